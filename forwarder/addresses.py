@@ -1,0 +1,112 @@
+"""
+Which IP addresses a delivery may be sent to: the whole address policy, as one pure function.
+
+`ipaddress.is_global` is no such policy: it is true of multicast, and of the NAT64, 6to4 and IPv4-compatible
+forms of 127.0.0.1. So the ranges are written out here, from the IANA special-purpose address registries.
+"""
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Literal, TypeAlias
+
+AddressClass = Literal["public", "private", "forbidden"]
+"""
+Free to be dialled; only with an endpoint's `allow_private`; or never.
+"""
+
+IPAddress: TypeAlias = IPv4Address | IPv6Address
+
+_FORBIDDEN_V4 = tuple(
+    IPv4Network(network)
+    for network in (
+        "0.0.0.0/8",  # unspecified, "this network" (RFC 791 §3.2)
+        "100.100.100.200/32",  # Alibaba Cloud's metadata, inside the carriers' NAT range
+        "168.63.129.16/32",  # Azure's metadata and agent, although a public address
+        "169.254.0.0/16",  # link-local (RFC 3927), and most clouds' metadata
+        "192.0.0.0/24",  # IETF protocol assignments (RFC 6890), and Oracle's metadata
+        "192.0.2.0/24",  # documentation (RFC 5737)
+        "192.88.99.0/24",  # 6to4 relay anycast (RFC 7526)
+        "198.18.0.0/15",  # benchmarking (RFC 2544)
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast (RFC 5771)
+        "240.0.0.0/4",  # reserved (RFC 1112), and the broadcast address
+    )
+)
+_PRIVATE_V4 = tuple(
+    IPv4Network(network)
+    for network in (
+        "10.0.0.0/8",  # RFC 1918
+        "100.64.0.0/10",  # carriers' NAT (RFC 6598)
+        "127.0.0.0/8",  # loopback
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+    )
+)
+_FORBIDDEN_V6 = tuple(
+    IPv6Network(network)
+    for network in (
+        "2001::/23",  # IETF protocol assignments (RFC 2928); Teredo is judged before
+        "2001:db8::/32",  # documentation (RFC 3849)
+        "3fff::/20",  # documentation (RFC 9637)
+        "fd00:c1::/32",  # Oracle Cloud's metadata
+        "fd00:ec2::/32",  # Amazon's metadata, DNS and time
+        "fd00:42::42/128",  # Scaleway's metadata
+        "fd20:ce::/32",  # Google Cloud's metadata
+    )
+)
+_UNIQUE_LOCAL = IPv6Network("fc00::/7")
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+
+_TEREDO = IPv6Network("2001::/32")
+_SIX_TO_FOUR = IPv6Network("2002::/16")
+_EMBEDDED_IN_THE_LAST_32_BITS = (
+    IPv6Network("::/96"),  # IPv4-compatible (RFC 4291 §2.5.5.1)
+    IPv6Network("::ffff:0:0:0/96"),  # IPv4-translated (RFC 2765)
+    IPv6Network("64:ff9b::/96"),  # NAT64 (RFC 6052)
+)
+
+
+def classify_address(address: IPAddress) -> AddressClass:
+    """
+    Whether a delivery may be sent to this address.
+
+    An IPv6 form that carries an IPv4 address is judged by it: IPv4-mapped exactly as that address; 6to4, NAT64,
+    Teredo and IPv4-compatible are public when it is public and else forbidden, since no private network needs them.
+    """
+    if isinstance(address, IPv4Address):
+        return _classify_v4(address)
+    if address.ipv4_mapped is not None:
+        return _classify_v4(address.ipv4_mapped)
+    if address.is_loopback:
+        return "private"
+    embedded = _embedded(address)
+    if embedded:
+        is_public = all(_classify_v4(inner) == "public" for inner in embedded)
+        return "public" if is_public else "forbidden"
+    return _classify_v6(address)
+
+
+def _classify_v4(address: IPv4Address) -> AddressClass:
+    if any(address in network for network in _FORBIDDEN_V4):
+        return "forbidden"
+    return "private" if any(address in network for network in _PRIVATE_V4) else "public"
+
+
+def _classify_v6(address: IPv6Address) -> AddressClass:
+    if any(address in network for network in _FORBIDDEN_V6):
+        return "forbidden"
+    if address in _UNIQUE_LOCAL:
+        return "private"
+    # Everything else outside 2000::/3 is link-local, multicast, unspecified or not assigned (RFC 4291 §2.4).
+    return "public" if address in _GLOBAL_UNICAST else "forbidden"
+
+
+def _embedded(address: IPv6Address) -> tuple[IPv4Address, ...]:
+    number = int(address)
+    if any(address in network for network in _EMBEDDED_IN_THE_LAST_32_BITS):
+        return (IPv4Address(number & 0xFFFF_FFFF),)
+    if address in _SIX_TO_FOUR:
+        return (IPv4Address(number >> 80 & 0xFFFF_FFFF),)
+    if address in _TEREDO:  # the server, and the client with its bits turned round (RFC 4380 §4)
+        return (IPv4Address(number >> 64 & 0xFFFF_FFFF), IPv4Address(~number & 0xFFFF_FFFF))
+    return ()

@@ -1,0 +1,51 @@
+"""The time, as a seam: the real clock here, a hand-set one in the tests."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Timer(Protocol):
+    """A call that is still to come."""
+
+    def cancel(self) -> None: ...
+
+
+class Clock(Protocol):
+    """What the program asks of time."""
+
+    def unix(self) -> float:
+        """Seconds since 1970-01-01T00:00:00Z by the wall clock; may step either way."""
+
+    def now(self) -> datetime:
+        """The same instant as an aware UTC datetime."""
+
+    def monotonic(self) -> float:
+        """Seconds that only ever grow; for durations."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds` by the monotonic clock."""
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call back on the event loop after `seconds` by the monotonic clock."""
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def unix(self) -> float:
+        return time.time()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        return asyncio.get_running_loop().call_later(seconds, callback)

@@ -1,0 +1,132 @@
+"""
+The words of the right half: what is owed to an endpoint, what one attempt came to, and what follows from it.
+
+    Delivery ─▶ attempt ─▶ AttemptResult = Accepted | Refused | Gone | Failed
+                                │  retry.decide
+                                ▼
+                           Decision = Done | RetryAt | Bury | Expire | Supersede
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NewType, TypeAlias
+
+from forwarder.reading import Device, WebhookId
+
+ReadingNumber = NewType("ReadingNumber", int)
+"""The place of a reading in the order of arrival; grows, and is never used twice in one outbox."""
+
+DeadReason = Literal["refused", "expired", "exhausted", "endpoint_removed"]
+
+ErrorWord: TypeAlias = str
+"""
+Why an attempt failed, from a small fixed vocabulary: `dns`, `refused`, `reset`, `unreachable`, `tls`, `timeout`,
+`protocol`, `blocked_address`, `proxy`, `client_certificate` or `http_<status>`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One reading owed to one endpoint."""
+
+    reading: ReadingNumber
+    endpoint: str
+    device: Device
+    webhook_id: WebhookId
+    measured_at: str
+    """As the event writes it, RFC 3339."""
+    received_at: float
+    """UNIX seconds."""
+    age_from: float
+    """UNIX seconds from which `max_age` counts: when it was received, or last replayed."""
+    attempts: int
+    """Attempts so far."""
+    data: bytes
+    """The event's whole data object, UTF-8 JSON."""
+    due_at: float = 0.0
+    """UNIX seconds of the next attempt; 0 before the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A 2xx: delivered."""
+
+    status: int
+    answer: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """400, 405, 413, 414, 415, 422 or 501: this reading will never be taken."""
+
+    status: int
+    answer: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """410: the endpoint wants nothing more until its URL changes or an operator resumes it."""
+
+    status: int = 410
+    answer: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Anything else: worth trying again."""
+
+    error: ErrorWord
+    status: int | None = None
+    retry_after: str | None = None
+    """The raw Retry-After field of a 429 or 503 (RFC 9110 §10.2.3), None when there was none."""
+    answer: bytes = b""
+    detail: str = ""
+    """One clause for people; never a URL, which may hold a token."""
+
+
+AttemptResult: TypeAlias = Accepted | Refused | Gone | Failed
+
+REFUSALS = frozenset({400, 405, 413, 414, 415, 422, 501})
+
+
+def classify(status: int, *, retry_after: str | None = None, answer: bytes = b"") -> AttemptResult:
+    """What a complete answer's status means for the delivery; 3xx is a failure like 5xx, never followed."""
+    if 200 <= status < 300:
+        return Accepted(status, answer)
+    if status in REFUSALS:
+        return Refused(status, answer)
+    if status == 410:
+        return Gone(status, answer)
+    hint = retry_after if status in (429, 503) else None
+    return Failed(f"http_{status}", status=status, retry_after=hint, answer=answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Settle as delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAt:
+    """Keep it at the head of its lane and try again at `due_at` (UNIX seconds)."""
+
+    due_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bury:
+    """Make it a dead letter."""
+
+    reason: DeadReason
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """`mode: latest` only: too old to be worth sending; dropped and counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Supersede:
+    """`mode: latest` only: it failed after a newer reading came; dropped and counted."""
+
+
+Decision: TypeAlias = Done | RetryAt | Bury | Expire | Supersede

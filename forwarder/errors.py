@@ -1,0 +1,64 @@
+"""
+Every error that may reach a person, as one tree.
+
+    ForwarderError
+    ├── ConfigurationError          exit 2: what the operator wrote cannot be used
+    │   ├── SettingsError           environment, .env, secret files
+    │   ├── RoutesError             routes.yaml; carries every problem found, with its place
+    │   └── TemplateError           the payload template
+    ├── OutboxError                 exit 1
+    │   ├── OutboxLocked            another forwarder owns this data directory
+    │   ├── OutboxUnavailable       it takes no writes right now (disk full, I/O error); worth trying again
+    │   └── OutboxDamaged           the file is not a sound outbox
+    └── OperationError              exit 1: a command could not do what was asked (unknown id, service not running)
+
+The text of each is one sentence that says what is wrong, where, and what to do. It never holds a secret.
+"""
+
+
+class ForwarderError(Exception):
+    """The root; `exit_code` is what a command that ends by it returns."""
+
+    exit_code = 1
+
+
+class ConfigurationError(ForwarderError):
+    """What the operator wrote cannot be used."""
+
+    exit_code = 2
+
+
+class SettingsError(ConfigurationError):
+    """A setting is missing or malformed."""
+
+
+class RoutesError(ConfigurationError):
+    """routes.yaml cannot be used; `problems` holds one finished sentence each, in file order."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class TemplateError(ConfigurationError):
+    """The payload template cannot be turned round."""
+
+
+class OutboxError(ForwarderError):
+    """The outbox cannot be used."""
+
+
+class OutboxLocked(OutboxError):  # noqa: N818 - the name states the fact, as the words of the design do
+    """Another forwarder owns this data directory."""
+
+
+class OutboxUnavailable(OutboxError):  # noqa: N818
+    """The outbox takes no writes right now; nothing was changed, and trying again is right."""
+
+
+class OutboxDamaged(OutboxError):  # noqa: N818
+    """The file is not a sound outbox."""
+
+
+class OperationError(ForwarderError):
+    """A command could not do what was asked."""

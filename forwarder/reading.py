@@ -1,0 +1,125 @@
+"""
+The words of the left half: a message as it was received, a reading as it is understood.
+
+A reading's names and units are those of the table of variables (active_power_import_kw, voltage_l1_v, …);
+its instants are aware UTC datetimes.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal, NewType, TypeAlias
+
+Device = NewType("Device", str)
+"""A whatwatt Go: its MAC as 12 upper-case hex digits, or the topic's last level as it stands."""
+
+WebhookId = NewType("WebhookId", str)
+"""`msg_` and 32 hex digits; follows from the device and the payload's bytes."""
+
+Number: TypeAlias = int | float | Decimal
+"""A number that is written to JSON with the digits the device sent; never NaN or infinite."""
+
+JsonValue: TypeAlias = (
+    "bool | Number | str | list[JsonValue] | tuple[JsonValue, ...] | Mapping[str, JsonValue] | None"
+)
+
+TimeSource = Literal["timestamp", "utc", "offset", "local", "received"]
+"""Where `measured_at` came from, in order of preference."""
+
+QuarantineReason = Literal[
+    "too_large",
+    "not_utf8",
+    "not_json",
+    "template_mismatch",
+    "no_device",
+    "device_mismatch",
+    "no_values",
+]
+
+_MAC = re.compile(
+    r"[0-9A-Fa-f]{2}([:-]?)[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}|[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2}"
+)
+_MAC_SEPARATORS = str.maketrans("", "", ":-.")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One MQTT PUBLISH as received."""
+
+    topic: str
+    payload: bytes
+    received_at: datetime
+    qos: int = 1
+    is_redelivery: bool = False
+    """The DUP flag: the broker sent this PUBLISH before (MQTT 3.1.1 §3.3.1.1)."""
+    is_retained: bool = False
+    """The RETAIN flag: a stored copy, sent because we subscribed (MQTT 3.1.1 §3.3.1.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """
+    One normalised report of one device at one instant.
+
+    Absent values are absent keys, never None. `meter`, `system` and `network` are keyed as in the event:
+    `meter["vendor"]`, `system["firmware"]`, `network["wifi.sta.rssi"]`.
+    """
+
+    device: Device
+    measured_at: datetime
+    time_source: TimeSource
+    received_at: datetime
+    measurements: Mapping[str, Number] = field(default_factory=dict)
+    tariff: int | None = None
+    conversion_factor: Number | None = None
+    meter: Mapping[str, JsonValue] = field(default_factory=dict)
+    system: Mapping[str, JsonValue] = field(default_factory=dict)
+    network: Mapping[str, JsonValue] = field(default_factory=dict)
+    volumes: tuple[Mapping[str, JsonValue], ...] = ()
+    report: Mapping[str, JsonValue] = field(default_factory=dict)
+    extra: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A message that could not be understood: it goes to quarantine with this reason."""
+
+    reason: QuarantineReason
+    detail: str
+    """One sentence for the operator: what was expected, and where it was missed."""
+    device: Device
+    """Whose newest 1,000 it counts among: the topic's last level where nothing better is known."""
+
+
+def parse_mac(text: str) -> Device | None:
+    """
+    The device named by a MAC in any usual spelling, else None.
+
+    Any case; `:`, `-` or nothing between the bytes, or `.` between groups of four digits.
+    """
+    if _MAC.fullmatch(text) is None:
+        return None
+    return Device(text.translate(_MAC_SEPARATORS).upper())
+
+
+def rfc3339(instant: datetime) -> str:
+    """
+    An aware UTC instant as events write it: `2025-11-18T10:17:40Z`, with milliseconds where there are any.
+    """
+    whole = instant.isoformat(timespec="milliseconds" if instant.microsecond >= 1000 else "seconds")
+    return whole.removesuffix("+00:00") + "Z"
+
+
+def webhook_id(device: Device, payload: bytes, *, arrival: bytes = b"") -> WebhookId:
+    """
+    The id that a receiver de-duplicates by: the same for the same bytes of the same device, for ever.
+
+    `arrival` is empty, except for a payload that holds no time: there it is what tells two arrivals apart.
+    """
+    digest = hashlib.blake2b(payload, digest_size=16, key=arrival[:64])
+    digest.update(b"\0")
+    digest.update(device.encode())
+    return WebhookId("msg_" + digest.hexdigest())

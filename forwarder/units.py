@@ -1,0 +1,55 @@
+"""Durations (`10s`), sizes (`10GiB`) and rates (`20/s`) as people write them."""
+
+import re
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)(ms|s|m|h|d)", re.ASCII)
+_SIZE = re.compile(r"(\d{1,18})\s?(B|KiB|MiB|GiB|TiB)?", re.ASCII)
+_RATE = re.compile(r"(\d{1,9})/(s|m|h)", re.ASCII)
+
+
+def parse_duration(text: str) -> float:
+    """
+    Seconds in `500ms`, `10s`, `5m`, `24h` or `7d`.
+
+    Raises ValueError with a sentence for the one who wrote it.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("expected a duration such as 500ms, 10s, 5m, 24h or 7d")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_size(text: str) -> int:
+    """
+    Bytes in `65536`, `64KiB` or `10GiB`.
+
+    Raises ValueError with a sentence for the one who wrote it.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("expected a size such as 65536, 64KiB, 512MiB or 10GiB")
+    return int(match[1]) * _BYTES[match[2] or ""]
+
+
+def parse_rate(text: str) -> tuple[int, float]:
+    """
+    Count and period in seconds of `20/s`, `600/m` or `1000/h`; the count is at least 1.
+
+    Raises ValueError with a sentence for the one who wrote it.
+    """
+    match = _RATE.fullmatch(text.strip())
+    if match is None or int(match[1]) == 0:
+        raise ValueError("expected a rate such as 20/s or 600/m")
+    return int(match[1]), _SECONDS[match[2]]
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest of the forms above that says it exactly enough for a person: `2h`, `90s`, `250ms`."""
+    if seconds < 0.9995:
+        return f"{round(seconds * 1000)}ms"
+    for unit in ("d", "h", "m"):
+        if seconds % _SECONDS[unit] == 0:
+            return f"{round(seconds / _SECONDS[unit])}{unit}"
+    return f"{seconds:.3g}s" if seconds < 10 else f"{round(seconds)}s"

@@ -1,0 +1,62 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forwarder.delivery import REFUSALS, Accepted, Failed, Gone, Refused, classify
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_every_2xx_is_success(status: int) -> None:
+    assert classify(status, answer=b"ok") == Accepted(status, b"ok")
+
+
+@pytest.mark.parametrize("status", [400, 405, 413, 414, 415, 422, 501])
+def test_these_refuse_the_reading_for_good(status: int) -> None:
+    assert classify(status, answer=b"no") == Refused(status, b"no")
+
+
+def test_410_pauses_the_endpoint() -> None:
+    assert classify(410, answer=b"gone") == Gone(410, b"gone")
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(101, id="a switch of protocols that nobody asked for"),
+        pytest.param(301, id="a redirect is not followed"),
+        pytest.param(304, id="not modified"),
+        pytest.param(401, id="the key may be put right"),
+        pytest.param(403, id="so may the permission"),
+        pytest.param(404, id="a deployment may bring it back"),
+        pytest.param(408, id="request timeout"),
+        pytest.param(409, id="a conflict may pass"),
+        pytest.param(429, id="too many"),
+        pytest.param(499, id="just under the server errors"),
+        pytest.param(500, id="a server error"),
+        pytest.param(599, id="the last of them"),
+    ],
+)
+def test_everything_else_is_tried_again(status: int) -> None:
+    assert classify(status) == Failed(f"http_{status}", status=status)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_heeded_where_it_means_the_endpoint(status: int) -> None:
+    """RFC 9110 §10.2.3 and RFC 6585 §4: on 429 and 503 it says when to come again."""
+    assert classify(status, retry_after="120") == Failed(
+        f"http_{status}", status=status, retry_after="120"
+    )
+
+
+@pytest.mark.parametrize("status", [301, 404, 500, 502])
+def test_retry_after_means_nothing_elsewhere(status: int) -> None:
+    assert classify(status, retry_after="120") == Failed(f"http_{status}", status=status)
+
+
+@given(st.integers(100, 599), st.binary(max_size=16))
+def test_each_status_has_one_meaning(status: int, answer: bytes) -> None:
+    """No status is lost: success, refusal, gone or a failure, and the answer is kept with it."""
+    result = classify(status, answer=answer)
+    assert result.answer == answer
+    assert isinstance(result, Accepted) == (200 <= status < 300)
+    assert isinstance(result, Refused) == (status in REFUSALS)
