@@ -1,0 +1,58 @@
+"""
+routes.yaml: which endpoint gets which devices, and how.
+
+    text ─▶ document (scalars with their places) ─▶ checked model ─▶ Routes ─▶ match(device)
+"""
+
+from forwarder.routes.diff import RoutesDiff, diff
+from forwarder.routes.load import load_routes
+from forwarder.routes.model import (
+    Auth,
+    BasicAuth,
+    Batch,
+    BearerAuth,
+    Endpoint,
+    EndpointName,
+    Format,
+    Mode,
+    RateLimit,
+    RetrySchedule,
+    Routes,
+    Selection,
+    SigningKey,
+    TlsFiles,
+)
+from forwarder.routes.watch import (
+    LOOK_EVERY_SECONDS,
+    Applied,
+    Rejected,
+    Reload,
+    RoutesFile,
+    Unchanged,
+)
+
+__all__ = [
+    "LOOK_EVERY_SECONDS",
+    "Applied",
+    "Auth",
+    "BasicAuth",
+    "Batch",
+    "BearerAuth",
+    "Endpoint",
+    "EndpointName",
+    "Format",
+    "Mode",
+    "RateLimit",
+    "Rejected",
+    "Reload",
+    "RetrySchedule",
+    "Routes",
+    "RoutesDiff",
+    "RoutesFile",
+    "Selection",
+    "SigningKey",
+    "TlsFiles",
+    "Unchanged",
+    "diff",
+    "load_routes",
+]

@@ -1,0 +1,63 @@
+"""Lists of devices: in the routing file itself, and in files of their own."""
+
+from pathlib import Path
+
+from forwarder.reading import Device, parse_mac
+from forwarder.routes.document import Node, Scalar, Sequence
+from forwarder.routes.problems import Problems, shown
+
+_EXPECTED = "expected a MAC of 12 hexadecimal digits such as ECC9FF5C7AD4"
+
+
+def read_list(items: Sequence, *, owner: str, problems: Problems) -> frozenset[Device]:
+    """The devices of a YAML list; what is no MAC, and what is listed twice in any spelling, becomes a problem."""
+    first: dict[Device, Node] = {}
+    for item in items.items:
+        device = parse_mac(item.text) if isinstance(item, Scalar) else None
+        if device is None:
+            text = f"{owner}: {_not_a_device(item)}"
+            problems.add(text, line=item.line, column=item.column)
+        elif device in first:
+            before = first[device]
+            text = f"{owner}: device {device} is listed twice, first at line {before.line}, column {before.column}"
+            problems.add(text, line=item.line, column=item.column)
+        else:
+            first[device] = item
+    return frozenset(first)
+
+
+def read_lines(text: str, *, file: Path, problems: Problems) -> frozenset[Device]:
+    """The devices of a file: one a line, `#` begins a comment, empty lines do not count."""
+    first: dict[Device, int] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        word = line.partition("#")[0].strip()
+        device = parse_mac(word)
+        if device is not None and device not in first:
+            first[device] = number
+        elif word:
+            _complain(word, device, first, line=number, file=file, problems=problems)
+    return frozenset(first)
+
+
+def _complain(
+    word: str,
+    device: Device | None,
+    first: dict[Device, int],
+    *,
+    line: int,
+    file: Path,
+    problems: Problems,
+) -> None:
+    if device is None:
+        text = f"{shown(word)} is not a device: {_EXPECTED}, one a line"
+    else:
+        text = f"device {device} is listed twice, first at line {first[device]}"
+    problems.add(text, line=line, column=1, file=file)
+
+
+def _not_a_device(item: Node) -> str:
+    if not isinstance(item, Scalar):
+        return f"a device is one text; {_EXPECTED}"
+    if item.text == "*":
+        return '"*" already means every device; keep it alone, or keep the others'
+    return f"{shown(item.text)} is not a device: {_EXPECTED}"

@@ -1,0 +1,195 @@
+"""One endpoint's settings, checked one by one, to the Endpoint that the right half works with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias, TypeVar
+
+from forwarder.routes.document import Mapping, Node, find, find_key
+from forwarder.routes.headers import (
+    check_header_name,
+    check_header_value,
+    check_password,
+    check_token,
+    check_username,
+)
+from forwarder.routes.model import (
+    Auth,
+    BasicAuth,
+    Batch,
+    BearerAuth,
+    Endpoint,
+    EndpointName,
+    RateLimit,
+    RetrySchedule,
+    SigningKey,
+    TlsFiles,
+)
+from forwarder.routes.problems import Problems, nearest, shown
+from forwarder.routes.secrets import Vault, parse_signing_key
+from forwarder.routes.spec import BasicSpec, EndpointSpec
+from forwarder.routes.tls import Certificates
+from forwarder.routes.urls import check_url
+
+T = TypeVar("T")
+Path: TypeAlias = tuple[str | int, ...]
+"""The keys and indices that lead to a setting."""
+
+_MAX_AGE_SECONDS = {"every": 86400.0, "latest": 90.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The settings of one endpoint, its own over the defaults, and where each of them stands."""
+
+    name: EndpointName
+    spec: EndpointSpec
+    title: Node
+    """Its name in the file: the place of what is missing."""
+    own: Mapping
+    defaults: Mapping
+    inherited: frozenset[str]
+    wrong: frozenset[str]
+    """Settings already complained about, so that they are not called missing too."""
+
+    def node(self, *path: str | int) -> Node:
+        return find(self.defaults if path[0] in self.inherited else self.own, path)
+
+    def key(self, *path: str | int) -> Node:
+        return find_key(self.defaults if path[0] in self.inherited else self.own, path)
+
+    def owner(self, setting: str | int) -> str:
+        return "defaults" if setting in self.inherited else f"endpoint {shown(self.name)}"
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointReader:
+    """Turns what is given into an Endpoint; what cannot be used becomes a problem, and a harmless value stands in."""
+
+    vault: Vault
+    certificates: Certificates
+    problems: Problems
+
+    def read(self, given: Given) -> Endpoint:
+        spec = given.spec
+        mode = spec.mode or "every"
+        return Endpoint(
+            name=given.name,
+            url=self._url(given),
+            keys=self._keys(given),
+            mode=mode,
+            batch=Batch(spec.batch.max_events, spec.batch.max_wait) if spec.batch else None,
+            max_age_seconds=spec.max_age or _MAX_AGE_SECONDS[mode],
+            fields=spec.fields,
+            format=spec.format or "standard",
+            timeout_seconds=spec.timeout or 10.0,
+            max_concurrency=spec.max_concurrency or 8,
+            rate_limit=RateLimit(*spec.rate_limit) if spec.rate_limit else None,
+            retry=self._retry(given),
+            headers=self._headers(given),
+            auth=self._auth(given),
+            tls=self._tls(given),
+            allow_private=bool(spec.allow_private),
+            paused=bool(spec.paused),
+        )
+
+    def _url(self, given: Given) -> str:
+        spec = given.spec
+        if spec.url is None:
+            self._missing(given, "url")
+            return ""
+        check = partial(
+            check_url,
+            spec.url,
+            allow_http=bool(spec.allow_http),
+            allow_private=bool(spec.allow_private),
+        )
+        return self._try(given, ("url",), check) or ""
+
+    def _keys(self, given: Given) -> tuple[SigningKey, ...]:
+        if given.spec.secret is None:
+            self._missing(given, "secret")
+        keys = [
+            self._resolve(given, ("secret", index), reference, parse_signing_key)
+            for index, reference in enumerate(given.spec.secret or ())
+        ]
+        return tuple(key for key in keys if key is not None)
+
+    def _retry(self, given: Given) -> RetrySchedule:
+        retry = given.spec.retry
+        if retry is None:
+            return RetrySchedule()
+        if retry.initial > retry.max:
+            self._tell(given, ("retry",), "initial is longer than max")
+        return RetrySchedule(retry.initial, retry.max, retry.max_attempts)
+
+    def _headers(self, given: Given) -> tuple[tuple[str, str], ...]:
+        pairs = []
+        taken = {"authorization"} if given.spec.auth else set()
+        for name, reference in (given.spec.headers or {}).items():
+            path = ("headers", name)
+            self._try(given, path, partial(check_header_name, name, taken=taken), at_key=True)
+            value = self._resolve(given, path, reference, check_header_value)
+            pairs.append((name, value or ""))
+            taken.add(name.lower())
+        return tuple(pairs)
+
+    def _auth(self, given: Given) -> Auth | None:
+        auth = given.spec.auth
+        if auth is None:
+            return None
+        if auth.bearer is not None and auth.basic is None:
+            token = self._resolve(given, ("auth", "bearer"), auth.bearer, check_token)
+            return BearerAuth(token or "")
+        if auth.basic is not None and auth.bearer is None:
+            return self._basic(given, auth.basic)
+        self._tell(given, ("auth",), "expected either basic or bearer")
+        return None
+
+    def _basic(self, given: Given, basic: BasicSpec) -> BasicAuth:
+        path = ("auth", "basic")
+        username = self._resolve(given, (*path, "username"), basic.username, check_username)
+        password = self._resolve(given, (*path, "password"), basic.password, check_password)
+        return BasicAuth(username or "", password or "")
+
+    def _tls(self, given: Given) -> TlsFiles | None:
+        tls = given.spec.tls
+        if tls is None or not (tls.ca_file or tls.cert_file or tls.key_file):
+            return None
+        check = partial(
+            self.certificates.check, ca=tls.ca_file, cert=tls.cert_file, key=tls.key_file
+        )
+        return self._try(given, ("tls",), check)
+
+    def _missing(self, given: Given, setting: str) -> None:
+        if setting not in given.wrong:
+            text = f"{given.owner(setting)}: {setting} is missing"
+            self.problems.add(text, line=given.title.line, column=given.title.column)
+
+    def _resolve(
+        self, given: Given, path: Path, reference: str, check: Callable[[str], T]
+    ) -> T | None:
+        return self._try(given, path, lambda: check(self.vault.resolve(reference)))
+
+    def _try(
+        self, given: Given, path: Path, read: Callable[[], T], *, at_key: bool = False
+    ) -> T | None:
+        """What `read` returns; its ValueError becomes a problem at `path`, and None is returned."""
+        try:
+            return read()
+        except ValueError as wrong:
+            self._tell(given, path, str(wrong), at_key=at_key)
+            return None
+
+    def _tell(self, given: Given, path: Path, text: str, *, at_key: bool = False) -> None:
+        node = given.key(*path) if at_key else given.node(*path)
+        setting = ".".join(step for step in path if isinstance(step, str))
+        self.problems.add(
+            f"{given.owner(path[0])}: {setting}: {text}", line=node.line, column=node.column
+        )
+
+
+def unknown_group(name: str, known: list[str]) -> str:
+    defined = ", ".join(known[:10]) or "none"
+    hint = nearest(name, known) or f"; defined: {defined}{', …' if len(known) > 10 else ''}"
+    return f"group {shown(name)} is not defined{hint}"

@@ -1,0 +1,256 @@
+"""A routing file, with the files that it names, to Routes or to every problem in them."""
+
+from collections.abc import Mapping as AbstractMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from forwarder.errors import RoutesError
+from forwarder.reading import Device
+from forwarder.routes.devices import read_lines, read_list
+from forwarder.routes.document import Entry, Mapping, Node, Scalar, Sequence, compose, plain
+from forwarder.routes.endpoints import EndpointReader, Given, unknown_group
+from forwarder.routes.files import ROUTES_LIMIT, Files, Seen, Unreadable
+from forwarder.routes.model import Endpoint, EndpointName, Routes, Selection
+from forwarder.routes.problems import Problem, Problems, nearest, shown
+from forwarder.routes.secrets import Vault
+from forwarder.routes.sentences import UNAVAILABLE, describe, locate, without_echoes
+from forwarder.routes.spec import (
+    AuthSpec,
+    BasicSpec,
+    BatchSpec,
+    EndpointSpec,
+    GroupFile,
+    RetrySpec,
+    RoutesSpec,
+    TlsSpec,
+    is_name,
+)
+from forwarder.routes.syntax import Unparseable
+from forwarder.routes.table import build_table
+from forwarder.routes.tls import Certificates
+
+_KNOWN = {
+    path: tuple(spec.model_fields)
+    for path, spec in (
+        ("", EndpointSpec),
+        ("batch", BatchSpec),
+        ("retry", RetrySpec),
+        ("auth", AuthSpec),
+        ("auth.basic", BasicSpec),
+        ("tls", TlsSpec),
+    )
+}
+_NOWHERE = Mapping({}, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one look at the files came to: routes, or the problems that forbid them."""
+
+    routes: Routes | None
+    problems: tuple[str, ...]
+    seen: AbstractMapping[Path, Seen]
+    """Every file that was looked at, also the missing ones: a change of any is worth another look."""
+
+
+def load_routes(path: Path, *, environ: AbstractMapping[str, str]) -> Routes:
+    """
+    The routes of a file; relative paths in it start at its folder, `env:` looks into `environ`.
+
+    Raises RoutesError with every problem, each a sentence with file, line and column. Reads files and nothing
+    else, so that it can run in a thread.
+    """
+    load = read_routes(path, environ=environ)
+    if load.routes is None:
+        raise RoutesError(load.problems)
+    return load.routes
+
+
+def read_routes(path: Path, *, environ: AbstractMapping[str, str]) -> Load:
+    """The same without raising, and with a note of every file that was read."""
+    files = Files(path.parent)
+    problems = Problems(path)
+    try:
+        text = files.read_text(path, limit=ROUTES_LIMIT)
+    except Unreadable as unreadable:
+        return Load(None, (str(unreadable),), files.seen)
+    routes = None
+    try:
+        document = compose(text)
+    except Unparseable as unparseable:
+        _add(problems, unparseable.problem)
+    else:
+        for problem in document.problems:
+            _add(problems, problem)
+        vault = Vault(environ, files)
+        reader = EndpointReader(vault, Certificates(files), problems)
+        routes = _Loader(files, problems, reader).load(document.root)
+    return Load(None if problems else routes, problems.sentences(), files.seen)
+
+
+def _add(problems: Problems, problem: Problem) -> None:
+    problems.add(problem.text, line=problem.line, column=problem.column)
+
+
+def _is_empty(node: Node) -> bool:
+    if isinstance(node, Scalar):
+        return node.is_blank or node.is_null
+    return isinstance(node, Mapping) and not node.entries
+
+
+@dataclass(slots=True)
+class _Loader:
+    """Walks the three sections of one document."""
+
+    files: Files
+    problems: Problems
+    reader: EndpointReader
+    groups: dict[str, frozenset[Device]] = field(default_factory=dict)
+
+    def load(self, root: Node | None) -> Routes:
+        sections = self._sections(root)
+        for name, entry in self._named(sections.get("groups"), "group"):
+            self.groups[name] = self._group(name, entry)
+        defaults = self._section(sections.get("defaults"), "defaults")
+        default_spec, _ = self._validate(defaults, "defaults")
+        endpoints: dict[EndpointName, Endpoint] = {}
+        selections: dict[EndpointName, Selection] = {}
+        for name, entry in self._named(sections.get("endpoints"), "endpoint"):
+            given = self._given(EndpointName(name), entry, defaults, default_spec)
+            if given is not None:
+                endpoints[given.name] = self.reader.read(given)
+                selections[given.name] = self._selection(given)
+        return build_table(endpoints, selections, self.groups)
+
+    def _sections(self, root: Node | None) -> dict[str, Entry]:
+        if root is None or _is_empty(root):
+            self._tell(
+                Mapping({}, 1, 1),
+                "the file is empty; it needs endpoints: with at least one endpoint",
+            )
+            return {}
+        if not isinstance(root, Mapping):
+            self._tell(root, "expected the keys groups, defaults and endpoints")
+            return {}
+        for name, entry in root.entries.items():
+            self._check_section_name(name, entry.key)
+        if "endpoints" not in root.entries:
+            self._tell(root, "endpoints is missing; at least one endpoint is needed")
+        elif _is_empty(root.entries["endpoints"].value):
+            self._tell(
+                root.entries["endpoints"].key, "endpoints is empty; at least one endpoint is needed"
+            )
+        return root.entries
+
+    def _check_section_name(self, name: str, key: Scalar) -> None:
+        known = tuple(RoutesSpec.model_fields)
+        if name in UNAVAILABLE:
+            self._tell(key, f"{name} is not available in this version")
+        elif name not in known:
+            hint = nearest(name, known) or f"; known here: {', '.join(known)}"
+            self._tell(key, f"unknown key {shown(name)}{hint}")
+
+    def _section(self, entry: Entry | None, name: str) -> Mapping:
+        if entry is None:
+            return _NOWHERE
+        value = entry.value
+        if isinstance(value, Mapping):
+            return value
+        if not _is_empty(value):
+            self._tell(value, f"{name}: expected a mapping of names to settings")
+        return _NOWHERE
+
+    def _named(self, entry: Entry | None, kind: str) -> list[tuple[str, Entry]]:
+        section = self._section(entry, f"{kind}s").entries
+        for name, named in section.items():
+            if not is_name(name):
+                text = f"{kind} {shown(name)}: expected a name of letters, digits, _, . and -, at most 63"
+                self._tell(named.key, text)
+        return list(section.items())
+
+    def _group(self, name: str, entry: Entry) -> frozenset[Device]:
+        owner = f"group {shown(name)}"
+        if isinstance(entry.value, Sequence):
+            return read_list(entry.value, owner=owner, problems=self.problems)
+        try:
+            group = GroupFile.model_validate(plain(entry.value))
+        except ValidationError:
+            text = f"{owner}: expected a list such as [ECC9FF5C7AD4], or {{file: fleet.txt}}"
+            self._tell(entry.value, text)
+            return frozenset()
+        path = self.files.locate(group.file)
+        try:
+            text = self.files.read_text(path, limit=ROUTES_LIMIT)
+        except Unreadable as unreadable:
+            self._tell(entry.value, f"{owner}: {unreadable}")
+            return frozenset()
+        return read_lines(text, file=path, problems=self.problems)
+
+    def _given(
+        self, name: EndpointName, entry: Entry, defaults: Mapping, default_spec: EndpointSpec
+    ) -> Given | None:
+        owner = f"endpoint {shown(name)}"
+        if not isinstance(entry.value, Mapping):
+            self._tell(
+                entry.key,
+                f"{owner}: expected a mapping with at least url, secret and devices or groups",
+            )
+            return None
+        own_spec, wrong = self._validate(entry.value, owner)
+        own = own_spec.model_fields_set | wrong
+        inherited = default_spec.model_fields_set - own
+        # An endpoint that says whom it wants gets them alone, never those of the defaults besides.
+        if own & {"devices", "groups"}:
+            inherited -= {"devices", "groups"}
+        merged = {
+            **{setting: getattr(default_spec, setting) for setting in inherited},
+            **{setting: getattr(own_spec, setting) for setting in own_spec.model_fields_set},
+        }
+        spec = EndpointSpec.model_construct(**merged)
+        return Given(name, spec, entry.key, entry.value, defaults, frozenset(inherited), wrong)
+
+    def _validate(self, settings: Mapping, owner: str) -> tuple[EndpointSpec, frozenset[str]]:
+        """The good settings, and the names of the others, which have been complained about."""
+        values = plain(settings)
+        try:
+            return EndpointSpec.model_validate(values), frozenset()
+        except ValidationError as invalid:
+            errors = invalid.errors(include_url=False)
+        for error in without_echoes(errors):
+            self._tell(locate(error, settings), f"{owner}: {describe(error, settings, _KNOWN)}")
+        wrong = frozenset(str(error["loc"][0]) for error in errors)
+        good = Mapping(
+            {name: entry for name, entry in settings.entries.items() if name not in wrong}, 0, 0
+        )
+        return EndpointSpec.model_validate(plain(good)), wrong
+
+    def _selection(self, given: Given) -> Selection:
+        spec = given.spec
+        if spec.devices is None and spec.groups is None and not given.wrong & {"devices", "groups"}:
+            self._tell(
+                given.title,
+                f'{given.owner("")}: devices or groups is missing; devices: "*" means every device',
+            )
+        if spec.devices == ("*",):
+            return Selection(wants_every_device=True, groups=self._groups(given))
+        listed = given.node("devices")
+        if spec.devices is None or not isinstance(listed, Sequence):
+            return Selection(groups=self._groups(given))
+        owner = given.owner("devices")
+        devices = read_list(listed, owner=f"{owner}: devices", problems=self.problems)
+        return Selection(devices=devices, groups=self._groups(given))
+
+    def _groups(self, given: Given) -> tuple[str, ...]:
+        known = []
+        for index, name in enumerate(given.spec.groups or ()):
+            if name in self.groups:
+                known.append(name)
+            else:
+                text = f"{given.owner('groups')}: {unknown_group(name, list(self.groups))}"
+                self._tell(given.node("groups", index), text)
+        return tuple(dict.fromkeys(known))
+
+    def _tell(self, node: Node, text: str) -> None:
+        self.problems.add(text, line=node.line, column=node.column)

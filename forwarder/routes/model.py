@@ -1,0 +1,153 @@
+"""What routes.yaml says once it is understood: endpoints, and which of them want a device."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NewType, TypeAlias
+from urllib.parse import quote
+
+from forwarder.reading import Device
+
+EndpointName = NewType("EndpointName", str)
+
+Mode = Literal["every", "latest"]
+Format = Literal["standard", "cloudevents"]
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """One symmetric Standard Webhooks key: the 24 to 64 bytes that `whsec_…` encodes; never shown."""
+
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Several readings in one POST: at most `max_events` (1 to 1000), waiting at most this long for more."""
+
+    max_events: int
+    max_wait_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most `attempts` POSTs in any `per_seconds`."""
+
+    attempts: int
+    per_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySchedule:
+    """The wait doubles from `initial_seconds` to `max_seconds`; without `max_attempts` it goes on until max_age."""
+
+    initial_seconds: float = 5.0
+    max_seconds: float = 900.0
+    max_attempts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BasicAuth:
+    """RFC 7617."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BearerAuth:
+    """RFC 6750."""
+
+    token: str = field(repr=False)
+
+
+Auth: TypeAlias = BasicAuth | BearerAuth
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files; absent ones mean the system's CAs and no client certificate."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    fingerprint: str = ""
+    """A digest of the files' contents, so that a renewed certificate makes a changed endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A webhook URL with its keys and limits; two are equal when nothing about them differs."""
+
+    name: EndpointName
+    url: str = field(repr=False)
+    """May hold `{device}` in its path; `url_for` fills it in. Its query can hold a token: never logged."""
+    keys: tuple[SigningKey, ...] = field(repr=False)
+    mode: Mode = "every"
+    batch: Batch | None = None
+    max_age_seconds: float = 86400.0
+    fields: tuple[str, ...] | None = None
+    """Names or globs of the parts that are sent; None means all."""
+    format: Format = "standard"
+    timeout_seconds: float = 10.0
+    max_concurrency: int = 8
+    rate_limit: RateLimit | None = None
+    retry: RetrySchedule = RetrySchedule()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    auth: Auth | None = None
+    tls: TlsFiles | None = None
+    allow_private: bool = False
+    paused: bool = False
+
+    def url_for(self, device: Device) -> str:
+        """The URL that a device's readings go to; any topic level may be a device, so it is quoted."""
+        return self.url.replace("{device}", quote(device, safe=""))
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which devices an endpoint asks for, as its file says it."""
+
+    wants_every_device: bool = False
+    devices: frozenset[Device] = frozenset()
+    groups: tuple[str, ...] = ()
+
+
+class Routes:
+    """
+    The routing table of one good routes.yaml: immutable, so that each reading is matched by one table or the next.
+    """
+
+    __slots__ = ("_by_device", "_every_device", "endpoints", "groups", "selections")
+
+    def __init__(
+        self,
+        endpoints: Mapping[EndpointName, Endpoint],
+        *,
+        every_device: tuple[EndpointName, ...],
+        by_device: Mapping[Device, tuple[EndpointName, ...]],
+        groups: Mapping[str, frozenset[Device]],
+        selections: Mapping[EndpointName, Selection] | None = None,
+    ) -> None:
+        self.endpoints = endpoints
+        self.groups = groups
+        self.selections = selections or {}
+        self._every_device = every_device
+        self._by_device = by_device
+
+    def match(self, device: Device) -> tuple[EndpointName, ...]:
+        """The endpoints that want this device, each once, in the file's order; a dictionary look-up."""
+        return self._by_device.get(device, self._every_device)
+
+    def reasons(self, device: Device, name: EndpointName) -> tuple[str, ...]:
+        """Why it gets this device: `every device`, `its own list`, `group zurich`; empty when it does not."""
+        selection = self.selections.get(name, Selection())
+        every = ("every device",) if selection.wants_every_device else ()
+        own = ("its own list",) if device in selection.devices else ()
+        groups = (group for group in selection.groups if device in self.groups.get(group, ()))
+        return (*every, *own, *(f"group {group}" for group in groups))
+
+    def devices_of(self, name: EndpointName) -> frozenset[Device]:
+        """The devices that this endpoint names, itself or by its groups; `"*"` names none."""
+        selection = self.selections.get(name, Selection())
+        return selection.devices.union(*(self.groups[group] for group in selection.groups))

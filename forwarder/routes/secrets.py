@@ -1,0 +1,94 @@
+"""Secrets as the routing file gives them: `env:NAME`, `file:/path`, or the text itself."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from forwarder.routes.files import SECRET_LIMIT, Files, Unreadable
+from forwarder.routes.model import SigningKey
+from forwarder.routes.problems import nearest, shown
+
+SHORTEST_KEY_BYTES = 24
+LONGEST_KEY_BYTES = 64
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_EXPECTED = "expected whsec_… as `forwarder secret` prints it"
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """Where references lead: the environment, and files."""
+
+    environ: Mapping[str, str]
+    files: Files
+
+    def resolve(self, reference: str) -> str:
+        """
+        The text that a reference stands for, without the space around it; any other text stands for itself.
+
+        Raises ValueError that says which variable or file is missing or empty, and never its content.
+        """
+        if reference.startswith("env:"):
+            return self._from_environment(reference.removeprefix("env:").strip())
+        if reference.startswith("file:"):
+            return self._from_file(reference.removeprefix("file:").strip())
+        return reference.strip()
+
+    def _from_environment(self, name: str) -> str:
+        if _VARIABLE.fullmatch(name) is None:
+            raise ValueError("expected env: and the name of an environment variable")
+        value = self.environ.get(name)
+        if value is None:
+            hint = nearest(name, self.environ)
+            raise ValueError(f"the environment variable {shown(name)} is not set{hint}")
+        if not value.strip():
+            raise ValueError(f"the environment variable {shown(name)} is empty")
+        return value.strip()
+
+    def _from_file(self, name: str) -> str:
+        if not name:
+            raise ValueError("expected file: and a path")
+        path = self.files.locate(name)
+        try:
+            text = self.files.read_text(path, limit=SECRET_LIMIT).strip()
+        except Unreadable as unreadable:
+            raise ValueError(str(unreadable)) from None
+        if not text:
+            raise ValueError(f"the file {path} is empty")
+        return text
+
+
+def parse_signing_key(text: str) -> SigningKey:
+    """
+    The key that `whsec_` and standard base64 of 24 to 64 bytes encode (Standard Webhooks 1.0.0).
+
+    Raises ValueError with a clause that never holds any part of the text.
+    """
+    if text.startswith("whsk_"):
+        raise ValueError("Ed25519 keys (whsk_…) are not available in this version; use whsec_…")
+    if text.startswith("whpk_"):
+        raise ValueError(f"whpk_… is a public key, which cannot sign; {_EXPECTED}")
+    if not text.startswith("whsec_"):
+        raise ValueError(_EXPECTED)
+    secret = _decode(text.removeprefix("whsec_"))
+    if not SHORTEST_KEY_BYTES <= len(secret) <= LONGEST_KEY_BYTES:
+        raise ValueError(
+            f"whsec_… holds {len(secret)} bytes; expected {SHORTEST_KEY_BYTES} to {LONGEST_KEY_BYTES},"
+            " as `forwarder secret` prints it"
+        )
+    return SigningKey(secret)
+
+
+def _decode(encoded: str) -> bytes:
+    if "-" in encoded or "_" in encoded:
+        raise ValueError(
+            "whsec_… is in url-safe base64; write it in standard base64, + for - and / for _"
+        )
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(
+            "whsec_… is not standard base64 (is it complete, with its = at the end?)"
+        ) from None

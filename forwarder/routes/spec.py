@@ -1,0 +1,270 @@
+"""
+routes.yaml as pydantic models: the name, form and range of every setting, and the source of its JSON Schema.
+
+Every setting may be absent, since `defaults:` can give it; what an endpoint must have in the end is checked later.
+"""
+
+import re
+from typing import Annotated, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.config import JsonDict
+
+from forwarder.routes.model import Format, Mode
+from forwarder.units import format_duration, parse_duration, parse_rate
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
+_FIELD_PATTERN = r"^[A-Za-z0-9_.*?\[\]!-]{1,100}$"
+_DAY = 86400.0
+
+
+def _seconds(value: object) -> float:
+    return parse_duration(value if isinstance(value, str) else "")
+
+
+def _within(shortest: float, longest: float) -> AfterValidator:
+    def check(seconds: float) -> float:
+        if not shortest <= seconds <= longest:
+            bounds = f"{format_duration(shortest)} to {format_duration(longest)}"
+            raise ValueError(f"expected a duration from {bounds}")
+        return seconds
+
+    return AfterValidator(check)
+
+
+def _rate(value: object) -> object:
+    return parse_rate(value) if isinstance(value, str) and value != "off" else _unless_off(value)
+
+
+def _unless_off(value: object) -> object:
+    return None if value == "off" else value
+
+
+def _every_or_list(value: object) -> object:
+    if isinstance(value, str) and value != "*":
+        raise ValueError('expected "*" in quotes, or a list such as [ECC9FF5C7AD4]')
+    return ["*"] if value == "*" else value
+
+
+def _one_or_more_keys(value: object) -> object:
+    if isinstance(value, dict):
+        raise ValueError("expected env:NAME, file:/path, whsec_… or a list of these")  # noqa: TRY004 - pydantic's way
+    return [value] if isinstance(value, str) else value
+
+
+def _token(value: object) -> object:
+    return value["token"] if isinstance(value, dict) and value.keys() == {"token"} else value
+
+
+def _field(value: str) -> str:
+    if re.match(_FIELD_PATTERN, value) is None:
+        raise ValueError("expected a name or glob such as active_power_*, meter.id or network.*")
+    return value
+
+
+def _schema(**schema: object) -> WithJsonSchema:
+    return WithJsonSchema(dict(schema))
+
+
+def _default(value: str | int) -> JsonDict:
+    """Shows editors the default as people write it."""
+    return {"default": value}
+
+
+_MAC = {
+    "type": ["string", "number"],
+    "description": "a MAC in any usual spelling: ECC9FF5C7AD4, EC:C9:FF:5C:7A:D4 or ec-c9-ff-5c-7a-d4",
+}
+_SECRET = {
+    "type": "string",
+    "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|whsec_[A-Za-z0-9+/]+=*)$",
+}
+_SECRETS = {"type": "array", "items": _SECRET, "minItems": 1, "maxItems": 10}
+_BEARER = {
+    "type": "object",
+    "properties": {"token": {"type": "string"}},
+    "required": ["token"],
+    "additionalProperties": False,
+}
+
+Duration: TypeAlias = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    _schema(type="string", pattern=r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"),
+]
+Devices: TypeAlias = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_every_or_list),
+    _schema(anyOf=[{"const": "*"}, {"type": "array", "items": _MAC}]),
+]
+Secrets: TypeAlias = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_one_or_more_keys),
+    Field(min_length=1, max_length=10),
+    _schema(anyOf=[_SECRET, _SECRETS]),
+]
+Rate: TypeAlias = Annotated[
+    tuple[int, float] | None,
+    BeforeValidator(_rate),
+    _schema(anyOf=[{"type": "string", "pattern": "^[1-9][0-9]*/(s|m|h)$"}, {"const": "off"}]),
+]
+FieldPattern: TypeAlias = Annotated[
+    str, AfterValidator(_field), _schema(type="string", pattern=_FIELD_PATTERN)
+]
+Token: TypeAlias = Annotated[
+    str, BeforeValidator(_token), _schema(anyOf=[{"type": "string"}, _BEARER])
+]
+
+
+class Spec(BaseModel):
+    """A mapping of the file: unknown names are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BatchSpec(Spec):
+    """Several readings in one POST."""
+
+    max_events: int = Field(ge=1, le=1000, description="readings in one POST, at most")
+    max_wait: Annotated[Duration, _within(0.0, 3600.0)] = Field(
+        1.0,
+        description="how long a reading waits for more",
+        json_schema_extra=_default("1s"),
+    )
+
+
+class RetrySpec(Spec):
+    """The wait doubles, with jitter."""
+
+    initial: Annotated[Duration, _within(0.001, _DAY)] = Field(
+        5.0, description="the first wait", json_schema_extra=_default("5s")
+    )
+    max: Annotated[Duration, _within(0.001, 7 * _DAY)] = Field(
+        900.0, description="the longest wait", json_schema_extra=_default("15m")
+    )
+    max_attempts: int | None = Field(
+        None, ge=1, description="a dead letter after so many; absent: only max_age ends it"
+    )
+
+
+class BasicSpec(Spec):
+    """RFC 7617."""
+
+    username: str = Field(description="the text itself, or env:NAME or file:/path")
+    password: str = Field(description="env:NAME or file:/path, or the text itself")
+
+
+class AuthSpec(Spec):
+    """One of the two."""
+
+    basic: BasicSpec | None = Field(None, description="HTTP Basic (RFC 7617)")
+    bearer: Token | None = Field(
+        None, description="a bearer token (RFC 6750): env:NAME, file:/path"
+    )
+
+
+class TlsSpec(Spec):
+    """PEM files, relative to the routing file."""
+
+    ca_file: str | None = Field(None, description="trusted in place of the system's CAs")
+    cert_file: str | None = Field(None, description="client certificate, its chain after it")
+    key_file: str | None = Field(None, description="its key; absent when it is in cert_file")
+
+
+class EndpointSpec(Spec):
+    """A webhook URL with its keys and limits."""
+
+    url: str | None = Field(
+        None,
+        description="where to POST; https unless it is loopback or allow_http is set; {device} in its path is the MAC",
+    )
+    secret: Secrets | None = Field(
+        None,
+        description="Standard Webhooks key: env:NAME, file:/path or whsec_… itself; a list while a key is rotated",
+    )
+    devices: Devices | None = Field(
+        None, description='MACs in any spelling, or "*" for every device'
+    )
+    groups: tuple[str, ...] | None = Field(None, description="names of groups given above")
+    mode: Mode | None = Field(
+        None,
+        description="every reading in order, or only the latest of each device",
+        json_schema_extra=_default("every"),
+    )
+    batch: Annotated[BatchSpec | None, BeforeValidator(_unless_off)] = Field(
+        None, description="several readings in one POST", json_schema_extra=_default("off")
+    )
+    max_age: Annotated[Duration, _within(0.001, 366 * _DAY)] | None = Field(
+        None,
+        description="older readings are not sent any more; default 24h, and 90s for mode: latest",
+    )
+    fields: tuple[FieldPattern, ...] | None = Field(
+        None, min_length=1, description="which parts are sent, by name or glob; absent: all"
+    )
+    format: Format | None = Field(
+        None, description="the form of the body", json_schema_extra=_default("standard")
+    )
+    timeout: Annotated[Duration, _within(0.01, 600.0)] | None = Field(
+        None,
+        description="of a whole attempt: DNS, connect, TLS, headers, body",
+        json_schema_extra=_default("10s"),
+    )
+    max_concurrency: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="attempts in flight at once",
+        json_schema_extra=_default(8),
+    )
+    rate_limit: Rate | None = Field(
+        None, description="attempts, such as 20/s or 600/m", json_schema_extra=_default("off")
+    )
+    retry: RetrySpec | None = Field(None, description="when a failed attempt is tried again")
+    headers: dict[str, str] | None = Field(
+        None, description="static headers; a value may be env:NAME or file:/path"
+    )
+    auth: AuthSpec | None = Field(
+        None, description="how the endpoint knows us besides the signature"
+    )
+    tls: TlsSpec | None = Field(None, description="certificates; absent: the system's CAs")
+    allow_http: bool | None = Field(
+        None,
+        description="true: http is meant, although anyone on the way can read it",
+        json_schema_extra={"default": False},
+    )
+    allow_private: bool | None = Field(
+        None,
+        description="true: the host may resolve to private or loopback addresses",
+        json_schema_extra={"default": False},
+    )
+    paused: bool | None = Field(
+        None,
+        description="true: readings are kept until max_age, nothing is sent",
+        json_schema_extra={"default": False},
+    )
+
+
+class GroupFile(Spec):
+    """A file of devices."""
+
+    file: str = Field(
+        min_length=1,
+        description="one device a line, # begins a comment; relative to the routing file",
+    )
+
+
+class RoutesSpec(Spec):
+    """The routing file: which endpoint gets which devices, and how."""
+
+    groups: dict[str, Annotated[list[str], _schema(type="array", items=_MAC)] | GroupFile] = Field(
+        default_factory=dict, description="names for sets of devices"
+    )
+    defaults: EndpointSpec = Field(
+        default_factory=EndpointSpec, description="any endpoint setting, given once"
+    )
+    endpoints: dict[str, EndpointSpec] = Field(min_length=1, description="who gets readings")
+
+
+def is_name(text: str) -> bool:
+    """Whether endpoints and groups can be called so: fit for labels, logs and command lines."""
+    return re.match(NAME_PATTERN, text) is not None and not text.endswith("\n")

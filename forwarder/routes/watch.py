@@ -1,0 +1,169 @@
+"""
+Notices edits of the routing file, and of every file that it names, by looking.
+
+Looking works where notifications do not: ConfigMaps that swap a symbolic link, editors that rename, NFS, bind mounts.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from forwarder.clock import Clock
+from forwarder.errors import RoutesError
+from forwarder.routes.diff import RoutesDiff, diff
+from forwarder.routes.files import Seen, look, sign
+from forwarder.routes.load import Load, read_routes
+from forwarder.routes.model import Routes
+
+LOOK_EVERY_SECONDS = 0.5
+"""How often `check` is meant to be called; an edit then takes effect within 2 s."""
+
+_STILL_SECONDS = 0.3  # a file may be half-written: its content has to stay the same for so long
+_RESTLESS_SECONDS = 1.0  # but a file that never keeps still is read all the same
+_PATIENCE_SECONDS = 0.9  # and when it is wrong, so long again before it is called wrong
+_YOUNG_SECONDS = 3.0  # of a younger file the time stamps may be too coarse to show a second write
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """These routes hold from now on."""
+
+    routes: Routes
+    diff: RoutesDiff
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The files are wrong: the last good routes stay."""
+
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The files are good and say what already holds; an earlier rejection is over."""
+
+
+Reload: TypeAlias = Applied | Rejected | Unchanged
+
+_Digests: TypeAlias = Mapping[Path, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Noticed:
+    """Content that differs from what was loaded last (monotonic seconds)."""
+
+    digests: _Digests
+    since: float
+    """When it first looked so."""
+    restless_since: float
+    """When it first looked different from what was loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A load that failed, and when the first of its row did (monotonic seconds)."""
+
+    problems: tuple[str, ...]
+    since: float
+
+
+class RoutesFile:
+    """
+    The routing file of a running service.
+
+    `load` once, then `check` every LOOK_EVERY_SECONDS, in a thread: it blocks on files and parses. It is safe to
+    call from several threads, and it changes nothing outside itself: the caller puts Applied routes to use.
+    """
+
+    def __init__(self, path: Path, *, environ: Mapping[str, str], clock: Clock) -> None:
+        self._path = path
+        self._environ = environ
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._routes: Routes | None = None
+        self._seen: dict[Path, Seen] = {}
+        self._noticed: _Noticed | None = None
+        self._failure: _Failure | None = None
+
+    def load(self) -> Routes:
+        """The routes as they are now. Raises RoutesError with every problem."""
+        with self._lock:
+            read = self._read()
+            if read.routes is None:
+                raise RoutesError(read.problems)
+            self._routes = read.routes
+            return read.routes
+
+    def check(self, *, force: bool = False) -> Reload | None:
+        """
+        What became of an edit, told once when it is settled; None while there is nothing to tell.
+
+        `force` reads the files now, whether they changed or not, and tells at once (SIGHUP).
+        """
+        with self._lock:
+            if force:
+                return self._reload(patience_seconds=0.0)
+            digests = self._look()
+            if digests == _digests(self._seen):
+                self._noticed = None
+                return self._overdue()
+            if self._has_settled(digests):
+                return self._reload(patience_seconds=_PATIENCE_SECONDS)
+            return None
+
+    def _look(self) -> _Digests:
+        """The content of every file known from the last load; only what may have changed is read."""
+        now = self._clock.unix()
+        fresh = {}
+        for path, seen in self._seen.items():
+            signature = sign(path)
+            if signature == seen.signature and not _is_young(signature, now):
+                fresh[path] = seen.digest
+            else:
+                fresh[path] = look(path, limit=seen.limit)[0].digest
+        return fresh
+
+    def _has_settled(self, digests: _Digests) -> bool:
+        now = self._clock.monotonic()
+        noticed = self._noticed
+        if noticed is None or noticed.digests != digests:
+            restless_since = noticed.restless_since if noticed else now
+            noticed = self._noticed = _Noticed(digests, now, restless_since)
+        is_still = now - noticed.since >= _STILL_SECONDS
+        return is_still or now - noticed.restless_since >= _RESTLESS_SECONDS
+
+    def _reload(self, *, patience_seconds: float) -> Reload | None:
+        read = self._read()
+        if read.routes is None:
+            since = self._failure.since if self._failure else self._clock.monotonic()
+            self._failure = _Failure(read.problems, since)
+            return self._overdue(patience_seconds=patience_seconds)
+        self._failure = None
+        change = diff(self._routes, read.routes)
+        self._routes = read.routes
+        return Applied(read.routes, change) if change else Unchanged()
+
+    def _overdue(self, *, patience_seconds: float = _PATIENCE_SECONDS) -> Rejected | None:
+        failure = self._failure
+        if failure is None or self._clock.monotonic() - failure.since < patience_seconds:
+            return None
+        self._failure = None
+        return Rejected(failure.problems)
+
+    def _read(self) -> Load:
+        read = read_routes(self._path, environ=self._environ)
+        self._seen = dict(read.seen)
+        self._noticed = None
+        return read
+
+
+def _digests(seen: Mapping[Path, Seen]) -> _Digests:
+    return {path: file.digest for path, file in seen.items()}
+
+
+def _is_young(signature: tuple[int, ...], now: float) -> bool:
+    """Whether the file changed so lately that its time stamps could hide another change (as git's index does)."""
+    return bool(signature) and abs(now - signature[3] / 1e9) < _YOUNG_SECONDS

@@ -1,0 +1,22 @@
+"""
+Settings: the environment, a `.env` file, and a file per secret. Nothing else in the program reads any of them.
+
+    environment ( .env, over it the process's own ) ─▶ model ( names, forms, ranges ) ─▶ broker ( how to reach MQTT )
+
+Prefix FORWARDER_. MQTT_USERNAME, MQTT_PASSWORD and OUTBOX_URL may instead be given by a file, the same name with _FILE.
+"""
+
+from forwarder.settings.broker import Broker
+from forwarder.settings.environment import PREFIX, environment
+from forwarder.settings.model import Settings, load_settings
+from forwarder.settings.schema import settings_schema, unknown_settings
+
+__all__ = [
+    "PREFIX",
+    "Broker",
+    "Settings",
+    "environment",
+    "load_settings",
+    "settings_schema",
+    "unknown_settings",
+]

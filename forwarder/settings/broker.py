@@ -1,0 +1,107 @@
+"""How to reach the MQTT service: the URI as whatwatt sends it, the topics, and what belongs together."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from forwarder.settings.environment import PREFIX
+
+ANONYMOUS_CLIENT_ID = "whatwatt-forwarder"
+_INTEGRATION = re.compile(r"whatwatt\.integration\.client\.([a-z]+)")
+_URI = f"{PREFIX}MQTT_URI"
+_TOPIC = f"{PREFIX}MQTT_TOPIC"
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """How to reach the MQTT service and what to ask of it."""
+
+    host: str
+    port: int
+    use_tls: bool
+    client_id: str
+    topics: tuple[str, ...]
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    qos: int = 1
+    protocol: Literal["3.1.1", "5"] = "3.1.1"
+    keepalive_seconds: int = 60
+    session_expiry_seconds: int = 604800
+    """MQTT 5 §3.1.2.11.2; under 3.1.1 the broker decides."""
+    ca_file: Path | None = None
+    check_hostname: bool = True
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def parse_uri(uri: str | None) -> tuple[str, int, bool]:
+    """
+    Host, port and whether TLS is wanted.
+
+    Raises ValueError with a sentence that never repeats the URI's user part.
+    """
+    if not uri:
+        raise ValueError(f"{_URI} is not set; set it to the URI whatwatt sent, mqtts://host:8883")
+    expected = f"{_URI}: expected mqtt://host[:1883] or mqtts://host[:8883]"
+    try:
+        parts = urlsplit(uri)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(expected) from None
+    if "@" in parts.netloc:
+        raise ValueError(
+            f"{_URI} holds credentials; move them to {PREFIX}MQTT_USERNAME and {PREFIX}MQTT_PASSWORD"
+        )
+    is_bare = parts.path in ("", "/") and not parts.query and not parts.fragment
+    if not host or parts.scheme not in ("mqtt", "mqtts") or not is_bare or port == 0:
+        raise ValueError(expected)
+    use_tls = parts.scheme == "mqtts"
+    return host, port or (8883 if use_tls else 1883), use_tls
+
+
+def parse_topics(topics: str | None, *, username: str | None) -> tuple[str, ...]:
+    """
+    The filters to subscribe to: those given, else the one that the username implies.
+
+    Raises ValueError when there is none, or one is no filter (MQTT 3.1.1 §4.7.1).
+    """
+    if topics:
+        filters = tuple(dict.fromkeys(topics.split()))
+        for topic in filters:
+            _check_filter(topic)
+        return filters
+    match = _INTEGRATION.fullmatch(username or "")
+    if match is None:
+        raise ValueError(
+            f"{_TOPIC} is not set and cannot be derived: the username is not of the form "
+            "whatwatt.integration.client.<integration>; set it to the topic whatwatt sent, ext/<integration>/#"
+        )
+    return (f"ext/{match[1]}/#",)
+
+
+def check_readable(name: str, path: Path | None) -> None:
+    """Raises ValueError with a sentence when there is a path and nothing can be read there."""
+    if path is None:
+        return
+    try:
+        path.open("rb").close()
+    except OSError as unreadable:
+        raise ValueError(
+            f"{PREFIX}{name.upper()}: cannot read {path}: {unreadable.strerror}"
+        ) from unreadable
+
+
+def _check_filter(topic: str) -> None:
+    levels = topic.split("/")
+    hash_is_last = all("#" not in level for level in levels[:-1])
+    wildcards_are_alone = all(level in ("#", "+") or not set(level) & set("#+") for level in levels)
+    if not (hash_is_last and wildcards_are_alone):
+        raise ValueError(
+            f'{_TOPIC}: "{topic}" is no topic filter; + and # stand for a whole level, # only for the last'
+        )

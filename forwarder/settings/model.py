@@ -1,0 +1,212 @@
+"""Every setting: its name, form, range and default."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from forwarder.errors import SettingsError
+from forwarder.settings.broker import (
+    ANONYMOUS_CLIENT_ID,
+    Broker,
+    check_readable,
+    parse_topics,
+    parse_uri,
+)
+from forwarder.settings.environment import ENV_FILE, PREFIX, environment, secrets_from_files
+from forwarder.settings.sentences import sentence
+from forwarder.units import parse_duration, parse_size
+
+T = TypeVar("T")
+
+
+def _duration(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _size(value: object) -> object:
+    return parse_size(value) if isinstance(value, str) else value
+
+
+Seconds = Annotated[float, BeforeValidator(_duration, json_schema_input_type=str)]
+Bytes = Annotated[int, BeforeValidator(_size, json_schema_input_type=str)]
+
+
+class Settings(BaseSettings):
+    """Every setting, validated; the defaults are those of a small deployment on one machine."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    mqtt_uri: str | None = Field(
+        None, description="`mqtt://host[:1883]` or `mqtts://host[:8883]`; required to run"
+    )
+    mqtt_username: str | None = Field(None, description="as whatwatt sent it")
+    mqtt_password: SecretStr | None = Field(None, description="as whatwatt sent it")
+    mqtt_ca_file: Path | None = Field(
+        None, description="the MQTT server's public certificate as whatwatt sent it (PEM)"
+    )
+    mqtt_tls_hostname_check: bool = Field(
+        default=True,
+        description="false only for a pinned certificate whose name differs from the host",
+    )
+    mqtt_cert_file: Path | None = Field(None, description="client certificate (PEM)")
+    mqtt_key_file: Path | None = Field(None, description="its key (PEM)")
+    mqtt_client_id: str | None = Field(None, description="default: the username")
+    mqtt_topic: str | None = Field(
+        None,
+        description="one topic filter, or several separated by spaces; default `ext/<integration>/#`",
+    )
+    mqtt_qos: int = Field(1, ge=0, le=1, description="0 or 1")
+    mqtt_protocol: Literal["3.1.1", "5"] = Field("3.1.1", description="3.1.1 or 5")
+    mqtt_keepalive: Seconds = Field(60.0, ge=5, le=65535, description="MQTT keep-alive")
+    mqtt_session_expiry: Seconds = Field(
+        604800.0,
+        ge=0,
+        le=4294967295,
+        description="MQTT 5 only: how long the broker keeps our session",
+    )
+    template_file: Path | None = Field(
+        None, description="the payload template exactly as given to whatwatt"
+    )
+    timezone: str = Field("Europe/Zurich", description="of times that carry no offset")
+    max_message_bytes: Bytes = Field(65536, ge=256, description="larger messages are quarantined")
+    routes_file: Path = Field(Path("routes.yaml"), description="the routing file")
+    outbox_url: SecretStr = Field(
+        SecretStr("sqlite:///data/outbox.db"),
+        description="three slashes: relative path, four: absolute",
+    )
+    outbox_max_bytes: Bytes = Field(
+        10 << 30, ge=1 << 20, description="at the limit new messages are no longer acknowledged"
+    )
+    keep_delivered: Seconds = Field(
+        3600.0, ge=0, description="how long delivered readings stay in the delivery log"
+    )
+    keep_dead: Seconds = Field(
+        2592000.0, ge=0, description="how long dead letters and quarantined messages are kept"
+    )
+    http_listen: str = Field("127.0.0.1:8080", description="health and metrics")
+    log_format: Literal["console", "json"] | None = Field(
+        None, description="default: console on a terminal, else json"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="what is logged"
+    )
+    outbox_repair: bool = Field(
+        default=False,
+        description="true: a damaged outbox is moved aside at start and a new one begun",
+    )
+    proxy_url: SecretStr | None = Field(None, description="HTTP proxy for all deliveries")
+    drain_timeout: Seconds = Field(
+        10.0, ge=0, description="how long SIGTERM waits for attempts in flight"
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as unknown:
+            raise ValueError("expected an IANA time zone such as Europe/Zurich") from unknown
+        return value
+
+    @field_validator("http_listen")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        host, colon, port = value.rpartition(":")
+        if not (host and colon and port.isascii() and port.isdigit() and int(port) < 65536):
+            raise ValueError("expected host:port such as 127.0.0.1:8080")
+        return value
+
+    @property
+    def listen_address(self) -> tuple[str, int]:
+        host, _, port = self.http_listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def outbox_path(self) -> Path:
+        """Where the SQLite file is. Raises SettingsError when OUTBOX_URL names no SQLite file."""
+        parts = urlsplit(self.outbox_url.get_secret_value())
+        if parts.scheme.startswith("postgres"):
+            raise SettingsError(
+                f"{PREFIX}OUTBOX_URL: PostgreSQL is not available in this version; use sqlite:///data/outbox.db"
+            )
+        if parts.scheme != "sqlite" or parts.netloc or len(parts.path) < 2:
+            raise SettingsError(
+                f"{PREFIX}OUTBOX_URL: expected sqlite:///relative/path.db or sqlite:////absolute/path.db"
+            )
+        return Path(unquote(parts.path[1:]))
+
+    def broker(self) -> Broker:
+        """What the subscriber needs. Raises SettingsError with everything that the environment does not say."""
+        problems: list[str] = []
+        uri = _collect(problems, lambda: parse_uri(self.mqtt_uri))
+        topics = _collect(
+            problems, lambda: parse_topics(self.mqtt_topic, username=self.mqtt_username)
+        )
+        for name in ("mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file"):
+            _collect(problems, partial(check_readable, name, getattr(self, name)))
+        problems += self._halves()
+        if problems or uri is None or topics is None:
+            raise SettingsError("\n".join(problems))
+        host, port, use_tls = uri
+        return Broker(
+            host=host,
+            port=port,
+            use_tls=use_tls,
+            client_id=self.mqtt_client_id or self.mqtt_username or ANONYMOUS_CLIENT_ID,
+            topics=topics,
+            username=self.mqtt_username,
+            password=self.mqtt_password.get_secret_value() if self.mqtt_password else None,
+            qos=self.mqtt_qos,
+            protocol=self.mqtt_protocol,
+            keepalive_seconds=round(self.mqtt_keepalive),
+            session_expiry_seconds=round(self.mqtt_session_expiry),
+            ca_file=self.mqtt_ca_file,
+            check_hostname=self.mqtt_tls_hostname_check,
+            cert_file=self.mqtt_cert_file,
+            key_file=self.mqtt_key_file,
+        )
+
+    def _halves(self) -> list[str]:
+        """What is of no use without its other half."""
+        problems = []
+        if bool(self.mqtt_cert_file) != bool(self.mqtt_key_file):
+            problems.append(
+                f"{PREFIX}MQTT_CERT_FILE and {PREFIX}MQTT_KEY_FILE belong together; set both or neither"
+            )
+        if self.mqtt_password and not self.mqtt_username:  # MQTT 3.1.1 §3.1.2.9
+            problems.append(
+                f"{PREFIX}MQTT_PASSWORD is set without {PREFIX}MQTT_USERNAME; set both as whatwatt sent them"
+            )
+        return problems
+
+
+def load_settings() -> Settings:
+    """
+    The settings of this process: files named by `…_FILE` first, then the environment, then `.env`.
+
+    Raises SettingsError that names every wrong setting, one line each, and never repeats a secret.
+    """
+    secrets, problems = secrets_from_files(environment())
+    try:
+        settings = Settings.model_validate(secrets)
+    except ValidationError as invalid:
+        problems += [sentence(error) for error in invalid.errors(include_url=False)]
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def _collect(problems: list[str], parse: Callable[[], T]) -> T | None:
+    try:
+        return parse()
+    except ValueError as problem:
+        problems.append(str(problem))
+        return None

@@ -1,0 +1,338 @@
+"""Settings: where they come from, what they may be, and what is said when they may not."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from forwarder.errors import SettingsError
+from forwarder.settings import (
+    Broker,
+    Settings,
+    environment,
+    load_settings,
+    settings_schema,
+    unknown_settings,
+)
+from forwarder.settings.broker import parse_topics
+
+USERNAME = "whatwatt.integration.client.acmeenergy"
+GIVEN = {
+    "MQTT_URI": "mqtts://broker.example",
+    "MQTT_USERNAME": USERNAME,
+    "MQTT_PASSWORD": "hunter2",
+}
+
+Environ = Callable[[Mapping[str, str]], None]
+
+
+@pytest.fixture
+def environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Environ:
+    """Gives the process these settings, and no others; it works in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in environment():
+        if name.startswith("FORWARDER_"):
+            monkeypatch.delenv(name)
+
+    def give(values: Mapping[str, str]) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(f"FORWARDER_{name}", value)
+
+    return give
+
+
+def problems(settings: Callable[[], object]) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        settings()
+    return str(caught.value).splitlines()
+
+
+def test_what_whatwatt_sends_is_enough(environ: Environ) -> None:
+    """URI, username and password: topic and client id follow from the username."""
+    environ(GIVEN)
+
+    assert load_settings().broker() == Broker(
+        host="broker.example",
+        port=8883,
+        use_tls=True,
+        client_id=USERNAME,
+        topics=("ext/acmeenergy/#",),
+        username=USERNAME,
+        password="hunter2",
+    )
+
+
+def test_defaults_need_no_environment(environ: Environ) -> None:
+    """Nothing is required to look at routes or the outbox."""
+    settings = load_settings()
+
+    assert settings.outbox_path == Path("data/outbox.db")
+    assert settings.listen_address == ("127.0.0.1", 8080)
+    assert (settings.mqtt_session_expiry, settings.keep_dead) == (604800.0, 2592000.0)
+    assert settings.outbox_max_bytes == 10 * 2**30
+
+
+def test_environment_comes_before_the_env_file(environ: Environ, tmp_path: Path) -> None:
+    """`.env` gives what the process was not given."""
+    (tmp_path / ".env").write_text(
+        "FORWARDER_MQTT_QOS=0\nFORWARDER_LOG_LEVEL=debug\nKEY=from file\n"
+    )
+    environ({"LOG_LEVEL": "error"})
+
+    settings = load_settings()
+
+    assert (settings.mqtt_qos, settings.log_level) == (0, "error")
+    assert environment()["KEY"] == "from file"
+
+
+def test_empty_variable_is_as_good_as_none(environ: Environ) -> None:
+    """Compose files pass on what is not set as an empty text."""
+    environ({"MQTT_CLIENT_ID": "", "LOG_FORMAT": "", "KEEP_DEAD": ""})
+
+    assert load_settings() == Settings()
+
+
+@pytest.mark.parametrize("from_env_file", [False, True])
+def test_secret_is_read_from_its_file(
+    from_env_file: bool, environ: Environ, tmp_path: Path
+) -> None:
+    """A container's secret: without the line end, and also when `.env` names the file."""
+    (tmp_path / "password").write_text("hunter2\n")
+    if from_env_file:
+        (tmp_path / ".env").write_text("FORWARDER_MQTT_PASSWORD_FILE=password\n")
+    else:
+        environ({"MQTT_PASSWORD_FILE": "password"})
+
+    password = load_settings().mqtt_password
+
+    assert password is not None
+    assert password.get_secret_value() == "hunter2"
+
+
+WRONG = [
+    ("MQTT_QOS", "2", "expected at most 1"),
+    ("MQTT_QOS", "one", "expected a whole number"),
+    ("MQTT_PROTOCOL", "4", "expected 3.1.1 or 5"),
+    ("MQTT_TLS_HOSTNAME_CHECK", "maybe", "expected true or false"),
+    ("MQTT_KEEPALIVE", "60", "expected a duration such as 500ms, 10s, 5m, 24h or 7d"),
+    ("MQTT_KEEPALIVE", "1s", "expected at least 5s"),
+    ("MAX_MESSAGE_BYTES", "64kB", "expected a size such as 65536, 64KiB, 512MiB or 10GiB"),
+    ("OUTBOX_MAX_BYTES", "1KiB", "expected at least 1048576"),
+    ("TIMEZONE", "Zurich", "expected an IANA time zone such as Europe/Zurich"),
+    ("HTTP_LISTEN", "8080", "expected host:port such as 127.0.0.1:8080"),
+    ("LOG_FORMAT", "xml", "expected console or json"),
+    ("LOG_LEVEL", "loud", "expected debug, info, warning or error"),
+    ("DRAIN_TIMEOUT", "soon", "expected a duration such as 500ms, 10s, 5m, 24h or 7d"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), WRONG)
+def test_wrong_setting_has_its_sentence(
+    name: str, value: str, expected: str, environ: Environ
+) -> None:
+    environ({name: value})
+
+    assert problems(load_settings) == [f"FORWARDER_{name}: {expected}"]
+
+
+def test_all_wrong_settings_are_told_at_once(environ: Environ) -> None:
+    """Files and values together, one line each."""
+    environ({"MQTT_QOS": "7", "LOG_LEVEL": "loud", "MQTT_PASSWORD_FILE": "nowhere"})
+
+    assert problems(load_settings) == [
+        "FORWARDER_MQTT_PASSWORD_FILE: cannot read nowhere: No such file or directory",
+        "FORWARDER_MQTT_QOS: expected at most 1",
+        "FORWARDER_LOG_LEVEL: expected debug, info, warning or error",
+    ]
+
+
+SECRET_FILES = [
+    (b"", "FORWARDER_MQTT_PASSWORD_FILE: secret is empty"),
+    (b"\xff\xfe", "FORWARDER_MQTT_PASSWORD_FILE: secret is not UTF-8 text"),
+]
+
+
+@pytest.mark.parametrize(("content", "expected"), SECRET_FILES)
+def test_unusable_secret_file_has_its_sentence(
+    content: bytes, expected: str, environ: Environ, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_bytes(content)
+    environ({"MQTT_PASSWORD_FILE": "secret"})
+
+    assert problems(load_settings) == [expected]
+
+
+def test_secret_given_twice_is_refused(environ: Environ, tmp_path: Path) -> None:
+    """Nobody should have to know which of the two wins."""
+    (tmp_path / "secret").write_text("hunter2")
+    environ({"MQTT_PASSWORD_FILE": "secret", "MQTT_PASSWORD": "hunter3"})
+
+    assert problems(load_settings) == [
+        "FORWARDER_MQTT_PASSWORD and FORWARDER_MQTT_PASSWORD_FILE are both set; keep one of them"
+    ]
+
+
+def test_unreadable_env_file_has_its_sentence(environ: Environ, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("FORWARDER_TIMEZONE=Zürich".encode("latin-1"))
+
+    assert problems(load_settings) == ["cannot read .env: it is not UTF-8 text"]
+
+
+URIS = [
+    ("mqtt://broker.example", ("broker.example", 1883, False)),
+    ("mqtts://broker.example/", ("broker.example", 8883, True)),
+    ("mqtt://broker.example:2883", ("broker.example", 2883, False)),
+    ("mqtts://[2606:4700::1]:443", ("2606:4700::1", 443, True)),
+]
+
+
+@pytest.mark.parametrize(("uri", "expected"), URIS)
+def test_uri_is_taken_apart(uri: str, expected: tuple[str, int, bool], environ: Environ) -> None:
+    environ({**GIVEN, "MQTT_URI": uri})
+
+    broker = load_settings().broker()
+
+    assert (broker.host, broker.port, broker.use_tls) == expected
+
+
+WRONG_URIS = [
+    "broker.example",
+    "https://broker.example",
+    "mqtt://",
+    "mqtt://broker.example:0",
+    "mqtt://broker.example:99999",
+    "mqtt://broker.example/topic",
+    "mqtt://broker.example?x=1",
+    "mqtt://[::1",
+]
+
+
+@pytest.mark.parametrize("uri", WRONG_URIS)
+def test_other_uri_has_its_sentence(uri: str, environ: Environ) -> None:
+    environ({**GIVEN, "MQTT_URI": uri})
+
+    assert problems(load_settings().broker) == [
+        "FORWARDER_MQTT_URI: expected mqtt://host[:1883] or mqtts://host[:8883]"
+    ]
+
+
+def test_credentials_in_the_uri_are_refused_and_not_repeated(environ: Environ) -> None:
+    environ({**GIVEN, "MQTT_URI": "mqtts://user:hunter2@broker.example"})
+
+    assert problems(load_settings().broker) == [
+        "FORWARDER_MQTT_URI holds credentials; move them to FORWARDER_MQTT_USERNAME and FORWARDER_MQTT_PASSWORD"
+    ]
+
+
+def test_all_that_is_missing_for_the_broker_is_told_at_once(environ: Environ) -> None:
+    """No URI, no topic, half a client certificate, and a password without its username."""
+    environ({"MQTT_PASSWORD": "hunter2", "MQTT_CERT_FILE": "nowhere.pem"})
+
+    told = problems(load_settings().broker)
+
+    assert [line.split()[0].rstrip(":") for line in told] == [
+        "FORWARDER_MQTT_URI",
+        "FORWARDER_MQTT_TOPIC",
+        "FORWARDER_MQTT_CERT_FILE",
+        "FORWARDER_MQTT_CERT_FILE",
+        "FORWARDER_MQTT_PASSWORD",
+    ]
+
+
+def test_several_topics_are_separated_by_spaces(environ: Environ) -> None:
+    """Each once, in their order."""
+    environ({**GIVEN, "MQTT_TOPIC": "ext/acme/# lab/+/power  ext/acme/#"})
+
+    assert load_settings().broker().topics == ("ext/acme/#", "lab/+/power")
+
+
+@pytest.mark.parametrize("topic", ["a/#/b", "a#", "#/a", "a/b+", "+a/b"])
+def test_wildcard_in_a_wrong_place_is_refused(topic: str) -> None:
+    """The broker would end the connection without a word (MQTT 3.1.1 §4.7.1)."""
+    with pytest.raises(ValueError, match="is no topic filter"):
+        parse_topics(topic, username=None)
+
+
+OUTBOXES = [
+    ("sqlite:///data/outbox.db", Path("data/outbox.db")),
+    ("sqlite:////var/lib/forwarder/outbox.db", Path("/var/lib/forwarder/outbox.db")),
+    ("sqlite:///with%20space.db", Path("with space.db")),
+]
+
+
+@pytest.mark.parametrize(("url", "path"), OUTBOXES)
+def test_outbox_url_names_a_file(url: str, path: Path, environ: Environ) -> None:
+    """Three slashes: relative; four: absolute."""
+    environ({"OUTBOX_URL": url})
+
+    assert load_settings().outbox_path == path
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://outbox.db", "outbox.db", "sqlite:///", "postgresql://u:hunter2@db/x"]
+)
+def test_other_outbox_url_has_its_sentence_without_its_password(url: str, environ: Environ) -> None:
+    environ({"OUTBOX_URL": url})
+
+    (problem,) = problems(lambda: load_settings().outbox_path)
+
+    assert problem.startswith("FORWARDER_OUTBOX_URL: ")
+    assert "hunter2" not in problem
+
+
+def test_settings_do_not_show_their_secrets(environ: Environ) -> None:
+    """Neither the settings nor the broker repeat a password when they are printed."""
+    environ({**GIVEN, "OUTBOX_URL": "sqlite:///hunter2", "PROXY_URL": "http://u:hunter2@proxy"})
+
+    settings = load_settings()
+
+    assert "hunter2" not in f"{settings!r} {settings} {settings.broker()!r}"
+
+
+def test_unknown_variable_is_told_with_the_nearest_setting() -> None:
+    """A misspelt setting would silently have no effect."""
+    names = {
+        "FORWARDER_MQTT_QSO": "1",
+        "FORWARDER_COLOUR": "1",
+        "FORWARDER_ADMIN_TOKEN": "t",
+        "PATH": "/",
+    }
+
+    assert unknown_settings(names) == [
+        "FORWARDER_ADMIN_TOKEN is not available in this version",
+        "FORWARDER_COLOUR is no setting and is ignored",
+        "FORWARDER_MQTT_QSO is no setting and is ignored; did you mean FORWARDER_MQTT_QOS?",
+    ]
+
+
+def test_schema_knows_every_setting_and_its_default() -> None:
+    """Also the files of secrets; defaults as people write them."""
+    schema = settings_schema()
+    Draft202012Validator.check_schema(schema)
+
+    known = schema["properties"]
+
+    assert {f"FORWARDER_{name.upper()}" for name in Settings.model_fields} <= known.keys()
+    assert known["FORWARDER_KEEP_DELIVERED"]["default"] == "1h"
+    assert known["FORWARDER_OUTBOX_MAX_BYTES"]["default"] == "10GiB"
+    assert known["FORWARDER_LOG_FORMAT"]["enum"] == ["console", "json"]
+    assert "FORWARDER_MQTT_PASSWORD_FILE" in known
+    assert all(value["description"] for value in known.values())
+    assert json.dumps(schema)
+
+
+@given(st.text(alphabet="ab/#+$ ", min_size=1))
+def test_topics_are_filters_or_refused(text: str) -> None:
+    """Whatever is written: what is accepted has its wildcards alone in their levels, # at the end."""
+    try:
+        topics = parse_topics(text, username=USERNAME)
+    except ValueError:
+        return
+    for topic in topics:
+        *before, last = topic.split("/")
+        assert last == "#" or "#" not in last
+        assert all("#" not in level and ("+" not in level or level == "+") for level in before)
