@@ -1,0 +1,46 @@
+"""Whose message it is, as far as its topic tells."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from forwarder.reading import Device, parse_mac
+
+MAX_DEVICE_CHARACTERS = 128
+"""A device publishes to at most 127 characters of topic; longer names only fill the disk."""
+
+_NAMELESS = Device("unknown")
+
+
+class Named(NamedTuple):
+    """What the last level of a topic says."""
+
+    device: Device
+    is_mac: bool
+
+
+def device_in_topic(topic: str) -> Named | None:
+    """The device that a topic's last level names; None when that is empty, too long or not printable."""
+    level = topic.rpartition("/")[2]
+    return _named(level) if len(level) <= MAX_DEVICE_CHARACTERS else None
+
+
+@lru_cache(maxsize=32_768)
+def _named(level: str) -> Named | None:
+    mac = parse_mac(level)
+    if mac is not None:
+        return Named(mac, is_mac=True)
+    return Named(Device(level), is_mac=False) if level and level.isprintable() else None
+
+
+def device_in_text(text: str) -> Device | None:
+    """The device that a payload names by its MAC; None for any other text."""
+    named = _named(text) if len(text) <= MAX_DEVICE_CHARACTERS else None
+    return named.device if named and named.is_mac else None
+
+
+def quarantine_device(topic: str, device: Device | None) -> Device:
+    """Whose quarantine a message counts in: the topic's device, else the one its payload named."""
+    named = device_in_topic(topic)
+    if device is not None and (named is None or not named.is_mac):
+        return device
+    return named.device if named else _NAMELESS

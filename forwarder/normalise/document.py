@@ -1,0 +1,158 @@
+"""
+docs/events.md, made from the table of variables:
+
+    python -m forwarder.normalise.document > docs/events.md
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+
+from forwarder.normalise.variables import Variable, variables
+from forwarder.reading import JsonValue
+
+EXAMPLE: JsonValue = {
+    "type": "meter.reading",
+    "timestamp": "2025-11-18T10:17:40Z",
+    "data": {
+        "id": "msg_5f0c8f4cfd2ee12c1b0f4e4aa3b8b9d1",
+        "device": "ECC9FF5C7F14",
+        "measured_at": "2025-11-18T10:17:40Z",
+        "time_source": "utc",
+        "received_at": "2025-11-18T10:17:41.203Z",
+        "measurements": {
+            "active_power_import_kw": 7.8497,
+            "voltage_l1_v": 231,
+            "active_energy_import_kwh": 8306146,
+        },
+        "tariff": 1,
+        "conversion_factor": 1,
+        "meter": {"vendor": "Landis+Gyr", "status": "OK", "interface": "MBUS", "protocol": "DLMS"},
+        "system": {"firmware": "1.2.15"},
+        "network": {"wifi.sta.rssi": -30},
+        "volumes": [{"bus": 1, "meter_id": "20000741"}],
+        "extra": {"anything": "the payload held and no rule knows"},
+    },
+}
+
+_HEAD = """\
+<!-- Made by `python -m forwarder.normalise.document`; edit forwarder/normalise/, not this page. -->
+
+# Events
+
+What a receiver is sent, and how each value got there. `forwarder schema event` prints the same as JSON Schema.
+
+```json
+{example}
+```
+
+- Absent values are left out. There is no `null`, NaN or Infinity anywhere.
+- Numbers keep the digits that the device sent; only zeros at the end of a decimal may go (`200.9340` is `200.934`).
+  A number with more digits than a double holds is still written with all of them.
+- `id` follows from the device and the payload, and is the same however often the reading is sent.
+- In a batch the type is `meter.readings` and `data` is an array of such objects.
+"""
+
+_TIMES = """\
+## Times
+
+All times are UTC in RFC 3339. `time_source` says where `measured_at` came from, the surest first:
+
+| `time_source` | from |
+| --- | --- |
+| `timestamp` | a UNIX timestamp |
+| `utc` | a `…_utc` time |
+| `offset` | a time with its offset in digits, such as `+02:00` |
+| `local` | a local time without a usable offset, in the time zone that `TIMEZONE` names |
+| `received` | none of these: the time of arrival |
+
+- Times of the report come before those of the device (`sys.…`), which tell when it published.
+- Devices end their local times in `Z`. It is believed in `…_utc` fields only.
+- A local time in the hour that comes twice in October, or never in March, is the one nearest to its arrival.
+- A date without a time tells no instant, and neither does a clock that is not set: one before 2000 or after 2099.
+- A clock that is ahead of its arrival by more than half an hour is kept as it is, and logged once for each device.
+- The texts stay in `meter` and `system` as the device wrote them.
+"""
+
+_VALUES = """\
+## Values
+
+- Absent are: `null`, `"null"`, an empty text, NaN, Infinity, and a `${name}` that the device left as it stands.
+- Quoted numbers are numbers. What is no number in a number's place is carried in `extra`.
+- Of a value that comes twice the first stays; if the other differs it is carried in `extra`.
+- What no rule knows is carried in `extra`, where it stood. An array of which something is left out there becomes an
+  object keyed by position.
+- With a template, its constants are carried in `extra` too; a payload with another constant is not of this template.
+
+The device is the last level of the topic when that is a MAC, else the MAC in the payload, else the last level as it is.
+
+What cannot be read is quarantined, with one of these reasons:
+
+| reason | the payload |
+| --- | --- |
+| `too_large` | is longer than `MAX_MESSAGE_BYTES` |
+| `not_utf8` | is no UTF-8 text |
+| `not_json` | is no JSON, and no template says what else it is; or it is nested deeper than 32 levels |
+| `template_mismatch` | is not of the template |
+| `no_device` | names no device, and neither does the topic |
+| `device_mismatch` | names another device than the topic: nobody gets it |
+| `no_values` | holds nothing but a device, times or unknown values |
+"""
+
+
+def document() -> str:
+    """The whole page."""
+    head = _HEAD.replace("{example}", json.dumps(EXAMPLE, indent=2, ensure_ascii=False))
+    return "\n".join([head, *_tables(), _TIMES, _VALUES, *_origins()])
+
+
+def _tables() -> Iterator[str]:
+    rows = {section: _of_section(section) for section in ("measurements", "", "volumes", "report")}
+    yield _section("Measurements", "In `measurements`.", rows["measurements"])
+    yield _section("Beside them", "At the top of `data`.", rows[""])
+    for name in ("meter", "system", "network"):
+        yield _section(name.capitalize(), f"In `{name}`.", _of_section(name))
+    yield _section("Volumes", "In each entry of `volumes`, one for each bus.", rows["volumes"])
+    yield _section("Report", "In `report`.", rows["report"])
+
+
+def _section(title: str, where: str, rows: Sequence[Variable]) -> str:
+    cells = ((f"`{row.key}`", row.unit, row.meaning, row.obis) for row in _unique(rows))
+    return f"## {title}\n\n{where}\n\n{_table(('name', 'unit', 'meaning', 'OBIS'), cells)}"
+
+
+def _of_section(section: str) -> list[Variable]:
+    skipped = ("device", "timestamp", "date", "clock")
+    return [row for row in variables() if row.section == section and row.kind not in skipped]
+
+
+def _unique(rows: Iterable[Variable]) -> list[Variable]:
+    return list({row.key: row for row in reversed(list(rows))}.values())[::-1]
+
+
+def _origins() -> Iterator[str]:
+    cells = ((f"`{row.name}`", *map(_code, _places(row))) for row in variables())
+    columns = ("in the event", "variable", "report", "live", "Home Assistant")
+    yield (
+        "## Where values come from\n\n"
+        "The variables of templates, and the places of the payload shapes that need no template.\n\n"
+        + _table(columns, cells)
+    )
+
+
+def _places(row: Variable) -> tuple[str, str, str, str]:
+    names = ", ".join(name for name in (row.variable, row.alias) if name)
+    return names, row.report_path, row.live_field, row.ha_field
+
+
+def _code(text: str) -> str:
+    return ", ".join(f"`{name}`" for name in text.split(", ") if name)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())

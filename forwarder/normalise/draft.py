@@ -1,0 +1,254 @@
+"""A reading in the making: rules put the values they find into it, each by the kind of its variable."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from decimal import Decimal
+from typing import TypeAlias
+
+from forwarder.normalise.device import device_in_text
+from forwarder.normalise.times import TextKind, instant_of_text, instant_of_timestamp, is_instant
+from forwarder.normalise.values import ABSENT, UNFIT, Verdict, carried, number_of, text_of
+from forwarder.normalise.variables import Kind, Use
+from forwarder.reading import Device, JsonValue, Number, TimeSource
+
+_TIME_KEYS: Mapping[TextKind, str] = {
+    "utc": "date_time_utc",
+    "offset": "date_time_local",
+    "local": "date_time",
+}
+"""The surest first."""
+_MOST_HOURS = 10**9
+_MOST_TARIFFS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Where one value was in the payload, and what it was read as."""
+
+    place: str
+    use: Use
+    sent: JsonValue
+    is_absent: bool
+    is_understood: bool
+    """False: it was not what belongs in its place, or another value was there before; `extra` holds it."""
+
+
+class Draft:
+    """What was found so far; the first value of a variable stays."""
+
+    __slots__ = (
+        "clock",
+        "date",
+        "device",
+        "factor",
+        "measurements",
+        "misfits",
+        "other_device",
+        "sections",
+        "seen",
+        "tariff",
+        "timestamp",
+        "trace",
+        "unset_clock",
+        "volumes",
+    )
+
+    def __init__(self, trace: list[Part] | None = None) -> None:
+        self.measurements: dict[str, Number] = {}
+        self.sections: dict[str, dict[str, JsonValue]] = {
+            "meter": {},
+            "system": {},
+            "network": {},
+            "report": {},
+        }
+        self.volumes: dict[int, dict[str, JsonValue]] = {}
+        self.tariff: int | None = None
+        self.factor: Number | None = None
+        self.device: Device | None = None
+        self.other_device: Device | None = None
+        """A second device that the payload names."""
+        self.timestamp: datetime | None = None
+        self.date: str | None = None
+        self.clock: str | None = None
+        self.unset_clock = False
+        """A timestamp was there, of a clock that is not set."""
+        self.seen = 0
+        """Places of variables that the payload has, whatever is in them."""
+        self.misfits = 0
+        """Values in numeric places that are no numbers."""
+        self.trace = trace
+
+    @property
+    def has_values(self) -> bool:
+        """Whether anything was read beyond the device, the times and how reports are made."""
+        if self.measurements or self.volumes or self.sections["network"] or self.tariff is not None:
+            return True
+        texts = self.sections["meter"].keys() | self.sections["system"].keys()
+        return bool(texts - set(_TIME_KEYS.values()))
+
+    def measured_at(
+        self, *, zone: tzinfo, received_at: datetime
+    ) -> tuple[datetime, TimeSource] | None:
+        """
+        The instant of the reading from the surest of its times, None when the payload tells none.
+
+        The times of the report come before those of the device, which are the times of publishing.
+        """
+        if self.timestamp is not None:
+            return self.timestamp, "timestamp"
+        for text, kind in self._time_texts():
+            found = instant_of_text(text, kind, zone=zone, received_at=received_at)
+            if found is not None:
+                return found
+        return None
+
+    def leftover_clock(self) -> dict[str, JsonValue]:
+        """`Date` and `Time` of the live shape where they do not make an instant together."""
+        if self.date is None and self.clock is None:
+            return {}
+        sent: dict[str, str | None] = {"Date": self.date, "Time": self.clock}
+        if self.date and self.clock and is_instant(f"{self.date}T{self.clock}"):
+            return {}
+        return {key: text for key, text in sent.items() if text is not None}
+
+    def _time_texts(self) -> Iterator[tuple[str, TextKind]]:
+        yield from _texts_of(self.sections["meter"])
+        if self.date and self.clock:
+            yield f"{self.date}T{self.clock}", "local"
+        yield from _texts_of(self.sections["system"])
+
+
+def _texts_of(section: Mapping[str, JsonValue]) -> Iterator[tuple[str, TextKind]]:
+    for kind, key in _TIME_KEYS.items():
+        if key in section:
+            yield str(section[key]), kind
+
+
+Put: TypeAlias = Callable[[Draft, Use, JsonValue], JsonValue]
+"""Puts one value into the draft; what it could not take comes back, None when nothing is left."""
+
+
+def _put_measurement(draft: Draft, use: Use, value: JsonValue) -> JsonValue:
+    number = number_of(value)
+    if isinstance(number, Verdict):
+        return _reject(draft, number, value)
+    held = draft.measurements.setdefault(use.variable.key, number)
+    return None if held == number else carried(value)
+
+
+def _put_tariff(draft: Draft, _: Use, value: JsonValue) -> JsonValue:
+    number = number_of(value)
+    if isinstance(number, Verdict):
+        return _reject(draft, number, value)
+    tariff = int(number)
+    if tariff != number or not 0 <= tariff <= _MOST_TARIFFS:
+        return _reject(draft, UNFIT, value)
+    draft.tariff = draft.tariff or tariff or None
+    return None if tariff in (0, draft.tariff) else carried(value)
+
+
+def _put_factor(draft: Draft, _: Use, value: JsonValue) -> JsonValue:
+    number = number_of(value)
+    if isinstance(number, Verdict):
+        return _reject(draft, number, value)
+    if draft.factor is None:
+        draft.factor = number
+    return None if draft.factor == number else carried(value)
+
+
+def _put_timestamp(draft: Draft, _: Use, value: JsonValue) -> JsonValue:
+    number = number_of(value)
+    if isinstance(number, Verdict):
+        return _reject(draft, number, value)
+    instant = instant_of_timestamp(number)
+    if instant is None:
+        draft.unset_clock = True
+        return carried(value)
+    draft.timestamp = draft.timestamp or instant
+    return None if draft.timestamp == instant else carried(value)
+
+
+def _put_number(draft: Draft, use: Use, value: JsonValue) -> JsonValue:
+    number = number_of(value)
+    if isinstance(number, Verdict):
+        return _reject(draft, number, value)
+    return _hold(draft, use, number, value)
+
+
+def _put_hours(draft: Draft, use: Use, value: JsonValue) -> JsonValue:
+    number = number_of(value)
+    if isinstance(number, Verdict):
+        return _reject(draft, number, value)
+    if not -_MOST_HOURS < number < _MOST_HOURS:
+        return carried(value)
+    seconds = Decimal(str(number)) * 3600
+    is_whole = seconds == seconds.to_integral_value()
+    return _hold(draft, use, int(seconds) if is_whole else float(seconds), value)
+
+
+def _put_text(draft: Draft, use: Use, value: JsonValue) -> JsonValue:
+    text = text_of(value)
+    if isinstance(text, Verdict):
+        return carried(value)
+    return _hold(draft, use, text, value)
+
+
+def _put_device(draft: Draft, _: Use, value: JsonValue) -> JsonValue:
+    text = text_of(value)
+    device = None if isinstance(text, Verdict) else device_in_text(text.strip())
+    if device is None:
+        return carried(value)
+    draft.device = draft.device or device
+    if draft.device != device:
+        draft.other_device = device
+    return None
+
+
+def _put_date(draft: Draft, _: Use, value: JsonValue) -> JsonValue:
+    text = text_of(value)
+    if isinstance(text, Verdict):
+        return carried(value)
+    draft.date = text
+    return None
+
+
+def _put_clock(draft: Draft, _: Use, value: JsonValue) -> JsonValue:
+    text = text_of(value)
+    if isinstance(text, Verdict):
+        return carried(value)
+    draft.clock = text
+    return None
+
+
+def _hold(draft: Draft, use: Use, read: Number | str, value: JsonValue) -> JsonValue:
+    variable = use.variable
+    if variable.section == "volumes":
+        section = draft.volumes.setdefault(use.index, {})
+    else:
+        section = draft.sections[variable.section]
+    return None if section.setdefault(variable.key, read) == read else carried(value)
+
+
+def _reject(draft: Draft, verdict: Verdict, value: JsonValue) -> JsonValue:
+    if verdict is ABSENT:
+        return None
+    draft.misfits += 1
+    return carried(value)
+
+
+PUT: Mapping[Kind, Put] = {
+    "measurement": _put_measurement,
+    "tariff": _put_tariff,
+    "factor": _put_factor,
+    "number": _put_number,
+    "hours": _put_hours,
+    "text": _put_text,
+    "device": _put_device,
+    "timestamp": _put_timestamp,
+    "utc": _put_text,
+    "offset": _put_text,
+    "local": _put_text,
+    "date": _put_date,
+    "clock": _put_clock,
+}

@@ -1,0 +1,247 @@
+"""A JSON template as a tree of rules: where each variable stands among objects, arrays, keys and strings."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from forwarder.normalise.draft import Draft
+from forwarder.normalise.pattern import Hole, Pattern
+from forwarder.normalise.rules import UNKNOWN, Leaf, Rule, described
+from forwarder.normalise.unusable import Unusable
+from forwarder.normalise.values import by_position, carried
+from forwarder.reading import JsonValue
+
+# Noncharacters (Unicode §23.7): no template holds them, and JSON carries them unchanged.
+_OPEN, _CLOSE, _BARE = "\ufdd0", "\ufdd1", "\ufdd2"
+_HOLE = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
+_DELIMITERS = frozenset(" \t\r\n,:[]{}")
+
+
+class JsonTemplate(NamedTuple):
+    """What payloads of a JSON template are read with."""
+
+    rule: Rule
+    bare: tuple[int, ...]
+    """The holes that stand outside of quotes, by their number."""
+    hidden: tuple[int, ...]
+    """The holes behind a key that comes again in the same object: JSON keeps only the last."""
+    needs_number_texts: bool
+    """Whether a value is built around a bare number, so that its very characters count."""
+
+
+def json_template(
+    literals: Sequence[str], holes: Sequence[Hole]
+) -> tuple[JsonTemplate | None, tuple[str, ...]]:
+    """The tree of a template, None for one that is no JSON; with a remark for one that only looks like it."""
+    if not literals[0].lstrip().startswith(("{", "[")):
+        return None, ()
+    marked, quoted = _mark(literals)
+    try:
+        document = json.loads(marked, strict=False)
+    except (json.JSONDecodeError, RecursionError) as wrong:
+        why = f" ({wrong.msg.lower()})" if isinstance(wrong, json.JSONDecodeError) else ""
+        return None, (
+            f"the template looks like JSON but is none{why}, so payloads are read as text",
+        )
+    for number, hole in enumerate(holes):
+        hole.is_quoted = quoted[number]
+    builder = _Builder(holes)
+    rule = builder.rule(document, "")
+    numbers = range(len(holes))
+    bare = tuple(number for number in numbers if not quoted[number])
+    hidden = tuple(number for number in numbers if number not in builder.placed)
+    return JsonTemplate(rule, bare, hidden, builder.needs_number_texts), ()
+
+
+class Object:
+    """An object of the template; the payload's may have further keys."""
+
+    __slots__ = ("patterns", "place", "rules")
+
+    def __init__(
+        self, rules: Mapping[str, Rule], patterns: Sequence[tuple[Pattern, Rule]], place: str
+    ) -> None:
+        self.rules = rules
+        self.patterns = tuple(patterns)
+        """Keys that hold variables themselves."""
+        self.place = place
+
+    def take(self, value: JsonValue, draft: Draft) -> JsonValue:
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise _mismatch("an object", self.place, value)
+        left = {}
+        rules = self.rules
+        for key, item in value.items():
+            rule = rules.get(key) or self._rule_by_pattern(key, draft)
+            rest = rule.take(item, draft)
+            if rest is not None:
+                left[key] = rest
+        return left or None
+
+    def _rule_by_pattern(self, key: str, draft: Draft) -> Rule:
+        for pattern, rule in self.patterns:
+            if pattern.is_of(key) and not pattern.take(key, draft):
+                return rule
+        return UNKNOWN
+
+
+class Items:
+    """An array of the template; the payload's may be longer or shorter."""
+
+    __slots__ = ("place", "rules")
+
+    def __init__(self, rules: Sequence[Rule], place: str) -> None:
+        self.rules = tuple(rules)
+        self.place = place
+
+    def take(self, value: JsonValue, draft: Draft) -> JsonValue:
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            raise _mismatch("an array", self.place, value)
+        known = [rule.take(item, draft) for rule, item in zip(self.rules, value, strict=False)]
+        return by_position(known + [carried(item) for item in value[len(known) :]])
+
+
+class Constant:
+    """A value without variables; a payload with another value is of another template."""
+
+    __slots__ = ("place", "value")
+
+    def __init__(self, value: JsonValue, place: str) -> None:
+        self.value = carried(value)
+        self.place = place
+
+    def take(self, value: JsonValue, draft: Draft) -> JsonValue:  # noqa: ARG002 - the protocol's signature
+        rest = carried(value)
+        if rest != self.value:
+            raise _mismatch(f"the constant {json.dumps(self.value)}", self.place, value)
+        return rest
+
+
+class Composite:
+    """A string, or a bare number, with literal text beside its variables."""
+
+    __slots__ = ("pattern", "place")
+
+    def __init__(self, pattern: Pattern, place: str) -> None:
+        self.pattern = pattern
+        self.place = place
+
+    def take(self, value: JsonValue, draft: Draft) -> JsonValue:
+        if value is None:
+            return None
+        if isinstance(value, dict | list | bool):
+            raise _mismatch("a text", self.place, value)
+        rest = self.pattern.take(str(value), draft)
+        return carried(value) if rest else None
+
+
+class _Builder:
+    """Turns the decoded template, with marks in the place of variables, into rules."""
+
+    def __init__(self, holes: Sequence[Hole]) -> None:
+        self._holes = holes
+        self.needs_number_texts = False
+        self.placed: set[int] = set()
+
+    def rule(self, node: JsonValue, place: str) -> Rule:
+        if isinstance(node, dict):
+            return self._object(node, place)
+        if isinstance(node, list):
+            return Items([self.rule(item, f"{place}[{n}]") for n, item in enumerate(node)], place)
+        if isinstance(node, str) and _OPEN in node:
+            return self._value(node, place)
+        return Constant(node, place)
+
+    def _object(self, node: Mapping[str, JsonValue], place: str) -> Rule:
+        rules: dict[str, Rule] = {}
+        patterns: list[tuple[Pattern, Rule]] = []
+        for key, item in node.items():
+            rule = self.rule(item, _joined(place, self._written(key)))
+            if _OPEN in key:
+                patterns.append((self._pattern(key.removeprefix(_BARE), place), rule))
+            else:
+                rules[key] = rule
+        return Object(rules, patterns, place)
+
+    def _value(self, node: str, place: str) -> Rule:
+        is_bare = node.startswith(_BARE)
+        pattern = self._pattern(node.removeprefix(_BARE), place)
+        is_alone = pattern.literals == ("", "")
+        leaf = pattern.holes[0].leaf
+        if is_bare and not (is_alone and leaf is not None and leaf.use.variable.is_numeric):
+            self.needs_number_texts = True
+        if not is_alone:
+            return Composite(pattern, place)
+        return leaf or UNKNOWN
+
+    def _pattern(self, text: str, place: str) -> Pattern:
+        pieces = _HOLE.split(text)
+        numbers = [int(number) for number in pieces[1::2]]
+        self.placed.update(numbers)
+        holes = [self._holes[number] for number in numbers]
+        return Pattern(pieces[::2], [_placed(hole, place) for hole in holes])
+
+    def _written(self, text: str) -> str:
+        return _HOLE.sub(lambda match: self._holes[int(match[1])].unresolved, text).replace(
+            _BARE, ""
+        )
+
+
+def _placed(hole: Hole, place: str) -> Hole:
+    return Hole(hole.name, Leaf(hole.leaf.use, place) if hole.leaf else None)
+
+
+def _joined(place: str, key: str) -> str:
+    return f"{place}.{key}" if place else key
+
+
+def _mark(literals: Sequence[str]) -> tuple[str, list[bool]]:
+    """JSON with a mark for each hole, and whether each is in quotes; a bare value around a hole becomes a string."""
+    marked: list[str] = []
+    quoted: list[bool] = []
+    bare: list[str] = []
+    is_inside = False
+    for number, literal in enumerate(literals):
+        for piece, is_open in _pieces(literal, is_inside=is_inside):
+            is_inside = is_open
+            if is_inside or piece in _DELIMITERS or piece == '"':
+                marked += _wrapped(bare)
+                bare = []
+                marked.append(piece)
+            else:
+                bare.append(piece)
+        if number + 1 < len(literals):
+            quoted.append(is_inside)
+            (marked if is_inside else bare).append(f"{_OPEN}{number}{_CLOSE}")
+    return "".join([*marked, *_wrapped(bare)]), quoted
+
+
+def _pieces(literal: str, *, is_inside: bool) -> Iterator[tuple[str, bool]]:
+    """Each character, an escape as one, and whether a string is open behind it."""
+    escaped = ""
+    for character in literal:
+        if escaped or (is_inside and character == "\\"):
+            escaped += character
+            if len(escaped) == 2:
+                yield escaped, is_inside
+                escaped = ""
+            continue
+        if character == '"':
+            is_inside = not is_inside
+        yield character, is_inside
+
+
+def _wrapped(bare: Sequence[str]) -> list[str]:
+    text = "".join(bare)
+    return [f'"{_BARE}{text}"'] if _OPEN in text else [text]
+
+
+def _mismatch(expected: str, place: str, value: JsonValue) -> Unusable:
+    where = place or "the top"
+    detail = f"the template has {expected} at {where}, the payload has {described(value)}"
+    return Unusable("template_mismatch", detail)

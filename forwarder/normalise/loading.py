@@ -1,0 +1,22 @@
+"""A normaliser as the settings want it."""
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from forwarder.normalise.normaliser import Normaliser
+from forwarder.normalise.template import load_template
+from forwarder.settings import Settings
+
+
+def load_normaliser(settings: Settings, *, template_file: Path | None = None) -> Normaliser:
+    """
+    The normaliser of these settings; `template_file` stands in for theirs.
+
+    Raises TemplateError when the template cannot be read or turned round.
+    """
+    path = template_file or settings.template_file
+    return Normaliser(
+        timezone=ZoneInfo(settings.timezone),
+        max_message_bytes=settings.max_message_bytes,
+        template=load_template(path) if path else None,
+    )

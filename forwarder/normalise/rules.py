@@ -1,0 +1,127 @@
+"""
+Rules read a decoded payload: which part of it is which variable.
+
+Known shapes and JSON templates are both trees of rules, so both are read by the same few lines.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from forwarder.normalise.draft import PUT, Draft, Part
+from forwarder.normalise.values import ABSENT, by_position, carried, text_of
+from forwarder.normalise.variables import Use
+from forwarder.reading import JsonValue
+
+
+class Rule(Protocol):
+    """Reads one value of the payload."""
+
+    def take(self, value: JsonValue, draft: Draft) -> JsonValue:
+        """Put what it knows into the draft; returns what it does not know, None when nothing is left."""
+
+
+class Leaf:
+    """The place of one variable."""
+
+    __slots__ = ("_put", "place", "use")
+
+    def __init__(self, use: Use, place: str) -> None:
+        self.use = use
+        self.place = place
+        self._put = PUT[use.variable.kind]
+
+    def take(self, value: JsonValue, draft: Draft) -> JsonValue:
+        draft.seen += 1
+        rest = self._put(draft, self.use, value)
+        if draft.trace is not None:
+            draft.trace.append(self._part(value, rest))
+        return rest
+
+    def _part(self, value: JsonValue, rest: JsonValue) -> Part:
+        return Part(
+            place=self.place,
+            use=self.use,
+            sent=value,
+            is_absent=rest is None and carried(value) is None,
+            is_understood=rest is None,
+        )
+
+
+class Unknown:
+    """A place that no rule knows; `extra` keeps its value."""
+
+    __slots__ = ()
+
+    def take(self, value: JsonValue, draft: Draft) -> JsonValue:  # noqa: ARG002 - the protocol's signature
+        return carried(value)
+
+
+UNKNOWN = Unknown()
+
+
+def _unknown(key: str) -> Rule:  # noqa: ARG001
+    return UNKNOWN
+
+
+class Fields:
+    """An object whose keys are known, in any order; `other` finds the rule of a key that is not in `rules`."""
+
+    __slots__ = ("other", "rules")
+
+    def __init__(
+        self, rules: Mapping[str, Rule], *, other: Callable[[str], Rule] = _unknown
+    ) -> None:
+        self.rules = rules
+        self.other = other
+
+    def take(self, value: JsonValue, draft: Draft) -> JsonValue:
+        if not isinstance(value, dict):
+            return carried(value)
+        left = {}
+        rules = self.rules
+        for key, item in value.items():
+            rule = rules.get(key) or self.other(key)
+            rest = rule.take(item, draft)
+            if rest is not None:
+                left[key] = rest
+        return left or None
+
+
+class Volumes:
+    """An array of any length, one object for each bus."""
+
+    __slots__ = ("place", "uses")
+
+    def __init__(self, uses: Mapping[str, Use], place: str) -> None:
+        self.uses = uses
+        self.place = place
+
+    def take(self, value: JsonValue, draft: Draft) -> JsonValue:
+        if not isinstance(value, list):
+            return carried(value)
+        return by_position(
+            [self._entry(index).take(item, draft) for index, item in enumerate(value)]
+        )
+
+    def _entry(self, index: int) -> Fields:
+        return Fields({}, other=lambda key: self._leaf(index, key))
+
+    def _leaf(self, index: int, field: str) -> Rule:
+        use = self.uses.get(field)
+        if use is None:
+            return UNKNOWN
+        return Leaf(Use(use.variable, index), f"{self.place}[{index}].{field}")
+
+
+def described(value: JsonValue) -> str:
+    """What a value is, for a sentence; never the value itself, which may be personal."""
+    text = text_of(value)
+    if text is ABSENT:
+        return "nothing"
+    kinds: Sequence[tuple[type | tuple[type, ...], str]] = (
+        (dict, "an object"),
+        (list, "an array"),
+        (bool, "true or false"),
+        (str, "a text"),
+    )
+    return next((words for kind, words in kinds if isinstance(value, kind)), "a number")

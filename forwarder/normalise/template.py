@@ -1,0 +1,255 @@
+"""
+A device template turned round: the text that whatwatt fills in tells where each value of a payload comes from.
+
+    {"p": ${1_7_0}, "at": ${timestamp}}     a JSON template is a tree of rules; key order and white space do not matter
+    energy,mac=${sys.id} p=${1_7_0}         any other template is its literal text with the variables between
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import Path
+
+from forwarder.errors import TemplateError
+from forwarder.normalise.decoding import decode_json
+from forwarder.normalise.draft import Draft
+from forwarder.normalise.json_template import JsonTemplate, json_template
+from forwarder.normalise.pattern import Hole, Pattern
+from forwarder.normalise.rules import Leaf
+from forwarder.normalise.unusable import Unusable
+from forwarder.normalise.variables import Kind, Variable, template_names, variable_named, variables
+from forwarder.reading import JsonValue
+
+_NUMBER_CHARACTERS = frozenset("0123456789+-.eE")
+_TIME_CHARACTERS = frozenset("0123456789+-:TZ")
+_DEVICE_CHARACTERS = frozenset("0123456789ABCDEFabcdef")
+_CHARACTERS: Mapping[Kind, frozenset[str]] = {
+    "text": frozenset(),
+    "device": _DEVICE_CHARACTERS,
+    "timestamp": frozenset("0123456789"),
+    "utc": _TIME_CHARACTERS,
+    "offset": _TIME_CHARACTERS,
+    "local": _TIME_CHARACTERS,
+}
+_LINE_ENDS = "\0\r\n"
+"""What editors and C strings put behind the last line."""
+
+_TIME_KINDS = ("timestamp", "utc", "offset", "local")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One variable of a template, as a person is told about it."""
+
+    name: str
+    """As the template writes it."""
+    variable: Variable | None
+    """None: devices know no variable of this name and leave `${name}` as it stands."""
+    event_name: str
+    line: int
+    column: int
+
+    @property
+    def sentence(self) -> str:
+        """`line 2, column 11: ${1_7_0} becomes active_power_import_kw, in kW`."""
+        if self.variable is None:
+            return f"{_place(self)}: ${{{self.name}}} is unknown and carried in extra if it has a value"
+        unit = f", in {self.variable.unit}" if self.variable.unit else ""
+        return f"{_place(self)}: ${{{self.name}}} becomes {self.event_name}{unit}"
+
+
+class Template:
+    """A template that payloads can be read with."""
+
+    __slots__ = ("_json", "_pattern", "findings", "remarks")
+
+    def __init__(
+        self,
+        *,
+        findings: tuple[Finding, ...],
+        remarks: tuple[str, ...],
+        pattern: Pattern,
+        json: JsonTemplate | None,
+    ) -> None:
+        self.findings = findings
+        """Each place of a variable, in the order of the template."""
+        self.remarks = remarks
+        """What works otherwise than its author may expect, one sentence each, with its place."""
+        self._pattern = pattern
+        self._json = json
+
+    @classmethod
+    def parse(cls, text: str) -> "Template":
+        """
+        Turn a template round.
+
+        Raises TemplateError, with line and column, when it holds no variable, a `${` without its `}`, or two variables
+        between which no payload shows where one ends and the other begins.
+        """
+        text = _even(text).rstrip(_LINE_ENDS)
+        parts = list(_parts(text))
+        literals, holes, findings = _split(text, parts)
+        pattern = Pattern(literals, holes)
+        _refuse_ambiguity(pattern, findings)
+        json, remark = json_template(literals, holes)
+        remarks = (*remark, *_unknown(findings), *_misplaced(findings, json))
+        return cls(findings=findings, remarks=remarks, pattern=pattern, json=json)
+
+    @property
+    def is_json(self) -> bool:
+        """Whether payloads are read as JSON: then only the places count, not the order nor the white space."""
+        return self._json is not None
+
+    def lacks(self) -> tuple[Variable, ...]:
+        """What a receiver usually wants and this template does not send; `wanted` says why."""
+        sent = {finding.variable for finding in self.findings if finding.variable}
+        has_time = any(variable.kind in _TIME_KINDS for variable in sent)
+        wanted = [variable for variable in variables() if variable.wanted and variable not in sent]
+        return tuple(v for v in wanted if not (has_time and v.kind == "timestamp"))
+
+    def take(self, text: str, draft: Draft) -> JsonValue:
+        """Read one payload into the draft; returns what `extra` keeps. Raises Unusable for other payloads."""
+        if self._json is None:
+            return self._take_text(text, draft)
+        try:
+            document = decode_json(text, keep_number_texts=self._json.needs_number_texts)
+        except Unusable as not_json:
+            return self._take_verbatim(text, draft, not_json)
+        return self._json.rule.take(document, draft)
+
+    def _take_verbatim(self, text: str, draft: Draft, not_json: Unusable) -> JsonValue:
+        """A value that breaks the JSON, such as a quote in a name, still stands between the template's literals."""
+        try:
+            return self._take_text(text, draft)
+        except Unusable:
+            raise not_json from None
+
+    def _take_text(self, text: str, draft: Draft) -> JsonValue:
+        even = _even(text)
+        try:
+            return dict(self._pattern.take(even.rstrip(_LINE_ENDS), draft))
+        except Unusable:
+            # Line ends may be separators with empty values between them.
+            return dict(self._pattern.take(even, draft))
+
+
+def load_template(path: Path) -> Template:
+    """The template in a file; raises TemplateError that names the file."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as unreadable:
+        raise TemplateError(f"{path}: cannot be read: {unreadable.strerror}") from unreadable
+    except UnicodeDecodeError as wrong:
+        raise TemplateError(f"{path}: byte {wrong.start} is not UTF-8; save it as UTF-8") from wrong
+    try:
+        return Template.parse(text)
+    except TemplateError as invalid:
+        raise TemplateError(f"{path}: {invalid}") from invalid
+
+
+def _even(text: str) -> str:
+    """The text without what editors make of it on their own: a byte order mark, and other line ends."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n")
+
+
+def _parts(text: str) -> Iterator[tuple[int, int]]:
+    """Where each `${name}` begins, and ends."""
+    start = text.find("${")
+    while start >= 0:
+        end = text.find("}", start)
+        name = text[start + 2 : end]
+        if end < 0 or not name or any(character in '{"\n' for character in name):
+            raise TemplateError(
+                f"{_at(text, start)}: this ${{ is not closed by a }}; a variable is ${{name}}"
+            )
+        yield start, end + 1
+        start = text.find("${", end)
+
+
+def _split(
+    text: str, parts: Sequence[tuple[int, int]]
+) -> tuple[list[str], list[Hole], tuple[Finding, ...]]:
+    if not parts:
+        raise TemplateError(
+            "it holds no variable; expected the text given to whatwatt, with ${1_7_0} and its like"
+        )
+    edges = [0, *(edge for part in parts for edge in part), len(text)]
+    literals = [text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)]
+    lines = _line_starts(text)
+    findings = tuple(_finding(text[start + 2 : end - 1], lines, start) for start, end in parts)
+    return literals, [_hole(finding) for finding in findings], findings
+
+
+def _hole(finding: Finding) -> Hole:
+    use = variable_named(finding.name)
+    place = f"${{{finding.name}}} ({finding.line}:{finding.column})"
+    return Hole(finding.name, Leaf(use, place) if use else None)
+
+
+def _finding(name: str, lines: Sequence[int], start: int) -> Finding:
+    use = variable_named(name)
+    line = bisect_right(lines, start)
+    return Finding(
+        name=name,
+        variable=use.variable if use else None,
+        event_name=use.event_name if use else "",
+        line=line,
+        column=start - lines[line - 1] + 1,
+    )
+
+
+def _line_starts(text: str) -> list[int]:
+    return [0, *(place + 1 for place, character in enumerate(text) if character == "\n")]
+
+
+def _at(text: str, position: int) -> str:
+    line = text.count("\n", 0, position) + 1
+    return f"line {line}, column {position - text.rfind(chr(10), 0, position)}"
+
+
+def _refuse_ambiguity(pattern: Pattern, findings: Sequence[Finding]) -> None:
+    between = pattern.literals[1:-1]
+    for (left, right), literal in zip(pairwise(findings), between, strict=True):
+        if not literal:
+            raise TemplateError(
+                f"{_place(right)}: nothing stands between ${{{left.name}}} and ${{{right.name}}}, so no payload "
+                "shows where one ends and the other begins; put a separator between them"
+            )
+        if left.variable and set(literal) <= _CHARACTERS.get(
+            left.variable.kind, _NUMBER_CHARACTERS
+        ):
+            raise TemplateError(
+                f"{_place(right)}: {literal!r} between ${{{left.name}}} and ${{{right.name}}} can be part of the first "
+                "value itself; separate them by something else, such as a comma or a space"
+            )
+
+
+def _unknown(findings: Sequence[Finding]) -> Iterator[str]:
+    for finding in findings:
+        if finding.variable is None:
+            close = get_close_matches(finding.name, template_names(), n=1)
+            hint = f"; did you mean ${{{close[0]}}}?" if close else ""
+            yield f"{_place(finding)}: devices know no variable {finding.name} and leave it as it stands{hint}"
+
+
+def _misplaced(findings: Sequence[Finding], json: JsonTemplate | None) -> Iterator[str]:
+    if json is None:
+        return
+    for number in json.hidden:
+        yield (
+            f"{_place(findings[number])}: ${{{findings[number].name}}} is lost, because its key comes again in the "
+            "same object; rename one of them"
+        )
+    for number in json.bare:
+        finding = findings[number]
+        if finding.variable and not finding.variable.is_numeric:
+            yield (
+                f"{_place(finding)}: ${{{finding.name}}} is text, and without quotes the payload is not JSON; "
+                "put quotes around it"
+            )
+
+
+def _place(finding: Finding) -> str:
+    return f"line {finding.line}, column {finding.column}"

@@ -1,0 +1,73 @@
+"""When a reading was measured: the instants that whatwatt's time texts mean."""
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Literal
+
+from forwarder.reading import Number, TimeSource
+
+FIRST_YEAR, LAST_YEAR = 2000, 2099
+"""Meters write years with two digits (DSMR P1 §6.4); a clock that shows any other century is not set."""
+
+_FIRST_SECOND = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC).timestamp()
+_END_SECOND = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC).timestamp()
+_TOLERANCE = timedelta(minutes=30)
+_SHORTEST, _LONGEST = len("2025-10-07T14:26"), 40
+
+TextKind = Literal["utc", "offset", "local"]
+
+
+def instant_of_timestamp(seconds: Number) -> datetime | None:
+    """The instant of a UNIX timestamp; None when no set clock could show it."""
+    if not _FIRST_SECOND <= seconds < _END_SECOND:
+        return None
+    return datetime.fromtimestamp(float(seconds), UTC)
+
+
+def instant_of_text(
+    text: str, kind: TextKind, *, zone: tzinfo, received_at: datetime
+) -> tuple[datetime, TimeSource] | None:
+    """
+    The instant that a date with a time tells, and how surely; None for a bare date or an impossible time.
+
+    A Z is believed only in `utc` fields: devices end their local times in Z too. An offset in digits is believed
+    everywhere. A local time that comes twice, or never, is the one nearest to its arrival.
+    """
+    parsed = _parse(text)
+    if parsed is None:
+        return None
+    naive = parsed.replace(tzinfo=None)
+    if parsed.tzinfo is None or text.rstrip()[-1] in "zZ":
+        if kind == "utc":
+            return naive.replace(tzinfo=UTC), "utc"
+        return _nearest(naive, zone=zone, received_at=received_at), "local"
+    return parsed.astimezone(UTC), "utc" if kind == "utc" else "offset"
+
+
+def is_instant(text: str) -> bool:
+    """Whether a text could be a device's date with a time."""
+    return _parse(text) is not None
+
+
+def _parse(text: str) -> datetime | None:
+    text = text.strip()
+    if not _SHORTEST <= len(text) <= _LONGEST or text[4] != "-" or text[10] not in "T ":
+        return None
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return parsed if FIRST_YEAR <= parsed.year <= LAST_YEAR else None
+
+
+def _nearest(naive: datetime, *, zone: tzinfo, received_at: datetime) -> datetime:
+    first = naive.replace(tzinfo=zone)
+    second = first.replace(fold=1)
+    if first.utcoffset() == second.utcoffset():
+        return first.astimezone(UTC)
+    instants = first.astimezone(UTC), second.astimezone(UTC)
+    return min(instants, key=lambda instant: abs(instant - received_at))
+
+
+def is_far_ahead(measured_at: datetime, *, received_at: datetime) -> bool:
+    """Whether a clock is wrong, or its time zone: a reading cannot be half an hour younger than its arrival."""
+    return measured_at - received_at > _TOLERANCE

@@ -1,0 +1,160 @@
+"""What single values mean: numbers with the digits that came, texts, and the many ways in which a value is absent."""
+
+import math
+from decimal import Decimal
+from enum import Enum
+from typing import Literal
+
+from forwarder.reading import JsonValue, Number
+
+MAX_NUMBER_CHARACTERS = 64
+"""No device writes a longer number; bounding them bounds the time that reading one takes."""
+
+_HUGE = 10**MAX_NUMBER_CHARACTERS
+# A double gives back every decimal of 15 significant digits (IEEE 754 binary64); one more character is the point.
+_EXACT_CHARACTERS = 16
+
+
+class Verdict(Enum):
+    """Why there is no value."""
+
+    ABSENT = "absent"
+    UNFIT = "unfit"
+
+
+ABSENT: Literal[Verdict.ABSENT] = Verdict.ABSENT
+"""The device had no value: null, nothing, NaN, or the placeholder of a variable it does not know."""
+UNFIT: Literal[Verdict.UNFIT] = Verdict.UNFIT
+"""There is something, but not what belongs in this place."""
+
+
+class NumberText(str):
+    """A JSON number as it was written; for templates that build a value around a number."""
+
+    __slots__ = ()
+
+
+def is_absent(text: str) -> bool:
+    """Whether a text stands for no value: empty, `null`, or an unresolved `${name}`."""
+    return (
+        not text
+        or text == "null"
+        or (text[0] == "$" and text[-1] == "}" and text.startswith("${"))
+        or text.isspace()
+    )
+
+
+def parse_number(text: str) -> Number | None:
+    """
+    The number that a text is, None when it is none that a double can hold.
+
+    Plain, signed and exponent forms. An int or float where those write the same digits, else a Decimal.
+    """
+    if len(text) > MAX_NUMBER_CHARACTERS or not text.isascii() or "_" in text:
+        return None
+    if text.isdigit():
+        return int(text)
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    if "." in text:
+        return _exact(text.strip(), number)
+    try:
+        return int(text)
+    except ValueError:
+        return _exact(text.strip(), number)
+
+
+def json_number(text: str) -> Number | str:
+    """A JSON number with a point or an exponent; as text when no double can hold it, for `1e999` is no number."""
+    if len(text) <= _EXACT_CHARACTERS and "e" not in text and "E" not in text:
+        return float(text)
+    number = parse_number(text)
+    return text if number is None else number
+
+
+def json_integer(text: str) -> int | str:
+    """A JSON integer; as text when it is longer than any number of a device."""
+    return int(text) if len(text) <= MAX_NUMBER_CHARACTERS else text
+
+
+def number_of(value: JsonValue) -> Number | Verdict:
+    """The number in a numeric place, whether it came bare or in quotes."""
+    if isinstance(value, float):
+        return value
+    if isinstance(value, int):
+        return (
+            value if value is not True and value is not False and -_HUGE < value < _HUGE else UNFIT
+        )
+    if isinstance(value, str):
+        return _number_of_text(value)
+    if value is None:
+        return ABSENT
+    return value if isinstance(value, Decimal) else UNFIT
+
+
+def text_of(value: JsonValue) -> str | Verdict:
+    """The text in a text place; a bare number there is the text of its digits."""
+    if isinstance(value, str):
+        return ABSENT if is_absent(value) else str(value)
+    if value is None:
+        return ABSENT
+    number = number_of(value)
+    return number if isinstance(number, Verdict) else str(number)
+
+
+def carried(value: JsonValue) -> JsonValue:
+    """
+    What `extra` keeps of a value that no rule knows: all of it but what is absent; None when nothing is left.
+
+    An array with absent places becomes an object keyed by position, so that nothing moves to another place.
+    """
+    if isinstance(value, str):
+        return None if is_absent(value) else _carried_text(value)
+    if isinstance(value, dict):
+        kept = {key: rest for key, item in value.items() if (rest := carried(item)) is not None}
+        return kept or None
+    if isinstance(value, list):
+        items = [carried(item) for item in value]
+        return items if items and None not in items else by_position(items)
+    if isinstance(value, int) and not -_HUGE < value < _HUGE:
+        return str(value)
+    return value
+
+
+def by_position(items: list[JsonValue]) -> JsonValue:
+    """What is left of an array, keyed by position; None when nothing is."""
+    return {str(place): item for place, item in enumerate(items) if item is not None} or None
+
+
+def _carried_text(text: str) -> JsonValue:
+    if not isinstance(text, NumberText):
+        return text
+    number = parse_number(text)
+    return str(text) if number is None else number
+
+
+def _number_of_text(text: str) -> Number | Verdict:
+    number = parse_number(text)
+    if number is not None:
+        return number
+    return ABSENT if is_absent(text) or is_not_a_number(text) else UNFIT
+
+
+def is_not_a_number(text: str) -> bool:
+    """Whether a text is one of the spellings of NaN and infinity, which C libraries and Python write."""
+    return text.strip().lstrip("+-").lower() in ("nan", "inf", "infinity")
+
+
+def _exact(text: str, number: float) -> Number | None:
+    if not math.isfinite(number):
+        return None
+    if len(text) <= _EXACT_CHARACTERS and "e" not in text and "E" not in text:
+        return number
+    if number == 0 and text.lower().partition("e")[0].strip("+-0."):
+        return None  # smaller than any double: it would arrive as another number
+    if number == 0:
+        return number
+    exact = Decimal(text)
+    return number if Decimal(repr(number)) == exact else exact
