@@ -1,0 +1,86 @@
+"""
+Deliveries to the bytes of a request: one module per format, one line per format below.
+
+Everything here is pure and repeatable: the same stored readings and the same endpoint settings make the same bytes in
+each attempt, and after an edit of `fields` or `format` the next attempt is rendered anew.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from forwarder.delivery import Delivery
+from forwarder.reading import Device, WebhookId, rfc3339
+from forwarder.render import cloudevents, standard
+from forwarder.render.data import write_json
+from forwarder.render.event import Event, Renderer
+from forwarder.render.fields import keep_fields
+from forwarder.routes.model import Endpoint
+
+FORMATS: Mapping[str, Renderer] = {
+    "standard": standard,
+    "cloudevents": cloudevents,
+}
+"""Each `format` of routes.yaml and the module that writes it."""
+
+TEST_DEVICE = Device("000000000000")
+"""No whatwatt Go has this MAC; a `webhook.test` event names it, also in the place of `{device}` in a URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The body of one request, and the id that a receiver de-duplicates it by."""
+
+    body: bytes
+    content_type: str
+    webhook_id: WebhookId
+
+
+def render(deliveries: Sequence[Delivery], *, endpoint: Endpoint) -> Rendered:
+    """
+    The request that carries these deliveries, in their order; raises ValueError when there is none.
+
+    An endpoint without `batch` takes exactly one. One with `batch` gets the batch form even for one.
+    """
+    events = [_reading_event(delivery, fields=endpoint.fields) for delivery in deliveries]
+    form = FORMATS[endpoint.format]
+    if endpoint.batch is not None:
+        return Rendered(form.batch(events), form.BATCH_CONTENT_TYPE, _batch_id(events))
+    (event,) = events
+    return Rendered(form.single(event), form.CONTENT_TYPE, event.webhook_id)
+
+
+def render_test(endpoint: Endpoint, *, now: datetime) -> Rendered:
+    """
+    The `webhook.test` event: it carries no meter data, and a receiver only has to answer it with 2xx.
+
+    Its id follows from the endpoint and the instant, so that a second test is not taken for a repeat of the first.
+    """
+    webhook_id = _hashed("test_", [endpoint.name, str(now.timestamp())])
+    data = write_json({"id": webhook_id, "endpoint": endpoint.name, "message": "It works."})
+    event = Event("webhook.test", webhook_id, TEST_DEVICE, rfc3339(now), data)
+    form = FORMATS[endpoint.format]
+    body, content_type = form.test(event, is_batched=endpoint.batch is not None)
+    return Rendered(body, content_type, webhook_id)
+
+
+def size_of(delivery: Delivery, *, endpoint: Endpoint) -> int:
+    """At least the bytes that this delivery adds to a batch, when its device is named by a MAC; for cutting batches."""
+    return len(delivery.data) + FORMATS[endpoint.format].ENVELOPE_BYTES
+
+
+def _reading_event(delivery: Delivery, *, fields: tuple[str, ...] | None) -> Event:
+    data = delivery.data if fields is None else keep_fields(delivery.data, fields=fields)
+    return Event("meter.reading", delivery.webhook_id, delivery.device, delivery.measured_at, data)
+
+
+def _batch_id(events: Sequence[Event]) -> WebhookId:
+    if not events:
+        raise ValueError("a request carries at least one delivery")
+    return _hashed("batch_", [event.webhook_id for event in events])
+
+
+def _hashed(prefix: str, members: Sequence[str]) -> WebhookId:
+    digest = hashlib.blake2b("\n".join(members).encode(), digest_size=16)
+    return WebhookId(prefix + digest.hexdigest())

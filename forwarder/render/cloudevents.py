@@ -1,0 +1,42 @@
+"""`format: cloudevents`: CloudEvents 1.0 in structured mode (HTTP binding §3.2), batched mode for batches (§3.3)."""
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from forwarder.render.data import write_json
+from forwarder.render.event import Event
+
+CONTENT_TYPE = "application/cloudevents+json"
+BATCH_CONTENT_TYPE = "application/cloudevents-batch+json"
+ENVELOPE_BYTES = 320
+
+# CloudEvents 1.0 §3.1: a type should begin with the reverse domain name of the organisation it belongs to, whatwatt.ch.
+TYPE_PREFIX = "ch.whatwatt."
+# An absolute URI is recommended, because consumers with many producers route and de-duplicate by it.
+SOURCE_PREFIX = "urn:whatwatt:device:"
+
+
+def single(event: Event) -> bytes:
+    """One event; `id` is the reading's, so that `source` and `id` are unique together as the specification asks."""
+    attributes = write_json(
+        {
+            "specversion": "1.0",
+            "id": event.webhook_id,
+            "source": SOURCE_PREFIX + quote(event.device, safe="", errors="replace"),
+            "type": TYPE_PREFIX + event.type,
+            "subject": event.device,
+            "time": event.measured_at,
+            "datacontenttype": "application/json",
+        }
+    )
+    return attributes[:-1] + b',"data":' + event.data + b"}"
+
+
+def batch(events: Sequence[Event]) -> bytes:
+    return b"[" + b",".join([single(event) for event in events]) + b"]"
+
+
+def test(event: Event, *, is_batched: bool) -> tuple[bytes, str]:
+    if is_batched:
+        return batch([event]), BATCH_CONTENT_TYPE
+    return single(event), CONTENT_TYPE

@@ -1,0 +1,114 @@
+"""A reading as the event's `data` object: made once, when the reading is stored, and sent as these bytes ever after."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from json.encoder import encode_basestring
+
+from forwarder.reading import JsonValue, Reading, WebhookId, rfc3339
+
+MAX_DEPTH = 64
+"""Values nested deeper than this are left out: whoever reads the object again must not run out of stack."""
+
+
+class NumberText(str):
+    """A number as it stands in a JSON text, to be written again digit by digit."""
+
+    __slots__ = ()
+
+
+def encode_data(webhook_id: WebhookId, reading: Reading) -> bytes:
+    """
+    The data object of one reading: compact UTF-8 JSON, its keys always in the same order.
+
+    Never raises and never writes what a receiver could not parse: None, NaN and infinities are left out, and so is a
+    section that is empty without them; lone surrogates become U+FFFD. Numbers keep their digits.
+    """
+    members = _members(webhook_id, reading)
+    try:
+        text = _fast(members)
+    except (TypeError, ValueError, RecursionError):  # a Decimal; NaN; nested too deep
+        return write_json(members)
+    return _utf8(text) if _is_plain(text) else write_json(members)
+
+
+def write_json(members: Mapping[str, JsonValue]) -> bytes:
+    """Any object as compact UTF-8 JSON under the promises of `encode_data`; a top-level part left empty is left out."""
+    written = [(name, _write(value, depth=1)) for name, value in members.items()]
+    return _utf8(_join_members((name, text) for name, text in written if text not in ("{}", "[]")))
+
+
+def _members(webhook_id: WebhookId, reading: Reading) -> dict[str, JsonValue]:
+    members: dict[str, JsonValue] = {
+        "id": webhook_id,
+        "device": reading.device,
+        "measured_at": rfc3339(reading.measured_at),
+        "time_source": reading.time_source,
+        "received_at": rfc3339(reading.received_at),
+    }
+    if reading.measurements:
+        members["measurements"] = reading.measurements
+    if reading.tariff is not None:
+        members["tariff"] = reading.tariff
+    if reading.conversion_factor is not None:
+        members["conversion_factor"] = reading.conversion_factor
+    for name in ("meter", "system", "network", "volumes", "report", "extra"):
+        if section := getattr(reading, name):
+            members[name] = section
+    return members
+
+
+_fast = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
+).encode
+
+
+def _is_plain(text: str) -> bool:
+    """Whether the fast encoder's text surely holds neither null nor deep nesting; doubtful texts are written anew."""
+    return "null" not in text and text.count("{") + text.count("[") <= MAX_DEPTH
+
+
+def _write(value: JsonValue, *, depth: int) -> str | None:
+    """The JSON text of a value, None for what is left out."""
+    match value:
+        case Decimal():
+            return str(value) if value.is_finite() else None
+        case float():
+            return repr(value) if math.isfinite(value) else None
+        case NumberText():
+            return str(value)
+        case str():
+            return encode_basestring(value)
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return _write_integer(value)
+        case Mapping() if depth < MAX_DEPTH:
+            members = ((name, _write(item, depth=depth + 1)) for name, item in value.items())
+            return _join_members(members)
+        case list() | tuple() if depth < MAX_DEPTH:
+            items = (_write(item, depth=depth + 1) for item in value)
+            return "[" + ",".join([text for text in items if text is not None]) + "]"
+        case _:
+            return None
+
+
+def _write_integer(value: int) -> str | None:
+    try:
+        return int.__repr__(value)
+    except ValueError:  # longer than Python writes (sys.set_int_max_str_digits)
+        return None
+
+
+def _join_members(members: Iterable[tuple[str, str | None]]) -> str:
+    return (
+        "{" + ",".join([f"{encode_basestring(k)}:{v}" for k, v in members if v is not None]) + "}"
+    )
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()

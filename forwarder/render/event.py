@@ -1,0 +1,50 @@
+"""What every format starts from, and what it has to offer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from forwarder.reading import Device, WebhookId
+
+EventType = Literal["meter.reading", "webhook.test"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing to tell a receiver; `data` is its finished JSON object."""
+
+    type: EventType
+    webhook_id: WebhookId
+    device: Device
+    measured_at: str
+    """RFC 3339 in UTC, ends in Z."""
+    data: bytes
+
+
+class Renderer(Protocol):
+    """
+    A module of this package that writes one format.
+
+    Its functions are pure: equal events make equal bytes, which are UTF-8 JSON.
+    """
+
+    @property
+    def CONTENT_TYPE(self) -> str:  # noqa: N802 - a module's constant
+        """Of one event on its own."""
+
+    @property
+    def BATCH_CONTENT_TYPE(self) -> str:  # noqa: N802
+        """Of several events in one body."""
+
+    @property
+    def ENVELOPE_BYTES(self) -> int:  # noqa: N802
+        """What one more event adds to a batch beside its data, at most."""
+
+    def single(self, event: Event) -> bytes:
+        """The body for one event on its own."""
+
+    def batch(self, events: Sequence[Event]) -> bytes:
+        """The body for at least one event, in the form for several."""
+
+    def test(self, event: Event, *, is_batched: bool) -> tuple[bytes, str]:
+        """The body and content type of a `webhook.test` event, in a form that this endpoint's receiver can parse."""
