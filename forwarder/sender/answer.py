@@ -1,0 +1,157 @@
+"""
+Understands one answer after another from the bytes of a connection, and says when it has enough; no I/O.
+
+    (1xx head)*            at most MAX_INFORMATIONAL of them
+    status line, headers   at most MAX_HEAD_BYTES, the 1xx heads before them included
+    body                   the first MAX_BODY_BYTES are kept; the next byte is enough
+    framing of the body    chunk sizes, their extensions, trailers: at most MAX_FRAMING_BYTES
+
+From the moment the final head is complete its status stands, whatever follows.
+"""
+
+import httptools
+
+MAX_HEAD_BYTES = 64 * 1024
+MAX_BODY_BYTES = 4 * 1024
+MAX_FRAMING_BYTES = 64 * 1024
+MAX_INFORMATIONAL = 16
+
+_VERSIONS = ("1.1", "1.0")
+_COLON_AND_ENDS = 4
+
+
+class Answer:
+    """A complete head, and at most MAX_BODY_BYTES of the body as they were on the wire."""
+
+    __slots__ = ("body", "headers", "keep_alive_seconds", "status")
+
+    def __init__(self) -> None:
+        self.status = 0
+        """0 until the final head is complete."""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body = b""
+        self.keep_alive_seconds: int | None = None
+        """How long the receiver says it keeps the idle connection (`Keep-Alive: timeout=5`)."""
+
+
+class AnswerReader:
+    """
+    Turns the bytes that follow a request into its Answer; how they were cut into pieces changes nothing.
+
+    Feed it until `is_over`; then `violation` says what was wrong, if anything was.
+    """
+
+    __slots__ = (
+        "_body_bytes",
+        "_head_bytes",
+        "_informational",
+        "_is_final",
+        "_parser",
+        "answer",
+        "is_over",
+        "is_reusable",
+        "violation",
+        "wire_bytes",
+    )
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self.begin()
+
+    def begin(self) -> None:
+        """A request was written: what comes next is its answer."""
+        self.answer = Answer()
+        self.violation = ""
+        self.wire_bytes = 0
+        self.is_over = False
+        self.is_reusable = False
+        """Whether the connection can carry another request: the message was whole, alone, and nobody said close."""
+        self._is_final = False
+        self._head_bytes = self._body_bytes = self._informational = 0
+
+    def feed(self, data: bytes) -> None:
+        self.wire_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._violate("the receiver switched protocols unasked")
+        except httptools.HttpParserError as malformed:
+            self._violate(f"not an HTTP/1.1 answer ({malformed})")
+        if not self.is_over:
+            self._limit()
+
+    def _limit(self) -> None:
+        if not self.answer.status:
+            if self.wire_bytes > MAX_HEAD_BYTES:
+                self._violate("the answer's headers are larger than 64 KiB")
+        elif self.wire_bytes > MAX_HEAD_BYTES + MAX_BODY_BYTES + MAX_FRAMING_BYTES:
+            self._enough()
+
+    def _violate(self, what: str) -> None:
+        self.violation = self.violation or what
+        self._enough()
+
+    def _enough(self) -> None:
+        self.is_over = True
+        self.is_reusable = False
+
+    # What httptools calls:
+
+    def on_message_begin(self) -> None:
+        if self.is_over:
+            self.is_reusable = False  # a second answer to one request
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.answer.status or self.is_over:
+            return  # a trailer
+        self._head_bytes += len(name) + len(value) + _COLON_AND_ENDS
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._violate("the answer's headers are larger than 64 KiB")
+            return
+        self.answer.headers.append((name, value))
+        if len(name) == len(b"keep-alive") and name.lower() == b"keep-alive":
+            self.answer.keep_alive_seconds = _timeout_parameter(value)
+
+    def on_headers_complete(self) -> None:
+        if self.is_over:
+            return
+        status = self._parser.get_status_code()
+        if self._parser.get_http_version() not in _VERSIONS:
+            self._violate("not an HTTP/1.1 answer (another version)")
+        elif status >= 200:
+            self.answer.status = status
+            self._is_final = True
+        elif status >= 100 and status != 101:
+            self._skip_informational()
+        else:
+            self._violate(f"the receiver answered {status}, which answers nothing")
+
+    def _skip_informational(self) -> None:
+        self._informational += 1
+        self.answer.headers.clear()
+        if self._informational > MAX_INFORMATIONAL:
+            self._violate(f"more than {MAX_INFORMATIONAL} interim answers (1xx)")
+
+    def on_body(self, data: bytes) -> None:
+        if self.is_over:
+            return
+        self._body_bytes += len(data)
+        room = MAX_BODY_BYTES - len(self.answer.body)
+        if room:
+            self.answer.body += data[:room]
+        if self._body_bytes > MAX_BODY_BYTES:
+            self._enough()
+
+    def on_message_complete(self) -> None:
+        if self._is_final and not self.is_over:
+            self.is_over = True
+            self.is_reusable = self._parser.should_keep_alive()
+
+
+def _timeout_parameter(value: bytes) -> int | None:
+    """The N of `timeout=N` in a Keep-Alive field (RFC 2068 §19.7.1.1), if it is there and sane."""
+    for parameter in value.split(b","):
+        name, _, number = parameter.strip().partition(b"=")
+        if name.lower() == b"timeout" and number.isdigit() and len(number) < 6:
+            return int(number)
+    return None

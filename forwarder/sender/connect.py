@@ -1,0 +1,134 @@
+"""TCP: which addresses may be dialled, and the first of them that answers."""
+
+import asyncio
+import ipaddress
+import socket
+import time
+from collections.abc import Sequence
+
+from forwarder.addresses import classify_address
+from forwarder.sender.failure import TransportFailure, network_failure
+from forwarder.sender.resolve import Address
+
+MAX_ADDRESSES = 8
+STAGGER_SECONDS = 0.25
+"""How long the addresses so far are given before the next one joins the race (RFC 8305 §5)."""
+
+
+def permitted(addresses: Sequence[Address], *, allow_private: bool) -> list[Address]:
+    """
+    The addresses that a delivery may be sent to, in their order, at most MAX_ADDRESSES.
+
+    Raises TransportFailure when there are none.
+    """
+    allowed = ("public", "private") if allow_private else ("public",)
+    verdicts = [classify_address(ipaddress.ip_address(address.ip)) for address in addresses]
+    good = [
+        address for address, verdict in zip(addresses, verdicts, strict=True) if verdict in allowed
+    ]
+    if good:
+        return good[:MAX_ADDRESSES]
+    if not addresses:
+        raise TransportFailure("dns", "the host's name has no address")
+    if "private" in verdicts:
+        detail = (
+            f"{addresses[verdicts.index('private')].ip} is private, and allow_private is not set"
+        )
+    else:
+        detail = f"{addresses[0].ip} is no address that anything may be sent to"
+    raise TransportFailure("blocked_address", detail)
+
+
+async def connect_first(
+    addresses: Sequence[Address], *, stagger_seconds: float = STAGGER_SECONDS
+) -> socket.socket:
+    """
+    A connected socket to the first address that takes the connection; one more is tried every `stagger_seconds`.
+
+    Raises the TransportFailure of the address that failed first when all fail.
+    """
+    race = _Race()
+    try:
+        for address in addresses[:-1]:
+            if await race.enter(address, patience_seconds=stagger_seconds):
+                break
+        else:
+            await race.enter(addresses[-1], patience_seconds=None)
+        return race.result()
+    finally:
+        race.close()
+
+
+class _Race:
+    """Connects under way; the first socket to open wins, and none of the others stays open."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[socket.socket]] = set()
+        self._opened: list[socket.socket] = []
+        self._failures: list[TransportFailure] = []
+
+    async def enter(self, address: Address, *, patience_seconds: float | None) -> bool:
+        """Try `address` too; return once one has won, all so far have failed, or the patience is over."""
+        self._running.add(asyncio.ensure_future(_connect(address)))
+        deadline = None if patience_seconds is None else time.monotonic() + patience_seconds
+        while self._running and not self._opened:
+            remaining = None if deadline is None else deadline - time.monotonic()
+            if remaining is not None and remaining <= 0:
+                break
+            done, _ = await asyncio.wait(
+                self._running, timeout=remaining, return_when=asyncio.FIRST_COMPLETED
+            )
+            self._collect(done)
+        return bool(self._opened)
+
+    def _collect(self, done: set[asyncio.Task[socket.socket]]) -> None:
+        for task in done:
+            self._running.discard(task)
+            failure = task.exception()
+            if failure is None:
+                self._opened.append(task.result())
+            elif isinstance(failure, TransportFailure):
+                self._failures.append(failure)
+            else:
+                raise failure
+
+    def result(self) -> socket.socket:
+        if not self._opened:
+            raise self._failures[0]
+        return self._opened.pop(0)
+
+    def close(self) -> None:
+        self._collect({task for task in self._running if task.done()})
+        for task in self._running:
+            task.cancel()
+        for opened in self._opened:
+            opened.close()
+
+
+async def _connect(address: Address) -> socket.socket:
+    try:
+        opened = socket.socket(address.family, socket.SOCK_STREAM)
+        try:
+            await _connect_socket(opened, address)
+        except BaseException:
+            opened.close()
+            raise
+    except OSError as error:
+        raise network_failure(error, stage="connecting") from error
+    return opened
+
+
+async def _connect_socket(opened: socket.socket, address: Address) -> None:
+    opened.settimeout(0)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    await asyncio.get_running_loop().sock_connect(opened, address.socket_address)
+    _check_peer(opened, address)
+
+
+def _check_peer(opened: socket.socket, address: Address) -> None:
+    """The guard judged the address that was dialled; nothing between us and the socket may have chosen another."""
+    peer = opened.getpeername()[0]
+    if ipaddress.ip_address(peer) != ipaddress.ip_address(address.ip):
+        raise TransportFailure(
+            "blocked_address", "the connection leads to another address than was dialled"
+        )

@@ -1,0 +1,151 @@
+"""One connection: it writes a request, reads its answer, and is then as good as new or spent."""
+
+import asyncio
+from typing import TYPE_CHECKING, TypeAlias
+
+from forwarder.sender.answer import Answer, AnswerReader
+from forwarder.sender.failure import ConnectionLost, TransportFailure, lost_connection
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+OnLost: TypeAlias = "Callable[[Connection], None]"
+
+_TIMED_OUT = "no complete answer within the endpoint's timeout"
+
+
+class Connection(asyncio.Protocol):
+    """
+    A connection that carries one exchange at a time.
+
+    `on_lost` is called once, when its socket is closed. Bytes that come while nothing was asked end it: they must
+    not become the next request's answer.
+    """
+
+    def __init__(self, *, on_lost: OnLost) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_lost = on_lost
+        self._reader = AnswerReader()
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._lost: asyncio.Future[None] = self._loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
+        self.is_reusable = True
+        """Whether another request may be written."""
+        self.is_lost = False
+        self.tls: ssl.SSLObject | None = None
+        self.idle_until = 0.0
+        """The loop's time until which its pool may use it again."""
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether a byte came since the last request was written."""
+        return self._reader.wire_bytes > 0
+
+    @property
+    def keep_alive_seconds(self) -> int | None:
+        """How long the receiver says that it keeps an idle connection."""
+        return self._reader.answer.keep_alive_seconds
+
+    async def exchange(self, request: bytes, *, deadline: float) -> Answer:
+        """
+        Write `request` and return what answered it, at the latest at `deadline` by the loop's clock.
+
+        Raises TransportFailure when no complete head came. A cancellation closes the connection.
+        """
+        self._reader.begin()
+        if self._transport is None or not self.is_reusable:
+            raise ConnectionLost("reset", "the receiver closed the idle connection")
+        self._watch(deadline)
+        waiter = self._waiter = self._loop.create_future()
+        self._transport.write(request)
+        try:
+            await waiter
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            self._waiter = None
+        return self._reader.answer
+
+    def abort(self) -> None:
+        """Close the socket now, whatever is going on."""
+        self.is_reusable = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Close an idle connection: say goodbye where TLS wants it, and wait for none (RFC 8446 §6.1)."""
+        self.is_reusable = False
+        if self._transport is not None:
+            self._transport.close()
+            self._loop.call_soon(self.abort)
+
+    async def wait_lost(self) -> None:
+        """Return when the socket is closed."""
+        await asyncio.shield(self._lost)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment] # asyncio types it too widely
+        self.tls = transport.get_extra_info("ssl_object")
+
+    def data_received(self, data: bytes) -> None:
+        if self._waiter is None or self._waiter.done():
+            self.abort()
+            return
+        reader = self._reader
+        reader.feed(data)
+        if reader.violation:
+            self._end(TransportFailure("protocol", reader.violation))
+        elif reader.is_over:
+            # An answer may overtake its request; what is still to be written would follow the next one's head.
+            self.is_reusable = reader.is_reusable and not self._unwritten()
+            self._waiter.set_result(None)
+
+    def eof_received(self) -> None:
+        self._end(lost_connection(None, has_answered=self.has_answered))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(lost_connection(exc, has_answered=self.has_answered))
+        self._transport = None
+        self.is_lost = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._lost.done():
+            self._lost.set_result(None)
+        self._on_lost(self)
+
+    def _unwritten(self) -> int:
+        return self._transport.get_write_buffer_size() if self._transport else 0
+
+    def _end(self, failure: TransportFailure) -> None:
+        """Nothing more will be read: once the head is complete its status stands, before that it is a failure."""
+        self.abort()
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._reader.answer.status:
+            self._waiter.set_result(None)
+        else:
+            self._waiter.set_exception(failure)
+
+    def _watch(self, deadline: float) -> None:
+        self._deadline = deadline
+        # One timer a connection, moved when it rings: a timer for every request costs more than it is worth.
+        if self._timer is None or self._timer.when() > deadline:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._loop.time() < self._deadline:
+            self._set_timer()
+        else:
+            self._end(TransportFailure("timeout", _TIMED_OUT))

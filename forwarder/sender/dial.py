@@ -1,0 +1,159 @@
+"""
+From an origin to a connection: resolve ▸ guard ▸ connect ▸ (proxy) ▸ TLS, within one deadline.
+
+The guard judges the very addresses that are dialled, after resolution, at every connect. What is dialled is an
+address, never a name, so a name that changes its answer in between changes nothing.
+"""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from forwarder.sender.connect import connect_first, permitted
+from forwarder.sender.connection import Connection, OnLost
+from forwarder.sender.failure import TransportFailure, lookup_failure, network_failure
+from forwarder.sender.proxy import Proxy, open_tunnel
+from forwarder.sender.resolve import Address, Resolver
+from forwarder.sender.tls import ResumingContext, TlsIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, host and port: what a connection belongs to (RFC 9110 §4.3.1)."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+class Dialler:
+    """Opens connections to one origin; `allow_private` is one endpoint's own word and goes no further."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        *,
+        resolver: Resolver,
+        identity: TlsIdentity,
+        allow_private: bool = False,
+        proxy: Proxy | None = None,
+    ) -> None:
+        self._origin = origin
+        self._resolver = resolver
+        self._identity = identity
+        self._allow_private = allow_private
+        self._proxy = proxy
+
+    async def dial(self, *, deadline: float, on_lost: OnLost) -> Connection:
+        """
+        A connection that is ready for a request, at the latest at `deadline` by the loop's clock.
+
+        Raises TransportFailure; nothing stays open then, nor when it is cancelled.
+        """
+        stage = _Stage()
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._dial(stage, deadline=deadline, on_lost=on_lost)
+        except TimeoutError as late:
+            raise TransportFailure("timeout", f"still {stage.name} at the deadline") from late
+
+    async def _dial(self, stage: "_Stage", *, deadline: float, on_lost: OnLost) -> Connection:
+        context = await self._context(stage)
+        opened = await self._connect(stage)
+        try:
+            if self._proxy is not None and context is not None:
+                stage.name = "asking the proxy for a tunnel"
+                await open_tunnel(
+                    opened, self._proxy, host=self._origin.host, port=self._origin.port
+                )
+        except BaseException:
+            opened.close()
+            raise
+        connection = Connection(on_lost=on_lost)
+        if context is None:
+            await asyncio.get_running_loop().create_connection(lambda: connection, sock=opened)
+        else:
+            stage.name = "in the TLS handshake"
+            await self._shake_hands(opened, connection, context, deadline=deadline)
+        return connection
+
+    async def _context(self, stage: "_Stage") -> ResumingContext | None:
+        if self._origin.scheme != "https":
+            return None
+        _check_name(self._origin.host)
+        stage.name = "reading the TLS files"
+        return await self._identity.context()
+
+    async def _connect(self, stage: "_Stage") -> socket.socket:
+        if self._proxy is None:
+            addresses = await self._resolve(stage, self._origin.host, self._origin.port)
+            stage.name = "connecting"
+            return await connect_first(permitted(addresses, allow_private=self._allow_private))
+        try:
+            addresses = await self._resolve(stage, self._proxy.host, self._proxy.port)
+            stage.name = "connecting"
+            return await connect_first(addresses)
+        except TransportFailure as failure:
+            raise TransportFailure(
+                "proxy", f"cannot reach the proxy: {failure.detail}"
+            ) from failure
+
+    async def _resolve(self, stage: "_Stage", host: str, port: int) -> Sequence[Address]:
+        stage.name = "looking up the host's name"
+        try:
+            return await self._resolver.resolve(host, port)
+        except (OSError, UnicodeError) as error:
+            raise lookup_failure(error) from error
+
+    async def _shake_hands(
+        self,
+        opened: socket.socket,
+        connection: Connection,
+        context: ResumingContext,
+        *,
+        deadline: float,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        name = _certificate_name(self._origin.host)
+        try:
+            await loop.create_connection(
+                lambda: connection,
+                sock=opened,
+                ssl=context,
+                server_hostname=name,
+                # Never the first to ring: the deadline is.
+                ssl_handshake_timeout=max(deadline - loop.time(), 0) + 1,
+            )
+        except OSError as error:
+            context.sessions.pop(name, None)  # should it be the session that the receiver chokes on
+            raise network_failure(error, stage="in the TLS handshake") from error
+
+
+def _certificate_name(host: str) -> str:
+    """The name that a certificate has to hold, and the server is asked for (RFC 6066 §3)."""
+    return host.rstrip(".")
+
+
+def _check_name(host: str) -> None:
+    """
+    Raises TransportFailure when no certificate can hold the host's name.
+
+    Were it left to the TLS library, asyncio would leave the socket open.
+    """
+    name = _certificate_name(host)
+    try:
+        is_name = bool(name) and bool(name.encode("idna"))
+    except UnicodeError:
+        is_name = False
+    if not is_name:
+        raise TransportFailure("tls", "no certificate can hold the name of its host")
+
+
+class _Stage:
+    """What is going on, for the clause that says what took too long."""
+
+    __slots__ = ("name",)
+
+    def __init__(self) -> None:
+        self.name = "waiting"

@@ -1,0 +1,106 @@
+"""
+Why an exchange came to nothing, as the transport says it and as an attempt records it.
+
+    httpx.TransportError
+    └── TransportFailure        carries the error word and a clause for people
+        └── ConnectionLost      the connection ended before the answer's headers did
+"""
+
+import errno
+import os
+import socket
+import ssl
+
+import httpx
+
+from forwarder.delivery import ErrorWord
+
+
+class TransportFailure(httpx.TransportError):
+    """
+    No answer came; `word` is from the fixed vocabulary, `detail` one clause for people.
+
+    Neither ever holds a URL, a header or a body.
+    """
+
+    def __init__(self, word: ErrorWord, detail: str) -> None:
+        super().__init__(f"{word}: {detail}")
+        self.word = word
+        self.detail = detail
+
+
+class ConnectionLost(TransportFailure):
+    """The connection ended before the answer's headers did."""
+
+
+_WORDS = {
+    errno.ECONNREFUSED: "refused",
+    errno.ECONNRESET: "reset",
+    errno.ECONNABORTED: "reset",
+    errno.EPIPE: "reset",
+    errno.ETIMEDOUT: "timeout",
+}
+
+_LOOKUP_DETAILS = {
+    socket.EAI_NONAME: "the host's name does not exist",
+    socket.EAI_AGAIN: "the name server gave no answer",
+    socket.EAI_FAIL: "the name server failed",
+}
+
+_HTTPX_WORDS: tuple[tuple[type[Exception], ErrorWord], ...] = (
+    (httpx.TimeoutException, "timeout"),
+    (httpx.ConnectError, "unreachable"),
+    (httpx.NetworkError, "reset"),
+    (httpx.ProxyError, "proxy"),
+)
+
+
+def network_failure(error: Exception, *, stage: str) -> TransportFailure:
+    """What the operating system or TLS said while `stage` ("connecting", …) was going on."""
+    if isinstance(error, ssl.SSLError):
+        return _tls_failure(error)
+    number = getattr(error, "errno", None)
+    if not number:
+        return TransportFailure("reset", f"the connection was closed while {stage}")
+    word = _WORDS.get(number, "unreachable")
+    return TransportFailure(word, f"{os.strerror(number).lower()} while {stage}")
+
+
+def lookup_failure(error: OSError | UnicodeError) -> TransportFailure:
+    """Why a host's name led to no address."""
+    number = error.errno if isinstance(error, OSError) else None
+    return TransportFailure("dns", _LOOKUP_DETAILS.get(number or 0, "the lookup failed"))
+
+
+def lost_connection(error: Exception | None, *, has_answered: bool) -> TransportFailure:
+    """What ended a connection before the answer's head was complete; None is an orderly close."""
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+        return _tls_failure(error)
+    if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
+        known = network_failure(error, stage="waiting for the answer")
+        return ConnectionLost(known.word, known.detail)
+    when = "in the middle of its answer" if has_answered else "without an answer"
+    return ConnectionLost("reset", f"the receiver closed the connection {when}")
+
+
+def _tls_failure(error: ssl.SSLError) -> TransportFailure:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return TransportFailure("tls", f"its certificate is not trusted: {error.verify_message}")
+    reason = getattr(error, "reason", None) or "the handshake failed"
+    detail = reason.replace("_", " ").lower()
+    return TransportFailure("client_certificate" if _is_about_ours(reason) else "tls", detail)
+
+
+def _is_about_ours(reason: str) -> bool:
+    """
+    Whether an alert speaks of a certificate: the one that the other side judges is ours (RFC 8446 §6.2).
+    """
+    return "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason)
+
+
+def of_httpx(error: Exception) -> TransportFailure:
+    """The same for an error of any other httpx transport, or of httpx's own rules for URLs and headers."""
+    if isinstance(error, TransportFailure):
+        return error
+    word = next((word for kind, word in _HTTPX_WORDS if isinstance(error, kind)), "protocol")
+    return TransportFailure(word, f"the transport raised {type(error).__name__}")

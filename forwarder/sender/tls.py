@@ -1,0 +1,103 @@
+"""TLS for one endpoint: whom it trusts, who it says it is, and the session it takes up again."""
+
+import asyncio
+import ssl
+from collections import OrderedDict
+
+from forwarder.routes.model import TlsFiles
+from forwarder.sender.failure import TransportFailure
+
+MAX_SESSIONS = 256
+
+
+class ResumingContext(ssl.SSLContext):
+    """
+    A client's context that offers every host the last session it gave (RFC 8446 §2.2).
+
+    asyncio and uvloop know no `session=`; both make their TLS objects by `wrap_bio`.
+    """
+
+    sessions: OrderedDict[str, ssl.SSLSession]
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,  # noqa: FBT001, FBT002
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        known = session or self.sessions.get(str(server_hostname))
+        return super().wrap_bio(incoming, outgoing, server_side, server_hostname, known)
+
+
+def remember_session(tls: ssl.SSLObject | None) -> None:
+    """
+    Keep the session of a connection that has read an answer, for the next to its host.
+
+    Not earlier: TLS 1.3 sends its tickets after the handshake.
+    """
+    session = None if tls is None else tls.session
+    if tls is None or session is None or not isinstance(tls.context, ResumingContext):
+        return
+    sessions = tls.context.sessions
+    sessions[str(tls.server_hostname)] = session
+    if len(sessions) > MAX_SESSIONS:
+        sessions.popitem(last=False)
+
+
+class TlsIdentity:
+    """The context of the endpoints that share these files, built once, when it is first needed."""
+
+    def __init__(self, files: TlsFiles | None = None) -> None:
+        self._files = files or TlsFiles()
+        self._lock = asyncio.Lock()
+        self._context: ResumingContext | None = None
+
+    async def context(self) -> ResumingContext:
+        """
+        Raises TransportFailure when a file cannot be used; the next call looks at the files again.
+        """
+        async with self._lock:
+            if self._context is None:
+                # Reading a system's CAs takes tens of milliseconds, in which no other endpoint may wait.
+                self._context = await asyncio.to_thread(build_context, self._files)
+            return self._context
+
+
+def build_context(files: TlsFiles) -> ResumingContext:
+    """
+    TLS 1.2 or newer, the host's name checked, the system's CAs unless the endpoint brings its own.
+
+    Raises TransportFailure that names the file that cannot be used.
+    """
+    context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.sessions = OrderedDict()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    _trust(context, files)
+    _identify(context, files)
+    return context
+
+
+def _trust(context: ssl.SSLContext, files: TlsFiles) -> None:
+    if files.ca_file is None:
+        context.load_default_certs()
+        return
+    # Whoever names a file pins what it holds, be it a root, an intermediate or the receiver's own certificate.
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        context.load_verify_locations(cafile=files.ca_file)
+    except OSError as unusable:
+        raise TransportFailure("tls", f"cannot use the CA file {files.ca_file}") from unusable
+
+
+def _identify(context: ssl.SSLContext, files: TlsFiles) -> None:
+    if files.cert_file is None:
+        return
+    try:
+        # Without an answer of ours OpenSSL would ask the terminal for the password of an encrypted key.
+        context.load_cert_chain(files.cert_file, files.key_file, password=lambda: "")
+    except (OSError, ValueError) as unusable:
+        detail = f"cannot use the client certificate {files.cert_file} with its key"
+        raise TransportFailure("client_certificate", detail) from unusable

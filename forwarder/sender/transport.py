@@ -1,0 +1,166 @@
+"""
+The engine under the sender: an httpx transport that keeps a few connections to one origin.
+
+    acquire a slot ─▶ newest idle connection, else dial ─▶ exchange ─▶ idle again, or closed and the slot given back
+
+A slot is the right to one connection in use, and idle connections are used before any is dialled; so
+in use + idle + closing never exceeds `max_connections`.
+"""
+
+import asyncio
+from typing import Protocol
+
+import httpx
+
+from forwarder.sender.answer import Answer
+from forwarder.sender.body import Whole, all_bytes
+from forwarder.sender.connection import Connection, OnLost
+from forwarder.sender.dial import Origin
+from forwarder.sender.failure import ConnectionLost, TransportFailure
+from forwarder.sender.proxy import Proxy
+from forwarder.sender.tls import remember_session
+from forwarder.sender.wire import encode_head, origin_of
+
+DEFAULT_TIMEOUT_SECONDS = 10.0
+IDLE_SECONDS = 60.0
+
+_NO_SLOT = "still waiting for one of its connections to be free at the deadline"
+
+
+class Dial(Protocol):
+    """Opens a connection to the pool's origin, as `Dialler.dial` does."""
+
+    async def __call__(self, *, deadline: float, on_lost: OnLost) -> Connection: ...
+
+
+class PooledTransport(httpx.AsyncBaseTransport):
+    """
+    Sends requests to `origin` over at most `max_connections` connections, newest idle one first.
+
+    `request.extensions["deadline"]`, an instant of the event loop's clock, bounds everything from the wait for a
+    slot to the last byte read; without it DEFAULT_TIMEOUT_SECONDS do. A response is returned with what is kept of
+    its body, see `answer`; there is nothing to close.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        dial: Dial,
+        *,
+        max_connections: int,
+        proxy: Proxy | None = None,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
+        self._origin = origin
+        self._dial = dial
+        self._absolute_for = proxy if origin.scheme == "http" else None
+        self._idle_seconds = idle_seconds
+        self._slots = asyncio.Semaphore(max_connections)
+        self._idle: list[Connection] = []
+        self._closing: set[Connection] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._is_closed = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises TransportFailure when no complete head of an answer came in time."""
+        deadline = request.extensions.get("deadline")
+        if deadline is None:
+            deadline = asyncio.get_running_loop().time() + DEFAULT_TIMEOUT_SECONDS
+        if origin_of(request.url) != self._origin:
+            raise TransportFailure("protocol", "its URL leads to another host than the endpoint's")
+        wire = encode_head(request, proxy=self._absolute_for) + await all_bytes(request)
+        await self._acquire(deadline)
+        answer = await self._exchange(wire, deadline)
+        if answer.status == 407 and self._absolute_for is not None:
+            raise TransportFailure("proxy", "the proxy answered 407, it wants other credentials")
+        return httpx.Response(answer.status, headers=answer.headers, stream=Whole(answer.body))
+
+    async def aclose(self) -> None:
+        """
+        Close the idle connections now and each other one when its exchange is over; return when the former are.
+        """
+        self._is_closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+        for connection in idle:
+            await connection.wait_lost()
+
+    async def _acquire(self, deadline: float) -> None:
+        if not self._slots.locked():
+            await self._slots.acquire()
+            return
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._slots.acquire()
+        except TimeoutError as late:
+            raise TransportFailure("timeout", _NO_SLOT) from late
+
+    async def _exchange(self, wire: bytes, deadline: float) -> Answer:
+        connection = self._take_idle()
+        try:
+            if connection is not None:
+                try:
+                    return await connection.exchange(wire, deadline=deadline)
+                except ConnectionLost:
+                    if connection.has_answered:
+                        raise
+                    # It went stale while it was idle: the request goes once more, on a connection of its own.
+                    connection = None
+            connection = await self._dial(deadline=deadline, on_lost=self._forget)
+            answer = await connection.exchange(wire, deadline=deadline)
+            remember_session(connection.tls)
+            return answer
+        finally:
+            self._release(connection)
+
+    def _take_idle(self) -> Connection | None:
+        now = asyncio.get_running_loop().time()
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_reusable and now < connection.idle_until:
+                return connection
+            connection.close()
+        return None
+
+    def _release(self, connection: Connection | None) -> None:
+        if connection is None or connection.is_lost:
+            self._slots.release()
+        elif connection.is_reusable and not self._is_closed:
+            self._keep(connection)
+            self._slots.release()
+        else:
+            # Its slot comes back when its socket is closed: until then the receiver still counts it.
+            self._closing.add(connection)
+            connection.abort()
+
+    def _keep(self, connection: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        seconds = self._idle_seconds
+        if connection.keep_alive_seconds is not None:
+            # A second early: that close and our next request should not meet on the way.
+            seconds = min(seconds, connection.keep_alive_seconds - 1)
+        connection.idle_until = loop.time() + seconds
+        self._idle.append(connection)
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(self._idle_seconds / 4, self._sweep)
+
+    def _sweep(self) -> None:
+        """Close what nobody used; rings only while there are idle connections."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in [each for each in self._idle if each.idle_until <= now]:
+            self._idle.remove(connection)
+            connection.close()
+        self._sweeper = None
+        if self._idle:
+            self._sweeper = loop.call_later(self._idle_seconds / 4, self._sweep)
+
+    def _forget(self, connection: Connection) -> None:
+        if connection in self._closing:
+            self._closing.discard(connection)
+            self._slots.release()
+        elif connection in self._idle:
+            self._idle.remove(connection)

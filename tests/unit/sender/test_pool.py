@@ -1,0 +1,138 @@
+"""The pool over connections in memory: random answers, losses and cancellations, in any order."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Literal
+
+import httpx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forwarder.sender.connection import Connection, OnLost
+from forwarder.sender.dial import Origin
+from forwarder.sender.failure import TransportFailure
+from forwarder.sender.transport import PooledTransport
+
+CAP = 3
+ORIGIN = Origin("http", "a.example", 80)
+KEPT = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+CLOSING = KEPT.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
+
+Outcome = Literal["kept", "closing", "lost", "half", "silent", "undialled", "chatty"]
+OUTCOMES: list[Outcome] = ["kept", "closing", "lost", "half", "silent", "undialled", "chatty"]
+
+
+@dataclass
+class Network:
+    """What becomes of each request in turn, and how many connections are open meanwhile."""
+
+    script: list[Outcome]
+    open: int = 0
+    most_open: int = 0
+
+    def next(self) -> Outcome:
+        return self.script.pop(0) if self.script else "kept"
+
+    async def dial(self, *, deadline: float, on_lost: OnLost) -> Connection:
+        self._count(+1)
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self._count(-1)
+            raise
+        if self.script[:1] == ["undialled"]:
+            self.script.pop(0)
+            self._count(-1)
+            raise TransportFailure("refused", "nobody listens")
+        connection = Connection(on_lost=on_lost)
+        connection.connection_made(Wire(self, connection))
+        return connection
+
+    def lose(self, connection: Connection) -> None:
+        self._count(-1)
+        connection.connection_lost(None)
+
+    def _count(self, change: int) -> None:
+        self.open += change
+        self.most_open = max(self.most_open, self.open)
+
+
+class Wire(asyncio.Transport):
+    """A transport without a socket, which the script answers for."""
+
+    def __init__(self, network: Network, connection: Connection) -> None:
+        super().__init__()
+        self._network, self._connection = network, connection
+        self._loop = asyncio.get_running_loop()
+        self._is_closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        match self._network.next():
+            case "kept":
+                self._feed(KEPT)
+            case "closing":
+                self._feed(CLOSING)
+            case "chatty":
+                self._feed(KEPT + KEPT)
+            case "half":
+                self._feed(KEPT[:20])
+                self.abort()
+            case "lost" | "undialled":
+                self.abort()
+            case "silent":
+                pass
+
+    def _feed(self, data: bytes) -> None:
+        self._loop.call_soon(self._connection.data_received, data)
+
+    def abort(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self._loop.call_soon(self._network.lose, self._connection)
+
+    def close(self) -> None:
+        self.abort()
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+async def post(pool: PooledTransport, *, seconds: float = 0.005) -> int | str:
+    deadline = asyncio.get_running_loop().time() + seconds
+    extensions = {"deadline": deadline}
+    request = httpx.Request("POST", "http://a.example/", content=b"{}", extensions=extensions)
+    try:
+        return (await pool.handle_async_request(request)).status_code
+    except TransportFailure as failure:
+        return failure.word
+
+
+async def run(script: list[Outcome], cancelled_after: list[int | None]) -> None:
+    network = Network(script)
+    pool = PooledTransport(ORIGIN, network.dial, max_connections=CAP)
+    posts = [asyncio.ensure_future(post(pool)) for _ in cancelled_after]
+    for turn in range(8):
+        for attempt, at in zip(posts, cancelled_after, strict=True):
+            if at == turn:
+                attempt.cancel()
+        await asyncio.sleep(0)
+    results = await asyncio.gather(*posts, return_exceptions=True)
+    assert all(isinstance(each, int | str | asyncio.CancelledError) for each in results)
+    network.script.clear()
+    after = await asyncio.gather(*(post(pool, seconds=10) for _ in range(2 * CAP)))
+    assert after == [200] * (2 * CAP)
+    assert network.most_open <= CAP
+    await pool.aclose()
+    assert network.open == 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.sampled_from(OUTCOMES), max_size=12),
+    st.lists(st.none() | st.integers(0, 7), max_size=10),
+)
+def test_pool_never_exceeds_its_bound_and_always_recovers(
+    script: list[Outcome], cancelled_after: list[int | None]
+) -> None:
+    """Whatever the receiver and the callers do: at most CAP connections, no place lost, nothing open at the end."""
+    asyncio.run(run(script, cancelled_after))

@@ -1,0 +1,196 @@
+from typing import Any
+
+import httpx
+import pytest
+import respx
+import structlog
+from support.posting import BODY, endpoint_at
+
+from forwarder import __version__
+from forwarder.delivery import Accepted, AttemptResult, Failed, Gone, Refused
+from forwarder.routes.model import BasicAuth, BearerAuth, Endpoint
+from forwarder.sender import Sender
+
+URL = "https://hooks.example/in?token=s3cret"
+Headers = list[tuple[str, str]]
+
+
+@pytest.fixture
+def router() -> respx.Router:
+    return respx.Router(assert_all_called=False)
+
+
+@pytest.fixture
+def sender(router: respx.Router) -> Sender:
+    return Sender(lambda _: httpx.MockTransport(router.async_handler))
+
+
+async def post(sender: Sender, endpoint: Endpoint, headers: Headers | None = None) -> AttemptResult:
+    return await sender.post(endpoint, url=endpoint.url, headers=headers or [], body=BODY)
+
+
+async def sent(
+    sender: Sender, router: respx.Router, endpoint: Endpoint, *own: tuple[str, str]
+) -> httpx.Request:
+    """The request that an attempt sends."""
+    route = router.post(url=endpoint.url).respond(200)
+    assert await post(sender, endpoint, list(own)) == Accepted(200)
+    request: httpx.Request = route.calls.last.request
+    return request
+
+
+@pytest.mark.parametrize(
+    ("status", "result"),
+    [
+        (200, Accepted(200, b"so")),
+        (204, Accepted(204, b"so")),
+        (301, Failed("http_301", status=301, answer=b"so")),
+        (400, Refused(400, b"so")),
+        (404, Failed("http_404", status=404, answer=b"so")),
+        (410, Gone(410, b"so")),
+        (413, Refused(413, b"so")),
+        (500, Failed("http_500", status=500, answer=b"so")),
+    ],
+)
+async def test_status_decides_what_an_attempt_came_to(
+    sender: Sender, router: respx.Router, status: int, result: AttemptResult
+) -> None:
+    """Each status has its result, and the start of the answer goes with it."""
+    router.post(URL).respond(status, content=b"so")
+    assert await post(sender, endpoint_at(URL)) == result
+
+
+@pytest.mark.parametrize(("status", "kept"), [(429, "120"), (503, "120"), (500, None), (200, None)])
+async def test_retry_after_is_kept_where_it_means_something(
+    sender: Sender, router: respx.Router, status: int, kept: str | None
+) -> None:
+    """Retry-After is handed on as it came with a 429 or 503, else not at all."""
+    router.post(URL).respond(status, headers={"Retry-After": "120"})
+    result = await post(sender, endpoint_at(URL))
+    assert getattr(result, "retry_after", None) == kept
+
+
+async def test_answer_is_kept_to_4_kib(sender: Sender, router: respx.Router) -> None:
+    """Of an answer's body the first 4 KiB are kept."""
+    router.post(URL).respond(200, content=b"x" * 10_000)
+    assert await post(sender, endpoint_at(URL)) == Accepted(200, b"x" * 4096)
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (httpx.ConnectError("no route to s3cret"), "unreachable"),
+        (httpx.ReadTimeout("s3cret"), "timeout"),
+        (httpx.RemoteProtocolError("s3cret"), "protocol"),
+        (RuntimeError("s3cret"), "protocol"),
+    ],
+)
+async def test_whatever_goes_wrong_is_a_failed_attempt_that_tells_no_secret(
+    sender: Sender, router: respx.Router, error: Exception, word: str
+) -> None:
+    """An attempt raises nothing; an error's text, which may quote anything, goes nowhere."""
+    router.post(URL).mock(side_effect=error)
+    with structlog.testing.capture_logs() as logs:
+        result = await post(sender, endpoint_at(URL))
+    assert isinstance(result, Failed)
+    assert (result.error, result.status) == (word, None)
+    assert "s3cret" not in repr(result) + repr(logs)
+
+
+async def test_request_is_a_post_with_the_headers_of_an_attempt(
+    sender: Sender, router: respx.Router
+) -> None:
+    """What every receiver gets, besides what the caller signs."""
+    request = await sent(sender, router, endpoint_at(URL), ("webhook-id", "msg_1"))
+    assert (request.method, request.content) == ("POST", BODY)
+    assert request.headers.multi_items() == [
+        ("host", "hooks.example"),
+        ("content-length", str(len(BODY))),
+        ("user-agent", f"whatwatt-forwarder/{__version__}"),
+        ("accept-encoding", "identity"),
+        ("webhook-id", "msg_1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("auth", "value"),
+    [
+        (BasicAuth("user", "pass"), "Basic dXNlcjpwYXNz"),
+        (BasicAuth("", ""), "Basic Og=="),
+        (BasicAuth("Ä", "ö:"), "Basic w4Q6w7Y6"),
+        (BearerAuth("abc"), "Bearer abc"),
+    ],
+)
+async def test_endpoint_authenticates_itself(
+    sender: Sender, router: respx.Router, auth: BasicAuth | BearerAuth, value: str
+) -> None:
+    """Basic in UTF-8 (RFC 7617) and bearer (RFC 6750); an `authorization` of the headers gives way to them."""
+    endpoint = endpoint_at(URL, auth=auth, headers=(("Authorization", "other"),))
+    request = await sent(sender, router, endpoint)
+    assert request.headers.get_list("authorization") == [value]
+
+
+async def test_static_headers_are_sent(sender: Sender, router: respx.Router) -> None:
+    """An endpoint's own headers go with each attempt, `authorization` among them."""
+    endpoint = endpoint_at(URL, headers=(("X-Tenant", "7"), ("Authorization", "Key k")))
+    request = await sent(sender, router, endpoint)
+    assert (request.headers["x-tenant"], request.headers["authorization"]) == ("7", "Key k")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Host",
+        "Content-Length",
+        "Transfer-Encoding",
+        "webhook-id",
+        "Webhook-Signature",
+        "User-Agent",
+    ],
+)
+async def test_static_headers_cannot_replace_ours(
+    sender: Sender, router: respx.Router, name: str
+) -> None:
+    """What frames, names and signs a request is ours alone."""
+    request = await sent(sender, router, endpoint_at(URL, headers=((name, "theirs"),)))
+    assert "theirs" not in request.headers.values()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://", "ftp://hooks.example/", "https://a b/", "https://\x00/", "//x"]
+)
+async def test_url_that_leads_nowhere_is_a_failed_attempt(sender: Sender, url: str) -> None:
+    """A URL that slipped through is answered for, not raised."""
+    result = await post(sender, endpoint_at(url))
+    assert isinstance(result, Failed)
+    assert result.error == "protocol"
+    assert url not in result.detail
+
+
+async def test_edited_endpoint_is_served_by_its_new_self(
+    sender: Sender, router: respx.Router
+) -> None:
+    """A changed header is in the next request; the old endpoint's is not."""
+    await sent(sender, router, endpoint_at(URL, headers=(("x-a", "1"),)))
+    request = await sent(sender, router, endpoint_at(URL, headers=(("x-a", "2"),)))
+    assert request.headers.get_list("x-a") == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "echoed"),
+    [
+        pytest.param({"auth": BearerAuth("t0ken-t0ken")}, b"Bearer t0ken-t0ken", id="a header"),
+        pytest.param({"auth": BearerAuth("t0ken-t0ken")}, b"t0ken-t0ken", id="the token alone"),
+        pytest.param({"auth": BasicAuth("us", "passw0rd")}, b"passw0rd", id="a password"),
+        pytest.param({"auth": BasicAuth("us", "passw0rd")}, b"dXM6cGFzc3cwcmQ=", id="encoded"),
+        pytest.param({"headers": (("X-Key", "k3y-k3y-k3y"),)}, b"k3y-k3y-k3y", id="an own header"),
+        pytest.param({}, b"token=s3cret", id="the query"),
+    ],
+)
+async def test_what_a_receiver_echoes_tells_no_secret(
+    sender: Sender, router: respx.Router, changes: dict[str, Any], echoed: bytes
+) -> None:
+    """Answers are stored and shown: what we told in confidence is hidden in them."""
+    router.post(URL).respond(500, content=b"you sent: " + echoed)
+    result = await post(sender, endpoint_at(URL, **changes))
+    assert result.answer == b"you sent: ***"

@@ -1,0 +1,59 @@
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forwarder.sender.dial import Origin
+from forwarder.sender.failure import TransportFailure
+from forwarder.sender.proxy import Proxy
+from forwarder.sender.wire import encode_head, origin_of, parse_url
+
+PROXY = Proxy("proxy.example", 3128, b"Basic dTpw")
+
+
+def request(url: str = "https://a.example/in?x=1", *fields: tuple[bytes, bytes]) -> httpx.Request:
+    return httpx.Request("POST", url, headers=list(fields), stream=httpx.ByteStream(b""))
+
+
+def test_head_is_a_request_line_and_its_fields() -> None:
+    """The head of HTTP/1.1, ended by an empty line (RFC 9112 §2.1)."""
+    head = encode_head(request("https://a.example/in?x=1#f", (b"host", b"a.example")), proxy=None)
+    assert head == b"POST /in?x=1 HTTP/1.1\r\nhost: a.example\r\n\r\n"
+
+
+def test_proxy_is_asked_for_the_whole_url() -> None:
+    """To a proxy the target is the absolute form, and the proxy's credentials go with it (RFC 9112 §3.2.2)."""
+    head = encode_head(request("http://a.example:81/in"), proxy=PROXY)
+    assert head == (
+        b"POST http://a.example:81/in HTTP/1.1\r\nproxy-authorization: Basic dTpw\r\n\r\n"
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.text(st.sampled_from("ab \r\n\0:"), max_size=8),
+    st.text(st.sampled_from("ab \r\n\0:"), max_size=8),
+)
+def test_no_field_breaks_out_of_its_line(name: str, value: str) -> None:
+    """A field that holds a line break or NUL is refused whole; no other changes the number of lines."""
+    built = request("http://a.example/", (name.encode(), value.encode()))
+    if set(name + value) & set("\r\n\0"):
+        with pytest.raises(TransportFailure):
+            encode_head(built, proxy=None)
+    else:
+        assert encode_head(built, proxy=None).count(b"\r\n") == 3
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://a.example/x", Origin("https", "a.example", 443)),
+        ("http://a.example/x", Origin("http", "a.example", 80)),
+        ("https://A.Example:8443", Origin("https", "a.example", 8443)),
+        ("https://[2001:DB8::1]:1/", Origin("https", "2001:db8::1", 1)),
+        ("https://bücher.example/", Origin("https", "xn--bcher-kva.example", 443)),
+    ],
+)
+def test_origin_is_scheme_host_and_port(url: str, origin: Origin) -> None:
+    """The port is the scheme's own unless given, the host as DNS knows it."""
+    assert origin_of(parse_url(url)) == origin
