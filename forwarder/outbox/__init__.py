@@ -1,0 +1,43 @@
+"""
+The durable queue between the two halves.
+
+    put ─▶ pending ─▶ claimed ─▶ delivered | dead | expired | superseded
+              ▲          │
+              ├──────────┘ retry at
+              └─────────────────────────── dead, by replay only
+
+    words.py    what goes in and comes out          lanes.py   the schedule: who is next, who waits (memory, pure)
+    outbox.py   the running service's side          store.py   SQL that changes rows, within a transaction
+    work.py     what the next commit will hold      reads.py   SQL that reads them back
+    commit.py   one commit, tables and lanes        gauges.py  what it holds at this moment
+    writer.py   one transaction at a time           upkeep.py  what time does: expiry, retention, shrinking
+    sqlite.py   the file, its lock, its errors
+"""
+
+from forwarder.outbox.outbox import Outbox
+from forwarder.outbox.words import (
+    Attempt,
+    Claim,
+    EndpointHealth,
+    MessageOutcome,
+    NewQuarantined,
+    NewReading,
+    Put,
+    PutOutcome,
+    Recipient,
+    Settlement,
+)
+
+__all__ = [
+    "Attempt",
+    "Claim",
+    "EndpointHealth",
+    "MessageOutcome",
+    "NewQuarantined",
+    "NewReading",
+    "Outbox",
+    "Put",
+    "PutOutcome",
+    "Recipient",
+    "Settlement",
+]

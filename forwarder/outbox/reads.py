@@ -1,0 +1,161 @@
+"""What is read back from the outbox: the lanes at start, the head of a lane, what endpoints have come to."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from forwarder.delivery import Delivery, ReadingNumber
+from forwarder.outbox.words import EndpointHealth
+from forwarder.reading import Device, WebhookId
+
+_HEADS = """
+    SELECT d.reading, d.age_from, d.attempts, d.due_at, r.id, r.measured_at, r.received_at, b.data
+    FROM delivery d JOIN reading r ON r.number = d.reading JOIN body b ON b.reading = d.reading
+    WHERE d.endpoint = ? AND d.device = ? AND d.state = 'pending'
+    ORDER BY d.reading LIMIT ?"""
+_LANES = """
+    SELECT e.name, d.device, count(*), min(d.reading) FROM delivery d JOIN endpoint e ON e.id = d.endpoint
+    WHERE d.state = 'pending' GROUP BY d.endpoint, d.device ORDER BY min(d.reading)"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLane:
+    """A lane as the outbox holds it at start."""
+
+    endpoint: str
+    device: Device
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointTotals:
+    """One endpoint's accounts: enqueued = delivered + dead + expired + superseded + pending."""
+
+    name: str
+    enqueued: int
+    delivered: int
+    dead: int
+    expired: int
+    superseded: int
+    oldest_pending_at: float | None
+    removed_at: float | None
+    health: EndpointHealth
+
+    @property
+    def pending(self) -> int:
+        return self.enqueued - self.delivered - self.dead - self.expired - self.superseded
+
+
+def heads(
+    connection: sqlite3.Connection,
+    *,
+    endpoint: int,
+    endpoint_name: str,
+    device: Device,
+    limit: int,
+) -> list[Delivery]:
+    """The first pending deliveries of a lane, in order."""
+    rows = connection.execute(_HEADS, (endpoint, device, limit))
+    return [
+        Delivery(
+            reading=ReadingNumber(number),
+            endpoint=endpoint_name,
+            device=device,
+            webhook_id=WebhookId("msg_" + key.hex()),
+            measured_at=measured_at,
+            received_at=received_at,
+            age_from=age_from,
+            attempts=attempts,
+            data=data,
+            due_at=due_at,
+        )
+        for number, age_from, attempts, due_at, key, measured_at, received_at, data in rows
+    ]
+
+
+def endpoint_ids(connection: sqlite3.Connection) -> dict[str, int]:
+    return dict(connection.execute("SELECT name, id FROM endpoint").fetchall())
+
+
+def lanes(connection: sqlite3.Connection) -> Iterator[StoredLane]:
+    """Every lane that holds something, the one with the oldest delivery first."""
+    for endpoint, device, count, _ in connection.execute(_LANES):
+        yield StoredLane(endpoint, Device(device), count)
+
+
+def pending_in_lane(connection: sqlite3.Connection, *, endpoint: int, device: Device) -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM delivery WHERE endpoint = ? AND device = ? AND state = 'pending'",
+        (endpoint, device),
+    ).fetchone()
+    return int(row[0])
+
+
+def has_newer(
+    connection: sqlite3.Connection, *, endpoint: int, device: Device, reading: ReadingNumber
+) -> bool:
+    """Whether a newer reading of the device is pending."""
+    row = connection.execute(
+        "SELECT 1 FROM delivery WHERE endpoint = ? AND device = ? AND state = 'pending'"
+        " AND reading > ? LIMIT 1",
+        (endpoint, device, reading),
+    ).fetchone()
+    return row is not None
+
+
+def oldest_pending_at(connection: sqlite3.Connection, endpoint: str) -> float | None:
+    """UNIX seconds from which the age of the oldest pending delivery counts; None when nothing is pending."""
+    row = connection.execute(
+        "SELECT min(age_from) FROM delivery WHERE state = 'pending'"
+        " AND endpoint = (SELECT id FROM endpoint WHERE name = ?)",
+        (endpoint,),
+    ).fetchone()
+    oldest: float | None = row[0]
+    return oldest
+
+
+def totals(connection: sqlite3.Connection) -> list[EndpointTotals]:
+    """The accounts of every endpoint the outbox has ever known, by name."""
+    rows = connection.execute(
+        "SELECT name, enqueued, delivered, dead, expired, superseded,"
+        " (SELECT min(age_from) FROM delivery WHERE endpoint = endpoint.id AND state = 'pending'),"
+        " removed_at, failures, open_until, paused_by, gone_url, failing_since, last_success_at,"
+        " last_error, last_error_at FROM endpoint ORDER BY name"
+    )
+    return [_totals(row[:8], row[8:]) for row in rows]
+
+
+def _totals(accounts: tuple[Any, ...], health: tuple[Any, ...]) -> EndpointTotals:
+    name, enqueued, delivered, dead, expired, superseded, oldest, removed_at = accounts
+    return EndpointTotals(
+        name=name,
+        enqueued=enqueued,
+        delivered=delivered,
+        dead=dead,
+        expired=expired,
+        superseded=superseded,
+        oldest_pending_at=oldest,
+        removed_at=removed_at,
+        health=EndpointHealth(*health),
+    )
+
+
+def message_totals(connection: sqlite3.Connection) -> dict[str, int]:
+    return dict(connection.execute("SELECT outcome, count FROM message_total").fetchall())
+
+
+def quarantined(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many messages are in quarantine, by reason."""
+    return dict(
+        connection.execute("SELECT reason, count(*) FROM quarantine GROUP BY reason").fetchall()
+    )
+
+
+def dead_letters(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
+    """How many dead letters wait for an operator, by endpoint and reason."""
+    rows = connection.execute(
+        "SELECT e.name, d.reason, count(*) FROM delivery d JOIN endpoint e ON e.id = d.endpoint"
+        " WHERE d.state = 'dead' AND d.settled_at IS NOT NULL GROUP BY d.endpoint, d.reason"
+    )
+    return {(name, reason): count for name, reason, count in rows}

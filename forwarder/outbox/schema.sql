@@ -1,0 +1,104 @@
+-- Version 1 of the outbox. Instants are UNIX seconds. Rows, not pages, are the unit of meaning: every promise of
+-- accounting is kept by changing rows and the endpoint's totals in one transaction.
+
+CREATE TABLE endpoint (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    -- Totals over the whole life of the outbox; what is pending is their difference.
+    enqueued INTEGER NOT NULL DEFAULT 0,
+    delivered INTEGER NOT NULL DEFAULT 0,
+    dead INTEGER NOT NULL DEFAULT 0,
+    expired INTEGER NOT NULL DEFAULT 0,
+    superseded INTEGER NOT NULL DEFAULT 0,
+    -- The circuit: failures in a row, and until when nothing is sent (backoff or Retry-After).
+    failures INTEGER NOT NULL DEFAULT 0,
+    open_until REAL,
+    -- 'operator', or 'gone' after a 410 together with a digest of the URL that said so.
+    paused_by TEXT,
+    gone_url TEXT,
+    -- Since when routes.yaml no longer names it.
+    removed_at REAL,
+    failing_since REAL,
+    last_success_at REAL,
+    last_error TEXT,
+    last_error_at REAL
+);
+
+-- One row a reading, in the order of arrival.
+CREATE TABLE reading (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id BLOB NOT NULL UNIQUE,
+    device TEXT NOT NULL,
+    measured_at TEXT NOT NULL,
+    received_at REAL NOT NULL,
+    -- Only of a payload that holds no time: what tells the broker's redelivery from a new reading.
+    content BLOB
+);
+CREATE INDEX reading_content ON reading (content) WHERE content IS NOT NULL;
+
+-- The event's data object, kept while a delivery of it is pending or dead.
+CREATE TABLE body (
+    reading INTEGER PRIMARY KEY REFERENCES reading (number),
+    data BLOB NOT NULL
+);
+
+CREATE TABLE delivery (
+    reading INTEGER NOT NULL REFERENCES reading (number),
+    endpoint INTEGER NOT NULL REFERENCES endpoint (id),
+    device TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'pending'
+        CHECK (state IN ('pending', 'delivered', 'dead', 'expired', 'superseded')),
+    enqueued_at REAL NOT NULL,
+    -- From when max_age counts: the reading's receipt, or its last replay.
+    age_from REAL NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    due_at REAL NOT NULL DEFAULT 0,
+    settled_at REAL,
+    reason TEXT,
+    last_status INTEGER,
+    last_error TEXT,
+    duration_ms REAL,
+    PRIMARY KEY (reading, endpoint)
+) WITHOUT ROWID;
+CREATE INDEX delivery_lane ON delivery (endpoint, device, reading) WHERE state = 'pending';
+CREATE INDEX delivery_age ON delivery (endpoint, age_from) WHERE state = 'pending';
+CREATE INDEX delivery_settled ON delivery (state, settled_at) WHERE settled_at IS NOT NULL;
+
+-- Attempts that failed; the one that succeeded is the delivery's own row.
+CREATE TABLE attempt (
+    reading INTEGER NOT NULL,
+    endpoint INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    attempted_at REAL NOT NULL,
+    duration_ms REAL NOT NULL,
+    status INTEGER,
+    error TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    answer BLOB NOT NULL,
+    PRIMARY KEY (reading, endpoint, number)
+) WITHOUT ROWID;
+
+CREATE TABLE quarantine (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    device TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    received_at REAL NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    payload BLOB NOT NULL
+);
+CREATE INDEX quarantine_device ON quarantine (device, id);
+
+-- Messages by outcome, over the whole life of the outbox.
+CREATE TABLE message_total (
+    outcome TEXT PRIMARY KEY,
+    count INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Lanes that a command changed while the service runs; the service reads them again and forgets them here.
+CREATE TABLE touched_lane (
+    endpoint INTEGER NOT NULL,
+    device TEXT NOT NULL,
+    PRIMARY KEY (endpoint, device)
+) WITHOUT ROWID;

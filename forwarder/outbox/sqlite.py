@@ -1,0 +1,199 @@
+"""
+The SQLite engine under the outbox: the file, its lock, its transactions, and what its errors mean.
+
+Durability is SQLite's WAL with synchronous=FULL: a commit returns after its fsync (sqlite.org/wal.html,
+sqlite.org/pragma.html#pragma_synchronous).
+"""
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from importlib.resources import files
+from pathlib import Path
+
+from forwarder.errors import OutboxDamaged, OutboxError, OutboxLocked, OutboxUnavailable
+
+SCHEMA_VERSION = 1
+CHECK_SECONDS = 1.0
+CHECK_STEPS = 10_000
+"""Of SQLite's virtual machine, between two looks at the time."""
+APPLICATION_ID = 0x77_77_66_6F  # "wwfo": tells our files from other SQLite databases
+
+_DAMAGED = ("malformed", "not a database", "file is encrypted")
+_BUSY_SECONDS = 10.0
+_LOCK_TRIES = 5
+_LOCK_SECONDS = 0.02
+
+
+def connect(path: Path, *, is_read_only: bool = False) -> sqlite3.Connection:
+    """
+    A connection in autocommit mode with this program's pragmas; usable from any thread, one at a time.
+
+    Raises OutboxUnavailable when the file cannot be opened, OutboxDamaged when it is no sound database.
+    """
+    with translated(path):
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={'ro' if is_read_only else 'rw'}",
+            uri=True,
+            isolation_level=None,
+            timeout=_BUSY_SECONDS,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA cache_size = -16384")
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+    return connection
+
+
+def create(path: Path) -> None:
+    """
+    Make the file with the current schema where there is none; an existing one is brought up to it.
+
+    A new file takes its name once it is complete. So an empty one has been emptied, which raises OutboxDamaged.
+    """
+    with translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _make(path)
+        elif path.stat().st_size == 0:
+            raise OutboxDamaged(_damage(path, "it is empty"))
+    with closing(connect(path)) as connection, translated(path):
+        _migrate(connection, path)
+
+
+def _make(path: Path) -> None:
+    draft = path.with_name(path.name + ".new")
+    for suffix in ("", "-wal", "-shm"):
+        draft.with_name(draft.name + suffix).unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    with closing(connect(draft)) as connection:
+        _migrate(connection, draft)
+    draft.rename(path)
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = schema_version(connection, path)
+    if version == SCHEMA_VERSION:
+        return
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute("PRAGMA journal_mode = WAL")
+    schema = files("forwarder.outbox").joinpath("schema.sql").read_text(encoding="utf-8")
+    connection.executescript(
+        f"BEGIN IMMEDIATE; {schema}; PRAGMA application_id = {APPLICATION_ID};"
+        f" PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+    )
+
+
+def schema_version(connection: sqlite3.Connection, path: Path) -> int:
+    """
+    The schema's version, 0 for an empty file.
+
+    Raises OutboxError for a file of a newer program, or of another one.
+    """
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    tables: int = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if tables and connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise OutboxError(
+            f"{path} is a database of another program; point FORWARDER_OUTBOX_URL elsewhere"
+        )
+    if version > SCHEMA_VERSION:
+        raise OutboxError(
+            f"{path} was written by a newer forwarder (schema {version}, this one knows {SCHEMA_VERSION});"
+            " run that version or newer"
+        )
+    return version
+
+
+def quick_check(path: Path, *, seconds: float = CHECK_SECONDS) -> None:
+    """
+    Raises OutboxDamaged when the file's structure is seen not to be sound (PRAGMA quick_check).
+
+    It looks for `seconds` at most: the start must not wait for gigabytes. `forwarder outbox check` looks at it all.
+    """
+    with translated(path), closing(connect(path)) as connection:
+        ends_at = time.monotonic() + seconds
+        connection.set_progress_handler(lambda: time.monotonic() > ends_at, CHECK_STEPS)
+        try:
+            faults = [row[0] for row in connection.execute("PRAGMA quick_check(1)")]
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            return
+    if faults != ["ok"]:
+        raise OutboxDamaged(_damage(path, faults[0].replace("\n", " ")))
+
+
+def _damage(path: Path, fault: str) -> str:
+    return (
+        f"the outbox {path} is damaged ({fault}); run `forwarder outbox check`, restore it from a copy,"
+        " or start with FORWARDER_OUTBOX_REPAIR=true to move it aside and begin a new one"
+    )
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turns what the engine and the system raise into the outbox's errors, each one sentence."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if any(word in str(error) for word in _DAMAGED):
+            raise OutboxDamaged(_damage(path, str(error))) from error
+        raise OutboxUnavailable(f"the outbox {path} takes no writes: {error}") from error
+    except OSError as error:
+        raise OutboxUnavailable(f"the outbox {path} cannot be used: {error.strerror}") from error
+
+
+class DirectoryLock:
+    """
+    Makes this process the only forwarder on a data directory until `release` or its end, however it ends.
+
+    Raises OutboxLocked when another one holds it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        path = directory / "forwarder.lock"
+        with translated(path):
+            directory.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _hold(self._descriptor)
+        except OSError as held:
+            os.close(self._descriptor)
+            raise OutboxLocked(
+                f"another forwarder is running on {directory.absolute()}; stop it first,"
+                " or give this one a data directory of its own with FORWARDER_OUTBOX_URL"
+            ) from held
+
+    def release(self) -> None:
+        os.close(self._descriptor)
+
+
+def _hold(descriptor: int) -> None:
+    """Raises OSError when another process holds the lock; one that only looks (`is_running`) lets go at once."""
+    for _ in range(_LOCK_TRIES - 1):
+        with suppress(OSError):
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(_LOCK_SECONDS)
+    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_running(directory: Path) -> bool:
+    """Whether a forwarder runs on a data directory; one that starts at this very instant may be missed."""
+    try:
+        descriptor = os.open(directory / "forwarder.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)

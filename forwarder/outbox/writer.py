@@ -1,0 +1,91 @@
+"""The one connection that writes, and its transactions: begun on the loop, committed in a worker thread."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from forwarder.errors import OutboxUnavailable
+from forwarder.outbox import sqlite
+from forwarder.outbox.store import Store
+
+BUSY_SECONDS = 0.005
+BUSY_TRIES = 2000
+"""How often, and how many times, a transaction is begun while a command is writing."""
+
+T = TypeVar("T")
+
+
+class Writer:
+    """Runs one transaction at a time; its errors are the outbox's."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with sqlite.translated(path):
+            self.connection = sqlite.connect(path)
+            # The loop's thread must never sleep in SQLite: a locked file is waited for in `_begin`.
+            self.connection.execute("PRAGMA busy_timeout = 0")
+        self.store = Store(self.connection)
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._version = self._data_version()
+
+    async def transaction(self, change: Callable[[], T]) -> T:
+        """
+        What `change` returned, once everything it did to the store is on disk.
+
+        Raises OutboxUnavailable or OutboxDamaged, and whatever `change` raises; then nothing was changed.
+        """
+        with sqlite.translated(self._path):
+            await self._begin()
+            try:
+                result = change()
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._worker, self.connection.execute, "COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+        return result
+
+    async def _begin(self) -> None:
+        self._roll_back()
+        for _ in range(BUSY_TRIES):
+            try:
+                self.connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as busy:
+                # The low byte is the primary code: another program may be recovering the log (SQLITE_BUSY_RECOVERY).
+                if busy.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+                await asyncio.sleep(BUSY_SECONDS)
+            else:
+                return
+        raise OutboxUnavailable(
+            f"the outbox {self._path} takes no writes: another program keeps it locked"
+        )
+
+    def _roll_back(self) -> None:
+        """End a transaction that did not come to its end, after a COMMIT that the worker may still be at."""
+        self.store.forget()
+        if self.connection.in_transaction:
+            self._worker.submit(self.connection.rollback).result()
+
+    def used_bytes(self) -> int:
+        """Of the file's pages, those that hold something."""
+        pages, free, size = (
+            int(self.connection.execute(f"PRAGMA {pragma}").fetchone()[0])
+            for pragma in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * size
+
+    def has_foreign_change(self) -> bool:
+        """Whether another connection has committed since this was last asked (PRAGMA data_version)."""
+        before, self._version = self._version, self._data_version()
+        return before != self._version
+
+    def _data_version(self) -> int:
+        return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        self._worker.shutdown()
+        self.connection.close()

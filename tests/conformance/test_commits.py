@@ -1,0 +1,161 @@
+"""What may happen while a commit is under way: nothing is offered twice, out of order, or never."""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from support.clock import HandClock
+from support.outbox import attempt, claim, flush, ids, must_claim, settle
+from support.readings import new_reading
+from support.workshop import Workshop
+
+from forwarder.delivery import Done, RetryAt
+from forwarder.outbox import Claim, Outbox, Settlement
+from forwarder.outbox.store import Store
+from forwarder.reading import Device
+
+ONE, TWO, THREE = "ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0003"
+
+T = TypeVar("T")
+
+
+def touch(store: Store) -> None:
+    """What a sweep and a command do to a lane: something in it may have changed."""
+    store.touched.add(("acme", Device(ONE)))
+
+
+async def committing(outbox: Outbox, what: Awaitable[T]) -> "asyncio.Future[T]":
+    """Return while the disk is at it."""
+    task = asyncio.ensure_future(what)
+    async with asyncio.timeout(10):
+        while outbox.committing_since is None:  # noqa: ASYNC110 - it is told to nobody, only shown
+            await asyncio.sleep(0)
+    return task
+
+
+def record(outbox: Outbox, claimed: Claim, *, first: int) -> None:
+    """Some of a claim are delivered, and the claim goes on."""
+    outbox.record([Settlement(one, Done(), attempt()) for one in claimed.deliveries[:first]])
+
+
+async def test_lane_that_is_counted_again_rests_meanwhile(outbox: Outbox) -> None:
+    """What was delivered a moment ago is not read back before that is on disk."""
+    await outbox.put([new_reading(ONE, name) for name in "ab"])
+    settle(outbox, must_claim(outbox))
+    counted = await committing(outbox, outbox.transact(touch))
+    assert claim(outbox) is None
+    await counted
+    assert ids(must_claim(outbox)) == ["b"]
+
+
+async def test_emptied_lane_rests_until_that_is_on_disk(outbox: Outbox) -> None:
+    """A reading that comes in while the one before it is settled does not bring that back."""
+    outbox._memory.limit = 0
+    await outbox.put([new_reading(ONE, "a")])
+    claimed = must_claim(outbox)
+    put = await committing(outbox, outbox.put([new_reading(ONE, "b")]))
+    settle(outbox, claimed)
+    await put
+    assert claim(outbox) is None
+    await flush(outbox)
+    assert ids(must_claim(outbox)) == ["b"]
+
+
+async def test_lane_counted_in_the_middle_of_a_claim_loses_nothing(outbox: Outbox) -> None:
+    """A claim that was settled in part when its lane was counted again leaves the rest of the lane as it is."""
+    await outbox.put([new_reading(ONE, name) for name in "abc"])
+    claimed = must_claim(outbox, limit=2)
+    record(outbox, claimed, first=1)
+    await flush(outbox)
+    await outbox.transact(touch)
+    await outbox.put([new_reading(ONE, "d")])
+    last = Settlement(claimed.deliveries[1], Done(), attempt())
+    outbox.settle("acme", claimed, [last], recorded=1)
+    await flush(outbox)
+    assert ids(must_claim(outbox, limit=9)) == ["c", "d"]
+
+
+async def test_change_at_the_end_of_a_lane_hurries_nobody(outbox: Outbox, clock: HandClock) -> None:
+    """A reading that waits for its retry still waits after its lane was counted again."""
+    await outbox.put([new_reading(ONE, "a")])
+    settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 60), error="http_500")
+    await outbox.transact(touch)
+    assert claim(outbox) is None
+    await flush(outbox)
+    clock.advance(60)
+    assert ids(must_claim(outbox)) == ["a"]
+
+
+async def test_backlog_of_many_devices_stays_on_disk(outbox: Outbox) -> None:
+    """However many lanes are worked through, what is read ahead of its turn is bounded over all of them."""
+    outbox._memory.limit = 4
+    for device in (ONE, TWO, THREE):
+        await outbox.put([new_reading(device, f"{device}{number}") for number in range(9)])
+    for _ in range(6):
+        settle(outbox, must_claim(outbox))
+        await flush(outbox)
+        assert outbox._memory.used <= 4
+
+
+async def test_lane_that_cannot_be_read_is_tried_again(outbox: Outbox, clock: HandClock) -> None:
+    """Trouble with the disk at a claim keeps no lane from being claimed once it is over."""
+    outbox._memory.limit = 0
+    await outbox.put([new_reading(ONE, "a")])
+    outbox._reader, reader = sqlite3.connect(":memory:"), outbox._reader
+    assert claim(outbox) is None
+    outbox._reader.close()
+    outbox._reader = reader
+    await flush(outbox)
+    clock.advance(1)
+    assert ids(must_claim(outbox)) == ["a"]
+
+
+async def test_own_pause_is_on_disk_before_commands_are_looked_at(outbox: Outbox) -> None:
+    """A pause after 410 that is not committed yet is not mistaken for one that a command has ended."""
+    await outbox.put([new_reading(ONE, "a")])
+    told: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+    outbox.on_foreign_change = lambda: told.set_result(outbox.totals()[0].health.paused_by)
+    change_from_outside(outbox)
+    put = await committing(outbox, outbox.put([new_reading(ONE, "b")]))
+    outbox._is_to_look = True
+    outbox.record_gone("acme", "digest")
+    await put
+    assert await asyncio.wait_for(told, timeout=10) == "gone"
+
+
+def change_from_outside(outbox: Outbox) -> None:
+    with sqlite3.connect(outbox._path, timeout=10) as other:
+        other.execute("UPDATE endpoint SET last_error = 'dns'")
+    other.close()
+
+
+async def test_full_outbox_does_not_keep_a_stop_waiting(workshop: Workshop) -> None:
+    """What nobody waits for any more is not put once a stop has begun: its broker has it still."""
+    outbox = workshop.open(max_bytes=1)
+    waiting = asyncio.create_task(outbox.put([new_reading(ONE, "a")]))
+    await flush(outbox)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    await outbox.close()
+    await asyncio.wait_for(workshop.ended(), timeout=10)
+
+
+async def test_end_in_the_middle_of_a_commit(workshop: Workshop) -> None:
+    """A process that is told to go while the disk is at it goes, and the file is sound."""
+    outbox = workshop.open()
+    put = await committing(outbox, outbox.put([new_reading(ONE, "a")]))
+    await asyncio.wait_for(workshop.kill(), timeout=10)
+    put.cancel()
+    outbox = workshop.open()
+    assert await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b")])
+    assert ids(must_claim(outbox, limit=9)) == ["a", "b"]
+
+
+async def test_transaction_left_open_is_ended(outbox: Outbox) -> None:
+    """Whatever a failed commit has left behind, the next one begins anew."""
+    await outbox.put([new_reading(ONE, "a")])
+    outbox._writer.connection.execute("BEGIN")
+    outbox._writer.connection.execute("DELETE FROM delivery")
+    await outbox.put([new_reading(ONE, "b")])
+    assert ids(must_claim(outbox, limit=9)) == ["a", "b"]

@@ -1,0 +1,61 @@
+"""The file itself: begun whole or not at all, and no larger for long than what it holds."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.outbox import flush, must_claim, settle
+from support.readings import new_reading
+from support.workshop import Workshop
+
+from forwarder.errors import OutboxDamaged
+from forwarder.outbox import Outbox, sqlite, upkeep
+
+
+def free_pages(outbox: Outbox) -> int:
+    count: int = outbox._writer.connection.execute("PRAGMA freelist_count").fetchone()[0]
+    return count
+
+
+async def test_free_pages_are_given_back(workshop: Workshop) -> None:
+    """As many as are asked for, not just one."""
+    outbox = workshop.open()
+    await outbox.put([new_reading(payload="x" * 100_000)])
+    settle(outbox, must_claim(outbox))
+    await flush(outbox)
+    free = free_pages(outbox)
+    assert free > 20
+    await outbox.transact(lambda store: upkeep.shrink(store, pages=15))
+    assert free_pages(outbox) == free - 15
+    await outbox.transact(upkeep.shrink)
+    assert free_pages(outbox) == 0
+
+
+def test_an_emptied_file_is_damaged_not_new(tmp_path: Path) -> None:
+    """A file of no bytes held something once: it is not quietly begun anew."""
+    path = tmp_path / "outbox.db"
+    sqlite.create(path)
+    path.write_bytes(b"")
+    with pytest.raises(OutboxDamaged, match="it is empty"):
+        sqlite.create(path)
+
+
+def test_creation_that_was_interrupted_starts_over(tmp_path: Path) -> None:
+    """What a crash left of a file in the making is no outbox, and in nobody's way."""
+    (tmp_path / "outbox.db.new").write_bytes(b"SQLite format 3\x00")
+    (tmp_path / "outbox.db.new-wal").write_bytes(b"half a page")
+    sqlite.create(tmp_path / "outbox.db")
+    assert [file.name for file in tmp_path.iterdir()] == ["outbox.db"]
+    sqlite.quick_check(tmp_path / "outbox.db")
+
+
+def test_look_at_a_large_file_ends_in_time(tmp_path: Path) -> None:
+    """The start does not wait for a look at gigabytes: it ends when its time is up, and finds what it came to see."""
+    path = tmp_path / "outbox.db"
+    sqlite.create(path)
+    with closing(sqlite.connect(path)) as connection:
+        connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000)"
+            " INSERT INTO body SELECT i, zeroblob(100) FROM n"
+        )
+    sqlite.quick_check(path, seconds=0.0)

@@ -1,0 +1,85 @@
+"""Whatever operators do in whatever order, the accounts agree with the rows."""
+
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.letters import BERN, DECISIONS, NOW, ZURICH, OutboxBuilder
+
+from forwarder.dead_letters import (
+    Selection,
+    choose_dead_letters,
+    discard,
+    inspect,
+    opened,
+    purge,
+    replay,
+    replay_to,
+)
+from forwarder.reading import Device
+
+ENDPOINTS = ("acme", "home", "archive")
+
+Operation = Callable[[OutboxBuilder], object]
+
+
+def take_in(device: Device, states: dict[str, str], built: OutboxBuilder) -> None:
+    number = built.reading(*states, device=device)
+    for endpoint, state in states.items():
+        if state != "pending":
+            built.settle(number, endpoint, DECISIONS[state], device=device)
+
+
+def replay_some(selection: Selection, built: OutboxBuilder) -> None:
+    with opened(built.path) as file:
+        replay(file, choose_dead_letters(file, selection), now=NOW)
+
+
+def replay_elsewhere(selection: Selection, to: str, built: OutboxBuilder) -> None:
+    with opened(built.path) as file:
+        replay_to(file, choose_dead_letters(file, selection), endpoint=to, now=NOW)
+
+
+def discard_some(selection: Selection, built: OutboxBuilder) -> None:
+    with opened(built.path) as file:
+        discard(file, choose_dead_letters(file, selection))
+
+
+def purge_one(device: Device, built: OutboxBuilder) -> None:
+    with opened(built.path) as file:
+        purge(file, device)
+
+
+devices = st.sampled_from([ZURICH, BERN])
+endpoints = st.sampled_from(ENDPOINTS)
+states = st.dictionaries(endpoints, st.sampled_from(["pending", *DECISIONS]), min_size=1)
+selections = st.builds(
+    Selection,
+    endpoint=st.none() | endpoints,
+    device=st.none() | devices,
+    limit=st.none() | st.integers(1, 3),
+)
+readings: st.SearchStrategy[Operation] = st.builds(partial, st.just(take_in), devices, states)
+commands: st.SearchStrategy[Operation] = st.one_of(
+    st.builds(partial, st.just(replay_some), selections),
+    st.builds(partial, st.just(discard_some), selections),
+    st.builds(partial, st.just(replay_elsewhere), selections, endpoints),
+    st.builds(partial, st.just(purge_one), devices),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(readings, min_size=1, max_size=6),
+    st.lists(st.one_of(commands, readings), max_size=8),
+)
+def test_accounts_agree_whatever_is_done(first: list[Operation], then: list[Operation]) -> None:
+    """After every command, enqueued = delivered + dead + expired + superseded + what is pending in the rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        built = OutboxBuilder(Path(folder) / "outbox.db")
+        for operation in [*first, *then]:
+            operation(built)
+            assert inspect(built.path).faults == ()

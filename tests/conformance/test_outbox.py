@@ -1,0 +1,471 @@
+"""What every outbox engine owes to the two halves."""
+
+import asyncio
+import sqlite3
+from functools import partial
+from typing import Any
+
+import pytest
+from support.clock import HandClock
+from support.outbox import (
+    attempt,
+    claim,
+    fill,
+    flush,
+    ids,
+    make_room,
+    must_claim,
+    settle,
+    totals,
+    until_it_failed,
+)
+from support.readings import STARTED_AT, new_reading
+from support.workshop import Workshop
+
+from forwarder.delivery import Bury, Done, RetryAt, Supersede
+from forwarder.outbox import EndpointHealth, NewQuarantined, Outbox, Recipient, Settlement, upkeep
+from forwarder.outbox.store import KEPT_ATTEMPTS, KEPT_QUARANTINE, Store
+from forwarder.reading import Device
+
+ONE, TWO = "ECC9FF5C0001", "ECC9FF5C0002"
+
+
+def rows(outbox: Outbox, table: str) -> int:
+    return int(outbox._reader.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+async def test_put_survives_a_crash(workshop: Workshop) -> None:
+    """What put has returned for is there after the process died in the next instant."""
+    await workshop.open().put([new_reading(ONE, "a"), new_reading(TWO, "b")])
+    outbox = await workshop.reopen()
+    assert {ids(must_claim(outbox))[0], ids(must_claim(outbox))[0]} == {"a", "b"}
+
+
+async def test_same_reading_is_owed_once(outbox: Outbox) -> None:
+    """The broker's second copy of a message adds nothing, whether the first is pending, delivered or dead."""
+    assert await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "a")]) == [
+        "accepted",
+        "duplicate",
+    ]
+    settle(outbox, must_claim(outbox))
+    await flush(outbox)
+    assert await outbox.put([new_reading(ONE, "a")]) == ["duplicate"]
+    assert (await totals(outbox)).enqueued == 1
+
+
+async def test_second_endpoint_gets_what_the_first_has(outbox: Outbox) -> None:
+    """A reading that comes again after an edit of the routes is owed to the endpoint that is new."""
+    await outbox.put([new_reading(ONE, "a", to="acme")])
+    assert await outbox.put([new_reading(ONE, "a", to="acme home")]) == ["accepted"]
+    assert (await totals(outbox, "acme")).pending == 1
+    assert (await totals(outbox, "home")).pending == 1
+
+
+async def test_a_device_is_claimed_in_order_of_arrival(outbox: Outbox) -> None:
+    """Readings of one device come out in the order in which they came in, across groups and claims."""
+    for payload in "abc":
+        await outbox.put([new_reading(ONE, payload)])
+    seen = []
+    for _ in range(3):
+        claimed = must_claim(outbox)
+        seen += ids(claimed)
+        settle(outbox, claimed)
+        await flush(outbox)
+    assert seen == ["a", "b", "c"]
+
+
+async def test_order_holds_beyond_what_memory_holds(outbox: Outbox) -> None:
+    """A backlog that is read from disk piece by piece comes out in order, each reading once."""
+    payloads = [f"{number:03}" for number in range(100)]
+    outbox._memory.limit = 5
+    await outbox.put([new_reading(ONE, payload) for payload in payloads])
+    seen: list[str] = []
+    while len(seen) < 100:
+        claimed = must_claim(outbox, limit=3)
+        seen += ids(claimed)
+        settle(outbox, claimed)
+        await flush(outbox)
+    assert seen == payloads
+
+
+async def test_devices_do_not_wait_for_each_other(outbox: Outbox) -> None:
+    """While one device's reading is in flight, another's is claimed, but not a second of the first."""
+    await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b"), new_reading(TWO, "c")])
+    assert [ids(must_claim(outbox)), ids(must_claim(outbox))] == [["a"], ["c"]]
+    assert claim(outbox) is None
+
+
+async def test_endpoints_do_not_wait_for_each_other(outbox: Outbox) -> None:
+    """The same reading is claimed for each of its endpoints."""
+    await outbox.put([new_reading(ONE, "a", to="acme home")])
+    assert ids(must_claim(outbox, "acme")) == ids(must_claim(outbox, "home")) == ["a"]
+
+
+async def test_claim_that_nobody_settled_returns_after_a_restart(workshop: Workshop) -> None:
+    """A delivery that was in flight when the process died is offered again, with its id."""
+    outbox = workshop.open()
+    await outbox.put([new_reading(ONE, "a")])
+    before = must_claim(outbox).deliveries[0]
+    after = must_claim(await workshop.reopen()).deliveries[0]
+    assert after == before
+
+
+async def test_delivered_reading_keeps_no_body(outbox: Outbox) -> None:
+    """Of a delivered reading the log keeps its id and times, not its data; others still have theirs."""
+    await outbox.put([new_reading(ONE, "a", to="acme home")])
+    settle(outbox, must_claim(outbox, "acme"))
+    await flush(outbox)
+    assert rows(outbox, "body") == 1
+    settle(outbox, must_claim(outbox, "home"))
+    await flush(outbox)
+    assert (rows(outbox, "body"), rows(outbox, "delivery")) == (0, 2)
+
+
+async def test_retry_waits_and_goes_first(outbox: Outbox, clock: HandClock) -> None:
+    """A postponed reading holds back its own device until it is due, and then is the first."""
+    await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b")])
+    settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 5), error="timeout")
+    await flush(outbox)
+    assert claim(outbox) is None
+    clock.advance(5)
+    again = must_claim(outbox)
+    assert (ids(again), again.deliveries[0].attempts) == (["a"], 1)
+
+
+async def test_retry_schedule_survives_a_restart(workshop: Workshop) -> None:
+    """What was to wait still waits after a restart, and knows its attempts."""
+    outbox, clock = workshop.open(), workshop.clock
+    await outbox.put([new_reading(ONE, "a")])
+    settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 60), error="timeout")
+    await flush(outbox)
+    outbox = await workshop.reopen()
+    assert claim(outbox) is None
+    await flush(outbox)
+    clock.advance(60)
+    assert must_claim(outbox).deliveries[0].attempts == 1
+
+
+async def test_clock_that_stepped_back_freezes_nothing(workshop: Workshop) -> None:
+    """A due time further ahead than the longest possible wait is due now."""
+    outbox, clock = workshop.open(), workshop.clock
+    await outbox.put([new_reading(ONE, "a")])
+    settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 60), error="timeout")
+    await flush(outbox)
+    clock.step(-86400)
+    assert ids(must_claim(await workshop.reopen())) == ["a"]
+
+
+async def test_clock_step_while_running_moves_no_retry(outbox: Outbox, clock: HandClock) -> None:
+    """Waits are measured by the clock that cannot be set."""
+    await outbox.put([new_reading(ONE, "a")])
+    settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 60), error="timeout")
+    await flush(outbox)
+    clock.step(-3600)
+    clock.advance(60)
+    assert ids(must_claim(outbox)) == ["a"]
+
+
+async def test_dead_letter_leaves_its_lane(outbox: Outbox) -> None:
+    """A refused reading goes dead at once and holds nobody back; its body stays for the operator."""
+    await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b")])
+    settle(outbox, must_claim(outbox), Bury("refused"), error="http_400")
+    await flush(outbox)
+    assert ids(must_claim(outbox)) == ["b"]
+    assert (await totals(outbox)).dead == 1
+    assert rows(outbox, "body") == 2
+
+
+async def test_unsettled_part_of_a_claim_comes_again_in_order(outbox: Outbox) -> None:
+    """Deliveries of a claim that get no decision are as if never claimed."""
+    await outbox.put([new_reading(ONE, payload) for payload in "abc"])
+    claimed = must_claim(outbox, limit=3)
+    outbox.settle("acme", claimed, [Settlement(claimed.deliveries[0], Done(), attempt())])
+    await flush(outbox)
+    assert ids(must_claim(outbox, limit=3)) == ["b", "c"]
+
+
+async def test_recorded_part_of_a_claim_is_settled_once(outbox: Outbox) -> None:
+    """What was recorded while the claim went on is not settled again with it."""
+    await outbox.put([new_reading(ONE, payload) for payload in "ab"])
+    claimed = must_claim(outbox, limit=2)
+    outbox.record([Settlement(claimed.deliveries[0], Done(), attempt())])
+    outbox.settle("acme", claimed, recorded=1)
+    await flush(outbox)
+    assert ids(must_claim(outbox)) == ["b"]
+    assert (await totals(outbox)).delivered == 1
+
+
+class TestOnlyLatest:
+    """`mode: latest`: what is pending and not in flight gives way to what is newer."""
+
+    @staticmethod
+    def latest(payload: str, device: str = ONE) -> Any:
+        return new_reading(device, payload, recipients=(Recipient("acme", only_latest=True),))
+
+    async def test_newer_reading_supersedes_the_pending_one(self, outbox: Outbox) -> None:
+        """Only the newest is offered; the others are counted."""
+        for payload in "abc":
+            await outbox.put([self.latest(payload)])
+        assert ids(must_claim(outbox, limit=9)) == ["c"]
+        assert (await totals(outbox)).superseded == 2
+
+    async def test_newest_of_one_group_wins(self, outbox: Outbox) -> None:
+        """Readings that are committed together supersede each other in their order."""
+        await outbox.put([self.latest(payload) for payload in "abc"])
+        assert ids(must_claim(outbox, limit=9)) == ["c"]
+
+    async def test_reading_in_flight_is_not_superseded(self, outbox: Outbox) -> None:
+        """What is on its way is settled by its own outcome; the newer one comes after it."""
+        await outbox.put([self.latest("a")])
+        claimed = must_claim(outbox)
+        await outbox.put([self.latest("b")])
+        settle(outbox, claimed)
+        await flush(outbox)
+        assert ids(must_claim(outbox)) == ["b"]
+        accounts = await totals(outbox)
+        assert (accounts.delivered, accounts.superseded) == (1, 0)
+
+    async def test_failed_one_in_flight_gives_way(self, outbox: Outbox) -> None:
+        """An attempt that failed after a newer reading came is settled as superseded."""
+        await outbox.put([self.latest("a")])
+        claimed = must_claim(outbox)
+        await outbox.put([self.latest("b")])
+        settle(outbox, claimed, Supersede(), error="timeout")
+        await flush(outbox)
+        assert ids(must_claim(outbox)) == ["b"]
+        assert (await totals(outbox)).superseded == 1
+
+    async def test_waiting_retry_gives_way_at_once(self, outbox: Outbox, clock: HandClock) -> None:
+        """A newer reading does not wait for the retry of the one it supersedes."""
+        await outbox.put([self.latest("a")])
+        settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 900), error="timeout")
+        await flush(outbox)
+        await outbox.put([self.latest("b")])
+        assert ids(must_claim(outbox)) == ["b"]
+
+    async def test_other_devices_stay(self, outbox: Outbox) -> None:
+        """One device's reading supersedes nothing of another's."""
+        await outbox.put([self.latest("a"), self.latest("b", TWO)])
+        assert (await totals(outbox)).superseded == 0
+
+
+class TestTimelessReadings:
+    """A payload that holds no time is a new reading at each arrival, unless the broker says that it repeats itself."""
+
+    @staticmethod
+    def timeless(arrival: str, *, is_redelivery: bool = False, at: float = STARTED_AT) -> Any:
+        return new_reading(
+            ONE, arrival, content=b"same bytes", is_redelivery=is_redelivery, received_at=at
+        )
+
+    async def test_equal_bytes_are_new_readings(self, outbox: Outbox) -> None:
+        assert await outbox.put([self.timeless("a"), self.timeless("b")]) == ["accepted"] * 2
+
+    async def test_redelivery_of_equal_bytes_is_the_same_reading(self, outbox: Outbox) -> None:
+        await outbox.put([self.timeless("a")])
+        assert await outbox.put([self.timeless("b", is_redelivery=True)]) == ["duplicate"]
+
+    async def test_redelivery_after_the_log_was_kept_is_new(
+        self, outbox: Outbox, clock: HandClock
+    ) -> None:
+        await outbox.put([self.timeless("a")])
+        clock.advance(3601)
+        late = self.timeless("b", is_redelivery=True, at=clock.unix())
+        assert await outbox.put([late]) == ["accepted"]
+
+
+async def test_quarantine_keeps_the_newest_of_a_device(outbox: Outbox) -> None:
+    """A flood of bad messages of one device does not fill the disk, nor push out another's."""
+
+    def bad(device: str, number: int) -> NewQuarantined:
+        payload = str(number).encode()
+        return NewQuarantined(
+            Device(device), "t", STARTED_AT, "not_json", "", len(payload), payload
+        )
+
+    await outbox.put([bad(TWO, 0), *(bad(ONE, number) for number in range(KEPT_QUARANTINE + 5))])
+    oldest = outbox._reader.execute("SELECT payload FROM quarantine WHERE device = ?", (ONE,))
+    assert rows(outbox, "quarantine") == KEPT_QUARANTINE + 1
+    assert oldest.fetchone()[0] == b"5"
+    assert outbox.message_totals() == {"quarantined": KEPT_QUARANTINE + 6}
+
+
+async def test_last_failed_attempts_stay_on_record(outbox: Outbox, clock: HandClock) -> None:
+    """Of a delivery that fails for days the last attempts are kept."""
+    await outbox.put([new_reading(ONE, "a")])
+    for _ in range(KEPT_ATTEMPTS + 3):
+        settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 1), error="timeout")
+        await flush(outbox)
+        clock.advance(1)
+    numbers = [row[0] for row in outbox._reader.execute("SELECT number FROM attempt")]
+    assert numbers == list(range(4, KEPT_ATTEMPTS + 4))
+
+
+async def test_circuit_and_pause_survive_a_restart(workshop: Workshop) -> None:
+    """What is known of an endpoint as a whole is there after a restart."""
+    outbox = workshop.open()
+    await outbox.put([new_reading(ONE, "a")])
+    health = EndpointHealth(failures=7, open_until=STARTED_AT + 60, last_error="dns")
+    outbox.record_health("acme", health)
+    outbox.record_gone("acme", "digest")
+    await flush(outbox)
+    kept = (await totals(await workshop.reopen())).health
+    assert (kept.failures, kept.open_until, kept.last_error) == (7, STARTED_AT + 60, "dns")
+    assert (kept.paused_by, kept.gone_url) == ("gone", "digest")
+
+
+async def test_operators_pause_outlives_a_410(outbox: Outbox) -> None:
+    """A pause that an operator set is not ended by anything but the operator."""
+    await outbox.put([new_reading(ONE, "a")])
+    await outbox.transact(
+        lambda store: store.connection.execute("UPDATE endpoint SET paused_by = 'operator'")
+    )
+    outbox.record_gone("acme", None)
+    assert (await totals(outbox)).health.paused_by == "operator"
+
+
+class TestExpiry:
+    async def expire(self, outbox: Outbox, clock: HandClock, *, only_latest: bool = False) -> int:
+        return await outbox.transact(
+            lambda store: upkeep.expire(
+                store,
+                endpoint="acme",
+                received_before=clock.unix() - 60,
+                only_latest=only_latest,
+                now=clock.unix(),
+                in_flight=outbox.in_flight("acme"),
+            )
+        )
+
+    async def test_old_reading_becomes_a_dead_letter(
+        self, outbox: Outbox, clock: HandClock
+    ) -> None:
+        """What is older than max_age is not offered any more; what is younger is."""
+        await outbox.put([new_reading(ONE, "a")])
+        clock.advance(60)
+        await outbox.put([new_reading(ONE, "b", received_at=clock.unix())])
+        assert await self.expire(outbox, clock) == 1
+        assert ids(must_claim(outbox)) == ["b"]
+        assert (await totals(outbox)).dead == 1
+
+    async def test_latest_drops_it(self, outbox: Outbox, clock: HandClock) -> None:
+        """Where only the latest counts, nothing is kept of an old one but the count."""
+        await outbox.put([new_reading(ONE, "a")])
+        clock.advance(60)
+        await self.expire(outbox, clock, only_latest=True)
+        assert (await totals(outbox)).expired == 1
+        assert rows(outbox, "body") == 0
+
+    async def test_reading_in_flight_is_left_alone(self, outbox: Outbox, clock: HandClock) -> None:
+        """An attempt that is under way decides for itself."""
+        await outbox.put([new_reading(ONE, "a")])
+        claimed = must_claim(outbox)
+        clock.advance(60)
+        assert await self.expire(outbox, clock) == 0
+        settle(outbox, claimed)
+        assert (await totals(outbox)).delivered == 1
+
+
+async def test_removed_endpoint_is_remembered_until_it_returns(
+    outbox: Outbox, clock: HandClock
+) -> None:
+    """Since when an endpoint is gone is kept; one that comes back is as if never gone."""
+    await outbox.put([new_reading(ONE, "a")])
+    for known, expected in (
+        ((), {"acme": STARTED_AT}),
+        (("acme",), {}),
+        ((), {"acme": STARTED_AT + 10}),
+    ):
+        mark = partial(upkeep.mark_removed, known=known, now=clock.unix())
+        assert await outbox.transact(mark) == expected
+        clock.advance(5)
+
+
+async def test_prune_forgets_settled_deliveries_only(outbox: Outbox, clock: HandClock) -> None:
+    """After its time a delivered reading leaves no row; pending ones stay, and the totals know of all."""
+    await outbox.put([new_reading(ONE, "a"), new_reading(TWO, "b")])
+    settle(outbox, must_claim(outbox))
+    await flush(outbox)
+    clock.advance(10)
+    now = clock.unix()
+    await outbox.transact(
+        lambda store: upkeep.prune(store, delivered_before=now, dead_before=now - 60)
+    )
+    accounts = await totals(outbox)
+    assert (rows(outbox, "reading"), rows(outbox, "delivery")) == (1, 1)
+    assert (accounts.enqueued, accounts.delivered, accounts.pending) == (2, 1, 1)
+
+
+class TestWhenTheDiskTakesNothing:
+    """A commit that fails is tried again with everything in it; meanwhile nothing is promised."""
+
+    async def test_put_waits_and_is_done_once_there_is_room(
+        self, outbox: Outbox, clock: HandClock
+    ) -> None:
+        fill(outbox)
+        waiting = asyncio.create_task(outbox.put([new_reading(ONE, "a", to="acme" * 3000)]))
+        await until_it_failed(outbox)
+        assert not waiting.done()
+        assert outbox.problem is not None
+        make_room(outbox)
+        clock.advance(1)
+        assert await waiting == ["accepted"]
+        assert outbox.problem is None
+
+    async def test_settlement_is_not_lost(self, outbox: Outbox, clock: HandClock) -> None:
+        await outbox.put([new_reading(ONE, "a")])
+        settle(outbox, must_claim(outbox))
+        fill(outbox)
+        waiting = asyncio.create_task(outbox.put([new_reading(ONE, "b" * 20000)]))
+        await until_it_failed(outbox)
+        make_room(outbox)
+        clock.advance(1)
+        await waiting
+        accounts = await totals(outbox)
+        assert (accounts.delivered, accounts.pending) == (1, 1)
+
+
+async def test_limit_of_size_holds_back_messages_not_settlements(workshop: Workshop) -> None:
+    """At OUTBOX_MAX_BYTES no message is taken, but deliveries go on; with room again the message is taken."""
+    outbox = workshop.open()
+    await outbox.put([new_reading(ONE, "a" * 50000)])
+    outbox._max_bytes = outbox.used_bytes
+    waiting = asyncio.create_task(outbox.put([new_reading(TWO, "b")]))
+    settle(outbox, must_claim(outbox))
+    await flush(outbox)
+    assert await asyncio.wait_for(waiting, timeout=10) == ["accepted"]
+    assert (await totals(outbox)).delivered == 1
+
+
+async def test_error_of_a_job_reaches_its_caller_and_changes_nothing(outbox: Outbox) -> None:
+    """What a job did before it failed is rolled back; what was committed with it is not lost."""
+
+    def job(store: Store) -> None:
+        store.connection.execute("DELETE FROM delivery")
+        raise LookupError("no such thing")
+
+    await outbox.put([new_reading(ONE, "a")])
+    with pytest.raises(LookupError):
+        await outbox.transact(job)
+    assert ids(must_claim(outbox)) == ["a"]
+    assert (await totals(outbox)).pending == 1
+
+
+async def test_lane_that_a_command_changed_is_counted_again(outbox: Outbox) -> None:
+    """What another process changes in the outbox is noticed by itself."""
+    await outbox.put([new_reading(ONE, "a")])
+    settle(outbox, must_claim(outbox), Bury("refused"), error="http_400")
+    await flush(outbox)
+    changed = asyncio.Event()
+    outbox.on_claimable = lambda _: changed.set()
+    replay_from_outside(outbox)
+    await asyncio.wait_for(changed.wait(), timeout=10)
+    assert ids(must_claim(outbox)) == ["a"]
+
+
+def replay_from_outside(outbox: Outbox) -> None:
+    with sqlite3.connect(outbox._path, timeout=10) as other:
+        other.execute("UPDATE delivery SET state = 'pending', settled_at = NULL, reason = NULL")
+        other.execute("UPDATE endpoint SET dead = dead - 1")
+        other.execute("INSERT INTO touched_lane SELECT endpoint, device FROM delivery")
+    other.close()
