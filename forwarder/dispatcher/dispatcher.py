@@ -1,0 +1,162 @@
+"""All endpoints, each dispatched by itself."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from forwarder.clock import Clock
+from forwarder.dispatcher.endpoint import EndpointDispatcher
+from forwarder.dispatcher.watch import Watch
+from forwarder.outbox import EndpointHealth, Outbox, upkeep
+from forwarder.routes import Endpoint, Routes
+from forwarder.sender import Sender
+
+REMOVED_GRACE_SECONDS = 600.0
+"""How long pending deliveries wait for an endpoint that routes.yaml no longer names to come back."""
+
+
+def _spread() -> float:
+    return random.uniform(-1.0, 1.0)  # noqa: S311 - spreads retries, hides nothing
+
+
+class Dispatcher:
+    """Keeps an `EndpointDispatcher` for each endpoint, and tells it when something has changed."""
+
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        sender: Sender,
+        clock: Clock,
+        watch: Watch,
+        spread: Callable[[], float] = _spread,
+    ) -> None:
+        self._outbox = outbox
+        self._sender = sender
+        self._clock = clock
+        self._watch = watch
+        self._spread = spread
+        self._endpoints: dict[str, EndpointDispatcher] = {}
+        self._is_draining = False
+        outbox.on_claimable = self.pump
+        outbox.on_foreign_change = self.look_for_pauses
+
+    def apply(self, routes: Routes) -> None:
+        """Take over a routing table, unless draining: new endpoints start, edited ones go on, others stop."""
+        if self._is_draining:
+            return
+        stored = {total.name: total.health for total in self._outbox.totals()}
+        for name, endpoint in routes.endpoints.items():
+            known = self._endpoints.get(name)
+            if known is not None:
+                known.configure(endpoint)
+            else:
+                self._start(endpoint, stored.get(name, EndpointHealth()))
+        for dispatcher in self._endpoints.values():
+            if dispatcher.endpoint.name not in routes.endpoints:
+                dispatcher.remove()
+
+    def _start(self, endpoint: Endpoint, health: EndpointHealth) -> None:
+        dispatcher = EndpointDispatcher(
+            endpoint,
+            health,
+            outbox=self._outbox,
+            sender=self._sender,
+            clock=self._clock,
+            watch=self._watch,
+            spread=self._spread,
+        )
+        self._endpoints[endpoint.name] = dispatcher
+        dispatcher.configure(endpoint)
+
+    def pump(self, names: Iterable[str]) -> None:
+        """Something may be claimed at these endpoints."""
+        for name in names:
+            endpoint = self._endpoints.get(name)
+            if endpoint is not None:
+                endpoint.pump()
+
+    def look_for_pauses(self) -> None:
+        """Take over what `endpoints pause` and `endpoints resume` have changed in the outbox."""
+        for total in self._outbox.totals():
+            endpoint = self._endpoints.get(total.name)
+            if endpoint is None or endpoint.health.paused_by == total.health.paused_by:
+                continue
+            if total.health.paused_by is None:
+                endpoint.resume()
+            else:
+                endpoint.pause(total.health)
+
+    async def sweep(self) -> None:
+        """Settle by rule what nobody sends any more: what is too old, and what an endpoint left behind."""
+        for dispatcher in list(self._endpoints.values()):
+            if not dispatcher.is_removed:
+                dispatcher.settle_outdated()
+                await self._expire(dispatcher.endpoint)
+                await asyncio.sleep(0)  # thousands of endpoints must not keep the line waiting
+        await self._bury_removed()
+
+    async def _expire(self, endpoint: Endpoint) -> None:
+        if not self._outbox.lanes(endpoint.name).pending_count:
+            return
+        oldest = self._outbox.oldest_pending_at(endpoint.name)
+        now = self._clock.unix()
+        if oldest is None or now - oldest < endpoint.max_age_seconds:
+            return
+        only_latest = endpoint.mode == "latest"
+        count = upkeep.CHUNK
+        while count >= upkeep.CHUNK:
+            count = await self._outbox.transact(
+                lambda store: upkeep.expire(
+                    store,
+                    endpoint=endpoint.name,
+                    received_before=now - endpoint.max_age_seconds,
+                    only_latest=only_latest,
+                    now=now,
+                    in_flight=self._outbox.in_flight(endpoint.name),
+                )
+            )
+            self._note(endpoint.name, "expired" if only_latest else "dead", count)
+
+    async def _bury_removed(self) -> None:
+        now = self._clock.unix()
+        known = {name for name, one in self._endpoints.items() if not one.is_removed}
+        removed = await self._outbox.transact(
+            lambda store: upkeep.mark_removed(store, known=known, now=now)
+        )
+        for name, since in removed.items():
+            if now - since < REMOVED_GRACE_SECONDS:
+                continue
+            await self._bury(name, now)
+
+    async def _bury(self, name: str, now: float) -> None:
+        count = upkeep.CHUNK
+        while count >= upkeep.CHUNK:
+            count = await self._outbox.transact(
+                lambda store: upkeep.bury_removed(
+                    store, endpoint=name, now=now, in_flight=self._outbox.in_flight(name)
+                )
+            )
+            self._note(name, "dead", count)
+
+    def _note(self, endpoint: str, outcome: str, count: int) -> None:
+        if count:
+            self._watch.swept(endpoint, Counter({outcome: count}))
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts under way."""
+        return sum(endpoint.in_flight for endpoint in self._endpoints.values())
+
+    async def drain(self, *, timeout_seconds: float) -> None:
+        """Start nothing more; wait this long for attempts in flight, then give them up."""
+        self._is_draining = True
+        stops = [asyncio.ensure_future(one.stop()) for one in self._endpoints.values()]
+        if not stops:
+            return
+        _, late = await asyncio.wait(stops, timeout=timeout_seconds)
+        if late:
+            for endpoint in self._endpoints.values():
+                endpoint.cancel()
+            await asyncio.wait(late)

@@ -1,0 +1,213 @@
+"""The life of an endpoint's parcels, from a claim to its end: made up, kept for their next attempt, given back."""
+
+from collections import deque
+from collections.abc import Iterable
+from heapq import heappop, heappush
+
+from forwarder.clock import Clock
+from forwarder.delivery import Delivery, RetryAt, Supersede
+from forwarder.dispatcher.parcel import MAX_BATCH_BYTES, Parcel, fitting
+from forwarder.dispatcher.watch import Watch
+from forwarder.outbox import Claim, Outbox, Settlement
+from forwarder.retry import expiry, has_expired, longest_wait
+from forwarder.routes import Endpoint
+
+MOST_WAITING = 4
+"""Batches that wait for their retry, per place, before no new ones are made."""
+
+
+class Parcels:
+    """
+    Everything that is claimed for one endpoint and not in flight, and the way from a claim to its end.
+
+    A batch that failed is kept as it is, so that its next attempt is the same. Single readings are not kept: their
+    lanes wait for them.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, outbox: Outbox, clock: Clock, watch: Watch) -> None:
+        self._endpoint = endpoint
+        self._outbox = outbox
+        self._clock = clock
+        self._watch = watch
+        self._lanes = outbox.lanes(endpoint.name)
+        self._ready: deque[Parcel] = deque()
+        self._waiting: list[tuple[float, int, Parcel]] = []
+        self._pushes = 0
+        self._edition = 0
+
+    def configure(self, endpoint: Endpoint) -> None:
+        """Take over an edited endpoint; what was made up otherwise than it is now to be sent is claimed anew."""
+        is_other = _shape(endpoint) != _shape(self._endpoint)
+        self._endpoint = endpoint
+        if is_other:
+            self._edition += 1
+            self.give_back()
+
+    def take(self, now: float, *, is_probe: bool) -> Parcel | None:
+        """What is to be sent next; a probe takes also what would have to wait still."""
+        while self._waiting and (is_probe or self._waiting[0][0] <= now):
+            self._ready.append(heappop(self._waiting)[2])
+        while True:
+            parcel = self._ready.popleft() if self._ready else self._claim(now, is_probe=is_probe)
+            if parcel is None or self._is_still_wanted(parcel):
+                return parcel
+
+    def _claim(self, now: float, *, is_probe: bool) -> Parcel | None:
+        batch = self._endpoint.batch
+        if not self._has_room:
+            return None
+        if batch is None:
+            claim = self._claim_lane(1, is_probe=is_probe)
+            return Parcel.of([claim], edition=self._edition) if claim else None
+        if not is_probe and self._batch_wait(now) > 0:
+            return None
+        return self._claim_batch(batch.max_events, is_probe=is_probe)
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._waiting) < MOST_WAITING * self._endpoint.max_concurrency
+
+    def _claim_lane(self, limit: int, *, is_probe: bool) -> Claim | None:
+        return self._outbox.claim(
+            self._endpoint.name,
+            limit=limit,
+            longest_wait_seconds=longest_wait(self._endpoint.retry),
+            is_probe=is_probe,
+        )
+
+    def _claim_batch(self, max_events: int, *, is_probe: bool) -> Parcel | None:
+        claims: list[Claim] = []
+        free_events, free_bytes = max_events, MAX_BATCH_BYTES
+        most_lanes = 1 if _is_per_device(self._endpoint) else max_events
+        while free_events > 0 and len(claims) < most_lanes:
+            claim = self._claim_lane(free_events, is_probe=is_probe and not claims)
+            if claim is None:
+                break
+            fit, used_bytes = fitting(claim.deliveries, self._endpoint, free_bytes=free_bytes)
+            if fit == 0 and claims:
+                self._outbox.settle(self._endpoint.name, claim)
+                break
+            claims.append(Claim(claim.lane, claim.deliveries[: max(fit, 1)]))
+            free_events -= fit
+            free_bytes -= used_bytes
+        return Parcel.of(claims, edition=self._edition) if claims else None
+
+    def _batch_wait(self, now: float) -> float:
+        """Seconds for which a batch still waits for more readings; infinite when nothing is ready."""
+        batch = self._endpoint.batch
+        self._lanes.wake_due(now)
+        lane = self._lanes.served_next()
+        if batch is None or lane is None:
+            return float("inf")
+        ready = lane.pending if _is_per_device(self._endpoint) else self._lanes.ready_count
+        if ready >= batch.max_events:
+            return 0.0
+        return max(0.0, lane.ready_since + batch.max_wait_seconds - now)
+
+    def next_at(self, now: float, *, is_probe: bool) -> float:
+        """When there will be something to take, in monotonic seconds; infinite when only a new reading brings it."""
+        if self._ready or (is_probe and (self._waiting or len(self._lanes))):
+            return now
+        times = [self._waiting[0][0]] if self._waiting else []
+        if self._has_room:
+            due_at = self._lanes.next_due()
+            times += [] if due_at is None else [due_at]
+            if self._lanes.ready_count:
+                times.append(now + (self._batch_wait(now) if self._endpoint.batch else 0.0))
+        return min(times, default=float("inf"))
+
+    def _is_still_wanted(self, parcel: Parcel) -> bool:
+        """Whether there is something to send in it, once what has changed since it was made up is taken out."""
+        if any(claim.lane.is_changed for claim in parcel.claims):
+            self.end(parcel)
+            return False
+        self._settle_outdated(parcel)
+        if not parcel.pieces:
+            self.end(parcel)
+        return bool(parcel.pieces)
+
+    def _settle_outdated(self, parcel: Parcel) -> None:
+        now = self._clock.unix()
+        for delivery in parcel.drop(lambda one: has_expired(one, self._endpoint, now=now)):
+            self.record(Settlement(delivery, expiry(self._endpoint), None))
+        if self._endpoint.mode == "latest":
+            tried = (one for one in parcel.head if one.attempts)
+            superseded = {one.reading for one in tried if self.is_superseded(parcel, one)}
+            for delivery in parcel.drop(lambda one: one.reading in superseded):
+                self.record(Settlement(delivery, Supersede(), None))
+
+    def is_superseded(self, parcel: Parcel, delivery: Delivery) -> bool:
+        """Whether only the latest counts, and a newer one waits; a replayed older one does not count."""
+        return (
+            self._endpoint.mode == "latest"
+            and parcel.lanes[delivery.device].unclaimed > 0
+            and self._outbox.has_newer(delivery)
+        )
+
+    def settle_outdated(self) -> None:
+        """Settle what has grown too old in what is kept."""
+        self._ready = deque(one for one in self._ready if self._is_still_wanted(one))
+        self._waiting = sorted(one for one in self._waiting if self._is_still_wanted(one[2]))
+
+    def record(self, settlement: Settlement) -> None:
+        """Settle one delivery of a parcel that goes on."""
+        self._watch.settled(self._endpoint.name, settlement, now=self._clock.unix())
+        self._outbox.record([settlement])
+
+    def finish(self, parcel: Parcel, decided: Iterable[Settlement]) -> None:
+        """Settle the head of a parcel of a single lane, and end it: the lane waits for what is tried again."""
+        (claim,) = parcel.claims
+        settlements = list(decided)
+        for settlement in settlements:
+            self._watch.settled(self._endpoint.name, settlement, now=self._clock.unix())
+        recorded = parcel.settled.get(claim.lane, 0)
+        self._outbox.settle(self._endpoint.name, claim, settlements, recorded=recorded)
+
+    def keep(self, parcel: Parcel, *, wait_seconds: float = 0.0) -> None:
+        """Send what is left of it after so long; end it when nothing is, or it was made up for another endpoint."""
+        if not parcel.pieces or parcel.edition != self._edition:
+            self.end(parcel)
+        elif wait_seconds > 0:
+            self._pushes += 1
+            due_at = self._clock.monotonic() + wait_seconds
+            heappush(self._waiting, (due_at, self._pushes, parcel))
+        else:
+            self._ready.append(parcel)
+
+    def put_off(self, parcel: Parcel, *, until: float) -> None:
+        """End it, and let its lanes wait until `until` (UNIX seconds)."""
+        for claim in parcel.claims:
+            left = [one for one in parcel.head if one.device == claim.lane.device]
+            settlements = [Settlement(one, RetryAt(until), None) for one in left[:1]]
+            recorded = parcel.settled.get(claim.lane, 0)
+            self._outbox.settle(self._endpoint.name, claim, settlements, recorded=recorded)
+
+    def end(self, parcel: Parcel) -> None:
+        """End the parcel's claims; what is not settled is as if never claimed."""
+        for claim in parcel.claims:
+            recorded = parcel.settled.get(claim.lane, 0)
+            self._outbox.settle(self._endpoint.name, claim, recorded=recorded)
+
+    def give_back(self) -> None:
+        """End everything that is kept."""
+        kept = [*self._ready, *(parcel for _, _, parcel in self._waiting)]
+        self._ready.clear()
+        self._waiting.clear()
+        for parcel in kept:
+            self.end(parcel)
+
+    def wake_all(self) -> None:
+        """The endpoint takes readings again: nothing waits for its own retry any more."""
+        self._lanes.wake_all(self._clock.monotonic())
+        while self._waiting:
+            self._ready.append(heappop(self._waiting)[2])
+
+
+def _shape(endpoint: Endpoint) -> object:
+    """What decides which deliveries may go together."""
+    return endpoint.batch, _is_per_device(endpoint)
+
+
+def _is_per_device(endpoint: Endpoint) -> bool:
+    """Whether the URL has the device in it: then a request takes one device's readings."""
+    return "{device}" in endpoint.url

@@ -1,0 +1,236 @@
+"""What is edited, paused, removed, replayed or erased while deliveries of it wait, or are on their way."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.desk import Desk, all_ids
+from support.readings import endpoint, new_reading
+
+from forwarder.dead_letters import Selection, choose_dead_letters, opened, purge, replay
+from forwarder.outbox import Recipient, sqlite
+from forwarder.reading import Device
+from forwarder.routes import Batch, Endpoint, RetrySchedule
+
+ONE, TWO, THREE = "ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0003"
+QUICK = RetrySchedule(initial_seconds=1, max_seconds=8)
+LATEST = (Recipient("acme", only_latest=True),)
+
+
+def batched(**settings: Any) -> Endpoint:
+    settings.setdefault("batch", Batch(3, 2.0))
+    return endpoint(retry=QUICK, **settings)
+
+
+async def put(desk: Desk, *payloads: str, device: str = ONE, **fields: Any) -> None:
+    at = desk.clock.unix()
+    await desk.outbox.put([new_reading(device, one, received_at=at, **fields) for one in payloads])
+    await desk.rest()
+
+
+async def full_batch(desk: Desk, before: Endpoint) -> None:
+    """Three readings of two devices are on their way."""
+    desk.open(before)
+    await put(desk, "1", "2")
+    await put(desk, "3", device=TWO)
+
+
+async def settled(desk: Desk) -> tuple[int, int, int]:
+    """Delivered, dead and pending, once everything in flight is accepted."""
+    await desk.answer_all()
+    accounts = await desk.totals()
+    return accounts.delivered, accounts.dead, accounts.pending
+
+
+WITHOUT_BATCH = endpoint(retry=QUICK)
+PER_DEVICE = batched(url="https://acme.example/{device}")
+SMALLER = batched(batch=Batch(2, 2.0))
+
+
+class TestBatchAfterAnEdit:
+    """What was made up as it may not be sent any more is made up anew; nothing is lost, and no order."""
+
+    @pytest.mark.parametrize("is_answered_before", [True, False])
+    @pytest.mark.parametrize("status", [500, 413, 400])
+    @pytest.mark.parametrize("after", [WITHOUT_BATCH, PER_DEVICE, SMALLER])
+    async def test_it_is_sent_as_the_edit_says(
+        self, desk: Desk, after: Endpoint, status: int, is_answered_before: bool
+    ) -> None:
+        await full_batch(desk, batched())
+        if not is_answered_before:
+            desk.route(after)
+        desk.waiting[0].answer(status)
+        await desk.rest()
+        for posted in desk.waiting:
+            posted.answer(500)
+        desk.route(after)
+        desk.posted.clear()
+        await desk.advance(20)
+        assert await settled(desk) == (3, 0, 0)
+        most = after.batch.max_events if after.batch else 1
+        assert all(len(one.ids) <= most for one in desk.posted)
+        assert not [
+            one
+            for one in desk.posted
+            if "3" in one.ids and after is PER_DEVICE and one.ids != ["3"]
+        ]
+        assert [one for one in all_ids(desk.posted) if one != "3"] == ["1", "2"]
+
+    async def test_other_edits_keep_it(self, desk: Desk) -> None:
+        """A new URL gets the same batch with the same id."""
+        await full_batch(desk, batched())
+        desk.waiting[0].answer(500)
+        await desk.rest()
+        desk.route(batched(url="https://acme.example/new"))
+        await desk.advance(1)
+        first, second = desk.posted
+        assert (first.webhook_id, first.body) == (second.webhook_id, second.body)
+
+    async def test_its_retry_waits_as_long_as_before(self, desk: Desk) -> None:
+        """An edit does not make a reading come before its time."""
+        await full_batch(desk, batched())
+        desk.waiting[0].answer(500)
+        await desk.rest()
+        desk.route(WITHOUT_BATCH)
+        await desk.advance(0.9)
+        assert not desk.waiting
+        await desk.advance(0.2)
+        assert len(desk.waiting) == 2
+
+
+class TestSplitBatch:
+    """Its pieces wait in memory; they are given back when nothing may be sent."""
+
+    async def split(self, desk: Desk, **settings: object) -> None:
+        await full_batch(desk, batched(max_concurrency=1, **settings))
+        desk.waiting[0].answer(400)
+        await desk.rest()
+
+    async def test_it_is_buried_with_its_removed_endpoint(self, desk: Desk) -> None:
+        await self.split(desk)
+        desk.route()
+        await desk.answer_all(500)
+        await desk.dispatcher.sweep()
+        desk.clock.advance(601)
+        await desk.dispatcher.sweep()
+        assert await settled(desk) == (0, 3, 0)
+
+    @pytest.mark.parametrize("status", [410, 503])
+    async def test_it_expires_while_nothing_is_sent(self, desk: Desk, status: int) -> None:
+        await self.split(desk, max_age_seconds=5)
+        desk.waiting[0].answer(status, retry_after="600")
+        await desk.rest()
+        desk.clock.advance(6)
+        await desk.dispatcher.sweep()
+        assert await settled(desk) == (0, 3, 0)
+
+    async def test_no_piece_is_sent_after_its_time(self, desk: Desk) -> None:
+        """Also one that only now has become the first is looked at before it is sent."""
+        await self.split(desk, max_age_seconds=5)
+        desk.clock.advance(6)
+        desk.posted[-1].answer(500)
+        await desk.advance(2)
+        assert await settled(desk) == (0, 3, 0)
+        assert len(desk.posted) == 2
+
+
+async def test_erased_reading_is_not_sent_again_with_its_batch(desk: Desk) -> None:
+    """A batch that waits for its retry gives up the readings of a device that was purged."""
+    await full_batch(desk, batched())
+    desk.waiting[0].answer(500)
+    await desk.rest()
+    lock = sqlite.DirectoryLock(desk.workshop.path.parent)
+    await asyncio.to_thread(purge_one, desk.workshop.path)
+    lock.release()
+    await desk.advance(1)
+    await desk.advance(2)
+    assert all_ids(desk.posted[1:]) == ["3"]
+    assert await settled(desk) == (1, 2, 0)
+
+
+def purge_one(path: Path) -> None:
+    with opened(path) as file:
+        purge(file, Device(ONE))
+
+
+class TestLatest:
+    async def test_batch_that_waits_gives_way_to_the_newer(self, desk: Desk) -> None:
+        """In a batch, too, a newer reading supersedes the one that is not in flight."""
+        desk.open(batched(mode="latest", batch=Batch(1, 0.0)))
+        await put(desk, "1", recipients=LATEST)
+        desk.waiting[0].answer(500)
+        await desk.rest()
+        await put(desk, "2", recipients=LATEST)
+        await desk.advance(1)
+        assert all_ids(desk.posted) == ["1", "2"]
+        assert (await desk.totals()).superseded == 1
+
+    async def test_replay_of_an_old_one_does_not_drop_the_newest(self, desk: Desk) -> None:
+        """Only a newer reading supersedes: one that fails while an older replay waits is tried again."""
+        desk.open(endpoint(mode="latest", retry=QUICK))
+        await put(desk, "1", recipients=LATEST)
+        desk.waiting[0].answer(400)
+        await desk.rest()
+        await put(desk, "2", recipients=LATEST)
+        replay_all(desk)
+        await desk.rest()
+        desk.waiting[0].answer(500)
+        await desk.advance(2)
+        await desk.answer_all()
+        await desk.advance(2)
+        assert await settled(desk) == (2, 0, 0)
+
+
+def replay_all(desk: Desk) -> None:
+    with opened(desk.workshop.path) as file:
+        replay(file, choose_dead_letters(file, Selection()), now=desk.clock.unix())
+
+
+async def test_batches_of_one_device_wait_each_for_their_own(desk: Desk) -> None:
+    """Where the URL names the device, the readings of others do not fill its batch."""
+    desk.open(PER_DEVICE)
+    for device in (ONE, TWO, THREE):
+        await put(desk, device, device=device)
+    assert not desk.posted
+    await desk.advance(2)
+    assert sorted(len(one.ids) for one in desk.posted) == [1, 1, 1]
+
+
+@pytest.mark.parametrize("form", ["standard", "cloudevents"])
+async def test_batch_stays_below_a_mebibyte(desk: Desk, form: str) -> None:
+    """Whatever a format puts around each reading counts."""
+    asked = endpoint(batch=Batch(1000, 0.0), format=form)
+    desk.open(replace(asked, paused=True))
+    for number in range(10):
+        device = f"ECC9FF5C000{number}"
+        await put(desk, *(f"{number}-{index}-" + "x" * 2000 for index in range(60)), device=device)
+    desk.route(asked)
+    await desk.answer_all()
+    assert len(all_ids(desk.posted)) >= 600
+    assert 900_000 < max(len(one.body) for one in desk.posted) <= 1 << 20
+
+
+async def test_each_member_of_a_batch_counts_its_own_attempts(desk: Desk) -> None:
+    """A reading that joins an older one in a batch is not given that one's attempts."""
+    desk.open(endpoint(retry=QUICK))
+    await put(desk, "1")
+    desk.waiting[0].answer(500)
+    await desk.rest()
+    desk.route(batched(batch=Batch(2, 5.0)))
+    await put(desk, "2", device=TWO)
+    await desk.advance(1)
+    await desk.answer_next(409, times=1)
+    attempts = "SELECT attempts FROM delivery ORDER BY reading"
+    assert desk.outbox._reader.execute(attempts).fetchall() == [(2,), (1,)]
+
+
+async def test_nothing_starts_in_a_drain(desk: Desk) -> None:
+    """An endpoint that is added to the routes while the service stops waits for the next start."""
+    desk.open(endpoint("acme"))
+    await put(desk, "1", to="home")
+    await desk.dispatcher.drain(timeout_seconds=0)
+    desk.route(endpoint("acme"), endpoint("home"))
+    await desk.rest()
+    assert not desk.posted
