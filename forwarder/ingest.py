@@ -1,0 +1,225 @@
+"""
+The left half: a group of messages through normalise ▸ match ▸ put, one transaction, and only then their PUBACKs.
+
+What has arrived goes together; what arrives meanwhile is the next group. Nothing waits for a group to fill.
+"""
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from forwarder.errors import ForwarderError
+from forwarder.logs import logger
+from forwarder.metrics import Metrics
+from forwarder.normalise import Normaliser
+from forwarder.outbox import MessageOutcome, NewQuarantined, NewReading, Outbox, Put, Recipient
+from forwarder.reading import Device, Message, Reading, Unreadable, rfc3339, webhook_id
+from forwarder.render.data import encode_data
+from forwarder.routes import Routes
+
+LARGEST_GROUP = 1000
+"""Messages in one transaction at most."""
+MOST_UNPROMISED = 10_000
+"""Messages that wait for the disk at most while more come at QoS 0; those at QoS 1 the broker holds back by itself."""
+REMEMBERED_DEVICES = 100_000
+"""Devices whose first unrouted or unreadable message was logged."""
+
+
+class Arriving(Protocol):
+    """A message with whatever its bringer needs to acknowledge it."""
+
+    @property
+    def message(self) -> Message: ...
+
+
+A = TypeVar("A", bound=Arriving)
+
+
+class Ingest(Generic[A]):
+    """
+    Takes what the subscriber brings, and tells it what may be acknowledged, in the order of arrival.
+
+    A message may be acknowledged once it is on disk (as deliveries, or in quarantine), once it is known that no
+    endpoint wants it, or when it is a copy of one that was taken before.
+    """
+
+    def __init__(
+        self,
+        *,
+        normaliser: Normaliser,
+        outbox: Outbox,
+        metrics: Metrics,
+        max_message_bytes: int,
+        acknowledge: Callable[[Sequence[A]], None],
+    ) -> None:
+        self._normaliser = normaliser
+        self._outbox = outbox
+        self._max_message_bytes = max_message_bytes
+        self._acknowledge = acknowledge
+        self._outcomes = {
+            outcome: metrics.messages.labels(outcome)
+            for outcome in ("accepted", "quarantined", "unrouted", "duplicate")
+        }
+        self._log = logger("ingest")
+        self._seen: set[tuple[str, str]] = set()
+        self._matches = Matches(None)
+        self._arrived: list[A] = []
+        self._is_dropping = False
+        self._wake = asyncio.Event()
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+
+    def use(self, routes: Routes) -> None:
+        """Match what is taken from now on by this table."""
+        self._matches = Matches(routes)
+
+    def receive(self, arrival: A) -> None:
+        """Take one message; returns at once. At QoS 0, which promises nothing, it is dropped when too many wait."""
+        if arrival.message.qos == 0 and len(self._arrived) >= MOST_UNPROMISED:
+            self._drop()
+            return
+        self._arrived.append(arrival)
+        self._is_idle.clear()
+        self._wake.set()
+
+    def _drop(self) -> None:
+        if not self._is_dropping:
+            self._log.error(
+                "messages.dropped",
+                waiting=len(self._arrived),
+                hint="the outbox takes nothing at the moment, and QoS 0 lets the broker keep nothing;"
+                " see /readyz, and set FORWARDER_MQTT_QOS=1",
+            )
+        self._is_dropping = True
+
+    async def run(self) -> None:
+        """Work through what arrives, until cancelled."""
+        while True:
+            await self._wake.wait()
+            while self._arrived:
+                group = self._arrived[:LARGEST_GROUP]
+                del self._arrived[:LARGEST_GROUP]
+                await self._ingest(group)
+            self._wake.clear()
+            self._is_idle.set()
+            self._is_dropping = False
+
+    async def drained(self) -> None:
+        """Return once everything that was received has been acknowledged."""
+        await self._is_idle.wait()
+
+    async def _ingest(self, group: Sequence[A]) -> None:
+        puts: list[Put] = []
+        outcomes: Counter[MessageOutcome] = Counter()
+        for arrival in group:
+            put = self._understand(arrival.message)
+            if isinstance(put, str):
+                outcomes[put] += 1
+            else:
+                puts.append(put)
+        for outcome, count in outcomes.items():
+            self._outbox.count(outcome, count)
+        if puts:
+            outcomes.update(await self._outbox.put(puts))
+        # Only here: were we to die before, the broker sends the group again, and its ids are the same.
+        self._acknowledge(group)
+        for outcome, count in outcomes.items():
+            self._outcomes[outcome].inc(count)
+        self._log.debug("messages.ingested", **{str(key): count for key, count in outcomes.items()})
+
+    def _understand(self, message: Message) -> Put | MessageOutcome:
+        try:
+            return self._judge(message)
+        except Exception as error:  # noqa: BLE001 - the top of a loop: unacknowledged, one message wedges the session
+            self._log.error("message.broke", topic=message.topic, exc_info=error)
+            detail = f"an error in the forwarder itself ({type(error).__name__}); replay it after an update"
+            device = Device(message.topic.rpartition("/")[2])
+            return self._quarantine(message, Unreadable("no_values", detail, device))
+
+    def _judge(self, message: Message) -> Put | MessageOutcome:
+        if message.is_retained:
+            return "duplicate"
+        result = self._normaliser.normalise(message)
+        if isinstance(result, Unreadable):
+            return self._quarantine(message, result)
+        recipients = self._matches.recipients(result.device)
+        if not recipients:
+            if self._is_first("unrouted", result.device):
+                self._log.info(
+                    "message.unrouted", device=result.device, hint="no endpoint wants it"
+                )
+            return "unrouted"
+        return new_reading(message, result, recipients)
+
+    def _quarantine(self, message: Message, result: Unreadable) -> NewQuarantined:
+        if self._is_first(result.reason, result.device):
+            self._log.warning(
+                "message.quarantined",
+                device=result.device,
+                topic=message.topic,
+                reason=result.reason,
+                detail=result.detail,
+            )
+        return NewQuarantined(
+            device=result.device,
+            topic=message.topic,
+            received_at=message.received_at.timestamp(),
+            reason=result.reason,
+            detail=result.detail,
+            size=len(message.payload),
+            payload=message.payload[: self._max_message_bytes],
+        )
+
+    def _is_first(self, what: str, device: Device) -> bool:
+        if (what, device) in self._seen or len(self._seen) >= REMEMBERED_DEVICES:
+            return False
+        self._seen.add((what, device))
+        return True
+
+
+class Matches:
+    """A routing table's answers as the outbox wants them, each made once."""
+
+    def __init__(self, routes: Routes | None) -> None:
+        self._routes = routes
+        self._recipients: dict[tuple[str, ...], tuple[Recipient, ...]] = {}
+
+    def recipients(self, device: Device) -> tuple[Recipient, ...]:
+        if self._routes is None:
+            raise ForwarderError("messages arrived before the routing file was read")
+        names = self._routes.match(device)
+        known = self._recipients.get(names)
+        if known is None:
+            endpoints = [self._routes.endpoints[name] for name in names]
+            known = self._recipients[names] = tuple(
+                Recipient(one.name, only_latest=one.mode == "latest") for one in endpoints
+            )
+        return known
+
+
+def new_reading(
+    message: Message, reading: Reading, recipients: tuple[Recipient, ...]
+) -> NewReading:
+    """
+    A reading on its way into the outbox, with the id that its receivers will know it by.
+
+    The id follows from the device and the payload. Where the payload holds no time, equal bytes are equal readings
+    only if the broker says that it repeats itself; so the id holds something of this arrival, and `content` the rest.
+    """
+    content = None
+    identity = webhook_id(reading.device, message.payload)
+    if reading.time_source == "received":
+        content = bytes.fromhex(identity.removeprefix("msg_"))
+        identity = webhook_id(reading.device, message.payload, arrival=secrets.token_bytes(16))
+    return NewReading(
+        webhook_id=identity,
+        device=reading.device,
+        measured_at=rfc3339(reading.measured_at),
+        received_at=message.received_at.timestamp(),
+        data=encode_data(identity, reading),
+        recipients=recipients,
+        content=content,
+        is_redelivery=message.is_redelivery,
+    )

@@ -1,0 +1,48 @@
+"""The paho client of one connection, and how it opens: what is asked of the broker in CONNECT."""
+
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from forwarder.settings import Broker
+
+RECEIVE_MAXIMUM = 1000
+"""How many unacknowledged messages an MQTT 5 broker may hand us (§3.1.2.11.3); under 3.1.1 the broker decides."""
+
+
+def new_client(broker: Broker, *, keeps_session: bool) -> Client:
+    is_mqtt5 = broker.protocol == "5"
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=broker.client_id,
+        clean_session=None if is_mqtt5 else not keeps_session,
+        protocol=MQTTProtocolVersion.MQTTv5 if is_mqtt5 else MQTTProtocolVersion.MQTTv311,
+        # Else paho dials again by itself, in the middle of a read, when a broker refuses the protocol.
+        reconnect_on_failure=False,
+        manual_ack=True,
+    )
+    if broker.username is not None:
+        client.username_pw_set(broker.username, broker.password)
+    return client
+
+
+def connect(client: Client, broker: Broker, *, keeps_session: bool) -> None:
+    """Open the socket, TLS included, and queue CONNECT. Blocks; raises what socket and ssl raise."""
+    is_mqtt5 = broker.protocol == "5"
+    client.connect(
+        broker.host,
+        broker.port,
+        keepalive=broker.keepalive_seconds,
+        # Left to itself paho starts clean at the first connect of a process, and so wipes the session.
+        clean_start=not keeps_session if is_mqtt5 else MQTT_CLEAN_START_FIRST_ONLY,
+        properties=_properties(broker, keeps_session=keeps_session) if is_mqtt5 else None,
+    )
+
+
+def _properties(broker: Broker, *, keeps_session: bool) -> Properties:
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+    properties.ReceiveMaximum = RECEIVE_MAXIMUM
+    if keeps_session:
+        properties.SessionExpiryInterval = broker.session_expiry_seconds
+    return properties

@@ -1,0 +1,258 @@
+"""One MQTT connection, from its first packet to its end: a paho client driven by the running asyncio loop."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from paho.mqtt.client import (
+    MQTT_LOG_ERR,
+    Client,
+    ConnectFlags,
+    DisconnectFlags,
+    MQTTMessage,
+)
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from forwarder.clock import Clock
+from forwarder.reading import Message
+from forwarder.settings import Broker
+from forwarder.subscriber.arrivals import Arrival, Unacknowledged
+from forwarder.subscriber.client import new_client
+from forwarder.subscriber.diagnosis import (
+    closed_unanswered,
+    explain_end,
+    explain_refusal,
+    explain_tls,
+    internal,
+    lost,
+    mute,
+    no_answer,
+    not_mqtt,
+    silent,
+)
+from forwarder.subscriber.dial import Dialling
+from forwarder.subscriber.problem import Problem, SessionFailed
+from forwarder.subscriber.pump import Pump
+
+_GOODBYE_SECONDS = 1.0
+_PROTOCOL_ERROR, _KEEP_ALIVE_TIMEOUT = 0x82, 0x8D
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """What CONNACK said."""
+
+    is_session_present: bool
+    session_expiry_seconds: int | None
+    """What an MQTT 5 broker made of the expiry we asked for; None when it said nothing."""
+
+
+class Connection:
+    """
+    One connection to the broker; made once, never used again after `ended`.
+
+    Arrivals are handed over as they come in, also before `subscribe`, for a persistent session may hold some.
+    No callback raises into paho: what goes wrong ends the connection, and `ended` says why.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        clock: Clock,
+        on_arrival: Callable[[Arrival], None],
+        keeps_session: bool = True,
+    ) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._on_arrival = on_arrival
+        self._keeps_session = keeps_session
+        self._loop = asyncio.get_running_loop()
+        self._unacknowledged = Unacknowledged()
+        self._welcome: asyncio.Future[Welcome] = self._loop.create_future()
+        self._granted: asyncio.Future[tuple[int, ...]] = self._loop.create_future()
+        self._is_draining = False
+        self._drained: asyncio.Future[None] = self._loop.create_future()
+        self._last_error = ""
+        self._client = self._new_client()
+        self._pump = Pump(self._client, on_failure=lambda error: self.abort(internal(error)))
+        self.ended: asyncio.Future[Problem] = self._loop.create_future()
+        """Set once, with the reason."""
+
+    @property
+    def unacknowledged(self) -> int:
+        return len(self._unacknowledged)
+
+    async def open(self, *, dial_seconds: float, answer_seconds: float) -> Welcome:
+        """Connect and wait for CONNACK. Raises SessionFailed."""
+        await self._dial(dial_seconds)
+        sock = self._client.socket()
+        if self.ended.done() or not isinstance(sock, socket.socket):
+            raise SessionFailed(closed_unanswered(self._broker))
+        self._pump.start(sock)
+        return await self._answer(self._welcome, answer_seconds, else_problem=mute(self._broker))
+
+    async def subscribe(self, topics: Sequence[str], *, answer_seconds: float) -> tuple[int, ...]:
+        """The SUBACK code of each topic, 0x80 and above for a refusal. Raises SessionFailed."""
+        self._granted = self._loop.create_future()
+        self._client.subscribe([(topic, self._broker.qos) for topic in topics])
+        return await self._answer(self._granted, answer_seconds, else_problem=silent(self._broker))
+
+    async def ended_within(self, seconds: float) -> bool:
+        """Whether the connection ended before `seconds` had passed."""
+        await asyncio.wait({self.ended}, timeout=seconds)
+        return self.ended.done()
+
+    def acknowledge(self, arrivals: Sequence[Arrival]) -> None:
+        """Send their PUBACKs, as far as everything that came before them is acknowledged too."""
+        told = (arrival.ticket for arrival in arrivals if arrival.ticket is not None)
+        for ticket in self._unacknowledged.release(told):
+            self._client.ack(ticket.packet_id, ticket.qos)
+        if self._is_draining and not self._unacknowledged and not self._drained.done():
+            self._drained.set_result(None)
+
+    async def drain(self, *, grace_seconds: float) -> None:
+        """
+        Hand over nothing more, wait for what is unacknowledged, and disconnect; the broker keeps the session.
+
+        What comes in meanwhile, or is still unacknowledged after `grace_seconds`, comes again with the next connection.
+        """
+        self._is_draining = True
+        if self._unacknowledged and self._pump.is_running:
+            await self._first_of(self._drained, grace_seconds)
+        await self._pump.disconnect(timeout_seconds=_GOODBYE_SECONDS)
+        self.abort()
+
+    def abort(self, problem: Problem | None = None) -> None:
+        """Close the socket now, whatever is in flight; does nothing the second time."""
+        self._pump.stop()
+        if (sock := self._client.socket()) is not None:
+            sock.close()
+        self._end(problem or lost(self._broker))
+
+    async def _dial(self, timeout_seconds: float) -> None:
+        dialling = Dialling(
+            self._client,
+            self._broker,
+            keeps_session=self._keeps_session,
+            timeout_seconds=timeout_seconds,
+        )
+        dialling.start()
+        try:
+            await self._answer(
+                dialling.opened, timeout_seconds, else_problem=no_answer(self._broker)
+            )
+        finally:
+            dialling.opened.cancel()
+
+    async def _first_of(self, awaited: "asyncio.Future[Any]", timeout_seconds: float) -> None:
+        either: set[asyncio.Future[Any]] = {awaited, self.ended}
+        await asyncio.wait(either, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _answer(
+        self, answer: "asyncio.Future[T]", timeout_seconds: float, *, else_problem: Problem
+    ) -> T:
+        """What `answer` brings; raises SessionFailed when the connection ends or the time is up first."""
+        await self._first_of(answer, timeout_seconds)
+        if answer.done():
+            return answer.result()
+        if self.ended.done():
+            raise SessionFailed(self.ended.result())
+        raise SessionFailed(else_problem)
+
+    def _new_client(self) -> Client:
+        client = new_client(self._broker, keeps_session=self._keeps_session)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        client.on_log = self._on_log
+        return client
+
+    def _end(self, problem: Problem) -> None:
+        if not self.ended.done():
+            self.ended.set_result(problem)
+
+    def _on_connect(
+        self,
+        _client: Client,
+        _userdata: Any,
+        flags: ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        self._client.on_log = None
+        if reason.is_failure:
+            self._end(explain_refusal(reason.value, reason.getName(), self._broker))
+        elif not self._welcome.done():
+            expiry = getattr(properties, "SessionExpiryInterval", None)
+            self._welcome.set_result(Welcome(flags.session_present, expiry))
+
+    def _on_subscribe(
+        self,
+        _client: Client,
+        _userdata: Any,
+        _mid: int,
+        codes: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        if not self._granted.done():
+            self._granted.set_result(tuple(code.value for code in codes))
+
+    def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
+        self._pump.messages += 1
+        if self._is_draining:
+            return
+        ticket = self._unacknowledged.expect(message.mid, message.qos) if message.qos else None
+        self._on_arrival(
+            Arrival(
+                Message(
+                    topic=_topic(message),
+                    payload=bytes(message.payload),
+                    received_at=self._clock.now(),
+                    qos=message.qos,
+                    is_redelivery=message.dup,
+                    is_retained=message.retain,
+                ),
+                ticket,
+            )
+        )
+
+    def _on_disconnect(
+        self,
+        _client: Client,
+        _userdata: Any,
+        flags: DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self._end(explain_end(reason.value, reason.getName(), self._broker))
+        elif reason.value == _KEEP_ALIVE_TIMEOUT:
+            self._end(silent(self._broker))
+        elif self._welcome.done():
+            self._end(lost(self._broker))
+        elif self._last_error.startswith("[SSL"):
+            self._end(explain_tls(self._last_error, self._broker))
+        elif reason.value == _PROTOCOL_ERROR:
+            self._end(not_mqtt(self._broker))
+        else:
+            self._end(closed_unanswered(self._broker))
+
+    def _on_log(self, _client: Client, _userdata: Any, level: int, text: str) -> None:
+        """Until CONNACK: paho tells why a read failed only here."""
+        if level == MQTT_LOG_ERR:
+            self._last_error = text.partition(": ")[2]
+
+
+def _topic(message: MQTTMessage) -> str:
+    """The topic; bytes that are not UTF-8, which MQTT forbids, are spelled out instead of lost."""
+    try:
+        return message.topic
+    except UnicodeDecodeError as malformed:
+        return malformed.object.decode("utf-8", errors="backslashreplace")

@@ -1,0 +1,277 @@
+"""
+What stands between us and the broker, as one sentence that says what to do about it; pure.
+
+A sentence names settings and hosts, never the password.
+"""
+
+import socket
+import ssl
+from collections.abc import Sequence
+
+from forwarder.settings import Broker
+from forwarder.subscriber.problem import Problem, SessionFailed
+
+SESSION_TAKEN_OVER = 0x8E
+"""MQTT 5 §3.14.2.1: another connection used this client id."""
+
+_FAILURE = 0x80
+"""SUBACK codes from here on are refusals (MQTT 3.1.1 §3.9.3, MQTT 5 §3.9.3)."""
+
+_EXPIRED, _NOT_YET_VALID = 10, 9
+_NAME_MISMATCHES = frozenset({62, 64})
+_UNKNOWN_ISSUERS = frozenset({2, 18, 19, 20, 21})
+_CLIENT_CERTIFICATE_ALERTS = (
+    "CERTIFICATE_REQUIRED",
+    "ALERT_UNKNOWN_CA",
+    "ALERT_BAD_CERTIFICATE",
+    "ALERT_CERTIFICATE",
+    "ALERT_UNSUPPORTED_CERTIFICATE",
+    "ALERT_HANDSHAKE_FAILURE",
+)
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+
+
+def explain_dial(error: Exception, broker: Broker) -> Problem:
+    """Why host, TCP or TLS did not let us through."""
+    match error:
+        case SessionFailed():
+            return error.problem
+        case ssl.SSLCertVerificationError():
+            return _certificate(error, broker)
+        case ssl.SSLError():
+            return explain_tls(str(error), broker)
+        case socket.gaierror() | UnicodeError():
+            return Problem(
+                "unknown_host",
+                f"the host name {broker.host} cannot be resolved: check FORWARDER_MQTT_URI and this machine's DNS",
+            )
+        case TimeoutError():
+            return no_answer(broker)
+        case ConnectionRefusedError():
+            return Problem(
+                "unreachable",
+                f"nothing listens on {broker.address}: check the port in FORWARDER_MQTT_URI, and that the broker runs",
+            )
+        case ConnectionResetError() | BrokenPipeError():
+            return closed_unanswered(broker)
+        case OSError():
+            return Problem(
+                "unreachable",
+                f"{broker.address} cannot be reached ({error.strerror or error}): "
+                "check FORWARDER_MQTT_URI, the network and the firewall",
+            )
+    return internal(error)
+
+
+def no_answer(broker: Broker) -> Problem:
+    return Problem(
+        "timeout",
+        f"{broker.address} does not answer: check host and port in FORWARDER_MQTT_URI, the network and the firewall",
+    )
+
+
+def mute(broker: Broker) -> Problem:
+    """It took the connection, and then nothing came."""
+    other = "3.1.1" if broker.protocol == "5" else "5"
+    return Problem(
+        "timeout",
+        f"{broker.address} takes the connection and then stays silent: check that this port speaks MQTT"
+        f"{'' if broker.use_tls else ' without TLS'}, and whether FORWARDER_MQTT_PROTOCOL should be {other}",
+    )
+
+
+def closed_unanswered(broker: Broker) -> Problem:
+    """It took the TCP connection and closed it without a CONNACK."""
+    advice = (
+        "check that this port speaks MQTT over TLS, and whether it wants a client certificate "
+        "(FORWARDER_MQTT_CERT_FILE and FORWARDER_MQTT_KEY_FILE)"
+        if broker.use_tls
+        else "if this port speaks TLS, write mqtts:// in FORWARDER_MQTT_URI"
+    )
+    return Problem(
+        "protocol", f"{broker.address} closes the connection without an MQTT answer: {advice}"
+    )
+
+
+def explain_tls(detail: str, broker: Broker) -> Problem:
+    """Why a TLS connection was refused, from OpenSSL's own words."""
+    words = detail.upper().replace(" ", "_")
+    if any(alert in words for alert in _CLIENT_CERTIFICATE_ALERTS):
+        return Problem(
+            "client_certificate",
+            f"{broker.address} wants a client certificate that it accepts: "
+            "set FORWARDER_MQTT_CERT_FILE and FORWARDER_MQTT_KEY_FILE to the ones that were issued for it",
+        )
+    if any(sign in words for sign in _NOT_TLS):
+        return Problem(
+            "tls",
+            f"{broker.address} does not speak TLS: check the port in FORWARDER_MQTT_URI, "
+            "or write mqtt:// if the broker is meant to be used without encryption",
+        )
+    return Problem("tls", f"TLS with {broker.address} fails ({detail}): check FORWARDER_MQTT_URI")
+
+
+def _certificate(error: ssl.SSLCertVerificationError, broker: Broker) -> Problem:
+    code = error.verify_code
+    whose = f"the certificate of {broker.address}"
+    if code == _EXPIRED:
+        sentence = f"{whose} has expired: the broker's operator must renew it (or check this machine's clock)"
+    elif code == _NOT_YET_VALID:
+        sentence = f"{whose} is not valid yet: check this machine's clock"
+    elif code in _NAME_MISMATCHES:
+        sentence = (
+            f"{whose} is for another name: check the host in FORWARDER_MQTT_URI, or, when FORWARDER_MQTT_CA_FILE "
+            "is that very certificate, set FORWARDER_MQTT_TLS_HOSTNAME_CHECK=false"
+        )
+    elif code in _UNKNOWN_ISSUERS:
+        sentence = f"{whose} is not trusted: {_trust_advice(broker)}"
+    else:
+        sentence = f"{whose} is refused ({error.verify_message}): {_trust_advice(broker)}"
+    return Problem("certificate", sentence)
+
+
+def _trust_advice(broker: Broker) -> str:
+    if broker.ca_file is None:
+        return "set FORWARDER_MQTT_CA_FILE to the MQTT server's public certificate, or that of the CA that issued it"
+    return (
+        f"{broker.ca_file} (FORWARDER_MQTT_CA_FILE) is neither that certificate nor one that issued it; "
+        "put the MQTT server's current public certificate there"
+    )
+
+
+def explain_refusal(code: int, name: str, broker: Broker) -> Problem:
+    """Why the broker refused CONNECT; `code` and `name` are those of MQTT 5 §3.2.2.2, also for 3.1.1."""
+    match code:
+        case 0x84:
+            return _wrong_protocol(broker)
+        case 0x85:
+            return Problem(
+                "client_id",
+                f"{broker.address} refuses the client id {broker.client_id}: it must be the username; "
+                "check FORWARDER_MQTT_CLIENT_ID",
+            )
+        case 0x86 | 0x87 | 0x8C:
+            return _credentials(broker)
+        case 0x88 | 0x89 | 0x97 | 0x9F:
+            return Problem(
+                "unavailable",
+                f"{broker.address} takes no session right now ({name}): it is tried again by itself",
+            )
+        case 0x9C | 0x9D:
+            return Problem(
+                "unavailable",
+                f"{broker.address} sends its clients elsewhere ({name}): "
+                "ask the broker's operator for the new FORWARDER_MQTT_URI",
+            )
+    return Problem(
+        "credentials",
+        f"{broker.address} refuses the session ({name}): ask the broker's operator about "
+        f"client id {broker.client_id}",
+    )
+
+
+def _wrong_protocol(broker: Broker) -> Problem:
+    other = "3.1.1" if broker.protocol == "5" else "5"
+    return Problem(
+        "protocol",
+        f"{broker.address} does not speak MQTT {broker.protocol}: set FORWARDER_MQTT_PROTOCOL={other}",
+    )
+
+
+def not_mqtt(broker: Broker) -> Problem:
+    """It answered, but not with a CONNACK of our protocol."""
+    return Problem(
+        "protocol",
+        f"{broker.address} does not answer as an MQTT {broker.protocol} broker: "
+        "check the port in FORWARDER_MQTT_URI, and FORWARDER_MQTT_PROTOCOL",
+    )
+
+
+def _credentials(broker: Broker) -> Problem:
+    if broker.username is None:
+        return Problem(
+            "credentials",
+            f"{broker.address} wants a username and password: "
+            "set FORWARDER_MQTT_USERNAME and FORWARDER_MQTT_PASSWORD",
+        )
+    return Problem(
+        "credentials",
+        f"{broker.address} refuses the login of {broker.username} (client id {broker.client_id}): "
+        "check FORWARDER_MQTT_USERNAME, FORWARDER_MQTT_PASSWORD and FORWARDER_MQTT_CLIENT_ID",
+    )
+
+
+def refused_topics(topics: Sequence[str], codes: Sequence[int]) -> tuple[str, ...]:
+    """Those of `topics` that SUBACK refused; a broker that answers for fewer than were asked refused the rest."""
+    answers = [*codes, *[_FAILURE] * (len(topics) - len(codes))]
+    return tuple(topic for topic, code in zip(topics, answers, strict=False) if code >= _FAILURE)
+
+
+def explain_subscription(refused: Sequence[str], broker: Broker) -> Problem:
+    topics = " and ".join(refused)
+    return Problem(
+        "subscription",
+        f"{broker.address} does not let {broker.username or broker.client_id} subscribe to {topics}: "
+        "check FORWARDER_MQTT_TOPIC, usually ext/<integration>/#, and what the broker allows this user",
+    )
+
+
+def explain_lowered_qos(granted: int, broker: Broker) -> Problem:
+    return Problem(
+        "qos",
+        f"{broker.address} grants QoS {granted} where {broker.qos} was asked: messages can be lost on the way; "
+        "ask the broker's operator to allow QoS 1",
+    )
+
+
+def explain_clash(broker: Broker) -> Problem:
+    return Problem(
+        "clash",
+        f"{broker.address} ends each session within seconds: another program seems to use the client id "
+        f"{broker.client_id}; stop it, or give one of them a client id of its own "
+        "(FORWARDER_MQTT_CLIENT_ID, the username with :<8 letters and digits> after it)",
+    )
+
+
+def explain_early_ends(broker: Broker, *, is_subscribed: bool) -> Problem:
+    """Why several sessions in a row ended right after they began."""
+    if is_subscribed:
+        return explain_clash(broker)
+    return Problem(
+        "subscription",
+        f"{broker.address} ends each session when it is asked for {' '.join(broker.topics)}: "
+        f"check FORWARDER_MQTT_TOPIC, and that no other program uses the client id {broker.client_id}",
+    )
+
+
+def lost(broker: Broker) -> Problem:
+    return Problem("ended", f"the connection to {broker.address} was lost: it is tried again")
+
+
+def explain_end(code: int, name: str, broker: Broker) -> Problem:
+    """Why the broker says it ended the session; `code` and `name` are those of MQTT 5 §3.14.2.1."""
+    if code == SESSION_TAKEN_OVER:
+        return Problem(
+            "clash",
+            f"{broker.address} gave the session to another program with the client id {broker.client_id}: "
+            "stop it, or give one of them a client id of its own "
+            "(FORWARDER_MQTT_CLIENT_ID, the username with :<8 letters and digits> after it)",
+        )
+    return Problem(
+        "ended", f"{broker.address} ended the session ({name or code}): it is tried again"
+    )
+
+
+def silent(broker: Broker) -> Problem:
+    return Problem(
+        "timeout",
+        f"{broker.address} has gone silent, not even answering a ping: the connection is made anew",
+    )
+
+
+def internal(error: Exception) -> Problem:
+    return Problem(
+        "internal",
+        f"an unexpected {type(error).__name__} ended the MQTT session: it is tried again; please report the log",
+        cause=error,
+    )

@@ -1,0 +1,273 @@
+"""The session that outlives its connections: connects and reconnects for ever, and says what is in the way."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from forwarder.clock import Clock
+from forwarder.logs import logger
+from forwarder.settings import Broker
+from forwarder.subscriber.arrivals import Arrival
+from forwarder.subscriber.backoff import Backoff
+from forwarder.subscriber.connection import Connection, Welcome
+from forwarder.subscriber.diagnosis import (
+    explain_early_ends,
+    explain_lowered_qos,
+    explain_subscription,
+    internal,
+    refused_topics,
+)
+from forwarder.subscriber.problem import Problem, SessionFailed
+from forwarder.subscriber.trouble import Trouble
+
+_EARLY_ENDS = 3
+_LOST = "the broker had forgotten our session: what was published while we were away may be lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The session's times, in seconds."""
+
+    dial: float = 15.0
+    """For name look-up, TCP and TLS together."""
+    answer: float = 15.0
+    """For CONNACK, and for SUBACK."""
+    first_retry: float = 1.0
+    longest_retry: float = 60.0
+    steady: float = 30.0
+    """A session that has lasted this long is sound: the retry delays start over."""
+    repeat_problem: float = 300.0
+    """How often a problem that lasts is logged again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionState:
+    """How the session stands at one moment."""
+
+    connected: bool
+    subscribed: bool
+    """Every topic was granted."""
+    since: datetime
+    """When `connected` or `subscribed` last changed."""
+    problem: str | None
+    """One sentence that says what to do; also while subscribed, when messages may be lost."""
+    sessions: int
+    """Connections that CONNACK accepted, in this process."""
+    gaps: int
+    """How often the broker had lost our session, and with it perhaps messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """How far the present connection has come."""
+
+    connected_at: float | None = None
+    """By the monotonic clock, when CONNACK accepted it."""
+    is_subscribed: bool = False
+
+
+class Subscriber:
+    """
+    The one subscription to the broker.
+
+    Every message is handed to `on_arrival`, on the loop, in the order of arrival; what is not acknowledged comes
+    again with the next connection. `on_arrival` must not block; when it raises, the connection is made anew.
+    `expects_session` says that an earlier process was subscribed: a broker that then knows no session has lost it.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        clock: Clock,
+        on_arrival: Callable[[Arrival], None],
+        expects_session: bool = False,
+        pace: Pace | None = None,
+    ) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._on_arrival = on_arrival
+        self._expects_session = expects_session
+        self._pace = pace or Pace()
+        self._log = logger("mqtt").bind(broker=broker.address)
+        self._trouble = Trouble(self._log, clock, repeat_seconds=self._pace.repeat_problem)
+        self._backoff = Backoff(
+            initial_seconds=self._pace.first_retry, max_seconds=self._pace.longest_retry
+        )
+        self._connection: Connection | None = None
+        self._progress = _Progress()
+        self._early_ends = 0
+        self._stopping = asyncio.Event()
+        self._since = clock.now()
+        self._sessions = self._gaps = 0
+
+    @property
+    def state(self) -> SessionState:
+        problem = self._trouble.problem
+        return SessionState(
+            connected=self._progress.connected_at is not None,
+            subscribed=self._progress.is_subscribed,
+            since=self._since,
+            problem=problem.sentence if problem is not None else None,
+            sessions=self._sessions,
+            gaps=self._gaps,
+        )
+
+    @property
+    def unacknowledged(self) -> int:
+        """Messages handed over on this connection whose PUBACK has not been asked for."""
+        return self._connection.unacknowledged if self._connection is not None else 0
+
+    def acknowledge(self, arrivals: Sequence[Arrival]) -> None:
+        """
+        Send the PUBACKs of `arrivals`.
+
+        They leave in the order in which their messages came (MQTT-4.6.0-2), so one that is told before its
+        predecessors waits for them. Those of a connection that is over are dropped: their messages come again.
+        """
+        if self._connection is not None:
+            self._connection.acknowledge(arrivals)
+
+    async def run(self) -> None:
+        """Stay subscribed until `stop`, or until cancelled; no failure ends it."""
+        while not self._stopping.is_set():
+            problem = await self._one_connection()
+            if self._stopping.is_set():
+                break
+            delay = self._judge(problem)
+            self._stand(_Progress())
+            await self._pause(delay)
+        self._stand(_Progress())
+        self._log.info("mqtt.stopped", sessions=self._sessions, gaps=self._gaps)
+
+    async def stop(self, *, grace_seconds: float = 5.0) -> None:
+        """
+        Hand over nothing more, give what was handed over `grace_seconds` to be acknowledged, then disconnect.
+
+        The broker keeps the session and what was not acknowledged. `run` returns.
+        """
+        self._stopping.set()
+        if self._connection is not None:
+            await self._connection.drain(grace_seconds=grace_seconds)
+
+    async def _one_connection(self) -> Problem:
+        """Connect, subscribe and stay until the connection is over; the answer is why."""
+        connection = self._connection = Connection(
+            self._broker,
+            clock=self._clock,
+            on_arrival=self._on_arrival,
+        )
+        try:
+            return await self._live(connection)
+        except SessionFailed as failed:
+            return failed.problem
+        except Exception as error:  # noqa: BLE001 - the top of the loop; Trouble logs it with its traceback
+            return internal(error)
+        finally:
+            connection.abort()
+            self._connection = None
+
+    async def _live(self, connection: Connection) -> Problem:
+        self._greet(
+            await connection.open(dial_seconds=self._pace.dial, answer_seconds=self._pace.answer)
+        )
+        lowered = await self._subscribe(connection)
+        self._stand(replace(self._progress, is_subscribed=True))
+        if not self._is_flapping:
+            self._settle(lowered)
+        if not await connection.ended_within(self._steady_seconds):
+            self._backoff.reset()
+            self._early_ends = 0
+            self._settle(lowered)
+        return await connection.ended
+
+    async def _subscribe(self, connection: Connection) -> Problem | None:
+        """Ask until every topic is granted, slowly; the answer is the problem of a QoS lower than asked."""
+        lowest, wanted = self._broker.qos, self._broker.topics
+        while wanted:
+            codes = await connection.subscribe(wanted, answer_seconds=self._pace.answer)
+            refused = refused_topics(wanted, codes)
+            lowest = min([lowest, *codes])
+            if refused:
+                await self._bear_refusal(connection, refused)
+            wanted = refused
+        self._log_session("mqtt.subscribed", topics=self._broker.topics, granted_qos=lowest)
+        return explain_lowered_qos(lowest, self._broker) if lowest < self._broker.qos else None
+
+    async def _bear_refusal(self, connection: Connection, refused: Sequence[str]) -> None:
+        """Stay connected for what was granted, and wait before the rest is asked for again."""
+        delay = self._backoff.next_delay()
+        self._trouble.report(
+            explain_subscription(refused, self._broker), retry_in_seconds=round(delay, 1)
+        )
+        if await connection.ended_within(delay):
+            raise SessionFailed(await connection.ended)
+
+    def _greet(self, welcome: Welcome) -> None:
+        self._stand(_Progress(connected_at=self._clock.monotonic()))
+        self._sessions += 1
+        self._log_session(
+            "mqtt.connected",
+            client_id=self._broker.client_id,
+            session_present=welcome.is_session_present,
+            session_expiry_seconds=welcome.session_expiry_seconds,
+        )
+        if not welcome.is_session_present and (self._expects_session or self._sessions > 1):
+            self._gaps += 1
+            if not self._is_flapping:
+                self._log.warning("mqtt.session_lost", gaps=self._gaps, problem=_LOST)
+
+    def _settle(self, lowered: Problem | None) -> None:
+        if lowered is not None:
+            self._trouble.report(lowered)
+        else:
+            self._trouble.clear()
+
+    def _judge(self, problem: Problem) -> float:
+        """Say why the connection is over; the answer is how long to wait before the next, in seconds."""
+        delay = self._backoff.next_delay()
+        if self._progress.connected_at is None:
+            self._trouble.report(problem, retry_in_seconds=round(delay, 1))
+            return delay
+        lasted = self._clock.monotonic() - self._progress.connected_at
+        self._early_ends = self._early_ends + 1 if lasted < self._steady_seconds else 0
+        if problem.kind == "clash":
+            self._early_ends = max(self._early_ends, _EARLY_ENDS)
+        if problem.kind == "ended" and self._is_flapping:
+            problem = explain_early_ends(self._broker, is_subscribed=self._progress.is_subscribed)
+        if problem.kind == "ended":
+            self._trouble.note(problem)
+            self._log.warning(
+                "mqtt.disconnected", problem=problem.sentence, lasted_seconds=round(lasted, 1)
+            )
+        else:
+            self._trouble.report(problem, retry_in_seconds=round(delay, 1))
+        return delay
+
+    @property
+    def _is_flapping(self) -> bool:
+        return self._early_ends >= _EARLY_ENDS
+
+    @property
+    def _steady_seconds(self) -> float:
+        """How long a session must last to be sound; when flapping, until the other side cannot be just waiting."""
+        longest_wait = 2 * self._pace.longest_retry if self._is_flapping else 0.0
+        return max(self._pace.steady, longest_wait)
+
+    def _log_session(self, event: str, **fields: object) -> None:
+        """Sessions that come and go are news at first; once their problem is said, they would only bury it."""
+        if self._is_flapping:
+            self._log.debug(event, **fields)
+        else:
+            self._log.info(event, **fields)
+
+    def _stand(self, progress: "_Progress") -> None:
+        if progress != self._progress:
+            self._since = self._clock.now()
+        self._progress = progress
+
+    async def _pause(self, seconds: float) -> None:
+        stopped = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({stopped}, timeout=seconds)
+        stopped.cancel()

@@ -1,0 +1,80 @@
+"""The TLS context of a broker: whom we trust, and who we are."""
+
+import ssl
+from pathlib import Path
+
+from forwarder.settings import Broker
+from forwarder.subscriber.problem import Problem, SessionFailed
+
+
+def client_context(broker: Broker) -> ssl.SSLContext:
+    """
+    The context for one connection, from the files as they are now, so that a renewed certificate needs no restart.
+
+    Raises SessionFailed when a file cannot be used.
+    """
+    context = _trusting(broker.ca_file)
+    context.check_hostname = broker.check_hostname
+    if broker.cert_file is not None and broker.key_file is not None:
+        _identify(context, broker.cert_file, broker.key_file)
+    return context
+
+
+def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+    if ca_file is None:
+        return ssl.create_default_context()
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except (OSError, ValueError) as unusable:
+        raise _unusable("FORWARDER_MQTT_CA_FILE", ca_file, unusable) from unusable
+    # What is given is trusted as it stands: a server's own certificate need not be a CA, nor meet RFC 5280 in full.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
+def _identify(context: ssl.SSLContext, cert_file: Path, key_file: Path) -> None:
+    def refuse() -> str:
+        raise SessionFailed(
+            Problem(
+                "client_certificate",
+                f"FORWARDER_MQTT_KEY_FILE {key_file} is encrypted: store the key without a passphrase",
+            )
+        )
+
+    try:
+        # Without a password function OpenSSL would ask on the terminal and wait there.
+        context.load_cert_chain(cert_file, key_file, password=refuse)
+    except ssl.SSLError as unusable:
+        raise SessionFailed(_pair_problem(cert_file, key_file, unusable)) from unusable
+    except OSError as unreadable:
+        raise SessionFailed(_unreadable_pair(cert_file, key_file, unreadable)) from unreadable
+
+
+def _pair_problem(cert_file: Path, key_file: Path, error: ssl.SSLError) -> Problem:
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return Problem(
+            "client_certificate",
+            f"FORWARDER_MQTT_KEY_FILE {key_file} is not the key of FORWARDER_MQTT_CERT_FILE {cert_file}: "
+            "use the pair that was issued together",
+        )
+    return Problem(
+        "client_certificate",
+        f"FORWARDER_MQTT_CERT_FILE {cert_file} and FORWARDER_MQTT_KEY_FILE {key_file} cannot be used: "
+        "both must be PEM",
+    )
+
+
+def _unreadable_pair(cert_file: Path, key_file: Path, error: OSError) -> Problem:
+    return Problem(
+        "client_certificate",
+        f"FORWARDER_MQTT_CERT_FILE {cert_file} or FORWARDER_MQTT_KEY_FILE {key_file} cannot be read: {error.strerror}",
+    )
+
+
+def _unusable(setting: str, path: Path, error: Exception) -> SessionFailed:
+    if isinstance(error, ssl.SSLError) or not isinstance(error, OSError):
+        sentence = f"{setting} {path} holds no certificate: it must be PEM, beginning with -----BEGIN CERTIFICATE-----"
+    else:
+        sentence = f"{setting} {path} cannot be read: {error.strerror}"
+    return SessionFailed(Problem("certificate", sentence))

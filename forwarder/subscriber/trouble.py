@@ -1,0 +1,46 @@
+"""The problem in the way of the session: kept for those who ask, and said once in the log."""
+
+from forwarder.clock import Clock
+from forwarder.logs import Log
+from forwarder.subscriber.problem import Problem
+
+
+class Trouble:
+    """
+    What is wrong now, if anything.
+
+    Each distinct sentence is a warning when it first appears, and again at most every `repeat_seconds` while it lasts;
+    in between it is only for those who debug. Its end is said once.
+    """
+
+    def __init__(self, log: Log, clock: Clock, *, repeat_seconds: float) -> None:
+        self.problem: Problem | None = None
+        self._log = log
+        self._clock = clock
+        self._repeat_seconds = repeat_seconds
+        self._said_at: dict[str, float] = {}
+
+    def report(self, problem: Problem, **fields: object) -> None:
+        self.problem = problem
+        now = self._clock.monotonic()
+        said_at = self._said_at.get(problem.sentence)
+        is_news = said_at is None or now - said_at >= self._repeat_seconds
+        if is_news:
+            self._said_at[problem.sentence] = now
+        (self._log.warning if is_news else self._log.debug)(
+            "mqtt.failed",
+            reason=problem.kind,
+            problem=problem.sentence,
+            exc_info=problem.cause if is_news else None,
+            **fields,
+        )
+
+    def note(self, problem: Problem) -> None:
+        """Keep it for those who ask; another log line has already said it."""
+        self.problem = problem
+
+    def clear(self) -> None:
+        if self._said_at:
+            self._log.info("mqtt.recovered", was=self.problem.kind if self.problem else None)
+        self.problem = None
+        self._said_at.clear()

@@ -1,0 +1,37 @@
+"""One visit to the broker, to see whether a session would work."""
+
+import random
+import string
+from dataclasses import replace
+
+from forwarder.clock import SystemClock
+from forwarder.settings import Broker
+from forwarder.subscriber.connection import Connection
+from forwarder.subscriber.diagnosis import explain_subscription, refused_topics
+from forwarder.subscriber.problem import SessionFailed
+
+_SUFFIX = string.ascii_letters + string.digits
+
+
+async def probe(broker: Broker, *, timeout_seconds: float) -> str | None:
+    """
+    Whether a session with this broker would work: None, or the sentence that says what is in the way.
+
+    Connects beside a running forwarder, with a client id and a clean session of its own, subscribes, and leaves.
+    """
+    suffix = "".join(random.choices(_SUFFIX, k=8))  # noqa: S311 - told apart, not kept secret
+    visitor = replace(broker, client_id=f"{broker.username or 'forwarder'}:{suffix}")
+    connection = Connection(
+        visitor, clock=SystemClock(), on_arrival=lambda _: None, keeps_session=False
+    )
+    try:
+        await connection.open(dial_seconds=timeout_seconds, answer_seconds=timeout_seconds)
+        codes = await connection.subscribe(broker.topics, answer_seconds=timeout_seconds)
+    except SessionFailed as failed:
+        return failed.problem.sentence
+    else:
+        if refused := refused_topics(broker.topics, codes):
+            return explain_subscription(refused, broker).sentence
+        return None
+    finally:
+        await connection.drain(grace_seconds=0.0)

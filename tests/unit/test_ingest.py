@@ -1,0 +1,80 @@
+"""What the left half takes in while the outbox takes nothing."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from support.clock import HandClock
+from support.readings import endpoint, routes_to
+from support.workshop import Workshop
+
+from forwarder.ingest import MOST_UNPROMISED, Ingest
+from forwarder.metrics import Metrics
+from forwarder.normalise import Normaliser
+from forwarder.reading import Message, Reading, Unreadable
+
+
+@dataclass(frozen=True)
+class Sent:
+    message: Message
+
+
+@pytest.mark.parametrize(("qos", "taken"), [(0, MOST_UNPROMISED), (1, MOST_UNPROMISED + 5)])
+async def test_flood_that_promises_nothing_is_bounded(tmp_path: Path, qos: int, taken: int) -> None:
+    """While nothing can be written, messages of QoS 0 are dropped from some number on; those of QoS 1 never."""
+    workshop = Workshop(tmp_path / "outbox.db", HandClock())
+    acknowledged: list[Sent] = []
+    ingest = new_ingest(workshop, acknowledged)
+    for number in range(MOST_UNPROMISED + 5):
+        payload = b'{"P_In":%d}' % number
+        ingest.receive(
+            Sent(Message("ext/it/ECC9FF5C0001", payload, datetime.now(UTC), qos, is_retained=True))
+        )
+    working = asyncio.create_task(ingest.run())
+    await ingest.drained()
+    assert len(acknowledged) == taken
+    working.cancel()
+    await workshop.kill()
+
+
+class Broken(Normaliser):
+    """A normaliser with a fault that nobody has foreseen."""
+
+    def normalise(self, message: Message) -> Reading | Unreadable:
+        raise ZeroDivisionError(message.topic)
+
+
+async def test_message_that_breaks_us_is_kept_and_acknowledged(tmp_path: Path) -> None:
+    """A message never acknowledged wedges the session: even one that we fail at goes to quarantine."""
+    workshop = Workshop(tmp_path / "outbox.db", HandClock())
+    acknowledged: list[Sent] = []
+    normaliser = Broken(timezone=ZoneInfo("UTC"), max_message_bytes=65536)
+    ingest = new_ingest(workshop, acknowledged, normaliser=normaliser)
+    ingest.receive(Sent(Message("ext/it/ECC9FF5C0001", b"poison", datetime.now(UTC))))
+    working = asyncio.create_task(ingest.run())
+    await ingest.drained()
+    assert len(acknowledged) == 1
+    working.cancel()
+    assert (await workshop.reopen()).message_totals() == {"quarantined": 1}
+    await workshop.kill()
+
+
+def new_ingest(
+    workshop: Workshop, acknowledged: list[Sent], *, normaliser: Normaliser | None = None
+) -> Ingest[Sent]:
+    def acknowledge(group: Sequence[Sent]) -> None:
+        acknowledged.extend(group)
+
+    ingest: Ingest[Sent] = Ingest(
+        normaliser=normaliser or Normaliser(timezone=ZoneInfo("UTC"), max_message_bytes=65536),
+        outbox=workshop.open(),
+        metrics=Metrics(),
+        max_message_bytes=65536,
+        acknowledge=acknowledge,
+    )
+    ingest.use(routes_to(endpoint()))
+    return ingest
