@@ -1,0 +1,162 @@
+"""Is the outbox file sound, do its rows belong together, and do the accounts agree with them."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from forwarder.errors import OperationError, OutboxError
+from forwarder.outbox import sqlite
+
+_MOST_FAULTS = 10
+_ORPHANS = {
+    "deliveries belong to no reading": """
+        FROM delivery WHERE NOT EXISTS (SELECT 1 FROM reading WHERE number = delivery.reading)""",
+    "deliveries belong to no endpoint": """
+        FROM delivery WHERE NOT EXISTS (SELECT 1 FROM endpoint WHERE id = delivery.endpoint)""",
+    "deliveries are of another device than their reading": """
+        FROM delivery JOIN reading ON number = delivery.reading WHERE reading.device <> delivery.device""",
+    "pending or dead deliveries have lost their data": """
+        FROM delivery WHERE state IN ('pending', 'dead')
+        AND NOT EXISTS (SELECT 1 FROM body WHERE body.reading = delivery.reading)""",
+    "bodies are kept that nothing needs": """
+        FROM body WHERE NOT EXISTS
+        (SELECT 1 FROM delivery WHERE delivery.reading = body.reading AND state IN ('pending', 'dead'))""",
+    "readings are kept that nothing refers to": """
+        FROM reading WHERE NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.reading = number)""",
+    "attempts belong to no delivery": """
+        FROM attempt WHERE NOT EXISTS (SELECT 1 FROM delivery
+        WHERE delivery.reading = attempt.reading AND delivery.endpoint = attempt.endpoint)""",
+}
+_ACCOUNTS = """
+    SELECT name, enqueued, delivered, dead, expired, superseded,
+        coalesce(sum(state = 'pending'), 0), coalesce(sum(state = 'delivered'), 0), coalesce(sum(state = 'dead'), 0),
+        coalesce(sum(state = 'expired'), 0), coalesce(sum(state = 'superseded'), 0)
+    FROM endpoint LEFT JOIN delivery ON delivery.endpoint = endpoint.id GROUP BY endpoint.id ORDER BY name"""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found."""
+
+    path: Path
+    file_bytes: int
+    wal_bytes: int
+    """Of the write-ahead log."""
+    schema_version: int | None
+    is_service_running: bool
+    faults: tuple[str, ...] = ()
+    """Each a clause; none in a sound outbox."""
+    deliveries: dict[str, int] = field(default_factory=dict)
+    """How many are in which state."""
+    readings: int = 0
+    quarantined: int = 0
+
+    @property
+    def is_sound(self) -> bool:
+        return not self.faults
+
+
+def inspect(path: Path) -> Inspection:
+    """
+    Look the file over without changing it; a fault is a finding, never an error.
+
+    Raises OperationError when there is no file.
+    """
+    if not path.exists():
+        raise OperationError(f"there is no outbox at {path} yet; start the service once")
+    found = _Rows()
+    try:
+        with (
+            sqlite.translated(path),
+            closing(sqlite.connect(path, is_read_only=True)) as connection,
+        ):
+            found = _look(connection, path)
+    except OutboxError as error:
+        found.faults.append(str(error.__cause__ or error))
+    return Inspection(
+        path=path,
+        file_bytes=path.stat().st_size,
+        wal_bytes=_size(path.with_name(path.name + "-wal")),
+        schema_version=found.schema_version,
+        is_service_running=sqlite.is_running(path.parent),
+        faults=tuple(found.faults),
+        deliveries=found.deliveries,
+        readings=found.readings,
+        quarantined=found.quarantined,
+    )
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+@dataclass(slots=True)
+class _Rows:
+    """What the tables hold."""
+
+    schema_version: int | None = None
+    faults: list[str] = field(default_factory=list)
+    deliveries: dict[str, int] = field(default_factory=dict)
+    readings: int = 0
+    quarantined: int = 0
+
+
+def _look(connection: sqlite3.Connection, path: Path) -> _Rows:
+    """What a file of an unsound structure holds is not looked at: it would mean nothing."""
+    version = sqlite.schema_version(connection, path)
+    faults = _structure(connection)
+    if version != sqlite.SCHEMA_VERSION:
+        faults.append(
+            f"its schema is of version {version}; start the service once to bring it up to date"
+        )
+    if faults:
+        return _Rows(version, faults)
+    return _look_at_rows(connection, version)
+
+
+def _structure(connection: sqlite3.Connection) -> list[str]:
+    found = [row[0] for row in connection.execute(f"PRAGMA integrity_check({_MOST_FAULTS})")]
+    return [] if found == ["ok"] else [fault.replace("\n", " ") for fault in found]
+
+
+def _look_at_rows(connection: sqlite3.Connection, version: int) -> _Rows:
+    # One snapshot: a running service changes rows and totals together.
+    connection.execute("BEGIN")
+    try:
+        by_state = "SELECT state, count(*) FROM delivery GROUP BY state ORDER BY state"
+        return _Rows(
+            version,
+            faults=[*_orphans(connection), *_accounts(connection)],
+            deliveries=dict(connection.execute(by_state).fetchall()),
+            readings=_count(connection, "FROM reading"),
+            quarantined=_count(connection, "FROM quarantine"),
+        )
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _count(connection: sqlite3.Connection, rows: str) -> int:
+    count: int = connection.execute(f"SELECT count(*) {rows}").fetchone()[0]
+    return count
+
+
+def _orphans(connection: sqlite3.Connection) -> Iterator[str]:
+    for fault, rows in _ORPHANS.items():
+        count = _count(connection, rows)
+        if count:
+            yield f"{count} {fault}"
+
+
+def _accounts(connection: sqlite3.Connection) -> Iterator[str]:
+    for name, enqueued, *counts in connection.execute(_ACCOUNTS):
+        totals, (pending, *kept) = counts[:4], counts[4:]
+        owed = enqueued - sum(totals)
+        if owed != pending:
+            yield f"endpoint {name} counts {owed} deliveries as pending, and has {pending}"
+        states = ("delivered", "dead", "expired", "superseded")
+        for state, total, rows in zip(states, totals, kept, strict=True):
+            # Fewer rows are right: they are forgotten in time, the totals never.
+            if rows > total:
+                yield f"endpoint {name} counts {total} deliveries as {state}, and has {rows}"

@@ -1,0 +1,125 @@
+"""How everything stands: the totals, and who is well and who is not."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from forwarder.dead_letters.file import opened
+from forwarder.outbox import EndpointHealth, reads
+from forwarder.routes import Endpoint, Routes
+
+State: TypeAlias = Literal["closed", "open", "paused", "removed"]
+PausedBy: TypeAlias = Literal["operator", "gone", "routes"]
+"""Who paused it: an operator, its own 410, or `paused: true` in routes.yaml."""
+
+_OUTCOMES = ("accepted", "quarantined", "unrouted", "duplicate")
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointStatus:
+    """One endpoint's accounts and state; instants are UNIX seconds."""
+
+    state: State
+    totals: reads.EndpointTotals
+    paused_by: PausedBy | None = None
+    dead_letters: int = 0
+    """Those that wait for an operator; `totals.dead` also counts what was discarded or forgotten."""
+
+    @property
+    def health(self) -> EndpointHealth:
+        return self.totals.health
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The outbox at one instant; all zeros while there is none."""
+
+    messages: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_OUTCOMES, 0))
+    quarantine: int = 0
+    endpoints: dict[str, EndpointStatus] = field(default_factory=dict)
+
+
+def read_overview(path: Path, *, routes: Routes | None, now: float) -> Overview:
+    """What the outbox holds, beside what routes.yaml says today (None: it cannot be read, so it says nothing)."""
+    if not path.exists():
+        return Overview(endpoints=_judge([], {}, routes, now))
+    with opened(path, is_read_only=True) as file, file.snapshot() as connection:
+        totals = reads.totals(connection)
+        messages = reads.message_totals(connection)
+        quarantined = reads.quarantined(connection)
+        dead_letters = reads.dead_letters(connection)
+    return Overview(
+        messages={outcome: messages.get(outcome, 0) for outcome in _OUTCOMES},
+        quarantine=sum(quarantined.values()),
+        endpoints=_judge(totals, dead_letters, routes, now),
+    )
+
+
+def _judge(
+    totals: Iterable[reads.EndpointTotals],
+    dead_letters: dict[tuple[str, str], int],
+    routes: Routes | None,
+    now: float,
+) -> dict[str, EndpointStatus]:
+    named: dict[str, Endpoint] = {}
+    if routes is not None:
+        named.update((str(name), endpoint) for name, endpoint in routes.endpoints.items())
+    known = {one.name: one for one in totals}
+    for name in named:
+        known.setdefault(name, _unused(name))
+    dead = dict.fromkeys(known, 0)
+    for (name, _), count in dead_letters.items():
+        dead[name] += count
+    order = [*named, *(name for name in known if name not in named)]
+    return {
+        name: judge(
+            known[name],
+            named.get(name),
+            is_known=name in named or routes is None,
+            dead=dead[name],
+            now=now,
+        )
+        for name in order
+    }
+
+
+def _unused(name: str) -> reads.EndpointTotals:
+    return reads.EndpointTotals(
+        name=name,
+        enqueued=0,
+        delivered=0,
+        dead=0,
+        expired=0,
+        superseded=0,
+        oldest_pending_at=None,
+        removed_at=None,
+        health=EndpointHealth(),
+    )
+
+
+def judge(
+    totals: reads.EndpointTotals,
+    endpoint: Endpoint | None,
+    *,
+    is_known: bool,
+    dead: int,
+    now: float,
+) -> EndpointStatus:
+    """
+    What is to be said of an endpoint that routes.yaml describes as `endpoint`.
+
+    Open is also one that its own Retry-After holds back.
+    """
+    health = totals.health
+    paused_by: PausedBy | None = health.paused_by
+    if paused_by is None and endpoint is not None and endpoint.paused:
+        paused_by = "routes"
+    state: State = "closed"
+    if not is_known or (totals.removed_at is not None and endpoint is None):
+        state = "removed"
+    elif paused_by:
+        state = "paused"
+    elif health.is_open or (health.open_until or 0.0) > now:
+        state = "open"
+    return EndpointStatus(state, totals, paused_by, dead)

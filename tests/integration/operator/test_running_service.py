@@ -1,0 +1,168 @@
+"""Commands that change the outbox of a running service are noticed by it."""
+
+import asyncio
+import fcntl
+import os
+import threading
+from collections.abc import Callable
+
+from support.letters import BERN, NOW, OutboxBuilder
+from support.outbox import claim, flush, ids, must_claim, settle
+from support.readings import new_reading
+from support.workshop import Workshop
+
+from forwarder.dead_letters import (
+    Selection,
+    choose_dead_letters,
+    discard,
+    opened,
+    pause,
+    replay,
+    replay_to,
+    resume,
+)
+from forwarder.delivery import Bury
+from forwarder.outbox import Outbox
+from forwarder.outbox.sqlite import DirectoryLock, is_running
+
+PATIENCE_SECONDS = 10.0
+
+
+async def _noticed(outbox: Outbox, command: Callable[[], object]) -> None:
+    """Run a command as another process would; return once the service has taken over what it changed."""
+    noticed = asyncio.Event()
+    outbox.on_foreign_change = noticed.set
+    await asyncio.to_thread(command)
+    await asyncio.wait_for(noticed.wait(), PATIENCE_SECONDS)
+
+
+def _replay(built: OutboxBuilder, to: str | None = None) -> None:
+    with opened(built.path) as file:
+        chosen = choose_dead_letters(file, Selection())
+        if to is None:
+            replay(file, chosen, now=NOW)
+        else:
+            replay_to(file, chosen, endpoint=to, now=NOW)
+
+
+async def _bury_first(outbox: Outbox) -> None:
+    """Three readings come in, the first of which is refused."""
+    await outbox.put([new_reading(BERN, payload) for payload in ("a", "b", "c")])
+    settle(outbox, must_claim(outbox), Bury("refused"), error="http_400")
+    await flush(outbox)
+
+
+async def test_replayed_reading_goes_to_the_head_of_its_lane(
+    built: OutboxBuilder, workshop: Workshop
+) -> None:
+    """A replay is claimed before what is pending of that device, although memory held that already."""
+    outbox = workshop.open()
+    await _bury_first(outbox)
+
+    await _noticed(outbox, lambda: _replay(built))
+
+    for expected in ("a", "b", "c"):
+        claimed = must_claim(outbox)
+        assert ids(claimed) == [expected]
+        settle(outbox, claimed)
+        await flush(outbox)
+    assert built.accounts("acme")["delivered"] == 3
+
+
+async def test_replay_while_another_is_in_flight(built: OutboxBuilder, workshop: Workshop) -> None:
+    """One of a device at a time: what is replayed waits for what is in flight, and nothing is counted twice."""
+    outbox = workshop.open()
+    await _bury_first(outbox)
+    in_flight = must_claim(outbox)
+
+    await _noticed(outbox, lambda: _replay(built))
+    assert claim(outbox) is None
+    settle(outbox, in_flight)
+    await flush(outbox)
+
+    assert ids(must_claim(outbox)) == ["a"]
+    assert outbox.lanes("acme").pending_count == 2
+
+
+async def test_replay_to_an_endpoint_without_lanes(
+    built: OutboxBuilder, workshop: Workshop
+) -> None:
+    """An endpoint that never had a delivery gets its first by a replay."""
+    outbox = workshop.open()
+    await _bury_first(outbox)
+
+    await _noticed(outbox, lambda: _replay(built, to="archive"))
+
+    assert ids(must_claim(outbox, "archive")) == ["a"]
+
+
+async def test_discard_disturbs_nobody(built: OutboxBuilder, workshop: Workshop) -> None:
+    """What is pending goes on as it was."""
+    outbox = workshop.open()
+    await _bury_first(outbox)
+
+    def command() -> None:
+        with opened(built.path) as file:
+            discard(file, choose_dead_letters(file, Selection()))
+
+    await _noticed(outbox, command)
+
+    assert ids(must_claim(outbox)) == ["b"]
+
+
+async def test_pause_and_resume_reach_the_service(built: OutboxBuilder, workshop: Workshop) -> None:
+    """The service is told of a change that concerns no lane as well."""
+    outbox = workshop.open()
+    await _bury_first(outbox)
+
+    def run(command: Callable[..., bool]) -> None:
+        with opened(built.path) as file:
+            command(file, "acme")
+
+    await _noticed(outbox, lambda: run(pause))
+    assert outbox.totals()[0].health.paused_by == "operator"
+    await _noticed(outbox, lambda: run(resume))
+    assert outbox.totals()[0].health.paused_by is None
+
+
+async def test_long_replay_lets_the_service_commit(
+    built: OutboxBuilder, workshop: Workshop
+) -> None:
+    """While thousands are replayed, what comes in is still made durable in between."""
+    built.dead_letters(5000, "acme")
+    outbox = workshop.open()
+    replaying = asyncio.create_task(asyncio.to_thread(_replay, built))
+
+    commits = 0
+    while not replaying.done():
+        await outbox.put([new_reading(BERN, f"during {commits}")])
+        commits += 1
+    await replaying
+
+    assert commits > 5
+    assert built.accounts("acme")["pending"] == 5000 + commits
+
+
+async def test_running_service_is_recognised(built: OutboxBuilder, workshop: Workshop) -> None:
+    """The directory's lock tells whether a service runs, without getting in its way."""
+    assert is_running(built.path.parent)
+
+
+def test_stopped_service_is_recognised(built: OutboxBuilder) -> None:
+    """Where none ever ran, no lock is left behind by looking."""
+    assert not is_running(built.path.parent)
+    assert [path.name for path in built.path.parent.glob("*.lock")] == []
+
+
+def test_looking_does_not_keep_a_service_from_starting(built: OutboxBuilder) -> None:
+    """A service that starts while a command looks whether one runs gets its lock all the same."""
+    DirectoryLock(built.path.parent).release()
+    looker = os.open(built.path.parent / "forwarder.lock", os.O_RDONLY)
+    fcntl.flock(looker, fcntl.LOCK_SH)
+    letting_go = threading.Timer(0.03, os.close, [looker])
+    letting_go.start()
+
+    lock = DirectoryLock(built.path.parent)
+
+    letting_go.join()
+    lock.release()
