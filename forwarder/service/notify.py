@@ -1,0 +1,99 @@
+"""
+What the service manager that started us is told: sd_notify(3), for systemd's Type=notify.
+
+READY=1 is told once deliveries flow from the outbox and the first attempt at the subscription is over, whichever way. A
+broker that is away must not make us look as if we had not started: being restarted would not bring it back, and what is
+in the outbox is delivered meanwhile. Whether we are subscribed is in STATUS=, and in /readyz.
+"""
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+
+from forwarder.clock import Clock
+from forwarder.logs import logger
+from forwarder.subscriber import SessionState
+
+LOOK_EVERY_SECONDS = 0.1
+STATUS_EVERY_SECONDS = 5.0
+
+
+class ServiceManager:
+    """
+    Whoever listens at NOTIFY_SOCKET, if anybody does.
+
+    Telling neither blocks nor raises: a manager that does not hear us is no reason to stop.
+    """
+
+    def __init__(self, environ: Mapping[str, str], *, pid: int) -> None:
+        self._address = _address(environ.get("NOTIFY_SOCKET", ""))
+        self._log = logger("service_manager")
+        self.watchdog_seconds = _watchdog_seconds(environ, pid)
+        """How long it waits for a sign of life before it ends us; None when it does not watch."""
+
+    def tell(self, *facts: str) -> None:
+        """Send facts such as READY=1, one a line."""
+        if self._address is None:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as post:
+                post.sendto("\n".join(facts).encode(), self._address)
+        except OSError as unheard:
+            self._log.debug("manager.not_told", problem=unheard.strerror)
+
+
+class Announcer:
+    """Tells the manager that we are ready, that we are alive, and how the subscription stands."""
+
+    def __init__(
+        self,
+        manager: ServiceManager,
+        *,
+        session: Callable[[], SessionState],
+        stuck_parts: Callable[[], Sequence[str]],
+        clock: Clock,
+    ) -> None:
+        self._manager = manager
+        self._session = session
+        self._stuck_parts = stuck_parts
+        self._clock = clock
+        self._pause_seconds = min(STATUS_EVERY_SECONDS, (manager.watchdog_seconds or 60.0) / 3)
+
+    async def run(self) -> None:
+        """Tell until cancelled."""
+        while not _was_tried(self._session()):
+            await self._clock.sleep(LOOK_EVERY_SECONDS)
+        self._manager.tell("READY=1", _status(self._session()))
+        while True:
+            await self._clock.sleep(self._pause_seconds)
+            self._manager.tell(*self._signs_of_life(), _status(self._session()))
+
+    def say_stopping(self) -> None:
+        self._manager.tell("STOPPING=1", "STATUS=stopping: attempts in flight end")
+
+    def _signs_of_life(self) -> Sequence[str]:
+        """The watchdog hears what /healthz answers: of a service that has a stuck part, nothing."""
+        is_watched = self._manager.watchdog_seconds is not None
+        return ("WATCHDOG=1",) if is_watched and not self._stuck_parts() else ()
+
+
+def _was_tried(session: SessionState) -> bool:
+    return session.subscribed or session.problem is not None
+
+
+def _status(session: SessionState) -> str:
+    standing = "subscribed" if session.subscribed else "not subscribed"
+    told = f"{standing}: {session.problem}" if session.problem else standing
+    return "STATUS=" + " ".join(told.split())
+
+
+def _address(name: str) -> str | None:
+    """A path, or a name in the abstract namespace, which begins with @ here and with NUL at the system."""
+    if name.startswith("@"):
+        return "\0" + name[1:]
+    return name if name.startswith("/") else None
+
+
+def _watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:
+    microseconds = environ.get("WATCHDOG_USEC", "")
+    is_for_us = environ.get("WATCHDOG_PID", str(pid)) == str(pid)
+    return int(microseconds) / 1e6 if is_for_us and microseconds.isdecimal() else None

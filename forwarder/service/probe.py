@@ -1,0 +1,111 @@
+"""What the service tells about itself: health, readiness, metrics."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from forwarder.clock import Clock
+from forwarder.errors import OutboxError
+from forwarder.metrics import Metrics
+from forwarder.normalise import Normaliser
+from forwarder.outbox import Outbox
+from forwarder.outbox.gauges import Gauges, read_gauges
+from forwarder.reading import rfc3339
+from forwarder.service.reloading import Reloader
+from forwarder.subscriber import Subscriber
+
+STUCK_SECONDS = 60.0
+"""A commit that takes so long will not end any more."""
+
+
+class ServiceProbe:
+    """Looks at the parts from outside; keeps nothing but what it reported last."""
+
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        outbox_path: Path,
+        subscriber: Subscriber,
+        reloader: Reloader,
+        normaliser: Normaliser,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._outbox = outbox
+        self._outbox_path = outbox_path
+        self._subscriber = subscriber
+        self._reloader = reloader
+        self._normaliser = normaliser
+        self._metrics = metrics
+        self._clock = clock
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._enqueued: Counter[str] = Counter()
+        self._misfits = 0
+
+    def watch(self, tasks: Mapping[str, asyncio.Task[None]]) -> None:
+        """Parts that run as long as the service does: one that has ended is stuck."""
+        self._tasks.update(tasks)
+
+    def stuck_parts(self) -> list[str]:
+        stuck = [f"{name} has stopped" for name, task in self._tasks.items() if task.done()]
+        since = self._outbox.committing_since
+        if since is not None and self._clock.monotonic() - since > STUCK_SECONDS:
+            stuck.append("the outbox has been waiting for the disk for over a minute")
+        return stuck
+
+    def readiness(self) -> dict[str, Any]:
+        session = self._subscriber.state
+        reasons = [] if session.subscribed else [session.problem or "not subscribed to the broker"]
+        if self._outbox.problem is not None:
+            reasons.append(self._outbox.problem)
+        return {
+            "ready": not reasons,
+            "reasons": reasons,
+            "mqtt": {
+                "connected": session.connected,
+                "subscribed": session.subscribed,
+                "since": rfc3339(session.since),
+                "problem": session.problem,
+                "sessions": session.sessions,
+                "gaps": session.gaps,
+            },
+            "outbox": {"problem": self._outbox.problem},
+            "routes": {
+                "endpoints": len(self._reloader.routes.endpoints),
+                "problem": self._reloader.problem,
+            },
+        }
+
+    async def metrics(self) -> bytes:
+        self._metrics.mqtt_connected.set(self._subscriber.state.subscribed)
+        with contextlib.suppress(
+            OutboxError
+        ):  # told by /readyz; the other metrics are still worth having
+            self._show(await asyncio.to_thread(read_gauges, self._outbox_path))
+        return self._metrics.text()
+
+    def _show(self, gauges: Gauges) -> None:
+        metrics, now = self._metrics, self._clock.unix()
+        for totals in gauges.endpoints:
+            name = totals.name
+            metrics.pending.labels(name).set(totals.pending)
+            oldest = totals.oldest_pending_at
+            metrics.oldest_pending_age.labels(name).set(max(0.0, now - oldest) if oldest else 0.0)
+            metrics.endpoint_open.labels(name).set(totals.health.is_open)
+            metrics.next_probe.labels(name).set(totals.health.open_until or 0.0)
+        for name, count in self._outbox.enqueued.items():
+            metrics.enqueued.labels(name).inc(count - self._enqueued[name])
+        self._enqueued = Counter(self._outbox.enqueued)
+        misfits = self._normaliser.misfits
+        metrics.misfits.inc(misfits - self._misfits)
+        self._misfits = misfits
+        metrics.dead_letters.clear()
+        for (name, reason), count in gauges.dead_letters.items():
+            metrics.dead_letters.labels(name, reason).set(count)
+        metrics.quarantined.clear()
+        for reason, count in gauges.quarantined.items():
+            metrics.quarantined.labels(reason).set(count)

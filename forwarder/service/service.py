@@ -1,0 +1,179 @@
+"""
+What starts and stops, in which order.
+
+Start: the data directory is locked, the outbox opened, deliveries flow, and only then the subscription begins.
+Stop, the other way round: no new messages, the last group is committed and acknowledged, the attempts in flight end
+within the drain time, the outbox writes what is left.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from zoneinfo import ZoneInfo
+
+from forwarder.clock import SystemClock
+from forwarder.dispatcher import Dispatcher, Watch
+from forwarder.errors import ForwarderError
+from forwarder.ingest import Ingest
+from forwarder.logs import logger
+from forwarder.metrics import Metrics
+from forwarder.normalise import Normaliser, load_template
+from forwarder.outbox import sqlite
+from forwarder.routes import Routes, RoutesFile
+from forwarder.sender import Sender, pooled_transports
+from forwarder.service.notify import Announcer, ServiceManager
+from forwarder.service.opening import open_outbox
+from forwarder.service.probe import ServiceProbe
+from forwarder.service.reloading import Reloader
+from forwarder.service.upkeep import Upkeep
+from forwarder.settings import Settings, environment
+from forwarder.subscriber import Arrival, Subscriber
+from forwarder.web import WebServer, build_app
+
+LAST_COMMIT_SECONDS = 1.0
+"""What the outbox gets for its last commit, however long the attempts in flight took."""
+
+
+async def run_service(settings: Settings) -> None:
+    """
+    Forward until SIGTERM or SIGINT, then drain.
+
+    Raises ConfigurationError before anything is touched when settings, routes or template cannot be used, and
+    OutboxError when the outbox cannot.
+    """
+    settings.broker()
+    normaliser = Normaliser(
+        timezone=ZoneInfo(settings.timezone),
+        max_message_bytes=settings.max_message_bytes,
+        template=load_template(settings.template_file) if settings.template_file else None,
+    )
+    file = RoutesFile(settings.routes_file, environ=environment(), clock=SystemClock())
+    routes = file.load()
+    lock = sqlite.DirectoryLock(settings.outbox_path.parent)
+    try:
+        service = Service(settings, file=file, routes=routes, normaliser=normaliser)
+        await service.run()
+    finally:
+        lock.release()
+
+
+class Service:
+    """The parts, wired."""
+
+    def __init__(
+        self, settings: Settings, *, file: RoutesFile, routes: Routes, normaliser: Normaliser
+    ) -> None:
+        self._settings = settings
+        self._log = logger("service")
+        clock, metrics = SystemClock(), Metrics()
+        self._outbox = open_outbox(settings, clock)
+        proxy = settings.proxy_url.get_secret_value() if settings.proxy_url else None
+        self._sender = Sender(pooled_transports(proxy_url=proxy))
+        self._dispatcher = Dispatcher(
+            outbox=self._outbox, sender=self._sender, clock=clock, watch=Watch(metrics)
+        )
+        self._ingest: Ingest[Arrival] = Ingest(
+            normaliser=normaliser,
+            outbox=self._outbox,
+            metrics=metrics,
+            max_message_bytes=settings.max_message_bytes,
+            acknowledge=self._acknowledge,
+        )
+        self._subscriber = Subscriber(
+            settings.broker(),
+            clock=clock,
+            on_arrival=self._ingest.receive,
+            expects_session=bool(self._outbox.message_totals()),
+        )
+        self._reloader = Reloader(file, routes, apply=self._use, clock=clock, metrics=metrics)
+        self._upkeep = Upkeep(
+            outbox=self._outbox,
+            dispatcher=self._dispatcher,
+            clock=clock,
+            keep_delivered_seconds=settings.keep_delivered,
+            keep_dead_seconds=settings.keep_dead,
+            max_bytes=settings.outbox_max_bytes,
+        )
+        self._probe = ServiceProbe(
+            outbox=self._outbox,
+            outbox_path=settings.outbox_path,
+            subscriber=self._subscriber,
+            reloader=self._reloader,
+            normaliser=normaliser,
+            metrics=metrics,
+            clock=clock,
+        )
+        self._announcer = Announcer(
+            ServiceManager(os.environ, pid=os.getpid()),
+            session=lambda: self._subscriber.state,
+            stuck_parts=self._probe.stuck_parts,
+            clock=clock,
+        )
+
+    def _acknowledge(self, arrivals: Sequence[Arrival]) -> None:
+        self._subscriber.acknowledge(arrivals)
+
+    async def _use(self, routes: Routes) -> None:
+        self._ingest.use(routes)
+        self._dispatcher.apply(routes)
+        self._sender.retain(list(routes.endpoints.values()))
+
+    async def run(self) -> None:
+        """Run every part until a signal, or until one of them fails."""
+        host, port = self._settings.listen_address
+        web = WebServer(build_app(self._probe), host=host, port=port)
+        stopping = self._listen_to_signals()
+        writer = asyncio.create_task(self._outbox.run())
+        await self._use(self._reloader.routes)
+        parts = {
+            "ingest": asyncio.create_task(self._ingest.run()),
+            "the subscription": asyncio.create_task(self._subscriber.run()),
+            "the reloading of routes": asyncio.create_task(self._reloader.run()),
+            "upkeep": asyncio.create_task(self._upkeep.run()),
+            "the notices to the service manager": asyncio.create_task(self._announcer.run()),
+        }
+        self._probe.watch({"the outbox": writer, **parts})
+        web.start()
+        self._log.info("service.started", endpoints=len(self._reloader.routes.endpoints))
+        stopped = asyncio.create_task(stopping.wait())
+        await asyncio.wait((stopped, writer, *parts.values()), return_when=asyncio.FIRST_COMPLETED)
+        await self._stop(parts, writer)
+        await web.close()
+        self._raise_failure({"the outbox": writer, **parts})
+
+    def _listen_to_signals(self) -> asyncio.Event:
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, stopping.set)
+        loop.add_signal_handler(signal.SIGINT, stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reloader.look_now)
+        return stopping
+
+    async def _stop(
+        self, parts: Mapping[str, asyncio.Task[None]], writer: asyncio.Task[None]
+    ) -> None:
+        self._announcer.say_stopping()
+        self._log.info("service.stopping", pending_attempts=self._dispatcher.in_flight)
+        drain_seconds = self._settings.drain_timeout
+        drained_by = asyncio.get_running_loop().time() + drain_seconds
+        drained = asyncio.create_task(self._dispatcher.drain(timeout_seconds=drain_seconds))
+        await self._subscriber.stop(grace_seconds=min(drain_seconds, 5.0))
+        await drained
+        for task in parts.values():
+            task.cancel()
+        await asyncio.wait(parts.values())
+        await self._outbox.close()
+        left_seconds = drained_by - asyncio.get_running_loop().time()
+        await asyncio.wait([writer], timeout=max(left_seconds, LAST_COMMIT_SECONDS))
+        writer.cancel()  # of use only where the disk takes nothing: then what is left to write is lost with us
+        await asyncio.wait([writer])
+        self._outbox.release_files()
+        await self._sender.aclose()
+        self._log.info("service.stopped")
+
+    def _raise_failure(self, parts: Mapping[str, asyncio.Task[None]]) -> None:
+        for name, task in parts.items():
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                self._log.error("service.failed", part=name, exc_info=error)
+                raise ForwarderError(f"{name} failed: {error}; see the log") from error

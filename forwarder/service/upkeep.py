@@ -1,0 +1,63 @@
+"""Expiry and retention: every few seconds, in small transactions, so that the line never waits for them."""
+
+from forwarder.clock import Clock
+from forwarder.dispatcher import Dispatcher
+from forwarder.errors import ForwarderError
+from forwarder.logs import logger
+from forwarder.outbox import Outbox, upkeep
+
+SWEEP_SECONDS = 10.0
+NEARLY_FULL = 0.9
+"""From this part of the size limit on, the delivery log gives way."""
+
+
+class Upkeep:
+    """Settles what is too old and forgets what was kept long enough."""
+
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        keep_delivered_seconds: float,
+        keep_dead_seconds: float,
+        max_bytes: int,
+    ) -> None:
+        self._outbox = outbox
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._keep_delivered_seconds = keep_delivered_seconds
+        self._keep_dead_seconds = keep_dead_seconds
+        self._max_bytes = max_bytes
+        self._log = logger("upkeep")
+
+    async def run(self) -> None:
+        """Sweep until cancelled; a sweep that fails is logged, and the next one tries again."""
+        while True:
+            await self._clock.sleep(SWEEP_SECONDS)
+            try:
+                await self.sweep()
+            except ForwarderError as problem:
+                self._log.error("sweep.failed", problem=str(problem))
+
+    async def sweep(self) -> None:
+        await self._dispatcher.sweep()
+        await self._prune()
+
+    async def _prune(self) -> None:
+        now = self._clock.unix()
+        is_nearly_full = self._outbox.used_bytes >= NEARLY_FULL * self._max_bytes
+        delivered_before = now if is_nearly_full else now - self._keep_delivered_seconds
+        dead_before = now - self._keep_dead_seconds
+        count = upkeep.CHUNK
+        while count >= upkeep.CHUNK:
+            count = await self._outbox.transact(
+                lambda store: upkeep.prune(
+                    store, delivered_before=delivered_before, dead_before=dead_before
+                )
+            )
+        await self._outbox.transact(
+            lambda store: upkeep.prune_quarantine(store, received_before=dead_before)
+        )
+        await self._outbox.transact(upkeep.shrink)

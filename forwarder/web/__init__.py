@@ -1,0 +1,6 @@
+"""What the running service answers over HTTP: health, readiness, metrics."""
+
+from forwarder.web.app import Probe, build_app
+from forwarder.web.server import WebServer
+
+__all__ = ["Probe", "WebServer", "build_app"]

@@ -1,0 +1,48 @@
+"""The three answers: /healthz for whoever restarts us, /readyz for whoever asks why, /metrics for Prometheus."""
+
+from collections.abc import Awaitable, Mapping
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+
+class Probe(Protocol):
+    """What the service tells about itself."""
+
+    def stuck_parts(self) -> list[str]:
+        """The parts that do not work any more, one sentence each; a restart is the cure."""
+
+    def readiness(self) -> Mapping[str, Any]:
+        """`{"ready": bool, "reasons": [str], …}`: whether it does its job, and what is in the way."""
+
+    def metrics(self) -> Awaitable[bytes]:
+        """The Prometheus text."""
+
+
+def build_app(probe: Probe) -> Starlette:
+    """The HTTP application over what `probe` tells."""
+
+    async def healthz(_: Request) -> Response:
+        stuck = probe.stuck_parts()
+        return PlainTextResponse(
+            "\n".join(stuck or ["ok"]) + "\n", status_code=503 if stuck else 200
+        )
+
+    async def readyz(_: Request) -> Response:
+        readiness = probe.readiness()
+        return JSONResponse(readiness, status_code=200 if readiness["ready"] else 503)
+
+    async def metrics(_: Request) -> Response:
+        content_type = "text/plain; version=0.0.4; charset=utf-8"
+        return Response(await probe.metrics(), headers={"content-type": content_type})
+
+    return Starlette(
+        routes=[
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/metrics", metrics),
+        ]
+    )
