@@ -1,0 +1,181 @@
+"""`forwarder check`: everything an operator wrote, looked over without starting anything."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from forwarder.cli.send_test import advice
+from forwarder.errors import ConfigurationError, OperationError, RoutesError
+from forwarder.normalise import Template, load_template
+from forwarder.reading import Device
+from forwarder.routes import EndpointName, Routes, Selection, load_routes
+from forwarder.sender.proxy import parse_proxy
+from forwarder.sender.reach import reach
+from forwarder.settings import (
+    PREFIX,
+    Broker,
+    Settings,
+    environment,
+    load_settings,
+    unknown_settings,
+)
+from forwarder.subscriber import probe
+
+T = TypeVar("T")
+
+CONNECT_SECONDS = 10.0
+_SHOWN = 10
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found; a part that cannot be used is None, and its problems are told."""
+
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    settings: Settings | None = None
+    broker: Broker | None = None
+    routes: Routes | None = None
+    template: Template | None = None
+
+    def attempt(self, load: Callable[[], T]) -> T | None:
+        try:
+            return load()
+        except RoutesError as error:
+            self.problems.extend(error.problems)
+        except ConfigurationError as error:
+            self.problems.extend(str(error).splitlines())
+        return None
+
+
+@click.command("check")
+@click.option("--connect", is_flag=True, help="Try the broker and each endpoint's host, too.")
+def command(*, connect: bool) -> None:
+    """Validate settings, routes and template without starting; exit 2 when something is invalid."""
+    findings = look_over(environment())
+    for warning in findings.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if findings.problems:
+        raise ConfigurationError("\n".join(findings.problems))
+    click.echo("\n".join(summary(findings)))
+    if connect:
+        try_connections(findings)
+
+
+def look_over(environ: Mapping[str, str]) -> Findings:
+    """Settings, routes and template, each as far as it can be read."""
+    findings = Findings(warnings=unknown_settings(environ))
+    settings = findings.settings = findings.attempt(load_settings)
+    routes_file = Path(environ.get(f"{PREFIX}ROUTES_FILE") or "routes.yaml")
+    if settings:
+        routes_file = settings.routes_file
+        findings.broker = findings.attempt(settings.broker)
+        findings.attempt(lambda: settings.outbox_path)
+        _look_at_proxy(findings, settings)
+    findings.routes = findings.attempt(lambda: load_routes(routes_file, environ=environ))
+    if settings and settings.template_file:
+        _look_at_template(findings, settings.template_file)
+    return findings
+
+
+def summary(findings: Findings) -> list[str]:
+    """What is valid, in a few lines, with what may not be meant."""
+    lines = []
+    if findings.broker:
+        topics = ", ".join(findings.broker.topics)
+        lines.append(f"broker: {findings.broker.address}, topics {topics}")
+    if findings.template:
+        lines.append(f"template: {_count(len(findings.template.findings), 'variable')}")
+        lines += [f"  {finding.sentence}" for finding in findings.template.findings]
+    if findings.routes:
+        lines += _routes_summary(findings.routes)
+    return [*lines, "everything is valid"]
+
+
+def try_connections(findings: Findings) -> None:
+    """Tell of the broker and each endpoint whether it can be reached. Raises OperationError unless all can."""
+    failures = 0
+    for line, is_fine in asyncio.run(_connections(findings)):
+        click.echo(line)
+        failures += not is_fine
+    if failures:
+        noun = "connection" if failures == 1 else "connections"
+        raise OperationError(f"{failures} {noun} failed; what is to be done stands above")
+
+
+async def _connections(findings: Findings) -> list[tuple[str, bool]]:
+    told = []
+    if findings.broker:
+        sentence = await probe(findings.broker, timeout_seconds=CONNECT_SECONDS)
+        told.append((f"broker: {sentence or 'connects and lets us subscribe'}", sentence is None))
+    if findings.routes and findings.settings:
+        outcomes = await reach(
+            findings.routes.endpoints.values(),
+            proxy_url=_proxy_url(findings.settings),
+            timeout_seconds=CONNECT_SECONDS,
+        )
+        for name, failure in outcomes.items():
+            how = f"{failure.detail}; {advice(failure.word)}" if failure else "connects"
+            told.append((f"endpoint {name}: {how}", failure is None))
+    return told
+
+
+def _look_at_proxy(findings: Findings, settings: Settings) -> None:
+    url = _proxy_url(settings)
+    if url is None:
+        return
+    findings.attempt(lambda: parse_proxy(url))
+    findings.warnings.append(
+        f"{PREFIX}PROXY_URL is set: the proxy resolves names, so the guard against private addresses does not apply"
+    )
+
+
+def _look_at_template(findings: Findings, file: Path) -> None:
+    template = findings.template = findings.attempt(lambda: load_template(file))
+    if template:
+        findings.warnings += [f"{file}: {remark}" for remark in template.remarks]
+        findings.warnings += [
+            f"{file}: ${{{variable.variable}}} is not in it: {variable.wanted}"
+            for variable in template.lacks()
+        ]
+
+
+def _proxy_url(settings: Settings) -> str | None:
+    return settings.proxy_url.get_secret_value() if settings.proxy_url else None
+
+
+def _routes_summary(routes: Routes) -> Iterator[str]:
+    named = _devices(routes)
+    yield (
+        f"routes: {_count(len(routes.endpoints), 'endpoint')}, {_count(len(named), 'device')} named, "
+        f"{_count(len(routes.groups), 'group')}"
+    )
+    if nobody := sorted(device for device in named if not routes.match(device)):
+        yield f"devices that nobody gets: {_some(nobody)}"
+    if nothing := [name for name in routes.endpoints if not _gets_something(routes, name)]:
+        yield f"endpoints that get nothing: {_some(nothing)}"
+    if paused := [name for name, endpoint in routes.endpoints.items() if endpoint.paused]:
+        yield f"endpoints that are paused: {_some(paused)}"
+
+
+def _devices(routes: Routes) -> frozenset[Device]:
+    grouped = frozenset[Device]().union(*routes.groups.values())
+    return grouped.union(*(routes.devices_of(name) for name in routes.endpoints))
+
+
+def _gets_something(routes: Routes, name: EndpointName) -> bool:
+    selection = routes.selections.get(name, Selection())
+    return selection.wants_every_device or bool(routes.devices_of(name))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -1,0 +1,97 @@
+"""`forwarder decode`: what one payload becomes, and which part of it gave which value."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from forwarder.normalise import Part, Trace, load_normaliser
+from forwarder.reading import JsonValue, Message, Reading, Unreadable, rfc3339, webhook_id
+from forwarder.render.data import encode_data
+from forwarder.settings import load_settings
+
+_TOPIC_WITHOUT_DEVICE = "decode/unknown"
+_SHOWN_CHARACTERS = 60
+
+
+@click.command("decode")
+@click.option(
+    "--topic",
+    default=_TOPIC_WITHOUT_DEVICE,
+    help="The topic it came on; its last level names the device. Default: a topic that knows none.",
+)
+@click.option(
+    "--template",
+    "template_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The template it was made with. Default: FORWARDER_TEMPLATE_FILE, or the known shapes.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+@click.argument("file", type=click.File("rb"), default="-")
+def command(topic: str, template_path: Path | None, as_json: bool, file: BinaryIO) -> None:  # noqa: FBT001 - click's way
+    """Show what the payload in FILE (default: standard input) becomes, or why it goes to quarantine."""
+    normaliser = load_normaliser(load_settings(), template_file=template_path)
+    message = Message(topic=topic, payload=file.read(), received_at=datetime.now(UTC))
+    trace = normaliser.trace(message)
+    if as_json:
+        click.echo(as_json_text(trace.outcome, payload=message.payload))
+    else:
+        print_trace(trace, console=Console(highlight=False))
+
+
+def as_json_text(outcome: Reading | Unreadable, *, payload: bytes) -> str:
+    """`{"reading": …}` with the event's data object, or `{"quarantine": …}` with the reason."""
+    if isinstance(outcome, Unreadable):
+        return json.dumps({"quarantine": outcome.reason})
+    data = encode_data(webhook_id(outcome.device, payload), outcome)
+    return f'{{"reading":{data.decode()}}}'
+
+
+def print_trace(trace: Trace, *, console: Console) -> None:
+    """Write an outcome for people: the reading in words, then a row for each part of the payload."""
+    console.print(Text(_headline(trace.outcome)), soft_wrap=True)
+    if trace.parts:
+        console.print(_parts_table(trace.parts))
+    if isinstance(trace.outcome, Reading) and trace.outcome.extra:
+        console.print(
+            Text("carried in extra: " + _shown(trace.outcome.extra, limit=None)), soft_wrap=True
+        )
+
+
+def _headline(outcome: Reading | Unreadable) -> str:
+    if isinstance(outcome, Unreadable):
+        return f"quarantine: {outcome.reason}\n{_printable(outcome.detail)}"
+    time = f"{rfc3339(outcome.measured_at)} (from: {outcome.time_source})"
+    return f"device {outcome.device}, measured at {time}"
+
+
+def _parts_table(parts: tuple[Part, ...]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title in ("in the payload", "sent", "is", "unit", ""):
+        table.add_column(title, no_wrap=title == "is", overflow="fold")
+    for part in parts:
+        variable = part.use.variable
+        cells = (part.place, _shown(part.sent), part.use.event_name, variable.unit, _note(part))
+        table.add_row(*(Text(_printable(cell)) for cell in cells))
+    return table
+
+
+def _note(part: Part) -> str:
+    if part.is_absent:
+        return "absent"
+    return "" if part.is_understood else "not understood, carried in extra"
+
+
+def _shown(value: JsonValue, *, limit: int | None = _SHOWN_CHARACTERS) -> str:
+    text = _printable(json.dumps(value, ensure_ascii=False, default=str))
+    return text if limit is None or len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _printable(text: str) -> str:
+    """Text that cannot steer the terminal: payloads are strangers' bytes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

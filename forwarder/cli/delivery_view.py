@@ -1,0 +1,108 @@
+"""One delivery with all its attempts, as `dead-letters show` and `deliveries show` write it."""
+
+import click
+
+from forwarder.cli.tables import cell, console, flattened, instant, print_pairs, table, with_raw
+from forwarder.dead_letters import DeliveryFile, DeliveryRecord
+from forwarder.outbox import Attempt
+
+
+def show(delivery: DeliveryFile, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(with_raw(as_object(delivery), "data", delivery.data))
+        return
+    print_pairs(_facts(delivery.record))
+    _print_attempts(delivery)
+    if delivery.data is not None:
+        console().print("\nThe reading", style="bold")
+        print_pairs(flattened(delivery.data))
+
+
+def as_object(delivery: DeliveryFile) -> dict[str, object]:
+    """Everything but the reading's data."""
+    history = [_attempt_object(attempt) for attempt in delivery.attempts]
+    return {**facts_object(delivery.record), "history": history}
+
+
+def facts_object(record: DeliveryRecord) -> dict[str, object]:
+    return {
+        "id": str(record.id),
+        "endpoint": record.endpoint,
+        "device": record.device,
+        "webhook_id": record.webhook_id,
+        "state": record.state,
+        "reason": record.reason,
+        "attempts": record.attempts,
+        "last_status": record.last_status,
+        "last_error": _last_error(record),
+        "measured_at": record.measured_at,
+        "received_at": instant(record.received_at),
+        "enqueued_at": instant(record.enqueued_at),
+        "settled_at": instant(record.settled_at),
+        "next_attempt_at": instant(next_attempt_at(record)),
+    }
+
+
+def _last_error(record: DeliveryRecord) -> str | None:
+    """None once it was delivered: the row keeps what an earlier attempt failed of."""
+    return None if record.state == "delivered" else record.last_error
+
+
+def next_attempt_at(record: DeliveryRecord) -> float | None:
+    return record.due_at if record.state == "pending" and record.due_at else None
+
+
+def _attempt_object(attempt: Attempt) -> dict[str, object]:
+    return {
+        "number": attempt.number,
+        "attempted_at": instant(attempt.attempted_at),
+        "duration_ms": round(attempt.duration_ms, 1),
+        "status": attempt.status,
+        "error": attempt.error or None,
+        "detail": attempt.detail or None,
+        "answer": attempt.answer.decode(errors="replace") or None,
+    }
+
+
+def _facts(record: DeliveryRecord) -> list[tuple[str, object]]:
+    because = f" ({record.reason})" if record.reason else ""
+    return [
+        ("delivery", record.id),
+        ("endpoint", record.endpoint),
+        ("device", record.device),
+        ("webhook id", record.webhook_id),
+        ("state", f"{record.state}{because}"),
+        ("measured", record.measured_at),
+        ("received", instant(record.received_at)),
+        ("enqueued", instant(record.enqueued_at)),
+        ("settled", instant(record.settled_at)),
+        ("next attempt", instant(next_attempt_at(record))),
+        ("attempts", record.attempts),
+    ]
+
+
+def _print_attempts(delivery: DeliveryFile) -> None:
+    if not delivery.attempts:
+        return
+    console().print("\nAttempts", style="bold")
+    rows = table(
+        _={"justify": "right"},
+        at={},
+        took={"justify": "right"},
+        result={},
+        answer={"no_wrap": False, "overflow": "fold"},
+    )
+    for attempt in delivery.attempts:
+        rows.add_row(
+            cell(attempt.number),
+            cell(instant(attempt.attempted_at)),
+            cell(f"{round(attempt.duration_ms)} ms"),
+            cell(attempt.error or attempt.status, "red" if attempt.error else "green"),
+            cell(attempt.detail or attempt.answer.decode(errors="replace")),
+        )
+    console().print(rows)
+
+
+def result_of(record: DeliveryRecord) -> str | int | None:
+    """Of the last attempt: `http_503`, `timeout` or 204; None when nothing was sent yet."""
+    return _last_error(record) or record.last_status

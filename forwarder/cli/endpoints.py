@@ -1,0 +1,47 @@
+"""`forwarder endpoints`: pause an endpoint, and let it go on."""
+
+import click
+
+from forwarder.dead_letters import (
+    known_endpoints,
+    look_at_routes,
+    opened,
+    pause,
+    require_endpoint,
+    resume,
+)
+from forwarder.settings import load_settings
+
+
+@click.group("endpoints")
+def command() -> None:
+    """Pause and resume endpoints; a running service notices within a second, and a restart keeps it."""
+
+
+@command.command("pause")
+@click.argument("name", metavar="NAME")
+def pause_command(name: str) -> None:
+    """Send nothing more to NAME; its readings are kept until their max_age."""
+    settings = load_settings()
+    with opened(settings.outbox_path) as file:
+        require_endpoint(name, known_endpoints(file, settings.routes_file))
+        changed = pause(file, name)
+    click.echo(f"{name} is paused" if changed else f"{name} was paused already")
+
+
+@command.command("resume")
+@click.argument("name", metavar="NAME")
+def resume_command(name: str) -> None:
+    """Let NAME go on, also after it answered 410."""
+    settings = load_settings()
+    with opened(settings.outbox_path) as file:
+        require_endpoint(name, known_endpoints(file, settings.routes_file))
+        changed = resume(file, name)
+    routes = look_at_routes(settings.routes_file).routes
+    in_routes = (
+        {} if routes is None else {str(one.name): one.paused for one in routes.endpoints.values()}
+    )
+    if in_routes.get(name):
+        click.echo(f"{name} stays paused: {settings.routes_file} says paused: true; take that out")
+    else:
+        click.echo(f"{name} goes on" if changed else f"{name} was not paused")

@@ -1,0 +1,69 @@
+"""The command `forwarder`: finds the asked command's module, and ends every error as one sentence on stderr."""
+
+import importlib
+import sys
+
+import click
+
+from forwarder import __version__
+from forwarder.cli.process_one import end_on_sigterm, is_process_one
+from forwarder.errors import ForwarderError
+
+COMMANDS = {
+    "run": "run",
+    "demo": "demo",
+    "check": "check",
+    "routes": "routes",
+    "decode": "decode",
+    "send-test": "send_test",
+    "listen": "listen",
+    "simulate": "simulate",
+    "dead-letters": "dead_letters",
+    "deliveries": "deliveries",
+    "endpoints": "endpoints",
+    "quarantine": "quarantine",
+    "status": "status",
+    "purge": "purge",
+    "health": "health",
+    "outbox": "outbox",
+    "secret": "secret",
+    "schema": "schema",
+}
+"""Each command and its module in this package, which holds it as `command`."""
+
+
+class LazyGroup(click.Group):
+    """Imports only the module of the command that was asked for: `forwarder health` runs every few seconds."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"forwarder.cli.{COMMANDS[cmd_name]}")
+        command: click.Command = module.command
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="forwarder")
+def cli() -> None:
+    """Forward whatwatt Go telemetry from MQTT to signed webhooks, losing nothing on the way."""
+
+
+def main() -> None:
+    """Run the command line; exit 0 when fine, 1 when it failed, 2 when what was given is invalid."""
+    if is_process_one():
+        end_on_sigterm()
+    try:
+        cli(prog_name="forwarder")
+    except ForwarderError as error:
+        for sentence in str(error).splitlines():
+            click.echo(f"forwarder: {sentence}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

@@ -1,0 +1,125 @@
+"""Options that several operator commands share: what narrows the rows down, and where the outbox is."""
+
+import functools
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import click
+
+from forwarder.dead_letters.selection import Selection
+from forwarder.errors import ConfigurationError
+from forwarder.reading import Device, parse_mac
+from forwarder.units import parse_duration
+
+MOST_LISTED = 100
+"""Rows that a list for people shows unless --limit says otherwise."""
+
+Command = Callable[..., Any]
+
+
+def parse_device(text: str) -> Device:
+    """A MAC in any spelling; anything else is a device that is named by its topic, as it stands."""
+    return parse_mac(text) or Device(text)
+
+
+def parse_instant(text: str, *, now: float) -> float:
+    """
+    UNIX seconds of `2025-11-18T10:17:40Z`, or of a duration before now such as `2h`.
+
+    Raises ConfigurationError with a sentence for the one who wrote it.
+    """
+    try:
+        return now - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise ConfigurationError(
+            f"{text!r} is no instant; write it as 2025-11-18T10:17:40Z, or as 2h for two hours ago"
+        )
+    return instant.timestamp()
+
+
+def _device(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> Device | None:
+    return None if value is None else parse_device(value)
+
+
+def _instant(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> float | None:
+    return None if value is None else parse_instant(value, now=time.time())
+
+
+_OPTIONS = {
+    "endpoint": click.option("--endpoint", metavar="NAME", help="Of this endpoint."),
+    "device": click.option(
+        "--device", metavar="MAC", callback=_device, help="Of this device; any spelling."
+    ),
+    "since": click.option(
+        "--since",
+        metavar="WHEN",
+        callback=_instant,
+        help="From then on: 2025-11-18T10:17:40Z, or 2h for two hours ago.",
+    ),
+    "until": click.option(
+        "--until", metavar="WHEN", callback=_instant, help="Before then; written likewise."
+    ),
+    "limit": click.option(
+        "--limit",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="At most so many, in the list's order.",
+    ),
+}
+
+
+def selecting(
+    *names: str, reasons: tuple[str, ...] = (), states: tuple[str, ...] = ()
+) -> Callable[[Command], Command]:
+    """Adds these options (`endpoint`, `device`, …) to a command, which gets them as one `selection`."""
+    options = [_OPTIONS[name] for name in names]
+    if reasons:
+        options.append(
+            click.option("--reason", type=click.Choice(reasons), help="With this reason.")
+        )
+    if states:
+        options.append(click.option("--state", type=click.Choice(states), help="In this state."))
+
+    def decorate(command: Command) -> Command:
+        taken = (*names, *(["reason"] if reasons else []), *(["state"] if states else []))
+
+        @functools.wraps(command)
+        def wrapper(*args: Any, **values: Any) -> Any:
+            selection = Selection(**{name: values.pop(name) for name in taken})
+            return command(*args, selection=selection, **values)
+
+        for option in reversed(options):
+            wrapper = option(wrapper)
+        return wrapper
+
+    return decorate
+
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+all_option = click.option("--all", "all_of_them", is_flag=True, help="Every one of them.")
+
+
+def most_listed(selection: Selection, *, all_of_them: bool) -> int:
+    """How many rows a list for people shows."""
+    if all_of_them:
+        return sys.maxsize
+    return selection.limit or MOST_LISTED
+
+
+def require_selection(selection: Selection, *, all_of_them: bool, what: str) -> None:
+    """Raises ConfigurationError when nothing says which rows are meant."""
+    if not (selection.narrows or all_of_them):
+        raise ConfigurationError(f"say which {what} you mean: give ids, a filter, or --all")

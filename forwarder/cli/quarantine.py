@@ -1,0 +1,230 @@
+"""`forwarder quarantine`: messages that could not be understood."""
+
+import base64
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import get_args
+
+import click
+
+from forwarder.cli.options import (
+    all_option,
+    as_json_option,
+    most_listed,
+    require_selection,
+    selecting,
+)
+from forwarder.cli.tables import (
+    YIELDING,
+    age,
+    cell,
+    console,
+    count_of,
+    hex_lines,
+    instant,
+    print_json,
+    print_json_list,
+    print_listed,
+    print_pairs,
+    printable,
+    table,
+)
+from forwarder.dead_letters import (
+    Chosen,
+    OutboxFile,
+    Outcome,
+    Quarantined,
+    Selection,
+    choose_quarantined,
+    decoder,
+    discard_quarantined,
+    opened,
+    quarantined_message,
+    quarantined_messages,
+    replay_quarantined,
+)
+from forwarder.errors import ConfigurationError
+from forwarder.normalise import load_normaliser
+from forwarder.reading import QuarantineReason
+from forwarder.routes import load_routes
+from forwarder.settings import environment, load_settings
+
+_selecting = selecting("device", "since", "until", "limit", reasons=get_args(QuarantineReason))
+_ids = click.argument("ids", metavar="[ID]...", nargs=-1)
+_OUTCOMES: dict[Outcome, str] = {
+    "replayed": "replayed",
+    "duplicate": "had come in before as well, and left the quarantine",
+    "unrouted": "understood, but no endpoint wants the device: kept",
+    "unreadable": "still not understood: kept with today's reason",
+    "cut_off": "too large, only the first bytes were kept: cannot be replayed",
+}
+
+
+@click.group("quarantine")
+def command() -> None:
+    """List, show, replay, discard or export messages that could not be understood."""
+
+
+@command.command("list")
+@_ids
+@_selecting
+@all_option
+@as_json_option
+def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_json: bool) -> None:
+    """List messages in quarantine, in order of arrival."""
+    with opened(load_settings().outbox_path, is_read_only=True) as file:
+        chosen = _choose(file, ids, selection)
+        if as_json:
+            print_json_list(map(as_object, _messages(file, chosen)))
+        else:
+            _print_table(file, chosen, most_listed(selection, all_of_them=all_of_them))
+
+
+def _choose(file: OutboxFile, ids: tuple[str, ...], selection: Selection) -> Chosen:
+    return choose_quarantined(file, replace(selection, ids=tuple((_id(text), 0) for text in ids)))
+
+
+def _id(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise ConfigurationError(
+            f"{text!r} is not the id of a message in quarantine; they are numbers"
+        )
+    return int(text)
+
+
+def _messages(file: OutboxFile, chosen: Chosen) -> Iterator[Quarantined]:
+    for keys in chosen.chunks():
+        for key in keys:
+            # One at a time: each may hold a message of the largest size.
+            yield from quarantined_messages(file, [key])
+
+
+def as_object(message: Quarantined) -> dict[str, object]:
+    return {
+        "id": message.id,
+        "device": message.device,
+        "topic": message.topic,
+        "received_at": instant(message.received_at),
+        "reason": message.reason,
+        "detail": message.detail,
+        "size": message.size,
+        "kept_bytes": len(message.payload),
+    }
+
+
+def _print_table(file: OutboxFile, chosen: Chosen, most: int) -> None:
+    rows = table(
+        id={}, device=YIELDING, reason={}, came_in={"justify": "right"}, size={"justify": "right"},
+        what_was_wrong={"no_wrap": False, "overflow": "fold"},
+    )  # fmt: skip
+    now = time.time()
+    for message, _ in zip(_messages(file, chosen), range(most), strict=False):
+        rows.add_row(
+            cell(message.id),
+            cell(message.device),
+            cell(message.reason),
+            cell(f"{age(now - message.received_at)} ago"),
+            cell(f"{message.size:,}"),
+            cell(message.detail),
+        )
+    print_listed(
+        rows, count=chosen.count, what="message in quarantine", plural="messages in quarantine"
+    )
+
+
+@command.command("show")
+@click.argument("name", metavar="ID")
+@click.option("--raw", is_flag=True, help="Only its bytes, exactly as they came.")
+@as_json_option
+def show(name: str, *, raw: bool, as_json: bool) -> None:
+    """Show one message: its topic, what was wrong, and its bytes as text, or in hexadecimal where they are none."""
+    with opened(load_settings().outbox_path, is_read_only=True) as file:
+        message = quarantined_message(file, _id(name))
+    if raw:
+        sys.stdout.buffer.write(message.payload)
+    elif as_json:
+        print_json(_with_payload(message))
+    else:
+        _print_message(message)
+
+
+def _with_payload(message: Quarantined) -> dict[str, object]:
+    payload = base64.b64encode(message.payload).decode()
+    return {**as_object(message), "payload_base64": payload}
+
+
+def _print_message(message: Quarantined) -> None:
+    kept = f", of which the first {len(message.payload):,} were kept" if message.is_cut_off else ""
+    print_pairs(
+        [
+            ("message", message.id),
+            ("device", message.device),
+            ("topic", message.topic),
+            ("received", instant(message.received_at)),
+            ("reason", message.reason),
+            ("detail", message.detail),
+            ("size", f"{message.size:,} bytes{kept}"),
+        ]
+    )
+    console().print("\nPayload", style="bold")
+    text = printable(message.payload)
+    click.echo("\n".join(hex_lines(message.payload)) if text is None else text)
+
+
+@command.command("replay")
+@_ids
+@_selecting
+@all_option
+@as_json_option
+def replay(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_json: bool) -> None:
+    """Read messages again with today's settings and routes; what is understood now is delivered."""
+    _require(ids, selection, all_of_them=all_of_them)
+    settings = load_settings()
+    decode = decoder(
+        load_normaliser(settings), load_routes(settings.routes_file, environ=environment())
+    )
+    with opened(settings.outbox_path) as file:
+        chosen = _choose(file, ids, selection)
+        outcomes = replay_quarantined(file, chosen, decode=decode, now=time.time())
+    if as_json:
+        click.echo(json.dumps({outcome: outcomes[outcome] for outcome in _OUTCOMES}))
+        return
+    for outcome, meaning in _OUTCOMES.items():
+        if outcomes[outcome] or outcome == "replayed":
+            click.echo(f"{count_of(outcomes[outcome], 'message')} {meaning}")
+
+
+def _require(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:
+    if not ids:
+        require_selection(selection, all_of_them=all_of_them, what="messages")
+
+
+@command.command("discard")
+@_ids
+@_selecting
+@all_option
+@as_json_option
+def discard(
+    ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_json: bool
+) -> None:
+    """Erase messages for good."""
+    _require(ids, selection, all_of_them=all_of_them)
+    with opened(load_settings().outbox_path) as file:
+        erased = discard_quarantined(file, _choose(file, ids, selection))
+    click.echo(
+        json.dumps({"discarded": erased}) if as_json else f"{count_of(erased, 'message')} discarded"
+    )
+
+
+@command.command("export")
+@_ids
+@_selecting
+@all_option
+def export(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:  # noqa: ARG001 - all is what it does anyway
+    """Write messages with their exact bytes in base64 to standard output, one JSON object a line."""
+    with opened(load_settings().outbox_path, is_read_only=True) as file:
+        for message in _messages(file, _choose(file, ids, selection)):
+            click.echo(json.dumps(_with_payload(message)))

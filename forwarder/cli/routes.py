@@ -1,0 +1,142 @@
+"""`forwarder routes`: who gets which devices and why, and what an edit changes."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from forwarder.dead_letters.todays_routes import look_at_routes
+from forwarder.errors import ConfigurationError, RoutesError
+from forwarder.reading import Device, JsonValue, parse_mac
+from forwarder.routes import EndpointName, Routes, Selection, diff
+from forwarder.settings import load_settings
+
+_SHOWN_DEVICES = 5
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+
+
+@click.group("routes")
+def command() -> None:
+    """Look into the routing file."""
+
+
+@command.command("show")
+@click.argument("device", required=False)
+@as_json_option
+def show(device: str | None, *, as_json: bool) -> None:
+    """Show which endpoints get which devices; with DEVICE (a MAC), who gets that one, and why."""
+    routes = _routes(load_settings().routes_file)
+    mac = _mac(device) if device else None
+    if as_json:
+        click.echo(json.dumps(one_device(routes, mac) if mac else everyone(routes)))
+    elif mac:
+        click.echo("\n".join(one_device_lines(routes, mac)))
+    else:
+        Console(highlight=False).print(everyone_table(routes))
+
+
+@command.command("diff")
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", required=False, type=click.Path(path_type=Path))
+@as_json_option
+def diff_command(old: Path, new: Path | None, *, as_json: bool) -> None:
+    """Show what changes from the routing file OLD to NEW (default: the one in use)."""
+    difference = diff(_routes(old), _routes(new or load_settings().routes_file))
+    if as_json:
+        click.echo(json.dumps(difference.to_json()))
+    else:
+        click.echo("\n".join(difference.lines()) or "nothing changes")
+
+
+def everyone(routes: Routes) -> JsonValue:
+    """Every endpoint with what it asks for, for programs."""
+    return {
+        "endpoints": {name: _selection(routes, name) for name in routes.endpoints},
+        "groups": {name: len(devices) for name, devices in routes.groups.items()},
+    }
+
+
+def everyone_table(routes: Routes) -> Table:
+    """Every endpoint with what it asks for, for people."""
+    table = Table("endpoint", "gets", "because of", "state", box=None, pad_edge=False)
+    for name, endpoint in routes.endpoints.items():
+        state = "paused" if endpoint.paused else ""
+        table.add_row(name, _gets(routes, name), Text(_because(routes, name)), state)
+    return table
+
+
+def one_device(routes: Routes, device: Device) -> JsonValue:
+    """Who gets this device, and why, for programs."""
+    return {
+        "device": device,
+        "endpoints": [
+            {"endpoint": name, "because": routes.reasons(device, name)}
+            for name in routes.match(device)
+        ],
+    }
+
+
+def one_device_lines(routes: Routes, device: Device) -> list[str]:
+    """Who gets this device, and why, for people."""
+    names = routes.match(device)
+    if not names:
+        return [f"nobody gets {device}{_lost_groups(routes, device)}"]
+    return [f"{name} gets {device}: {', '.join(routes.reasons(device, name))}" for name in names]
+
+
+def _mac(text: str) -> Device:
+    device = parse_mac(text)
+    if device is None:
+        raise ConfigurationError(
+            f"{text!r} is not a device: expected a MAC of 12 hexadecimal digits such as ECC9FF5C7AD4"
+        )
+    return device
+
+
+def _routes(path: Path) -> Routes:
+    """The routes; no variable has to be set for them, since who gets what does not depend on secrets."""
+    load = look_at_routes(path)
+    if load.routes is None:
+        raise RoutesError(load.problems)
+    return load.routes
+
+
+def _selection(routes: Routes, name: EndpointName) -> dict[str, JsonValue]:
+    selection = routes.selections.get(name, Selection())
+    devices: list[JsonValue] = [*sorted(routes.devices_of(name))]
+    return {
+        "devices": "*" if selection.wants_every_device else devices,
+        "groups": selection.groups,
+        "paused": routes.endpoints[name].paused,
+    }
+
+
+def _gets(routes: Routes, name: EndpointName) -> str:
+    if routes.selections.get(name, Selection()).wants_every_device:
+        return "every device"
+    devices = sorted(routes.devices_of(name))
+    if not devices:
+        return "nothing"
+    more = f" and {len(devices) - _SHOWN_DEVICES} more" if len(devices) > _SHOWN_DEVICES else ""
+    return ", ".join(devices[:_SHOWN_DEVICES]) + more
+
+
+def _because(routes: Routes, name: EndpointName) -> str:
+    selection = routes.selections.get(name, Selection())
+    every = ['devices: "*"'] if selection.wants_every_device else []
+    own = ["its own list"] if selection.devices else []
+    groups = [f"group {group} ({len(routes.groups[group])})" for group in selection.groups]
+    return ", ".join([*every, *own, *groups])
+
+
+def _lost_groups(routes: Routes, device: Device) -> str:
+    holding = [name for name, devices in routes.groups.items() if device in devices]
+    return (
+        f", although it is in group {', '.join(holding)}, which no endpoint names"
+        if holding
+        else ""
+    )

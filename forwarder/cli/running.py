@@ -1,0 +1,56 @@
+"""What the running service says about itself."""
+
+import http.client
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+TIMEOUT_SECONDS = 2.0
+_LARGEST_ANSWER = 1 << 20
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a server listens on, not what we dial
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """The answer of /readyz; empty parts when there was none."""
+
+    answered: bool = False
+    is_ready: bool = False
+    reasons: tuple[str, ...] = ()
+    mqtt: dict[str, Any] = field(default_factory=dict)
+    routes: dict[str, Any] = field(default_factory=dict)
+    outbox: dict[str, Any] = field(default_factory=dict)
+
+
+def ask_readiness(address: tuple[str, int]) -> Readiness:
+    """What GET /readyz says at the address that the service listens on; never raises."""
+    host, port = address
+    connection = http.client.HTTPConnection(
+        _ANY_ADDRESS.get(host, host), port, timeout=TIMEOUT_SECONDS
+    )
+    try:
+        connection.request("GET", "/readyz")
+        return _understood(json.loads(connection.getresponse().read(_LARGEST_ANSWER)))
+    except (OSError, http.client.HTTPException, ValueError):
+        return Readiness()
+    finally:
+        connection.close()
+
+
+def _understood(answer: object) -> Readiness:
+    if not isinstance(answer, dict) or not isinstance(answer.get("mqtt"), dict):
+        # Something else listens there.
+        return Readiness()
+    return Readiness(
+        answered=True,
+        is_ready=answer.get("ready") is True,
+        reasons=tuple(str(reason) for reason in _part(answer, "reasons", list)),
+        mqtt=answer["mqtt"],
+        routes=_part(answer, "routes", dict),
+        outbox=_part(answer, "outbox", dict),
+    )
+
+
+def _part(answer: dict[str, Any], name: str, kind: type[Any]) -> Any:
+    value = answer.get(name)
+    return value if isinstance(value, kind) else kind()

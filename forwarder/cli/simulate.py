@@ -1,0 +1,134 @@
+"""`forwarder simulate`: whatwatt Go devices that are not there, publishing to the configured broker."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import get_args
+
+import click
+from rich.console import Console
+
+from forwarder.clock import SystemClock
+from forwarder.demo.device import SimulatedDevice
+from forwarder.demo.publisher import Publisher, topic_for
+from forwarder.demo.shapes import Shape, from_template, payload_of
+from forwarder.demo.simulator import Publication, simulate
+from forwarder.errors import TemplateError
+from forwarder.settings import Broker, load_settings
+from forwarder.units import format_duration, parse_duration
+
+_ENDINGS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _interval(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
+    try:
+        seconds = float(value) if value.replace(".", "", 1).isdecimal() else parse_duration(value)
+    except ValueError as malformed:
+        raise click.BadParameter(str(malformed)) from malformed
+    if seconds <= 0:
+        raise click.BadParameter("an interval is longer than nothing")
+    return seconds
+
+
+@click.command("simulate")
+@click.option(
+    "--devices",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    help="How many devices, each with a MAC of its own.",
+)
+@click.option(
+    "--interval",
+    default="30s",
+    show_default=True,
+    callback=_interval,
+    help="How often each device publishes: seconds, or a duration as 500ms.",
+)
+@click.option(
+    "--shape",
+    default="report",
+    show_default=True,
+    type=click.Choice(get_args(Shape)),
+    help="Payload shape.",
+)
+@click.option(
+    "--template",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A payload template as given to whatwatt, instead of a shape.",
+)
+@click.option("--count", type=click.IntRange(min=1), help="End after so many messages per device.")
+def command(
+    devices: int, interval: float, shape: Shape, template: Path | None, count: int | None
+) -> None:
+    """Publish as simulated whatwatt Go devices to the broker of the FORWARDER_MQTT_… settings, until Ctrl-C."""
+    settings = load_settings()
+    payload = payload_of(shape) if template is None else from_template(_read(template))
+    fleet = [SimulatedDevice(index, payload, zone=settings.timezone) for index in range(devices)]
+    console = Console(highlight=False, soft_wrap=True)
+    asyncio.run(_run(settings.broker(), fleet, console, interval_seconds=interval, rounds=count))
+
+
+def _read(template: Path) -> str:
+    try:
+        return template.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as unreadable:
+        why = getattr(unreadable, "strerror", None) or "it is not UTF-8 text"
+        raise TemplateError(f"cannot read the template {template}: {why}") from unreadable
+
+
+async def _run(
+    broker: Broker,
+    fleet: list[SimulatedDevice],
+    console: Console,
+    *,
+    interval_seconds: float,
+    rounds: int | None,
+) -> None:
+    async with Publisher(broker, on_state=console.print) as publisher:
+        console.print(
+            f"{len(fleet)} simulated device{'s' if len(fleet) > 1 else ''} at {broker.address}, "
+            f"each every {format_duration(interval_seconds)}. Ctrl-C ends."
+        )
+        publications = simulate(
+            fleet,
+            topic_of=lambda device: topic_for(broker.topics[0], device),
+            publish=publisher.publish,
+            interval_seconds=interval_seconds,
+            clock=SystemClock(),
+            rounds=rounds,
+        )
+        published = await _show_until_told(publications, console)
+        await publisher.drain()
+    console.print(f"{published} messages published.")
+
+
+async def _show_until_told(publications: AsyncIterator[Publication], console: Console) -> int:
+    """Take publications until they end, or Ctrl-C or SIGTERM comes; return how many there were."""
+    published = 0
+
+    async def show() -> None:
+        nonlocal published
+        async for publication in publications:
+            if not published:
+                console.print(publication.payload.decode(), markup=False, style="dim")
+            published += 1
+            console.print(_line(publication), markup=False)
+
+    loop, showing = asyncio.get_running_loop(), asyncio.create_task(show())
+    for ending in _ENDINGS:
+        loop.add_signal_handler(ending, showing.cancel)
+    with suppress(asyncio.CancelledError):
+        await showing
+    for ending in _ENDINGS:  # a second Ctrl-C does not wait for the broker
+        loop.remove_signal_handler(ending)
+    return published
+
+
+def _line(publication: Publication) -> str:
+    return (
+        f"{publication.published_at.astimezone():%H:%M:%S}  {publication.topic}  "
+        f"{publication.flow:<18}  {len(publication.payload):>5} bytes"
+    )

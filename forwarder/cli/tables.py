@@ -1,0 +1,147 @@
+"""How operator commands write: calm tables for people, exact JSON for programs, and nothing that moves a cursor."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from forwarder.reading import rfc3339
+
+PIPED_WIDTH = 100
+"""Columns where there is no terminal to ask."""
+
+
+def console() -> Console:
+    """Standard output for people: no markup, no guessed colours."""
+    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    return Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+def plain(text: str) -> str:
+    """The text on one line, with everything that a terminal might act on written as its escape."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def cell(value: object, style: str = "") -> Text:
+    """A value as a cell of a table; nothing for None."""
+    return Text("" if value is None else plain(str(value)), style=style)
+
+
+YIELDING = {"max_width": 22, "no_wrap": False}
+"""A column of names: where there is not enough room for all columns, these are cut first."""
+
+
+def table(**columns: Mapping[str, Any]) -> Table:
+    """An empty table without lines; each column is named by its title, `_` for a space."""
+    built = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for title, options in columns.items():
+        built.add_column(
+            title.strip("_").replace("_", " "),
+            **{"no_wrap": True, "overflow": "ellipsis", **options},
+        )
+    return built
+
+
+def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
+    """Names and values, one a line; those without a value are left out."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs:
+        if value is not None:
+            grid.add_row(cell(name), cell(value))
+    console().print(grid)
+
+
+def print_listed(rows: Table, *, count: int, what: str, plural: str = "") -> None:
+    """A list, and how much of it is not shown."""
+    if not count:
+        click.echo(f"no {plural or what + 's'}")
+        return
+    console().print(rows)
+    if rows.row_count < count:
+        all_of_them = count_of(count, what, plural)
+        click.echo(f"{rows.row_count:,} of {all_of_them}; --limit N or --all shows more")
+
+
+def count_of(count: int, what: str, plural: str = "") -> str:
+    """`1 dead letter`, `2 dead letters`; `plural` where an s does not make it."""
+    return f"{count:,} {what if count == 1 else plural or what + 's'}"
+
+
+def printable(payload: bytes) -> str | None:
+    """The payload as text, exactly; None when it is none, or holds what a terminal might act on."""
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        return None
+    is_safe = all(letter.isprintable() or letter in "\n\r\t" for letter in text)
+    return text if is_safe else None
+
+
+def hex_lines(payload: bytes) -> Iterator[str]:
+    """Sixteen bytes a line: where they are, what they are, and as ASCII."""
+    for offset in range(0, len(payload), 16):
+        row = payload[offset : offset + 16]
+        shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        yield f"{offset:06x}  {row.hex(' '):<47}  {shown}"
+
+
+def age(seconds: float) -> str:
+    """A time span at a glance: `12s`, `5m`, `3h`, `4d`."""
+    for unit, length in (("d", 86400.0), ("h", 3600.0), ("m", 60.0)):
+        if seconds >= length:
+            return f"{int(seconds // length)}{unit}"
+    return f"{int(max(seconds, 0.0))}s"
+
+
+def instant(unix: float | None) -> str | None:
+    """UNIX seconds as RFC 3339."""
+    return None if unix is None else rfc3339(datetime.fromtimestamp(unix, UTC))
+
+
+def print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+def print_json_list(values: Iterable[object]) -> None:
+    """One JSON list, written as it comes, an element a line."""
+    opening = "["
+    for value in values:
+        click.echo(f"{opening}\n  {json.dumps(value)}", nl=False)
+        opening = ","
+    click.echo("[]" if opening == "[" else "\n]")
+
+
+def with_raw(value: Mapping[str, object], name: str, raw: bytes | None) -> str:
+    """A JSON object on one line with one more member, whose JSON is given: its digits stay as they are."""
+    text = json.dumps(value)
+    return f"{text[:-1]}, {json.dumps(name)}: {'null' if raw is None else raw.decode()}}}"
+
+
+def flattened(raw: bytes) -> Iterator[tuple[str, str]]:
+    """Each value of a JSON object with its dotted path; numbers with the digits that they are written with."""
+    yield from _leaves("", json.loads(raw, parse_float=str, parse_int=str))
+
+
+def _leaves(path: str, value: object) -> Iterator[tuple[str, str]]:
+    members: Iterable[tuple[object, object]]
+    match value:
+        case dict():
+            members = value.items()
+        case list():
+            members = enumerate(value)
+        case _:
+            yield path, value if isinstance(value, str) else json.dumps(value)
+            return
+    for name, member in members:
+        yield from _leaves(f"{path}.{name}" if path else str(name), member)

@@ -1,0 +1,214 @@
+"""A webhook receiver as a careful partner would write it: verifies, de-duplicates, answers as it is told."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from forwarder.demo.receiver import Answer, Receiver, Request
+from forwarder.demo.verification import Verify, verifier
+
+__all__ = ["Answer", "Listener", "Received", "always"]
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One webhook request, whatever it was answered."""
+
+    order: int
+    """From 1, in the order of arrival at this listener."""
+    received_at: datetime
+    webhook_id: str
+    attempt: int
+    """The header `webhook-attempt`; 0 when it is missing."""
+    problem: str | None
+    """Why the signature does not fit, in one clause; None when it does, or when nothing can be verified."""
+    verified: bool
+    """A signature was checked and fits."""
+    readings: tuple[Mapping[str, Any], ...] = field(repr=False)
+    """The data objects, each with its `id` and `device`; several in a batch, none when the body is not ours."""
+    body: bytes = field(repr=False)
+    path: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    is_duplicate: bool = False
+    """Every reading in it was accepted before."""
+    status: int = 0
+    """What it was answered; 0 while it is not."""
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The device of each reading, in the body's order."""
+        return tuple(str(reading.get("device", "")) for reading in self.readings)
+
+    @property
+    def device(self) -> str:
+        """The device of the first reading; empty when there is none."""
+        return next(iter(self.devices), "")
+
+    @property
+    def reading_ids(self) -> tuple[str, ...]:
+        """The ids by which a receiver de-duplicates; that of the request when the body names none."""
+        ids = tuple(str(reading["id"]) for reading in self.readings if "id" in reading)
+        return ids or (self.webhook_id,)
+
+    @property
+    def was_accepted(self) -> bool:
+        return 200 <= self.status < 300
+
+
+AnswerRule = Callable[[Received], int | Answer]
+
+
+def always(status: int) -> AnswerRule:
+    """The same answer to everything."""
+    return lambda _received: status
+
+
+class Listener:
+    """
+    A receiver on loopback; use as an async context manager, or `start` and `stop`, as often as you like.
+
+    With secrets, every signature is verified and what does not fit is answered 401, whatever `answer` says.
+    Without any, nothing is verified. `answer` may be set anew at any time; it is asked once per request.
+    Everything is remembered, or the newest `remember` requests and readings alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        secrets: Sequence[str] = (),
+        answer: AnswerRule | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        remember: int | None = None,
+        on_answered: Callable[[Received], None] = lambda _received: None,
+    ) -> None:
+        self.answer: AnswerRule = answer or always(204)
+        self.received: list[Received] = []
+        """Every request in the order of its answer."""
+        self.accepted: dict[str, Received] = {}
+        """Each reading's id with the request that first brought it and was answered 2xx, in that order."""
+        self._verify: Verify | None = verifier(secrets) if secrets else None
+        self._remember = remember
+        self._on_answered = on_answered
+        self._arrivals = 0
+        self._changed = asyncio.Condition()
+        self._receiver = Receiver(self._respond, host=host, port=port)
+
+    @property
+    def port(self) -> int:
+        """Where it listens; the system's choice once started with port 0, and kept over a stop."""
+        return self._receiver.port
+
+    @property
+    def url(self) -> str:
+        host = self._receiver.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
+
+    @property
+    def verifies(self) -> bool:
+        return self._verify is not None
+
+    async def __aenter__(self) -> "Listener":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listen. Raises OSError when the address is taken or not ours."""
+        await self._receiver.start()
+
+    async def stop(self) -> None:
+        """Refuse connections and drop the open ones; what was received stays."""
+        await self._receiver.stop()
+
+    async def until(self, condition: Callable[[], bool], *, timeout_seconds: float) -> None:
+        """Return once `condition` holds, looking after every answer; raises TimeoutError when it does not in time."""
+        async with asyncio.timeout(timeout_seconds), self._changed:
+            await self._changed.wait_for(condition)
+
+    def accepted_of(self, device: str) -> list[str]:
+        """The ids of this device's readings in the order in which they were accepted."""
+        return [
+            reading_id
+            for reading_id, received in self.accepted.items()
+            if device in received.devices and _device_of(received, reading_id) == device
+        ]
+
+    async def _respond(self, request: Request) -> Answer:
+        received = self._examine(request)
+        if received is None:
+            return Answer(405, headers=(("allow", "POST"),))
+        answer = self._decide(received)
+        self._record(replace(received, status=0 if answer.hang_up else answer.status))
+        async with self._changed:
+            self._changed.notify_all()
+        return answer
+
+    def _examine(self, request: Request) -> Received | None:
+        if request.method != "POST":
+            return None
+        self._arrivals += 1
+        problem = self._verify(request.body, request.headers) if self._verify else None
+        attempt = request.headers.get("webhook-attempt", "")
+        received = Received(
+            order=self._arrivals,
+            received_at=datetime.now(UTC),
+            webhook_id=request.headers.get("webhook-id", ""),
+            attempt=int(attempt) if attempt.isdecimal() else 0,
+            problem=problem,
+            verified=self._verify is not None and problem is None,
+            readings=readings_in(request.body),
+            body=request.body,
+            path=request.path,
+            headers=request.headers,
+        )
+        return replace(received, is_duplicate=set(received.reading_ids) <= self.accepted.keys())
+
+    def _decide(self, received: Received) -> Answer:
+        if received.problem is not None:
+            return Answer(401, body=received.problem.encode())
+        answer = self.answer(received)
+        return Answer(answer) if isinstance(answer, int) else answer
+
+    def _record(self, received: Received) -> None:
+        self.received.append(received)
+        if received.was_accepted:
+            for reading_id in received.reading_ids:
+                self.accepted.setdefault(reading_id, received)
+        self._forget()
+        self._on_answered(received)
+
+    def _forget(self) -> None:
+        if self._remember is None:
+            return
+        del self.received[: -self._remember]
+        while len(self.accepted) > self._remember:
+            del self.accepted[next(iter(self.accepted))]
+
+
+def readings_in(body: bytes) -> tuple[Mapping[str, Any], ...]:
+    """
+    The data objects in a webhook's body: standard or CloudEvents, one or a batch; none when it is something else.
+    """
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return ()
+    events = document if isinstance(document, list) else [document]
+    found: list[Any] = []
+    for event in events:
+        data = event.get("data") if isinstance(event, dict) else None
+        found.extend(data if isinstance(data, list) else [data])
+    return tuple(data for data in found if isinstance(data, dict))
+
+
+def _device_of(received: Received, reading_id: str) -> str:
+    for reading in received.readings:
+        if reading.get("id") == reading_id:
+            return str(reading.get("device", ""))
+    return received.device

@@ -1,0 +1,161 @@
+"""The forwarder as a process of its own, and its commands, as an operator would run them."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from forwarder.errors import OperationError
+
+_READY_TIMEOUT_SECONDS = 30.0
+_STOP_TIMEOUT_SECONDS = 15.0
+_POLL_SECONDS = 0.1
+_SHOWN_LOG_LINES = 30
+
+
+class ForwarderProcess:
+    """
+    `forwarder run` in `folder`, with these settings and none of this process's own; use as an async context manager.
+
+    Leaving always ends it: SIGTERM first, SIGKILL when that takes too long. Its log is in `folder`.
+    """
+
+    def __init__(self, settings: Mapping[str, str], *, folder: Path) -> None:
+        self.exit_code: int | None = None
+        self._folder = folder
+        self._log = folder / "forwarder.log"
+        self._address = f"127.0.0.1:{_free_port()}"
+        self._environment = _without_settings(os.environ) | {
+            "FORWARDER_OUTBOX_URL": f"sqlite:///{folder / 'outbox.db'}",
+            "FORWARDER_HTTP_LISTEN": self._address,
+            "FORWARDER_LOG_FORMAT": "json",
+            **settings,
+        }
+        self._process: Process | None = None
+        self._http = httpx.AsyncClient(trust_env=False, timeout=5.0)
+
+    async def __aenter__(self) -> "ForwarderProcess":
+        with self._log.open("wb") as log:
+            # Its own session: Ctrl-C on the terminal reaches us alone, and we end it in good order.
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command("run"),
+                cwd=self._folder,
+                env=self._environment,
+                stdin=DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.stop()
+        await self._http.aclose()
+
+    async def until_ready(self) -> None:
+        """Return when /readyz says 200; raises OperationError when it ends instead, or takes too long."""
+        try:
+            async with asyncio.timeout(_READY_TIMEOUT_SECONDS):
+                while not await self._is_ready():  # noqa: ASYNC110 - another process has no event for us
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError as slow:
+            raise OperationError(
+                f"the forwarder was not ready within {_READY_TIMEOUT_SECONDS:.0f} s"
+            ) from slow
+
+    async def until_ended(self) -> int:
+        """Its exit code, once it has ended by itself."""
+        return await self._running().wait()
+
+    async def pending(self) -> dict[str, int]:
+        """How many deliveries wait, by endpoint, as /metrics tells; raises httpx.HTTPError when it does not answer."""
+        answer = await self._http.get(f"http://{self._address}/metrics")
+        return {
+            sample.labels["endpoint"]: int(sample.value)
+            for family in text_string_to_metric_families(answer.text)
+            if family.name == "forwarder_deliveries_pending"
+            for sample in family.samples
+        }
+
+    async def command(self, *arguments: str) -> str:
+        """What `forwarder <arguments>` prints; raises OperationError when it fails."""
+        process = await asyncio.create_subprocess_exec(
+            *self._command(*arguments),
+            cwd=self._folder,
+            env=self._environment,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        try:
+            output, errors = await process.communicate()
+        finally:
+            await _end(process, signal.SIGKILL, timeout_seconds=_STOP_TIMEOUT_SECONDS)
+        if process.returncode:
+            what, why = " ".join(arguments), errors.decode().strip().splitlines()[-1:]
+            raise OperationError(f"`forwarder {what}` failed: {' '.join(why)}")
+        return output.decode()
+
+    async def stop(self) -> None:
+        """End it with SIGTERM, as a service manager does; `exit_code` is then known."""
+        if self._process is not None and self.exit_code is None:
+            self.exit_code = await _end(
+                self._process, signal.SIGTERM, timeout_seconds=_STOP_TIMEOUT_SECONDS
+            )
+
+    def log_tail(self) -> str:
+        """The newest lines of its log."""
+        if not self._log.exists():
+            return ""
+        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-_SHOWN_LOG_LINES:])
+
+    async def _is_ready(self) -> bool:
+        if self._running().returncode is not None:
+            raise OperationError(
+                f"the forwarder ended with exit code {self._running().returncode} before it was ready"
+            )
+        try:
+            answer = await self._http.get(f"http://{self._address}/readyz")
+        except httpx.HTTPError:
+            return False
+        return answer.status_code == httpx.codes.OK
+
+    def _command(self, *arguments: str) -> tuple[str, ...]:
+        return (sys.executable, "-m", "forwarder", *arguments)
+
+    def _running(self) -> Process:
+        if self._process is None:
+            raise OperationError("the forwarder has not been started")
+        return self._process
+
+
+async def _end(process: Process, how: signal.Signals, *, timeout_seconds: float) -> int:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(how)
+    try:
+        return await asyncio.wait_for(process.wait(), timeout_seconds)
+    except TimeoutError:
+        process.kill()
+        return await process.wait()
+
+
+def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    # What the user has set for a service of their own must not leak into the demo.
+    return {name: value for name, value in environment.items() if not name.startswith("FORWARDER_")}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

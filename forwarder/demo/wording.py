@@ -1,0 +1,68 @@
+"""How a reading and a request are put in a few words for people."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from forwarder.demo.listener import Received
+
+_ID_LETTERS = 8
+
+
+def power(reading: Mapping[str, Any]) -> str:
+    """What flows at the meter: `draws 0.631 kW`, `feeds in 4.305 kW`, or a dash when the reading does not say."""
+    measured = _measurements(reading)
+    exported = _number(measured.get("active_power_export_kw"))
+    imported = _number(measured.get("active_power_import_kw"))
+    if exported:
+        return f"feeds in {exported:.3f} kW"
+    return "–" if imported is None else f"draws {imported:.3f} kW"
+
+
+def register(reading: Mapping[str, Any]) -> str:
+    """The import register in kWh, `6235.133`, or a dash."""
+    energy = _number(_measurements(reading).get("active_energy_import_kwh"))
+    return "–" if energy is None else f"{energy:.3f}"
+
+
+def clock_of(instant: object) -> str:
+    """The time of day in an RFC 3339 instant, `12:26:10`."""
+    return str(instant or "")[11:19] or "–"
+
+
+def short_id(webhook_id: str) -> str:
+    """Enough of an id to tell it from its neighbours."""
+    name, _, digits = webhook_id.partition("_")
+    return f"{name}_{digits[:_ID_LETTERS]}…" if len(digits) > _ID_LETTERS else webhook_id or "no id"
+
+
+def what_came(received: Received) -> str:
+    """The readings of a request in one clause."""
+    match received.readings:
+        case []:
+            return f"{len(received.body)} bytes that are no webhook of ours"
+        case [reading] if "device" in reading:
+            return (
+                f"{reading['device']}  {clock_of(reading.get('measured_at'))}  "
+                f"{power(reading):<17} {register(reading):>12} kWh"
+            )
+        case [_]:
+            return "a test event"
+        case readings:
+            devices = len(set(received.devices))
+            return f"{len(readings)} readings of {devices} device{'s' if devices > 1 else ''}"
+
+
+def signature(received: Received, *, verifies: bool) -> str:
+    """What became of the signature."""
+    if not verifies:
+        return "not verified"
+    return "verified" if received.verified else f"REFUSED: {received.problem}"
+
+
+def _measurements(reading: Mapping[str, Any]) -> Mapping[str, Any]:
+    measured = reading.get("measurements")
+    return measured if isinstance(measured, Mapping) else {}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,62 @@
+"""`forwarder deliveries`: did that partner get it?"""
+
+import pytest
+from support.letters import BERN, DECISIONS, OutboxBuilder, attempt, seconds_ago
+from support.shell import Operator
+
+from forwarder.outbox import Attempt
+
+
+def test_newest_first_in_every_state(operator: Operator, built: OutboxBuilder) -> None:
+    """The list holds what was delivered and what is pending, dead ones too, the newest in front."""
+    for state in ("delivered", "pending", "dead"):
+        built.delivery("acme", state)
+
+    listed = operator.json("deliveries", "list")
+
+    assert [one["state"] for one in listed] == ["dead", "pending", "delivered"]
+    assert [one["id"] for one in listed] == ["3-1", "2-1", "1-1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ids"),
+    [
+        (["--state", "delivered"], ["1-1"]),
+        (["--device", "EC-C9-FF-5C-7F-14"], ["2-1"]),
+        (["--endpoint", "home"], ["3-2"]),
+        (["--since", "1h"], ["3-2"]),
+        (["--until", "1h", "--limit", "1"], ["2-1"]),
+    ],
+)
+def test_filters(
+    operator: Operator, built: OutboxBuilder, arguments: list[str], ids: list[str]
+) -> None:
+    """Filters narrow the list down; times are those at which the readings came in."""
+    built.delivery("acme", "delivered")
+    built.delivery("acme", "dead", device=BERN)
+    built.delivery("home", "pending", at=seconds_ago(60))
+
+    assert [one["id"] for one in operator.json("deliveries", "list", *arguments)] == ids
+
+
+def test_show_has_the_failures_and_the_success(operator: Operator, built: OutboxBuilder) -> None:
+    """The history of a delivery ends with the attempt that succeeded."""
+    number = built.reading("acme")
+    attempts = (attempt(1, status=503, error="http_503"), Attempt(2, 1763460002.0, 31.0, 204, ""))
+    built.settle(number, "acme", DECISIONS["delivered"], attempts=attempts)
+
+    shown = operator.json("deliveries", "show", "1-1")
+
+    results = [(one["number"], one["status"], one["error"]) for one in shown["history"]]
+    assert results == [(1, 503, "http_503"), (2, 204, None)]
+    assert shown["last_error"] is None
+    assert shown["data"] is None
+
+
+def test_list_for_people(operator: Operator, built: OutboxBuilder) -> None:
+    """A line tells the state and the last answer."""
+    built.delivery("acme", "delivered")
+
+    (line,) = [one for one in operator.says("deliveries", "list").splitlines() if "1-1" in one]
+
+    assert line.split()[1:6] == ["acme", "ECC9FF5C7AD4", "delivered", "1", "204"]

@@ -1,0 +1,63 @@
+"""`forwarder endpoints pause|resume`."""
+
+from support.letters import OutboxBuilder
+from support.shell import Operator
+
+from forwarder.outbox import EndpointHealth
+
+
+def _state(operator: Operator, name: str = "acme") -> tuple[str, str | None]:
+    endpoint = operator.json("status")["endpoints"][name]
+    return endpoint["state"], endpoint["paused_by"]
+
+
+def test_pause_and_resume(operator: Operator, built: OutboxBuilder) -> None:
+    """Each does what it says, and says when there was nothing to do."""
+    built.delivery("acme", "pending")
+
+    assert operator.says("endpoints", "pause", "acme") == "acme is paused\n"
+    assert _state(operator) == ("paused", "operator")
+    assert operator.says("endpoints", "pause", "acme") == "acme was paused already\n"
+    assert operator.says("endpoints", "resume", "acme") == "acme goes on\n"
+    assert _state(operator) == ("closed", None)
+    assert operator.says("endpoints", "resume", "acme") == "acme was not paused\n"
+
+
+def test_resume_forgets_a_410_and_earlier_failures(
+    operator: Operator, built: OutboxBuilder
+) -> None:
+    """An endpoint that goes on starts with a closed circuit."""
+    built.health("acme", EndpointHealth(failures=9, open_until=9e9, failing_since=1.0))
+    with built.store() as store:
+        store.record_gone("acme", "digest")
+    assert _state(operator) == ("paused", "gone")
+
+    operator.says("endpoints", "resume", "acme")
+
+    row = "SELECT paused_by, gone_url, failures, open_until, failing_since FROM endpoint"
+    assert built.rows(row) == [(None, None, 0, None, None)]
+
+
+def test_pause_before_the_first_reading(operator: Operator, built: OutboxBuilder) -> None:
+    """An endpoint that only routes.yaml knows yet can be paused."""
+    operator.says("endpoints", "pause", "home")
+
+    assert _state(operator, "home") == ("paused", "operator")
+
+
+def test_resume_tells_that_the_routes_pause_it_too(
+    operator: Operator, built: OutboxBuilder
+) -> None:
+    """A command cannot overrule `paused: true` in the file, and says so."""
+    text = (operator.folder / "routes.yaml").read_text()
+    operator.write_routes(text.replace("mode: latest", "paused: true"))
+
+    assert "stays paused: routes.yaml says paused: true" in operator.says(
+        "endpoints", "resume", "home"
+    )
+
+
+def test_unknown_endpoint(operator: Operator, built: OutboxBuilder) -> None:
+    """A name that nobody knows pauses nothing."""
+    assert 'did you mean "acme"?' in operator.fails("endpoints", "pause", "acmee")
+    assert built.rows("SELECT count(*) FROM endpoint") == [(0,)]

@@ -1,0 +1,112 @@
+"""`forwarder outbox check`: what it finds, and what it makes of it."""
+
+import json
+import sqlite3
+
+import pytest
+from support.letters import OutboxBuilder
+from support.shell import Operator
+
+STATES = ("pending", "delivered", "dead", "expired", "superseded")
+
+
+def _check(operator: Operator) -> tuple[int, list[str]]:
+    result = operator.run("outbox", "check", "--json")
+    return result.exit_code, json.loads(result.output)["faults"]
+
+
+def _spoil(built: OutboxBuilder, statement: str) -> None:
+    with sqlite3.connect(built.path) as connection:
+        connection.execute(statement)
+    connection.close()
+
+
+def test_sound_outbox(operator: Operator, built: OutboxBuilder) -> None:
+    """A sound outbox says so, with what it holds, and changes by no byte."""
+    for state in STATES:
+        built.delivery("acme", state)
+    before = built.path.read_bytes()
+
+    said = operator.json("outbox", "check")
+
+    assert said["sound"]
+    assert said["deliveries"] == dict.fromkeys(sorted(STATES), 1)
+    assert not said["service_running"]
+    assert built.path.read_bytes() == before
+    assert "sound" in operator.says("outbox", "check")
+
+
+@pytest.mark.parametrize(
+    ("statement", "fault"),
+    [
+        ("DELETE FROM reading", "2 deliveries belong to no reading"),
+        ("DELETE FROM body", "1 pending or dead deliveries have lost their data"),
+        ("INSERT INTO body VALUES (2, x'00')", "1 bodies are kept that nothing needs"),
+        (
+            "INSERT INTO attempt VALUES (9, 9, 1, 0, 0, NULL, 'x', '', x'')",
+            "1 attempts belong to no delivery",
+        ),
+        (
+            "UPDATE endpoint SET enqueued = 7",
+            "endpoint acme counts 6 deliveries as pending, and has 1",
+        ),
+        (
+            "UPDATE endpoint SET delivered = 0, enqueued = 1",
+            "endpoint acme counts 0 deliveries as delivered, and has 1",
+        ),
+        ("PRAGMA user_version = 99", "was written by a newer forwarder"),
+        ("PRAGMA application_id = 99", "is a database of another program"),
+    ],
+)
+def test_each_fault_is_told(
+    operator: Operator, built: OutboxBuilder, statement: str, fault: str
+) -> None:
+    """What does not belong together is named, and the exit code is 1."""
+    built.delivery("acme", "pending")
+    built.delivery("acme", "delivered")
+    _spoil(built, statement)
+
+    exit_code, faults = _check(operator)
+
+    assert exit_code == 1
+    assert any(fault in one for one in faults), faults
+
+
+def test_forgotten_deliveries_are_no_fault(operator: Operator, built: OutboxBuilder) -> None:
+    """Totals are for life, rows are not."""
+    built.delivery("acme", "delivered")
+    _spoil(built, "DELETE FROM delivery")
+    _spoil(built, "DELETE FROM reading")
+
+    assert _check(operator) == (0, [])
+
+
+@pytest.mark.parametrize("at", [0, 40, 8192])
+def test_damaged_file(operator: Operator, built: OutboxBuilder, at: int) -> None:
+    """Overwritten bytes are a finding, not a traceback."""
+    built.delivery("acme", "pending")
+    _spoil(built, "PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(built.path.read_bytes())
+    content[at : at + 3000] = b"\xa5" * 3000
+    built.path.write_bytes(content)
+
+    exit_code, faults = _check(operator)
+
+    assert exit_code == 1
+    assert faults
+
+
+def test_empty_file(operator: Operator) -> None:
+    """A file without tables is no outbox yet."""
+    (operator.folder / "data").mkdir()
+    (operator.folder / "data" / "outbox.db").touch()
+
+    assert _check(operator) == (
+        1,
+        ["its schema is of version 0; start the service once to bring it up to date"],
+    )
+
+
+def test_no_outbox_yet(operator: Operator) -> None:
+    """There is nothing to check before the first start."""
+    assert "there is no outbox at data/outbox.db yet" in operator.fails("outbox", "check")
