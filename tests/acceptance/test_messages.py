@@ -1,0 +1,48 @@
+"""What becomes of messages that cannot be understood, that nobody wants, or for which there is no room."""
+
+from support.line import Line, assert_told_once_in_order, topic_of
+from support.moods import always
+from support.webhooks import OK, UNAVAILABLE
+
+MORE_THAN_THE_BROKER_HANDS_OUT = 30
+"""mosquitto stops at 20 unacknowledged messages."""
+
+
+async def test_garbage_and_strangers_hold_nothing_up(line: Line) -> None:
+    """What cannot be understood is kept in quarantine, what nobody wants is counted; both are acknowledged."""
+    wanted, stranger = line.fleet.devices[:2]
+    webhooks = await line.receiver("acme", devices=[wanted])
+    await line.start()
+    many = MORE_THAN_THE_BROKER_HANDS_OUT
+    await line.publish_messages([(topic_of(wanted), b"\x00garbage")] * many)
+    await line.publish(many, device=stranger)
+    await line.publish(1, device=wanted)
+    await webhooks.until_count(1)
+    assert list(webhooks.devices) == [wanted]
+    await line.service.counted("unrouted", many)
+    status = await line.service.status()
+    assert status["messages"]["quarantined"] == status["quarantine"] == many
+    metrics = await line.service.ask("/metrics")
+    assert metrics is not None
+    assert f'forwarder_messages_total{{outcome="unrouted"}} {many}.0' in metrics.text
+
+
+async def test_a_full_outbox_leaves_messages_with_the_broker(line: Line) -> None:
+    """At the size limit nothing is acknowledged, /readyz says why, a restart is no trouble; with room all arrives."""
+    line.service.settings |= {
+        "FORWARDER_OUTBOX_MAX_BYTES": "1MiB",
+        "FORWARDER_DRAIN_TIMEOUT": "500ms",
+    }
+    webhooks = await line.receiver("acme", always(UNAVAILABLE))
+    await line.start()
+    await line.publish(100, padding="x" * 20_000)
+    said = await line.service.readiness(lambda _, said: said["outbox"]["problem"])
+    assert "FORWARDER_OUTBOX_MAX_BYTES" in said["outbox"]["problem"]
+    assert not said["ready"]
+    assert line.service.message_totals()["accepted"] < 100
+    assert (await line.service.stop(), line.service.complaints) == (0, [])
+    await line.service.start()
+    webhooks.policy = always(OK)
+    await webhooks.until_count(100)
+    assert_told_once_in_order(webhooks, line.fleet.issued)
+    await line.service.ready()

@@ -1,0 +1,82 @@
+"""What keeps it from starting is one sentence and an exit code."""
+
+from pathlib import Path
+
+import pytest
+from support.line import Line, assert_told_once_in_order
+
+GOOD = 'endpoints: {acme: {url: "https://a.example/", secret: env:KEY, devices: "*"}}'
+CASES = [
+    pytest.param(
+        {"FORWARDER_MQTT_URI": ""},
+        "FORWARDER_MQTT_URI is not set; set it to the URI whatwatt sent, mqtts://host:8883",
+        id="the environment says too little",
+    ),
+    pytest.param(
+        {"FORWARDER_MAX_MESSAGE_BYTES": "lots"},
+        "FORWARDER_MAX_MESSAGE_BYTES: expected a size such as ",
+        id="a setting is malformed",
+    ),
+    pytest.param({}, "routes.yaml:3:5: ", id="the routing file is wrong"),
+]
+
+
+@pytest.mark.parametrize(("settings", "sentence"), CASES)
+async def test_invalid_configuration_ends_it_at_once(
+    line: Line, settings: dict[str, str], sentence: str
+) -> None:
+    """It exits 2 and says on stderr what is wrong and where, before it touches anything."""
+    line.service.settings |= settings
+    line.routes_file.write_text("endpoints:\n  acme:\n    uri: https://a.example/\n")
+    await line.service.start()
+    assert await line.service.ended() == 2
+    assert sentence in "\n".join(line.service.complaints)
+    assert not line.service.outbox.exists()
+
+
+async def test_a_port_that_is_taken_is_named(line: Line) -> None:
+    """It exits 2 with one sentence when it cannot listen for whoever asks after its health."""
+    await line.receiver("acme")
+    line.write_routes()
+    line.service.settings["FORWARDER_HTTP_LISTEN"] = line.broker.address
+    await line.service.start()
+    assert await line.service.ended() == 2
+    (sentence,) = line.service.complaints
+    assert f"FORWARDER_HTTP_LISTEN: cannot listen on {line.broker.address}" in sentence
+
+
+async def test_a_second_process_is_refused(line: Line) -> None:
+    """On the same data directory it exits 1 with one sentence, and the first one goes on unharmed."""
+    webhooks = await line.receiver("acme")
+    await line.start()
+    async with line.another_service() as second:
+        await second.start()
+        assert await second.ended() == 1
+    (sentence,) = second.complaints
+    assert sentence.startswith("forwarder: another forwarder is running on ")
+    await line.publish(20)
+    await webhooks.until_count(20)
+    assert_told_once_in_order(webhooks, line.fleet.issued)
+
+
+async def test_a_damaged_outbox_is_never_touched_unasked(line: Line) -> None:
+    """It exits 1 with one sentence; with FORWARDER_OUTBOX_REPAIR the file is moved aside and a new one begun."""
+    webhooks = await line.receiver("acme")
+    line.write_routes()
+    damaged = b"SQLite format 3\x00" + bytes(range(256)) * 64
+    line.service.outbox.parent.mkdir()
+    line.service.outbox.write_bytes(damaged)
+    await line.service.start()
+    assert await line.service.ended() == 1
+    (sentence,) = line.service.complaints
+    assert "FORWARDER_OUTBOX_REPAIR=true" in sentence
+    assert line.service.outbox.read_bytes() == damaged
+    line.service.settings["FORWARDER_OUTBOX_REPAIR"] = "true"
+    await line.service.start_ready()
+    await line.publish(1)
+    await webhooks.until_count(1)
+    assert [aside.read_bytes() for aside in moved_aside(line.service.outbox)] == [damaged]
+
+
+def moved_aside(outbox: Path) -> list[Path]:
+    return list(outbox.parent.glob("outbox.db.damaged-*Z"))

@@ -1,0 +1,75 @@
+"""Throw-away certificates, as files."""
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
+
+
+class Authority:
+    """A CA that lives for one test; every file is written below `folder`."""
+
+    def __init__(self, folder: Path, name: str = "ca") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._ca = trustme.CA()
+        self.ca_file = folder / f"{name}.pem"
+        self._ca.cert_pem.write_to_path(self.ca_file)
+
+    def issue(
+        self, *names: str, stem: str = "server", not_after: datetime | None = None
+    ) -> tuple[Path, Path]:
+        """Certificate chain and key for `names`."""
+        pair = self._ca.issue_cert(*names, not_after=not_after)
+        certificate, key = self._folder / f"{stem}.pem", self._folder / f"{stem}.key"
+        certificate.write_bytes(b"".join(blob.bytes() for blob in pair.cert_chain_pems))
+        pair.private_key_pem.write_to_path(key)
+        return certificate, key
+
+    def issue_expired(self, *names: str) -> tuple[Path, Path]:
+        return self.issue(*names, stem="expired", not_after=datetime.now(UTC) - timedelta(days=1))
+
+
+def self_signed(folder: Path, *names: str) -> tuple[Path, Path]:
+    """A certificate that nobody issued and that is no CA, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([_name(name) for name in names]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate_file, key_file = folder / "self-signed.pem", folder / "self-signed.key"
+    certificate_file.write_bytes(certificate.public_bytes(Encoding.PEM))
+    key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return certificate_file, key_file
+
+
+def encrypt_key(key_file: Path, encrypted_file: Path) -> Path:
+    """The same key behind a passphrase."""
+    key = load_pem_private_key(key_file.read_bytes(), password=None)
+    encrypted_file.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"passphrase"))
+    )
+    return encrypted_file
+
+
+def _name(name: str) -> x509.GeneralName:
+    if name[0].isdigit():
+        return x509.IPAddress(ip_address(name))
+    return x509.DNSName(name)

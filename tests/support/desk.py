@@ -1,0 +1,142 @@
+"""A dispatcher over a real outbox whose receivers are the test itself: each attempt waits for its answer."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import httpx
+from support.clock import HandClock
+from support.outbox import flush, totals
+from support.readings import routes_to
+from support.workshop import Workshop
+
+from forwarder.dispatcher import Dispatcher, Watch
+from forwarder.metrics import Metrics
+from forwarder.outbox import Outbox
+from forwarder.outbox.reads import EndpointTotals
+from forwarder.routes import Endpoint
+from forwarder.sender import Sender
+
+
+@dataclass(eq=False)
+class Posted:
+    """One POST that waits for its answer."""
+
+    endpoint: str
+    webhook_id: str
+    attempt: int
+    body: bytes
+    _answer: "asyncio.Future[httpx.Response | Exception]"
+
+    @property
+    def ids(self) -> list[str]:
+        """What tells the readings in it apart: the payloads of `new_reading`."""
+        return [piece.split('"')[0] for piece in self.body.decode().split('"id":"')[1:]]
+
+    @property
+    def is_answered(self) -> bool:
+        return self._answer.done()
+
+    def answer(self, status: int = 204, **headers: str) -> None:
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        self._answer.set_result(httpx.Response(status, headers=fields))
+
+    def fail(self, error: Exception | None = None) -> None:
+        self._answer.set_result(error or httpx.ConnectError("refused"))
+
+
+@dataclass(eq=False)
+class Desk:
+    """Everything right of the outbox, with a clock to set by hand and no chance in it."""
+
+    workshop: Workshop
+    posted: list[Posted] = field(default_factory=list)
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def open(self, *endpoints: Endpoint) -> Outbox:
+        self.outbox = self.workshop.open()
+        sender = Sender(lambda endpoint: httpx.MockTransport(self._take(endpoint.name)))
+        self.dispatcher = Dispatcher(
+            outbox=self.outbox,
+            sender=sender,
+            clock=self.clock,
+            watch=Watch(self.metrics),
+            spread=lambda: 0.0,
+        )
+        self.route(*endpoints)
+        return self.outbox
+
+    def route(self, *endpoints: Endpoint) -> None:
+        self.dispatcher.apply(routes_to(*endpoints))
+
+    @property
+    def clock(self) -> HandClock:
+        return self.workshop.clock
+
+    def _take(self, endpoint: str):  # type: ignore[no-untyped-def] # httpx's own handler type
+        async def handle(request: httpx.Request) -> httpx.Response:
+            answer: asyncio.Future[httpx.Response | Exception] = (
+                asyncio.get_running_loop().create_future()
+            )
+            self.posted.append(
+                Posted(
+                    endpoint,
+                    request.headers["webhook-id"],
+                    int(request.headers["webhook-attempt"]),
+                    request.content,
+                    answer,
+                )
+            )
+            result = await answer
+            if isinstance(result, Exception):
+                raise result
+            return result
+
+        return handle
+
+    @property
+    def waiting(self) -> list[Posted]:
+        """The POSTs in flight."""
+        return [one for one in self.posted if not one.is_answered]
+
+    async def rest(self) -> None:
+        """Return once nothing moves any more: everything recorded is on disk and every attempt waits for us."""
+        seen = -1
+        while seen != len(self.posted) or not self.outbox_is_idle:
+            seen = len(self.posted)
+            await flush(self.outbox)
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+    @property
+    def outbox_is_idle(self) -> bool:
+        return not self.outbox._work and self.outbox.committing_since is None
+
+    async def advance(self, seconds: float) -> None:
+        await self.rest()
+        self.clock.advance(seconds)
+        await self.rest()
+
+    async def answer_next(self, status: int, *, times: int) -> None:
+        """Answer the first that is in flight, and then the next, so many times."""
+        for _ in range(times):
+            self.waiting[0].answer(status)
+            await self.rest()
+
+    async def answer_all(self, status: int = 204) -> list[Posted]:
+        """Answer what is in flight, and what that sets off, until nothing is in flight."""
+        answered: list[Posted] = []
+        await self.rest()
+        while self.waiting:
+            for posted in self.waiting:
+                posted.answer(status)
+                answered.append(posted)
+            await self.rest()
+        return answered
+
+    async def totals(self, endpoint: str = "acme") -> EndpointTotals:
+        return await totals(self.outbox, endpoint)
+
+
+def all_ids(posted: Iterable[Posted]) -> list[str]:
+    return [reading for one in posted for reading in one.ids]

@@ -1,0 +1,82 @@
+"""What a subscriber was handed, to be waited for."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from forwarder.clock import SystemClock
+from forwarder.settings import Broker
+from forwarder.subscriber import Arrival, Pace, SessionState, Subscriber
+
+PATIENCE_SECONDS = 20.0
+QUICK = Pace(dial=5.0, answer=5.0, first_retry=0.05, longest_retry=0.2, steady=0.5)
+
+
+class Inbox:
+    """Keeps every arrival, and wakes those who wait for them."""
+
+    def __init__(self) -> None:
+        self.arrivals: list[Arrival] = []
+        self._more = asyncio.Event()
+
+    def __call__(self, arrival: Arrival) -> None:
+        self.arrivals.append(arrival)
+        self._more.set()
+
+    @property
+    def payloads(self) -> list[bytes]:
+        return [arrival.message.payload for arrival in self.arrivals]
+
+    async def wait(self, count: int) -> list[Arrival]:
+        """The arrivals, once there are `count`."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(self.arrivals) < count:
+                self._more.clear()
+                await self._more.wait()
+        return self.arrivals
+
+
+async def until(subscriber: Subscriber, condition: Callable[[SessionState], bool]) -> SessionState:
+    """The state, once `condition` holds of it."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not condition(subscriber.state):  # noqa: ASYNC110 - a snapshot tells nobody when it changes
+            await asyncio.sleep(0.005)
+    return subscriber.state
+
+
+@asynccontextmanager
+async def running(
+    broker: Broker,
+    inbox: Callable[[Arrival], None] | None = None,
+    *,
+    pace: Pace = QUICK,
+    expects_session: bool = False,
+) -> AsyncIterator[Subscriber]:
+    """A subscriber at quick pace; at the end of the block it is cut off, as by a crash."""
+    subscriber = Subscriber(
+        broker,
+        clock=SystemClock(),
+        on_arrival=inbox or (lambda _: None),
+        pace=pace,
+        expects_session=expects_session,
+    )
+    task = asyncio.create_task(subscriber.run())
+    try:
+        yield subscriber
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+@asynccontextmanager
+async def subscribed(
+    broker: Broker,
+    inbox: Callable[[Arrival], None] | None = None,
+    *,
+    pace: Pace = QUICK,
+    expects_session: bool = False,
+) -> AsyncIterator[Subscriber]:
+    """As `running`, entered once it is subscribed."""
+    async with running(broker, inbox, pace=pace, expects_session=expects_session) as subscriber:
+        await until(subscriber, lambda state: state.subscribed)
+        yield subscriber

@@ -1,0 +1,195 @@
+"""An outbox file with deliveries in whatever state a test of the operator's commands needs."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from forwarder.delivery import Bury, Decision, Delivery, Done, Expire, ReadingNumber, RetryAt
+from forwarder.delivery import Supersede as Superseded
+from forwarder.outbox import (
+    Attempt,
+    EndpointHealth,
+    NewQuarantined,
+    NewReading,
+    Recipient,
+    Settlement,
+    sqlite,
+)
+from forwarder.outbox.store import Store
+from forwarder.reading import Device, QuarantineReason, WebhookId, webhook_id
+
+ZURICH = Device("ECC9FF5C7AD4")
+BERN = Device("ECC9FF5C7F14")
+NOW = 1_763_460_000.0
+
+DECISIONS: dict[str, Decision] = {
+    "delivered": Done(),
+    "dead": Bury("refused"),
+    "expired": Expire(),
+    "superseded": Superseded(),
+}
+
+
+class OutboxBuilder:
+    """Writes an outbox file row by row, with the store of the service."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.readings = 0
+        sqlite.create(path)
+
+    @contextmanager
+    def store(self) -> Iterator[Store]:
+        connection = sqlite.connect(self.path)
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("BEGIN IMMEDIATE")
+        store = Store(connection)
+        yield store
+        store.add_totals()
+        connection.execute("COMMIT")
+        connection.close()
+
+    def reading(
+        self,
+        *endpoints: str,
+        device: Device = ZURICH,
+        received_at: float = NOW,
+        payload: bytes = b"",
+    ) -> int:
+        """Owe a new reading to these endpoints; its number."""
+        self.readings += 1
+        payload = payload or f'{{"n": {self.readings}}}'.encode()
+        identity = webhook_id(device, payload)
+        data = f'{{"id":"{identity}","device":"{device}","measurements":{{"active_power_import_kw":7.8490}}}}'
+        reading = NewReading(
+            webhook_id=identity,
+            device=device,
+            measured_at="2025-11-18T10:00:00Z",
+            received_at=received_at,
+            data=data.encode(),
+            recipients=tuple(Recipient(name) for name in endpoints),
+        )
+        with self.store() as store:
+            number, _ = store.put(reading, now=received_at, content_since=0.0)
+        return number
+
+    def delivery(self, endpoint: str, state: str, **changes: Any) -> str:
+        """One delivery of a new reading, brought to this state; its id."""
+        device = changes.pop("device", ZURICH)
+        number = self.reading(endpoint, device=device, received_at=changes.pop("at", NOW))
+        if state != "pending":
+            self.settle(number, endpoint, DECISIONS[state], device=device, **changes)
+        return f"{number}-{self.endpoint_id(endpoint)}"
+
+    def dead_letters(self, count: int, endpoint: str) -> None:
+        """Many at once, without a history."""
+        with self.store() as store:
+            for index in range(count):
+                reading = NewReading(
+                    webhook_id=webhook_id(ZURICH, b"%d" % index),
+                    device=ZURICH,
+                    measured_at="2025-11-18T10:00:00Z",
+                    received_at=NOW,
+                    data=b"{}",
+                    recipients=(Recipient(endpoint),),
+                )
+                number, _ = store.put(reading, now=NOW, content_since=0.0)
+                row = store.endpoint_id(endpoint)
+                store.finish(number, row, state="dead", reason="expired", settled_at=NOW + 60)
+
+    def settle(
+        self,
+        number: int,
+        endpoint: str,
+        decision: Decision,
+        *,
+        device: Device = ZURICH,
+        settled_at: float = NOW + 60,
+        attempts: tuple[Attempt, ...] | None = None,
+    ) -> None:
+        """Settle a pending delivery after these attempts, by default the one that its decision implies."""
+        last = Attempt(1, NOW + 1, 12.5, 204, "") if decision == Done() else attempt(1)
+        for index, one in enumerate(attempts or (last,)):
+            delivery = Delivery(
+                reading=ReadingNumber(number),
+                endpoint=endpoint,
+                device=device,
+                webhook_id=WebhookId("msg_"),
+                measured_at="",
+                received_at=NOW,
+                age_from=NOW,
+                attempts=one.number - 1,
+                data=b"",
+            )
+            is_last = attempts is None or index == len(attempts) - 1
+            decided = decision if is_last else RetryAt(NOW)
+            with self.store() as store:
+                store.settle([Settlement(delivery, decided, one)], now=settled_at)
+
+    def quarantine(
+        self,
+        payload: bytes = b"no json",
+        *,
+        device: Device = ZURICH,
+        reason: QuarantineReason = "not_json",
+        topic: str | None = None,
+        size: int | None = None,
+        received_at: float = NOW,
+    ) -> int:
+        """One message that could not be understood; its id."""
+        message = NewQuarantined(
+            device=device,
+            topic=topic or f"ext/acme/{device}",
+            received_at=received_at,
+            reason=reason,
+            detail="expected JSON",
+            size=len(payload) if size is None else size,
+            payload=payload,
+        )
+        with self.store() as store:
+            store.quarantine(message)
+            row = store.connection.execute("SELECT max(id) FROM quarantine").fetchone()
+        return int(row[0])
+
+    def health(self, endpoint: str, health: EndpointHealth) -> None:
+        with self.store() as store:
+            store.record_health(endpoint, health)
+
+    def endpoint_id(self, name: str) -> int:
+        with self.store() as store:
+            return store.endpoint_id(name)
+
+    def rows(self, query: str, *parameters: object) -> list[Any]:
+        connection = sqlite.connect(self.path, is_read_only=True)
+        try:
+            return connection.execute(query, parameters).fetchall()
+        finally:
+            connection.close()
+
+    def accounts(self, endpoint: str) -> dict[str, int]:
+        """Its totals, and what is pending by its rows."""
+        names = ("enqueued", "delivered", "dead", "expired", "superseded")
+        (row,) = self.rows(f"SELECT {', '.join(names)} FROM endpoint WHERE name = ?", endpoint)
+        pending = self.rows(
+            "SELECT count(*) FROM delivery d JOIN endpoint e ON e.id = d.endpoint"
+            " WHERE e.name = ? AND d.state = 'pending'",
+            endpoint,
+        )
+        return {**dict(zip(names, row, strict=True)), "pending": pending[0][0]}
+
+
+def attempt(
+    number: int,
+    *,
+    status: int | None = 400,
+    error: str = "http_400",
+    answer: bytes = b"no",
+    detail: str = "",
+) -> Attempt:
+    return Attempt(number, NOW + number, 12.5, status, error, detail, answer)
+
+
+def seconds_ago(seconds: float) -> float:
+    return time.time() - seconds

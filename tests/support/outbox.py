@@ -1,0 +1,76 @@
+"""Short ways to do with an outbox what a dispatcher does."""
+
+import asyncio
+
+from forwarder.delivery import Decision, Done
+from forwarder.outbox import Attempt, Claim, Outbox, Settlement
+from forwarder.outbox.reads import EndpointTotals
+
+LONGEST_WAIT = 3600.0
+
+
+def claim(outbox: Outbox, endpoint: str = "acme", *, limit: int = 1) -> Claim | None:
+    return outbox.claim(endpoint, limit=limit, longest_wait_seconds=LONGEST_WAIT)
+
+
+def must_claim(outbox: Outbox, endpoint: str = "acme", *, limit: int = 1) -> Claim:
+    claimed = claim(outbox, endpoint, limit=limit)
+    assert claimed is not None
+    return claimed
+
+
+def settle(
+    outbox: Outbox, claimed: Claim, decision: Decision | None = None, *, error: str = ""
+) -> None:
+    """Settle all of a claim in one way, by default as delivered."""
+    decision = decision or Done()
+    outbox.settle(
+        claimed.deliveries[0].endpoint,
+        claimed,
+        [
+            Settlement(one, decision, attempt(one.attempts + 1, error=error))
+            for one in claimed.deliveries
+        ],
+    )
+
+
+def attempt(number: int = 1, *, error: str = "") -> Attempt:
+    return Attempt(
+        number=number,
+        attempted_at=1763461060.0,
+        duration_ms=1.5,
+        status=None if error else 204,
+        error=error,
+    )
+
+
+async def flush(outbox: Outbox) -> None:
+    """Return once everything recorded so far is on disk."""
+    await outbox.transact(lambda _: None)
+
+
+async def totals(outbox: Outbox, endpoint: str = "acme") -> EndpointTotals:
+    await flush(outbox)
+    return next(one for one in outbox.totals() if one.name == endpoint)
+
+
+def ids(claimed: Claim) -> list[str]:
+    """What tells the claimed readings apart: the payloads of `new_reading`."""
+    return [one.data.decode().split('"')[3] for one in claimed.deliveries]
+
+
+def fill(outbox: Outbox) -> None:
+    """SQLite's own way of a full disk: no page more than there are."""
+    pages = outbox._writer.connection.execute("PRAGMA page_count").fetchone()[0]
+    outbox._writer.connection.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def make_room(outbox: Outbox) -> None:
+    outbox._writer.connection.execute("PRAGMA max_page_count = 1000000")
+
+
+async def until_it_failed(outbox: Outbox) -> None:
+    """Return once a commit has failed."""
+    async with asyncio.timeout(10):
+        while outbox.is_writable:  # noqa: ASYNC110 - it is told to nobody, only shown
+            await asyncio.sleep(0)

@@ -1,0 +1,21 @@
+"""Ports that stay free while whoever listens on them is dead."""
+
+import random
+import socket
+
+_BELOW_EPHEMERAL = range(20_000, 32_000)
+"""From 32768 on Linux gives ports to outgoing connections: one could sit on the port of a killed process."""
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on, and that no outgoing connection is given."""
+    while True:
+        port = random.choice(_BELOW_EPHEMERAL)
+        with socket.socket() as probe:
+            # Connections that a dead process has left behind do not count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port

@@ -1,0 +1,59 @@
+"""Endpoints and posts in as few words as a test of the sender needs."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from forwarder.delivery import AttemptResult
+from forwarder.routes.model import Endpoint, EndpointName
+from forwarder.sender import Sender, pooled_transports
+from forwarder.sender.resolve import Address, Resolver
+
+BODY = b'{"type":"meter.reading"}'
+HEADERS: Sequence[tuple[str, str]] = (
+    ("content-type", "application/json"),
+    ("webhook-id", "msg_1"),
+)
+Change: TypeAlias = object
+
+
+def endpoint_at(url: str, **changes: Change) -> Endpoint:
+    """An endpoint that may be on loopback and patient enough for a busy machine."""
+    plain = Endpoint(
+        name=EndpointName("acme"), url=url, keys=(), allow_private=True, timeout_seconds=10.0
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type] # a test names fields that exist
+
+
+async def post(sender: Sender, endpoint: Endpoint, body: bytes = BODY) -> AttemptResult:
+    return await sender.post(endpoint, url=endpoint.url, headers=HEADERS, body=body)
+
+
+@asynccontextmanager
+async def sending(
+    *,
+    resolver: Resolver | None = None,
+    proxy_url: str | None = None,
+    idle_seconds: float = 60.0,
+) -> AsyncIterator[Sender]:
+    """A sender over the real transport, closed at the end."""
+    sender = Sender(
+        pooled_transports(resolver=resolver, proxy_url=proxy_url, idle_seconds=idle_seconds)
+    )
+    try:
+        yield sender
+    finally:
+        await sender.aclose()
+
+
+@dataclass
+class Names:
+    """A resolver that gives what it is told, answer after answer; the last one again and again."""
+
+    answers: list[list[Address]]
+    asked: list[str] = field(default_factory=list)
+
+    async def resolve(self, host: str, port: int) -> Sequence[Address]:
+        self.asked.append(host)
+        return self.answers[min(len(self.asked), len(self.answers)) - 1]

@@ -1,0 +1,248 @@
+"""The program as its users run it: `forwarder run` in a process of its own, and its commands."""
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from support.mosquitto import HOST
+from support.ports import free_port
+
+from forwarder.errors import OutboxError
+from forwarder.outbox import reads
+from forwarder.outbox.sqlite import connect
+
+PATIENCE_SECONDS = 30.0
+_LOOK_SECONDS = 0.01
+_LONGEST_LINE = 1 << 20
+
+T = TypeVar("T")
+
+
+async def eventually(look: Callable[[], Awaitable[T]], *, what: str) -> T:
+    """What `look` answers, once that is true; for what another process does, which has no event for us."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not (found := await look()):  # noqa: ASYNC110 - another process has no event for us
+                await asyncio.sleep(_LOOK_SECONDS)
+    except TimeoutError:
+        raise AssertionError(f"{what} did not happen within {PATIENCE_SECONDS:.0f} s") from None
+    return found
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+class Service:
+    """
+    One installation: its settings, its folder, and one process at a time; a context manager that leaves none behind.
+
+    It sees none of this process's own settings. What it wrote is kept over all its processes.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+        self.address = f"{HOST}:{free_port()}"
+        self.folder = folder
+        self.outbox = folder / "data" / "outbox.db"
+        self.settings = {
+            "FORWARDER_HTTP_LISTEN": self.address,
+            **settings,
+        }
+        self.events: list[dict[str, Any]] = []
+        """Log lines of all its processes."""
+        self.complaints: list[str] = []
+        """Lines on stderr of all its processes."""
+        self.answers: list[str] = []
+        """Bodies that its HTTP server sent to us."""
+        self._process: Process | None = None
+        self._readers: list[asyncio.Task[None]] = []
+        self._changed = asyncio.Condition()
+        self._http = httpx.AsyncClient(trust_env=False, timeout=PATIENCE_SECONDS)
+
+    @property
+    def output(self) -> str:
+        """Everything that it has said, anywhere."""
+        return "\n".join([*map(json.dumps, self.events), *self.complaints, *self.answers])
+
+    async def start(self) -> None:
+        """Start a process; it need not be ready yet."""
+        self._process = process = await self._spawn("run")
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._readers = [
+            asyncio.create_task(self._collect(process.stdout, self._take_log_line)),
+            asyncio.create_task(self._collect(process.stderr, self.complaints.append)),
+        ]
+
+    async def start_ready(self) -> None:
+        await self.start()
+        await self.ready()
+
+    async def ready(self) -> dict[str, Any]:
+        """What /readyz says, once that is 200."""
+        return await self.readiness(lambda status, _: status == 200)
+
+    async def readiness(self, condition: Callable[[int, dict[str, Any]], object]) -> dict[str, Any]:
+        """What /readyz says, once `condition` holds of its status and its answer."""
+
+        async def look() -> dict[str, Any] | None:
+            answer = await self.ask("/readyz")
+            return (
+                answer.json() if answer and condition(answer.status_code, answer.json()) else None
+            )
+
+        said = await eventually(look, what="the awaited answer of /readyz")
+        assert said is not None
+        return said
+
+    async def ask(self, path: str) -> httpx.Response | None:
+        """What its HTTP server answers; None while there is none."""
+        assert self._process is not None
+        assert self._process.returncode is None, f"it has ended: {self.complaints}"
+        try:
+            answer = await self._http.get(f"http://{self.address}{path}")
+        except httpx.TransportError:
+            return None
+        self.answers.append(answer.text)
+        return answer
+
+    async def logged(self, *events: str, after: int = 0, **fields: object) -> dict[str, Any]:
+        """The first of such log lines from number `after` on, once it has been written."""
+
+        def found() -> dict[str, Any] | None:
+            return next((line for line in self.events[after:] if _is(line, events, fields)), None)
+
+        async with asyncio.timeout(PATIENCE_SECONDS), self._changed:
+            line = await self._changed.wait_for(found)
+        assert line is not None
+        return line
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def kill(self) -> None:
+        """End it as a power cut does to a process."""
+        self.send(signal.SIGKILL)
+        await self.ended()
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it as a service manager does; its exit code."""
+        self.send(number)
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Its exit code, once it has ended and everything that it wrote is here."""
+        assert self._process is not None
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            code = await self._process.wait()
+            await asyncio.gather(*self._readers)
+        return code
+
+    async def command(self, *arguments: str) -> Finished:
+        """Run another command of the program beside it, with the same settings."""
+        process = await self._spawn(*arguments)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            stdout, stderr = await process.communicate()
+        assert process.returncode is not None
+        self.answers += [stdout.decode(), stderr.decode()]
+        return Finished(process.returncode, stdout.decode(), stderr.decode())
+
+    async def status(self) -> dict[str, Any]:
+        """What `forwarder status --json` says."""
+        finished = await self.command("status", "--json")
+        assert finished.exit_code == 0, finished.stderr
+        said: dict[str, Any] = json.loads(finished.stdout)
+        return said
+
+    def totals(self, endpoint: str) -> reads.EndpointTotals | None:
+        """An endpoint's accounts as of the last commit, read beside whoever runs."""
+        every: list[reads.EndpointTotals] = self._read(reads.totals, [])
+        return next((one for one in every if one.name == endpoint), None)
+
+    def message_totals(self) -> dict[str, int]:
+        return self._read(reads.message_totals, {})
+
+    async def settled(
+        self, endpoint: str, condition: Callable[[reads.EndpointTotals], object]
+    ) -> reads.EndpointTotals:
+        """An endpoint's accounts, once `condition` holds of them."""
+
+        async def look() -> reads.EndpointTotals | None:
+            totals = self.totals(endpoint)
+            return totals if totals is not None and condition(totals) else None
+
+        totals = await eventually(look, what=f"the awaited state of {endpoint}")
+        assert totals is not None
+        return totals
+
+    async def counted(self, outcome: str, count: int) -> None:
+        """Return once so many messages have had this outcome, over the life of the outbox."""
+
+        async def look() -> bool:
+            return self.message_totals().get(outcome, 0) >= count
+
+        await eventually(look, what=f"{count} messages {outcome}")
+
+    def _read(self, query: Callable[[sqlite3.Connection], T], else_answer: T) -> T:
+        """What the outbox answers; `else_answer` while there is none."""
+        with suppress(OutboxError), closing(connect(self.outbox, is_read_only=True)) as connection:
+            if connection.execute("PRAGMA user_version").fetchone()[0]:
+                return query(connection)
+        return else_answer
+
+    async def _spawn(self, *arguments: str) -> Process:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("FORWARDER_")}
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "forwarder",
+            *arguments,
+            cwd=self.folder,
+            env=inherited | self.settings,
+            stdout=PIPE,
+            stderr=PIPE,
+            limit=_LONGEST_LINE,
+        )
+
+    async def _collect(self, stream: asyncio.StreamReader, take: Callable[[str], None]) -> None:
+        async for line in stream:
+            async with self._changed:
+                take(line.decode().rstrip())
+                self._changed.notify_all()
+
+    def _take_log_line(self, line: str) -> None:
+        self.events.append(json.loads(line))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._process is not None and self._process.returncode is None:
+            await self.kill()
+        await self._http.aclose()
+
+
+def _is(line: Mapping[str, Any], events: Collection[str], fields: Mapping[str, object]) -> bool:
+    return line.get("event") in events and all(line.get(k) == v for k, v in fields.items())

@@ -1,0 +1,41 @@
+"""Opens, runs, kills and reopens an outbox."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+from support.clock import HandClock
+
+from forwarder.outbox import Outbox, sqlite
+
+
+class Workshop:
+    """Opens, runs, kills and reopens one outbox."""
+
+    def __init__(self, path: Path, clock: HandClock) -> None:
+        self.path = path
+        self.clock = clock
+        self._running: list[tuple[Outbox, asyncio.Task[None]]] = []
+
+    def open(self, **limits: int) -> Outbox:
+        sqlite.create(self.path)
+        outbox = Outbox(self.path, clock=self.clock, **limits)
+        self._running.append((outbox, asyncio.create_task(outbox.run())))
+        return outbox
+
+    async def ended(self) -> None:
+        """Return once the outbox that was opened last has committed what was left."""
+        await self._running[-1][1]
+
+    async def kill(self) -> None:
+        """End as a crash does: what was not committed is gone."""
+        for outbox, task in self._running:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            outbox.release_files()
+        self._running.clear()
+
+    async def reopen(self) -> Outbox:
+        await self.kill()
+        return self.open()

@@ -1,0 +1,237 @@
+"""The README and the pages say what the program does today: every command, setting, metric, event and reason."""
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import click
+import pytest
+
+import forwarder
+from forwarder import delivery
+from forwarder.cli.main import COMMANDS
+from forwarder.cli.send_test import ADVICE
+from forwarder.delivery import REFUSALS, DeadReason
+from forwarder.metrics import Metrics
+from forwarder.outbox import MessageOutcome
+from forwarder.reading import QuarantineReason
+from forwarder.routes import load_routes
+from forwarder.settings import PREFIX, Settings
+from forwarder.settings.environment import SECRETS_BY_FILE
+from forwarder.subscriber.problem import Kind
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+OPERATING = (ROOT / "docs/operating.md").read_text()
+DELIVERY = (ROOT / "docs/delivery.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+TEXTS = "\n".join(page.read_text() for page in PAGES)
+
+SETTING_ROW = re.compile(rf"^\| `{PREFIX}([A-Z_]+)` \| ([^|]+) \|", re.MULTILINE)
+WORD_ROW = re.compile(r"^\| `([a-z_]+)` \|", re.MULTILINE)
+EVENT = re.compile(r"[a-z_]+\.[a-z_]+")
+LOGGING = {"debug", "info", "warning", "error", "log", "_log_session"}
+
+
+def usages() -> Iterator[tuple[str, click.Command]]:
+    """Each command as it is typed, with its click object."""
+    for name, module in COMMANDS.items():
+        command: click.Command = importlib.import_module(f"forwarder.cli.{module}").command
+        if isinstance(command, click.Group):
+            for sub, leaf in command.commands.items():
+                yield f"forwarder {name} {sub}", leaf
+        else:
+            yield f"forwarder {name}", command
+
+
+@pytest.mark.parametrize("usage", [usage for usage, _ in usages()])
+def test_command_has_its_row(usage: str) -> None:
+    assert re.search(rf"^\| `{usage}[ `]", OPERATING, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "option",
+    sorted(
+        {name for _, leaf in usages() for one in leaf.params for name in one.opts if "--" in name}
+    ),
+)
+def test_option_is_named(option: str) -> None:
+    assert re.search(rf"`(?:[^`\n]* )?{option}[ `]", OPERATING)
+
+
+def test_page_names_no_command_that_is_none() -> None:
+    """Whoever types a command from a page finds it."""
+    typed = re.findall(r"(?:^\$ |`)forwarder ([a-z][a-z-]+)", TEXTS, re.MULTILINE)
+
+    assert set(typed) <= set(COMMANDS)
+
+
+def test_settings_table_is_complete() -> None:
+    """Each setting stands in the table once, and nothing else does."""
+    rows = [name.lower() for name, _ in SETTING_ROW.findall(OPERATING)]
+
+    assert sorted(rows) == sorted(Settings.model_fields)
+
+
+@pytest.mark.parametrize(("name", "cell"), SETTING_ROW.findall(OPERATING))
+def test_default_is_the_program_s(
+    name: str, cell: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A default in the table, written as an operator would set it, is what an unset setting amounts to."""
+    monkeypatch.chdir(tmp_path)  # no .env of whoever runs the tests, nor a variable of theirs
+    monkeypatch.delenv(PREFIX + name, raising=False)
+    written = re.fullmatch(r"`([^`]+)`", cell)
+    default = getattr(Settings(), name.lower())
+
+    if written is None:
+        assert default is None
+    else:
+        assert getattr(Settings.model_validate({name.lower(): written[1]}), name.lower()) == default
+
+
+@pytest.mark.parametrize("name", SECRETS_BY_FILE)
+def test_setting_by_file_is_named(name: str) -> None:
+    assert f"`{PREFIX}{name.upper()}_FILE`" in OPERATING
+
+
+def metric_rows() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each metric as Prometheus knows it, and its labels."""
+    for metric in vars(Metrics()).values():
+        for family in metric.collect() if hasattr(metric, "describe") else ():
+            total = "_total" if family.type == "counter" else ""
+            yield family.name + total, metric._labelnames
+
+
+@pytest.mark.parametrize(("name", "labels"), [row for row in metric_rows() if row[0]])
+def test_metric_has_its_row(name: str, labels: tuple[str, ...]) -> None:
+    shown = ", ".join(f"`{label}`" for label in labels)
+
+    assert f"| `{name}` | {shown + ' ' if shown else ''}| " in OPERATING
+
+
+def test_all_metrics_are_looked_at() -> None:
+    """The table above is read from the registry itself, so a metric that is added cannot be missed."""
+    registered = {family.name for family in Metrics().registry.collect()}
+
+    assert {name.removesuffix("_total") for name, _ in metric_rows()} == registered
+
+
+@pytest.mark.parametrize("outcome", get_args(MessageOutcome))
+def test_outcome_of_a_message_is_explained(outcome: str) -> None:
+    assert f"\n| `{outcome}` | " in OPERATING
+
+
+@pytest.mark.parametrize("reason", get_args(DeadReason))
+@pytest.mark.parametrize("page", [OPERATING, DELIVERY], ids=["operating", "delivery"])
+def test_reason_of_a_dead_letter_is_explained(page: str, reason: str) -> None:
+    assert f"\n| `{reason}` | " in page
+
+
+@pytest.mark.parametrize("reason", get_args(QuarantineReason))
+def test_reason_of_a_quarantine_is_explained(reason: str) -> None:
+    assert f"\n| `{reason}` | " in OPERATING
+
+
+def error_words() -> set[str]:
+    """Those of the promise beside `ErrorWord`, and those that `send-test` has advice for."""
+    source = Path(delivery.__file__).read_text()
+    promised = re.findall(r"`([a-z_]+)`", source.split("ErrorWord: TypeAlias")[1].split('"""')[1])
+    return {word for word in (*promised, *ADVICE) if not word.startswith("http_")}
+
+
+@pytest.mark.parametrize("word", sorted(error_words()))
+def test_error_word_is_explained(word: str) -> None:
+    table = DELIVERY.split("| error | means |")[1].split("\n\n")[0]
+
+    assert word in WORD_ROW.findall(table)
+
+
+def test_refusals_are_listed() -> None:
+    """The statuses that make a dead letter at once are those of the page."""
+    row = re.search(r"^\| (400[\d, ]+) \| dead letter at once", DELIVERY, re.MULTILINE)
+
+    assert row is not None
+    assert {int(status) for status in row[1].split(", ")} == REFUSALS
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_reason_of_a_failed_session_is_named(kind: str) -> None:
+    assert f"`{kind}`" in OPERATING.split("Reasons of `mqtt.failed`:")[1].split("\n\n")[0]
+
+
+def logged_events() -> set[str]:
+    """The events of every log call of the service, read from its source."""
+    package = Path(forwarder.__file__).parent
+    paths = (path for path in package.rglob("*.py") if not path.is_relative_to(package / "demo"))
+    calls = (node for path in paths for node in ast.walk(ast.parse(path.read_text())))
+    return {event for call in calls if (event := _event(call)) is not None}
+
+
+def _event(node: ast.AST) -> str | None:
+    """What a node logs, if it is a call like `self._log.info("noun.verbed", ...)`."""
+    if not (isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)):
+        return None
+    called = {getattr(part, "attr", getattr(part, "id", "")) for part in ast.walk(node.func)}
+    first = str(node.args[0].value)
+    return first if called & LOGGING and EVENT.fullmatch(first) else None
+
+
+def test_every_event_is_in_the_table_of_logs() -> None:
+    """Neither does the page miss an event, nor does it know one that is not logged."""
+    table = OPERATING.split("| event | level | says |")[1].split("\n\n")[0]
+    first_cells = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)
+
+    assert set(EVENT.findall(" ".join(first_cells))) == logged_events()
+
+
+def links() -> Iterator[tuple[Path, str]]:
+    """Each page, and what it links to within the project."""
+    for page in PAGES:
+        prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for target in dict.fromkeys(re.findall(r"\]\(([^)\s]+)\)", prose)):
+            if "://" not in target:
+                yield page, target
+
+
+@pytest.mark.parametrize(
+    ("page", "target"), [pytest.param(*link, id=f"{link[0].name}-{link[1]}") for link in links()]
+)
+def test_link_leads_somewhere(page: Path, target: str) -> None:
+    """The file is there, and so is the heading."""
+    name, _, heading = target.partition("#")
+    file = page.parent / name if name else page
+
+    assert file.exists()
+    assert not heading or heading in anchors(file)
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings as a forge makes anchors of them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "docs"])
+def test_readme_leads_to_the_page(page: Path) -> None:
+    assert f"](docs/{page.name})" in README
+
+
+def test_routes_of_the_readme_load(tmp_path: Path) -> None:
+    """What is copied from the README routes every device to one endpoint."""
+    (routes,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "routes.yaml").write_text(routes)
+    secret = "whsec_" + "A" * 32
+
+    loaded = load_routes(tmp_path / "routes.yaml", environ={"ACME_SECRET": secret})
+
+    assert list(loaded.endpoints) == ["acme"]
+
+
+def test_settings_of_the_readme_are_settings() -> None:
+    named = re.findall(rf"{PREFIX}([A-Z_]+)", README)
+
+    assert {name.lower() for name in named} <= set(Settings.model_fields)
