@@ -1,0 +1,145 @@
+"""
+Starts the forwarder with a trap in it: at a named point the process kills itself as `kill -9` does.
+
+The program has no such points. This wraps its methods from outside, as the environment says:
+
+    CHAOS_POINT        a point and how often it is passed before the trap springs, such as before-puback:20
+    CHAOS_HITS         the file that notes each trap that sprang
+    CHAOS_SYNCHRONOUS  OFF: SQLite without fsync, for the control that must lose readings
+    CHAOS_CHECKPOINT   pages after which SQLite carries its write-ahead log over; few make it busy with that
+"""
+
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+# A script's own folder comes first in sys.path; chaos/ would shadow nothing, but it is not meant to be there.
+sys.path[0] = str(Path(__file__).parents[1])
+
+from forwarder.cli.main import main
+from forwarder.dead_letters import letters
+from forwarder.delivery import Accepted
+from forwarder.dispatcher import Dispatcher
+from forwarder.ingest import Ingest
+from forwarder.outbox import Outbox, sqlite
+from forwarder.outbox.store import Store
+from forwarder.sender import Sender
+from forwarder.subscriber import Subscriber
+
+
+class Trap:
+    """Kills the process when it is stepped on for the `countdown`th time."""
+
+    def __init__(self, point: str, countdown: int) -> None:
+        self._point = point
+        self._countdown = countdown
+
+    def step(self) -> None:
+        self._countdown -= 1
+        if self._countdown == 0:
+            with Path(os.environ["CHAOS_HITS"]).open("a") as hits:
+                hits.write(self._point + "\n")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before(owner: Any, name: str) -> Callable[[Trap], None]:
+    """Step on the trap before each call."""
+
+    def install(trap: Trap) -> None:
+        original = getattr(owner, name)
+
+        @wraps(original)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            trap.step()
+            return original(*args, **kwargs)
+
+        setattr(owner, name, wrapped)
+
+    return install
+
+
+def after(owner: Any, name: str) -> Callable[[Trap], None]:
+    """Step on the trap when a call has returned."""
+
+    def install(trap: Trap) -> None:
+        original = getattr(owner, name)
+
+        @wraps(original)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            trap.step()
+            return result
+
+        setattr(owner, name, wrapped)
+
+    return install
+
+
+def after_success(trap: Trap) -> None:
+    """Step on the trap when a receiver has answered 2xx, before anything is made of it."""
+    original = Sender.post
+
+    @wraps(original)
+    async def wrapped(*args: Any, **kwargs: Any) -> Any:
+        result = await original(*args, **kwargs)
+        if isinstance(result, Accepted):
+            trap.step()
+        return result
+
+    Sender.post = wrapped  # type: ignore[method-assign]  # the trap
+
+
+POINTS: dict[str, Callable[[Trap], None]] = {
+    "after-receive": after(Ingest, "receive"),
+    "before-commit": after(Store, "put"),
+    "before-puback": before(Subscriber, "acknowledge"),
+    "after-puback": after(Subscriber, "acknowledge"),
+    "after-claim": before(Sender, "post"),
+    "before-settle": after_success,
+    "in-settle": after(Store, "settle"),
+    "in-reload": before(Dispatcher, "apply"),
+    "in-replay": after(letters, "_revive"),
+    "in-creation": before(sqlite, "_migrate"),
+    "in-start": before(Outbox, "_restore"),
+}
+"""Each named point, and how its trap is laid."""
+
+
+def lay_trap(wanted: str) -> None:
+    point, _, countdown = wanted.partition(":")
+    POINTS[point](Trap(point, int(countdown or 1)))
+
+
+def change_pragmas(pragmas: list[str]) -> None:
+    original = sqlite.connect
+
+    @wraps(original)
+    def wrapped(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        connection = original(*args, **kwargs)
+        for pragma in pragmas:
+            connection.execute(pragma)
+        return connection
+
+    sqlite.connect = wrapped
+
+
+def prepare() -> None:
+    if wanted := os.environ.get("CHAOS_POINT"):
+        lay_trap(wanted)
+    pragmas = []
+    if mode := os.environ.get("CHAOS_SYNCHRONOUS"):
+        pragmas.append(f"PRAGMA synchronous = {mode}")
+    if pages := os.environ.get("CHAOS_CHECKPOINT"):
+        pragmas.append(f"PRAGMA wal_autocheckpoint = {pages}")
+    if pragmas:
+        change_pragmas(pragmas)
+
+
+if __name__ == "__main__":
+    prepare()
+    main()

@@ -1,0 +1,16 @@
+"""What is done to a stage, one function a scenario, in modules by what is at fault."""
+
+from chaos.scenarios import broker, damage, disk, process, receivers, retention, time
+from chaos.scenarios.scenario import Scenario
+
+SCENARIOS: tuple[Scenario, ...] = (
+    *process.SCENARIOS,
+    *broker.SCENARIOS,
+    *receivers.SCENARIOS,
+    *disk.SCENARIOS,
+    *damage.SCENARIOS,
+    *time.SCENARIOS,
+    *retention.SCENARIOS,
+)
+
+__all__ = ["SCENARIOS", "Scenario"]

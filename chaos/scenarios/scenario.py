@@ -1,0 +1,27 @@
+"""What a scenario is, and what it must have seen not to be too quiet."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from chaos.stage import Stage
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One kind of fault, put into a line of its own."""
+
+    name: str
+    what: str
+    """A clause for people."""
+    play: Callable[[Stage], Awaitable[None]]
+    """Starts the forwarder, injects; healing and judging are done for it."""
+    is_short: bool = False
+    """Whether it belongs to the short form."""
+    has_persistence: bool = True
+    """Whether the broker keeps its sessions on disk."""
+    needs_retries: bool = True
+    """Too quiet without an attempt that failed and was made again."""
+    needs_redelivery: bool = False
+    """Too quiet unless the broker sent something again that the outbox already held."""
+    must_lose: bool = False
+    """A control: the fault does what it should only if readings are lost."""

@@ -1,0 +1,267 @@
+"""A line of devices, broker, forwarder and receivers, with a way in for faults at each joint."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from support.mosquitto import Mosquitto
+from support.ports import free_port
+from support.receiver import receiving
+
+from chaos.devices import Devices
+from chaos.judge import Evidence, Verdict, judge
+from chaos.link import Link
+from chaos.oracle import Oracle
+from chaos.process import Forwarder, Impatient
+from chaos.receiver import Receiver, moody, number_of, smooth
+
+USERNAME = "whatwatt.integration.client.partner"
+PASSWORD = "broker-password-8f31"  # noqa: S105 - of a broker that lives for seconds
+QUICK_RETRY = {"initial": "50ms", "max": "500ms"}
+QUEUE = ("max_queued_messages 0",)
+"""mosquitto's own limit of 1000 messages for an absent client would lose what is published meanwhile."""
+PATIENCE_SECONDS = 120.0
+_LOOK_SECONDS = 0.1
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a scenario ended."""
+
+    verdict: Verdict
+    redelivered: int
+    """Messages that the outbox recognised as ones that it had taken before."""
+
+
+class Stage:
+    """
+    One scenario's line. Its receivers stand behind links, and so does the broker, as the forwarder sees it.
+
+    What a scenario injects it notes with `inject`, and with `hit` once it has seen its effect.
+    """
+
+    def __init__(
+        self, folder: Path, *, seed: str, is_short: bool = False, has_persistence: bool = True
+    ) -> None:
+        self.folder = folder
+        self._is_short = is_short
+        self.dice = random.Random(seed)  # noqa: S311 - to repeat a run
+        self.oracle = Oracle()
+        self.injected: Counter[str] = Counter()
+        self.hits: Counter[str] = Counter()
+        self.excused: set[int] = set()
+        self.replayed: set[int] = set()
+        self.has_begun_anew = False
+        self.outcome: Outcome | None = None
+        self.notes: list[str] = []
+        """What the table says beside the figures."""
+        users = {USERNAME: PASSWORD, "device": PASSWORD}
+        self.broker = Mosquitto(
+            folder / "broker",
+            users=users,
+            persistence=has_persistence,
+            settings=QUEUE,
+            port=free_port(),
+        )
+        self.broker_link = Link(self.broker.port, free_port())
+        self.links: dict[str, Link] = {}
+        self.receivers = self._cast()
+        self._devices: Devices | None = None
+        self._forwarder: Forwarder | None = None
+
+    def _cast(self) -> dict[str, Receiver]:
+        batch = {"batch": {"max_events": 20, "max_wait": "50ms"}}
+        cast = [
+            Receiver("acme", moody(random.Random(self.dice.random()))),  # noqa: S311
+            Receiver("steady", smooth),
+            Receiver("bulk", moody(random.Random(self.dice.random())), batch),  # noqa: S311
+            Receiver("home", smooth, {"mode": "latest"}),
+        ]
+        return {receiver.name: receiver for receiver in cast}
+
+    @property
+    def devices(self) -> Devices:
+        if self._devices is None:
+            raise RuntimeError("the stage is not set")
+        return self._devices
+
+    @property
+    def forwarder(self) -> Forwarder:
+        if self._forwarder is None:
+            raise RuntimeError("the stage is not set")
+        return self._forwarder
+
+    def rounds(self, *, short: int, full: int) -> int:
+        """How often to do something, in the short form and in the full one."""
+        return short if self._is_short else full
+
+    def some_of(self, choices: Sequence[T], *, short: int) -> Sequence[T]:
+        """In the short form so many of them, drawn by the dice; in the full one all."""
+        return self.dice.sample(choices, short) if self._is_short else choices
+
+    async def pause(self, seconds: float) -> None:
+        """Let the line run; how long is part of the fault, and nothing is waited for."""
+        await asyncio.sleep(seconds)
+
+    def inject(self, fault: str) -> None:
+        self.injected[fault] += 1
+
+    def hit(self, fault: str) -> None:
+        """The fault was seen to have had its effect."""
+        self.hits[fault] += 1
+
+    def struck(self, fault: str) -> None:
+        """A fault whose injection is its effect."""
+        self.inject(fault)
+        self.hit(fault)
+
+    @asynccontextmanager
+    async def set(self) -> AsyncIterator[None]:
+        """Everything but the forwarder runs inside the block; it is ready to be started."""
+        async with AsyncExitStack() as stack:
+            stack.enter_context(self.broker)
+            await stack.enter_async_context(self.broker_link)
+            for receiver in self.receivers.values():
+                listener = await stack.enter_async_context(receiving(receiver.serve))
+                link = self.links[receiver.name] = Link(listener.port, free_port())
+                await stack.enter_async_context(link)
+            self._devices = stack.enter_context(self._new_devices())
+            self._forwarder = self._new_forwarder(free_port())
+            stack.push_async_callback(self._forwarder.close)
+            self.write_routes()
+            yield
+
+    def _new_devices(self) -> Devices:
+        return Devices(self.oracle, port=self.broker.port, username="device", password=PASSWORD)
+
+    def _new_forwarder(self, port: int) -> Forwarder:
+        settings = {
+            "FORWARDER_MQTT_URI": f"mqtt://127.0.0.1:{self.broker_link.port}",
+            "FORWARDER_MQTT_USERNAME": USERNAME,
+            "FORWARDER_MQTT_PASSWORD": PASSWORD,
+        }
+        return Forwarder(self.folder, port=port, settings=settings)
+
+    def another_forwarder(self) -> Forwarder:
+        """A second one on the same folder and broker."""
+        return self._new_forwarder(free_port())
+
+    def write_routes(self, **changes: Any) -> None:
+        """Write routes.yaml; `changes` are settings for every endpoint."""
+        endpoints = {
+            receiver.name: {
+                "url": f"http://127.0.0.1:{self.links[receiver.name].port}/hook",
+                "secret": receiver.secret,
+                "devices": "*",
+                "allow_private": True,
+                "retry": QUICK_RETRY,
+                "max_age": "14d",
+                **receiver.settings,
+                **changes,
+            }
+            for receiver in self.receivers.values()
+        }
+        draft = self.folder / "routes.yaml.draft"
+        draft.write_text(yaml.safe_dump({"endpoints": endpoints}))
+        draft.rename(self.folder / "routes.yaml")
+
+    async def subscribe_once(self) -> None:
+        """Have the broker know the forwarder's session, with nobody in it."""
+        await self.forwarder.start_ready()
+        await self.forwarder.stop()
+
+    async def until(self, condition: Callable[[], object], *, what: str) -> None:
+        """Return once `condition` holds of what the suite itself sees."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not condition():
+                    await asyncio.sleep(_LOOK_SECONDS)
+        except TimeoutError:
+            tail = self.forwarder.complaints[-300:]
+            raise Impatient(
+                f"{what} did not happen within {PATIENCE_SECONDS:.0f} s;"
+                f" running: {self.forwarder.is_running}, stderr {tail!r}"
+            ) from None
+
+    async def until_taken(self, count: int, *, by: str = "steady") -> None:
+        """Return once a receiver has accepted so many different readings."""
+        receiver = self.receivers[by]
+        await self.until(lambda: len(receiver.accepted) >= count, what=f"{count} readings at {by}")
+
+    async def heal(self) -> list[str]:
+        """End every fault, have a fresh reading of each device published, and wait until all has settled."""
+        findings = []
+        for link in (self.broker_link, *self.links.values()):
+            await link.heal()
+        for receiver in self.receivers.values():
+            receiver.mood = smooth
+        if not self.forwarder.is_running:
+            await self.forwarder.start()
+        await self.forwarder.ready()
+        await self.devices.publish_and_wait(self.oracle.size)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not await self._has_settled():
+                    await asyncio.sleep(_LOOK_SECONDS)
+        except TimeoutError:
+            findings.append(
+                f"not everything had settled {PATIENCE_SECONDS:.0f} s after the healing"
+            )
+        return findings
+
+    async def _has_settled(self) -> bool:
+        fresh = set(sorted(self.oracle.issued)[-self.oracle.size :])
+        every = [one for one in self.receivers.values() if not one.only_latest]
+        if not all(fresh <= one.accepted.keys() for one in every):
+            return False
+        endpoints = (await self.forwarder.status())["endpoints"]
+        return not any(endpoint["pending"] for endpoint in endpoints.values())
+
+    async def until_status(self, condition: Callable[[dict[str, Any]], object]) -> None:
+        """Return once `condition` holds of what `status --json` says."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not condition(await self.forwarder.status()):
+                    await asyncio.sleep(_LOOK_SECONDS)
+        except TimeoutError:
+            raise Impatient("the awaited status was never reached") from None
+
+    async def finish(self) -> None:
+        """
+        Heal everything, judge what has happened, and stop the forwarder: once, the first time that it is called.
+
+        A scenario whose outbox lies on a disk of its own calls it before that is gone.
+        """
+        if self.outcome is not None:
+            return
+        findings = await self.heal()
+        verdict, status = await self._judged()
+        verdict.findings[:0] = findings
+        code = await self.forwarder.stop()
+        if code:
+            verdict.findings.append(f"the forwarder ended with {code}")
+        if "Traceback" in self.forwarder.complaints:
+            verdict.findings.append("a traceback on stderr")
+        self.outcome = Outcome(verdict, redelivered=status["messages"]["duplicate"])
+
+    async def _judged(self) -> tuple[Verdict, dict[str, Any]]:
+        status = await self.forwarder.status()
+        dead: dict[str, set[int]] = {name: set() for name in self.receivers}
+        for letter in await self.forwarder.dead_letters():
+            dead[letter["endpoint"]].add(number_of(letter["data"]))
+        evidence = Evidence(
+            endpoints=status["endpoints"],
+            dead=dead,
+            excused=self.excused,
+            replayed=self.replayed,
+            has_begun_anew=self.has_begun_anew,
+        )
+        return judge(self.oracle, list(self.receivers.values()), evidence), status
