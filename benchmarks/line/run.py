@@ -1,0 +1,110 @@
+"""One run: the parts, a load, and the count at its end without which its figures are void."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ledger import Ledger, latencies_ms, quantile
+from parts import ROOT, Broker, Forwarder, Part, Publishing, Receiver
+
+CAPACITY = 20_000_000
+"""Serials that a ledger has room for; its file is sparse."""
+PATIENCE_SECONDS = 20.0
+
+
+@dataclass
+class Figures:
+    """What one load came to."""
+
+    published: int
+    acknowledged: int
+    arrived: int
+    repeats: int
+    seconds: float
+    requests: int
+    cpu_us: float
+    """The forwarder's CPU, microseconds a reading, system time and fsync's included."""
+    latencies_ms: list[float]
+
+    @property
+    def is_complete(self) -> bool:
+        return self.published == self.acknowledged == self.arrived
+
+    @property
+    def rate(self) -> float:
+        return self.arrived / self.seconds
+
+    def ms(self, part: float) -> float:
+        return quantile(self.latencies_ms, part)
+
+
+class Line:
+    """Broker, receiver and ledgers of one run; the forwarder joins when it is asked to."""
+
+    def __init__(self, folder: Path, stack: ExitStack, *, max_inflight: int) -> None:
+        self.folder = folder
+        self.sent = Ledger(folder / "sent", capacity=CAPACITY)
+        self.arrived = Ledger(folder / "arrived", capacity=CAPACITY)
+        self.broker = stack.enter_context(Broker(folder, max_inflight=max_inflight))
+        self.receiver = stack.enter_context(Receiver(self.arrived))
+        self._stack = stack
+
+    def peer(self, peer: Part) -> Part:
+        return self._stack.enter_context(peer)
+
+    def forwarder(self, endpoints: Mapping[str, Any], **options: Any) -> Forwarder:
+        """Start a forwarder, in the line's one folder; it need not be subscribed yet."""
+        part = Forwarder(
+            self.folder / "forwarder",
+            broker_port=self.broker.port,
+            routes={"endpoints": endpoints},
+            **options,
+        )
+        return self._stack.enter_context(part)
+
+    def publishing(self, **options: float) -> Publishing:
+        return Publishing(self.broker, self.sent, self.arrived, **options)
+
+    def load(self, forwarder: Part, *, warm_up: float = 0.0, **options: float) -> Figures:
+        """Publish, wait until everything has arrived, count. `warm_up` seconds of it come before the figures."""
+        publishing = self.publishing(**options)
+        time.sleep(warm_up)
+        first, requests, repeats = self.arrived.count, self.arrived.requests, self.arrived.repeats
+        first_sent = self.sent.words[2]
+        started, cpu = time.monotonic(), forwarder.cpu_seconds
+        publishing.finish()
+        self.wait_for_arrivals()
+        seconds = time.monotonic() - started
+        spent = forwarder.cpu_seconds - cpu
+        published, count = self.sent.words[2], self.arrived.count
+        return Figures(
+            published=published - first,
+            acknowledged=self.sent.count - first,
+            arrived=count - first,
+            repeats=self.arrived.repeats - repeats,
+            seconds=seconds,
+            requests=self.arrived.requests - requests,
+            cpu_us=spent / max(1, count - first) * 1e6,
+            latencies_ms=latencies_ms(self.sent, self.arrived, start=first_sent, end=published),
+        )
+
+    def wait_for_arrivals(self) -> None:
+        """Return once everything published has arrived, or nothing has for a while: then the rest is lost."""
+        count, progressed_at = self.arrived.count, time.monotonic()
+        while count < self.sent.words[2] and time.monotonic() < progressed_at + PATIENCE_SECONDS:
+            time.sleep(0.002)
+            if self.arrived.count > count:
+                count, progressed_at = self.arrived.count, time.monotonic()
+
+
+@contextmanager
+def a_line(*, max_inflight: int = 1000) -> Iterator[Line]:
+    """On the disk of the checkout, where fsync costs what it costs."""
+    place = ROOT / "build" / "bench"
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place) as folder, ExitStack() as stack:
+        yield Line(Path(folder), stack, max_inflight=max_inflight)
