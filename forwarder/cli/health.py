@@ -1,31 +1,23 @@
 """`forwarder health`: asks the running service, for container health checks."""
 
-import http.client
-
 import click
 
+from forwarder.cli.running import ask
 from forwarder.errors import OperationError
 from forwarder.settings import load_settings
 
 TIMEOUT_SECONDS = 3.0
-_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a server listens on, not what we dial
 
 
 @click.command("health")
 def command() -> None:
     """Exit 0 when /healthz of the running service answers 200, else 1."""
-    host, port = load_settings().listen_address
-    connection = http.client.HTTPConnection(
-        _ANY_ADDRESS.get(host, host), port, timeout=TIMEOUT_SECONDS
-    )
+    host, port = address = load_settings().listen_address
     try:
-        connection.request("GET", "/healthz")
-        answer = connection.getresponse()
-        text = answer.read(4096).decode(errors="replace").strip()
+        status, body = ask(address, "/healthz", timeout_seconds=TIMEOUT_SECONDS)
     except OSError as error:
         raise OperationError(f"the service does not answer on {host}:{port}: {error}") from error
-    finally:
-        connection.close()
-    if answer.status != 200:
+    if status != 200:
+        text = body[:4096].decode(errors="replace").strip()
         raise OperationError(f"the service is not healthy: {text}")
     click.echo("healthy")

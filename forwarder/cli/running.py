@@ -22,19 +22,29 @@ class Readiness:
     outbox: dict[str, Any] = field(default_factory=dict)
 
 
-def ask_readiness(address: tuple[str, int]) -> Readiness:
-    """What GET /readyz says at the address that the service listens on; never raises."""
+def ask(address: tuple[str, int], path: str, *, timeout_seconds: float) -> tuple[int, bytes]:
+    """Status and body of GET `path` at the address that the service listens on; raises OSError when there is none."""
     host, port = address
     connection = http.client.HTTPConnection(
-        _ANY_ADDRESS.get(host, host), port, timeout=TIMEOUT_SECONDS
+        _ANY_ADDRESS.get(host, host), port, timeout=timeout_seconds
     )
     try:
-        connection.request("GET", "/readyz")
-        return _understood(json.loads(connection.getresponse().read(_LARGEST_ANSWER)))
-    except (OSError, http.client.HTTPException, ValueError):
-        return Readiness()
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read(_LARGEST_ANSWER)
+    except http.client.HTTPException as foreign:
+        raise ConnectionError("what listens there does not speak HTTP") from foreign
     finally:
         connection.close()
+
+
+def ask_readiness(address: tuple[str, int]) -> Readiness:
+    """What GET /readyz says at the address that the service listens on; never raises."""
+    try:
+        _, body = ask(address, "/readyz", timeout_seconds=TIMEOUT_SECONDS)
+        return _understood(json.loads(body))
+    except (OSError, ValueError):
+        return Readiness()
 
 
 def _understood(answer: object) -> Readiness:

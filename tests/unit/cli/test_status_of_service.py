@@ -1,6 +1,7 @@
-"""`forwarder status` beside whatever listens where the service should."""
+"""`forwarder status` and `forwarder health` beside whatever listens where the service should."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,3 +108,35 @@ def test_something_else_listens_there(body: bytes) -> None:
     """An answer that is not the service's is none."""
     with answering(200, body) as address:
         assert ask_readiness(address) == Readiness()
+
+
+def test_health_of_a_service_that_is_well(operator: Operator) -> None:
+    with service(operator, "ok"):
+        assert operator.says("health") == "healthy\n"
+
+
+def test_health_of_a_service_that_says_no(operator: Operator) -> None:
+    with service(operator, "the loop stood still", status=503):
+        assert "not healthy" in operator.fails("health")
+        assert "the loop stood still" in operator.fails("health")
+
+
+def test_health_of_nobody(operator: Operator) -> None:
+    assert "does not answer on 127.0.0.1:" in operator.fails("health")
+
+
+def test_health_of_something_that_does_not_speak_http(operator: Operator) -> None:
+    """One sentence, whatever listens there."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        operator.environment["FORWARDER_HTTP_LISTEN"] = f"127.0.0.1:{listener.getsockname()[1]}"
+        answers = threading.Thread(target=_answer_as_mail_server, args=(listener,))
+        answers.start()
+        assert operator.fails("health").endswith("what listens there does not speak HTTP")
+        answers.join()
+
+
+def _answer_as_mail_server(listener: socket.socket) -> None:
+    client, _ = listener.accept()
+    with client:
+        client.sendall(b"220 mail.example ESMTP\r\n")
+        client.recv(4096)
