@@ -104,7 +104,7 @@ POINTS: dict[str, Callable[[Trap], None]] = {
     "in-settle": after(Store, "settle"),
     "in-reload": before(Dispatcher, "apply"),
     "in-replay": after(letters, "_revive"),
-    "in-creation": before(sqlite, "_migrate"),
+    "in-creation": before(sqlite, "_lay_out"),
     "in-start": before(Outbox, "_restore"),
 }
 """Each named point, and how its trap is laid."""

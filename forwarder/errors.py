@@ -57,7 +57,11 @@ class OutboxUnavailable(OutboxError):  # noqa: N818
 
 
 class OutboxDamaged(OutboxError):  # noqa: N818
-    """The file is not a sound outbox."""
+    """The file is not a sound outbox; `fault` is what is wrong with it, as a clause."""
+
+    def __init__(self, sentence: str, *, fault: str) -> None:
+        super().__init__(sentence)
+        self.fault = fault
 
 
 class OperationError(ForwarderError):

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forwarder.errors import OperationError, OutboxError
+from forwarder.errors import OperationError, OutboxDamaged, OutboxError
 from forwarder.outbox import sqlite
 
 _MOST_FAULTS = 10
@@ -73,6 +73,8 @@ def inspect(path: Path) -> Inspection:
             closing(sqlite.connect(path, is_read_only=True)) as connection,
         ):
             found = _look(connection, path)
+    except OutboxDamaged as damage:
+        found.faults.append(f"{damage.fault}; {sqlite.WAY_OUT}")
     except OutboxError as error:
         found.faults.append(str(error.__cause__ or error))
     return Inspection(

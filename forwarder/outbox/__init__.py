@@ -11,7 +11,7 @@ The durable queue between the two halves.
     work.py     what the next commit will hold      reads.py   SQL that reads them back
     commit.py   one commit, tables and lanes        gauges.py  what it holds at this moment
     writer.py   one transaction at a time           upkeep.py  what time does: expiry, retention, shrinking
-    sqlite.py   the file, its lock, its errors
+    sqlite.py   the file, its lock, its errors      migrations.py  from one schema to the next
 """
 
 from forwarder.outbox.outbox import Outbox

@@ -9,18 +9,21 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 
 from forwarder.errors import OutboxDamaged, OutboxError, OutboxLocked, OutboxUnavailable
+from forwarder.outbox.migrations import STEPS, Step
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 1 + len(STEPS)
 CHECK_SECONDS = 1.0
 CHECK_STEPS = 10_000
 """Of SQLite's virtual machine, between two looks at the time."""
 APPLICATION_ID = 0x77_77_66_6F  # "wwfo": tells our files from other SQLite databases
+WAY_OUT = "restore it from a copy, or start with FORWARDER_OUTBOX_REPAIR=true to move it aside and begin a new one"
+"""What is to be done about a damaged outbox."""
 
 _DAMAGED = ("malformed", "not a database", "file is encrypted")
 _BUSY_SECONDS = 10.0
@@ -51,7 +54,7 @@ def connect(path: Path, *, is_read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def create(path: Path) -> None:
+def create(path: Path, *, steps: Sequence[Step] = STEPS) -> None:
     """
     Make the file with the current schema where there is none; an existing one is brought up to it.
 
@@ -62,9 +65,9 @@ def create(path: Path) -> None:
         if not path.exists():
             _make(path)
         elif path.stat().st_size == 0:
-            raise OutboxDamaged(_damage(path, "it is empty"))
+            raise _damage(path, "it is empty")
     with closing(connect(path)) as connection, translated(path):
-        _migrate(connection, path)
+        _migrate(connection, path, steps)
 
 
 def _make(path: Path) -> None:
@@ -73,14 +76,11 @@ def _make(path: Path) -> None:
         draft.with_name(draft.name + suffix).unlink(missing_ok=True)
     draft.touch(mode=0o600)
     with closing(connect(draft)) as connection:
-        _migrate(connection, draft)
+        _lay_out(connection)
     draft.rename(path)
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    version = schema_version(connection, path)
-    if version == SCHEMA_VERSION:
-        return
+def _lay_out(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
     schema = files("forwarder.outbox").joinpath("schema.sql").read_text(encoding="utf-8")
@@ -90,11 +90,31 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     )
 
 
-def schema_version(connection: sqlite3.Connection, path: Path) -> int:
-    """
-    The schema's version, 0 for an empty file.
+def _migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[Step]) -> None:
+    """All steps and the new version number in one transaction: a crash leaves the version that was, whole."""
+    newest = 1 + len(steps)
+    version = schema_version(connection, path, newest=newest)
+    if version == newest:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for step in steps[version - 1 :]:
+            step(connection)
+        connection.execute(f"PRAGMA user_version = {newest}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
-    Raises OutboxError for a file of a newer program, or of another one.
+
+def schema_version(
+    connection: sqlite3.Connection, path: Path, *, newest: int = SCHEMA_VERSION
+) -> int:
+    """
+    The schema's version, from 1 on.
+
+    Raises OutboxError for a file of a newer program, or of another one, and OutboxDamaged for one without a schema.
     """
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     tables: int = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
@@ -102,11 +122,13 @@ def schema_version(connection: sqlite3.Connection, path: Path) -> int:
         raise OutboxError(
             f"{path} is a database of another program; point FORWARDER_OUTBOX_URL elsewhere"
         )
-    if version > SCHEMA_VERSION:
+    if version > newest:
         raise OutboxError(
-            f"{path} was written by a newer forwarder (schema {version}, this one knows {SCHEMA_VERSION});"
+            f"{path} was written by a newer forwarder (schema {version}, this one knows {newest});"
             " run that version or newer"
         )
+    if version < 1 or not tables:
+        raise _damage(path, "it is empty")
     return version
 
 
@@ -126,13 +148,13 @@ def quick_check(path: Path, *, seconds: float = CHECK_SECONDS) -> None:
                 raise
             return
     if faults != ["ok"]:
-        raise OutboxDamaged(_damage(path, faults[0].replace("\n", " ")))
+        raise _damage(path, faults[0].replace("\n", " "))
 
 
-def _damage(path: Path, fault: str) -> str:
-    return (
-        f"the outbox {path} is damaged ({fault}); run `forwarder outbox check`, restore it from a copy,"
-        " or start with FORWARDER_OUTBOX_REPAIR=true to move it aside and begin a new one"
+def _damage(path: Path, fault: str) -> OutboxDamaged:
+    return OutboxDamaged(
+        f"the outbox {path} is damaged ({fault}); run `forwarder outbox check`, {WAY_OUT}",
+        fault=fault,
     )
 
 
@@ -143,7 +165,7 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         if any(word in str(error) for word in _DAMAGED):
-            raise OutboxDamaged(_damage(path, str(error))) from error
+            raise _damage(path, str(error)) from error
         raise OutboxUnavailable(f"the outbox {path} takes no writes: {error}") from error
     except OSError as error:
         raise OutboxUnavailable(f"the outbox {path} cannot be used: {error.strerror}") from error

@@ -1,5 +1,6 @@
 """The file itself: begun whole or not at all, and no larger for long than what it holds."""
 
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -36,6 +37,17 @@ def test_an_emptied_file_is_damaged_not_new(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
     sqlite.create(path)
     path.write_bytes(b"")
+    with pytest.raises(OutboxDamaged, match="it is empty"):
+        sqlite.create(path)
+
+
+def test_a_file_without_tables_is_damaged_not_new(tmp_path: Path) -> None:
+    """Nor is one that SQLite would take for a database nobody has written to yet."""
+    path = tmp_path / "outbox.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE gone (row)")
+        connection.execute("DROP TABLE gone")
+    assert path.stat().st_size
     with pytest.raises(OutboxDamaged, match="it is empty"):
         sqlite.create(path)
 

@@ -6,7 +6,12 @@ two pending of ECC9FF5C7F14 (the first tried once), one of ECC9FF5C7AD4 pending 
 quarantine.
 """
 
+import re
 import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,9 +20,32 @@ from support.outbox import claim, ids, must_claim, settle, totals
 from support.workshop import Workshop
 
 from forwarder.dead_letters import inspect
+from forwarder.errors import OutboxError
 from forwarder.outbox import Outbox, sqlite
+from forwarder.outbox.migrations import STEPS
 
 WRITTEN = Path(__file__).parents[1] / "fixtures" / "outbox-v1.db"
+
+
+DIES_IN_THE_SECOND_STEP = """
+import os, pathlib, signal, sys
+from forwarder.outbox import sqlite
+
+def widen(connection):
+    connection.execute("ALTER TABLE reading ADD COLUMN tariff TEXT")
+
+def die(connection):
+    connection.execute("UPDATE reading SET tariff = 'low'")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+sqlite.create(pathlib.Path(sys.argv[1]), steps=[widen, die])
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """An outbox of the first release."""
+    return Path(shutil.copy(WRITTEN, tmp_path / "outbox.db"))
 
 
 @pytest.fixture
@@ -50,3 +78,79 @@ async def test_it_is_sound_and_of_todays_schema(outbox: Outbox, workshop: Worksh
     found = inspect(workshop.path)
     assert (found.faults, found.schema_version) == ((), sqlite.SCHEMA_VERSION)
     assert (found.deliveries, found.quarantined) == ({"dead": 1, "delivered": 1, "pending": 4}, 1)
+
+
+def widen(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE reading ADD COLUMN tariff TEXT")
+
+
+def fill(connection: sqlite3.Connection) -> None:
+    connection.execute("UPDATE reading SET tariff = 'low'")
+
+
+def fail(connection: sqlite3.Connection) -> None:
+    connection.execute("UPDATE reading SET missing = 1")
+
+
+def content(path: Path) -> list[str]:
+    """Version, tables and rows, as SQL."""
+    with closing(sqlite3.connect(path)) as connection:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        return [f"version {version}", *connection.iterdump()]
+
+
+def tables(path: Path) -> set[tuple[str, str]]:
+    """Names and definitions, without comments and spaces."""
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT name, coalesce(sql, '') FROM sqlite_schema").fetchall()
+    return {(name, re.sub(r"--.*|\s+", "", sql)) for name, sql in rows}
+
+
+def test_an_old_file_gets_the_tables_of_a_new_one(path: Path, tmp_path: Path) -> None:
+    """Whoever changes schema.sql writes the step that brings older files there."""
+    sqlite.create(path, steps=STEPS)
+    sqlite.create(tmp_path / "new.db")
+    assert tables(path) == tables(tmp_path / "new.db")
+
+
+def test_steps_are_taken_in_order_and_once(path: Path) -> None:
+    """From the file's version on, each step once; the next start takes none."""
+    sqlite.create(path, steps=[widen, fill])
+    sqlite.create(path, steps=[widen, fill])
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT DISTINCT tariff FROM reading").fetchall() == [("low",)]
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+
+
+def test_only_the_steps_that_are_missing_are_taken(path: Path) -> None:
+    """A file that has had the first step gets the second alone."""
+    sqlite.create(path, steps=[widen])
+    sqlite.create(path, steps=[fail, fill])
+    assert content(path)[0] == "version 3"
+
+
+def test_a_step_that_fails_leaves_the_old_version_whole(path: Path) -> None:
+    """Nothing of the steps before it stays, and the next start takes them all."""
+    before = content(path)
+    with pytest.raises(OutboxError, match="no such column: missing"):
+        sqlite.create(path, steps=[widen, fail])
+    assert content(path) == before
+    sqlite.create(path, steps=[widen, fill])
+
+
+def test_a_crash_in_the_middle_leaves_the_old_version_whole(path: Path) -> None:
+    """kill -9 in the second step: it is as if the first had never been taken either."""
+    before = content(path)
+    died = subprocess.run([sys.executable, "-c", DIES_IN_THE_SECOND_STEP, path], check=False)
+    assert died.returncode == -9
+    assert content(path) == before
+    sqlite.create(path, steps=[widen, fill])
+
+
+def test_a_newer_file_is_refused(path: Path) -> None:
+    """An older program says so in one sentence, and changes nothing."""
+    sqlite.create(path, steps=[widen])
+    before = content(path)
+    with pytest.raises(OutboxError, match=r"newer forwarder \(schema 2, this one knows 1\)"):
+        sqlite.create(path, steps=[])
+    assert content(path) == before

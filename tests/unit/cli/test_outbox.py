@@ -96,15 +96,15 @@ def test_damaged_file(operator: Operator, built: OutboxBuilder, at: int) -> None
     assert faults
 
 
-def test_empty_file(operator: Operator) -> None:
-    """A file without tables is no outbox yet."""
+def test_emptied_file(operator: Operator) -> None:
+    """A file without tables held something once: a start would refuse it, so the advice is another."""
     (operator.folder / "data").mkdir()
     (operator.folder / "data" / "outbox.db").touch()
 
-    assert _check(operator) == (
-        1,
-        ["its schema is of version 0; start the service once to bring it up to date"],
-    )
+    exit_code, (fault,) = _check(operator)
+
+    assert exit_code == 1
+    assert fault.startswith("it is empty; restore it from a copy, or start with FORWARDER_OUTBOX")
 
 
 def test_no_outbox_yet(operator: Operator) -> None:
