@@ -38,6 +38,9 @@ class Metrics:
             ["endpoint", "outcome"],
             registry=registry,
         )
+        self.commits = Counter(
+            "forwarder_outbox_commits", "Transactions that reached the disk", registry=registry
+        )
         self.pending = Gauge(
             "forwarder_deliveries_pending", "Deliveries pending", ["endpoint"], registry=registry
         )

@@ -45,6 +45,7 @@ class ServiceProbe:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._enqueued: Counter[str] = Counter()
         self._misfits = 0
+        self._commits = 0
 
     def watch(self, tasks: Mapping[str, asyncio.Task[None]]) -> None:
         """Parts that run as long as the service does: one that has ended is stuck."""
@@ -82,11 +83,17 @@ class ServiceProbe:
 
     async def metrics(self) -> bytes:
         self._metrics.mqtt_connected.set(self._subscriber.state.subscribed)
+        self._count_commits()
         with contextlib.suppress(
             OutboxError
         ):  # told by /readyz; the other metrics are still worth having
             self._show(await asyncio.to_thread(read_gauges, self._outbox_path))
         return self._metrics.text()
+
+    def _count_commits(self) -> None:
+        commits = self._outbox.commits
+        self._metrics.commits.inc(commits - self._commits)
+        self._commits = commits
 
     def _show(self, gauges: Gauges) -> None:
         metrics, now = self._metrics, self._clock.unix()
@@ -96,7 +103,8 @@ class ServiceProbe:
             oldest = totals.oldest_pending_at
             metrics.oldest_pending_age.labels(name).set(max(0.0, now - oldest) if oldest else 0.0)
             metrics.endpoint_open.labels(name).set(totals.health.is_open)
-            metrics.next_probe.labels(name).set(totals.health.open_until or 0.0)
+            held_until = totals.health.open_until or 0.0
+            metrics.next_probe.labels(name).set(held_until if held_until > now else 0.0)
         for name, count in self._outbox.enqueued.items():
             metrics.enqueued.labels(name).inc(count - self._enqueued[name])
         self._enqueued = Counter(self._outbox.enqueued)

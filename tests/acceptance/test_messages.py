@@ -27,6 +27,24 @@ async def test_garbage_and_strangers_hold_nothing_up(line: Line) -> None:
     assert f'forwarder_messages_total{{outcome="unrouted"}} {many}.0' in metrics.text
 
 
+async def test_commits_are_counted_once(line: Line) -> None:
+    """The count of commits grows with what was committed, and not because somebody looks at it."""
+    webhooks = await line.receiver("acme")
+    await line.start()
+    for count in range(1, 11):
+        await line.publish(1)
+        await webhooks.until_count(count)
+    first, second = await commits_of(line), await commits_of(line)
+    # The upkeep, which goes on meanwhile, commits now and then.
+    assert 10 <= first <= second <= first + 3
+
+
+async def commits_of(line: Line) -> float:
+    metrics = await line.service.ask("/metrics")
+    assert metrics is not None
+    return float(metrics.text.split("\nforwarder_outbox_commits_total ")[1].split()[0])
+
+
 async def test_a_full_outbox_leaves_messages_with_the_broker(line: Line) -> None:
     """At the size limit nothing is acknowledged, /readyz says why, a restart is no trouble; with room all arrives."""
     line.service.settings |= {
