@@ -11,7 +11,7 @@ IMAGE := whatwatt-forwarder
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' forwarder/__init__.py)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help setup demo test unit chaos lint format lock image image-demo test-container bench bench-quick lint-deploy clean
+.PHONY: help setup mosquitto demo test unit chaos endurance test-endurance lint format lock image image-demo test-container bench bench-quick lint-deploy clean
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -28,9 +28,11 @@ $(BIN)/.ready: pyproject.toml requirements/dev.txt
 demo: setup ## the whole line on this machine: broker, devices, forwarder, receiver
 	@$(BIN)/forwarder demo $(ARGS)
 
-test: setup ## every test; installs mosquitto by apt when it is missing
+mosquitto: # the broker that tests run against, by apt when it is missing
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] \
 	  || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq mosquitto; }
+
+test: setup mosquitto ## every test; installs mosquitto by apt when it is missing
 	$(BIN)/pytest $(ARGS)
 
 unit: setup ## the pure tests, in seconds
@@ -38,6 +40,12 @@ unit: setup ## the pure tests, in seconds
 
 chaos: setup ## kill it, cut it off, fill its disk, and account for every reading; needs root for the disks, strace and faketime
 	@$(BIN)/python -m chaos $(ARGS)
+
+endurance: setup mosquitto ## 30 minutes of faults, edits and commands in one process: nothing is lost, and nothing grows
+	@$(BIN)/python -m chaos.endurance $(ARGS)
+
+test-endurance: setup mosquitto ## the same in 3 minutes, with wider bounds; a step of .ci/run
+	@$(BIN)/python -m chaos.endurance --short $(ARGS)
 
 lint: setup ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -70,7 +70,7 @@ def _some(receiver: Receiver, what: str, found: Sequence[object]) -> list[str]:
 
 
 def _lost(oracle: Oracle, receiver: Receiver, evidence: Evidence) -> list[int]:
-    owed = oracle.owed - set(evidence.excused)
+    owed = set() if receiver.is_guest else oracle.owed - set(evidence.excused)
     if receiver.only_latest:
         return _stale(oracle, receiver, owed)
     return sorted(owed - receiver.accepted.keys() - set(evidence.dead.get(receiver.name, ())))
@@ -153,9 +153,20 @@ def _unbalanced(oracle: Oracle, receiver: Receiver, evidence: Evidence) -> Itera
         yield f"{totals['pending']} still pending"
     if evidence.has_begun_anew:
         return
-    if not len(oracle.owed) - len(evidence.excused) <= totals["enqueued"] <= len(oracle.issued):
+    if receiver.is_guest:
+        yield from _unbalanced_guest(receiver, totals, evidence)
+    elif not len(oracle.owed) - len(evidence.excused) <= totals["enqueued"] <= len(oracle.issued):
         yield f"enqueued {totals['enqueued']}, and {len(oracle.owed)} owed"
     # A reading that was taken while its answer got lost may end as something else than delivered.
     most = totals["delivered"] + totals["dead"] + totals["expired"] + totals["superseded"]
     if not totals["delivered"] <= len(receiver.accepted) <= most:
         yield f"delivered {totals['delivered']}, and the receiver took {len(receiver.accepted)}"
+
+
+def _unbalanced_guest(
+    receiver: Receiver, totals: Mapping[str, Any], evidence: Evidence
+) -> Iterator[str]:
+    """Nobody but the forwarder knows when it took an edit; but whatever it enqueued must have gone somewhere."""
+    ended = receiver.accepted.keys() | set(evidence.dead.get(receiver.name, ()))
+    if not receiver.only_latest and totals["enqueued"] != len(ended):
+        yield f"enqueued {totals['enqueued']}, and {len(ended)} taken or dead"

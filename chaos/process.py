@@ -61,6 +61,12 @@ class Forwarder:
         return self._process is not None and self._process.returncode is None
 
     @property
+    def process_id(self) -> int:
+        if self._process is None:
+            raise Impatient("the forwarder was never started")
+        return self._process.pid
+
+    @property
     def complaints(self) -> str:
         """Everything that its processes have said on stderr."""
         return self._errors.read_text()

@@ -71,6 +71,10 @@ class Receiver:
     mood: Mood = smooth
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of its endpoint in routes.yaml."""
+    is_guest: bool = False
+    """Its endpoint comes and goes: it is owed what was enqueued for it, and no more than that."""
+    is_routed: bool = True
+    """Whether routes.yaml names it, when that is written next."""
     clock_offsets: set[float] = field(default_factory=lambda: {0.0})
     """Seconds by which the forwarder's clock may be off."""
     posts: list[Post] = field(default_factory=list)
@@ -99,6 +103,8 @@ class Receiver:
     async def serve(self, peer: Peer) -> None:
         while True:
             post = self._verified(await peer.request())
+            # The listener remembers each request too, for tests that look at it; here the posts are enough.
+            peer.receiver.requests.clear()
             answer = Answer(401) if post is None else self.mood(post)
             if answer.after is not None:
                 await answer.after.wait()

@@ -42,7 +42,9 @@ async def play(scenario: Scenario, folder: Path, *, seed: str, is_short: bool = 
     started = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    stage = Stage(folder, seed=seed, is_short=is_short, has_persistence=scenario.has_persistence)
+    stage = scenario.stage(
+        folder, seed=seed, is_short=is_short, has_persistence=scenario.has_persistence
+    )
     failure: list[str] = []
     try:
         async with stage.set():

@@ -48,17 +48,21 @@ class Stage:
     What a scenario injects it notes with `inject`, and with `hit` once it has seen its effect.
     """
 
+    device_count = 8
+
     def __init__(
         self, folder: Path, *, seed: str, is_short: bool = False, has_persistence: bool = True
     ) -> None:
         self.folder = folder
         self._is_short = is_short
         self.dice = random.Random(seed)  # noqa: S311 - to repeat a run
-        self.oracle = Oracle()
+        self.oracle = Oracle(self.device_count)
         self.injected: Counter[str] = Counter()
         self.hits: Counter[str] = Counter()
         self.excused: set[int] = set()
         self.replayed: set[int] = set()
+        self.discarded: dict[str, set[int]] = {}
+        """Numbers of dead letters that an operator has erased, by endpoint."""
         self.has_begun_anew = False
         self.outcome: Outcome | None = None
         self.notes: list[str] = []
@@ -168,6 +172,7 @@ class Stage:
                 **changes,
             }
             for receiver in self.receivers.values()
+            if receiver.is_routed
         }
         draft = self.folder / "routes.yaml.draft"
         draft.write_text(yaml.safe_dump({"endpoints": endpoints}))
@@ -254,7 +259,7 @@ class Stage:
 
     async def _judged(self) -> tuple[Verdict, dict[str, Any]]:
         status = await self.forwarder.status()
-        dead: dict[str, set[int]] = {name: set() for name in self.receivers}
+        dead = {name: {*self.discarded.get(name, ())} for name in self.receivers}
         for letter in await self.forwarder.dead_letters():
             dead[letter["endpoint"]].add(number_of(letter["data"]))
         evidence = Evidence(

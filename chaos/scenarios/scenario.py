@@ -15,6 +15,8 @@ class Scenario:
     """A clause for people."""
     play: Callable[[Stage], Awaitable[None]]
     """Starts the forwarder, injects; healing and judging are done for it."""
+    stage: type[Stage] = Stage
+    """Where it is played."""
     is_short: bool = False
     """Whether it belongs to the short form."""
     has_persistence: bool = True

@@ -1,0 +1,51 @@
+"""The stage of the long run: fifty devices, five endpoints that stay, and four that come and go."""
+
+import random
+
+from support.webhooks import Answer
+
+from chaos.receiver import Mood, Post, Receiver, moody, smooth
+from chaos.stage import Stage
+
+BATCH = {"batch": {"max_events": 20, "max_wait": "200ms"}}
+LATEST = {"mode": "latest"}
+REFUSED_EVERY = 53
+"""One reading in so many is refused for good, until an operator has had it sent again."""
+
+
+class LongStage(Stage):
+    """A stage whose receivers may refuse a reading for good, and may have no endpoint for a while."""
+
+    device_count = 50
+
+    def _cast(self) -> dict[str, Receiver]:
+        self.forgiven: dict[str, set[int]] = {"picky": set(), "bulk": set()}
+        cast = [
+            Receiver("acme", self._moody()),
+            Receiver("steady", smooth),
+            Receiver("home", smooth, LATEST),
+            Receiver("picky", self._refusing("picky", smooth)),
+            Receiver("bulk", self._refusing("bulk", self._moody()), BATCH),
+            Receiver("guest-1", smooth, is_guest=True),
+            Receiver("guest-2", self._moody(), is_guest=True, is_routed=False),
+            Receiver("guest-3", smooth, BATCH, is_guest=True),
+            Receiver("guest-4", smooth, LATEST, is_guest=True, is_routed=False),
+        ]
+        return {receiver.name: receiver for receiver in cast}
+
+    def _moody(self) -> Mood:
+        return moody(random.Random(self.dice.random()))  # noqa: S311
+
+    def _refusing(self, name: str, mood: Mood) -> Mood:
+        def answer(post: Post) -> Answer:
+            refused = any(
+                number % REFUSED_EVERY == 0 and number not in self.forgiven[name]
+                for number in post.numbers
+            )
+            return Answer(422) if refused else mood(post)
+
+        return answer
+
+    @property
+    def guests(self) -> list[Receiver]:
+        return [receiver for receiver in self.receivers.values() if receiver.is_guest]

@@ -1,0 +1,66 @@
+"""What was measured, when which fault was on, and the file for both."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The process and its files at one moment."""
+
+    at: float
+    """Seconds since the run began."""
+    rss_bytes: int
+    descriptors: int
+    threads: int
+    log_bytes: int
+    """Of the write-ahead log."""
+    file_bytes: int
+    """Of the outbox itself."""
+    pending: int
+    delivered: int
+    """Since the start of the process."""
+    dead: int
+    """Dead letters that are kept now."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A fault, edit or command, and while it lasted: seconds since the run began."""
+
+    what: str
+    begun: float
+    ended: float
+
+
+Entry: TypeAlias = Sample | Span
+
+
+class Record:
+    """Appends each entry to a JSONL file as it comes, so that a run that is broken off leaves one too."""
+
+    def __init__(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self.file = file
+        self._stream = file.open("w")
+
+    def note(self, entry: Entry) -> None:
+        self._stream.write(json.dumps(asdict(entry)) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def read(file: Path) -> Iterator[Entry]:
+    """Every entry of a record, in its order."""
+    for line in file.read_text().splitlines():
+        content = json.loads(line)
+        yield Span(**content) if "what" in content else Sample(**content)
+
+
+def samples_in(file: Path) -> list[Sample]:
+    return [entry for entry in read(file) if isinstance(entry, Sample)]
