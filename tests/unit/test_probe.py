@@ -1,0 +1,91 @@
+"""What the service shows of an endpoint that is held back."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from support.clock import HandClock
+from support.outbox import flush
+from support.readings import new_reading
+from support.workshop import Workshop
+
+from forwarder.metrics import Metrics
+from forwarder.outbox import EndpointHealth, Outbox
+from forwarder.reading import Device
+from forwarder.service.probe import ServiceProbe
+
+NEXT_ATTEMPT = "forwarder_endpoint_next_attempt_timestamp_seconds"
+HOLDS = [
+    pytest.param(1, id="a Retry-After, the circuit closed"),
+    pytest.param(5, id="the circuit open"),
+]
+
+
+class _Idle:
+    """In the place of the parts that these metrics say nothing of."""
+
+    subscribed = True
+    misfits = 0
+
+    @property
+    def state(self) -> "_Idle":
+        return self
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+async def outbox(tmp_path: Path, clock: HandClock) -> AsyncIterator[Outbox]:
+    workshop = Workshop(tmp_path / "outbox.db", clock)
+    outbox = workshop.open()
+    await outbox.put([new_reading(Device("ECC9FF5C0001"), "a")])
+    yield outbox
+    await workshop.kill()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def probe(tmp_path: Path, outbox: Outbox, clock: HandClock, metrics: Metrics) -> ServiceProbe:
+    idle = cast("Any", _Idle())
+    return ServiceProbe(
+        outbox=outbox,
+        outbox_path=tmp_path / "outbox.db",
+        subscriber=idle,
+        reloader=idle,
+        normaliser=idle,
+        metrics=metrics,
+        clock=clock,
+    )
+
+
+async def shown(probe: ServiceProbe, metrics: Metrics) -> float | None:
+    await probe.metrics()
+    return metrics.registry.get_sample_value(NEXT_ATTEMPT, {"endpoint": "acme"})
+
+
+@pytest.mark.parametrize("failures", HOLDS)
+async def test_next_attempt_is_shown_until_it_is_due(
+    probe: ServiceProbe, metrics: Metrics, outbox: Outbox, clock: HandClock, failures: int
+) -> None:
+    """The metric is the instant until which an endpoint is held back, and 0 from then on."""
+    until = clock.unix() + 30
+    outbox.record_health("acme", EndpointHealth(failures=failures, open_until=until))
+    await flush(outbox)
+    assert await shown(probe, metrics) == until
+    clock.advance(30)
+    assert await shown(probe, metrics) == 0
+
+
+async def test_no_next_attempt_is_shown_where_nothing_holds(
+    probe: ServiceProbe, metrics: Metrics
+) -> None:
+    """An endpoint that nothing holds back has a zero, not an absent series."""
+    assert await shown(probe, metrics) == 0
