@@ -2,56 +2,45 @@
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from forwarder.reading import Message
 
 
-class Ticket:
-    """What one PUBLISH is acknowledged by; of use only to the connection that brought it."""
-
-    __slots__ = ("is_acknowledged", "packet_id", "qos")
-
-    def __init__(self, packet_id: int, qos: int) -> None:
-        self.packet_id = packet_id
-        self.qos = qos
-        self.is_acknowledged = False
-
-
-@dataclass(frozen=True, slots=True)
 class Arrival:
-    """One message as it came in, with what it takes to acknowledge it."""
+    """One message as it came in, with what it takes to acknowledge it on the connection that brought it."""
 
-    message: Message
-    ticket: Ticket | None
-    """None at QoS 0, which knows no acknowledgement."""
+    __slots__ = ("acknowledgement", "is_acknowledged", "message")
+
+    def __init__(self, message: Message, acknowledgement: bytes) -> None:
+        self.message = message
+        self.acknowledgement = acknowledgement
+        """The packet that acknowledges it; empty at QoS 0, which knows no acknowledgement."""
+        self.is_acknowledged = False
 
 
 class Unacknowledged:
     """
-    The tickets of one connection, released only from the oldest on.
+    The arrivals of one connection whose acknowledgement has not left, released only from the oldest on.
 
     PUBACKs must leave in the order of their PUBLISHes (MQTT-4.6.0-2), so one that is told early waits for those
     before it. A packet id is free for another message once it is acknowledged, and on every new connection:
-    what is released are only this connection's own tickets, each once, whatever else is told.
+    what is released are only this connection's own arrivals, each once, whatever else is told.
     """
 
     def __init__(self) -> None:
-        self._tickets: deque[Ticket] = deque()
+        self._arrivals: deque[Arrival] = deque()
 
     def __len__(self) -> int:
-        return len(self._tickets)
+        return len(self._arrivals)
 
-    def expect(self, packet_id: int, qos: int) -> Ticket:
-        ticket = Ticket(packet_id, qos)
-        self._tickets.append(ticket)
-        return ticket
+    def expect(self, arrival: Arrival) -> None:
+        self._arrivals.append(arrival)
 
-    def release(self, told: Iterable[Ticket]) -> list[Ticket]:
-        """Take note of `told`; the answer is the tickets whose PUBACK may leave now, oldest first."""
-        for ticket in told:
-            ticket.is_acknowledged = True
-        released = []
-        while self._tickets and self._tickets[0].is_acknowledged:
-            released.append(self._tickets.popleft())
-        return released
+    def release(self, told: Iterable[Arrival]) -> bytes:
+        """Take note of `told`; the answer is the acknowledgements that may leave now, oldest first."""
+        for arrival in told:
+            arrival.is_acknowledged = True
+        arrivals, released = self._arrivals, []
+        while arrivals and arrivals[0].is_acknowledged:
+            released.append(arrivals.popleft().acknowledgement)
+        return b"".join(released)

@@ -1,19 +1,35 @@
 """The paho client of one connection, and how it opens: what is asked of the broker in CONNECT."""
 
+import socket
+
 from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from forwarder.settings import Broker
+from forwarder.subscriber.wire import Wire
 
 RECEIVE_MAXIMUM = 1000
 """How many unacknowledged messages an MQTT 5 broker may hand us (§3.1.2.11.3); under 3.1.1 the broker decides."""
 
 
+class WiredClient(Client):
+    """A paho client that opens its socket as ever, and then sees of it what a Wire shows."""
+
+    # paho has no public way to be given a socket, or to be fed packets; everything else here is its public API.
+    def _create_socket(self) -> Wire:
+        sock = super()._create_socket()
+        if not isinstance(sock, socket.socket):
+            raise TypeError(type(sock))
+        # PUBACKs are small: without this the second write waits for the broker's TCP to answer the first.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return Wire(sock)
+
+
 def new_client(broker: Broker, *, keeps_session: bool) -> Client:
     is_mqtt5 = broker.protocol == "5"
-    client = Client(
+    client = WiredClient(
         CallbackAPIVersion.VERSION2,
         client_id=broker.client_id,
         clean_session=None if is_mqtt5 else not keeps_session,

@@ -1,7 +1,6 @@
 """One MQTT connection, from its first packet to its end: a paho client driven by the running asyncio loop."""
 
 import asyncio
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -34,11 +33,15 @@ from forwarder.subscriber.diagnosis import (
     silent,
 )
 from forwarder.subscriber.dial import Dialling
+from forwarder.subscriber.packets import Packets, topic_text
 from forwarder.subscriber.problem import Problem, SessionFailed
 from forwarder.subscriber.pump import Pump
+from forwarder.subscriber.wire import Wire
 
 _GOODBYE_SECONDS = 1.0
-_PROTOCOL_ERROR, _KEEP_ALIVE_TIMEOUT = 0x82, 0x8D
+_PROTOCOL_ERROR = 0x82
+_ACKNOWLEDGEMENTS = {0: b"", 1: b"\x40\x02", 2: b"\x70\x02"}
+"""How the packet begins that ends a message: PUBACK, and PUBCOMP (MQTT 3.1.1 §3.4, §3.7)."""
 
 T = TypeVar("T")
 
@@ -80,7 +83,14 @@ class Connection:
         self._drained: asyncio.Future[None] = self._loop.create_future()
         self._last_error = ""
         self._client = self._new_client()
-        self._pump = Pump(self._client, on_failure=lambda error: self.abort(internal(error)))
+        self._pump = Pump(
+            self._client,
+            Packets(is_mqtt5=broker.protocol == "5"),
+            clock=clock,
+            on_arrival=self._take,
+            on_silence=lambda: self.abort(silent(broker)),
+            on_failure=lambda error: self.abort(internal(error)),
+        )
         self.ended: asyncio.Future[Problem] = self._loop.create_future()
         """Set once, with the reason."""
 
@@ -91,10 +101,10 @@ class Connection:
     async def open(self, *, dial_seconds: float, answer_seconds: float) -> Welcome:
         """Connect and wait for CONNACK. Raises SessionFailed."""
         await self._dial(dial_seconds)
-        sock = self._client.socket()
-        if self.ended.done() or not isinstance(sock, socket.socket):
+        wire = self._client.socket()
+        if self.ended.done() or not isinstance(wire, Wire):
             raise SessionFailed(closed_unanswered(self._broker))
-        self._pump.start(sock)
+        self._pump.start(wire)
         return await self._answer(self._welcome, answer_seconds, else_problem=mute(self._broker))
 
     async def subscribe(self, topics: Sequence[str], *, answer_seconds: float) -> tuple[int, ...]:
@@ -110,9 +120,8 @@ class Connection:
 
     def acknowledge(self, arrivals: Sequence[Arrival]) -> None:
         """Send their PUBACKs, as far as everything that came before them is acknowledged too."""
-        told = (arrival.ticket for arrival in arrivals if arrival.ticket is not None)
-        for ticket in self._unacknowledged.release(told):
-            self._client.ack(ticket.packet_id, ticket.qos)
+        if released := self._unacknowledged.release(arrivals):
+            self._pump.write(released)
         if self._is_draining and not self._unacknowledged and not self._drained.done():
             self._drained.set_result(None)
 
@@ -190,6 +199,8 @@ class Connection:
         if reason.is_failure:
             self._end(explain_refusal(reason.value, reason.getName(), self._broker))
         elif not self._welcome.done():
+            # Under MQTT 5 the broker may have set another one than we asked for; paho knows.
+            self._pump.keep_alive(self._client.keepalive)
             expiry = getattr(properties, "SessionExpiryInterval", None)
             self._welcome.set_result(Welcome(flags.session_present, expiry))
 
@@ -205,11 +216,9 @@ class Connection:
             self._granted.set_result(tuple(code.value for code in codes))
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
-        self._pump.messages += 1
-        if self._is_draining:
-            return
-        ticket = self._unacknowledged.expect(message.mid, message.qos) if message.qos else None
-        self._on_arrival(
+        """One of the few that paho has read: with properties, or at QoS 2."""
+        packet_id = message.mid.to_bytes(2) if message.qos else b""
+        self._take(
             Arrival(
                 Message(
                     topic=_topic(message),
@@ -219,9 +228,16 @@ class Connection:
                     is_redelivery=message.dup,
                     is_retained=message.retain,
                 ),
-                ticket,
+                _ACKNOWLEDGEMENTS[message.qos] + packet_id,
             )
         )
+
+    def _take(self, arrival: Arrival) -> None:
+        if self._is_draining:
+            return
+        if arrival.acknowledgement:
+            self._unacknowledged.expect(arrival)
+        self._on_arrival(arrival)
 
     def _on_disconnect(
         self,
@@ -233,8 +249,6 @@ class Connection:
     ) -> None:
         if flags.is_disconnect_packet_from_server:
             self._end(explain_end(reason.value, reason.getName(), self._broker))
-        elif reason.value == _KEEP_ALIVE_TIMEOUT:
-            self._end(silent(self._broker))
         elif self._welcome.done():
             self._end(lost(self._broker))
         elif self._last_error.startswith("[SSL"):
@@ -251,8 +265,7 @@ class Connection:
 
 
 def _topic(message: MQTTMessage) -> str:
-    """The topic; bytes that are not UTF-8, which MQTT forbids, are spelled out instead of lost."""
     try:
         return message.topic
     except UnicodeDecodeError as malformed:
-        return malformed.object.decode("utf-8", errors="backslashreplace")
+        return topic_text(malformed.object)

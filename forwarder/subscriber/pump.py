@@ -1,4 +1,9 @@
-"""Moves bytes between a paho client's socket and the running asyncio loop, through paho's public loop functions."""
+"""
+Moves bytes between one connection's socket and the running asyncio loop.
+
+It reads in large chunks and hands over what arrives; packets that are not simply messages are read by paho, through
+its public `loop_read`, and what paho has to say is written by its `loop_write`.
+"""
 
 import asyncio
 import os
@@ -9,50 +14,83 @@ from typing import Any
 
 from paho.mqtt.client import Client
 
+from forwarder.clock import Clock
+from forwarder.subscriber.arrivals import Arrival
+from forwarder.subscriber.keep_alive import Duty, KeepAlive
+from forwarder.subscriber.packets import Packets
+from forwarder.subscriber.wire import Wire
+
 _PACKETS_PER_TURN = 200
 _TICK_SECONDS = 1.0
+_PINGREQ = b"\xc0\x00"
 
 
 class Pump:
     """
-    Runs `client` once its socket is open, until its socket is closed; what its callbacks raise goes to `on_failure`.
+    Serves `client` from `start` until its socket is closed; what its callbacks raise goes to `on_failure`.
 
-    paho itself pings a quiet broker, and closes the socket of one that does not answer: after two keep-alives at most.
+    `on_silence` is called when the broker no longer answers: two keep-alives after its last sign of life at most.
     """
 
-    def __init__(self, client: Client, *, on_failure: Callable[[Exception], None]) -> None:
-        self.messages = 0
-        """Counted up by `on_message`, which is how the pump learns that there was something to read."""
+    def __init__(
+        self,
+        client: Client,
+        packets: Packets,
+        *,
+        clock: Clock,
+        on_arrival: Callable[[Arrival], None],
+        on_silence: Callable[[], None],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
         self._client = client
+        self._packets = packets
+        self._clock = clock
+        self._on_arrival = on_arrival
+        self._on_silence = on_silence
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
-        self._fd: int | None = None
+        self._wire: Wire | None = None
+        self._keep_alive = KeepAlive(0, now=clock.monotonic())
+        self._is_behind = False
+        self._watches_room = False
         self._tick: asyncio.TimerHandle | None = None
         client.on_socket_close = self._on_socket_close
-        client.on_socket_register_write = self._on_register_write
-        client.on_socket_unregister_write = self._on_unregister_write
+        client.on_socket_register_write = self._on_paho_writes
+        client.on_socket_unregister_write = self._on_paho_writes
 
     @property
     def is_running(self) -> bool:
-        return self._fd is not None
+        return self._wire is not None
 
-    def start(self, sock: socket.socket) -> None:
+    def start(self, wire: Wire) -> None:
         """Begin with a socket that has just been opened; CONNECT is waiting to be written."""
-        # PUBACKs are written one by one: without this the second of a batch waits for the broker's TCP to answer.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._fd = sock.fileno()
-        self._loop.add_reader(self._fd, self._read)
-        self._loop.add_writer(self._fd, self._write)
+        self._wire = wire
+        self._loop.add_reader(wire.fileno(), self._on_readable)
+        self._watch_room(wire)
         self._tick = self._loop.call_later(_TICK_SECONDS, self._on_tick)
 
+    def keep_alive(self, seconds: float) -> None:
+        """From now on see to it that the broker hears from us, and we from it."""
+        self._keep_alive = KeepAlive(seconds, now=self._clock.monotonic())
+
     def stop(self) -> None:
-        if self._fd is not None:
-            self._loop.remove_reader(self._fd)
-            self._loop.remove_writer(self._fd)
-            self._fd = None
+        if self._wire is not None:
+            self._loop.remove_reader(self._wire.fileno())
+            self._loop.remove_writer(self._wire.fileno())
+            self._wire = None
         if self._tick is not None:
             self._tick.cancel()
             self._tick = None
+
+    def write(self, packets: bytes) -> None:
+        """Send whole packets, after everything that is on its way already."""
+        if self._wire is None:
+            return
+        self._keep_alive.sent(now=self._clock.monotonic())
+        self._wire.write(packets)
+        self._watch_room(self._wire)
+        if self._wire.has_ended:
+            self._loop.call_soon(self._read)
 
     async def disconnect(self, *, timeout_seconds: float) -> None:
         """
@@ -61,64 +99,105 @@ class Pump:
         paho closes its socket at once. With messages still coming in, TCP would answer those with a reset,
         at which the broker may drop our last PUBACKs unread; so a second descriptor keeps the connection open.
         """
-        if self._fd is None:
+        if self._wire is None:
             return
-        with socket.socket(fileno=os.dup(self._fd)) as rest, suppress(OSError, TimeoutError):
+        fd = self._wire.fileno()
+        with socket.socket(fileno=os.dup(fd)) as rest, suppress(OSError, TimeoutError):
             rest.settimeout(0)
-            self._loop.remove_reader(self._fd)
+            self._loop.remove_reader(fd)
             self._client.disconnect()
             async with asyncio.timeout(timeout_seconds):
                 while await self._loop.sock_recv(rest, 65536):
                     pass
 
+    def _on_readable(self) -> None:
+        if not self._is_behind:
+            self._read()
+
     def _read(self) -> None:
         try:
-            has_more = self._take_packets()
+            self._take_in()
         except Exception as error:  # noqa: BLE001 - the top of the loop's callback
             self._on_failure(error)
-        else:
-            if has_more:
-                self._loop.call_soon(self._read)
 
-    def _take_packets(self) -> bool:
+    def _take_in(self) -> None:
         """
         Handle what has come in, at most _PACKETS_PER_TURN packets, for others on this loop have their turns too.
 
-        True when bytes are left that TLS has already taken from the socket, of which the loop will not tell.
+        What came before the connection ended is handled before paho is told of its end.
         """
-        for _ in range(_PACKETS_PER_TURN):
-            before = self.messages
+        wire = self._wire
+        if wire is None:
+            return
+        if not self._is_behind:
+            self._receive(wire)
+        packets = self._packets.take(limit=_PACKETS_PER_TURN, received_at=self._clock.now())
+        for packet in packets:
+            if isinstance(packet, Arrival):
+                self._on_arrival(packet)
+            else:
+                self._let_paho_read(wire, packet)
+            if self._wire is None:
+                return
+        self._is_behind = len(packets) == _PACKETS_PER_TURN
+        if self._is_behind:
+            self._loop.call_soon(self._read)
+        elif wire.has_ended:
             self._client.loop_read()
-            if self._fd is None:
-                return False
-            if self.messages == before and not self._decrypted():
-                return False
-        return self._decrypted() > 0
 
-    def _decrypted(self) -> int:
-        pending = getattr(self._client.socket(), "pending", None)
-        return pending() if pending is not None else 0
+    def _receive(self, wire: Wire) -> None:
+        if chunk := wire.receive():
+            self._keep_alive.heard(now=self._clock.monotonic())
+            self._packets.feed(chunk)
+        self._watch_room(wire)
 
-    def _write(self) -> None:
+    def _let_paho_read(self, wire: Wire, packet: bytes) -> None:
+        wire.set_aside(packet)
+        while wire.has_set_aside and self._wire is not None:
+            self._client.loop_read()
+
+    def _on_room(self) -> None:
         try:
-            self._client.loop_write()
+            self._write_out()
         except Exception as error:  # noqa: BLE001 - the top of the loop's callback
             self._on_failure(error)
+
+    def _write_out(self) -> None:
+        wire = self._wire
+        if wire is None:
+            return
+        wire.flush()
+        if not wire.has_unsent:
+            self._client.loop_write()
+        if wire.has_ended or wire.read_waits_for_room:
+            self._take_in()
+        if self._wire is not None:
+            self._watch_room(wire)
+
+    def _watch_room(self, wire: Wire) -> None:
+        """Have the loop tell when there is room to write, exactly while something waits for it."""
+        wants = wire.wants_room or (not wire.has_unsent and self._client.want_write())
+        if wants and not self._watches_room:
+            self._loop.add_writer(wire.fileno(), self._on_room)
+        elif self._watches_room and not wants:
+            self._loop.remove_writer(wire.fileno())
+        self._watches_room = wants
 
     def _on_tick(self) -> None:
         self._tick = self._loop.call_later(_TICK_SECONDS, self._on_tick)
-        try:
-            self._client.loop_misc()
-        except Exception as error:  # noqa: BLE001 - the top of the loop's callback
-            self._on_failure(error)
+        now = self._clock.monotonic()
+        duty = self._keep_alive.duty(now=now)
+        if duty is Duty.PING:
+            self.write(_PINGREQ)
+        elif duty is Duty.GIVE_UP:
+            # It may have been us who stood still, and the answer is there to be read.
+            self._read()
+            if self._wire is not None and self._keep_alive.duty(now=now) is Duty.GIVE_UP:
+                self._on_silence()
 
     def _on_socket_close(self, *_: Any) -> None:
         self.stop()
 
-    def _on_register_write(self, *_: Any) -> None:
-        if self._fd is not None:
-            self._loop.add_writer(self._fd, self._write)
-
-    def _on_unregister_write(self, *_: Any) -> None:
-        if self._fd is not None:
-            self._loop.remove_writer(self._fd)
+    def _on_paho_writes(self, *_: Any) -> None:
+        if self._wire is not None:
+            self._watch_room(self._wire)

@@ -1,0 +1,127 @@
+"""The socket of one connection, shared: the pump reads and writes it, paho sees of it what the pump leaves to it."""
+
+import socket
+import ssl
+
+_CHUNK_BYTES = 65_536
+_RECORD_BYTES = 16_384
+"""What TLS decrypts at once (RFC 8446 §5.1)."""
+
+
+class Wire:
+    """
+    Owns `sock`, and is what paho takes for its socket (`recv`, `send`, `close`, `fileno`, `setblocking`).
+
+    paho reads the packets that `set_aside` gave it, and after them how the connection ended. Whatever is written goes
+    through one queue, so that no packet begins inside another when the kernel takes only part of one.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
+        self._for_paho = bytearray()
+        self._unsent = bytearray()
+        self.read_waits_for_room = False
+        """TLS has something to say before it can be read on."""
+        self._write_waits_for_input = False
+        self._failure: OSError | None = None
+        self._is_over = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Nothing more will come; paho is told why by its next read."""
+        return self._is_over or self._failure is not None
+
+    @property
+    def has_unsent(self) -> bool:
+        return bool(self._unsent)
+
+    @property
+    def wants_room(self) -> bool:
+        """Something waits for the socket to become writable."""
+        return self.read_waits_for_room or (
+            bool(self._unsent) and not self._write_waits_for_input and not self.has_ended
+        )
+
+    def receive(self) -> bytes:
+        """What has come in, up to about 64 KiB; empty when nothing has, or nothing more will."""
+        chunk = self._read(_CHUNK_BYTES)
+        if self._tls is None or not chunk:
+            return chunk
+        records, size = [chunk], len(chunk)
+        # What TLS has already taken from the socket is read too, for of that the loop would not tell.
+        while (size < _CHUNK_BYTES or self._tls.pending()) and (
+            record := self._read(_RECORD_BYTES)
+        ):
+            records.append(record)
+            size += len(record)
+        return b"".join(records)
+
+    def _read(self, size: int) -> bytes:
+        self.read_waits_for_room = self._write_waits_for_input = False
+        chunk = b""
+        try:
+            chunk = self._sock.recv(size)
+            self._is_over = not chunk
+        except (BlockingIOError, ssl.SSLWantReadError):
+            pass
+        except ssl.SSLWantWriteError:
+            self.read_waits_for_room = True
+        except OSError as error:
+            self._failure = error
+        return chunk
+
+    def write(self, packets: bytes | bytearray) -> None:
+        """Send whole packets, after all that was written before; what the kernel does not take waits for `flush`."""
+        self._unsent += packets
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, as far as the kernel takes it."""
+        self._write_waits_for_input = False
+        try:
+            while self._unsent:
+                # What failed for want of room must be given to TLS again as it was: it stays at the front until then.
+                del self._unsent[: self._sock.send(self._unsent)]
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            pass
+        except ssl.SSLWantReadError:
+            self._write_waits_for_input = True
+        except OSError as error:
+            self._failure = self._failure or error
+
+    def set_aside(self, packet: bytes) -> None:
+        """Leave `packet` to paho's next read."""
+        self._for_paho += packet
+
+    @property
+    def has_set_aside(self) -> bool:
+        return bool(self._for_paho)
+
+    def recv(self, size: int) -> bytes:
+        if self._for_paho:
+            taken = bytes(self._for_paho[:size])
+            del self._for_paho[:size]
+            return taken
+        if self._failure is not None:
+            raise self._failure
+        if self._is_over:
+            return b""
+        raise BlockingIOError
+
+    def send(self, packet: bytes | bytearray) -> int:
+        """All of it or, while anything else waits, nothing: paho closes right after its DISCONNECT has left."""
+        self.flush()
+        if self._unsent:
+            raise BlockingIOError
+        self.write(packet)
+        return len(packet)
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def setblocking(self, flag: bool) -> None:  # noqa: FBT001 - the signature is paho's
+        self._sock.setblocking(flag)
