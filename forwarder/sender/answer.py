@@ -15,6 +15,8 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_BODY_BYTES = 4 * 1024
 MAX_FRAMING_BYTES = 64 * 1024
 MAX_INFORMATIONAL = 16
+MAX_REPEATED_BYTES = 1024
+"""The longest answer that is known again without being parsed."""
 
 _VERSIONS = ("1.1", "1.0")
 _COLON_AND_ENDS = 4
@@ -39,6 +41,9 @@ class AnswerReader:
     Turns the bytes that follow a request into its Answer; how they were cut into pieces changes nothing.
 
     Feed it until `is_over`; then `violation` says what was wrong, if anything was.
+
+    Most receivers answer with the same bytes again and again. Such an answer, whole and in one piece, leaves the
+    parser as it found it: the same bytes mean the same, and are not parsed a second time.
     """
 
     __slots__ = (
@@ -47,6 +52,8 @@ class AnswerReader:
         "_informational",
         "_is_final",
         "_parser",
+        "_repeated",
+        "_repeated_bytes",
         "answer",
         "is_over",
         "is_reusable",
@@ -56,21 +63,36 @@ class AnswerReader:
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
+        self._repeated = Answer()
+        self._repeated_bytes = b""
+        self.is_reusable = False
+        """Whether the connection can carry another request: the message was whole, alone, and nobody said close."""
         self.begin()
 
     def begin(self) -> None:
         """A request was written: what comes next is its answer."""
+        if not self.is_reusable:
+            self._repeated_bytes = b""  # the parser may be in the middle of something
         self.answer = Answer()
         self.violation = ""
         self.wire_bytes = 0
         self.is_over = False
         self.is_reusable = False
-        """Whether the connection can carry another request: the message was whole, alone, and nobody said close."""
         self._is_final = False
         self._head_bytes = self._body_bytes = self._informational = 0
 
     def feed(self, data: bytes) -> None:
+        is_first = not self.wire_bytes
         self.wire_bytes += len(data)
+        if is_first and data == self._repeated_bytes:
+            self.answer = self._repeated
+            self.is_over = self.is_reusable = True
+            return
+        self._parse(data)
+        if is_first and self.is_reusable and len(data) <= MAX_REPEATED_BYTES:
+            self._repeated, self._repeated_bytes = self.answer, data
+
+    def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:

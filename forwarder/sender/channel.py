@@ -1,18 +1,19 @@
 """What stays the same from one attempt at an endpoint to the next, worked out once."""
 
 import base64
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Awaitable, Sequence
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import httpx
 
 from forwarder import __version__
 from forwarder.routes.model import Auth, BasicAuth, Endpoint, TlsFiles
-from forwarder.sender.body import Whole
+from forwarder.sender.answer import MAX_BODY_BYTES, Answer
+from forwarder.sender.body import Whole, first_bytes
 from forwarder.sender.dial import Origin
 from forwarder.sender.failure import TransportFailure
 from forwarder.sender.redaction import Redaction
-from forwarder.sender.wire import origin_of, parse_url
+from forwarder.sender.wire import Fields, PreparedHead, origin_of, parse_url
 
 USER_AGENT = f"whatwatt-forwarder/{__version__}"
 MAX_KNOWN_URLS = 1024
@@ -41,7 +42,6 @@ OURS = frozenset(
 )
 """Header fields that an endpoint's own `headers` cannot set: each has one meaning here, and one value."""
 
-Fields: TypeAlias = list[tuple[bytes, bytes]]
 ConnectionKey: TypeAlias = tuple[Origin | None, int, bool, TlsFiles | None]
 
 
@@ -54,6 +54,21 @@ def connection_key(endpoint: Endpoint) -> ConnectionKey:
     return origin, endpoint.max_concurrency, endpoint.allow_private, endpoint.tls
 
 
+@runtime_checkable
+class Engine(Protocol):
+    """
+    What a transport may offer beside httpx's seam: requests as finished bytes, without an object for each.
+
+    Both raise TransportFailure.
+    """
+
+    def prepare(self, url: httpx.URL, fixed: Fields) -> PreparedHead:
+        """The head of POSTs to this URL, once it is judged where it leads."""
+
+    async def exchange(self, request: bytes, *, deadline: float) -> Answer:
+        """What answered the request, at the latest at `deadline` by the loop's clock."""
+
+
 class Channel:
     """One version of an endpoint, with its transport and the part of its requests that never changes."""
 
@@ -61,33 +76,52 @@ class Channel:
         self.endpoint = endpoint
         self.key = connection_key(endpoint)
         self.transport = transport
+        self._engine = transport if isinstance(transport, Engine) else None
         self._fixed = fixed_fields(endpoint)
         self.redaction = Redaction(endpoint, self._fixed)
-        self._urls: dict[str, httpx.URL] = {}
+        self._heads: dict[str, PreparedHead] = {}
 
-    def request(
+    def post(
         self, url: str, headers: Sequence[tuple[str, str]], body: bytes, *, deadline: float
-    ) -> httpx.Request:
-        parsed = self._urls.get(url) or self._parse(url)
+    ) -> Awaitable[Answer]:
+        """
+        What answered a POST of `body` with these headers and the endpoint's own.
+
+        Raises UnicodeError for a header, and whatever the transport raises.
+        """
+        if self._engine is None:
+            return self._post_by_httpx(url, headers, body, deadline=deadline)
+        head = self._heads.get(url) or self._prepare(url, self._engine)
+        return self._engine.exchange(head.request(headers, body), deadline=deadline)
+
+    def _prepare(self, url: str, engine: Engine) -> PreparedHead:
+        head = engine.prepare(parse_url(url), self._fixed)
+        if len(self._heads) >= MAX_KNOWN_URLS:
+            self._heads.clear()
+        self._heads[url] = head
+        return head
+
+    async def _post_by_httpx(
+        self, url: str, headers: Sequence[tuple[str, str]], body: bytes, *, deadline: float
+    ) -> Answer:
+        parsed = parse_url(url)
         fields = [(b"host", parsed.netloc), (b"content-length", b"%d" % len(body)), *self._fixed]
         fields += [(name.encode(), value.encode()) for name, value in headers]
-        return httpx.Request(
+        request = httpx.Request(
             "POST",
             parsed,
             headers=fields,
             stream=Whole(body),
             extensions={"deadline": deadline},
         )
-
-    def _parse(self, url: str) -> httpx.URL:
-        parsed = parse_url(url)
-        if len(self._urls) >= MAX_KNOWN_URLS:
-            self._urls.clear()
-        self._urls[url] = parsed
-        return parsed
+        response = await self.transport.handle_async_request(request)
+        answer = Answer()
+        answer.status, answer.headers = response.status_code, response.headers.raw
+        answer.body = await first_bytes(response, limit=MAX_BODY_BYTES)
+        return answer
 
 
-def fixed_fields(endpoint: Endpoint) -> Fields:
+def fixed_fields(endpoint: Endpoint) -> list[tuple[bytes, bytes]]:
     """The header fields that every attempt at this endpoint carries, its own after ours."""
     fields = [(b"user-agent", USER_AGENT.encode()), (b"accept-encoding", b"identity")]
     taken = OURS | {"authorization"} if endpoint.auth is not None else OURS

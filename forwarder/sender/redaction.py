@@ -1,5 +1,6 @@
 """Keeps what we told a receiver in confidence out of what it answers: answers are stored and shown."""
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from forwarder.routes.model import BasicAuth, Endpoint
@@ -12,7 +13,7 @@ SHORTEST_SECRET = 6
 class Redaction:
     """The values of one endpoint that a receiver may echo: header values, credentials, the query of its URL."""
 
-    def __init__(self, endpoint: Endpoint, fixed: list[tuple[bytes, bytes]]) -> None:
+    def __init__(self, endpoint: Endpoint, fixed: Sequence[tuple[bytes, bytes]]) -> None:
         own = {name.lower().encode() for name, _ in endpoint.headers} | {b"authorization"}
         values = [value for name, value in fixed if name.lower() in own]
         values += [value.rpartition(b" ")[2] for name, value in fixed if name == b"authorization"]
@@ -25,6 +26,8 @@ class Redaction:
 
     def of(self, answer: bytes) -> bytes:
         """The answer without them."""
+        if not answer:
+            return answer
         for secret in self._secrets:
             answer = answer.replace(secret, HIDDEN)
         return answer

@@ -11,10 +11,10 @@ import httpx
 from forwarder.delivery import AttemptResult, Failed, classify
 from forwarder.logs import logger
 from forwarder.routes.model import Endpoint, EndpointName
-from forwarder.sender.answer import MAX_BODY_BYTES
-from forwarder.sender.body import first_bytes
+from forwarder.sender.answer import Answer
 from forwarder.sender.channel import Channel, connection_key
 from forwarder.sender.failure import of_httpx
+from forwarder.sender.redaction import Redaction
 
 TransportFor: TypeAlias = Callable[[Endpoint], httpx.AsyncBaseTransport]
 
@@ -27,7 +27,8 @@ class Sender:
     """
     POSTs to endpoints, each over a transport of its own, which `transport_for` makes when it is first needed.
 
-    The transport owes the deadline, `request.extensions["deadline"]` by the event loop's clock.
+    The transport owes the deadline, `request.extensions["deadline"]` by the event loop's clock. One that is an
+    `Engine` is spoken to in bytes, any other in httpx's requests.
     """
 
     def __init__(self, transport_for: TransportFor) -> None:
@@ -47,16 +48,13 @@ class Sender:
         deadline = asyncio.get_running_loop().time() + endpoint.timeout_seconds
         try:
             channel = self._channel(endpoint)
-            request = channel.request(url, headers, body, deadline=deadline)
-            response = await channel.transport.handle_async_request(request)
-            answer = await first_bytes(response, limit=MAX_BODY_BYTES)
-            answer = channel.redaction.of(answer)
+            answer = await channel.post(url, headers, body, deadline=deadline)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             failure = of_httpx(error)
             return Failed(failure.word, detail=failure.detail)
         except Exception as error:  # noqa: BLE001 - a bug in here must cost an attempt, not the dispatcher
             return _broken(endpoint, error)
-        return _result(response, answer)
+        return _result(answer, channel.redaction)
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """
@@ -106,7 +104,9 @@ def _broken(endpoint: Endpoint, error: Exception) -> Failed:
     return Failed("protocol", detail=f"an error in the forwarder itself ({kind})")
 
 
-def _result(response: httpx.Response, answer: bytes) -> AttemptResult:
-    status = response.status_code
-    hint = response.headers.get("retry-after") if status in RETRY_AFTER_STATUSES else None
-    return classify(status, retry_after=hint, answer=answer)
+def _result(answer: Answer, redaction: Redaction) -> AttemptResult:
+    status, shown = answer.status, redaction.of(answer.body)
+    if status not in RETRY_AFTER_STATUSES:
+        return classify(status, answer=shown)
+    hint = httpx.Headers(answer.headers).get("retry-after")
+    return classify(status, retry_after=hint, answer=shown)

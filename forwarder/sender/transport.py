@@ -19,7 +19,7 @@ from forwarder.sender.dial import Origin
 from forwarder.sender.failure import ConnectionLost, TransportFailure
 from forwarder.sender.proxy import Proxy
 from forwarder.sender.tls import remember_session
-from forwarder.sender.wire import encode_head, origin_of
+from forwarder.sender.wire import Fields, PreparedHead, encode_head, origin_of
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 IDLE_SECONDS = 60.0
@@ -66,14 +66,47 @@ class PooledTransport(httpx.AsyncBaseTransport):
         deadline = request.extensions.get("deadline")
         if deadline is None:
             deadline = asyncio.get_running_loop().time() + DEFAULT_TIMEOUT_SECONDS
-        if origin_of(request.url) != self._origin:
-            raise TransportFailure("protocol", "its URL leads to another host than the endpoint's")
+        self._check_origin(request.url)
         wire = encode_head(request, proxy=self._absolute_for) + await all_bytes(request)
-        await self._acquire(deadline)
-        answer = await self._exchange(wire, deadline)
+        answer = await self.exchange(wire, deadline=deadline)
+        return httpx.Response(answer.status, headers=answer.headers, stream=Whole(answer.body))
+
+    def prepare(self, url: httpx.URL, fixed: Fields) -> PreparedHead:
+        """Raises TransportFailure when the URL leads to another origin, or a field would break out of its line."""
+        self._check_origin(url)
+        return PreparedHead(url, fixed, proxy=self._absolute_for)
+
+    def _check_origin(self, url: httpx.URL) -> None:
+        if origin_of(url) != self._origin:
+            raise TransportFailure("protocol", "its URL leads to another host than the endpoint's")
+
+    async def exchange(self, request: bytes, *, deadline: float) -> Answer:
+        """Raises TransportFailure when no complete head of an answer came by `deadline`, by the loop's clock."""
+        if self._slots.locked():
+            await self._wait_for_slot(deadline)
+        else:
+            await self._slots.acquire()
+        connection = self._take_idle()
+        try:
+            if connection is not None:
+                try:
+                    return self._judged(await connection.exchange(request, deadline=deadline))
+                except ConnectionLost:
+                    if connection.has_answered:
+                        raise
+                    # It went stale while it was idle: the request goes once more, on a connection of its own.
+                    connection = None
+            connection = await self._dial(deadline=deadline, on_lost=self._forget)
+            answer = await connection.exchange(request, deadline=deadline)
+            remember_session(connection.tls)
+            return self._judged(answer)
+        finally:
+            self._release(connection)
+
+    def _judged(self, answer: Answer) -> Answer:
         if answer.status == 407 and self._absolute_for is not None:
             raise TransportFailure("proxy", "the proxy answered 407, it wants other credentials")
-        return httpx.Response(answer.status, headers=answer.headers, stream=Whole(answer.body))
+        return answer
 
     async def aclose(self) -> None:
         """
@@ -88,33 +121,12 @@ class PooledTransport(httpx.AsyncBaseTransport):
         for connection in idle:
             await connection.wait_lost()
 
-    async def _acquire(self, deadline: float) -> None:
-        if not self._slots.locked():
-            await self._slots.acquire()
-            return
+    async def _wait_for_slot(self, deadline: float) -> None:
         try:
             async with asyncio.timeout_at(deadline):
                 await self._slots.acquire()
         except TimeoutError as late:
             raise TransportFailure("timeout", _NO_SLOT) from late
-
-    async def _exchange(self, wire: bytes, deadline: float) -> Answer:
-        connection = self._take_idle()
-        try:
-            if connection is not None:
-                try:
-                    return await connection.exchange(wire, deadline=deadline)
-                except ConnectionLost:
-                    if connection.has_answered:
-                        raise
-                    # It went stale while it was idle: the request goes once more, on a connection of its own.
-                    connection = None
-            connection = await self._dial(deadline=deadline, on_lost=self._forget)
-            answer = await connection.exchange(wire, deadline=deadline)
-            remember_session(connection.tls)
-            return answer
-        finally:
-            self._release(connection)
 
     def _take_idle(self) -> Connection | None:
         now = asyncio.get_running_loop().time()

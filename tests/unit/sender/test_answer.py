@@ -141,3 +141,38 @@ def test_keep_alive_promise_is_read(value: str, seconds: int | None) -> None:
     """`Keep-Alive: timeout=N` is taken where it is a sane number, else ignored."""
     reader = read([head(200, [("Keep-Alive", value), ("content-length", "0")]) + b"\r\n"])
     assert reader.answer.keep_alive_seconds == seconds
+
+
+def said(reader: AnswerReader) -> tuple[object, ...]:
+    answer = reader.answer
+    message = (answer.status, answer.headers, answer.body, answer.keep_alive_seconds)
+    return *message, reader.is_over, reader.is_reusable, reader.violation, reader.wire_bytes
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_an_answer_that_comes_again_is_read_as_the_first_time(data: st.DataObject) -> None:
+    """One reader, answer after answer, some of them again and some in pieces, says what a new reader says of each."""
+    wires = data.draw(st.lists(answers().map(lambda drawn: drawn[0]), min_size=1, max_size=3))
+    again = AnswerReader()
+    for wire in data.draw(st.lists(st.sampled_from(wires), max_size=8)):
+        pieces = data.draw(st.just([wire]) | cuts(wire))
+        again.begin()
+        for piece in pieces:
+            again.feed(piece)
+        fresh = AnswerReader()
+        for piece in pieces:
+            fresh.feed(piece)
+        assert said(again) == said(fresh)
+        if not again.is_reusable:
+            break  # no second request is written to its connection
+
+
+def test_bytes_are_only_known_again_where_an_answer_begins() -> None:
+    """In the middle of an answer its bytes may be those of a whole one that came before: they are its body."""
+    whole = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+    reader = read([whole])
+    reader.begin()
+    for piece in (b"HTTP/1.1 500 No\r\ncontent-length: %d\r\n\r\n" % len(whole), whole):
+        reader.feed(piece)
+    assert (reader.answer.status, reader.answer.body) == (500, whole)

@@ -1,3 +1,5 @@
+from typing import TypeAlias
+
 import httpx
 import pytest
 from hypothesis import given, settings
@@ -6,8 +8,9 @@ from hypothesis import strategies as st
 from forwarder.sender.dial import Origin
 from forwarder.sender.failure import TransportFailure
 from forwarder.sender.proxy import Proxy
-from forwarder.sender.wire import encode_head, origin_of, parse_url
+from forwarder.sender.wire import PreparedHead, encode_head, origin_of, parse_url
 
+Fields: TypeAlias = list[tuple[str, str]]
 PROXY = Proxy("proxy.example", 3128, b"Basic dTpw")
 
 
@@ -42,6 +45,39 @@ def test_no_field_breaks_out_of_its_line(name: str, value: str) -> None:
             encode_head(built, proxy=None)
     else:
         assert encode_head(built, proxy=None).count(b"\r\n") == 3
+
+
+PIECES = st.text(st.sampled_from("ab \r\n\0:ä"), max_size=6)
+FIELDS = st.lists(st.tuples(PIECES, PIECES), max_size=3)
+URLS = ["https://a.example/in?x=1#f", "http://a.example:81", "https://[2001:db8::1]/ä b"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    url=st.sampled_from(URLS),
+    proxy=st.sampled_from([None, PROXY, Proxy("proxy.example", 3128, None)]),
+    fixed=FIELDS,
+    own=FIELDS,
+    body=st.binary(max_size=20),
+)
+def test_prepared_request_is_the_encoded_one(
+    url: str, proxy: Proxy | None, fixed: Fields, own: Fields, body: bytes
+) -> None:
+    """A head prepared once makes the bytes that encoding each request anew makes, and refuses what that refuses."""
+    parsed = parse_url(url)
+    ours = [(b"host", parsed.netloc), (b"content-length", b"%d" % len(body))]
+    built = request(url, *ours, *encoded(fixed), *encoded(own))
+    try:
+        expected = encode_head(built, proxy=proxy) + body
+    except TransportFailure:
+        with pytest.raises(TransportFailure):
+            PreparedHead(parsed, encoded(fixed), proxy=proxy).request(own, body)
+    else:
+        assert PreparedHead(parsed, encoded(fixed), proxy=proxy).request(own, body) == expected
+
+
+def encoded(fields: Fields) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in fields]
 
 
 @pytest.mark.parametrize(
