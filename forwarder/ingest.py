@@ -13,10 +13,10 @@ from typing import Generic, Protocol, TypeVar
 from forwarder.errors import ForwarderError
 from forwarder.logs import logger
 from forwarder.metrics import Metrics
-from forwarder.normalise import Normaliser
+from forwarder.normalise import Forms, Normaliser
 from forwarder.outbox import MessageOutcome, NewQuarantined, NewReading, Outbox, Put, Recipient
-from forwarder.reading import Device, Message, Reading, Unreadable, rfc3339, webhook_id
-from forwarder.render.data import encode_data
+from forwarder.reading import Device, Message, Reading, Unreadable, Written, webhook_id
+from forwarder.render.data import with_head, written
 from forwarder.routes import Routes
 
 LARGEST_GROUP = 1000
@@ -55,6 +55,7 @@ class Ingest(Generic[A]):
         acknowledge: Callable[[Sequence[A]], None],
     ) -> None:
         self._normaliser = normaliser
+        self._forms = Forms(normaliser, write=written)
         self._outbox = outbox
         self._max_message_bytes = max_message_bytes
         self._acknowledge = acknowledge
@@ -141,7 +142,7 @@ class Ingest(Generic[A]):
     def _judge(self, message: Message) -> Put | MessageOutcome:
         if message.is_retained:
             return "duplicate"
-        result = self._normaliser.normalise(message)
+        result = self._forms.read(message) or self._normaliser.normalise(message)
         if isinstance(result, Unreadable):
             return self._quarantine(message, result)
         recipients = self._matches.recipients(result.device)
@@ -200,7 +201,7 @@ class Matches:
 
 
 def new_reading(
-    message: Message, reading: Reading, recipients: tuple[Recipient, ...]
+    message: Message, reading: Reading | Written, recipients: tuple[Recipient, ...]
 ) -> NewReading:
     """
     A reading on its way into the outbox, with the id that its receivers will know it by.
@@ -210,15 +211,16 @@ def new_reading(
     """
     content = None
     identity = webhook_id(reading.device, message.payload)
-    if reading.time_source == "received":
+    text = written(reading) if isinstance(reading, Reading) else reading
+    if text.time_source == "received":
         content = bytes.fromhex(identity.removeprefix("msg_"))
         identity = webhook_id(reading.device, message.payload, arrival=secrets.token_bytes(16))
     return NewReading(
         webhook_id=identity,
         device=reading.device,
-        measured_at=rfc3339(reading.measured_at),
+        measured_at=text.measured_at,
         received_at=message.received_at.timestamp(),
-        data=encode_data(identity, reading),
+        data=with_head(identity, text),
         recipients=recipients,
         content=content,
         is_redelivery=message.is_redelivery,

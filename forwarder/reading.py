@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, NewType, TypeAlias
+from typing import Literal, NamedTuple, NewType, TypeAlias
 
 Device = NewType("Device", str)
 """A whatwatt Go: its MAC as 12 upper-case hex digits, or the topic's last level as it stands."""
@@ -42,6 +42,7 @@ QuarantineReason = Literal[
 _MAC = re.compile(
     r"[0-9A-Fa-f]{2}([:-]?)[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}|[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2}"
 )
+_TO_SECONDS, _TO_MILLISECONDS = len("2025-11-18T10:17:40"), len("2025-11-18T10:17:40.203")
 _MAC_SEPARATORS = str.maketrans("", "", ":-.")
 
 
@@ -83,6 +84,17 @@ class Reading:
     extra: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
+class Written(NamedTuple):
+    """A reading that is written already, all but the webhook id; instants are as in events."""
+
+    device: Device
+    measured_at: str
+    time_source: TimeSource
+    received_at: str
+    body: str
+    """The JSON behind the head, from the comma on: `,"measurements":{…},"tariff":1}`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """A message that could not be understood: it goes to quarantine with this reason."""
@@ -109,8 +121,8 @@ def rfc3339(instant: datetime) -> str:
     """
     An aware UTC instant as events write it: `2025-11-18T10:17:40Z`, with milliseconds where there are any.
     """
-    whole = instant.isoformat(timespec="milliseconds" if instant.microsecond >= 1000 else "seconds")
-    return whole.removesuffix("+00:00") + "Z"
+    text = datetime.combine(instant, instant.time()).isoformat()
+    return text[: _TO_MILLISECONDS if instant.microsecond >= 1000 else _TO_SECONDS] + "Z"
 
 
 def webhook_id(device: Device, payload: bytes, *, arrival: bytes = b"") -> WebhookId:
@@ -120,6 +132,5 @@ def webhook_id(device: Device, payload: bytes, *, arrival: bytes = b"") -> Webho
     `arrival` is empty, except for a payload that holds no time: there it is what tells two arrivals apart.
     """
     digest = hashlib.blake2b(payload, digest_size=16, key=arrival[:64])
-    digest.update(b"\0")
-    digest.update(device.encode())
+    digest.update(b"\0" + device.encode())
     return WebhookId("msg_" + digest.hexdigest())

@@ -10,7 +10,7 @@ from forwarder.normalise.device import device_in_text
 from forwarder.normalise.times import TextKind, instant_of_text, instant_of_timestamp, is_instant
 from forwarder.normalise.values import ABSENT, UNFIT, Verdict, carried, number_of, text_of
 from forwarder.normalise.variables import Kind, Use
-from forwarder.reading import Device, JsonValue, Number, TimeSource
+from forwarder.reading import Device, JsonValue, Number, Reading, TimeSource
 
 _TIME_KEYS: Mapping[TextKind, str] = {
     "utc": "date_time_utc",
@@ -97,11 +97,38 @@ class Draft:
         """
         if self.timestamp is not None:
             return self.timestamp, "timestamp"
-        for text, kind in self._time_texts():
+        for text, kind in self.time_texts():
             found = instant_of_text(text, kind, zone=zone, received_at=received_at)
             if found is not None:
                 return found
         return None
+
+    def reading(
+        self,
+        *,
+        device: Device,
+        measured_at: datetime,
+        time_source: TimeSource,
+        received_at: datetime,
+        extra: dict[str, JsonValue],
+    ) -> Reading:
+        """What was found, as a reading."""
+        sections = self.sections
+        return Reading(
+            device=device,
+            measured_at=measured_at,
+            time_source=time_source,
+            received_at=received_at,
+            measurements=self.measurements,
+            tariff=self.tariff,
+            conversion_factor=self.factor,
+            meter=sections["meter"],
+            system=sections["system"],
+            network=sections["network"],
+            volumes=tuple(self.volumes[index] for index in sorted(self.volumes)),
+            report=sections["report"],
+            extra=extra,
+        )
 
     def leftover_clock(self) -> dict[str, JsonValue]:
         """`Date` and `Time` of the live shape where they do not make an instant together."""
@@ -112,7 +139,8 @@ class Draft:
             return {}
         return {key: text for key, text in sent.items() if text is not None}
 
-    def _time_texts(self) -> Iterator[tuple[str, TextKind]]:
+    def time_texts(self) -> Iterator[tuple[str, TextKind]]:
+        """The texts that may tell the instant, the surest first."""
         yield from _texts_of(self.sections["meter"])
         if self.date and self.clock:
             yield f"{self.date}T{self.clock}", "local"
@@ -180,11 +208,18 @@ def _put_hours(draft: Draft, use: Use, value: JsonValue) -> JsonValue:
     number = number_of(value)
     if isinstance(number, Verdict):
         return _reject(draft, number, value)
+    seconds = seconds_of_hours(str(number))
+    return carried(value) if seconds is None else _hold(draft, use, seconds, value)
+
+
+def seconds_of_hours(hours: str) -> Number | None:
+    """The seconds in so many hours, given with their digits; None for more than any device runs."""
+    number = Decimal(hours)
     if not -_MOST_HOURS < number < _MOST_HOURS:
-        return carried(value)
-    seconds = Decimal(str(number)) * 3600
-    is_whole = seconds == seconds.to_integral_value()
-    return _hold(draft, use, int(seconds) if is_whole else float(seconds), value)
+        return None
+    seconds = number * 3600
+    whole = int(seconds)
+    return whole if seconds == whole else float(seconds)
 
 
 def _put_text(draft: Draft, use: Use, value: JsonValue) -> JsonValue:

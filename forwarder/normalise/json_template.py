@@ -28,6 +28,8 @@ class JsonTemplate(NamedTuple):
     """The holes behind a key that comes again in the same object: JSON keeps only the last."""
     needs_number_texts: bool
     """Whether a value is built around a bare number, so that its very characters count."""
+    is_plain: bool
+    """Whether each value is one variable or a constant, and no key holds a variable."""
 
 
 def json_template(
@@ -51,7 +53,7 @@ def json_template(
     numbers = range(len(holes))
     bare = tuple(number for number in numbers if not quoted[number])
     hidden = tuple(number for number in numbers if number not in builder.placed)
-    return JsonTemplate(rule, bare, hidden, builder.needs_number_texts), ()
+    return JsonTemplate(rule, bare, hidden, builder.needs_number_texts, builder.is_plain), ()
 
 
 class Object:
@@ -146,6 +148,7 @@ class _Builder:
     def __init__(self, holes: Sequence[Hole]) -> None:
         self._holes = holes
         self.needs_number_texts = False
+        self.is_plain = True
         self.placed: set[int] = set()
 
     def rule(self, node: JsonValue, place: str) -> Rule:
@@ -163,6 +166,7 @@ class _Builder:
         for key, item in node.items():
             rule = self.rule(item, _joined(place, self._written(key)))
             if _OPEN in key:
+                self.is_plain = False
                 patterns.append((self._pattern(key.removeprefix(_BARE), place), rule))
             else:
                 rules[key] = rule
@@ -176,6 +180,7 @@ class _Builder:
         if is_bare and not (is_alone and leaf is not None and leaf.use.variable.is_numeric):
             self.needs_number_texts = True
         if not is_alone:
+            self.is_plain = False
             return Composite(pattern, place)
         return leaf or UNKNOWN
 

@@ -35,9 +35,9 @@ class Normaliser:
     ) -> None:
         self.misfits = 0
         """Values that stood in numeric places and were no numbers, since the start."""
-        self._timezone = timezone
-        self._max_message_bytes = max_message_bytes
-        self._template = template
+        self.timezone = timezone
+        self.max_message_bytes = max_message_bytes
+        self.template = template
         self._shapes = known_shapes()
         self._warned: set[Device] = set()
         self._log = logger("normalise")
@@ -54,7 +54,7 @@ class Normaliser:
 
     def _outcome(self, message: Message, draft: Draft) -> Reading | Unreadable:
         try:
-            extra = self._read(message.payload, draft)
+            extra = self.read(message.payload, draft)
             device = _device(message.topic, draft)
             _require_values(draft)
         except Unusable as why:
@@ -63,15 +63,16 @@ class Normaliser:
         self.misfits += draft.misfits
         return self._reading(message, draft, device=device, extra=extra)
 
-    def _read(self, payload: bytes, draft: Draft) -> dict[str, JsonValue]:
-        if len(payload) > self._max_message_bytes:
-            detail = f"the payload has {len(payload)} bytes, MAX_MESSAGE_BYTES is {self._max_message_bytes}"
+    def read(self, payload: bytes, draft: Draft) -> dict[str, JsonValue]:
+        """Put what a payload holds into the draft, no more; returns what `extra` keeps. Raises Unusable."""
+        if len(payload) > self.max_message_bytes:
+            detail = f"the payload has {len(payload)} bytes, MAX_MESSAGE_BYTES is {self.max_message_bytes}"
             raise Unusable("too_large", detail)
         text = decode_text(payload)
         left = (
             self._read_shapes(text, draft)
-            if self._template is None
-            else self._read_by(self._template, text, draft)
+            if self.template is None
+            else self._read_by(self.template, text, draft)
         )
         return left if isinstance(left, dict) else {}
 
@@ -93,24 +94,15 @@ class Normaliser:
     def _reading(
         self, message: Message, draft: Draft, *, device: Device, extra: dict[str, JsonValue]
     ) -> Reading:
-        found = draft.measured_at(zone=self._timezone, received_at=message.received_at)
+        found = draft.measured_at(zone=self.timezone, received_at=message.received_at)
         measured_at, time_source = found or (message.received_at, "received")
         if draft.unset_clock or is_far_ahead(measured_at, received_at=message.received_at):
             self._warn(device, rfc3339(measured_at), is_set=not draft.unset_clock)
-        sections = draft.sections
-        return Reading(
+        return draft.reading(
             device=device,
             measured_at=measured_at,
             time_source=time_source,
             received_at=message.received_at,
-            measurements=draft.measurements,
-            tariff=draft.tariff,
-            conversion_factor=draft.factor,
-            meter=sections["meter"],
-            system=sections["system"],
-            network=sections["network"],
-            volumes=tuple(draft.volumes[index] for index in sorted(draft.volumes)),
-            report=sections["report"],
             extra=draft.leftover_clock() | extra,
         )
 

@@ -102,6 +102,12 @@ class Template:
         """Whether payloads are read as JSON: then only the places count, not the order nor the white space."""
         return self._json is not None
 
+    @property
+    def is_plain_json(self) -> bool:
+        """Whether it is JSON in which each value is one variable or a constant."""
+        tree = self._json
+        return tree is not None and tree.is_plain and not tree.needs_number_texts
+
     def lacks(self) -> tuple[Variable, ...]:
         """What a receiver usually wants and this template does not send; `wanted` says why."""
         sent = {finding.variable for finding in self.findings if finding.variable}

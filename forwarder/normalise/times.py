@@ -35,11 +35,10 @@ def instant_of_text(
     parsed = _parse(text)
     if parsed is None:
         return None
-    naive = parsed.replace(tzinfo=None)
     if parsed.tzinfo is None or text.rstrip()[-1] in "zZ":
         if kind == "utc":
-            return naive.replace(tzinfo=UTC), "utc"
-        return _nearest(naive, zone=zone, received_at=received_at), "local"
+            return _in_zone(parsed, UTC), "utc"
+        return _nearest(parsed, zone=zone, received_at=received_at), "local"
     return parsed.astimezone(UTC), "utc" if kind == "utc" else "offset"
 
 
@@ -59,13 +58,21 @@ def _parse(text: str) -> datetime | None:
     return parsed if FIRST_YEAR <= parsed.year <= LAST_YEAR else None
 
 
-def _nearest(naive: datetime, *, zone: tzinfo, received_at: datetime) -> datetime:
-    first = naive.replace(tzinfo=zone)
-    second = first.replace(fold=1)
-    if first.utcoffset() == second.utcoffset():
-        return first.astimezone(UTC)
+def _nearest(local: datetime, *, zone: tzinfo, received_at: datetime) -> datetime:
+    first = _in_zone(local, zone)
+    # The same with `replace` takes four times as long.
+    second = datetime(
+        local.year, local.month, local.day, local.hour, local.minute, local.second, local.microsecond, zone, fold=1
+    )  # fmt: skip
+    offset = zone.utcoffset(first)
+    if offset is not None and offset == zone.utcoffset(second):
+        return _in_zone(local, UTC) - offset
     instants = first.astimezone(UTC), second.astimezone(UTC)
     return min(instants, key=lambda instant: abs(instant - received_at))
+
+
+def _in_zone(instant: datetime, zone: tzinfo) -> datetime:
+    return datetime.combine(instant, instant.time(), zone)
 
 
 def is_far_ahead(measured_at: datetime, *, received_at: datetime) -> bool:

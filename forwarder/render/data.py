@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from json.encoder import encode_basestring
 
-from forwarder.reading import JsonValue, Reading, WebhookId, rfc3339
+from forwarder.reading import JsonValue, Reading, WebhookId, Written, rfc3339
 
 MAX_DEPTH = 64
 """Values nested deeper than this are left out: whoever reads the object again must not run out of stack."""
@@ -25,28 +25,54 @@ def encode_data(webhook_id: WebhookId, reading: Reading) -> bytes:
     Never raises and never writes what a receiver could not parse: None, NaN and infinities are left out, and so is a
     section that is empty without them; lone surrogates become U+FFFD. Numbers keep their digits.
     """
-    members = _members(webhook_id, reading)
-    try:
-        text = _fast(members)
-    except (TypeError, ValueError, RecursionError):  # a Decimal; NaN; nested too deep
-        return write_json(members)
-    return _utf8(text) if _is_plain(text) else write_json(members)
+    return with_head(webhook_id, written(reading))
+
+
+def written(reading: Reading) -> Written:
+    """The reading with all of its data object but the head; under the promises of `encode_data`."""
+    return Written(
+        reading.device,
+        rfc3339(reading.measured_at),
+        reading.time_source,
+        rfc3339(reading.received_at),
+        _body(_sections(reading)),
+    )
+
+
+def with_head(webhook_id: WebhookId, reading: Written) -> bytes:
+    """The whole data object."""
+    device, measured_at, time_source, received_at, body = reading
+    return _utf8(
+        f'{{"id":"{webhook_id}","device":{encode_basestring(device)},"measured_at":"{measured_at}",'
+        f'"time_source":"{time_source}","received_at":"{received_at}"{body}'
+    )
 
 
 def write_json(members: Mapping[str, JsonValue]) -> bytes:
     """Any object as compact UTF-8 JSON under the promises of `encode_data`; a top-level part left empty is left out."""
-    written = [(name, _write(value, depth=1)) for name, value in members.items()]
-    return _utf8(_join_members((name, text) for name, text in written if text not in ("{}", "[]")))
+    return _utf8(_write_members(members))
 
 
-def _members(webhook_id: WebhookId, reading: Reading) -> dict[str, JsonValue]:
-    members: dict[str, JsonValue] = {
-        "id": webhook_id,
-        "device": reading.device,
-        "measured_at": rfc3339(reading.measured_at),
-        "time_source": reading.time_source,
-        "received_at": rfc3339(reading.received_at),
-    }
+def _body(sections: Mapping[str, JsonValue]) -> str:
+    text = _write_sections(sections)
+    return "," + text[1:] if len(text) > 2 else "}"
+
+
+def _write_sections(sections: Mapping[str, JsonValue]) -> str:
+    try:
+        text = _fast(sections)
+    except (TypeError, ValueError, RecursionError):  # a Decimal; NaN; nested too deep
+        return _write_members(sections)
+    return text if _is_plain(text) else _write_members(sections)
+
+
+def _write_members(members: Mapping[str, JsonValue]) -> str:
+    texts = [(name, _write(value, depth=1)) for name, value in members.items()]
+    return _join_members((name, text) for name, text in texts if text not in ("{}", "[]"))
+
+
+def _sections(reading: Reading) -> dict[str, JsonValue]:
+    members: dict[str, JsonValue] = {}
     if reading.measurements:
         members["measurements"] = reading.measurements
     if reading.tariff is not None:

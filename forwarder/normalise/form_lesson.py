@@ -1,0 +1,318 @@
+"""
+What payloads of one form have in common, learned from the normaliser itself.
+
+Marks are put in the places of the values, and the normaliser reads that: where the marks come out is where the values
+of every payload of this form go. A form is learned only if each mark is accounted for exactly once, so nothing that
+the rules do with a value can be missed.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from operator import itemgetter
+from typing import TypeAlias
+
+from forwarder.normalise.draft import Draft, Part
+from forwarder.normalise.times import TextKind
+from forwarder.normalise.unusable import Unusable
+from forwarder.normalise.values import is_absent
+from forwarder.normalise.variables import Kind, Use
+from forwarder.reading import Device, JsonValue, Reading, Written
+
+MOST_VALUES = 200
+"""A full report has about 90; a lesson may read the payload once for each."""
+
+# Both are timestamps of a clock that is set, and few enough hours. Two series, because a template's constant may
+# happen to be the one, but not the other.
+_FIRST_SERIES, _SECOND_SERIES = 950_000_000, 960_000_000
+# Noncharacters (Unicode §23.7): they stand in no text that a device sends.
+_TEXT_MARK = re.compile("\ufdd2([0-9]+)\ufdd3")
+_ANY_MAC = "ECC9FF000000"
+_AN_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
+
+_NUMBERS: frozenset[Kind] = frozenset(("measurement", "factor", "number", "hours", "timestamp"))
+
+Read: TypeAlias = Callable[[bytes, Draft], dict[str, JsonValue]]
+Times: TypeAlias = tuple[tuple[tuple[int, ...], TextKind], ...]
+Pick: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How the values of a payload become its event; a place counts the values from 0."""
+
+    constants: tuple[tuple[int, str], ...]
+    """Places in which a template has a constant, with it."""
+    twins: tuple[tuple[int, int], ...]
+    """Places of a variable that stood before, with the place where: only equal values are one reading."""
+    texts: tuple[int, ...]
+    quoted: tuple[int, ...]
+    """Places of numbers in quotes."""
+    number_places: tuple[int, ...]
+    numbers: Pick
+    """The same, of the values."""
+    hours: tuple[int, ...]
+    tariff: int | None
+    device: int | None
+    timestamp: int | None
+    times: Times
+    """The texts that tell the instant, the surest first; of two places one has the date, the other the time of day."""
+    body: list[str]
+    """The event behind its head: literal, place of a value, literal, …; the tariff's member is left out."""
+    in_order: Pick
+    """The values in the order of those places."""
+
+
+def learn(
+    literals: Sequence[str],
+    values: Sequence[str],
+    *,
+    read: Read,
+    write: Callable[[Reading], Written],
+) -> Form | None:
+    """The form of a payload, which is these literals with the values between; None when it has none."""
+    if not 0 < len(values) <= MOST_VALUES or not _is_skeleton(literals, values):
+        return None
+    lesson = _Lesson(literals, values, read)
+    try:
+        return lesson.form(write)
+    except (Unusable, _NoFormError):
+        return None
+
+
+class _NoFormError(Exception):
+    """Payloads of this form are not all read alike."""
+
+
+class _Lesson:
+    """One payload, read with marks."""
+
+    def __init__(self, literals: Sequence[str], values: Sequence[str], read: Read) -> None:
+        self._literals = literals
+        self._values = values
+        self._read_payload = read
+        self._constants: set[int] = set()
+        self._twins: dict[int, int] = {}
+        self._parts: dict[int, Part] = {}
+
+    def form(self, write: Callable[[Reading], Written]) -> Form:
+        self._find_constants()
+        self._find_variables()
+        draft, left = self._read(self._second_marks())
+        times = self._times(draft)
+        is_clear = not draft.misfits and all(part.is_understood for part in draft.trace or ())
+        if not (draft.measurements and is_clear):
+            raise _NoFormError
+        reading = _reading(draft, left)
+        tariff = self._place_of("tariff")
+        if tariff is not None:
+            reading = replace(reading, tariff=_SECOND_SERIES + tariff)
+        body, order = self._split(write(reading).body)
+        if tariff is not None:
+            before = order.index(tariff) * 2
+            body[before] = body[before].removesuffix(',"tariff":')
+        return self._form(times=times, body=body, order=order)
+
+    def _times(self, draft: Draft) -> Times:
+        """What tells the instant. Date and time of day belong together, and nothing may be surer than they are."""
+        times = tuple((_places_in(text), kind) for text, kind in draft.time_texts())
+        if draft.date is None and draft.clock is None:
+            return times
+        if not (draft.date and draft.clock) or draft.timestamp or len(times[0][0]) != 2:
+            raise _NoFormError
+        return times
+
+    def _form(
+        self,
+        *,
+        times: Times,
+        body: list[str],
+        order: Sequence[int],
+    ) -> Form:
+        timestamp = self._place_of("timestamp")
+        every_number = [place for place in self._own() if self._is_number(place)]
+        numbers = tuple(place for place in every_number if place != timestamp)
+        return Form(
+            constants=tuple((place, self._values[place]) for place in sorted(self._constants)),
+            twins=tuple(self._twins.items()),
+            texts=tuple(place for place in self._own() if not self._is_number(place)),
+            quoted=tuple(place for place in every_number if self._values[place][0] == '"'),
+            number_places=numbers,
+            numbers=_pick(numbers),
+            hours=tuple(place for place in numbers if self._kind(place) == "hours"),
+            tariff=self._place_of("tariff"),
+            device=self._place_of("device"),
+            timestamp=timestamp,
+            times=times,
+            body=body,
+            in_order=_pick(order),
+        )
+
+    def _own(self) -> Iterator[int]:
+        """The places whose values count."""
+        places = range(len(self._values))
+        return (p for p in places if p not in self._constants and p not in self._twins)
+
+    def _kind(self, place: int) -> Kind | None:
+        """Of the variable in this place; None where `extra` keeps the value."""
+        part = self._parts.get(place)
+        return part.use.variable.kind if part else None
+
+    def _place_of(self, kind: Kind) -> int | None:
+        places = [place for place in self._own() if self._kind(place) == kind]
+        return places[0] if places else None
+
+    def _is_number(self, place: int) -> bool:
+        kind = self._kind(place)
+        if kind is None:
+            return self._values[place][0] != '"'
+        return kind in _NUMBERS or kind == "tariff"
+
+    def _first_mark(self, place: int) -> str:
+        if self._values[place][0] == '"':
+            return _text_mark(place)
+        return str(_FIRST_SERIES + place)
+
+    def _find_constants(self) -> None:
+        marks = [self._first_mark(place) for place in range(len(self._values))]
+        if self._is_read(marks):
+            return
+        for place, mark in enumerate(marks):
+            alone = [*self._values[:place], mark, *self._values[place + 1 :]]
+            if not self._is_read(alone):
+                self._constants.add(place)
+
+    def _is_read(self, values: Sequence[str]) -> bool:
+        try:
+            self._read(values)
+        except Unusable:
+            return False
+        return True
+
+    def _find_variables(self) -> None:
+        marks = {
+            p: self._first_mark(p) for p in range(len(self._values)) if p not in self._constants
+        }
+        draft, _ = self._read([marks.get(place, value) for place, value in enumerate(self._values)])
+        place_of_mark = {json.loads(mark): place for place, mark in marks.items()}
+        first: dict[Use, int] = {}
+        for part in draft.trace or []:
+            place = place_of_mark.get(part.sent) if isinstance(part.sent, int | str) else None
+            if place is None:
+                continue
+            held = first.setdefault(part.use, place)
+            if held != place:
+                self._twins[place] = held
+            self._parts[place] = part
+
+    def _second_marks(self) -> list[str]:
+        marks: list[str] = []
+        for place, value in enumerate(self._values):
+            if place in self._constants:
+                marks.append(value)
+            elif place in self._twins:
+                marks.append(marks[self._twins[place]])
+            else:
+                marks.append(self._second_mark(place))
+        return marks
+
+    def _second_mark(self, place: int) -> str:
+        is_quoted = self._values[place][0] == '"'
+        kind = self._kind(place)
+        if kind == "device":
+            mark = _ANY_MAC
+        elif kind == "tariff":
+            mark = "1"
+        elif self._is_number(place):
+            mark = str(_SECOND_SERIES + place)
+        else:
+            return _text_mark(place)
+        return f'"{mark}"' if is_quoted else mark
+
+    def _read(self, values: Sequence[str]) -> tuple[Draft, dict[str, JsonValue]]:
+        draft = Draft([])
+        left = self._read_payload(_joined(self._literals, values).encode(), draft)
+        return draft, left
+
+    def _split(self, body: str) -> tuple[list[str], list[int]]:
+        """The body between the marks, and their places; each but those that tell whose and when must be there once."""
+        marks: dict[str, int] = {}
+        for place in self._own():
+            kind = self._kind(place)
+            if kind in ("device", "timestamp", "date", "clock"):
+                continue
+            number = (_SECOND_SERIES + place) * (3600 if kind == "hours" else 1)
+            marks[str(number) if self._is_number(place) else _text_mark(place)] = place
+        if not marks:
+            raise _NoFormError
+        pieces = re.split("(" + "|".join(marks) + ")", body)
+        order = [marks[mark] for mark in pieces[1::2]]
+        if Counter(order) != Counter(marks.values()):
+            raise _NoFormError
+        return pieces, order
+
+
+def _is_skeleton(literals: Sequence[str], values: Sequence[str]) -> bool:
+    """Whether the text is JSON in which each value stands by itself and nothing else is a value, save absent ones."""
+    if any("\\" in literal for literal in literals):
+        return False
+    marks = [_text_mark(place) for place in range(len(values))]
+    try:
+        document = json.loads(_joined(literals, marks), strict=False, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    leaves = [leaf for leaf in _leaves(document) if not _is_nothing(leaf)]
+    return sorted(map(str, leaves)) == sorted(mark[1:-1] for mark in marks)
+
+
+def _is_nothing(leaf: JsonValue) -> bool:
+    return isinstance(leaf, bool) or (isinstance(leaf, str) and is_absent(leaf))
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _leaves(document: JsonValue) -> Iterator[JsonValue]:
+    """Every value that is no container and not null."""
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+        elif value is not None:
+            yield value
+
+
+def _joined(literals: Sequence[str], values: Sequence[str]) -> str:
+    pairs = zip(values, literals[1:], strict=True)
+    return literals[0] + "".join([f":{value}{literal}" for value, literal in pairs])
+
+
+def _text_mark(place: int) -> str:
+    return f'"\ufdd2{place}\ufdd3"'
+
+
+def _places_in(text: str) -> tuple[int, ...]:
+    return tuple(int(place) for place in _TEXT_MARK.findall(text))
+
+
+def _pick(places: Sequence[int]) -> Pick:
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda values: [values[place] for place in places]
+
+
+def _reading(draft: Draft, left: dict[str, JsonValue]) -> Reading:
+    return draft.reading(
+        device=Device(_ANY_MAC),
+        measured_at=_AN_INSTANT,
+        time_source="received",
+        received_at=_AN_INSTANT,
+        extra=left,
+    )
