@@ -43,7 +43,7 @@ Post = Callable[[], Awaitable[object]]
 
 
 class MinimalReceiver(asyncio.Protocol):
-    """Answers as soon as a body of the known size has come."""
+    """Answers as soon as a request's body has come."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment] # asyncio types it too widely
@@ -51,8 +51,11 @@ class MinimalReceiver(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.seen += data
-        while (end := self.seen.find(b"\r\n\r\n")) >= 0 and len(self.seen) >= end + 4 + len(BODY):
-            self.seen = self.seen[end + 4 + len(BODY) :]
+        while (end := self.seen.find(b"\r\n\r\n")) >= 0:
+            size = int(self.seen.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            if len(self.seen) < end + 4 + size:
+                break
+            self.seen = self.seen[end + 4 + size :]
             self.transport.write(ANSWER)
 
 

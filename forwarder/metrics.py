@@ -4,17 +4,95 @@ Prometheus metrics of one running service, in a registry of its own.
 Labels are bounded sets: endpoint names of routes.yaml, outcomes, reasons; never devices, topics or URLs.
 """
 
+from bisect import bisect_left
+from collections import Counter as Counts
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600, 86400)
+
+
+class Tally(Collector):
+    """A counter that is turned for each reading: a plain number for each set of labels, on the loop's thread alone."""
+
+    def __init__(
+        self, name: str, documentation: str, labels: Sequence[str], *, registry: CollectorRegistry
+    ) -> None:
+        self._description = name, documentation, labels
+        self._counts: Counts[tuple[str, ...]] = Counts()
+        registry.register(self)
+
+    def count(self, *labels: str, by: int = 1) -> None:
+        self._counts[labels] += by
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        name, documentation, labels = self._description
+        family = CounterMetricFamily(name, documentation, labels=labels)
+        for values, count in self._counts.items():
+            family.add_metric(values, count)
+        yield family
+
+
+class Seconds:
+    """How many durations fell between which bounds, and their sum."""
+
+    __slots__ = ("_bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(self._bounds, seconds)] += 1
+        self.total += seconds
+
+
+class Durations(Collector):
+    """A histogram that is added to for each reading; like a Tally."""
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        label: str,
+        *,
+        bounds: Sequence[float],
+        registry: CollectorRegistry,
+    ) -> None:
+        self._description = name, documentation, label
+        self._bounds = bounds
+        self._seconds: dict[str, Seconds] = {}
+        registry.register(self)
+
+    def of(self, value: str) -> Seconds:
+        """Those with this value of the label."""
+        seconds = self._seconds.get(value)
+        if seconds is None:
+            seconds = self._seconds[value] = Seconds(self._bounds)
+        return seconds
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        name, documentation, label = self._description
+        family = HistogramMetricFamily(name, documentation, labels=[label])
+        # As prometheus_client's own histogram writes them.
+        bounds = [*map(floatToGoString, self._bounds), "+Inf"]
+        for value, seconds in self._seconds.items():
+            up_to = list(zip(bounds, accumulate(seconds.counts), strict=True))
+            family.add_metric([value], up_to, sum_value=seconds.total)
+        yield family
 
 
 class Metrics:
@@ -32,7 +110,7 @@ class Metrics:
             ["endpoint"],
             registry=registry,
         )
-        self.deliveries = Counter(
+        self.deliveries = Tally(
             "forwarder_deliveries",
             "Deliveries that left the outbox",
             ["endpoint", "outcome"],
@@ -50,21 +128,21 @@ class Metrics:
             ["endpoint"],
             registry=registry,
         )
-        self.attempts = Counter(
+        self.attempts = Tally(
             "forwarder_attempts", "Attempts by result", ["endpoint", "result"], registry=registry
         )
-        self.attempt_duration = Histogram(
+        self.attempt_duration = Durations(
             "forwarder_attempt_duration_seconds",
             "Duration of an attempt",
-            ["endpoint"],
-            buckets=_SECONDS,
+            "endpoint",
+            bounds=_SECONDS,
             registry=registry,
         )
-        self.delivery_latency = Histogram(
+        self.delivery_latency = Durations(
             "forwarder_delivery_latency_seconds",
             "From receipt by the forwarder until 2xx",
-            ["endpoint"],
-            buckets=_LATENCY,
+            "endpoint",
+            bounds=_LATENCY,
             registry=registry,
         )
         self.endpoint_open = Gauge(

@@ -11,6 +11,7 @@ from forwarder.delivery import (
     AttemptResult,
     Decision,
     Delivery,
+    Done,
     Failed,
     Gone,
     Refused,
@@ -34,6 +35,7 @@ KEPT_ANSWER_BYTES = 512
 """Of a failed attempt's answer, what stays on record."""
 BROKEN_SECONDS = 60.0
 """How long a reading waits whose attempt ended in an error of our own."""
+DELIVERED = Done()
 _TOO_LARGE = 413
 
 
@@ -136,17 +138,21 @@ class EndpointDispatcher:
             self.pump()
 
     async def _work(self, parcel: Parcel) -> None:
+        """Attempt one parcel after the other, as long as there are any."""
         following: Parcel | None = parcel
         while following is not None:
-            try:
-                await self._attempt(following)
-            except Exception as error:  # noqa: BLE001 - the top of a loop: one reading must not stop its endpoint
-                self._watch.broke(self.endpoint.name, error)
-                self._parcels.put_off(following, until=self._clock.unix() + BROKEN_SECONDS)
+            await self._attempt_safely(following)
             # This worker's own place is free again, so it counts one less.
             following = self._next_parcel(self._clock.monotonic(), places=1)
-            if following is not None:
+            if following is not None and self.in_flight < self._places:
                 self.pump()
+
+    async def _attempt_safely(self, parcel: Parcel) -> None:
+        try:
+            await self._attempt(parcel)
+        except Exception as error:  # noqa: BLE001 - the top of a loop: one reading must not stop its endpoint
+            self._watch.broke(self.endpoint.name, error)
+            self._parcels.put_off(parcel, until=self._clock.unix() + BROKEN_SECONDS)
 
     def _next_parcel(self, now: float, *, places: int = 0) -> Parcel | None:
         if not self._may_send(now, places):
@@ -156,14 +162,18 @@ class EndpointDispatcher:
             self._pace.start(now)
         return parcel
 
+    @property
+    def _places(self) -> int:
+        """How many attempts may be under way."""
+        return 1 if self.health.is_open else self.endpoint.max_concurrency
+
     def _may_send(self, now: float, places: int = 0) -> bool:
-        cap = 1 if self.health.is_open else self.endpoint.max_concurrency
         return (
-            not self._is_barred
-            and self._outbox.is_writable
-            and self.in_flight - places < cap
+            len(self._workers) - places < self._places
             and now >= self._held_until
             and self._pace.wait(now) == 0.0
+            and self._outbox.is_writable
+            and not self._is_barred
         )
 
     async def _attempt(self, parcel: Parcel) -> None:
@@ -185,25 +195,29 @@ class EndpointDispatcher:
             headers=[("content-type", rendered.content_type), *signed],
             body=rendered.body,
         )
-        duration = self._clock.monotonic() - started
+        now, duration = self._clock.unix(), self._clock.monotonic() - started
         attempt = _attempt_of(result, number, attempted_at, duration)
         self._watch.attempted(endpoint.name, head, attempt)
-        self._update_health(result)
-        self._conclude(parcel, result, attempt)
+        self._update_health(result, now)
+        if isinstance(result, Accepted) and len(parcel.pieces) == 1:
+            settlements = [Settlement(one, DELIVERED, _of(one, attempt)) for one in head]
+            self._parcels.deliver(parcel, settlements, now=now)
+        else:
+            self._conclude(parcel, result, attempt, now)
 
-    def _update_health(self, result: AttemptResult) -> None:
+    def _update_health(self, result: AttemptResult, now: float) -> None:
         was_open = self.health.is_open
         if isinstance(result, Accepted):
-            self._note_success()
+            self._note_success(now)
         else:
-            self._note_other(result)
+            self._note_other(result, now)
         if isinstance(result, Gone):
             self._pause_gone()
         if was_open != self.health.is_open:
             self._watch.circuit_changed(self.endpoint.name, self.health)
 
-    def _note_success(self) -> None:
-        before, now = self.health, self._clock.unix()
+    def _note_success(self, now: float) -> None:
+        before = self.health
         if before.failures == 0 and now - (before.last_success_at or 0.0) < 1.0:
             return
         self.health = circuit.after_success(before, now=now)
@@ -212,8 +226,8 @@ class EndpointDispatcher:
             self._held_until = float("-inf")
             self._parcels.wake_all()
 
-    def _note_other(self, result: Refused | Gone | Failed) -> None:
-        now, held_seconds = self._clock.unix(), self._held_until - self._clock.monotonic()
+    def _note_other(self, result: Refused | Gone | Failed, now: float) -> None:
+        held_seconds = self._held_until - self._clock.monotonic()
         schedule, spread = self.endpoint.retry, self._spread()
         if isinstance(result, Failed) and circuit.counts(result):
             self.health = circuit.after_failure(
@@ -245,11 +259,12 @@ class EndpointDispatcher:
         self._parcels.give_back()
         self._watch.gone(self.endpoint.name)
 
-    def _conclude(self, parcel: Parcel, result: AttemptResult, attempt: Attempt) -> None:
+    def _conclude(
+        self, parcel: Parcel, result: AttemptResult, attempt: Attempt, now: float
+    ) -> None:
         if len(parcel.head) > 1 and isinstance(result, Refused):
-            self._split(parcel, result, attempt)
+            self._split(parcel, result, attempt, now)
             return
-        now = self._clock.unix()
         decided = [
             Settlement(one, self._decide(parcel, one, result, now), _of(one, attempt))
             for one in parcel.head
@@ -257,8 +272,7 @@ class EndpointDispatcher:
         if self.endpoint.batch is None and len(parcel.claims) == 1:
             self._parcels.finish(parcel, decided)
             return
-        for settlement in decided:
-            self._parcels.record(settlement)
+        self._parcels.record(decided)
         retries = [one.decision for one in decided if isinstance(one.decision, RetryAt)]
         parcel.close(one.delivery for one in decided if not isinstance(one.decision, RetryAt))
         wait = max((retry.due_at for retry in retries), default=now) - now
@@ -277,10 +291,9 @@ class EndpointDispatcher:
         is_halved = parcel.failures >= FAILURES_TO_HALVE and len(parcel.head) > 1
         return parcel.halved() if is_halved else [parcel]
 
-    def _split(self, parcel: Parcel, result: Refused, attempt: Attempt) -> None:
-        now = self._clock.unix()
-        for delivery in parcel.head:
-            self._parcels.record(Settlement(delivery, RetryAt(now), _of(delivery, attempt)))
+    def _split(self, parcel: Parcel, result: Refused, attempt: Attempt, now: float) -> None:
+        at_once = RetryAt(now)
+        self._parcels.record([Settlement(one, at_once, _of(one, attempt)) for one in parcel.head])
         parcel.count_attempt()
         parts = parcel.halved() if result.status == _TOO_LARGE else parcel.singled()
         self._watch.split(self.endpoint.name, status=result.status)
@@ -336,19 +349,18 @@ def _of(delivery: Delivery, attempt: Attempt) -> Attempt:
 def _attempt_of(
     result: AttemptResult, number: int, attempted_at: float, duration_seconds: float
 ) -> Attempt:
-    match result:
-        case Accepted(status):
-            error, detail = "", ""
-        case Refused(status) | Gone(status):
-            error, detail = f"http_{status}", ""
-        case Failed(error, status, _, _, detail):
-            pass
+    duration_ms = round(duration_seconds * 1000, 3)
+    if isinstance(result, Accepted):
+        return Attempt(number, attempted_at, duration_ms, result.status, error="")
+    error, detail = f"http_{result.status}", ""
+    if isinstance(result, Failed):
+        error, detail = result.error, result.detail
     return Attempt(
         number=number,
         attempted_at=attempted_at,
-        duration_ms=round(duration_seconds * 1000, 3),
-        status=status,
+        duration_ms=duration_ms,
+        status=result.status,
         error=error,
         detail=detail,
-        answer=result.answer[:KEPT_ANSWER_BYTES] if error else b"",
+        answer=result.answer[:KEPT_ANSWER_BYTES],
     )

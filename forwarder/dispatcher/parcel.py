@@ -5,13 +5,12 @@ One reading where the endpoint takes them singly, up to `max_events` of several 
 members over all attempts, so that a batch keeps its id; it changes only where it is split, or a member is settled.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from forwarder.delivery import Delivery
 from forwarder.outbox import Claim
 from forwarder.outbox.lanes import Lane
-from forwarder.reading import Device
 from forwarder.render import size_of
 from forwarder.routes import Endpoint
 
@@ -25,7 +24,7 @@ class Parcel:
     """Claims, and their deliveries cut into pieces: the first piece is the next POST."""
 
     claims: list[Claim]
-    pieces: list[list[Delivery]] = field(default_factory=list)
+    pieces: list[list[Delivery]]
     """More than one only where all are of one lane: order forbids to send the second before the first is settled."""
     failures: int = 0
     """Failed attempts of the first piece as it is."""
@@ -33,10 +32,6 @@ class Parcel:
     """How many of each lane's claimed deliveries are settled already."""
     edition: int = 0
     """Of the endpoint's settings that decide what may go together."""
-    lanes: dict[Device, Lane] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.lanes = {claim.lane.device: claim.lane for claim in self.claims}
 
     @classmethod
     def of(cls, claims: list[Claim], *, edition: int) -> "Parcel":
@@ -48,22 +43,24 @@ class Parcel:
     def head(self) -> list[Delivery]:
         return self.pieces[0] if self.pieces else []
 
+    @property
+    def members(self) -> list[Delivery]:
+        """What is not settled, in order."""
+        return [delivery for piece in self.pieces for delivery in piece]
+
+    def lane_of(self, delivery: Delivery) -> Lane:
+        return next(one.lane for one in self.claims if one.lane.device == delivery.device)
+
     def close(self, deliveries: Iterable[Delivery]) -> None:
         """These are settled; what is left of the first piece is its next attempt."""
-        closed = {delivery.reading: self.lanes[delivery.device] for delivery in deliveries}
+        lanes = {claim.lane.device: claim.lane for claim in self.claims}
+        closed = {delivery.reading: lanes[delivery.device] for delivery in deliveries}
         for lane in closed.values():
             self.settled[lane] = self.settled.get(lane, 0) + 1
         if all(delivery.reading in closed for delivery in self.head):
             self.failures = 0
         left = ([one for one in piece if one.reading not in closed] for piece in self.pieces)
         self.pieces = [piece for piece in left if piece]
-
-    def drop(self, is_dropped: Callable[[Delivery], bool]) -> list[Delivery]:
-        """Take out what is not to be sent any more, and name it."""
-        dropped = [delivery for piece in self.pieces for delivery in piece if is_dropped(delivery)]
-        if dropped:
-            self.close(dropped)
-        return dropped
 
     def count_attempt(self) -> None:
         """The head has been tried once more."""

@@ -1,11 +1,11 @@
 """The life of an endpoint's parcels, from a claim to its end: made up, kept for their next attempt, given back."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from heapq import heappop, heappush
 
 from forwarder.clock import Clock
-from forwarder.delivery import Delivery, RetryAt, Supersede
+from forwarder.delivery import Decision, Delivery, RetryAt, Supersede
 from forwarder.dispatcher.parcel import MAX_BATCH_BYTES, Parcel, fitting
 from forwarder.dispatcher.watch import Watch
 from forwarder.outbox import Claim, Outbox, Settlement
@@ -58,7 +58,7 @@ class Parcels:
             return None
         if batch is None:
             claim = self._claim_lane(1, is_probe=is_probe)
-            return Parcel.of([claim], edition=self._edition) if claim else None
+            return None if claim is None else Parcel.of([claim], edition=self._edition)
         if not is_probe and self._batch_wait(now) > 0:
             return None
         return self._claim_batch(batch.max_events, is_probe=is_probe)
@@ -84,10 +84,12 @@ class Parcels:
             if claim is None:
                 break
             fit, used_bytes = fitting(claim.deliveries, self._endpoint, free_bytes=free_bytes)
-            if fit == 0 and claims:
-                self._outbox.settle(self._endpoint.name, claim)
-                break
-            claims.append(Claim(claim.lane, claim.deliveries[: max(fit, 1)]))
+            if fit < len(claim.deliveries):
+                if fit == 0 and claims:
+                    self._outbox.settle(self._endpoint.name, claim)
+                    break
+                claim = Claim(claim.lane, claim.deliveries[: max(fit, 1)])
+            claims.append(claim)
             free_events -= fit
             free_bytes -= used_bytes
         return Parcel.of(claims, edition=self._edition) if claims else None
@@ -118,29 +120,37 @@ class Parcels:
 
     def _is_still_wanted(self, parcel: Parcel) -> bool:
         """Whether there is something to send in it, once what has changed since it was made up is taken out."""
-        if any(claim.lane.is_changed for claim in parcel.claims):
-            self.end(parcel)
-            return False
+        for claim in parcel.claims:
+            if claim.lane.is_changed:
+                self.end(parcel)
+                return False
         self._settle_outdated(parcel)
         if not parcel.pieces:
             self.end(parcel)
         return bool(parcel.pieces)
 
     def _settle_outdated(self, parcel: Parcel) -> None:
-        now = self._clock.unix()
-        for delivery in parcel.drop(lambda one: has_expired(one, self._endpoint, now=now)):
-            self.record(Settlement(delivery, expiry(self._endpoint), None))
-        if self._endpoint.mode == "latest":
+        now, endpoint = self._clock.unix(), self._endpoint
+        expired = [one for one in parcel.members if has_expired(one, endpoint, now=now)]
+        if expired:
+            self._drop(parcel, expired, expiry(endpoint))
+        if endpoint.mode == "latest":
             tried = (one for one in parcel.head if one.attempts)
             superseded = {one.reading for one in tried if self.is_superseded(parcel, one)}
-            for delivery in parcel.drop(lambda one: one.reading in superseded):
-                self.record(Settlement(delivery, Supersede(), None))
+            if superseded:
+                dropped = [one for one in parcel.members if one.reading in superseded]
+                self._drop(parcel, dropped, Supersede())
+
+    def _drop(self, parcel: Parcel, deliveries: list[Delivery], decision: Decision) -> None:
+        """Settle what is not to be sent any more."""
+        parcel.close(deliveries)
+        self.record([Settlement(one, decision, None) for one in deliveries])
 
     def is_superseded(self, parcel: Parcel, delivery: Delivery) -> bool:
         """Whether only the latest counts, and a newer one waits; a replayed older one does not count."""
         return (
             self._endpoint.mode == "latest"
-            and parcel.lanes[delivery.device].unclaimed > 0
+            and parcel.lane_of(delivery).unclaimed > 0
             and self._outbox.has_newer(delivery)
         )
 
@@ -149,17 +159,29 @@ class Parcels:
         self._ready = deque(one for one in self._ready if self._is_still_wanted(one))
         self._waiting = sorted(one for one in self._waiting if self._is_still_wanted(one[2]))
 
-    def record(self, settlement: Settlement) -> None:
-        """Settle one delivery of a parcel that goes on."""
-        self._watch.settled(self._endpoint.name, settlement, now=self._clock.unix())
-        self._outbox.record([settlement])
+    def record(self, settlements: Sequence[Settlement]) -> None:
+        """Settle deliveries of a parcel that goes on."""
+        self._watch.settled(self._endpoint.name, settlements, now=self._clock.unix())
+        self._outbox.record(settlements)
 
-    def finish(self, parcel: Parcel, decided: Iterable[Settlement]) -> None:
+    def deliver(self, parcel: Parcel, settlements: Sequence[Settlement], *, now: float) -> None:
+        """Settle a parcel whose last piece was delivered, and end it."""
+        name = self._endpoint.name
+        self._watch.delivered(name, parcel.head, now=now)
+        if len(parcel.claims) == 1:
+            self._settle(parcel, settlements)
+            return
+        self._outbox.record(settlements)
+        for claim in parcel.claims:
+            self._outbox.settle(name, claim, recorded=len(claim.deliveries))
+
+    def finish(self, parcel: Parcel, settlements: Sequence[Settlement]) -> None:
         """Settle the head of a parcel of a single lane, and end it: the lane waits for what is tried again."""
+        self._watch.settled(self._endpoint.name, settlements, now=self._clock.unix())
+        self._settle(parcel, settlements)
+
+    def _settle(self, parcel: Parcel, settlements: Sequence[Settlement]) -> None:
         (claim,) = parcel.claims
-        settlements = list(decided)
-        for settlement in settlements:
-            self._watch.settled(self._endpoint.name, settlement, now=self._clock.unix())
         recorded = parcel.settled.get(claim.lane, 0)
         self._outbox.settle(self._endpoint.name, claim, settlements, recorded=recorded)
 

@@ -1,9 +1,9 @@
 """What operators learn of the right half: each metric is counted beside its log event."""
 
+import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 
 from forwarder.delivery import Bury, Delivery, Done, Expire, RetryAt, Supersede
 from forwarder.logs import logger
@@ -16,17 +16,20 @@ class Watch:
     """Counts and logs what happens to deliveries; endpoints by name, devices in logs only."""
 
     def __init__(self, metrics: Metrics) -> None:
-        # Looking a label's child up costs more than counting on it.
-        self._attempts = lru_cache(maxsize=None)(metrics.attempts.labels)
-        self._attempt_duration = lru_cache(maxsize=None)(metrics.attempt_duration.labels)
-        self._delivery_latency = lru_cache(maxsize=None)(metrics.delivery_latency.labels)
-        self._deliveries = lru_cache(maxsize=None)(metrics.deliveries.labels)
+        self._attempts = metrics.attempts
+        self._attempt_duration = metrics.attempt_duration
+        self._delivery_latency = metrics.delivery_latency
+        self._deliveries = metrics.deliveries
         self._endpoint_open = metrics.endpoint_open
         self._log = logger("dispatcher")
+        # Nearly every attempt succeeds, and what nobody is to read need not even be put together.
+        self._tells_successes = self._log.is_enabled_for(logging.DEBUG)
 
     def attempted(self, endpoint: str, deliveries: Sequence[Delivery], attempt: Attempt) -> None:
-        self._attempts(endpoint, attempt.error or f"http_{attempt.status}").inc()
-        self._attempt_duration(endpoint).observe(attempt.duration_ms / 1000)
+        self._attempts.count(endpoint, attempt.error or f"http_{attempt.status}")
+        self._attempt_duration.of(endpoint).observe(attempt.duration_ms / 1000)
+        if not attempt.error and not self._tells_successes:
+            return
         log = self._log.info if attempt.error else self._log.debug
         log(
             "delivery.attempted",
@@ -41,17 +44,26 @@ class Watch:
             detail=attempt.detail or None,
         )
 
-    def settled(self, endpoint: str, settlement: Settlement, *, now: float) -> None:
+    def delivered(self, endpoint: str, deliveries: Sequence[Delivery], *, now: float) -> None:
+        self._deliveries.count(endpoint, "delivered", by=len(deliveries))
+        observe = self._delivery_latency.of(endpoint).observe
+        for delivery in deliveries:
+            latency = now - delivery.received_at
+            observe(latency if latency > 0 else 0.0)
+
+    def settled(self, endpoint: str, settlements: Iterable[Settlement], *, now: float) -> None:
+        for settlement in settlements:
+            self._settled_one(endpoint, settlement, now)
+
+    def _settled_one(self, endpoint: str, settlement: Settlement, now: float) -> None:
         delivery = settlement.delivery
         match settlement.decision:
             case RetryAt():
-                return
+                pass
             case Done():
-                outcome = "delivered"
-                latency = max(0.0, now - delivery.received_at)
-                self._delivery_latency(endpoint).observe(latency)
+                self.delivered(endpoint, (delivery,), now=now)
             case Bury(reason):
-                outcome = "dead"
+                self._deliveries.count(endpoint, "dead")
                 self._log.warning(
                     "delivery.buried",
                     endpoint=endpoint,
@@ -61,14 +73,13 @@ class Watch:
                     attempts=delivery.attempts + (settlement.attempt is not None),
                 )
             case Expire():
-                outcome = "expired"
+                self._deliveries.count(endpoint, "expired")
             case Supersede():
-                outcome = "superseded"
-        self._deliveries(endpoint, outcome).inc()
+                self._deliveries.count(endpoint, "superseded")
 
     def swept(self, endpoint: str, outcomes: Counter[str]) -> None:
         for outcome, count in outcomes.items():
-            self._deliveries(endpoint, outcome).inc(count)
+            self._deliveries.count(endpoint, outcome, by=count)
             self._log.warning("deliveries.swept", endpoint=endpoint, outcome=outcome, count=count)
 
     def circuit_changed(self, endpoint: str, health: EndpointHealth) -> None:

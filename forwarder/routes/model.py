@@ -101,6 +101,8 @@ class Endpoint:
 
     def url_for(self, device: Device) -> str:
         """The URL that a device's readings go to; any topic level may be a device, so it is quoted."""
+        if "{device}" not in self.url:
+            return self.url
         return self.url.replace("{device}", quote(device, safe=""))
 
 

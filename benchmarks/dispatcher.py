@@ -1,0 +1,219 @@
+"""
+The right half's cost: Dispatcher and Sender over an outbox in memory, one reading per POST and batches of 100.
+
+    taskset -c 1 python benchmarks/dispatcher.py --seconds 2
+
+Readings of 1,000 devices come in groups of 50 (of 1,000 for batches), as commits bring them. `dispatch` has a
+transport that answers at once and sends nothing: everything but HTTP. `with HTTP` has the forwarder's own transport and
+a minimal receiver on loopback, in a process of its own. The outbox is the lanes of the real one without its file; what
+is written about a settlement is not counted here. CPU of this process alone.
+"""
+
+import argparse
+import asyncio
+import multiprocessing
+import socket
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import httpx
+import uvloop
+from sender import receive
+
+from forwarder.clock import SystemClock
+from forwarder.delivery import Delivery, ReadingNumber, RetryAt
+from forwarder.dispatcher import Dispatcher, Watch
+from forwarder.logs import configure_logs
+from forwarder.metrics import Metrics
+from forwarder.outbox import Claim, EndpointHealth, Settlement
+from forwarder.outbox.lanes import EndpointLanes, Memory
+from forwarder.reading import Device, WebhookId
+from forwarder.routes import Batch, Endpoint, EndpointName, Routes, SigningKey
+from forwarder.sender import Sender, pooled_transports
+from forwarder.sender.answer import Answer
+from forwarder.sender.wire import Fields, PreparedHead
+
+DEVICES = 1000
+DATA = b'{"id":"msg_0123456789abcdef0123456789abcdef","measurements":{' + b"x" * 560 + b"}}"
+CONCURRENCY = 8
+
+
+class MemoryOutbox:
+    """What a dispatcher needs of an outbox, with nothing behind the lanes; settlements are only counted."""
+
+    is_writable = True
+
+    def __init__(self) -> None:
+        self._memory = Memory(1 << 20)
+        self._lanes: dict[str, EndpointLanes] = {}
+        self._put = 0
+        self.settled = 0
+        self.missing = asyncio.Event()
+        self.on_claimable: Any = None
+        self.on_foreign_change: Any = None
+
+    def lanes(self, endpoint: str) -> EndpointLanes:
+        return self._lanes.setdefault(endpoint, EndpointLanes(self._memory))
+
+    def totals(self) -> list[Any]:
+        return []
+
+    def put(self, endpoint: str, count: int) -> None:
+        lanes, now, unix = self.lanes(endpoint), time.monotonic(), time.time()
+        for _ in range(count):
+            self._put += 1
+            device = Device(f"ECC9FF{self._put % DEVICES:06X}")
+            delivery = Delivery(
+                reading=ReadingNumber(self._put),
+                endpoint=endpoint,
+                device=device,
+                webhook_id=WebhookId(f"msg_{self._put:032x}"),
+                measured_at="2025-11-18T10:17:40Z",
+                received_at=unix,
+                age_from=unix,
+                attempts=0,
+                data=DATA,
+            )
+            lanes.append(device, delivery, now=now)
+
+    def claim(
+        self, endpoint: str, *, limit: int = 1, is_probe: bool = False, **_: float
+    ) -> Claim | None:
+        lanes = self._lanes[endpoint]
+        lane = lanes.claim(now=time.monotonic())
+        return None if lane is None else Claim(lane, lanes.take(lane, limit=limit))
+
+    def settle(
+        self,
+        endpoint: str,
+        claim: Claim,
+        settlements: Sequence[Settlement] = (),
+        *,
+        recorded: int = 0,
+    ) -> None:
+        if any(isinstance(one.decision, RetryAt) for one in settlements):
+            raise SystemExit("an attempt failed: the figures would be void")
+        lanes, settled, now = self._lanes[endpoint], recorded + len(settlements), time.monotonic()
+        self.settled += settled
+        if lanes.settle(claim.lane, settled=settled, now=now):
+            lanes.release(claim.lane, now=now)
+        if self.settled == self._put:
+            self.missing.set()
+
+    def record(self, settlements: Sequence[Settlement]) -> None:
+        """Counted when their claim ends."""
+
+    def record_health(self, endpoint: str, health: EndpointHealth) -> None:
+        """Nobody asks for it here."""
+
+
+class AnsweringTransport(httpx.AsyncBaseTransport):
+    """Answers 200 at once, also as an engine."""
+
+    def __init__(self) -> None:
+        self._answer = Answer()
+        self._answer.status = 200
+
+    def prepare(self, url: httpx.URL, fixed: Fields) -> PreparedHead:
+        return PreparedHead(url, fixed, proxy=None)
+
+    async def exchange(self, request: bytes, *, deadline: float) -> Answer:
+        return self._answer
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=httpx.ByteStream(b"ok"))
+
+
+async def measure(
+    endpoint: Endpoint, sender: Sender, *, group: int, seconds: float, rounds: int
+) -> list[float]:
+    """CPU microseconds a reading of each round, what it takes to put the readings in not included."""
+    outbox: Any = MemoryOutbox()
+    dispatcher = Dispatcher(
+        outbox=outbox, sender=sender, clock=SystemClock(), watch=Watch(Metrics())
+    )
+    routes = Routes(
+        {endpoint.name: endpoint}, every_device=(endpoint.name,), by_device={}, groups={}
+    )
+    dispatcher.apply(routes)
+    figures = []
+    for _ in range(rounds):
+        count, spent, until = 0, 0.0, time.perf_counter() + seconds / rounds
+        while time.perf_counter() < until:
+            outbox.put(endpoint.name, group)
+            outbox.missing.clear()
+            started = time.process_time()
+            dispatcher.pump([endpoint.name])
+            await outbox.missing.wait()
+            await asyncio.sleep(0)
+            spent += time.process_time() - started
+            count += group
+        figures.append(spent / count * 1e6)
+    await dispatcher.drain(timeout_seconds=1)
+    await sender.aclose()
+    return figures
+
+
+def cases(url: str) -> Iterator[tuple[str, Endpoint, Sender, int]]:
+    plain = Endpoint(
+        name=EndpointName("it"),
+        url=url,
+        keys=(SigningKey(b"k" * 32),),
+        allow_private=True,
+        max_concurrency=CONCURRENCY,
+    )
+    batched = Endpoint(
+        name=EndpointName("it"),
+        url=url,
+        keys=(SigningKey(b"k" * 32),),
+        allow_private=True,
+        max_concurrency=CONCURRENCY,
+        batch=Batch(100, 0.0),
+    )
+    yield "one per POST, dispatch", plain, Sender(lambda _: AnsweringTransport()), 50
+    yield "one per POST, with HTTP", plain, Sender(pooled_transports()), 50
+    yield "100 per POST, dispatch", batched, Sender(lambda _: AnsweringTransport()), 1000
+    yield "100 per POST, with HTTP", batched, Sender(pooled_transports()), 1000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--profile", action="store_true", help="where the CPU goes, by cProfile")
+    parser.add_argument("--only", default="", help="cases whose name holds this")
+    options = parser.parse_args()
+    configure_logs(format="json", level="info")
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/hook"
+    receiver = multiprocessing.get_context("fork").Process(
+        target=receive, args=(listener,), daemon=True
+    )
+    receiver.start()
+    for name, endpoint, sender, group in cases(url):
+        if options.only not in name:
+            continue
+        measured = measure(
+            endpoint, sender, group=group, seconds=options.seconds, rounds=options.rounds
+        )
+        if options.profile:
+            import cProfile
+            import pstats
+
+            profile = cProfile.Profile()
+            figures = profile.runcall(uvloop.run, measured)
+            pstats.Stats(profile).sort_stats("tottime").print_stats(45)
+        else:
+            figures = uvloop.run(measured)
+        print(
+            f"{name:24} {min(figures):6.1f} (median {statistics.median(figures):6.1f}) µs a reading"
+        )
+    receiver.terminate()
+
+
+if __name__ == "__main__":
+    main()
