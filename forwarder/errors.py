@@ -9,7 +9,8 @@ Every error that may reach a person, as one tree.
     ├── OutboxError                 exit 1
     │   ├── OutboxLocked            another forwarder owns this data directory
     │   ├── OutboxUnavailable       it takes no writes right now (disk full, I/O error); worth trying again
-    │   └── OutboxDamaged           the file is not a sound outbox
+    │   ├── OutboxDamaged           the file is not a sound outbox
+    │   └── OutboxIncomplete        it is sound, and has lost what it had acknowledged
     └── OperationError              exit 1: a command could not do what was asked (unknown id, service not running)
 
 The text of each is one sentence that says what is wrong, where, and what to do. It never holds a secret.
@@ -62,6 +63,10 @@ class OutboxDamaged(OutboxError):  # noqa: N818
     def __init__(self, sentence: str, *, fault: str) -> None:
         super().__init__(sentence)
         self.fault = fault
+
+
+class OutboxIncomplete(OutboxError):  # noqa: N818
+    """The file is sound, and something that had been acknowledged is missing from it."""
 
 
 class OperationError(ForwarderError):

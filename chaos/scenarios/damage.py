@@ -1,12 +1,13 @@
-"""The outbox file is damaged while nobody runs: the program refuses it in a sentence, or delivers what it holds."""
+"""The outbox file is damaged while nobody runs: the program refuses it in a sentence, and delivers what it holds."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from chaos.process import Impatient
-from chaos.receiver import down, smooth
+from chaos.receiver import Mood, down, smooth
 from chaos.scenarios.scenario import Scenario
 from chaos.stage import Stage
 
@@ -14,6 +15,8 @@ PADDING = "·" * 500
 PAGE = 4096
 LOG_HEADER = 32
 REFUSAL_SECONDS = 5.0
+NAMED = "outbox.incomplete"
+"""The event that says what is missing."""
 
 
 def overwrite_page(stage: Stage, file: Path) -> None:
@@ -34,12 +37,16 @@ def empty(_: Stage, file: Path) -> None:
 
 
 def cut_log(stage: Stage, file: Path) -> None:
-    _resize(_log_of(file), stage.dice.randrange(LOG_HEADER, _live_bytes(_log_of(file))))
+    _resize(_log_of(file), _place_in_log(stage, file))
 
 
 def overwrite_log(stage: Stage, file: Path) -> None:
-    log = _log_of(file)
-    _overwrite(log, stage.dice.randrange(LOG_HEADER, _live_bytes(log)), stage.dice.randbytes(512))
+    _overwrite(_log_of(file), _place_in_log(stage, file), stage.dice.randbytes(512))
+
+
+def _place_in_log(stage: Stage, file: Path) -> int:
+    """In its first half, so that some reading stands behind it."""
+    return stage.dice.randrange(LOG_HEADER, _live_bytes(_log_of(file)) // 2)
 
 
 def _live_bytes(log: Path) -> int:
@@ -67,43 +74,68 @@ def _resize(file: Path, size: int) -> None:
         stream.truncate(size)
 
 
-async def _damage(
-    stage: Stage, damage: Callable[[Stage, Path], None], *, is_log: bool = False
-) -> None:
-    outbox = stage.forwarder.outbox
+async def _fill(stage: Stage) -> None:
+    """Two hundred readings that nobody takes yet."""
     await stage.forwarder.start_ready()
-    for receiver in stage.receivers.values():
-        receiver.mood = down
     for _ in range(10):
         await stage.devices.publish_and_wait(20, padding=PADDING)
     await stage.until_status(lambda status: status["messages"]["accepted"] >= 200)
-    await (stage.forwarder.kill() if is_log else stage.forwarder.stop())
-    stage.inject("outbox damaged")
-    damage(stage, outbox)
-    if await _is_refused(stage, outbox):
-        await _repair(stage)
-    elif is_log:
-        await _excuse_tail(stage)
-    stage.hit("outbox damaged")
+
+
+def _all(stage: Stage, mood: Mood) -> None:
     for receiver in stage.receivers.values():
-        receiver.mood = smooth
+        receiver.mood = mood
 
 
-async def _excuse_tail(stage: Stage) -> None:
+async def _damage(stage: Stage, damage: Callable[[Stage, Path], None]) -> None:
+    _all(stage, down)
+    await _fill(stage)
+    await stage.forwarder.stop()
+    stage.inject("outbox damaged")
+    damage(stage, stage.forwarder.outbox)
+    if await _is_refused(stage):
+        await _repair(stage)
+    stage.hit("outbox damaged")
+    _all(stage, smooth)
+
+
+async def _damage_log(stage: Stage, damage: Callable[[Stage, Path], None]) -> None:
     """
-    What stood behind the damage in the log is gone, and SQLite takes that for a crash in the middle of a write.
+    The end of the log is gone, as after a crash in the middle of a write: SQLite itself would say nothing.
 
-    So nothing can be said at start; but what stood before it, from the first message on, must all be there.
+    So the start must; and what stood before the damage, from the first message on, must all be there afterwards.
     """
-    await stage.forwarder.ready()
+    # Paused, so that the log is full of readings and not of settlements, which nobody would miss.
+    stage.write_routes(paused=True)
+    await _fill(stage)
+    await stage.forwarder.kill()
+    stage.write_routes()
+    stage.inject("log damaged")
+    damage(stage, stage.forwarder.outbox)
+    if not await _is_refused(stage):
+        raise AssertionError("it started, with the end of its log gone")
+    missing = _missing(stage.forwarder.complaints.splitlines()[-1])
+    checked = await stage.forwarder.command("outbox", "check")
+    if checked.exit_code != 1 or _missing(checked.stdout) != missing:
+        raise AssertionError(f"`outbox check` says something else: {checked.stdout}")
+    await stage.forwarder.start_ready(FORWARDER_OUTBOX_REPAIR="true")
     kept = (await stage.forwarder.status())["messages"].get("accepted", 0)
-    stage.excused |= {number for number in stage.oracle.owed if number > kept}
     stage.notes.append(f"{kept} of {len(stage.oracle.owed)} messages stood before the damage")
+    if len(stage.oracle.owed) - kept > missing or not stage.forwarder.count_logged(NAMED):
+        raise AssertionError(f"more is missing than the {missing} that were named")
+    stage.excused |= {number for number in stage.oracle.owed if number > kept}
+    stage.hit("log damaged")
 
 
-async def _is_refused(stage: Stage, outbox: Path) -> bool:
-    """Whether it does not start; then in a sentence, and without touching the file."""
-    damaged, before = _digest(outbox), len(stage.forwarder.complaints)
+def _missing(said: str) -> int:
+    found = re.search(r"up to ([\d,]+) readings", said)
+    return int(found[1].replace(",", "")) if found else 0
+
+
+async def _is_refused(stage: Stage) -> bool:
+    """Whether it does not start; then in a sentence, and without touching the file, its log or its mark."""
+    outbox = stage.forwarder.outbox
+    damaged, before = _digests(outbox), len(stage.forwarder.complaints)
     await stage.forwarder.start()
     try:
         code = await stage.forwarder.ended(patience_seconds=REFUSAL_SECONDS)
@@ -113,8 +145,8 @@ async def _is_refused(stage: Stage, outbox: Path) -> bool:
     said = stage.forwarder.complaints[before:].strip()
     if code != 1 or said.count("\n") or "FORWARDER_OUTBOX_REPAIR=true" not in said:
         raise AssertionError(f"exit {code}: {said}")
-    if _digest(outbox) != damaged:
-        raise AssertionError("it changed the damaged file")
+    if _digests(outbox) != damaged:
+        raise AssertionError("it changed the damaged outbox")
     stage.notes.append("refused")
     return True
 
@@ -134,13 +166,19 @@ async def _repair(stage: Stage) -> None:
     stage.has_begun_anew = True
 
 
+def _digests(outbox: Path) -> dict[str, str]:
+    parts = (outbox, _log_of(outbox), outbox.with_name(outbox.name + "-mark"))
+    # An empty log is as good as none: whoever only reads an outbox makes one.
+    return {part.name: _digest(part) for part in parts if part.exists() and part.stat().st_size}
+
+
 def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _scenario(name: str, what: str, play: Callable[[Stage, Path], None]) -> Scenario:
-    is_log = play in (cut_log, overwrite_log)
-    return Scenario(name, what, partial(_damage, damage=play, is_log=is_log))
+    damage = _damage_log if play in (cut_log, overwrite_log) else _damage
+    return Scenario(name, what, partial(damage, damage=play))
 
 
 SCENARIOS = (

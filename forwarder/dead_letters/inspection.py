@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from forwarder.errors import OperationError, OutboxDamaged, OutboxError
-from forwarder.outbox import sqlite
+from forwarder.outbox import mark, sqlite
 
 _MOST_FAULTS = 10
 _ORPHANS = {
@@ -107,6 +107,8 @@ class _Rows:
 
 def _look(connection: sqlite3.Connection, path: Path) -> _Rows:
     """What a file of an unsound structure holds is not looked at: it would mean nothing."""
+    # The mark first: a running service moves on meanwhile, and its mark never stands before its outbox.
+    marked = mark.read(path)
     version = sqlite.schema_version(connection, path)
     faults = _structure(connection)
     if version != sqlite.SCHEMA_VERSION:
@@ -115,7 +117,10 @@ def _look(connection: sqlite3.Connection, path: Path) -> _Rows:
         )
     if faults:
         return _Rows(version, faults)
-    return _look_at_rows(connection, version)
+    rows = _look_at_rows(connection, version)
+    if (lost := mark.shortfall(marked, mark.numbers_in(connection))) is not None:
+        rows.faults.append(f"{lost}; {mark.WAY_OUT}")
+    return rows
 
 
 def _structure(connection: sqlite3.Connection) -> list[str]:

@@ -58,16 +58,24 @@ def create(path: Path, *, steps: Sequence[Step] = STEPS) -> None:
     """
     Make the file with the current schema where there is none; an existing one is brought up to it.
 
-    A new file takes its name once it is complete. So an empty one has been emptied, which raises OutboxDamaged.
+    A new file takes its name once it is complete. So an empty one has been emptied, which raises OutboxDamaged; as does
+    one that is gone while what stands beside it is not.
     """
     with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
+            _refuse_leavings(path)
             _make(path)
-        elif path.stat().st_size == 0:
-            raise _damage(path, "it is empty")
     with closing(connect(path)) as connection, translated(path):
         _migrate(connection, path, steps)
+
+
+def _refuse_leavings(path: Path) -> None:
+    """A log would be carried over into a new file that it does not belong to; a mark tells that there was an outbox."""
+    for suffix, name in (("-wal", "write-ahead log"), ("-mark", "mark")):
+        left = path.with_name(path.name + suffix)
+        if left.exists() and left.stat().st_size:
+            raise _damage(path, f"it is gone, and its {name} is still there")
 
 
 def _make(path: Path) -> None:
@@ -137,8 +145,9 @@ def quick_check(path: Path, *, seconds: float = CHECK_SECONDS) -> None:
     Raises OutboxDamaged when the file's structure is seen not to be sound (PRAGMA quick_check).
 
     It looks for `seconds` at most: the start must not wait for gigabytes. `forwarder outbox check` looks at it all.
+    File and log are left as they are.
     """
-    with translated(path), closing(connect(path)) as connection:
+    with translated(path), closing(connect(path, is_read_only=True)) as connection:
         ends_at = time.monotonic() + seconds
         connection.set_progress_handler(lambda: time.monotonic() > ends_at, CHECK_STEPS)
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from forwarder.errors import OutboxUnavailable
-from forwarder.outbox import sqlite
+from forwarder.outbox import mark, sqlite
 from forwarder.outbox.store import Store
 
 BUSY_SECONDS = 0.005
@@ -28,6 +28,7 @@ class Writer:
             # The loop's thread must never sleep in SQLite: a locked file is waited for in `_begin`.
             self.connection.execute("PRAGMA busy_timeout = 0")
         self.store = Store(self.connection)
+        self._mark = mark.Mark(path)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._version = self._data_version()
 
@@ -42,11 +43,16 @@ class Writer:
             try:
                 result = change()
                 loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._worker, self.connection.execute, "COMMIT")
+                await loop.run_in_executor(self._worker, self._commit)
             except BaseException:
                 self._roll_back()
                 raise
         return result
+
+    def _commit(self) -> None:
+        numbers = mark.numbers_in(self.connection)
+        self.connection.execute("COMMIT")
+        self._mark.move(numbers)
 
     async def _begin(self) -> None:
         self._roll_back()
@@ -88,4 +94,5 @@ class Writer:
 
     def close(self) -> None:
         self._worker.shutdown()
+        self._mark.close()
         self.connection.close()

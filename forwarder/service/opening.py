@@ -4,19 +4,21 @@ import time
 from pathlib import Path
 
 from forwarder.clock import Clock
-from forwarder.errors import OutboxDamaged
+from forwarder.errors import OutboxDamaged, OutboxIncomplete
 from forwarder.logs import logger
-from forwarder.outbox import Outbox, sqlite
+from forwarder.outbox import Outbox, mark, sqlite
 from forwarder.settings import Settings
 
-_WITH_THEIR_WAL = ("", "-wal", "-shm")
+_PARTS = ("-wal", "-shm", "", mark.SUFFIX)
+"""Of an outbox, in the order in which they are moved: a crash in between is noticed at the next start."""
 
 
 def open_outbox(settings: Settings, clock: Clock) -> Outbox:
     """
     The outbox of this process; the caller holds the directory's lock.
 
-    Raises OutboxDamaged when the file is not sound and FORWARDER_OUTBOX_REPAIR does not allow to move it aside.
+    Raises OutboxDamaged when the file is not sound and OutboxIncomplete when it has lost its end, unless
+    FORWARDER_OUTBOX_REPAIR allows to move it aside, and to go on with what it holds.
     """
     path = settings.outbox_path
     try:
@@ -27,11 +29,20 @@ def open_outbox(settings: Settings, clock: Clock) -> Outbox:
         aside = move_aside(path)
         logger("outbox").error("outbox.moved_aside", path=str(aside), problem=str(damage))
         return _open(path, settings, clock)
+    except OutboxIncomplete as loss:
+        if not settings.outbox_repair:
+            raise
+        logger("outbox").error("outbox.incomplete", problem=str(loss))
+        mark.forget(path)
+        return _open(path, settings, clock)
 
 
 def _open(path: Path, settings: Settings, clock: Clock) -> Outbox:
+    # Looked at before it is opened for writing, which would have SQLite tidy away what can still be saved of a log.
+    if path.exists():
+        sqlite.quick_check(path)
+        mark.compare(path)
     sqlite.create(path)
-    sqlite.quick_check(path)
     return Outbox(
         path,
         clock=clock,
@@ -41,10 +52,10 @@ def _open(path: Path, settings: Settings, clock: Clock) -> Outbox:
 
 
 def move_aside(path: Path) -> Path:
-    """Rename a damaged outbox, with its write-ahead log, to `<name>.damaged-<time>`; nothing is deleted."""
+    """Rename a damaged outbox, with its write-ahead log and mark, to `<name>.damaged-<time>`; nothing is deleted."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
-    for suffix in _WITH_THEIR_WAL:
+    for suffix in _PARTS:
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))

@@ -100,7 +100,8 @@ class Settings(BaseSettings):
     )
     outbox_repair: bool = Field(
         default=False,
-        description="true: a damaged outbox is moved aside at start and a new one begun",
+        description="true: a damaged outbox is moved aside at start and a new one begun, and one that has lost"
+        " its end goes on with what it holds",
     )
     proxy_url: SecretStr | None = Field(None, description="HTTP proxy for all deliveries")
     drain_timeout: Seconds = Field(

@@ -1,0 +1,137 @@
+"""
+How far the outbox has come, noted beside it: what tells a log that lost its tail from one that never had it.
+
+SQLite takes a write-ahead log that was cut or overwritten for one that a crash left half written, and goes on with what
+stood before. The mark is written after each commit and before anything of it is acknowledged, so an outbox that ends
+below its mark has lost what it had promised to keep. The other way round is no loss: a crash between commit and mark,
+or a power cut that took the mark's last state from the page cache, leaves it behind the outbox.
+"""
+
+import os
+import sqlite3
+import zlib
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from forwarder.errors import OutboxIncomplete
+from forwarder.logs import logger
+from forwarder.outbox import sqlite
+
+SUFFIX = "-mark"
+WAY_OUT = "restore what is missing, or start with FORWARDER_OUTBOX_REPAIR=true to go on with what it holds"
+_QUERY = "SELECT name, seq FROM sqlite_sequence WHERE name IN ('reading', 'quarantine')"
+_LENGTH = 20 + 1 + 20 + 1 + 8 + 1
+
+
+class Numbers(NamedTuple):
+    """The highest number that was ever given out; SQLite keeps it when the row is long deleted (AUTOINCREMENT)."""
+
+    reading: int
+    quarantined: int
+
+
+def path_of(outbox: Path) -> Path:
+    return outbox.with_name(outbox.name + SUFFIX)
+
+
+def numbers_in(connection: sqlite3.Connection) -> Numbers:
+    """As of the connection's snapshot, or of its transaction before the commit."""
+    found = dict(connection.execute(_QUERY).fetchall())
+    return Numbers(found.get("reading", 0), found.get("quarantine", 0))
+
+
+def read(outbox: Path) -> Numbers | None:
+    """What the mark says; None where there is none, or not a whole one."""
+    try:
+        content = path_of(outbox).read_bytes()
+    except OSError:
+        return None
+    words = content.split()
+    if len(words) != 3 or content != _line(numbers := Numbers(*map(_number, words[:2]))):
+        return None
+    return numbers
+
+
+def _number(word: bytes) -> int:
+    return int(word) if word.isdigit() else 0
+
+
+def _line(numbers: Numbers) -> bytes:
+    """The whole file: two numbers and their checksum, always of the same length, so that one write replaces it."""
+    text = b"%020d %020d" % numbers
+    return b"%s %08x\n" % (text, zlib.crc32(text))
+
+
+def shortfall(marked: Numbers | None, held: Numbers) -> str | None:
+    """What an outbox that holds `held` has lost, as a clause; None when it has come as far as its mark."""
+    if marked is None:
+        return None
+    missing = {
+        f"readings ({held.reading + 1} to {marked.reading})": marked.reading - held.reading,
+        "quarantined messages": marked.quarantined - held.quarantined,
+    }
+    lost = [f"{count:,} {what}" for what, count in missing.items() if count > 0]
+    return f"up to {' and '.join(lost)} that had been acknowledged are missing" if lost else None
+
+
+def compare(outbox: Path) -> None:
+    """
+    Raises OutboxIncomplete when the outbox ends below its mark; it is left as it is, and so is its log.
+
+    "Up to", because a repetition of a message may use up a number too.
+    """
+    marked = read(outbox)
+    with sqlite.translated(outbox), closing(sqlite.connect(outbox, is_read_only=True)) as file:
+        sqlite.schema_version(file, outbox)
+        lost = shortfall(marked, numbers_in(file))
+    if lost is not None:
+        raise OutboxIncomplete(
+            f"the outbox {outbox} has lost its end: {lost}, because its write-ahead log was cut or damaged, or an"
+            f" older copy took its place; {WAY_OUT}"
+        )
+
+
+def forget(outbox: Path) -> None:
+    """Begin the mark anew, with the next commit."""
+    with sqlite.translated(outbox):
+        path_of(outbox).unlink(missing_ok=True)
+
+
+class Mark:
+    """
+    The mark of a running service.
+
+    It is never fsynced: it guards against damage to the file, and a power cut may only ever make it older. When it
+    cannot be written the line goes on without it, and it is tried again with the next commit.
+    """
+
+    def __init__(self, outbox: Path) -> None:
+        self._path = path_of(outbox)
+        self._descriptor: int | None = None
+        self._numbers: Numbers | None = None
+        self._is_failing = False
+
+    def move(self, numbers: Numbers) -> None:
+        """Write what has been committed, unless it says so already."""
+        if numbers == self._numbers:
+            return
+        try:
+            self._write(_line(numbers))
+        except OSError as error:
+            if not self._is_failing:
+                logger("outbox").error("outbox.unmarked", problem=f"{self._path}: {error.strerror}")
+            self._is_failing = True
+        else:
+            self._numbers = numbers
+            self._is_failing = False
+
+    def _write(self, line: bytes) -> None:
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.pwrite(self._descriptor, line, 0)
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
