@@ -11,7 +11,7 @@ IMAGE := whatwatt-forwarder
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' forwarder/__init__.py)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help setup mosquitto demo test unit chaos endurance test-endurance lint format lock image image-demo test-container bench bench-quick lint-deploy clean
+.PHONY: help setup mosquitto demo test unit chaos endurance test-endurance lint format lock image image-demo test-container bench bench-quick plots peers peers-setup lint-deploy clean
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -87,11 +87,29 @@ lint-deploy: ## hadolint, compose-lint, kubernetes-validate, in an environment o
 	$(LINTERS)/bin/compose-lint check --quiet --fail-on low compose.yaml compose.demo.yaml
 	$(LINTERS)/bin/kubernetes-validate --strict $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
 
-bench: setup ## the whole line measured, about two hours: docs/performance.md; ARGS="latency drain" for parts of it
+# What is set beside the forwarder, in places of its own.
+PEERS := build/bench/peers
+NODE_RED := node-red@4.1.15
+peers-setup: $(PEERS)/.ready ## mq-bridge, mqttwarn and Node-RED, to be compared with; Node-RED needs npm
+
+$(PEERS)/.ready: benchmarks/peers.txt
+	@[ -x $(PEERS)/bin/pip ] || $(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
+	@if command -v npm >/dev/null; then npm install --prefix build/bench/node-red --no-audit --no-fund --loglevel=error $(NODE_RED); \
+	else echo "npm is not installed: Node-RED is left out"; fi
+	@touch $@
+
+peers: setup peers-setup ## kill the forwarder and other programs, fail their receiver, and account for every reading: docs/reliability.md
+	@$(BIN)/python -m chaos.peers $(ARGS)
+
+bench: setup peers-setup ## the whole line measured, about four hours: docs/performance.md; ARGS="latency drain" for parts of it
 	@$(BIN)/python benchmarks/line $(ARGS)
 
-bench-quick: setup ## the same in three minutes, to see that nothing is grossly slower; judges nothing
+bench-quick: setup ## the same in minutes, to see that nothing is grossly slower; judges nothing
 	@$(BIN)/python benchmarks/line --extent quick $(ARGS)
+
+plots: peers-setup ## draw docs/images from what `make bench ARGS=peers` has recorded
+	@$(PEERS)/bin/python benchmarks/line/plots.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

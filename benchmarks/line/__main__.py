@@ -4,7 +4,8 @@ The whole line measured on one machine: mosquitto, a publisher, the forwarder as
     python benchmarks/line [--extent full|short|quick] [SCENARIO …]
 
 Every run ends with a count, and a figure whose run lost a reading is void. Nothing is judged here: docs/performance.md
-says what the figures should be.
+says what the figures should be. The raw figures of every run go to build/bench/results-<extent>.json, where those of
+other scenarios stay as they are; plots.py draws from there.
 """
 
 import argparse
@@ -12,15 +13,20 @@ import json
 import os
 import platform
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from extent import FULL, QUICK, SHORT, Extent, Row
 from parts import ROOT
 from rich.console import Console
 from rich.table import Table
-from scenarios import FULL, QUICK, SCENARIOS, SHORT, Row
+from scenarios import SCENARIOS
 
 EXTENTS = {"full": FULL, "short": SHORT, "quick": QUICK}
+GROUPS = {"peers": ["peers-throughput", "peers-latency"]}
+"""Names for several scenarios."""
 
 
 def machine() -> str:
@@ -35,24 +41,52 @@ def main() -> None:
     )
     parser.add_argument("--extent", choices=EXTENTS, default="full")
     parser.add_argument("--rounds", type=int, help="runs of each, of which the median counts")
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
+    parser.add_argument("--seconds", type=float, help="of each run")
+    parser.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help=", ".join([*SCENARIOS, *GROUPS])
+    )
     options = parser.parse_args()
     extent = EXTENTS[options.extent]
-    extent = replace(extent, rounds=options.rounds or extent.rounds)
+    extent = replace(
+        extent,
+        rounds=options.rounds or extent.rounds,
+        seconds=options.seconds or extent.seconds,
+    )
     console = Console(width=170)
     console.print(machine())
-    rows: dict[str, list[Row]] = {}
-    for name in options.scenarios or SCENARIOS:
+    for name in _chosen(options.scenarios, parser):
         load = os.getloadavg()[0]
         started = time.monotonic()
-        rows[name] = list(SCENARIOS[name](extent))
-        show(console, name, rows[name])
+        rows = list(SCENARIOS[name](extent))
+        show(console, name, rows)
         console.print(f"load average before: {load:.1f}; took {time.monotonic() - started:.0f} s")
-    plain = {name: [vars(row) for row in found] for name, found in rows.items()}
-    results = ROOT / "build" / "bench" / f"results-{options.extent}.json"
-    results.write_text(
-        json.dumps({"machine": machine(), "rows": plain}, indent=1, ensure_ascii=False)
-    )
+        record(f"results-{options.extent}.json", name, _told(rows, extent, load))
+
+
+def _chosen(names: list[str], parser: argparse.ArgumentParser) -> list[str]:
+    chosen = [one for name in names for one in GROUPS.get(name, [name])]
+    if unknown := [name for name in chosen if name not in SCENARIOS]:
+        parser.error(f"no such scenario: {', '.join(unknown)}")
+    return chosen or [*SCENARIOS]
+
+
+def _told(rows: list[Row], extent: Extent, load: float) -> dict[str, Any]:
+    """What is kept of one scenario."""
+    return {
+        "machine": machine(),
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "load_before": round(load, 1),
+        "extent": asdict(extent),
+        "rows": [asdict(row) for row in rows],
+    }
+
+
+def record(file: str, scenario: str, told: dict[str, Any]) -> None:
+    """Put one scenario's figures in the place of those that it had; the others stay."""
+    path = ROOT / "build" / "bench" / file
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    scenarios = kept.get("scenarios", {}) | {scenario: told}
+    path.write_text(json.dumps({"scenarios": scenarios}, indent=1, ensure_ascii=False))
 
 
 def show(console: Console, name: str, rows: list[Row]) -> None:

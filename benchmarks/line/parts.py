@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Self
 
@@ -62,6 +63,10 @@ class Part:
                 return int(line.split()[1]) / 1024
         return float("nan")
 
+    def commits(self) -> int | None:
+        """Transactions that it has committed; None of a program that counts none."""
+        return None
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
@@ -81,13 +86,20 @@ class Broker(Part):
         if MOSQUITTO is None:
             raise SystemExit("mosquitto is not installed: apt-get install mosquitto")
         self.port = free_port()
-        config = folder / "mosquitto.conf"
+        config, self._log = folder / "mosquitto.conf", folder / "mosquitto.log"
         config.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\nlog_dest none\n"
+            f"listener {self.port} 127.0.0.1\nallow_anonymous true\n"
+            "log_dest stderr\nlog_type subscribe\n"
             f"max_inflight_messages {max_inflight}\nmax_queued_messages 0\nset_tcp_nodelay true\n"
         )
-        super().__init__([MOSQUITTO, "-c", config], stderr=subprocess.DEVNULL)
+        with self._log.open("wb") as log:
+            super().__init__([MOSQUITTO, "-c", config], stderr=log)
         wait_until(lambda: is_listening(self.port), what="the broker's start")
+
+    @property
+    def has_subscriber(self) -> bool:
+        """Whether anybody has subscribed, now or before: of all that happens it logs this alone."""
+        return self._log.stat().st_size > 0
 
 
 class Receiver(Part):
@@ -113,11 +125,12 @@ class Forwarder(Part):
         folder.mkdir(parents=True, exist_ok=True)
         # JSON is YAML too, and quicker to write for 5,000 endpoints.
         (folder / "routes.yaml").write_text(json.dumps(routes))
+        self._http_port = free_port()
         own = {
             "FORWARDER_MQTT_URI": f"mqtt://127.0.0.1:{broker_port}",
             "FORWARDER_MQTT_USERNAME": USERNAME,
             "FORWARDER_OUTBOX_URL": "sqlite:///outbox.db",
-            "FORWARDER_HTTP_LISTEN": f"127.0.0.1:{free_port()}",
+            "FORWARDER_HTTP_LISTEN": f"127.0.0.1:{self._http_port}",
             "FORWARDER_LOG_LEVEL": "info",
             "PYTHONPATH": str(ROOT),
         }
@@ -139,6 +152,14 @@ class Forwarder(Part):
                 self.subscribed_at = time.monotonic()
             elif b'"level": "error"' in line:
                 self.problems.append(line.decode())
+
+    def commits(self) -> int:
+        connection = HTTPConnection("127.0.0.1", self._http_port, timeout=PATIENCE_SECONDS)
+        connection.request("GET", "/metrics")
+        name = "forwarder_outbox_commits_total "
+        lines = connection.getresponse().read().decode().splitlines()
+        connection.close()
+        return int(next(float(line[len(name) :]) for line in lines if line.startswith(name)))
 
     def wait_subscribed(self) -> float:
         """Seconds from the start of the process until it was subscribed."""

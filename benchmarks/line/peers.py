@@ -1,44 +1,32 @@
-"""
-Another program in the forwarder's place, between the same broker and the same receiver.
+"""Other programs in the forwarder's place, between the same broker and the same receiver; see ../programs.py."""
 
-It is installed apart from everything else: `python3 -m venv build/bench/peers`, and there `pip install mq-bridge`.
-"""
-
-import json
 import subprocess
-import time
+import sys
+from pathlib import Path
 
-from parts import ROOT, Part
+from parts import Part, wait_until
 from run import Line
 
-PYTHON = ROOT / "build" / "bench" / "peers" / "bin" / "python"
-SUBSCRIBED_AFTER_SECONDS = 2.0
-_BRIDGE = "import json, sys, mq_bridge; mq_bridge.Route.from_config(json.loads(sys.argv[1])).run()"
+sys.path.append(str(Path(__file__).parents[1]))  # what is shared with the chaos suite
+
+from programs import PROGRAMS, Job, Program
 
 
-class MqBridge(Part):
-    """mq-bridge of PyPI, MQTT to HTTP with retries: acknowledges when the receiver has answered, writes no disk."""
+class Peer(Part):
+    """Another program, set up for speed; subscribed when this returns."""
 
-    def __init__(self, line: Line) -> None:
-        mqtt = {
-            "url": f"tcp://127.0.0.1:{line.broker.port}",
-            "topic": "ext/partner/#",
-            "client_id": "mq-bridge",
-            "qos": 1,
-            "protocol": "v3",
-            "max_inflight": 1000,
-            "queue_capacity": 1000,
-        }
-        route = {
-            "input": {"mqtt": mqtt},
-            "output": {
-                "http": {"url": f"http://127.0.0.1:{line.receiver.port}/ok"},
-                "middlewares": [{"retry": {}}],
-            },
-        }
-        super().__init__([PYTHON, "-c", _BRIDGE, json.dumps(route)], stderr=subprocess.DEVNULL)
-        time.sleep(SUBSCRIBED_AFTER_SECONDS)
+    def __init__(self, program: Program, line: Line) -> None:
+        folder = line.folder / program.name
+        folder.mkdir()
+        url = f"http://127.0.0.1:{line.receiver.port}/ok"
+        command = program.set_up(Job(folder, line.broker.port, url))
+        super().__init__(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: line.broker.has_subscriber, what=f"the subscription of {program.name}")
 
 
-def is_installed() -> bool:
-    return PYTHON.exists()
+def installed() -> list[Program]:
+    return [program for program in PROGRAMS if program.version() is not None]
+
+
+def missing() -> list[str]:
+    return [program.name for program in PROGRAMS if program.version() is None]

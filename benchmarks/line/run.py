@@ -27,7 +27,11 @@ class Figures:
     seconds: float
     requests: int
     cpu_us: float
-    """The forwarder's CPU, microseconds a reading, system time and fsync's included."""
+    """The program's CPU, microseconds a reading, system time and fsync's included."""
+    peak_mb: float
+    """The most resident memory that it has had so far."""
+    commits: int | None
+    """Transactions; None of a program that counts none."""
     latencies_ms: list[float]
 
     @property
@@ -38,12 +42,27 @@ class Figures:
     def rate(self) -> float:
         return self.arrived / self.seconds
 
+    @property
+    def said_of_commits(self) -> str:
+        if not self.commits:
+            return ""
+        return (
+            f", {self.commits / self.seconds:,.0f} commits/s of"
+            f" {self.arrived / self.commits:.1f} readings"
+        )
+
     def ms(self, part: float) -> float:
         return quantile(self.latencies_ms, part)
 
+    def raw(self) -> dict[str, Any]:
+        """Everything for the record, latencies by their quantiles."""
+        plain = {key: value for key, value in vars(self).items() if key != "latencies_ms"}
+        quantiles = {f"p{part * 100:g}_ms": self.ms(part) for part in (0.5, 0.9, 0.99, 0.999, 1.0)}
+        return plain | {"rate": self.rate, "is_complete": self.is_complete} | quantiles
+
 
 class Line:
-    """Broker, receiver and ledgers of one run; the forwarder joins when it is asked to."""
+    """Broker, receiver and ledgers of one run; the program that is measured joins when it is asked to."""
 
     def __init__(self, folder: Path, stack: ExitStack, *, max_inflight: int) -> None:
         self.folder = folder
@@ -69,17 +88,18 @@ class Line:
     def publishing(self, **options: float) -> Publishing:
         return Publishing(self.broker, self.sent, self.arrived, **options)
 
-    def load(self, forwarder: Part, *, warm_up: float = 0.0, **options: float) -> Figures:
+    def load(self, program: Part, *, warm_up: float = 0.0, **options: float) -> Figures:
         """Publish, wait until everything has arrived, count. `warm_up` seconds of it come before the figures."""
         publishing = self.publishing(**options)
         time.sleep(warm_up)
+        commits = program.commits()
         first, requests, repeats = self.arrived.count, self.arrived.requests, self.arrived.repeats
         first_sent = self.sent.words[2]
-        started, cpu = time.monotonic(), forwarder.cpu_seconds
+        started, cpu = time.monotonic(), program.cpu_seconds
         publishing.finish()
         self.wait_for_arrivals()
         seconds = time.monotonic() - started
-        spent = forwarder.cpu_seconds - cpu
+        spent = program.cpu_seconds - cpu
         published, count = self.sent.words[2], self.arrived.count
         return Figures(
             published=published - first,
@@ -89,6 +109,8 @@ class Line:
             seconds=seconds,
             requests=self.arrived.requests - requests,
             cpu_us=spent / max(1, count - first) * 1e6,
+            peak_mb=program.memory_mb("VmHWM"),
+            commits=None if commits is None else (program.commits() or 0) - commits,
             latencies_ms=latencies_ms(self.sent, self.arrived, start=first_sent, end=published),
         )
 

@@ -5,51 +5,22 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import stock
 from ceilings import publisher_ceiling, receiver_ceiling
+from contest import AHEAD, AHEAD_OF_BATCHES, BATCH, middle, peers_latency, peers_throughput
+from extent import WARM_UP_SECONDS, Extent, Row
 from ledger import latencies_ms, quantile
-from parts import ROOT, Part, endpoint, free_port, wait_until
-from peers import MqBridge, is_installed
+from parts import ROOT, endpoint, free_port, wait_until
 from publisher import device
 from run import Figures, Line, a_line
 
 Endpoints: TypeAlias = dict[str, Any]
-AHEAD = 2_000
-AHEAD_OF_BATCHES = 10_000
 PACE = 1_000
 """Readings per second at which costs are compared: equal groups, so that only the work differs."""
-WARM_UP_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Extent:
-    """How much is measured."""
-
-    seconds: float
-    rounds: int
-    pending: int
-    backlog: int
-    fleet_devices: int
-    fleet_endpoints: int
-    fleet_seconds: float
-
-
-FULL = Extent(60, 5, 1_000_000, 100_000, 100_000, 5_000, 600)
-SHORT = Extent(6, 3, 1_000_000, 100_000, 100_000, 5_000, 60)
-QUICK = Extent(4, 1, 100_000, 10_000, 10_000, 500, 8)
-
-
-@dataclass(frozen=True)
-class Row:
-    figure: str
-    value: str
-    is_void: bool = False
-    """Not everything that was published arrived."""
 
 
 Rows: TypeAlias = Iterator[Row]
@@ -69,8 +40,7 @@ def throughput(extent: Extent) -> Rows:
     for max_inflight in (1000, 20):
         for count in (1, 10):
             yield from _sustained(extent, max_inflight, count, {}, "one reading per POST", AHEAD)
-        batch = {"batch": {"max_events": 100, "max_wait": "1s"}}
-        yield from _sustained(extent, max_inflight, 1, batch, "100 per POST", AHEAD_OF_BATCHES)
+        yield from _sustained(extent, max_inflight, 1, BATCH, "100 per POST", AHEAD_OF_BATCHES)
 
 
 def _sustained(
@@ -84,13 +54,14 @@ def _sustained(
             figures = line.load(
                 forwarder, warm_up=WARM_UP_SECONDS, ahead=ahead, seconds=extent.seconds
             )
-            runs.append((figures, forwarder.memory_mb("VmHWM")))
-    median = _median([figures for figures, _ in runs])
+            runs.append(figures)
+    median = _median(runs)
     yield Row(
         f"{form}, {count} endpoint{'s' * (count > 1)}, inflight {max_inflight}",
         f"{median.rate:,.0f}/s, {median.cpu_us:.0f} µs a reading, {median.arrived / median.requests:.1f} per POST,"
-        f" peak {max(memory for _, memory in runs):.0f} MB",
-        is_void=not all(figures.is_complete for figures, _ in runs),
+        f" peak {max(run.peak_mb for run in runs):.0f} MB{median.said_of_commits}",
+        is_void=not all(run.is_complete for run in runs),
+        runs=[run.raw() for run in runs],
     )
 
 
@@ -118,16 +89,13 @@ def latency(extent: Extent) -> Rows:
                 forwarder.wait_subscribed()
                 line.load(forwarder, rate=rate, seconds=1)
                 runs.append(line.load(forwarder, rate=rate, seconds=extent.seconds))
-        tail = f", p99.9 {_middle(runs, 0.999):.2f}" if rate >= 200 else ""
+        tail = f", p99.9 {middle(runs, 0.999):.2f}" if rate >= 200 else ""
         yield Row(
             f"publish to 2xx at {rate}/s",
-            f"p50 {_middle(runs, 0.5):.2f}, p99 {_middle(runs, 0.99):.2f}{tail} ms",
+            f"p50 {middle(runs, 0.5):.2f}, p99 {middle(runs, 0.99):.2f}{tail} ms",
             is_void=not all(run.is_complete for run in runs),
+            runs=[run.raw() for run in runs],
         )
-
-
-def _middle(runs: list[Figures], part: float) -> float:
-    return statistics.median(run.ms(part) for run in runs)
 
 
 def _median(runs: list[Figures]) -> Figures:
@@ -167,7 +135,7 @@ def pending(extent: Extent) -> Rows:
                 costs[is_stocked].append(figures)
                 if is_stocked:
                     starts.append(started)
-                    peaks.append(forwarder.memory_mb("VmHWM"))
+                    peaks.append(figures.peak_mb)
     amount = f"{extent.pending:,} pending"
     yield Row(f"start to subscribed, {amount}", f"{statistics.median(starts):.2f} s")
     yield Row(f"peak memory, {amount}", f"{max(peaks):.0f} MB")
@@ -195,9 +163,10 @@ def _ratio(figure: str, costs: Mapping[bool, list[Figures]]) -> Row:
     runs = costs[False] + costs[True]
     return Row(
         figure,
-        f"{more / plain:.2f} ({more:.0f} µs to {plain:.0f} µs; p99 {_middle(costs[True], 0.99):.1f} ms"
-        f" to {_middle(costs[False], 0.99):.1f} ms)",
+        f"{more / plain:.2f} ({more:.0f} µs to {plain:.0f} µs; p99 {middle(costs[True], 0.99):.1f} ms"
+        f" to {middle(costs[False], 0.99):.1f} ms)",
         is_void=not all(run.is_complete for run in runs),
+        runs=[run.raw() | {"is_plain": key is False} for key in costs for run in costs[key]],
     )
 
 
@@ -253,8 +222,9 @@ def fleet(extent: Extent) -> Rows:
         yield Row(
             f"{extent.fleet_devices:,} devices at 30 s ({rate:,.0f}/s) for {extent.fleet_seconds:.0f} s",
             f"p50 {figures.ms(0.5):.1f}, p99 {figures.ms(0.99):.1f} ms, {figures.cpu_us:.0f} µs a reading,"
-            f" peak {forwarder.memory_mb('VmHWM'):.0f} MB",
+            f" peak {figures.peak_mb:.0f} MB{figures.said_of_commits}",
             is_void=not figures.is_complete,
+            runs=[figures.raw()],
         )
 
 
@@ -298,48 +268,13 @@ def isolation(extent: Extent) -> Rows:
                 line.load(forwarder, rate=200, seconds=2)
                 runs[has_company].append(line.load(forwarder, rate=200, seconds=extent.seconds))
     for part, name in ((0.5, "p50"), (0.99, "p99")):
-        alone, beside = (_middle(runs[key], part) for key in (False, True))
+        alone, beside = (middle(runs[key], part) for key in (False, True))
         yield Row(
             f"{name} beside a dead, a mute, a busy and a slow endpoint, to alone",
             f"{beside / alone:.2f} ({beside:.2f} ms to {alone:.2f} ms)",
             is_void=not all(run.is_complete for run in runs[False] + runs[True]),
+            runs=[run.raw() | {"is_alone": not key} for key in runs for run in runs[key]],
         )
-
-
-def peers(extent: Extent) -> Rows:
-    """The forwarder and mq-bridge in turn, on the same broker and receiver."""
-    if not is_installed():
-        yield Row("mq-bridge", "not installed; see peers.py")
-        return
-    rates: dict[bool, list[Figures]] = {False: [], True: []}
-    at_pace: dict[bool, list[Figures]] = {False: [], True: []}
-    for _ in range(extent.rounds):
-        for is_peer in (False, True):
-            with a_line() as line:
-                part = _in_place(line, is_peer=is_peer)
-                at_pace[is_peer].append(line.load(part, rate=200, seconds=extent.seconds))
-                rates[is_peer].append(
-                    line.load(part, warm_up=WARM_UP_SECONDS, ahead=AHEAD, seconds=extent.seconds)
-                )
-    for is_peer, name in ((False, "forwarder"), (True, "mq-bridge")):
-        median = _median(rates[is_peer])
-        yield Row(
-            name,
-            f"{median.rate:,.0f}/s, {median.cpu_us:.0f} µs a reading; at 200/s"
-            f" p50 {_middle(at_pace[is_peer], 0.5):.2f}, p99 {_middle(at_pace[is_peer], 0.99):.2f} ms",
-            is_void=not all(run.is_complete for run in rates[is_peer] + at_pace[is_peer]),
-        )
-    yield Row(
-        "rate to mq-bridge's", f"{_median(rates[False]).rate / _median(rates[True]).rate:.2f}"
-    )
-
-
-def _in_place(line: Line, *, is_peer: bool) -> Part:
-    if is_peer:
-        return line.peer(MqBridge(line))
-    forwarder = line.forwarder(_plain(line))
-    forwarder.wait_subscribed()
-    return forwarder
 
 
 def _sick(line: Line) -> dict[str, Any]:
@@ -362,5 +297,6 @@ SCENARIOS: Mapping[str, Callable[[Extent], Rows]] = {
     "drain": drain,
     "isolation": isolation,
     "fleet": fleet,
-    "peers": peers,
+    "peers-throughput": peers_throughput,
+    "peers-latency": peers_latency,
 }
