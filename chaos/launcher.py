@@ -96,7 +96,7 @@ def after_success(trap: Trap) -> None:
 
 POINTS: dict[str, Callable[[Trap], None]] = {
     "after-receive": after(Ingest, "receive"),
-    "before-commit": after(Store, "put"),
+    "before-commit": after(Store, "put_all"),
     "before-puback": before(Subscriber, "acknowledge"),
     "after-puback": after(Subscriber, "acknowledge"),
     "after-claim": before(Sender, "post"),

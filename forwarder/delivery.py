@@ -24,9 +24,13 @@ Why an attempt failed, from a small fixed vocabulary: `dns`, `refused`, `reset`,
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delivery:
-    """One reading owed to one endpoint."""
+    """
+    One reading owed to one endpoint.
+
+    Never changed; not frozen, because a frozen one takes four times as long to make, and each reading takes several.
+    """
 
     reading: ReadingNumber
     endpoint: str

@@ -154,7 +154,7 @@ def _conclude(
 
 def _put(store: Store, reading: NewReading, now: float) -> Outcome:
     number, recipients = store.put(reading, now=now, content_since=now)
-    for recipient, _ in recipients:
+    for recipient in recipients:
         endpoint = store.endpoint_id(recipient.endpoint)
         # Its max_age counts from the replay; it may have come in days ago.
         store.connection.execute(

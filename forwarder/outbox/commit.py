@@ -2,17 +2,18 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, groupby, product, repeat
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from forwarder.clock import Clock
 from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.outbox import reads
 from forwarder.outbox.lanes import EndpointLanes, Lane
-from forwarder.outbox.store import Store
-from forwarder.outbox.words import NewQuarantined, NewReading, Put, PutOutcome
-from forwarder.outbox.work import Added, Work
+from forwarder.outbox.store import Owed, Run, Store
+from forwarder.outbox.words import NewQuarantined, NewReading, PutOutcome, Recipient
+from forwarder.outbox.work import Work
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ class Commit:
         self._clock = clock
         self._keep_delivered_seconds = keep_delivered_seconds
         self._held: dict[Lane, str] = {}
-        self._added: list[Added] = []
+        self._owed = Owed()
         self._results: list[Any] = []
         self._outcomes: list[list[PutOutcome]] = []
 
@@ -60,8 +61,9 @@ class Commit:
         self._results = [job(store) for job, _ in work.jobs]
         # Counted before anything is put: what is put now joins its lane only once it is committed.
         self._recount()
-        self._hold_superseded()
-        self._outcomes = [[self._put(one, now) for one in puts] for puts, _ in work.puts]
+        if work.puts:
+            self._put(now)
+            self._note_outcomes()
         store.count_messages(work.messages + Counter(chain.from_iterable(self._outcomes)))
         store.add_totals()
 
@@ -76,50 +78,62 @@ class Commit:
                 self._held[lane] = name
         store.touched.clear()
 
-    def _hold_superseded(self) -> None:
-        for one in chain.from_iterable(puts for puts, _ in self.work.puts):
-            if isinstance(one, NewQuarantined):
-                continue
-            for endpoint, lane in self._lanes_of_latest(one):
-                if lane not in self._held:
-                    self._held[lane] = endpoint
-                    self._lanes(endpoint).hold(lane)
-
-    def _lanes_of_latest(self, reading: NewReading) -> Iterator[tuple[str, Lane]]:
-        for recipient in reading.recipients:
-            if recipient.only_latest:
-                lane = self._lanes(recipient.endpoint).find(reading.device)
-                if lane is not None:
-                    yield recipient.endpoint, lane
-
-    def _put(self, one: Put, now: float) -> PutOutcome:
-        if isinstance(one, NewQuarantined):
-            self._store.quarantine(one)
-            return "quarantined"
-        number, recipients = self._store.put(
-            one,
+    def _put(self, now: float) -> None:
+        store, puts = self._store, list(chain.from_iterable(puts for puts, _ in self.work.puts))
+        readings = [one for one in puts if not isinstance(one, NewQuarantined)]
+        self._owed = store.put_all(
+            readings,
             now=now,
             content_since=now - self._keep_delivered_seconds,
-            in_flight=self._in_flight(one),
+            in_flight=self._hold_superseded(readings),
         )
-        self._added.extend(
-            Added(one, number, recipient, superseded) for recipient, superseded in recipients
-        )
-        return "accepted" if recipients else "duplicate"
+        if len(readings) < len(puts):
+            for one in puts:
+                if isinstance(one, NewQuarantined):
+                    store.quarantine(one)
 
-    def _in_flight(self, reading: NewReading) -> set[tuple[str, ReadingNumber]]:
-        return {
-            (endpoint, number)
-            for endpoint, lane in self._lanes_of_latest(reading)
-            for number in lane.claimed
-        }
+    def _hold_superseded(self, readings: Iterable[NewReading]) -> set[tuple[str, ReadingNumber]]:
+        """Hold the lanes in which something may give way, and say what is in flight in them."""
+        in_flight: set[tuple[str, ReadingNumber]] = set()
+        for endpoint, lane in self._lanes_of_latest(readings):
+            in_flight.update((endpoint, number) for number in lane.claimed)
+            if lane not in self._held:
+                self._held[lane] = endpoint
+                self._lanes(endpoint).hold(lane)
+        return in_flight
+
+    def _lanes_of_latest(self, readings: Iterable[NewReading]) -> Iterator[tuple[str, Lane]]:
+        for recipients, some in groupby(readings, key=attrgetter("recipients")):
+            endpoints = [one.endpoint for one in recipients if one.only_latest]
+            if endpoints:
+                for reading, endpoint in product(some, endpoints):
+                    lane = self._lanes(endpoint).find(reading.device)
+                    if lane is not None:
+                        yield endpoint, lane
+
+    def _note_outcomes(self) -> None:
+        """What each message came to, in the groups in which they were put."""
+        of_readings: Iterator[PutOutcome] = chain.from_iterable(
+            repeat("accepted" if run.recipients else "duplicate", len(run.readings))
+            for run in self._owed.runs
+        )
+        self._outcomes = [
+            [
+                "quarantined" if isinstance(one, NewQuarantined) else next(of_readings)
+                for one in puts
+            ]
+            for puts, _ in self.work.puts
+        ]
 
     def publish(self) -> None:
         """Let the lanes have what was put, let those go on that waited for this, and answer whoever waits."""
         now = self._clock.monotonic()
-        for added in self._added:
-            self.enqueued[added.recipient.endpoint] += 1
-            self._join_lane(added, now)
+        for run in self._owed.runs:
+            for recipient in run.recipients:
+                self.enqueued[recipient.endpoint] += len(run.readings)
+                self._join_lanes(run, recipient, now)
+        for (endpoint, device), gone in self._owed.superseded.items():
+            self._lanes(endpoint).add(device, count=-gone, now=now)
         self.claimable.update(self.enqueued)
         for endpoint, lane in self.work.releases:
             self.claimable.add(endpoint)
@@ -129,24 +143,20 @@ class Commit:
         for (_, waiting), outcomes in zip(self.work.puts, self._outcomes, strict=True):
             _resolve(waiting, outcomes)
 
-    def _join_lane(self, added: Added, now: float) -> None:
-        reading, lanes = added.reading, self._lanes(added.recipient.endpoint)
-        if added.recipient.only_latest:
-            lane = lanes.add(reading.device, count=1 - added.superseded, now=now)
-            lane.due_at = None  # the wait was that of the reading which gave way
+    def _join_lanes(self, run: Run, recipient: Recipient, now: float) -> None:
+        endpoint, lanes = recipient.endpoint, self._lanes(recipient.endpoint)
+        if recipient.only_latest:
+            for reading in run.readings:
+                lane = lanes.add(reading.device, now=now)
+                lane.due_at = None  # the wait was that of the reading which gave way
             return
-        delivery = Delivery(
-            reading=added.number,
-            endpoint=added.recipient.endpoint,
-            device=reading.device,
-            webhook_id=reading.webhook_id,
-            measured_at=reading.measured_at,
-            received_at=reading.received_at,
-            age_from=reading.received_at,
-            attempts=0,
-            data=reading.data,
-        )
-        lanes.append(reading.device, delivery, now=now)
+        for number, one in enumerate(run.readings, run.first):
+            # By position, as this is made for every delivery; the order is that of the fields.
+            delivery = Delivery(
+                ReadingNumber(number), endpoint, one.device, one.webhook_id, one.measured_at,
+                one.received_at, one.received_at, 0, one.data,
+            )  # fmt: skip
+            lanes.append(one.device, delivery, now=now)
 
     def release(self) -> None:
         """Let go of the lanes that were held for the time of the transaction."""

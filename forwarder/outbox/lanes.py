@@ -46,7 +46,7 @@ class Lane:
     """Deliveries that are not settled, those in flight included."""
     fresh: deque[Delivery] = field(default_factory=deque)
     """The first deliveries that are not in flight, as far as memory holds them."""
-    claimed: frozenset[ReadingNumber] = frozenset()
+    claimed: tuple[ReadingNumber, ...] = ()
     """The readings in flight."""
     due_at: float | None = None
     """When it becomes ready again, while it waits or will wait."""
@@ -107,7 +107,10 @@ class EndpointLanes:
         if lane is None:
             lane = self._lanes[device] = Lane(device)
             self._make_ready(lane, now)
-        self._count(lane, lane.pending + count)
+        lane.pending += count
+        self.pending_count += count
+        if lane.state is READY:
+            self.ready_count += count
         return lane
 
     def restore(self, device: Device, *, count: int, now: float) -> None:
@@ -123,17 +126,20 @@ class EndpointLanes:
         """One more delivery at the end of its lane, held in memory while there is room and nothing is before it."""
         lane = self.add(device, now=now)
         is_next = len(lane.fresh) == lane.pending - len(lane.claimed) - 1
-        is_known = lane.holds == 0 and not lane.is_changed
-        if is_next and is_known and self._memory.room:
-            self.remember(lane, (delivery,))
+        memory = self._memory
+        if is_next and lane.holds == 0 and not lane.is_changed and memory.used < memory.limit:
+            lane.fresh.append(delivery)
+            memory.used += 1
 
     def take(self, lane: Lane, *, limit: int) -> tuple[Delivery, ...]:
         """The first deliveries that memory holds of a claimed lane: they are in flight now."""
-        taken = tuple(lane.fresh.popleft() for _ in range(min(limit, len(lane.fresh))))
+        fresh, taken = lane.fresh, list[Delivery]()
+        while fresh and len(taken) < limit:
+            taken.append(fresh.popleft())
+        lane.claimed = tuple([delivery.reading for delivery in taken])
         self._memory.used -= len(taken)
-        lane.claimed = frozenset(delivery.reading for delivery in taken)
         self._claimed.add(lane)
-        return taken
+        return tuple(taken)
 
     def in_flight(self) -> set[ReadingNumber]:
         """The readings that are claimed."""
@@ -169,7 +175,7 @@ class EndpointLanes:
         if settled < len(lane.claimed):
             self._empty_memory(lane)  # it holds what comes after those that are not settled
             lane.is_restored = due_at is None
-        lane.claimed = frozenset()
+        lane.claimed = ()
         self._claimed.discard(lane)
         lane.due_at = due_at
         self._count(lane, lane.pending - settled)
@@ -270,8 +276,9 @@ class EndpointLanes:
         heappush(self._waiting, (due_at, self._pushes, lane))
 
     def _empty_memory(self, lane: Lane) -> None:
-        self._memory.used -= len(lane.fresh)
-        lane.fresh.clear()
+        if lane.fresh:
+            self._memory.used -= len(lane.fresh)
+            lane.fresh.clear()
 
     def _leave(self, lane: Lane, state: LaneState) -> None:
         if lane.state is READY:

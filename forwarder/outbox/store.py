@@ -5,9 +5,12 @@ Each operation can be run twice with the same outcome, so a commit that failed i
 """
 
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from typing import assert_never
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, TypeAlias, assert_never
 
 from forwarder.delivery import Bury, Done, Expire, ReadingNumber, RetryAt, Supersede
 from forwarder.outbox.words import (
@@ -24,10 +27,16 @@ KEPT_ATTEMPTS = 20
 """Failed attempts of a delivery that stay on record: the last ones."""
 KEPT_QUARANTINE = 1000
 """Quarantined messages of a device that are kept: the newest."""
+MANY = 5
+"""From so many rows on, one statement over all of them costs less than one for each; over many it is half."""
 
+_HIGHEST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'reading'"
 _INSERT_READING = """
-    INSERT INTO reading (id, device, measured_at, received_at, content) VALUES (?, ?, ?, ?, ?)
-    ON CONFLICT (id) DO NOTHING RETURNING number"""
+    INSERT INTO reading (number, id, device, measured_at, received_at, content) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO NOTHING"""
+_INSERT_DELIVERIES = """
+    INSERT INTO delivery (reading, endpoint, device, enqueued_at, age_from)
+    SELECT number, ?, device, ?, received_at FROM reading WHERE number BETWEEN ? AND ?"""
 _INSERT_DELIVERY = """
     INSERT INTO delivery (reading, endpoint, device, enqueued_at, age_from) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (reading, endpoint) DO NOTHING"""
@@ -35,16 +44,23 @@ _OLDER = """
     SELECT reading FROM delivery
     WHERE endpoint = ? AND device = ? AND state = 'pending' AND reading < ?"""
 _SETTLE = """
-    UPDATE delivery SET state = ?, reason = ?, attempts = ?, settled_at = ?,
-        last_status = coalesce(?, last_status), last_error = coalesce(?, last_error),
-        duration_ms = coalesce(?, duration_ms)
+    UPDATE delivery SET state = ?, reason = ?, attempts = ?, last_status = coalesce(?, last_status),
+        last_error = coalesce(?, last_error), duration_ms = coalesce(?, duration_ms), settled_at = ?
     WHERE reading = ? AND endpoint = ? AND state = 'pending'"""
+_SETTLE_ALIKE = """
+    UPDATE delivery SET state = ?, reason = ?, attempts = ?, last_status = coalesce(?, last_status),
+        last_error = coalesce(?, last_error), duration_ms = coalesce(duration_of(reading), duration_ms), settled_at = ?
+    WHERE reading IN (SELECT value FROM json_each(?)) AND endpoint = ? AND state = 'pending'"""
+"""The same for many that end alike; `duration_of` answers what still differs between them."""
 _POSTPONE = """
     UPDATE delivery SET due_at = ?, attempts = ?, last_status = ?, last_error = ?, duration_ms = ?
     WHERE reading = ? AND endpoint = ? AND state = 'pending'"""
 _DROP_BODY = """
-    DELETE FROM body WHERE reading = ?1 AND NOT EXISTS (
-        SELECT 1 FROM delivery WHERE reading = ?1 AND state IN ('pending', 'dead'))"""
+    DELETE FROM body WHERE reading = ? AND NOT EXISTS (
+        SELECT 1 FROM delivery WHERE reading = body.reading AND state IN ('pending', 'dead'))"""
+_DROP_BODIES = """
+    DELETE FROM body WHERE reading IN (SELECT value FROM json_each(?)) AND NOT EXISTS (
+        SELECT 1 FROM delivery WHERE reading = body.reading AND state IN ('pending', 'dead'))"""
 _INSERT_ATTEMPT = """
     INSERT OR REPLACE INTO attempt SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
     WHERE EXISTS (SELECT 1 FROM delivery WHERE reading = ?1 AND endpoint = ?2)"""
@@ -55,6 +71,34 @@ _ADD_TOTALS = """
 _TOTALS = ("enqueued", "delivered", "dead", "expired", "superseded")
 
 
+Ending: TypeAlias = tuple[str, str | None, int, int | None, str | None]
+"""How deliveries end alike: state and why dead, attempts, and the last one's status and error word."""
+
+
+@dataclass(slots=True)
+class Run:
+    """Readings whose numbers follow each other, and who of the same recipients did not have them yet."""
+
+    first: ReadingNumber
+    readings: list[NewReading]
+    recipients: tuple[Recipient, ...]
+    """Nobody: the readings were known."""
+
+    @property
+    def last(self) -> ReadingNumber:
+        return ReadingNumber(self.first + len(self.readings) - 1)
+
+
+@dataclass(slots=True)
+class Owed:
+    """What a group of readings came to."""
+
+    runs: list[Run] = field(default_factory=list)
+    """All of them, in their order."""
+    superseded: Counter[tuple[str, Device]] = field(default_factory=Counter)
+    """How many deliveries gave way to newer ones, by lane."""
+
+
 class Store:
     """The outbox's tables, as operations inside one transaction."""
 
@@ -62,6 +106,8 @@ class Store:
         self.connection = connection
         self._endpoint_ids: dict[str, int] = {}
         self._changes: Counter[tuple[int, str]] = Counter()
+        self._durations: dict[ReadingNumber, float | None] = {}
+        connection.create_function("duration_of", 1, self._durations.get)
         self.touched: set[tuple[str, Device]] = set()
         """Lanes in which something else than a claim changed what is pending."""
 
@@ -92,51 +138,107 @@ class Store:
         return {(names[endpoint], device) for endpoint, device in rows}
 
     def put(
+        self, reading: NewReading, *, now: float, content_since: float
+    ) -> tuple[ReadingNumber, tuple[Recipient, ...]]:
+        """Owe one reading; the answer: its number, and each recipient that did not have it yet."""
+        (run,) = self.put_all([reading], now=now, content_since=content_since).runs
+        return run.first, run.recipients
+
+    def put_all(
         self,
-        reading: NewReading,
+        readings: Sequence[NewReading],
         *,
         now: float,
         content_since: float,
         in_flight: Collection[tuple[str, ReadingNumber]] = (),
-    ) -> tuple[ReadingNumber, list[tuple[Recipient, int]]]:
+    ) -> Owed:
         """
-        Owe the reading to its recipients.
+        Owe readings to their recipients, in this order.
 
-        The answer: its number, and each recipient that did not have it yet with how many older readings it superseded.
         `content_since` is how far back the same content of a redelivered, timeless message is the same reading;
         what is `in_flight` is not superseded.
         """
-        if reading.is_redelivery and reading.content is not None:
-            known = self._by_content(reading.content, content_since)
-            if known is not None:
-                return known, []
-        number = self._reading_number(reading)
-        added = [one for one in reading.recipients if self._owe(number, reading, one, now)]
-        if added:
-            self.connection.execute(
-                "INSERT OR IGNORE INTO body VALUES (?, ?)", (number, reading.data)
-            )
-        return number, [
-            (one, self._supersede(number, reading.device, one, now, in_flight)) for one in added
-        ]
+        owed = Owed()
+        for is_timeless, some in groupby(readings, key=_is_timeless_repetition):
+            if not is_timeless:
+                owed.runs += self._put_run(list(some), now)
+                continue
+            for reading in some:
+                known = self._by_content(reading, content_since)
+                owed.runs += self._put_run([reading], now) if known is None else [known]
+        for (endpoint, device), number in _newest(owed.runs).items():
+            gone = self._supersede(number, device, endpoint, now, in_flight)
+            owed.superseded[endpoint, device] = gone
+        return owed
 
-    def _by_content(self, content: bytes, since: float) -> ReadingNumber | None:
+    def _by_content(self, reading: NewReading, since: float) -> Run | None:
         row = self.connection.execute(
             "SELECT number FROM reading WHERE content = ? AND received_at >= ? LIMIT 1",
-            (content, since),
+            (reading.content, since),
         ).fetchone()
-        return ReadingNumber(row[0]) if row else None
+        return Run(ReadingNumber(row[0]), [reading], ()) if row else None
 
-    def _reading_number(self, reading: NewReading) -> ReadingNumber:
-        key = bytes.fromhex(reading.webhook_id[4:])
-        row = self.connection.execute(
-            _INSERT_READING,
-            (key, reading.device, reading.measured_at, reading.received_at, reading.content),
-        ).fetchone()
-        if row is None:
-            query = "SELECT number FROM reading WHERE id = ?"
-            row = self.connection.execute(query, (key,)).fetchone()
-        return ReadingNumber(row[0])
+    def _put_run(self, readings: list[NewReading], now: float) -> list[Run]:
+        next_number = self._highest_number() + 1
+        rows = [
+            (
+                number, bytes.fromhex(one.webhook_id[4:]), one.device, one.measured_at, one.received_at,
+                one.content,
+            )
+            for number, one in enumerate(readings, next_number)
+        ]  # fmt: skip
+        # Numbers are given here and not by SQLite: a group is then one statement, and its rows need not be read back.
+        if self.connection.executemany(_INSERT_READING, rows).rowcount == len(rows):
+            runs = _runs(readings, next_number)
+            self._owe_new(runs, now)
+            return runs
+        return self._put_partly_known(readings, rows, now)
+
+    def _put_partly_known(
+        self, readings: list[NewReading], rows: list[tuple[Any, ...]], now: float
+    ) -> list[Run]:
+        query = "SELECT number FROM reading WHERE id = ?"
+        runs = []
+        for reading, row in zip(readings, rows, strict=True):
+            (number,) = self.connection.execute(query, (row[1],)).fetchone()
+            run = Run(number, [reading], reading.recipients)
+            if number == row[0]:
+                self._owe_new([run], now)
+            else:
+                run.recipients = self._owe_known(run, now)
+            runs.append(run)
+        return runs
+
+    def _highest_number(self) -> int:
+        """Of all readings that ever were: SQLite keeps it for an AUTOINCREMENT column."""
+        row = self.connection.execute(_HIGHEST_NUMBER).fetchone()
+        return int(row[0]) if row else 0
+
+    def _owe_new(self, runs: list[Run], now: float) -> None:
+        self.connection.executemany(
+            "INSERT INTO body VALUES (?, ?)",
+            [
+                (number, one.data)
+                for run in runs
+                for number, one in enumerate(run.readings, run.first)
+                if run.recipients
+            ],
+        )
+        ranges = []
+        for run in runs:
+            for recipient in run.recipients:
+                endpoint = self.endpoint_id(recipient.endpoint)
+                ranges.append((endpoint, now, run.first, run.last))
+                self._changes[endpoint, "enqueued"] += len(run.readings)
+        self.connection.executemany(_INSERT_DELIVERIES, ranges)
+
+    def _owe_known(self, run: Run, now: float) -> tuple[Recipient, ...]:
+        (reading,) = run.readings
+        added = tuple(one for one in run.recipients if self._owe(run.first, reading, one, now))
+        if added:
+            body = (run.first, reading.data)
+            self.connection.execute("INSERT OR IGNORE INTO body VALUES (?, ?)", body)
+        return added
 
     def _owe(
         self, number: ReadingNumber, reading: NewReading, recipient: Recipient, now: float
@@ -152,15 +254,13 @@ class Store:
         self,
         number: ReadingNumber,
         device: Device,
-        recipient: Recipient,
+        name: str,
         now: float,
         in_flight: Collection[tuple[str, ReadingNumber]],
     ) -> int:
-        if not recipient.only_latest:
-            return 0
-        endpoint = self.endpoint_id(recipient.endpoint)
+        endpoint = self.endpoint_id(name)
         rows = self.connection.execute(_OLDER, (endpoint, device, number)).fetchall()
-        older = [reading for (reading,) in rows if (recipient.endpoint, reading) not in in_flight]
+        older = [reading for (reading,) in rows if (name, reading) not in in_flight]
         for reading in older:
             self.finish(reading, endpoint, state="superseded", reason=None, settled_at=now)
         self.drop_bodies(older)
@@ -186,49 +286,70 @@ class Store:
 
     def settle(self, settlements: Sequence[Settlement], *, now: float) -> None:
         """Record what was decided; a lane in which a delivery was not pending any more is touched."""
+        ended: defaultdict[tuple[str, Ending], list[Settlement]] = defaultdict(list)
         for settlement in settlements:
-            if not self._settle_one(settlement, now):
-                self.touched.add((settlement.delivery.endpoint, settlement.delivery.device))
+            # What was postponed on its way to its end comes first: the end is for good.
+            if isinstance(settlement.decision, RetryAt):
+                self._postpone(settlement, settlement.decision.due_at)
+            else:
+                ended[settlement.delivery.endpoint, _ending(settlement)].append(settlement)
+        for (endpoint, ending), some in ended.items():
+            self._close(some, self.endpoint_id(endpoint), ending, now)
         self.drop_bodies(
-            settlement.delivery.reading
-            for settlement in settlements
-            if isinstance(settlement.decision, Done | Expire | Supersede)
+            one.delivery.reading
+            for (_, ending), some in ended.items()
+            if ending[0] != "dead"
+            for one in some
         )
         self._record_failures(settlements)
 
-    def _settle_one(self, settlement: Settlement, now: float) -> bool:
-        delivery, attempt = settlement.delivery, settlement.attempt
-        endpoint = self.endpoint_id(delivery.endpoint)
-        match settlement.decision:
-            case Done():
-                return self._close(settlement, endpoint, "delivered", None, now)
-            case Bury(reason):
-                return self._close(settlement, endpoint, "dead", reason, now)
-            case Expire():
-                return self._close(settlement, endpoint, "expired", None, now)
-            case Supersede():
-                return self._close(settlement, endpoint, "superseded", None, now)
-            case RetryAt(due_at):
-                row = (due_at, *_attempted(delivery.attempts, attempt), delivery.reading, endpoint)
-                return self.connection.execute(_POSTPONE, row).rowcount > 0
-            case _:
-                assert_never(settlement.decision)
+    def _postpone(self, settlement: Settlement, due_at: float) -> None:
+        delivery = settlement.delivery
+        key = (delivery.reading, self.endpoint_id(delivery.endpoint))
+        row = (due_at, *_attempted(settlement), _duration(settlement), *key)
+        if self.connection.execute(_POSTPONE, row).rowcount == 0:
+            self._touch([settlement])
 
     def _close(
-        self, settlement: Settlement, endpoint: int, state: str, reason: str | None, now: float
-    ) -> bool:
-        delivery = settlement.delivery
-        attempts, status, error, duration = _attempted(delivery.attempts, settlement.attempt)
-        row = (
-            state, reason, attempts, now, status, error, duration, delivery.reading, endpoint,
-        )  # fmt: skip
-        changed = self.connection.execute(_SETTLE, row).rowcount
-        self._changes[endpoint, state] += changed
-        return changed > 0
+        self, settlements: list[Settlement], endpoint: int, ending: Ending, now: float
+    ) -> None:
+        changed = self._end(
+            {one.delivery.reading: _duration(one) for one in settlements}, endpoint, ending, now
+        )
+        self._changes[endpoint, ending[0]] += changed
+        if changed < len(settlements):
+            # Which of them it was is not known; a lane that is counted again in vain is none the worse for it.
+            self._touch(settlements)
+
+    def _end(
+        self,
+        durations: dict[ReadingNumber, float | None],
+        endpoint: int,
+        ending: Ending,
+        now: float,
+    ) -> int:
+        """End these readings' deliveries that are pending; returns how many were."""
+        if len(durations) < MANY:
+            rows = [
+                (*ending, duration, now, reading, endpoint)
+                for reading, duration in durations.items()
+            ]
+            return self.connection.executemany(_SETTLE, rows).rowcount
+        self._durations.clear()
+        self._durations.update(durations)
+        row = (*ending, now, _json(durations), endpoint)
+        return self.connection.execute(_SETTLE_ALIKE, row).rowcount
+
+    def _touch(self, settlements: Iterable[Settlement]) -> None:
+        self.touched.update((one.delivery.endpoint, one.delivery.device) for one in settlements)
 
     def drop_bodies(self, readings: Iterable[int]) -> None:
         """Forget the bodies of those readings that no pending and no dead delivery needs."""
-        self.connection.executemany(_DROP_BODY, ((reading,) for reading in readings))
+        distinct = set(readings)
+        if len(distinct) < MANY:
+            self.connection.executemany(_DROP_BODY, [(reading,) for reading in distinct])
+        else:
+            self.connection.execute(_DROP_BODIES, (_json(distinct),))
 
     def _record_failures(self, settlements: Sequence[Settlement]) -> None:
         for settlement in settlements:
@@ -297,12 +418,61 @@ class Store:
         self._changes.clear()
 
 
-def _attempted(
-    attempts: int, attempt: Attempt | None
-) -> tuple[int, int | None, str | None, float | None]:
+def _is_timeless_repetition(reading: NewReading) -> bool:
+    return reading.is_redelivery and reading.content is not None
+
+
+def _runs(readings: Iterable[NewReading], number: int) -> list[Run]:
+    """Readings that are all new, the first with this number, cut where their recipients change."""
+    runs: list[Run] = []
+    for _, same in groupby(readings, key=attrgetter("recipients")):
+        some = list(same)
+        runs.append(Run(ReadingNumber(number), some, some[0].recipients))
+        number += len(some)
+    return runs
+
+
+def _newest(runs: Iterable[Run]) -> dict[tuple[str, Device], ReadingNumber]:
+    """By lane in which only the latest counts, the highest number that was put into it."""
+    newest: dict[tuple[str, Device], ReadingNumber] = {}
+    for run in runs:
+        for recipient in run.recipients:
+            if recipient.only_latest:
+                for number, reading in enumerate(run.readings, run.first):
+                    lane = (recipient.endpoint, reading.device)
+                    newest[lane] = ReadingNumber(max(number, newest.get(lane, number)))
+    return newest
+
+
+def _ending(settlement: Settlement) -> Ending:
+    match settlement.decision:
+        case Done():
+            return "delivered", None, *_attempted(settlement)
+        case Bury(reason):
+            return "dead", reason, *_attempted(settlement)
+        case Expire():
+            return "expired", None, *_attempted(settlement)
+        case Supersede():
+            return "superseded", None, *_attempted(settlement)
+        case RetryAt():
+            raise TypeError("a retry is no end")
+        case _:
+            assert_never(settlement.decision)
+
+
+def _attempted(settlement: Settlement) -> tuple[int, int | None, str | None]:
+    attempt = settlement.attempt
     if attempt is None:
-        return attempts, None, None, None
-    return attempt.number, attempt.status, attempt.error or None, attempt.duration_ms
+        return settlement.delivery.attempts, None, None
+    return attempt.number, attempt.status, attempt.error or None
+
+
+def _duration(settlement: Settlement) -> float | None:
+    return None if settlement.attempt is None else settlement.attempt.duration_ms
+
+
+def _json(numbers: Iterable[int]) -> str:
+    return f"[{','.join(map(str, numbers))}]"
 
 
 def _columns(attempt: Attempt) -> tuple[object, ...]:

@@ -6,15 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from forwarder.delivery import ReadingNumber
 from forwarder.outbox.lanes import Lane
 from forwarder.outbox.store import Store
 from forwarder.outbox.words import (
     EndpointHealth,
-    NewReading,
     Put,
     PutOutcome,
-    Recipient,
     Settlement,
 )
 from forwarder.reading import Device
@@ -63,13 +60,3 @@ class Work:
             jobs=self.jobs + later.jobs,
             puts=self.puts + later.puts,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Added:
-    """A delivery that the transaction enqueued; its lane learns of it once that is committed."""
-
-    reading: NewReading
-    number: ReadingNumber
-    recipient: Recipient
-    superseded: int

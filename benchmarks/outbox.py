@@ -1,0 +1,158 @@
+"""
+CPU per reading and per commit of the outbox alone: put, claim as soon as it may be, settled as delivered at once.
+
+    taskset -c 1 .venv/bin/python benchmarks/outbox.py [--recipients 1 --groups 50] [--profile]
+
+Each group of readings is one `put`, and what was settled of the group before goes to disk with it: one commit a group.
+"loop" is the CPU of the event loop's thread, "thread" that of the one that waits for the fsync (checksums, writes,
+checkpoints). The smallest of `--rounds` is shown.
+"""
+
+import argparse
+import asyncio
+import cProfile
+import gc
+import hashlib
+import pstats
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import uvloop
+
+from forwarder.clock import SystemClock
+from forwarder.delivery import Done
+from forwarder.outbox import Attempt, NewReading, Outbox, Recipient, Settlement, sqlite
+from forwarder.reading import Device, WebhookId
+
+DEVICES = 1000
+DATA = b'{"id":"msg_00000000000000000000000000000000",' + b'"v":1.2345,' * 50 + b'"z":0}'
+LONGEST_WAIT = 900.0
+WARM_UP = 10
+"""Groups before the clock runs."""
+
+
+class Cost(NamedTuple):
+    """CPU microseconds of one round."""
+
+    loop: float
+    thread: float
+    commits: int
+
+    @property
+    def total(self) -> float:
+        return self.loop + self.thread
+
+
+def groups(count: int, size: int, recipients: tuple[Recipient, ...]) -> Iterator[list[NewReading]]:
+    """Made before the clock runs: what a reading costs before it is put is not the outbox's."""
+    for group in range(count):
+        yield [_reading(number, recipients) for number in range(group * size, (group + 1) * size)]
+
+
+def _reading(number: int, recipients: tuple[Recipient, ...]) -> NewReading:
+    digest = hashlib.sha256(b"%d" % number).hexdigest()[:32]
+    return NewReading(
+        webhook_id=WebhookId("msg_" + digest),
+        device=Device(f"ECC9FF{number % DEVICES:06X}"),
+        measured_at="2025-11-18T10:17:40Z",
+        received_at=time.time(),
+        data=DATA,
+        recipients=recipients,
+    )
+
+
+class Receivers:
+    """Takes whatever may be claimed, at once."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self.delivered = 0
+        outbox.on_claimable = self.take
+
+    def take(self, endpoints: set[str]) -> None:
+        for endpoint in endpoints:
+            while claim := self._outbox.claim(endpoint, longest_wait_seconds=LONGEST_WAIT):
+                settlements = [
+                    Settlement(one, Done(), Attempt(1, 1763461060.0, 1.5, 204, ""))
+                    for one in claim.deliveries
+                ]
+                self._outbox.settle(endpoint, claim, settlements)
+                self.delivered += len(settlements)
+
+
+async def drive(folder: Path, prepared: list[list[NewReading]], profile: cProfile.Profile) -> Cost:
+    path = folder / "outbox.db"
+    sqlite.create(path)
+    outbox = Outbox(path, clock=SystemClock())
+    receivers = Receivers(outbox)
+    run = asyncio.create_task(outbox.run())
+    for group in prepared[:WARM_UP]:
+        await outbox.put(group)
+    gc.collect()
+    gc.disable()
+    commits, loop, process = outbox.commits, time.thread_time(), time.process_time()
+    if profile:
+        profile.enable()
+    for group in prepared[WARM_UP:]:
+        await outbox.put(group)
+    if profile:
+        profile.disable()
+    loop, process = time.thread_time() - loop, time.process_time() - process
+    gc.enable()
+    commits = outbox.commits - commits
+    await outbox.close()
+    await run
+    outbox.release_files()
+    expected = sum(len(one.recipients) for group in prepared for one in group)
+    if receivers.delivered != expected:
+        sys.exit(f"{receivers.delivered} of {expected} deliveries were made: the figures are void")
+    return Cost(loop * 1e6, (process - loop) * 1e6, commits)
+
+
+def measure(size: int, recipients: int, options: argparse.Namespace) -> None:
+    to = tuple(Recipient(f"endpoint-{index}") for index in range(recipients))
+    count = WARM_UP + max(20, min(options.commits, options.readings // (size * recipients)))
+    costs = []
+    profile = cProfile.Profile() if options.profile else None
+    for _ in range(options.rounds):
+        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+            prepared = list(groups(count, size, to))
+            costs.append(uvloop.run(drive(Path(folder), prepared, profile)))
+    least = min(costs, key=lambda cost: cost.total)
+    readings = (count - WARM_UP) * size
+    print(
+        f"{size:5} {recipients:5}"
+        f" {least.total / readings:9.1f} {least.loop / readings:7.1f} {least.thread / readings:7.1f}"
+        f" {least.total / least.commits:10.0f} {least.loop / least.commits:7.0f}"
+        f" {least.thread / least.commits:7.0f}",
+        flush=True,
+    )
+    if profile:
+        pstats.Stats(profile).sort_stats("tottime").print_stats(40)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--groups", type=int, nargs="*", default=[1, 10, 50, 500])
+    parser.add_argument("--recipients", type=int, nargs="*", default=[1, 10])
+    parser.add_argument("--readings", type=int, default=20_000)
+    parser.add_argument("--commits", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--folder", help="where the file is made, by default the system's for temporary files"
+    )
+    parser.add_argument("--profile", action="store_true")
+    options = parser.parse_args()
+    print("                 µs of CPU a reading        µs of CPU a commit")
+    print("group  to        all    loop  thread        all    loop  thread")
+    for recipients in options.recipients:
+        for size in options.groups:
+            measure(size, recipients, options)
+
+
+if __name__ == "__main__":
+    main()
