@@ -141,18 +141,16 @@ class EndpointDispatcher:
         """Attempt one parcel after the other, as long as there are any."""
         following: Parcel | None = parcel
         while following is not None:
-            await self._attempt_safely(following)
+            try:
+                await self._attempt(following)
+            except Exception as error:  # noqa: BLE001 - the top of a loop: one reading must not stop its endpoint
+                self._watch.broke(self.endpoint.name, error)
+                self._parcels.put_off(following, until=self._clock.unix() + BROKEN_SECONDS)
             # This worker's own place is free again, so it counts one less.
             following = self._next_parcel(self._clock.monotonic(), places=1)
+            # Where every place is taken nothing more can start, and each worker that ends looks again.
             if following is not None and self.in_flight < self._places:
                 self.pump()
-
-    async def _attempt_safely(self, parcel: Parcel) -> None:
-        try:
-            await self._attempt(parcel)
-        except Exception as error:  # noqa: BLE001 - the top of a loop: one reading must not stop its endpoint
-            self._watch.broke(self.endpoint.name, error)
-            self._parcels.put_off(parcel, until=self._clock.unix() + BROKEN_SECONDS)
 
     def _next_parcel(self, now: float, *, places: int = 0) -> Parcel | None:
         if not self._may_send(now, places):

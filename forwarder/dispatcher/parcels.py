@@ -34,11 +34,13 @@ class Parcels:
         self._waiting: list[tuple[float, int, Parcel]] = []
         self._pushes = 0
         self._edition = 0
+        self._longest_wait_seconds = longest_wait(endpoint.retry)
 
     def configure(self, endpoint: Endpoint) -> None:
         """Take over an edited endpoint; what was made up otherwise than it is now to be sent is claimed anew."""
         is_other = _shape(endpoint) != _shape(self._endpoint)
         self._endpoint = endpoint
+        self._longest_wait_seconds = longest_wait(endpoint.retry)
         if is_other:
             self._edition += 1
             self.give_back()
@@ -71,7 +73,7 @@ class Parcels:
         return self._outbox.claim(
             self._endpoint.name,
             limit=limit,
-            longest_wait_seconds=longest_wait(self._endpoint.retry),
+            longest_wait_seconds=self._longest_wait_seconds,
             is_probe=is_probe,
         )
 

@@ -28,9 +28,9 @@ TEST_DEVICE = Device("000000000000")
 """No whatwatt Go has this MAC; a `webhook.test` event names it, also in the place of `{device}` in a URL."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rendered:
-    """The body of one request, and the id that a receiver de-duplicates it by."""
+    """The body of one request, and the id that a receiver de-duplicates it by; not to be changed, like an Event."""
 
     body: bytes
     content_type: str

@@ -9,9 +9,13 @@ from forwarder.reading import Device, WebhookId
 EventType = Literal["meter.reading", "webhook.test"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
-    """One thing to tell a receiver; `data` is its finished JSON object."""
+    """
+    One thing to tell a receiver; `data` is its finished JSON object.
+
+    Nobody changes one. It is not frozen because it is made for each reading at each attempt.
+    """
 
     type: EventType
     webhook_id: WebhookId
