@@ -56,6 +56,8 @@ def _run(form: Form, folder: Path, arguments: argparse.Namespace) -> tuple[str, 
         "faults, edits and commands for a long time, in one process",
         partial(endure, form=form, rate=arguments.rate, record=record),
         stage=LongStage,
+        # It stays up, and writing its sessions to disk at each change would make it the slowest part.
+        has_persistence=False,
     )
     result = asyncio.run(play(scenario, folder / "stage", seed=arguments.seed))
     record.close()

@@ -6,8 +6,8 @@ from chaos.endurance.slopes import Bound
 
 MIB = float(1 << 20)
 MOST_MEMORY = 150 * MIB
-MOST_DESCRIPTORS = 110
-"""Nine endpoints with eight connections each, and what a process with a broker, an outbox and a web server has open."""
+MOST_DESCRIPTORS = 90
+"""Five endpoints with eight connections, four with two, and what broker, outbox and web server have open."""
 MOST_THREADS = 20
 MOST_LOG = 8 * MIB
 """SQLite carries the log over at 1,000 pages, 4 MB; a commit of many messages may come on top."""
@@ -25,6 +25,7 @@ class Form:
     receiver_for: float
     """How long a receiver fails each time."""
     cut_every: float
+    """Sessions shorter than half a minute make the forwarder wait longer and longer before the next."""
     operate_every: float
     """How often an operator looks after dead letters and quarantine."""
     bounds: tuple[Bound, ...]
@@ -44,23 +45,23 @@ LONG = Form(
         Bound("descriptors", rise=10, most=MOST_DESCRIPTORS),
         Bound("threads", rise=2, most=MOST_THREADS),
         Bound("log_bytes", rise=1 * MIB, most=MOST_LOG),
-        Bound("file_bytes", rise=1 * MIB),
+        Bound("file_bytes", rise=2 * MIB),
         Bound("pending", rise=100),
     ),
 )
 SHORT = Form(
     minutes=3,
-    keep_delivered="20s",
+    keep_delivered="30s",
     sample_every=1,
     edit_every=8,
     receiver_every=12,
     receiver_for=4,
-    cut_every=30,
+    cut_every=60,
     operate_every=30,
     bounds=(
         # Two minutes are a fifth of ten: whatever is allowed here comes to a fifth of it.
         Bound("rss_bytes", rise=15 * MIB, most=MOST_MEMORY),
-        Bound("descriptors", rise=100, most=MOST_DESCRIPTORS),
+        Bound("descriptors", rise=60, most=MOST_DESCRIPTORS),
         Bound("threads", rise=10, most=MOST_THREADS),
         Bound("log_bytes", rise=5 * MIB, most=MOST_LOG),
         Bound("file_bytes", rise=5 * MIB),

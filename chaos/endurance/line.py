@@ -9,6 +9,8 @@ from chaos.stage import Stage
 
 BATCH = {"batch": {"max_events": 20, "max_wait": "200ms"}}
 LATEST = {"mode": "latest"}
+FEW = {"max_concurrency": 2}
+"""Of a guest: eight connections that come and go with it would drown a leak of one."""
 REFUSED_EVERY = 53
 """One reading in so many is refused for good, until an operator has had it sent again."""
 
@@ -26,10 +28,10 @@ class LongStage(Stage):
             Receiver("home", smooth, LATEST),
             Receiver("picky", self._refusing("picky", smooth)),
             Receiver("bulk", self._refusing("bulk", self._moody()), BATCH),
-            Receiver("guest-1", smooth, is_guest=True),
-            Receiver("guest-2", self._moody(), is_guest=True, is_routed=False),
-            Receiver("guest-3", smooth, BATCH, is_guest=True),
-            Receiver("guest-4", smooth, LATEST, is_guest=True, is_routed=False),
+            Receiver("guest-1", smooth, FEW, is_guest=True),
+            Receiver("guest-2", self._moody(), FEW, is_guest=True, is_routed=False),
+            Receiver("guest-3", smooth, BATCH | FEW, is_guest=True),
+            Receiver("guest-4", smooth, LATEST | FEW, is_guest=True, is_routed=False),
         ]
         return {receiver.name: receiver for receiver in cast}
 

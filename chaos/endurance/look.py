@@ -5,6 +5,8 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+PATIENCE_SECONDS = 30.0
+
 
 def process_facts(process_id: int) -> dict[str, int]:
     """Memory, threads and descriptors of a process, as Linux tells them (proc(5))."""
@@ -51,6 +53,6 @@ class Scrape:
 
 async def scrape(address: str) -> Scrape:
     """Ask for /metrics, over a connection of its own, as Prometheus does every so often."""
-    async with httpx.AsyncClient(trust_env=False) as web:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_SECONDS) as web:
         answer = await web.get(f"http://{address}/metrics")
     return Scrape(answer.text)

@@ -81,17 +81,21 @@ async def endure(stage: LongStage, *, form: Form, rate: float, record: Record) -
     await stage.forwarder.start_ready()
     run = Run(stage, form, rate, record)
     stage.inject("retention")
-    async with stage.devices.flowing(per_second=rate), asyncio.TaskGroup() as group:
-        receivers, editor, operator = FailingReceivers(run), Editor(run), Operator(run)
-        for seconds, job in (
-            (form.receiver_every, receivers.fail_next),
-            (form.edit_every, editor.edit),
-            (form.operate_every, operator.operate),
-            (form.cut_every, Cutter(run).cut),
-            (NONSENSE_EVERY_SECONDS, Babbler(run).babble),
-            (form.sample_every, Sampler(run).sample),
-        ):
-            group.create_task(run.every(seconds, job))
+    editor = Editor(run)
+    try:
+        async with stage.devices.flowing(per_second=rate), asyncio.TaskGroup() as group:
+            for seconds, job in (
+                (form.receiver_every, FailingReceivers(run).fail_next),
+                (form.edit_every, editor.edit),
+                (form.operate_every, Operator(run).operate),
+                (form.cut_every, Cutter(run).cut),
+                (NONSENSE_EVERY_SECONDS, Babbler(run).babble),
+                (form.sample_every, Sampler(run).sample),
+            ):
+                group.create_task(run.every(seconds, job))
+    except ExceptionGroup as several:
+        # What went wrong first has ended all the others.
+        raise several.exceptions[0] from None
     await editor.bring_back_all()
     await _look_back(run)
 
@@ -108,6 +112,8 @@ async def _look_back(run: Run) -> None:
     if rows < len(stage.oracle.issued) / 2:
         stage.hit("retention")
     quarantined = (await stage.forwarder.status())["messages"].get("quarantined", 0)
+    if not stage.replayed or not stage.discarded:
+        raise Impatient("there were no dead letters to send again, or none to erase")
     if quarantined < run.nonsense:
         raise Impatient(f"{run.nonsense} messages were no reading, and {quarantined} were kept")
 
@@ -248,8 +254,7 @@ class Operator:
             await self._replay(letters[::2])
             await self._discard(letters[1::2])
             await self._command("quarantine", "discard", "--all")
-        if letters:
-            stage.hit(OPERATOR)
+        stage.hit(OPERATOR)
 
     async def _replay(self, letters: list[Letter]) -> None:
         stage = self._run.stage
