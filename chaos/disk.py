@@ -5,13 +5,14 @@ import os
 import shutil
 import struct
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 _EXT4_IOC_SHUTDOWN = 0x8004587D
 _NOLOGFLUSH = 2
-"""Without writing the journal: what the page cache holds is gone (Linux, include/uapi/linux/ext4.h)."""
+"""Without writing the journal (Linux, include/uapi/linux/ext4.h)."""
 
 
 class NotPermitted(Exception):
@@ -25,10 +26,12 @@ def require(program: str) -> str:
     return found
 
 
-def _run(*command: str) -> None:
+def _run(*command: str) -> str:
+    """What it printed."""
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     if finished.returncode:
         raise NotPermitted(f"{' '.join(command)}: {finished.stderr.strip()}")
+    return finished.stdout.strip()
 
 
 class Mount:
@@ -65,28 +68,78 @@ class Mount:
         _run(require("umount"), "-l", str(self.folder))
 
 
+def fill_up(folder: Path) -> Path:
+    """Take the last byte that there is; removing the file that is returned gives it back."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    return ballast
+
+
 def small_disk(folder: Path, *, kilobytes: int) -> Mount:
     """A tmpfs of that size, which `remount("size=…")` changes."""
     return Mount(folder, "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs")
 
 
 class Disk(Mount):
-    """An ext4 file system on a loop device, whose power can be cut."""
+    """An ext4 file system on a loop device, whose power can be cut, and which can be told to fail."""
 
     def __init__(self, folder: Path, *, image: Path, megabytes: int) -> None:
-        super().__init__(folder, "-o", "loop", str(image))
+        super().__init__(folder)
+        self._image = image
+        self._device = ""
         with image.open("wb") as file:
             file.truncate(megabytes << 20)
         _run(require("mkfs.ext4"), "-q", str(image))
 
-    def cut_power(self) -> None:
-        """
-        Fail everything from this instant on, and keep of it only what had reached the device.
+    def mount(self) -> None:
+        # Direct I/O: what the file behind the device holds is what has reached the device, and nothing else.
+        self._device = _run(
+            require("losetup"), "--find", "--show", "--direct-io=on", str(self._image)
+        )
+        self._options = (self._device,)
+        super().mount()
 
-        What the page cache and the journal's memory held is lost with it; `unmount` and `mount` are the reboot.
+    def unmount(self) -> None:
+        super().unmount()
+        self._detach()
+
+    def _detach(self) -> None:
+        _run(require("losetup"), "--detach", self._device)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        super().__exit__(kind, error, traceback)
+        self._detach()
+
+    def cut_power(self) -> Path:
+        """
+        A copy of the device as of this instant: what the page cache and the journal's memory hold is not in it.
+
+        From the same instant on everything fails, so that the copy is of one moment.
         """
         descriptor = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.ioctl(descriptor, _EXT4_IOC_SHUTDOWN, struct.pack("I", _NOLOGFLUSH))
         finally:
             os.close(descriptor)
+        return Path(shutil.copyfile(self._image, self._image.with_suffix(".cut")))
+
+    def boot(self, image: Path) -> None:
+        """Mount a device as it was copied, in the place of the present one; nobody may use that any more."""
+        self.unmount()
+        image.replace(self._image)
+        self.mount()
+
+    def abort(self) -> None:
+        """
+        Make it read-only under whoever is writing, as ext4 does after an error of the device; `unmount` ends it.
+
+        A plain remount is refused (EBUSY) while a file is open for writing, and an aborted one never writes again.
+        """
+        self.remount("abort")

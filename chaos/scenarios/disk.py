@@ -1,12 +1,13 @@
 """The disk fills up, fails, or loses its power; or the outbox reaches the size that it may have."""
 
-from chaos.disk import Disk, require, small_disk
+from chaos.disk import Disk, fill_up, require, small_disk
 from chaos.process import Impatient
 from chaos.receiver import Mood, down, smooth
 from chaos.scenarios.scenario import Scenario
 from chaos.stage import Stage
 
 RATE = 150.0
+REFUSAL_SECONDS = 5.0
 PADDING = "·" * 2000
 """Makes readings that fill a disk."""
 
@@ -106,6 +107,101 @@ async def start_read_only(stage: Stage) -> None:
         await stage.finish()
 
 
+async def start_full(stage: Stage) -> None:
+    """Not a byte is free: no outbox can be begun, and one that is there is kept until there is room."""
+    folder = stage.forwarder.outbox.parent
+    with small_disk(folder, kilobytes=4096):
+        stage.inject("full disk, no outbox")
+        ballast = fill_up(folder)
+        if await _refuses(stage):
+            stage.hit("full disk, no outbox")
+        ballast.unlink()
+        await stage.forwarder.start_ready()
+        _all(stage, down)
+        await stage.devices.publish_and_wait(100)
+        await stage.until_status(lambda status: status["messages"]["accepted"] >= 100)
+        for end in (stage.forwarder.kill, stage.forwarder.stop):
+            await end()
+            await _start_full_with_outbox(stage)
+        _all(stage, smooth)
+        await stage.finish()
+
+
+async def _start_full_with_outbox(stage: Stage) -> None:
+    """It refuses in a sentence; or it runs, says why it is not ready, and goes on by itself once there is room."""
+    ballast = fill_up(stage.forwarder.outbox.parent)
+    stage.inject("full disk, an outbox")
+    if await _refuses(stage):
+        stage.hit("full disk, an outbox")
+        ballast.unlink()
+        await stage.forwarder.start_ready()
+        return
+    await stage.devices.publish_and_wait(100)
+    said = await stage.forwarder.readiness(lambda said: not said["ready"], what="a full disk")
+    stage.notes.append(f"runs: {said['reasons']}")
+    if "takes no writes" in " ".join(said["reasons"]):
+        stage.hit("full disk, an outbox")
+    ballast.unlink()
+    await stage.forwarder.ready()
+
+
+async def _refuses(stage: Stage) -> bool:
+    """Whether it ends; then with 1 and one sentence."""
+    before = len(stage.forwarder.complaints)
+    await stage.forwarder.start()
+    try:
+        code = await stage.forwarder.ended(patience_seconds=REFUSAL_SECONDS)
+    except Impatient:
+        return False
+    said = stage.forwarder.complaints[before:].strip()
+    if code != 1 or said.count("\n") or not said.startswith("forwarder: the outbox "):
+        raise AssertionError(f"exit {code}: {said}")
+    stage.notes.append(f"refuses: {said}")
+    return True
+
+
+async def turn_read_only(stage: Stage) -> None:
+    """The disk turns read-only under load, until it is mounted anew: it says why, and acknowledges nothing."""
+    image = stage.folder / "disk.img"
+    with Disk(stage.forwarder.outbox.parent, image=image, megabytes=64) as disk:
+        await stage.forwarder.start_ready()
+        async with stage.devices.flowing(per_second=RATE):
+            await stage.until_taken(50)
+            stage.inject("read-only under load")
+            disk.abort()
+            said = await stage.forwarder.readiness(lambda said: not said["ready"], what="a problem")
+            stage.notes.append("; ".join(said["reasons"]))
+            if "takes no writes" in " ".join(said["reasons"]):
+                stage.hit("read-only under load")
+            await stage.pause(2.0)
+            await stage.forwarder.stop()
+        disk.unmount()
+        disk.mount()
+        await stage.forwarder.start_ready()
+        await stage.finish()
+
+
+async def refuse_writes(stage: Stage) -> None:
+    """For some seconds every write to the outbox is refused as on a read-only disk; then it goes on by itself."""
+    strace = require("strace")
+    await stage.subscribe_once()
+    outbox = stage.forwarder.outbox
+    log = outbox.with_name(outbox.name + "-wal")
+    failing = ("-e", "trace=pwrite64", "-e", "inject=pwrite64:error=EROFS:when=60..65")
+    quiet = ("-f", "-qq", "-o", "/dev/null", "-P", str(outbox), "-P", str(log))
+    await stage.forwarder.start_ready(wrapped_in=(strace, *quiet, *failing))
+    stage.inject("EROFS in a write")
+    async with stage.devices.flowing(per_second=RATE):
+        await stage.forwarder.logged("outbox.failed")
+        said = await stage.forwarder.readiness(lambda said: not said["ready"], what="a problem")
+        if "takes no writes" in " ".join(said["reasons"]):
+            stage.hit("EROFS in a write")
+        await stage.forwarder.logged("outbox.recovered")
+        await stage.forwarder.ready()
+        await stage.pause(1.0)
+    await stage.forwarder.kill()
+
+
 async def _cut_power(stage: Stage, **environment: str) -> None:
     image = stage.folder / "disk.img"
     with Disk(stage.forwarder.outbox.parent, image=image, megabytes=64) as disk:
@@ -115,10 +211,9 @@ async def _cut_power(stage: Stage, **environment: str) -> None:
             async with stage.devices.flowing(per_second=RATE):
                 await stage.pause(stage.dice.uniform(1.0, 2.5))
                 stage.inject("power cut")
-                disk.cut_power()
+                left = disk.cut_power()
                 await stage.forwarder.kill()
-            disk.unmount()
-            disk.mount()
+            disk.boot(left)
             stage.hit("power cut")
             await stage.forwarder.start_ready(**environment)
         _all(stage, smooth)
@@ -131,7 +226,8 @@ async def cut_power(stage: Stage) -> None:
 
 
 async def cut_power_without_fsync(stage: Stage) -> None:
-    await _cut_power(stage, CHAOS_SYNCHRONOUS="OFF")
+    """Whatever the cut has made of the outbox, it goes on; a start that refuses would be no loss."""
+    await _cut_power(stage, CHAOS_SYNCHRONOUS="OFF", FORWARDER_OUTBOX_REPAIR="true")
 
 
 SCENARIOS = (
@@ -139,6 +235,9 @@ SCENARIOS = (
     Scenario("limit", "OUTBOX_MAX_BYTES reached", reach_limit),
     Scenario("fsync", "I/O errors in fsync", fail_fsync),
     Scenario("read-only", "a disk that is read-only at start", start_read_only),
+    Scenario("full-start", "a disk that is full at start", start_full),
+    Scenario("turned", "a disk that turns read-only under load", turn_read_only),
+    Scenario("erofs", "writes refused as on a read-only disk, for seconds", refuse_writes),
     Scenario("power", "power cut", cut_power),
     Scenario(
         "no-fsync",
