@@ -14,7 +14,7 @@ from typing import Any
 
 from paho.mqtt.client import Client
 
-from forwarder.clock import Clock
+from forwarder.clock import Clock, Timer
 from forwarder.subscriber.arrivals import Arrival
 from forwarder.subscriber.keep_alive import Duty, KeepAlive
 from forwarder.subscriber.packets import Packets
@@ -53,7 +53,7 @@ class Pump:
         self._keep_alive = KeepAlive(0, now=clock.monotonic())
         self._is_behind = False
         self._watches_room = False
-        self._tick: asyncio.TimerHandle | None = None
+        self._tick: Timer | None = None
         client.on_socket_close = self._on_socket_close
         client.on_socket_register_write = self._on_paho_writes
         client.on_socket_unregister_write = self._on_paho_writes
@@ -67,7 +67,7 @@ class Pump:
         self._wire = wire
         self._loop.add_reader(wire.fileno(), self._on_readable)
         self._watch_room(wire)
-        self._tick = self._loop.call_later(_TICK_SECONDS, self._on_tick)
+        self._tick = self._clock.call_later(_TICK_SECONDS, self._on_tick)
 
     def keep_alive(self, seconds: float) -> None:
         """From now on see to it that the broker hears from us, and we from it."""
@@ -184,7 +184,7 @@ class Pump:
         self._watches_room = wants
 
     def _on_tick(self) -> None:
-        self._tick = self._loop.call_later(_TICK_SECONDS, self._on_tick)
+        self._tick = self._clock.call_later(_TICK_SECONDS, self._on_tick)
         now = self._clock.monotonic()
         duty = self._keep_alive.duty(now=now)
         if duty is Duty.PING:

@@ -7,7 +7,7 @@ import pytest
 import uvloop
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
-ON_BOTH_LOOPS = ("test_sessions.py", "test_tls.py")
+ON_BOTH_LOOPS = ("test_sessions.py", "test_stream.py", "test_tls.py")
 
 
 def pytest_asyncio_loop_factories(

@@ -1,0 +1,225 @@
+"""The stream on a real socket: what we read ourselves and what paho reads, mixed as a broker may mix them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+from support.certificates import Authority
+from support.inbox import Inbox, running, subscribed, until
+from support.scripted_broker import Conversation, hold, scripted_broker
+
+from forwarder.settings import Broker
+from forwarder.subscriber import Arrival, Pace, Subscriber
+
+IMPATIENT = Pace(dial=5.0, answer=5.0, first_retry=0.02, longest_retry=0.05, steady=30.0)
+CONNACK_5 = b"\x20\x03\x00\x00\x00"
+SUBACK_5 = b"\x90\x04\x00\x01\x00\x01"
+
+
+def numbered(number: int) -> bytes:
+    """PUBLISH at QoS 1 under MQTT 3.1.1: the packet id is the payload."""
+    return b"\x32\x0b\x00\x05ext/a" + number.to_bytes(2) + number.to_bytes(2)
+
+
+@asynccontextmanager
+async def acknowledging(broker: Broker, inbox: Inbox) -> AsyncIterator[Subscriber]:
+    """Acknowledges each message as it comes."""
+
+    def take(arrival: Arrival) -> None:
+        inbox(arrival)
+        subscriber.acknowledge([arrival])
+
+    async with running(broker, take, pace=IMPATIENT) as subscriber:
+        yield subscriber
+
+
+@pytest.mark.parametrize("use_tls", [False, True], ids=["plain", "TLS"])
+async def test_flood_is_acknowledged_in_order(tmp_path: Path, use_tls: bool) -> None:
+    """Thousands of messages at once are all handed over, and each is acknowledged once, in its turn."""
+    authority, count = Authority(tmp_path), 20_000
+    acknowledged: list[bytes] = []
+    done = asyncio.Event()
+
+    async def flood(client: Conversation) -> None:
+        await client.accept()
+        client.send(b"".join(numbered(number) for number in range(1, count + 1)))
+        with suppress(asyncio.IncompleteReadError):
+            while len(acknowledged) < count:
+                acknowledged.append(await client.receive())
+        done.set()
+        await hold(client)
+
+    inbox = Inbox()
+    files = authority.issue("127.0.0.1") if use_tls else None
+    async with scripted_broker(flood, server_files=files) as reached:
+        broker = replace(reached, ca_file=authority.ca_file if use_tls else None)
+        async with acknowledging(broker, inbox), asyncio.timeout(20):
+            await done.wait()
+    assert inbox.payloads == [number.to_bytes(2) for number in range(1, count + 1)]
+    assert acknowledged == [b"\x40\x02" + payload for payload in inbox.payloads]
+
+
+async def test_messages_with_properties_keep_their_place() -> None:
+    """paho reads those; they are handed over and acknowledged in the order of the stream all the same."""
+    heard: list[bytes] = []
+    done = asyncio.Event()
+
+    async def mix(client: Conversation) -> None:
+        await client.receive()
+        client.send(CONNACK_5)
+        await client.receive()
+        plain, rich = b"\x32\x0b\0\x05ext/a\0%c\0%c", b"\x32\x10\0\x05ext/a\0%c\x05\x02\0\0\0\x3c%c"
+        packets = [(plain, rich)[number % 2] % (number, number) for number in range(1, 9)]
+        client.send(SUBACK_5 + b"".join(packets))
+        heard.extend([await client.receive() for _ in packets])
+        done.set()
+        await hold(client)
+
+    inbox = Inbox()
+    async with (
+        scripted_broker(mix) as reached,
+        acknowledging(replace(reached, protocol="5"), inbox),
+        asyncio.timeout(20),
+    ):
+        await done.wait()
+    assert inbox.payloads == [bytes([number]) for number in range(1, 9)]
+    assert heard == [b"\x40\x02\0" + payload for payload in inbox.payloads]
+
+
+async def test_exactly_once_is_carried_through() -> None:
+    """We never ask for QoS 2; a broker that uses it all the same gets PUBREC, and PUBCOMP when we are done."""
+    heard: list[bytes] = []
+    done = asyncio.Event()
+
+    async def insist(client: Conversation) -> None:
+        await client.accept()
+        client.send(b"\x34\x0a\x00\x05ext/a\x00\x07{")
+        heard.append(await client.receive())
+        client.send(b"\x62\x02\x00\x07")
+        heard.append(await client.receive())
+        done.set()
+        await hold(client)
+
+    inbox = Inbox()
+    async with scripted_broker(insist) as broker, subscribed(broker, inbox) as subscriber:
+        subscriber.acknowledge(await inbox.wait(1))
+        async with asyncio.timeout(20):
+            await done.wait()
+    assert heard == [b"\x50\x02\x00\x07", b"\x70\x02\x00\x07"]
+    assert (inbox.payloads, inbox.arrivals[0].message.qos) == ([b"{"], 2)
+
+
+async def test_large_message_arrives_whole() -> None:
+    """One far larger than a read of the socket; what is too large is for others to judge."""
+    payload = bytes(range(256)) * 8192
+
+    async def send_large(client: Conversation) -> None:
+        await client.accept()
+        client.send(b"\x30\x87\x80\x80\x01\x00\x05ext/a" + payload)
+        await hold(client)
+
+    inbox = Inbox()
+    async with scripted_broker(send_large) as broker, subscribed(broker, inbox):
+        await inbox.wait(1)
+    assert inbox.payloads == [payload]
+
+
+MALFORMED = {
+    "a topic longer than its packet": b"\x32\x04\x00\x09ex",
+    "QoS 3": b"\x36\x0a\x00\x05ext/a\x00\x07{",
+    "a length of five bytes": b"\x32\xff\xff\xff\xff\x01",
+}
+
+
+@pytest.mark.parametrize("packet", MALFORMED.values(), ids=MALFORMED.keys())
+async def test_malformed_packet_ends_the_connection(packet: bytes) -> None:
+    """What came before it is handed over, nothing after it, and the session is made anew."""
+    conversations = 0
+
+    async def speak_badly(client: Conversation) -> None:
+        nonlocal conversations
+        conversations += 1
+        await client.accept()
+        if conversations == 1:
+            client.send(numbered(1) + packet + numbered(2))
+        await hold(client)
+
+    inbox = Inbox()
+    with capture_logs() as logs:
+        async with (
+            scripted_broker(speak_badly) as broker,
+            running(broker, inbox, pace=IMPATIENT) as subscriber,
+        ):
+            await until(subscriber, lambda state: state.sessions == 2 and state.subscribed)
+    assert inbox.payloads == [b"\0\x01"]
+    [problem] = [log["problem"] for log in logs if log["event"] == "mqtt.disconnected"]
+    assert "was lost" in problem
+
+
+async def test_reason_for_the_end_is_read_although_nothing_can_be_written_any_more() -> None:
+    """The broker says why and closes while we are at work: our PUBACK fails, its reason is heard."""
+
+    async def leave(client: Conversation) -> None:
+        await client.receive()
+        client.send(CONNACK_5)
+        await client.receive()
+        client.send(SUBACK_5 + b"\x32\x0b\0\x05ext/a\0\x01\0{" + b"\xe0\x02\x8e\x00")
+
+    async with (
+        scripted_broker(leave) as reached,
+        acknowledging(replace(reached, protocol="5"), Inbox()) as subscriber,
+    ):
+        state = await until(subscriber, lambda state: state.problem is not None)
+    assert "gave the session to another program" in str(state.problem)
+
+
+async def test_broker_sets_the_keep_alive() -> None:
+    """Under MQTT 5 the broker may want to hear from us sooner than we proposed (§3.2.2.3.14)."""
+    heard: list[bytes] = []
+    done = asyncio.Event()
+
+    async def hurry(client: Conversation) -> None:
+        await client.receive()
+        client.send(b"\x20\x06\x00\x00\x03\x13\x00\x01")
+        await client.receive()
+        client.send(SUBACK_5)
+        for _ in range(2):
+            heard.append(await client.receive())
+            client.send(b"\xd0\x00")
+        done.set()
+        await hold(client)
+
+    async with (
+        scripted_broker(hurry) as reached,
+        subscribed(replace(reached, protocol="5")) as subscriber,
+        asyncio.timeout(20),
+    ):
+        await done.wait()
+        assert subscriber.state.sessions == 1
+    assert heard == [b"\xc0\x00", b"\xc0\x00"]
+
+
+async def test_broker_that_has_no_time_to_answer_pings_is_kept() -> None:
+    """While messages come, a broker is not silent, even if its PINGRESP never gets its turn."""
+    pings: list[bytes] = []
+
+    async def talk_on(client: Conversation) -> None:
+        await client.accept()
+        while len(pings) < 3:
+            pings.append(await client.receive())
+            client.send(b"\x30\x08\x00\x05ext/a1")
+        client.send(b"\x30\x08\x00\x05ext/a2")
+        await hold(client)
+
+    inbox = Inbox()
+    async with (
+        scripted_broker(talk_on) as reached,
+        subscribed(replace(reached, keepalive_seconds=1), inbox) as subscriber,
+    ):
+        await inbox.wait(4)
+        assert (subscriber.state.sessions, subscriber.state.problem) == (1, None)
+    assert pings == [b"\xc0\x00"] * 3
