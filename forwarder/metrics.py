@@ -30,7 +30,8 @@ class Tally(Collector):
     def __init__(
         self, name: str, documentation: str, labels: Sequence[str], *, registry: CollectorRegistry
     ) -> None:
-        self._description = name, documentation, labels
+        self.name, self.label_names = name, tuple(labels)
+        self._documentation = documentation
         self._counts: Counts[tuple[str, ...]] = Counts()
         registry.register(self)
 
@@ -38,11 +39,13 @@ class Tally(Collector):
         self._counts[labels] += by
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        name, documentation, labels = self._description
-        family = CounterMetricFamily(name, documentation, labels=labels)
+        (family,) = self.describe()
         for values, count in self._counts.items():
             family.add_metric(values, count)
         yield family
+
+    def describe(self) -> Iterator[CounterMetricFamily]:
+        yield CounterMetricFamily(self.name, self._documentation, labels=self.label_names)
 
 
 class Seconds:
@@ -72,7 +75,8 @@ class Durations(Collector):
         bounds: Sequence[float],
         registry: CollectorRegistry,
     ) -> None:
-        self._description = name, documentation, label
+        self.name, self.label_names = name, (label,)
+        self._documentation = documentation
         self._bounds = bounds
         self._seconds: dict[str, Seconds] = {}
         registry.register(self)
@@ -85,14 +89,16 @@ class Durations(Collector):
         return seconds
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        name, documentation, label = self._description
-        family = HistogramMetricFamily(name, documentation, labels=[label])
+        (family,) = self.describe()
         # As prometheus_client's own histogram writes them.
         bounds = [*map(floatToGoString, self._bounds), "+Inf"]
         for value, seconds in self._seconds.items():
             up_to = list(zip(bounds, accumulate(seconds.counts), strict=True))
             family.add_metric([value], up_to, sum_value=seconds.total)
         yield family
+
+    def describe(self) -> Iterator[HistogramMetricFamily]:
+        yield HistogramMetricFamily(self.name, self._documentation, labels=self.label_names)
 
 
 class Metrics:

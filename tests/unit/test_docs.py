@@ -15,7 +15,7 @@ from forwarder import delivery
 from forwarder.cli.main import COMMANDS
 from forwarder.cli.send_test import ADVICE
 from forwarder.delivery import REFUSALS, DeadReason
-from forwarder.metrics import Metrics
+from forwarder.metrics import Durations, Metrics, Tally
 from forwarder.outbox import MessageOutcome
 from forwarder.reading import QuarantineReason
 from forwarder.routes import load_routes
@@ -103,7 +103,8 @@ def metric_rows() -> Iterator[tuple[str, tuple[str, ...]]]:
     for metric in vars(Metrics()).values():
         for family in metric.collect() if hasattr(metric, "describe") else ():
             total = "_total" if family.type == "counter" else ""
-            yield family.name + total, metric._labelnames
+            own = isinstance(metric, Tally | Durations)
+            yield family.name + total, metric.label_names if own else metric._labelnames
 
 
 @pytest.mark.parametrize(("name", "labels"), [row for row in metric_rows() if row[0]])
