@@ -33,6 +33,8 @@ FAILURES_TO_HALVE = 3
 """Attempts after which a batch that failed for whatever reason is halved."""
 KEPT_ANSWER_BYTES = 512
 """Of a failed attempt's answer, what stays on record."""
+SUCCESS_SECONDS = 1.0
+"""Of successes in a row, one in so many seconds is noted."""
 BROKEN_SECONDS = 60.0
 """How long a reading waits whose attempt ended in an error of our own."""
 DELIVERED = Done()
@@ -204,20 +206,24 @@ class EndpointDispatcher:
             self._conclude(parcel, result, attempt, now)
 
     def _update_health(self, result: AttemptResult, now: float) -> None:
-        was_open = self.health.is_open
+        before = self.health
+        if (
+            isinstance(result, Accepted)
+            and not before.failures
+            and now - (before.last_success_at or 0.0) < SUCCESS_SECONDS
+        ):
+            return
         if isinstance(result, Accepted):
             self._note_success(now)
         else:
             self._note_other(result, now)
         if isinstance(result, Gone):
             self._pause_gone()
-        if was_open != self.health.is_open:
+        if before.is_open != self.health.is_open:
             self._watch.circuit_changed(self.endpoint.name, self.health)
 
     def _note_success(self, now: float) -> None:
         before = self.health
-        if before.failures == 0 and now - (before.last_success_at or 0.0) < 1.0:
-            return
         self.health = circuit.after_success(before, now=now)
         self._outbox.record_health(self.endpoint.name, self.health)
         if before.is_open:

@@ -112,13 +112,15 @@ class Parcels:
         """When there will be something to take, in monotonic seconds; infinite when only a new reading brings it."""
         if self._ready or (is_probe and (self._waiting or len(self._lanes))):
             return now
-        times = [self._waiting[0][0]] if self._waiting else []
-        if self._has_room:
-            due_at = self._lanes.next_due()
-            times += [] if due_at is None else [due_at]
-            if self._lanes.ready_count:
-                times.append(now + (self._batch_wait(now) if self._endpoint.batch else 0.0))
-        return min(times, default=float("inf"))
+        next_at = self._waiting[0][0] if self._waiting else float("inf")
+        if not self._has_room:
+            return next_at
+        due_at = self._lanes.next_due()
+        if due_at is not None and due_at < next_at:
+            next_at = due_at
+        if self._lanes.ready_count:
+            next_at = min(next_at, now + (self._batch_wait(now) if self._endpoint.batch else 0.0))
+        return next_at
 
     def _is_still_wanted(self, parcel: Parcel) -> bool:
         """Whether there is something to send in it, once what has changed since it was made up is taken out."""
