@@ -160,6 +160,22 @@ def quick_check(path: Path, *, seconds: float = CHECK_SECONDS) -> None:
         raise _damage(path, faults[0].replace("\n", " "))
 
 
+def trim(path: Path) -> None:
+    """
+    Cut the file down to what it holds, where there is free space at its end.
+
+    That takes the log's being carried over, which SQLite does only once the log has grown: for the log of a service
+    with nothing to do, never. Who writes meanwhile does not wait; who reads an older state puts it off.
+    """
+    with translated(path), closing(connect(path)) as connection:
+        pages, size = (
+            int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
+            for pragma in ("page_count", "page_size")
+        )
+        if path.stat().st_size > pages * size:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+
 def _damage(path: Path, fault: str) -> OutboxDamaged:
     return OutboxDamaged(
         f"the outbox {path} is damaged ({fault}); run `forwarder outbox check`, {WAY_OUT}",

@@ -89,6 +89,7 @@ class Service:
         self._reloader = Reloader(file, routes, apply=self._use, clock=clock, metrics=metrics)
         self._upkeep = Upkeep(
             outbox=self._outbox,
+            outbox_path=settings.outbox_path,
             dispatcher=self._dispatcher,
             clock=clock,
             keep_delivered_seconds=settings.keep_delivered,

@@ -1,10 +1,13 @@
 """Expiry and retention: every few seconds, in small transactions, so that the line never waits for them."""
 
+import asyncio
+from pathlib import Path
+
 from forwarder.clock import Clock
 from forwarder.dispatcher import Dispatcher
 from forwarder.errors import ForwarderError
 from forwarder.logs import logger
-from forwarder.outbox import Outbox, upkeep
+from forwarder.outbox import Outbox, sqlite, upkeep
 
 SWEEP_SECONDS = 10.0
 NEARLY_FULL = 0.9
@@ -18,6 +21,7 @@ class Upkeep:
         self,
         *,
         outbox: Outbox,
+        outbox_path: Path,
         dispatcher: Dispatcher,
         clock: Clock,
         keep_delivered_seconds: float,
@@ -25,6 +29,7 @@ class Upkeep:
         max_bytes: int,
     ) -> None:
         self._outbox = outbox
+        self._outbox_path = outbox_path
         self._dispatcher = dispatcher
         self._clock = clock
         self._keep_delivered_seconds = keep_delivered_seconds
@@ -44,6 +49,8 @@ class Upkeep:
     async def sweep(self) -> None:
         await self._dispatcher.sweep()
         await self._prune()
+        await self._outbox.transact(upkeep.shrink)
+        await asyncio.to_thread(sqlite.trim, self._outbox_path)
 
     async def _prune(self) -> None:
         now = self._clock.unix()
@@ -60,4 +67,3 @@ class Upkeep:
         await self._outbox.transact(
             lambda store: upkeep.prune_quarantine(store, received_before=dead_before)
         )
-        await self._outbox.transact(upkeep.shrink)

@@ -9,8 +9,12 @@ from support.outbox import flush, must_claim, settle
 from support.readings import new_reading
 from support.workshop import Workshop
 
+from forwarder.dispatcher import Dispatcher, Watch
 from forwarder.errors import OutboxDamaged
+from forwarder.metrics import Metrics
 from forwarder.outbox import Outbox, sqlite, upkeep
+from forwarder.sender import Sender, pooled_transports
+from forwarder.service.upkeep import Upkeep
 
 
 def free_pages(outbox: Outbox) -> int:
@@ -30,6 +34,33 @@ async def test_free_pages_are_given_back(workshop: Workshop) -> None:
     assert free_pages(outbox) == free - 15
     await outbox.transact(upkeep.shrink)
     assert free_pages(outbox) == 0
+
+
+async def test_the_file_of_an_idle_service_shrinks(workshop: Workshop) -> None:
+    """No traffic is needed for the room to come back: one sweep brings the file down to what it holds."""
+    outbox = workshop.open()
+    await outbox.put([new_reading(payload="x" * 500_000)])
+    settle(outbox, must_claim(outbox))
+    await flush(outbox)
+    with closing(sqlite.connect(workshop.path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    assert workshop.path.stat().st_size > 500_000
+    sender = Sender(pooled_transports(proxy_url=None))
+    watch = Watch(Metrics())
+    sweeping = Upkeep(
+        outbox=outbox,
+        outbox_path=workshop.path,
+        dispatcher=Dispatcher(outbox=outbox, sender=sender, clock=workshop.clock, watch=watch),
+        clock=workshop.clock,
+        keep_delivered_seconds=3600,
+        keep_dead_seconds=3600,
+        max_bytes=1 << 30,
+    )
+
+    await sweeping.sweep()
+
+    assert workshop.path.stat().st_size < 200_000
+    await sender.aclose()
 
 
 def test_an_emptied_file_is_damaged_not_new(tmp_path: Path) -> None:
