@@ -7,6 +7,17 @@ Readings of 1,000 devices come in groups of 50 (of 1,000 for batches), as commit
 transport that answers at once and sends nothing: everything but HTTP. `with HTTP` has the forwarder's own transport and
 a minimal receiver on loopback, in a process of its own. The outbox is the lanes of the real one without its file; what
 is written about a settlement is not counted here. CPU of this process alone.
+
+The least of 7 rounds, pinned to one of 2 cores that other work shared (load 5 to 16), Python 3.11.7, uvloop 0.23.0:
+
+    µs of CPU a reading       before    now
+    one per POST, dispatch      54.1   24.8    of it signature 3.6, render 1.2; before, httpx's objects too
+    one per POST, with HTTP    116.9   41.7
+    100 per POST, dispatch      19.3    6.6
+    100 per POST, with HTTP     19.3    6.7
+
+*Before* is the first version of this program: a request and a response of httpx's for each attempt, its head encoded
+anew, a settlement call for each member of a batch, prometheus_client's own counters.
 """
 
 import argparse
