@@ -1,7 +1,7 @@
 """One commit: what it changes in the tables, and what the lanes learn of it once that is on disk."""
 
 import asyncio
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, groupby, product, repeat
 from operator import attrgetter
@@ -36,7 +36,7 @@ class Commit:
     ) -> None:
         self.work = Work()
         """What was applied; empty when it did not come to that."""
-        self.enqueued: Counter[str] = Counter()
+        self.enqueued: defaultdict[str, int] = defaultdict(int)
         """Deliveries put in, by endpoint."""
         self.claimable: set[str] = set()
         """Endpoints in which something may be claimed now."""
@@ -64,7 +64,7 @@ class Commit:
         if work.puts:
             self._put(now)
             self._note_outcomes()
-        store.count_messages(work.messages + Counter(chain.from_iterable(self._outcomes)))
+        store.count_messages(self._messages())
         store.add_totals()
 
     def _recount(self) -> None:
@@ -110,6 +110,12 @@ class Commit:
                     lane = self._lanes(endpoint).find(reading.device)
                     if lane is not None:
                         yield endpoint, lane
+
+    def _messages(self) -> dict[str, int]:
+        counts = dict(self.work.messages)
+        for outcome in chain.from_iterable(self._outcomes):
+            counts[outcome] = counts.get(outcome, 0) + 1
+        return counts
 
     def _note_outcomes(self) -> None:
         """What each message came to, in the groups in which they were put."""

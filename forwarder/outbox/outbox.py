@@ -1,13 +1,12 @@
 """
 The outbox of the running service: one writer that commits in groups, and the lanes that deliveries are claimed from.
 
-Everything here runs on the event loop's thread; only COMMIT, which waits for the disk, runs in a worker thread. What
+Everything here runs on the event loop's thread; only COMMIT, which waits for the disk, has one of its own. What
 arrives while one commit is under way goes into the next. A commit that fails is tried again with the same work, which
 every operation allows; meanwhile nothing is acknowledged and nothing new is sent.
 """
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,7 +36,9 @@ SETTLE_SECONDS = 0.02
 RETRY_SECONDS = 1.0
 """How long after a commit that failed it is tried again."""
 LOOK_SECONDS = 0.5
-"""How often the outbox looks for what commands have changed in it."""
+"""How often the outbox looks for what commands have changed in it, and at its size."""
+NEARLY_FULL = 0.9
+"""Of the limit of size: from there on the size is looked at before each commit that takes messages."""
 READ_AHEAD = 32
 """Deliveries of a lane that are read at once."""
 MEMORY_LIMIT = 4096
@@ -292,9 +293,12 @@ class Outbox:
 
     async def _gather(self) -> None:
         if not self._hurry.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SETTLE_SECONDS):
-                    await self._hurry.wait()
+            # A plain timer: asyncio.timeout costs half as much again as all of this, at every small commit.
+            timer = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._hurry.set)
+            try:
+                await self._hurry.wait()
+            finally:
+                timer.cancel()
         self._wake.clear()
         self._hurry.clear()
 
@@ -321,7 +325,7 @@ class Outbox:
             self.commits += 1
             self._recovered()
             commit.publish()
-            self.enqueued += commit.enqueued
+            self.enqueued.update(commit.enqueued)
         finally:
             self.committing_since = None
             commit.release()
@@ -332,6 +336,7 @@ class Outbox:
         if self._is_to_look:
             self._is_to_look = False
             self._has_foreign_change |= self._writer.has_foreign_change()
+            self._writer.used_bytes()
         self._takes_puts = not (self._work.puts and self._is_full())
         has_puts = bool(self._work.puts) and self._takes_puts
         return has_puts or self._work.has_more_than_puts or self._has_foreign_change
@@ -374,7 +379,11 @@ class Outbox:
             self.on_claimable(set(self._lanes))
 
     def _is_full(self) -> bool:
-        is_full = self._writer.used_bytes() >= self._max_bytes
+        # Far from the limit the regular look is enough; near it, every message counts.
+        is_full = (
+            self._writer.known_used_bytes >= NEARLY_FULL * self._max_bytes
+            and self._writer.used_bytes() >= self._max_bytes
+        )
         if is_full and self.problem is None:
             self.problem = (
                 f"the outbox {self._path} has reached FORWARDER_OUTBOX_MAX_BYTES; new messages stay with the broker"

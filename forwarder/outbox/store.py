@@ -6,7 +6,7 @@ Each operation can be run twice with the same outcome, so a commit that failed i
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
@@ -95,7 +95,7 @@ class Owed:
 
     runs: list[Run] = field(default_factory=list)
     """All of them, in their order."""
-    superseded: Counter[tuple[str, Device]] = field(default_factory=Counter)
+    superseded: dict[tuple[str, Device], int] = field(default_factory=dict)
     """How many deliveries gave way to newer ones, by lane."""
 
 
@@ -129,11 +129,10 @@ class Store:
 
     def take_touched_lanes(self) -> set[tuple[str, Device]]:
         """The lanes that commands have changed since this was last asked."""
-        rows = self.connection.execute(
-            "DELETE FROM touched_lane RETURNING endpoint, device"
-        ).fetchall()
+        rows = self.connection.execute("SELECT endpoint, device FROM touched_lane").fetchall()
         if not rows:
             return set()
+        self.connection.execute("DELETE FROM touched_lane")
         names = dict(self.connection.execute("SELECT id, name FROM endpoint").fetchall())
         return {(names[endpoint], device) for endpoint, device in rows}
 
@@ -380,7 +379,7 @@ class Store:
             (message.device, KEPT_QUARANTINE),
         )
 
-    def count_messages(self, outcomes: Counter[str]) -> None:
+    def count_messages(self, outcomes: Mapping[str, int]) -> None:
         self.connection.executemany(
             "INSERT INTO message_total VALUES (?1, ?2)"
             " ON CONFLICT (outcome) DO UPDATE SET count = count + ?2",

@@ -1,15 +1,15 @@
-"""The one connection that writes, and its transactions: begun on the loop, committed in a worker thread."""
+"""The one connection that writes, and its transactions: begun on the loop, committed in a thread of its own."""
 
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from forwarder.errors import OutboxUnavailable
 from forwarder.outbox import mark, sqlite
 from forwarder.outbox.store import Store
+from forwarder.outbox.thread import CommitThread
 
 BUSY_SECONDS = 0.005
 BUSY_TRIES = 2000
@@ -29,8 +29,11 @@ class Writer:
             self.connection.execute("PRAGMA busy_timeout = 0")
         self.store = Store(self.connection)
         self._mark = mark.Mark(path)
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._thread = CommitThread()
+        self._page_bytes = self._pragma("page_size")
         self._version = self._data_version()
+        self.known_used_bytes = self.used_bytes()
+        """What `used_bytes` was when it was last asked for; to ask takes 20 µs."""
 
     async def transaction(self, change: Callable[[], T]) -> T:
         """
@@ -42,8 +45,7 @@ class Writer:
             await self._begin()
             try:
                 result = change()
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._worker, self._commit)
+                await self._thread.run(self._commit)
             except BaseException:
                 self._roll_back()
                 raise
@@ -55,7 +57,8 @@ class Writer:
         self._mark.move(numbers)
 
     async def _begin(self) -> None:
-        self._roll_back()
+        if self.connection.in_transaction:
+            self._roll_back()
         for _ in range(BUSY_TRIES):
             try:
                 self.connection.execute("BEGIN IMMEDIATE")
@@ -71,18 +74,16 @@ class Writer:
         )
 
     def _roll_back(self) -> None:
-        """End a transaction that did not come to its end, after a COMMIT that the worker may still be at."""
+        """End a transaction that did not come to its end, after a COMMIT that the thread may still be at."""
         self.store.forget()
         if self.connection.in_transaction:
-            self._worker.submit(self.connection.rollback).result()
+            self._thread.wait_for(self.connection.rollback)
 
     def used_bytes(self) -> int:
         """Of the file's pages, those that hold something."""
-        pages, free, size = (
-            int(self.connection.execute(f"PRAGMA {pragma}").fetchone()[0])
-            for pragma in ("page_count", "freelist_count", "page_size")
-        )
-        return (pages - free) * size
+        pages = self._pragma("page_count") - self._pragma("freelist_count")
+        self.known_used_bytes = pages * self._page_bytes
+        return self.known_used_bytes
 
     def has_foreign_change(self) -> bool:
         """Whether another connection has committed since this was last asked (PRAGMA data_version)."""
@@ -90,9 +91,12 @@ class Writer:
         return before != self._version
 
     def _data_version(self) -> int:
-        return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
+        return self._pragma("data_version")
+
+    def _pragma(self, name: str) -> int:
+        return int(self.connection.execute(f"PRAGMA {name}").fetchone()[0])
 
     def close(self) -> None:
-        self._worker.shutdown()
+        self._thread.close()
         self._mark.close()
         self.connection.close()
