@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import TypeAlias
 
+from forwarder.normalise.decoding import decode_json
 from forwarder.normalise.draft import Draft, Part
 from forwarder.normalise.times import TextKind
 from forwarder.normalise.unusable import Unusable
@@ -256,13 +257,13 @@ class _Lesson:
 
 
 def _is_skeleton(literals: Sequence[str], values: Sequence[str]) -> bool:
-    """Whether the text is JSON in which each value stands by itself and nothing else is a value, save absent ones."""
+    """Whether each value stands by itself in the decoded text, and nothing else there is a value, save absent ones."""
     if any("\\" in literal for literal in literals):
         return False
     marks = [_text_mark(place) for place in range(len(values))]
     try:
-        document = json.loads(_joined(literals, marks), strict=False, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        document = decode_json(_joined(literals, marks))
+    except Unusable:
         return False
     leaves = [leaf for leaf in _leaves(document) if not _is_nothing(leaf)]
     return sorted(map(str, leaves)) == sorted(mark[1:-1] for mark in marks)
@@ -270,10 +271,6 @@ def _is_skeleton(literals: Sequence[str], values: Sequence[str]) -> bool:
 
 def _is_nothing(leaf: JsonValue) -> bool:
     return isinstance(leaf, bool) or (isinstance(leaf, str) and is_absent(leaf))
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
 
 
 def _leaves(document: JsonValue) -> Iterator[JsonValue]:

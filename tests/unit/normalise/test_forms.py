@@ -55,15 +55,16 @@ WITH_FORM = {
     "variables": example("variables.json", "A842E39F8124"),
     "own names": example("template-small.message.json", "ECC9FF5C7F14"),
     "own names by template": example("template-small.message.json", "ECC9FF5C7F14", SMALL),
+    "unresolved": example(
+        "template-unresolved.message.txt",
+        template=(PAYLOADS / "template-unresolved.txt").read_text(),
+    ),
+    "no value": Example(b'{"P_In":1.5,"P_Out":,"PF":NaN,"x":null,"y":[],"z":true}\0'),
     "constants": Example(OF_CONSTANTS, WITH_CONSTANTS),
     "a name for a device": Example(b'{"P_In":1.5}', None, 'Zähler "7"'),
 }
 WITHOUT_FORM = {
     "built values": Example(OF_BUILT, BUILT),
-    "unresolved": example(
-        "template-unresolved.message.txt",
-        template=(PAYLOADS / "template-unresolved.txt").read_text(),
-    ),
     "text": example(
         "template-influx.message.txt", template=(PAYLOADS / "template-influx.txt").read_text()
     ),
