@@ -1,4 +1,18 @@
-"""CPU per message of the subscriber alone: 400 bytes at QoS 1 from a real mosquitto, each acknowledged."""
+"""
+CPU per message of the subscriber alone: 400 bytes at QoS 1 from a real mosquitto, each acknowledged.
+
+    .venv/bin/python benchmarks/subscriber.py [--tls] [--protocol 5]
+
+The loop's thread only: mosquitto's log is read by another. Median of 5 runs of 20,000 messages in alternation with the
+version before, two shared cores, load average 16:
+
+                                            plain     TLS
+    paho reads and writes each message      31.8 µs   41.2 µs
+    read in chunks, acknowledged in groups   7.0 µs   14.6 µs
+
+Here a read brings 2 or 3 messages, so most of it is the loop and the kernel. In a tight loop over a socket pair, 100
+messages a read, receiving, splitting and acknowledging took 1.5 to 1.9 µs a message.
+"""
 
 import argparse
 import asyncio

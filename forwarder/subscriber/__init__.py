@@ -1,8 +1,11 @@
 """
 The MQTT session: gives each message to a handler, acknowledges when told. The one home of paho-mqtt.
 
-    dial ─▶ connection ( CONNECT … its end; pump drives paho ) ─▶ arrivals ─▶ on_arrival
-               ▲                                                     ▲
+    socket ◀─▶ wire ◀─▶ pump ─▶ packets ─▶ plain messages ───────┐
+                 ▲       └─▶ paho: every other packet             │
+                 │                                                ▼
+    dial ─▶ connection ( CONNECT … its end; keep-alive ) ─▶ arrivals ─▶ on_arrival
+               ▲                                                ▲
              session ( connects and reconnects for ever )        acknowledge, in order of arrival
                └─▶ trouble ( one log line per problem ) ◀─ diagnosis ( what to do about it ), backoff
 
