@@ -16,6 +16,8 @@ from chaos.oracle import Oracle
 
 PATIENCE_SECONDS = 60.0
 _LOOK_SECONDS = 0.02
+_CATCH_UP_SECONDS = 0.5
+"""A flow makes up for so much that it was late on a busy machine, but not for a whole outage."""
 
 
 class Devices:
@@ -84,10 +86,13 @@ class Devices:
                 await flow
 
     async def _flow(self, seconds: float, padding: str) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
         while True:
             await self.connected()
             self.publish(1, padding=padding)
-            await asyncio.sleep(seconds)
+            due = max(due + seconds, loop.time() - _CATCH_UP_SECONDS)
+            await asyncio.sleep(max(0.0, due - loop.time()))
 
     def _note(
         self,

@@ -17,6 +17,8 @@ from chaos.receiver import Mood, down, number_of, resetting
 
 NONSENSE_EVERY_SECONDS = 3.0
 EDIT_PATIENCE_SECONDS = 30.0
+LEAST_LOAD = 0.5
+"""Of the readings that were to flow: with fewer a leak with each of them would stay below its bound."""
 EDIT = "edit of routes.yaml"
 CUT = "network cut to the broker"
 OPERATOR = "dead letters replayed and discarded"
@@ -111,6 +113,9 @@ async def _look_back(run: Run) -> None:
     stage.notes.append(f"{rows} of {len(stage.oracle.issued)} readings still in the outbox")
     if rows < len(stage.oracle.issued) / 2:
         stage.hit("retention")
+    stage.inject("load")
+    if len(stage.oracle.issued) >= LEAST_LOAD * run.rate * run.form.minutes * 60:
+        stage.hit("load")
     quarantined = (await stage.forwarder.status())["messages"].get("quarantined", 0)
     if not stage.replayed or not stage.discarded:
         raise Impatient("there were no dead letters to send again, or none to erase")

@@ -1,5 +1,5 @@
 """
-Draws a record: `build/plots/bin/python -m chaos.endurance.plot RECORD PICTURE`.
+Draws a record: `build/plots/bin/python -m chaos.endurance.plot docs/figures/endurance.jsonl docs/images/endurance.png`.
 
 matplotlib is none of the project's requirements; docs/reliability.md says how it gets an environment of its own.
 """
@@ -14,8 +14,10 @@ from matplotlib import pyplot as plt  # type: ignore[import-not-found] # in an e
 from chaos.endurance.record import Sample, Span, read
 from chaos.endurance.slopes import WARM_UP
 
-INK, FAINT, LINE = "#333333", "#999999", "#2a6f97"
+INK, FAINT, GRID, LINE = "#2b2f36", "#6b7280", "#e5e7eb", "#2563a8"
 MIB = 1 << 20
+MINUTE = 12
+"""Samples of the long form in a minute."""
 PANELS = (
     ("rss_bytes", "memory (RSS), MiB", MIB),
     ("descriptors", "open file descriptors", 1),
@@ -37,27 +39,37 @@ def main(record: Path, picture: Path) -> None:
     spans = [entry for entry in entries if isinstance(entry, Span)]
     plt.rcParams |= {"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK}
     figure, axes = plt.subplots(
-        len(PANELS) + 1,
-        figsize=(9, 9.5),
+        len(PANELS) + 2,
+        figsize=(9, 10.5),
         sharex=True,
         layout="constrained",
-        gridspec_kw={"height_ratios": [1] * len(PANELS) + [0.8]},
+        gridspec_kw={"height_ratios": [1] * (len(PANELS) + 1) + [0.8]},
     )
+    moments = [sample.at / 60 for sample in samples]
     for axis, (quantity, title, unit) in zip(axes, PANELS, strict=False):
-        _draw(axis, samples, quantity, title, unit)
+        _draw(axis, moments, [getattr(sample, quantity) / unit for sample in samples], title)
+    _draw(axes[-2], moments[MINUTE:], _rates(samples), "deliveries a second, over the last minute")
+    for axis in axes[:-1]:
+        axis.axvspan(0, moments[-1] * WARM_UP, color="#f5f6f7", linewidth=0)
     _mark(axes[-1], spans)
     axes[-1].set_xlabel("minutes", color=INK)
     figure.savefig(picture, dpi=110)
 
 
-def _draw(axis: Any, samples: Sequence[Sample], quantity: str, title: str, unit: int) -> None:
-    values = [getattr(sample, quantity) / unit for sample in samples]
-    axis.plot([sample.at / 60 for sample in samples], values, color=LINE, linewidth=1.1)
-    axis.axvspan(0, samples[-1].at / 60 * WARM_UP, color="#f3f3f3", linewidth=0)
+def _rates(samples: Sequence[Sample]) -> list[float]:
+    """Deliveries a second over the minute before each sample, from the first that has one."""
+    return [
+        (after.delivered - before.delivered) / (after.at - before.at)
+        for before, after in zip(samples, samples[MINUTE:], strict=False)
+    ]
+
+
+def _draw(axis: Any, moments: Sequence[float], values: Sequence[float], title: str) -> None:
+    axis.plot(moments, values, color=LINE, linewidth=1.1)
     axis.set_ylim(0, max(values) * 1.25)
     axis.set_title(title, loc="left", fontsize=9, color=INK)
     _calm(axis)
-    axis.grid(axis="y", color="#e6e6e6", linewidth=0.6)
+    axis.grid(axis="y", color=GRID, linewidth=0.6)
 
 
 def _mark(axis: Any, spans: Sequence[Span]) -> None:
@@ -81,7 +93,7 @@ def _kind(span: Span) -> str:
 def _calm(axis: Any) -> None:
     for side in ("top", "right", "left"):
         axis.spines[side].set_visible(False)
-    axis.spines["bottom"].set_color("#cccccc")
+    axis.spines["bottom"].set_color(GRID)
     axis.tick_params(length=0, colors=FAINT, labelcolor=INK)
     axis.margins(x=0)
     axis.set_axisbelow(True)
