@@ -38,8 +38,10 @@ _VALUE = re.compile(r': ?(-?[0-9.eE+-]++|"(?!null"|\$\{)[^"\\\x00-\x1f]++")')
 _NUMBER = r"-?(?:[1-9][0-9]{0,8}|0)(?:\.[0-9]{1,6}+(?<!0))?+"
 # A line end, because that stands in no value; a comma may.
 _NUMBERS = re.compile(f"{_NUMBER}(?:\n{_NUMBER})*+")
+# The same, of which some may have to be written anew.
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
-_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
+_ORDINARY = rf"(?:-?(?:0|[1-9][0-9]*)\.[0-9]+|{_INTEGER.pattern})"
+_ORDINARIES = re.compile(f"{_ORDINARY}(?:\n{_ORDINARY})*+")
 _LONGEST_DECIMAL = 16
 """Characters of a decimal that is read as a float, whatever its digits."""
 
@@ -181,13 +183,15 @@ def _even(form: Form, values: list[str]) -> bool:
     numbers = "\n".join(form.numbers(values))
     if _NUMBERS.fullmatch(numbers) and "-0" not in numbers and "0.0000" not in numbers:
         return True
+    if not _ORDINARIES.fullmatch(numbers):
+        return False
     for place in form.number_places:
         value = values[place]
-        if _INTEGER.fullmatch(value):
-            continue
-        if len(value) > _LONGEST_DECIMAL or not _DECIMAL.fullmatch(value):
-            return False
-        values[place] = repr(float(value))
+        if "." in value:
+            if len(value) > _LONGEST_DECIMAL:
+                return False
+            if value[-1] == "0" or "0.0000" in value:
+                values[place] = repr(float(value))
     return True
 
 
