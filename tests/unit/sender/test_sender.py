@@ -9,7 +9,11 @@ from support.posting import BODY, endpoint_at
 from forwarder import __version__
 from forwarder.delivery import Accepted, AttemptResult, Failed, Gone, Refused
 from forwarder.routes.model import BasicAuth, BearerAuth, Endpoint
-from forwarder.sender import Sender
+from forwarder.sender import PooledTransport, Sender
+from forwarder.sender.answer import Answer
+from forwarder.sender.connection import Connection, OnLost
+from forwarder.sender.dial import Origin
+from forwarder.sender.wire import encode_head
 
 URL = "https://hooks.example/in?token=s3cret"
 Headers = list[tuple[str, str]]
@@ -194,3 +198,47 @@ async def test_what_a_receiver_echoes_tells_no_secret(
     router.post(URL).respond(500, content=b"you sent: " + echoed)
     result = await post(sender, endpoint_at(URL, **changes))
     assert result.answer == b"you sent: ***"
+
+
+class Recorder(PooledTransport):
+    """A transport that is spoken to in bytes, and answers 200."""
+
+    def __init__(self) -> None:
+        super().__init__(Origin("https", "hooks.example", 443), self.no_dial, max_connections=1)
+        self.sent = b""
+
+    async def no_dial(self, *, deadline: float, on_lost: OnLost) -> Connection:
+        raise AssertionError
+
+    async def exchange(self, request: bytes, *, deadline: float) -> Answer:
+        self.sent, answer = request, Answer()
+        answer.status = 200
+        return answer
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="nothing of its own"),
+        pytest.param({"auth": BasicAuth("Ä", "ö:")}, id="credentials"),
+        pytest.param({"headers": (("X-Tenant", "7"), ("Host", "theirs"))}, id="headers"),
+    ],
+)
+async def test_both_ways_to_a_transport_send_the_same(
+    sender: Sender, router: respx.Router, changes: dict[str, Any]
+) -> None:
+    """An engine gets in bytes what any other transport of httpx's gets as a request."""
+    endpoint, recorder = endpoint_at(URL, **changes), Recorder()
+    own = ("webhook-id", "msg_1"), ("webhook-attempt", "2")
+    request = await sent(sender, router, endpoint, *own)
+    assert await post(Sender(lambda _: recorder), endpoint, list(own)) == Accepted(200)
+    assert recorder.sent == encode_head(request, proxy=None) + request.content
+
+
+@pytest.mark.parametrize("value", ["1\r\nx: y", "1\n", "\0"])
+async def test_header_of_an_attempt_cannot_break_out_of_its_line(value: str) -> None:
+    """Whoever hands the sender a line break gets a failed attempt, and nothing is sent."""
+    recorder = Recorder()
+    result = await post(Sender(lambda _: recorder), endpoint_at(URL), [("webhook-id", value)])
+    assert isinstance(result, Failed)
+    assert (result.error, recorder.sent) == ("protocol", b"")
