@@ -133,7 +133,8 @@ class EndpointLanes:
 
     def take(self, lane: Lane, *, limit: int) -> tuple[Delivery, ...]:
         """The first deliveries that memory holds of a claimed lane: they are in flight now."""
-        fresh, taken = lane.fresh, list[Delivery]()
+        fresh = lane.fresh
+        taken: list[Delivery] = []
         while fresh and len(taken) < limit:
             taken.append(fresh.popleft())
         lane.claimed = tuple([delivery.reading for delivery in taken])
