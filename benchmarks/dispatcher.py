@@ -16,6 +16,8 @@ The least of 7 rounds, pinned to one of 2 cores that other work shared (load 5 t
     100 per POST, dispatch      19.3    6.6
     100 per POST, with HTTP     19.3    6.7
 
+Another run, at a load of 7, gave 24.7, 52.6, 5.6 and 6.2: the second of them wavers most with the company.
+
 *Before* is the first version of this program: a request and a response of httpx's for each attempt, its head encoded
 anew, a settlement call for each member of a batch, prometheus_client's own counters.
 """
