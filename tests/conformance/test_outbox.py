@@ -431,10 +431,24 @@ async def test_limit_of_size_holds_back_messages_not_settlements(workshop: Works
     await outbox.put([new_reading(ONE, "a" * 50000)])
     outbox._max_bytes = outbox.used_bytes
     waiting = asyncio.create_task(outbox.put([new_reading(TWO, "b")]))
+    await flush(outbox)
+    assert not waiting.done()
     settle(outbox, must_claim(outbox))
     await flush(outbox)
     assert await asyncio.wait_for(waiting, timeout=10) == ["accepted"]
     assert (await totals(outbox)).delivered == 1
+
+
+async def test_limit_of_size_is_found_from_afar(workshop: Workshop) -> None:
+    """However fast it grows past the limit, the next look finds it."""
+    outbox = workshop.open(max_bytes=500_000)
+    await outbox.put([new_reading(ONE, f"{number}" * 1000) for number in range(1000, 1200)])
+    outbox._is_to_look = True
+    waiting = asyncio.create_task(outbox.put([new_reading(TWO, "b")]))
+    await flush(outbox)
+    assert outbox.problem is not None
+    assert not waiting.done()
+    waiting.cancel()
 
 
 async def test_error_of_a_job_reaches_its_caller_and_changes_nothing(outbox: Outbox) -> None:
@@ -449,6 +463,19 @@ async def test_error_of_a_job_reaches_its_caller_and_changes_nothing(outbox: Out
         await outbox.transact(job)
     assert ids(must_claim(outbox)) == ["a"]
     assert (await totals(outbox)).pending == 1
+
+
+async def test_endpoint_of_a_transaction_that_failed_is_made_anew(outbox: Outbox) -> None:
+    """What a rollback has undone is not taken for known."""
+
+    def job(store: Store) -> None:
+        store.endpoint_id("home")
+        raise LookupError("no such thing")
+
+    with pytest.raises(LookupError):
+        await outbox.transact(job)
+    await outbox.put([new_reading(ONE, "a", to="home")])
+    assert (await totals(outbox, "home")).pending == 1
 
 
 async def test_lane_that_a_command_changed_is_counted_again(outbox: Outbox) -> None:

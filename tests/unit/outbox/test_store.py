@@ -94,15 +94,20 @@ def test_numbers_are_those_of_the_rows(group: list[NewReading]) -> None:
         assert store.put(new_reading(ONE, "later"), **WINDOW)[0] > highest
 
 
-ATTEMPTS = st.sampled_from(
-    [None, attempt(1), attempt(2), attempt(2, error="timeout"), Attempt(1, NOW, 7.5, 200, "")]
+ATTEMPTS = st.builds(
+    Attempt,
+    number=st.sampled_from([1, 1, 1, 2]),
+    attempted_at=st.just(NOW),
+    duration_ms=st.sampled_from([1.5, 2.5, 7.0]),
+    status=st.sampled_from([204, 204, 204, 503]),
+    error=st.sampled_from(["", "", "", "http_503"]),
 )
 DECISIONS = st.sampled_from(
-    [Done(), Done(), Bury("refused"), Bury("exhausted"), Expire(), Supersede(), RetryAt(NOW + 60)]
+    [*[Done()] * 12, Bury("refused"), Bury("exhausted"), Expire(), Supersede(), RetryAt(NOW + 60)]
 )
 
 
-@given(st.lists(st.tuples(DECISIONS, ATTEMPTS), min_size=1, max_size=4 * MANY))
+@given(st.lists(st.tuples(DECISIONS, st.none() | ATTEMPTS), min_size=1, max_size=6 * MANY))
 def test_settlements_together_are_as_one_by_one(
     decided: list[tuple[Any, Attempt | None]],
 ) -> None:
