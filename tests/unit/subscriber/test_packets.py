@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -71,6 +71,7 @@ def described(taken: list[Packet]) -> list[Any]:
 
 
 @PROTOCOLS
+@settings(deadline=None)
 @given(data=st.data(), stream=st.lists(ANYTHING, max_size=8).map(b"".join))
 def test_chunks_make_no_difference(is_mqtt5: bool, data: st.DataObject, stream: bytes) -> None:
     """However the stream is cut into reads, and however few packets are taken a turn, the packets are the same."""
@@ -86,6 +87,7 @@ def test_chunks_make_no_difference(is_mqtt5: bool, data: st.DataObject, stream: 
 
 
 @PROTOCOLS
+@settings(deadline=None)
 @given(one=ANYTHING)
 def test_arrival_is_what_paho_reads(is_mqtt5: bool, one: bytes) -> None:
     """A PUBLISH that is not left to paho is one that paho accepts, and reads as the same message."""

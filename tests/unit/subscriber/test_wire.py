@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forwarder.subscriber.wire import Wire
@@ -46,6 +46,7 @@ MOODS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(moods=MOODS, writers=st.lists(st.booleans(), max_size=12))
 def test_packets_leave_whole_and_in_order(moods: list[int | OSError], writers: list[bool]) -> None:
     """PUBACKs and what paho writes never stand inside each other, however little is taken at a time."""
