@@ -17,7 +17,11 @@ def files_with(folder: Path, needles: list[bytes]) -> list[str]:
 
 
 async def test_a_purge_beside_the_service_leaves_no_trace(line: Line) -> None:
-    """With deliveries pending, attempts failing and a live log: no file of the data directory names the device."""
+    """
+    With deliveries pending, attempts failing and a live log: no file of the data directory names it.
+
+    The next start misses nothing: what was purged was not lost.
+    """
     await line.receiver("acme", always(UNAVAILABLE))
     await line.start()
     erased, kept = line.fleet.devices[:2]
@@ -35,3 +39,5 @@ async def test_a_purge_beside_the_service_leaves_no_trace(line: Line) -> None:
     await line.publish(10, device=kept)
     await line.service.counted("accepted", 110)
     assert files_with(folder, spelt) == []
+    await line.service.kill()
+    await line.service.start_ready()
