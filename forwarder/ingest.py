@@ -6,8 +6,10 @@ What has arrived goes together; what arrives meanwhile is the next group. Nothin
 
 import asyncio
 import secrets
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Generic, Protocol, TypeVar
 
 from forwarder.errors import ForwarderError
@@ -21,6 +23,8 @@ from forwarder.routes import Routes
 
 LARGEST_GROUP = 1000
 """Messages in one transaction at most."""
+LARGEST_GROUP_BYTES = 256 << 10
+"""Of payloads in one transaction at most, but for its last: by so much the outbox may pass its limit."""
 MOST_UNPROMISED = 10_000
 """Messages that wait for the disk at most while more come at QoS 0; those at QoS 1 the broker holds back by itself."""
 REMEMBERED_DEVICES = 100_000
@@ -100,12 +104,17 @@ class Ingest(Generic[A]):
         while True:
             await self._wake.wait()
             while self._arrived:
-                group = self._arrived[:LARGEST_GROUP]
-                del self._arrived[:LARGEST_GROUP]
-                await self._ingest(group)
+                await self._ingest(self._next_group())
             self._wake.clear()
             self._is_idle.set()
             self._is_dropping = False
+
+    def _next_group(self) -> list[A]:
+        arrivals = self._arrived[:LARGEST_GROUP]
+        sizes = list(accumulate(len(arrival.message.payload) for arrival in arrivals))
+        group = arrivals[: bisect_left(sizes, LARGEST_GROUP_BYTES) + 1]
+        del self._arrived[: len(group)]
+        return group
 
     async def drained(self) -> None:
         """Return once everything that was received has been acknowledged."""

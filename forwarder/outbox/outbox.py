@@ -36,9 +36,7 @@ SETTLE_SECONDS = 0.02
 RETRY_SECONDS = 1.0
 """How long after a commit that failed it is tried again."""
 LOOK_SECONDS = 0.5
-"""How often the outbox looks for what commands have changed in it, and at its size."""
-NEARLY_FULL = 0.9
-"""Of the limit of size: from there on the size is looked at before each commit that takes messages."""
+"""How often the outbox looks for what commands have changed in it."""
 READ_AHEAD = 32
 """Deliveries of a lane that are read at once."""
 MEMORY_LIMIT = 4096
@@ -336,7 +334,6 @@ class Outbox:
         if self._is_to_look:
             self._is_to_look = False
             self._has_foreign_change |= self._writer.has_foreign_change()
-            self._writer.used_bytes()
         self._takes_puts = not (self._work.puts and self._is_full())
         has_puts = bool(self._work.puts) and self._takes_puts
         return has_puts or self._work.has_more_than_puts or self._has_foreign_change
@@ -379,11 +376,7 @@ class Outbox:
             self.on_claimable(set(self._lanes))
 
     def _is_full(self) -> bool:
-        # Far from the limit the regular look is enough; near it, every message counts.
-        is_full = (
-            self._writer.known_used_bytes >= NEARLY_FULL * self._max_bytes
-            and self._writer.used_bytes() >= self._max_bytes
-        )
+        is_full = self._writer.used_bytes() >= self._max_bytes
         if is_full and self.problem is None:
             self.problem = (
                 f"the outbox {self._path} has reached FORWARDER_OUTBOX_MAX_BYTES; new messages stay with the broker"

@@ -32,8 +32,6 @@ class Writer:
         self._thread = CommitThread()
         self._page_bytes = self._pragma("page_size")
         self._version = self._data_version()
-        self.known_used_bytes = self.used_bytes()
-        """What `used_bytes` was when it was last asked for; to ask takes 20 µs."""
 
     async def transaction(self, change: Callable[[], T]) -> T:
         """
@@ -82,8 +80,7 @@ class Writer:
     def used_bytes(self) -> int:
         """Of the file's pages, those that hold something."""
         pages = self._pragma("page_count") - self._pragma("freelist_count")
-        self.known_used_bytes = pages * self._page_bytes
-        return self.known_used_bytes
+        return pages * self._page_bytes
 
     def has_foreign_change(self) -> bool:
         """Whether another connection has committed since this was last asked (PRAGMA data_version)."""

@@ -12,7 +12,7 @@ from support.clock import HandClock
 from support.readings import endpoint, routes_to
 from support.workshop import Workshop
 
-from forwarder.ingest import MOST_UNPROMISED, Ingest
+from forwarder.ingest import LARGEST_GROUP, LARGEST_GROUP_BYTES, MOST_UNPROMISED, Ingest
 from forwarder.metrics import Metrics
 from forwarder.normalise import Normaliser
 from forwarder.reading import Message, Reading, Unreadable
@@ -27,7 +27,7 @@ class Sent:
 async def test_flood_that_promises_nothing_is_bounded(tmp_path: Path, qos: int, taken: int) -> None:
     """While nothing can be written, messages of QoS 0 are dropped from some number on; those of QoS 1 never."""
     workshop = Workshop(tmp_path / "outbox.db", HandClock())
-    acknowledged: list[Sent] = []
+    acknowledged: list[list[Sent]] = []
     ingest = new_ingest(workshop, acknowledged)
     for number in range(MOST_UNPROMISED + 5):
         payload = b'{"P_In":%d}' % number
@@ -36,7 +36,7 @@ async def test_flood_that_promises_nothing_is_bounded(tmp_path: Path, qos: int, 
         )
     working = asyncio.create_task(ingest.run())
     await ingest.drained()
-    assert len(acknowledged) == taken
+    assert sum(map(len, acknowledged)) == taken
     working.cancel()
     await workshop.kill()
 
@@ -51,7 +51,7 @@ class Broken(Normaliser):
 async def test_message_that_breaks_us_is_kept_and_acknowledged(tmp_path: Path) -> None:
     """A message never acknowledged wedges the session: even one that we fail at goes to quarantine."""
     workshop = Workshop(tmp_path / "outbox.db", HandClock())
-    acknowledged: list[Sent] = []
+    acknowledged: list[list[Sent]] = []
     normaliser = Broken(timezone=ZoneInfo("UTC"), max_message_bytes=65536)
     ingest = new_ingest(workshop, acknowledged, normaliser=normaliser)
     ingest.receive(Sent(Message("ext/it/ECC9FF5C0001", b"poison", datetime.now(UTC))))
@@ -63,11 +63,34 @@ async def test_message_that_breaks_us_is_kept_and_acknowledged(tmp_path: Path) -
     await workshop.kill()
 
 
+@pytest.mark.parametrize(
+    ("count", "payload_bytes", "groups"),
+    [(LARGEST_GROUP + 1, 1, [LARGEST_GROUP, 1]), (5, LARGEST_GROUP_BYTES // 2, [2, 2, 1])],
+)
+async def test_group_is_bounded(
+    tmp_path: Path, count: int, payload_bytes: int, groups: list[int]
+) -> None:
+    """Many messages, or large ones, go into several transactions, so that the outbox's limit means something."""
+    workshop = Workshop(tmp_path / "outbox.db", HandClock())
+    acknowledged: list[list[Sent]] = []
+    ingest = new_ingest(workshop, acknowledged)
+    for _ in range(count):
+        payload = b" " * payload_bytes
+        ingest.receive(
+            Sent(Message("ext/it/ECC9FF5C0001", payload, datetime.now(UTC), is_retained=True))
+        )
+    working = asyncio.create_task(ingest.run())
+    await ingest.drained()
+    assert [len(group) for group in acknowledged] == groups
+    working.cancel()
+    await workshop.kill()
+
+
 def new_ingest(
-    workshop: Workshop, acknowledged: list[Sent], *, normaliser: Normaliser | None = None
+    workshop: Workshop, acknowledged: list[list[Sent]], *, normaliser: Normaliser | None = None
 ) -> Ingest[Sent]:
     def acknowledge(group: Sequence[Sent]) -> None:
-        acknowledged.extend(group)
+        acknowledged.append(list(group))
 
     ingest: Ingest[Sent] = Ingest(
         normaliser=normaliser or Normaliser(timezone=ZoneInfo("UTC"), max_message_bytes=65536),
