@@ -21,9 +21,9 @@ on the same cores (load average 0.1 to 7), so that the ratios say more than the 
        50    10    299.0   285.2    13.9      154.5   140.0    14.5
       500    10    328.7   319.4     9.2      159.9   152.8     7.1
 
-Of a group of 50 for one endpoint, on an idle machine and in memory (--folder /dev/shm): loop 41.5 before, 19.6 now. Of
-that, statements and what prepares them 28.2 and 12.5; lanes once it is committed 4.0 and 1.9; claim and settle 5.3
-and 3.0. The thread (5.0 and 4.9) now writes the mark beside the outbox too.
+Of a group of 50 for one endpoint, on an idle machine and in memory (--folder /dev/shm): loop 41.5 before, 19.6 now;
+statements and what prepares them 28.2 and 12.5, lanes once it is committed 4.0 and 1.9, claim and settle 5.3 and 3.0.
+The thread (5.0 and 4.9) now writes the mark beside the outbox too.
 """
 
 import argparse
