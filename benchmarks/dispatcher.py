@@ -111,7 +111,7 @@ class MemoryOutbox:
         lanes, settled, now = self._lanes[endpoint], recorded + len(settlements), time.monotonic()
         self.settled += settled
         if lanes.settle(claim.lane, settled=settled, now=now):
-            lanes.release(claim.lane, now=now)
+            lanes.confirm(claim.lane, now=now)
         if self.settled == self._put:
             self.missing.set()
 

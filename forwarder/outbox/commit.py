@@ -143,7 +143,7 @@ class Commit:
         self.claimable.update(self.enqueued)
         for endpoint, lane in self.work.releases:
             self.claimable.add(endpoint)
-            self._lanes(endpoint).release(lane, now=now)
+            self._lanes(endpoint).confirm(lane, now=now)
         for (_, answer), result in zip(self.work.jobs, self._results, strict=True):
             _resolve(answer, result)
         for (_, waiting), outcomes in zip(self.work.puts, self._outcomes, strict=True):

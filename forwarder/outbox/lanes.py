@@ -5,7 +5,7 @@ Pure and in memory. The durable facts are rows; this is the schedule over them, 
 claiming needs no write. Times are monotonic seconds: no step of the wall clock can freeze a lane.
 
     add ─▶ READY ─▶ CLAIMED ─▶ settle ─▶ READY      when memory holds the next delivery
-             ▲                    └────▶ SETTLING ─▶ release, once the settlement is on disk
+             ▲                    └────▶ SETTLING ─▶ confirm, once the settlement is on disk
              ├───────────────────────────────┤
              └──────── WAITING ◀─────────────┘      when it was postponed
 """
@@ -51,8 +51,10 @@ class Lane:
     due_at: float | None = None
     """When it becomes ready again, while it waits or will wait."""
     ready_since: float = 0.0
+    is_settling: bool = False
+    """Its last settlement is not on disk yet: until then nothing is claimed, for it might be read back."""
     holds: int = 0
-    """Transactions that change what is pending; while there are any, nothing is claimed."""
+    """Transactions that change what is pending; while there are any, nothing is claimed and nothing remembered."""
     is_restored: bool = False
     """Known from the outbox's rows alone: the time its head waits for is still to be read."""
     is_changed: bool = False
@@ -170,8 +172,9 @@ class EndpointLanes:
         """
         End a claim: `settled` of its deliveries are pending no more; the others go on, or wait until `due_at`.
 
-        True when the lane is held, because memory does not hold what comes next, if anything does: it goes on after
-        a `release`, which is owed once the settlement is on disk. Read before, the outbox would offer it again.
+        True when the lane rests, because memory does not hold what comes next, if anything does: it goes on after
+        a `confirm`, which is owed once the settlement is on disk. Read before, the outbox would offer it again.
+        What is put into an empty lane meanwhile is remembered all the same.
         """
         if settled < len(lane.claimed):
             self._empty_memory(lane)  # it holds what comes after those that are not settled
@@ -184,9 +187,14 @@ class EndpointLanes:
             self._make_ready(lane, now)
             return False
         lane.state = SETTLING
-        lane.holds += 1
+        lane.is_settling = True
         self._empty_memory(lane)
         return True
+
+    def confirm(self, lane: Lane, *, now: float) -> None:
+        """The settlement that the lane rested for is on disk: it goes on, unless a transaction holds it."""
+        lane.is_settling = False
+        self._go_on(lane, now)
 
     def hold(self, lane: Lane) -> None:
         """Let nothing more be claimed from the lane until a `release`: a transaction is changing what is pending."""
@@ -198,7 +206,10 @@ class EndpointLanes:
     def release(self, lane: Lane, *, now: float) -> None:
         """End one hold; after the last one the lane goes on."""
         lane.holds -= 1
-        if lane.holds > 0 or lane.state is not SETTLING:
+        self._go_on(lane, now)
+
+    def _go_on(self, lane: Lane, now: float) -> None:
+        if lane.holds > 0 or lane.is_settling or lane.state is not SETTLING:
             return
         if lane.pending <= 0:
             self._forget(lane)

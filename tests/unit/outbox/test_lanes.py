@@ -48,7 +48,7 @@ def test_postponed_lane_waits_until_it_is_due(lanes: EndpointLanes) -> None:
     lanes.add(ONE, now=0.0)
     lane = claimed(lanes)
     lanes.settle(lane, due_at=10.0, now=0.0)
-    lanes.release(lane, now=0.0)
+    lanes.confirm(lane, now=0.0)
     assert lanes.claim(now=9.9) is None
     assert lanes.next_due() == 10.0
     assert lanes.claim(now=10.0) is lane
@@ -60,7 +60,7 @@ def test_postponed_lane_waits_for_its_settlement_even_when_due(lanes: EndpointLa
     lane = claimed(lanes)
     assert lanes.settle(lane, due_at=1.0, now=0.0)
     assert lanes.claim(now=5.0) is None
-    lanes.release(lane, now=5.0)
+    lanes.confirm(lane, now=5.0)
     assert lanes.claim(now=5.0) is lane
 
 
@@ -99,7 +99,7 @@ def test_lane_held_in_flight_rests_after_its_claim(lanes: EndpointLanes) -> None
     claimed(lanes)
     lanes.hold(lane)
     lanes.settle(lane, settled=1, now=0.0)
-    lanes.release(lane, now=0.0)
+    lanes.confirm(lane, now=0.0)
     assert lanes.claim(now=0.0) is None
     lanes.release(lane, now=0.0)
     assert lanes.claim(now=0.0) is lane
@@ -111,7 +111,7 @@ def test_recovered_endpoint_wakes_every_lane(lanes: EndpointLanes) -> None:
         lanes.add(device, now=0.0)
         lane = claimed(lanes)
         lanes.settle(lane, due_at=900.0, now=0.0)
-        lanes.release(lane, now=0.0)
+        lanes.confirm(lane, now=0.0)
     lanes.wake_all(1.0)
     assert {claimed(lanes).device, claimed(lanes).device} == {ONE, TWO}
 
@@ -122,7 +122,7 @@ def test_probe_takes_what_is_due_first(lanes: EndpointLanes) -> None:
         lanes.add(device, now=0.0)
         lane = claimed(lanes)
         lanes.settle(lane, due_at=due_at, now=0.0)
-        lanes.release(lane, now=0.0)
+        lanes.confirm(lane, now=0.0)
     probe = lanes.claim_for_probe(now=1.0)
     assert probe is not None
     assert probe.device == TWO
@@ -136,8 +136,25 @@ def test_emptied_lane_rests_until_that_is_on_disk(lanes: EndpointLanes) -> None:
     assert lanes.settle(lane, settled=1, now=0.0)
     lanes.add(ONE, now=0.0)
     assert lanes.claim(now=0.0) is None
-    lanes.release(lane, now=0.0)
+    lanes.confirm(lane, now=0.0)
     assert lanes.claim(now=0.0) is lane
+
+
+@pytest.mark.parametrize(
+    ("settled", "held"), [(1, [2]), (0, [])], ids=["nothing before it", "one before it"]
+)
+def test_what_is_put_while_a_lane_rests(
+    lanes: EndpointLanes, settled: int, held: list[int]
+) -> None:
+    """A reading that comes in while the last one is settled need not be read back, unless another is before it."""
+    lanes.append(ONE, delivery(1, ONE), now=0.0)
+    lane = claimed(lanes)
+    lanes.take(lane, limit=1)
+    lanes.settle(lane, settled=settled, now=0.0)
+    lanes.append(ONE, delivery(2, ONE), now=0.0)
+    assert lanes.claim(now=0.0) is None
+    lanes.confirm(lane, now=0.0)
+    assert [one.reading for one in claimed(lanes).fresh] == held
 
 
 def test_recovery_ends_the_wait_from_before_a_restart_too(lanes: EndpointLanes) -> None:
@@ -172,7 +189,7 @@ def test_recounted_lane_reads_anew_what_its_head_waits_for(lanes: EndpointLanes)
     """A replay at the head is not held up by what waited there, nor is what waits there hurried by a replay behind."""
     lane = lanes.add(ONE, now=0.0)
     lanes.settle(claimed(lanes), due_at=900.0, now=0.0)
-    lanes.release(lane, now=0.0)
+    lanes.confirm(lane, now=0.0)
     recount(lanes, ONE, pending=2)
     assert claimed(lanes).is_restored
 
@@ -314,7 +331,8 @@ class LanesAgainstModel(RuleBasedStateMachine):
         """A transaction takes over what came in and was settled so far, and counts what was changed."""
         self.is_committing = True
         self.joining, self.arriving = self.arriving, []
-        self.released, self.owed = self.owed, []
+        self.confirmed, self.owed = self.owed, []
+        self.released: list[Lane] = []
         self.written, self.unwritten = self.unwritten, []
         for device in self.touched:
             lane = self.lanes.recount(device, pending=len(self.pending[device]), now=self.now)
@@ -330,6 +348,8 @@ class LanesAgainstModel(RuleBasedStateMachine):
             self.rows[device].remove(number)
         for device in self.joining:
             self.join(device)
+        for lane in self.confirmed:
+            self.lanes.confirm(lane, now=self.now)
         for lane in self.released:
             self.lanes.release(lane, now=self.now)
 
