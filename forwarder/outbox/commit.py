@@ -18,10 +18,15 @@ from forwarder.outbox.work import Work
 T = TypeVar("T")
 
 
+class LanesTouched(Exception):  # noqa: N818 - the name states the fact
+    """Lanes have to be counted again, which only the loop's thread can do."""
+
+
 class Commit:
     """
-    `apply` within the transaction, `publish` once it is on disk, and `release` in the end, however it went.
+    `begin` and `apply` within the transaction, `publish` once it is on disk, `release` in the end, however it went.
 
+    Nearly all work is rows alone; that can be applied beside the loop (`apply_rows`), where it costs the loop nothing.
     Lanes in which more changes than their own claims say are held in between: a reader on the same file still sees
     them as they were before.
     """
@@ -45,27 +50,50 @@ class Commit:
         self._clock = clock
         self._keep_delivered_seconds = keep_delivered_seconds
         self._held: dict[Lane, str] = {}
+        self._readings: list[NewReading] = []
+        self._in_flight: set[tuple[str, ReadingNumber]] = set()
         self._owed = Owed()
         self._results: list[Any] = []
         self._outcomes: list[list[PutOutcome]] = []
 
-    def apply(self, work: Work) -> None:
-        """Bring the work into the tables."""
+    def begin(self, work: Work) -> None:
+        """Take on the work, on the loop, once its transaction has begun; what may give way in it is held from here."""
         self.work = work
-        store, now = self._store, self._clock.unix()
-        store.settle(work.settlements, now=now)
+        puts = chain.from_iterable(puts for puts, _ in work.puts)
+        self._readings = [one for one in puts if not isinstance(one, NewQuarantined)]
+        self._in_flight = self._hold_superseded(self._readings)
+
+    @property
+    def is_rows_alone(self) -> bool:
+        """Whether nothing in the work has to look at lanes: as far as is known before its transaction."""
+        return not self.work.jobs and not self.work.touched
+
+    def apply(self) -> None:
+        """Bring the work into the tables; on the loop, for jobs and counts go by the lanes."""
+        self._settle()
+        self._results = [job(self._store) for job, _ in self.work.jobs]
+        # Counted before anything is put: what is put now joins its lane only once it is committed.
+        self._recount()
+        self._put()
+
+    def apply_rows(self) -> None:
+        """
+        The same for work that `is_rows_alone`, in any thread.
+
+        Raises LanesTouched when it turns out that lanes have to be counted again; `apply` does that.
+        """
+        self._settle()
+        if self._store.has_touched_lanes():
+            raise LanesTouched
+        self._put()
+
+    def _settle(self) -> None:
+        store, work = self._store, self.work
+        store.settle(work.settlements, now=self._clock.unix())
         for endpoint, health in work.health.items():
             store.record_health(endpoint, health)
         for endpoint, url in work.gone.items():
             store.record_gone(endpoint, url)
-        self._results = [job(store) for job, _ in work.jobs]
-        # Counted before anything is put: what is put now joins its lane only once it is committed.
-        self._recount()
-        if work.puts:
-            self._put(now)
-            self._note_outcomes()
-        store.count_messages(self._messages())
-        store.add_totals()
 
     def _recount(self) -> None:
         store, now = self._store, self._clock.monotonic()
@@ -78,19 +106,24 @@ class Commit:
                 self._held[lane] = name
         store.touched.clear()
 
-    def _put(self, now: float) -> None:
-        store, puts = self._store, list(chain.from_iterable(puts for puts, _ in self.work.puts))
-        readings = [one for one in puts if not isinstance(one, NewQuarantined)]
-        self._owed = store.put_all(
-            readings,
-            now=now,
-            content_since=now - self._keep_delivered_seconds,
-            in_flight=self._hold_superseded(readings),
-        )
-        if len(readings) < len(puts):
-            for one in puts:
-                if isinstance(one, NewQuarantined):
-                    store.quarantine(one)
+    def _put(self) -> None:
+        store, now = self._store, self._clock.unix()
+        if self.work.puts:
+            self._owed = store.put_all(
+                self._readings,
+                now=now,
+                content_since=now - self._keep_delivered_seconds,
+                in_flight=self._in_flight,
+            )
+            self._quarantine()
+            self._note_outcomes()
+        store.count_messages(self._messages())
+        store.add_totals()
+
+    def _quarantine(self) -> None:
+        for one in chain.from_iterable(puts for puts, _ in self.work.puts):
+            if isinstance(one, NewQuarantined):
+                self._store.quarantine(one)
 
     def _hold_superseded(self, readings: Iterable[NewReading]) -> set[tuple[str, ReadingNumber]]:
         """Hold the lanes in which something may give way, and say what is in flight in them."""

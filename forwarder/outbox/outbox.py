@@ -17,7 +17,7 @@ from forwarder.delivery import Delivery, ReadingNumber, RetryAt
 from forwarder.errors import OutboxError
 from forwarder.logs import logger
 from forwarder.outbox import reads, sqlite
-from forwarder.outbox.commit import Commit
+from forwarder.outbox.commit import Commit, LanesTouched
 from forwarder.outbox.lanes import EndpointLanes, Lane, Memory
 from forwarder.outbox.store import Store
 from forwarder.outbox.words import (
@@ -82,6 +82,7 @@ class Outbox:
         self._is_closing = False
         self._is_to_look = False
         self._has_foreign_change = False
+        self._are_lanes_touched = False
         self._takes_puts = True
         self._is_readable = True
         self.problem: str | None = None
@@ -311,8 +312,11 @@ class Outbox:
         )
         self.committing_since = self._clock.monotonic()
         try:
-            # Taken only once the transaction has begun: whoever reads a lane again counts on what was settled before.
-            await self._writer.transaction(lambda: commit.apply(self._take_work()))
+            await self._transact(commit)
+        except LanesTouched:
+            self._work = commit.work.before(self._work)
+            self._are_lanes_touched = True
+            self._wake_writer(at_once=True)
         except OutboxError as problem:
             self.committing_since = None
             self._keep_for_later(commit.work, problem)
@@ -330,13 +334,30 @@ class Outbox:
         self.on_claimable(commit.claimable)
         self._tell_foreign_change()
 
+    async def _transact(self, commit: Commit) -> None:
+        async with self._writer.transaction():
+            # Taken only once the transaction has begun: whoever reads a lane again counts on what was settled before.
+            commit.begin(self._take_work())
+            if commit.is_rows_alone and not self._are_lanes_touched:
+                await self._writer.commit(commit.apply_rows)
+            else:
+                commit.apply()
+                await self._writer.commit()
+                self._are_lanes_touched = False
+
     def _has_work(self) -> bool:
         if self._is_to_look:
             self._is_to_look = False
-            self._has_foreign_change |= self._writer.has_foreign_change()
+            if self._writer.has_foreign_change():
+                self._has_foreign_change = self._are_lanes_touched = True
         self._takes_puts = not (self._work.puts and self._is_full())
         has_puts = bool(self._work.puts) and self._takes_puts
-        return has_puts or self._work.has_more_than_puts or self._has_foreign_change
+        return (
+            has_puts
+            or self._work.has_more_than_puts
+            or self._are_lanes_touched
+            or self._has_foreign_change
+        )
 
     def _take_work(self) -> Work:
         work, self._work = self._work, Work()
@@ -346,7 +367,8 @@ class Outbox:
 
     def _tell_foreign_change(self) -> None:
         # A pause of our own that is not on disk yet would look like one that a command has ended.
-        if self._has_foreign_change and self.is_writable and not self._work.gone:
+        is_settled = self.is_writable and not self._are_lanes_touched and not self._work.gone
+        if self._has_foreign_change and is_settled:
             self._has_foreign_change = False
             self.on_foreign_change()
 

@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import Any, TypeAlias, assert_never
 
 from forwarder.delivery import Bury, Done, Expire, ReadingNumber, RetryAt, Supersede
+from forwarder.outbox.many import ManyRows
 from forwarder.outbox.words import (
     Attempt,
     EndpointHealth,
@@ -27,13 +28,15 @@ KEPT_ATTEMPTS = 20
 """Failed attempts of a delivery that stay on record: the last ones."""
 KEPT_QUARANTINE = 1000
 """Quarantined messages of a device that are kept: the newest."""
-MANY = 5
-"""From so many rows on, one statement over all of them costs less than one for each; over many it is half."""
 
 _HIGHEST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'reading'"
-_INSERT_READING = """
-    INSERT INTO reading (number, id, device, measured_at, received_at, content) VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (id) DO NOTHING"""
+_INSERT_READINGS = ManyRows(
+    """
+    INSERT INTO reading (number, id, device, measured_at, received_at, content) VALUES {rows}
+    ON CONFLICT (id) DO NOTHING""",
+    columns=6,
+)
+_INSERT_BODIES = ManyRows("INSERT INTO body VALUES {rows}", columns=2)
 _INSERT_DELIVERIES = """
     INSERT INTO delivery (reading, endpoint, device, enqueued_at, age_from)
     SELECT number, ?, device, ?, received_at FROM reading WHERE number BETWEEN ? AND ?"""
@@ -43,24 +46,24 @@ _INSERT_DELIVERY = """
 _OLDER = """
     SELECT reading FROM delivery
     WHERE endpoint = ? AND device = ? AND state = 'pending' AND reading < ?"""
-_SETTLE = """
+_SETTLE = ManyRows(
+    """
     UPDATE delivery SET state = ?, reason = ?, attempts = ?, last_status = coalesce(?, last_status),
-        last_error = coalesce(?, last_error), duration_ms = coalesce(?, duration_ms), settled_at = ?
-    WHERE reading = ? AND endpoint = ? AND state = 'pending'"""
-_SETTLE_ALIKE = """
-    UPDATE delivery SET state = ?, reason = ?, attempts = ?, last_status = coalesce(?, last_status),
-        last_error = coalesce(?, last_error), duration_ms = coalesce(duration_of(reading), duration_ms), settled_at = ?
-    WHERE reading IN (SELECT value FROM json_each(?)) AND endpoint = ? AND state = 'pending'"""
-"""The same for many that end alike; `duration_of` answers what still differs between them."""
+        last_error = coalesce(?, last_error), duration_ms = coalesce(ended.column2, duration_ms), settled_at = ?
+    FROM (VALUES {rows}) AS ended
+    WHERE delivery.reading = ended.column1 AND endpoint = ? AND state = 'pending'""",
+    columns=2,
+)
+"""For deliveries of one endpoint that end alike: a row is a reading, and how long its attempt took."""
 _POSTPONE = """
     UPDATE delivery SET due_at = ?, attempts = ?, last_status = ?, last_error = ?, duration_ms = ?
     WHERE reading = ? AND endpoint = ? AND state = 'pending'"""
-_DROP_BODY = """
-    DELETE FROM body WHERE reading = ? AND NOT EXISTS (
-        SELECT 1 FROM delivery WHERE reading = body.reading AND state IN ('pending', 'dead'))"""
-_DROP_BODIES = """
-    DELETE FROM body WHERE reading IN (SELECT value FROM json_each(?)) AND NOT EXISTS (
-        SELECT 1 FROM delivery WHERE reading = body.reading AND state IN ('pending', 'dead'))"""
+_DROP_BODIES = ManyRows(
+    """
+    DELETE FROM body WHERE reading IN (VALUES {rows}) AND NOT EXISTS (
+        SELECT 1 FROM delivery WHERE reading = body.reading AND state IN ('pending', 'dead'))""",
+    columns=1,
+)
 _INSERT_ATTEMPT = """
     INSERT OR REPLACE INTO attempt SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
     WHERE EXISTS (SELECT 1 FROM delivery WHERE reading = ?1 AND endpoint = ?2)"""
@@ -106,8 +109,6 @@ class Store:
         self.connection = connection
         self._endpoint_ids: dict[str, int] = {}
         self._changes: Counter[tuple[int, str]] = Counter()
-        self._durations: dict[ReadingNumber, float | None] = {}
-        connection.create_function("duration_of", 1, self._durations.get)
         self.touched: set[tuple[str, Device]] = set()
         """Lanes in which something else than a claim changed what is pending."""
 
@@ -126,6 +127,11 @@ class Store:
         self._endpoint_ids.clear()
         self._changes.clear()
         self.touched.clear()
+
+    def has_touched_lanes(self) -> bool:
+        """Whether there are lanes to be counted again: touched in this transaction, or by a command."""
+        query = "SELECT EXISTS (SELECT 1 FROM touched_lane)"
+        return bool(self.touched) or bool(self.connection.execute(query).fetchone()[0])
 
     def take_touched_lanes(self) -> set[tuple[str, Device]]:
         """The lanes that commands have changed since this was last asked."""
@@ -187,7 +193,7 @@ class Store:
             for number, one in enumerate(readings, next_number)
         ]  # fmt: skip
         # Numbers are given here and not by SQLite: a group is then one statement, and its rows need not be read back.
-        if self.connection.executemany(_INSERT_READING, rows).rowcount == len(rows):
+        if _INSERT_READINGS.execute(self.connection, rows) == len(rows):
             runs = _runs(readings, next_number)
             self._owe_new(runs, now)
             return runs
@@ -214,15 +220,13 @@ class Store:
         return int(row[0]) if row else 0
 
     def _owe_new(self, runs: list[Run], now: float) -> None:
-        self.connection.executemany(
-            "INSERT INTO body VALUES (?, ?)",
-            [
-                (number, one.data)
-                for run in runs
-                for number, one in enumerate(run.readings, run.first)
-                if run.recipients
-            ],
-        )
+        bodies = [
+            (number, one.data)
+            for run in runs
+            if run.recipients
+            for number, one in enumerate(run.readings, run.first)
+        ]
+        _INSERT_BODIES.execute(self.connection, bodies)
         ranges = []
         for run in runs:
             for recipient in run.recipients:
@@ -312,43 +316,19 @@ class Store:
     def _close(
         self, settlements: list[Settlement], endpoint: int, ending: Ending, now: float
     ) -> None:
-        changed = self._end(
-            {one.delivery.reading: _duration(one) for one in settlements}, endpoint, ending, now
-        )
+        rows = [(one.delivery.reading, _duration(one)) for one in settlements]
+        changed = _SETTLE.execute(self.connection, rows, before=(*ending, now), after=(endpoint,))
         self._changes[endpoint, ending[0]] += changed
         if changed < len(settlements):
             # Which of them it was is not known; a lane that is counted again in vain is none the worse for it.
             self._touch(settlements)
-
-    def _end(
-        self,
-        durations: dict[ReadingNumber, float | None],
-        endpoint: int,
-        ending: Ending,
-        now: float,
-    ) -> int:
-        """End these readings' deliveries that are pending; returns how many were."""
-        if len(durations) < MANY:
-            rows = [
-                (*ending, duration, now, reading, endpoint)
-                for reading, duration in durations.items()
-            ]
-            return self.connection.executemany(_SETTLE, rows).rowcount
-        self._durations.clear()
-        self._durations.update(durations)
-        row = (*ending, now, _json(durations), endpoint)
-        return self.connection.execute(_SETTLE_ALIKE, row).rowcount
 
     def _touch(self, settlements: Iterable[Settlement]) -> None:
         self.touched.update((one.delivery.endpoint, one.delivery.device) for one in settlements)
 
     def drop_bodies(self, readings: Iterable[int]) -> None:
         """Forget the bodies of those readings that no pending and no dead delivery needs."""
-        distinct = set(readings)
-        if len(distinct) < MANY:
-            self.connection.executemany(_DROP_BODY, [(reading,) for reading in distinct])
-        else:
-            self.connection.execute(_DROP_BODIES, (_json(distinct),))
+        _DROP_BODIES.execute(self.connection, [(reading,) for reading in set(readings)])
 
     def _record_failures(self, settlements: Sequence[Settlement]) -> None:
         for settlement in settlements:
@@ -468,10 +448,6 @@ def _attempted(settlement: Settlement) -> tuple[int, int | None, str | None]:
 
 def _duration(settlement: Settlement) -> float | None:
     return None if settlement.attempt is None else settlement.attempt.duration_ms
-
-
-def _json(numbers: Iterable[int]) -> str:
-    return f"[{','.join(map(str, numbers))}]"
 
 
 def _columns(attempt: Attempt) -> tuple[object, ...]:

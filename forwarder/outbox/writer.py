@@ -2,9 +2,10 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from forwarder.errors import OutboxUnavailable
 from forwarder.outbox import mark, sqlite
@@ -14,8 +15,6 @@ from forwarder.outbox.thread import CommitThread
 BUSY_SECONDS = 0.005
 BUSY_TRIES = 2000
 """How often, and how many times, a transaction is begun while a command is writing."""
-
-T = TypeVar("T")
 
 
 class Writer:
@@ -33,23 +32,28 @@ class Writer:
         self._page_bytes = self._pragma("page_size")
         self._version = self._data_version()
 
-    async def transaction(self, change: Callable[[], T]) -> T:
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
         """
-        What `change` returned, once everything it did to the store is on disk.
+        A transaction that is to end with `commit`; whatever is raised before that undoes it.
 
-        Raises OutboxUnavailable or OutboxDamaged, and whatever `change` raises; then nothing was changed.
+        Raises OutboxUnavailable or OutboxDamaged.
         """
         with sqlite.translated(self._path):
             await self._begin()
             try:
-                result = change()
-                await self._thread.run(self._commit)
+                yield
             except BaseException:
                 self._roll_back()
                 raise
-        return result
 
-    def _commit(self) -> None:
+    async def commit(self, last: Callable[[], None] | None = None) -> None:
+        """Return once the transaction is on disk, and in it what `last` changes in the thread that commits."""
+        await self._thread.run(partial(self._commit, last))
+
+    def _commit(self, last: Callable[[], None] | None) -> None:
+        if last is not None:
+            last()
         numbers = mark.numbers_in(self.connection)
         self.connection.execute("COMMIT")
         self._mark.move(numbers)
@@ -72,10 +76,13 @@ class Writer:
         )
 
     def _roll_back(self) -> None:
-        """End a transaction that did not come to its end, after a COMMIT that the thread may still be at."""
+        """End a transaction that did not come to its end, once the thread is no longer at it."""
+        self._thread.wait_for(self._undo)
+
+    def _undo(self) -> None:
         self.store.forget()
         if self.connection.in_transaction:
-            self._thread.wait_for(self.connection.rollback)
+            self.connection.rollback()
 
     def used_bytes(self) -> int:
         """Of the file's pages, those that hold something."""

@@ -6,11 +6,11 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from support.clock import HandClock
-from support.outbox import attempt, claim, flush, ids, must_claim, settle
+from support.outbox import attempt, claim, flush, ids, must_claim, settle, totals
 from support.readings import new_reading
 from support.workshop import Workshop
 
-from forwarder.delivery import Done, RetryAt
+from forwarder.delivery import Bury, Done, RetryAt
 from forwarder.outbox import Claim, Outbox, Settlement
 from forwarder.outbox.store import Store
 from forwarder.reading import Device
@@ -127,6 +127,32 @@ async def test_own_pause_is_on_disk_before_commands_are_looked_at(outbox: Outbox
 def change_from_outside(outbox: Outbox) -> None:
     with sqlite3.connect(outbox._path, timeout=10) as other:
         other.execute("UPDATE endpoint SET last_error = 'dns'")
+    other.close()
+
+
+async def test_command_in_the_middle_of_a_group_is_seen_by_it(outbox: Outbox) -> None:
+    """A replay that comes in just before a commit is counted by it: lane and file agree, and nothing is put twice."""
+    await outbox.put([new_reading(ONE, "a"), new_reading(TWO, "b")])
+    settle(outbox, must_claim(outbox), Bury("refused"), error="http_400")
+    settle(outbox, must_claim(outbox))
+    await flush(outbox)
+    replay_from_outside(outbox)
+    outcomes = await outbox.put([new_reading(ONE, "c"), new_reading(TWO, "b")])
+    assert outcomes == ["accepted", "duplicate"]
+    assert ids(must_claim(outbox, limit=9)) == ["a", "c"]
+    assert claim(outbox) is None
+    assert (await totals(outbox)).pending == 2
+
+
+def replay_from_outside(outbox: Outbox) -> None:
+    with sqlite3.connect(outbox._path, timeout=10) as other:
+        other.execute(
+            "INSERT INTO touched_lane SELECT endpoint, device FROM delivery WHERE state = 'dead'"
+        )
+        other.execute(
+            "UPDATE delivery SET state = 'pending', settled_at = NULL WHERE state = 'dead'"
+        )
+        other.execute("UPDATE endpoint SET dead = dead - 1")
     other.close()
 
 
