@@ -12,7 +12,8 @@ The durable queue between the two halves.
     commit.py   one commit, tables and lanes        gauges.py  what it holds at this moment
     writer.py   one transaction at a time           upkeep.py  what time does: expiry, retention, shrinking
     sqlite.py   the file, its lock, its errors      migrations.py  from one schema to the next
-    mark.py     how far it has come, noted beside it  thread.py  where it waits for the disk
+    mark.py     how far it has come, noted beside it  thread.py  where it works, and waits for the disk
+    many.py     one statement over many rows
 """
 
 from forwarder.outbox.outbox import Outbox
