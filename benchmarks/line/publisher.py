@@ -23,6 +23,8 @@ PAYLOAD = (
     b'"V_P3":230.4,"E_In":47.251,"E_In_T1":33.388,"E_In_T2":14.668,"E_Out":8.965,"E_Out_T1":7.868,'
     b'"E_Out_T2":1.097,"rE_In":0.5,"rE_Out":0.25,"T":1,"Date":"2025-11-18","Time":"14:34:00","Uptime":71.05}'
 )
+DATE, CLOCK = b"2025-11-18", b"14:34:00"
+"""Where the payload's date and time stand: a device says what time it is."""
 MOST_UNACKNOWLEDGED = 2000
 LARGEST_BURST = 100
 SMALLEST_BURST = 20
@@ -52,6 +54,7 @@ class Publisher:
         packet = self._templates[0]
         self._id_at = packet.index(b"\0\0{")
         self._serial_at = packet.index(b"%d" % FIRST_SERIAL)
+        self._date_at, self._clock_at = packet.index(DATE), packet.index(CLOCK)
         self._left = b""
         self.published = self._sent.words[2]
         self._base = self._sent.count - self.published
@@ -76,11 +79,14 @@ class Publisher:
         """Send so many at once."""
         packets = bytearray()
         times, now = self._sent.times, time.monotonic_ns()
+        date, clock = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()).encode().split()
         for serial in range(self.published, self.published + count):
             packet = self._templates[serial % len(self._templates)]
             struct.pack_into("!H", packet, self._id_at, serial % 65535 + 1)
             at = self._serial_at
             packet[at : at + 9] = b"%d" % (FIRST_SERIAL + serial)
+            packet[self._date_at : self._date_at + 10] = date
+            packet[self._clock_at : self._clock_at + 8] = clock
             packets += packet
             times[serial] = now
         self.published += count

@@ -10,5 +10,38 @@ Changes tables and rows from one version to the next, within a transaction that 
 Statement by statement: sqlite3's `executescript` would end that transaction.
 """
 
-STEPS: tuple[Step, ...] = ()
+
+def lead_ids_by_their_instant(connection: sqlite3.Connection) -> None:
+    """Version 2: ids are unique together with the instant of measurement. A constraint goes only with its table."""
+    (highest,) = connection.execute(
+        "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'reading'"
+    ).fetchone()
+    # Renamed as SQLite once did it: other tables' references to `reading` stay what they are.
+    connection.execute("PRAGMA legacy_alter_table = ON")
+    connection.execute("ALTER TABLE reading RENAME TO reading_before")
+    connection.execute("DROP INDEX reading_content")
+    connection.execute(
+        """
+        CREATE TABLE reading (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id BLOB NOT NULL,
+            device TEXT NOT NULL,
+            measured_at TEXT NOT NULL,
+            received_at REAL NOT NULL,
+            content BLOB
+        )"""
+    )
+    connection.execute("INSERT INTO reading SELECT * FROM reading_before ORDER BY number")
+    connection.execute("DROP TABLE reading_before")
+    connection.execute("PRAGMA legacy_alter_table = OFF")
+    connection.execute("CREATE UNIQUE INDEX reading_id ON reading (measured_at, id)")
+    connection.execute(
+        "CREATE INDEX reading_content ON reading (content) WHERE content IS NOT NULL"
+    )
+    # The highest number that was ever given, which may have been erased since: none is given twice.
+    connection.execute("DELETE FROM sqlite_sequence WHERE name = 'reading'")
+    connection.execute("INSERT INTO sqlite_sequence VALUES ('reading', ?)", (highest,))
+
+
+STEPS: tuple[Step, ...] = (lead_ids_by_their_instant,)
 """The first brings version 1 to 2. A new file takes none of them: schema.sql is always the newest version."""

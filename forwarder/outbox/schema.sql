@@ -1,4 +1,4 @@
--- Version 1 of the outbox. Instants are UNIX seconds. Rows, not pages, are the unit of meaning: every promise of
+-- Version 2 of the outbox. Instants are UNIX seconds. Rows, not pages, are the unit of meaning: every promise of
 -- accounting is kept by changing rows and the endpoint's totals in one transaction.
 
 CREATE TABLE endpoint (
@@ -27,13 +27,16 @@ CREATE TABLE endpoint (
 -- One row a reading, in the order of arrival.
 CREATE TABLE reading (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
-    id BLOB NOT NULL UNIQUE,
+    id BLOB NOT NULL,
     device TEXT NOT NULL,
     measured_at TEXT NOT NULL,
     received_at REAL NOT NULL,
     -- Only of a payload that holds no time: what tells the broker's redelivery from a new reading.
     content BLOB
 );
+-- A repetition has the same id and was measured at the same instant. Ids alone are scattered: each would dirty a page of
+-- its own, and cost more the longer delivered readings are kept. Led by the instant, neighbours in time share a page.
+CREATE UNIQUE INDEX reading_id ON reading (measured_at, id);
 CREATE INDEX reading_content ON reading (content) WHERE content IS NOT NULL;
 
 -- The event's data object, kept while a delivery of it is pending or dead.

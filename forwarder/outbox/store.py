@@ -33,7 +33,7 @@ _HIGHEST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'reading'"
 _INSERT_READINGS = ManyRows(
     """
     INSERT INTO reading (number, id, device, measured_at, received_at, content) VALUES {rows}
-    ON CONFLICT (id) DO NOTHING""",
+    ON CONFLICT (measured_at, id) DO NOTHING""",
     columns=6,
 )
 _INSERT_BODIES = ManyRows("INSERT INTO body VALUES {rows}", columns=2)
@@ -202,10 +202,10 @@ class Store:
     def _put_partly_known(
         self, readings: list[NewReading], rows: list[tuple[Any, ...]], now: float
     ) -> list[Run]:
-        query = "SELECT number FROM reading WHERE id = ?"
+        query = "SELECT number FROM reading WHERE measured_at = ? AND id = ?"
         runs = []
         for reading, row in zip(readings, rows, strict=True):
-            (number,) = self.connection.execute(query, (row[1],)).fetchone()
+            (number,) = self.connection.execute(query, (row[3], row[1])).fetchone()
             run = Run(number, [reading], reading.recipients)
             if number == row[0]:
                 self._owe_new([run], now)

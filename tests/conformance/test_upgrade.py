@@ -12,17 +12,20 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.clock import HandClock
 from support.outbox import claim, ids, must_claim, settle, totals
+from support.readings import new_reading
 from support.workshop import Workshop
 
 from forwarder.dead_letters import inspect
 from forwarder.errors import OutboxError
 from forwarder.outbox import Outbox, sqlite
 from forwarder.outbox.migrations import STEPS
+from forwarder.reading import WebhookId
 
 WRITTEN = Path(__file__).parents[1] / "fixtures" / "outbox-v1.db"
 
@@ -78,6 +81,27 @@ async def test_it_is_sound_and_of_todays_schema(outbox: Outbox, workshop: Worksh
     found = inspect(workshop.path)
     assert (found.faults, found.schema_version) == ((), sqlite.SCHEMA_VERSION)
     assert (found.deliveries, found.quarantined) == ({"dead": 1, "delivered": 1, "pending": 4}, 1)
+
+
+async def test_a_message_of_before_is_known_when_it_comes_again(
+    path: Path, workshop: Workshop, clock: HandClock
+) -> None:
+    """What was put by the release before is a duplicate, and no number of its readings is given again."""
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT id, device, measured_at FROM reading ORDER BY number")
+        key, device, measured_at = rows.fetchall()[0]
+        connection.execute("UPDATE sqlite_sequence SET seq = 99 WHERE name = 'reading'")
+        connection.commit()
+    shutil.copy(path, workshop.path)
+    outbox = workshop.open()
+    again = replace(
+        new_reading(device, "again"),
+        webhook_id=WebhookId(f"msg_{key.hex()}"),
+        measured_at=measured_at,
+    )
+    assert await outbox.put([again, new_reading(device, "new")]) == ["duplicate", "accepted"]
+    with closing(sqlite3.connect(workshop.path)) as connection:
+        assert connection.execute("SELECT max(number) FROM reading").fetchone()[0] > 99
 
 
 def widen(connection: sqlite3.Connection) -> None:
