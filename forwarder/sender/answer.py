@@ -36,6 +36,10 @@ class Answer:
         """How long the receiver says it keeps the idle connection (`Keep-Alive: timeout=5`)."""
 
 
+_NOTHING = Answer()
+"""What was understood before the first byte; never filled."""
+
+
 class AnswerReader:
     """
     Turns the bytes that follow a request into its Answer; how they were cut into pieces changes nothing.
@@ -63,7 +67,7 @@ class AnswerReader:
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        self._repeated = Answer()
+        self._repeated = _NOTHING
         self._repeated_bytes = b""
         self.is_reusable = False
         """Whether the connection can carry another request: the message was whole, alone, and nobody said close."""
@@ -73,23 +77,29 @@ class AnswerReader:
         """A request was written: what comes next is its answer."""
         if not self.is_reusable:
             self._repeated_bytes = b""  # the parser may be in the middle of something
-        self.answer = Answer()
+        self.answer = _NOTHING
         self.violation = ""
         self.wire_bytes = 0
         self.is_over = False
         self.is_reusable = False
-        self._is_final = False
-        self._head_bytes = self._body_bytes = self._informational = 0
 
     def feed(self, data: bytes) -> None:
         is_first = not self.wire_bytes
         self.wire_bytes += len(data)
-        if is_first and data == self._repeated_bytes:
+        if not is_first:
+            self._parse(data)
+        elif data == self._repeated_bytes:
             self.answer = self._repeated
             self.is_over = self.is_reusable = True
-            return
+        else:
+            self._start_parsing(data)
+
+    def _start_parsing(self, data: bytes) -> None:
+        self.answer = Answer()
+        self._is_final = False
+        self._head_bytes = self._body_bytes = self._informational = 0
         self._parse(data)
-        if is_first and self.is_reusable and len(data) <= MAX_REPEATED_BYTES:
+        if self.is_reusable and len(data) <= MAX_REPEATED_BYTES:
             self._repeated, self._repeated_bytes = self.answer, data
 
     def _parse(self, data: bytes) -> None:

@@ -1,5 +1,6 @@
 """What stays the same from one attempt at an endpoint to the next, worked out once."""
 
+import asyncio
 import base64
 from collections.abc import Awaitable, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -77,18 +78,18 @@ class Channel:
         self.key = connection_key(endpoint)
         self.transport = transport
         self._engine = transport if isinstance(transport, Engine) else None
+        self._loop = asyncio.get_running_loop()
         self._fixed = fixed_fields(endpoint)
         self.redaction = Redaction(endpoint, self._fixed)
         self._heads: dict[str, PreparedHead] = {}
 
-    def post(
-        self, url: str, headers: Sequence[tuple[str, str]], body: bytes, *, deadline: float
-    ) -> Awaitable[Answer]:
+    def post(self, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> Awaitable[Answer]:
         """
-        What answered a POST of `body` with these headers and the endpoint's own.
+        What answered a POST of `body` with these headers and the endpoint's own, within the endpoint's timeout.
 
         Raises UnicodeError for a header, and whatever the transport raises.
         """
+        deadline = self._loop.time() + self.endpoint.timeout_seconds
         if self._engine is None:
             return self._post_by_httpx(url, headers, body, deadline=deadline)
         head = self._heads.get(url) or self._prepare(url, self._engine)

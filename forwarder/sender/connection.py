@@ -28,7 +28,7 @@ class Connection(asyncio.Protocol):
         self._on_lost = on_lost
         self._reader = AnswerReader()
         self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[Answer] | None = None
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
@@ -49,26 +49,24 @@ class Connection(asyncio.Protocol):
         """How long the receiver says that it keeps an idle connection."""
         return self._reader.answer.keep_alive_seconds
 
-    async def exchange(self, request: bytes, *, deadline: float) -> Answer:
+    def exchange(self, request: bytes, *, deadline: float) -> "asyncio.Future[Answer]":
         """
-        Write `request` and return what answered it, at the latest at `deadline` by the loop's clock.
+        Write `request`; the future is what answers it, at the latest at `deadline` by the loop's clock.
 
-        Raises TransportFailure when no complete head came. A cancellation closes the connection.
+        Raises TransportFailure, as does the future when no complete head came. Whoever gives the future up owes an
+        `abort`.
         """
         self._reader.begin()
         if self._transport is None or not self.is_reusable:
             raise ConnectionLost("reset", "the receiver closed the idle connection")
-        self._watch(deadline)
-        waiter = self._waiter = self._loop.create_future()
+        self._deadline = deadline
+        # One timer a connection, moved when it rings: a timer for every request costs more than it is worth.
+        if self._timer is None or self._timer.when() > deadline:
+            self._set_timer()
+        # A future and no coroutine: it is awaited in one place, once a request.
+        self._waiter = self._loop.create_future()
         self._transport.write(request)
-        try:
-            await waiter
-        except BaseException:
-            self.abort()
-            raise
-        finally:
-            self._waiter = None
-        return self._reader.answer
+        return self._waiter
 
     def abort(self) -> None:
         """Close the socket now, whatever is going on."""
@@ -92,17 +90,17 @@ class Connection(asyncio.Protocol):
         self.tls = transport.get_extra_info("ssl_object")
 
     def data_received(self, data: bytes) -> None:
-        if self._waiter is None or self._waiter.done():
+        waiter, reader = self._waiter, self._reader
+        if waiter is None or waiter.done():
             self.abort()
             return
-        reader = self._reader
         reader.feed(data)
         if reader.violation:
             self._end(TransportFailure("protocol", reader.violation))
         elif reader.is_over:
             # An answer may overtake its request; what is still to be written would follow the next one's head.
             self.is_reusable = reader.is_reusable and not self._unwritten()
-            self._waiter.set_result(None)
+            waiter.set_result(reader.answer)
 
     def eof_received(self) -> None:
         self._end(lost_connection(None, has_answered=self.has_answered))
@@ -126,15 +124,9 @@ class Connection(asyncio.Protocol):
         if self._waiter is None or self._waiter.done():
             return
         if self._reader.answer.status:
-            self._waiter.set_result(None)
+            self._waiter.set_result(self._reader.answer)
         else:
             self._waiter.set_exception(failure)
-
-    def _watch(self, deadline: float) -> None:
-        self._deadline = deadline
-        # One timer a connection, moved when it rings: a timer for every request costs more than it is worth.
-        if self._timer is None or self._timer.when() > deadline:
-            self._set_timer()
 
     def _set_timer(self) -> None:
         if self._timer is not None:

@@ -45,10 +45,11 @@ class Sender:
         One deadline, the endpoint's timeout, covers everything from the look-up of the name to the last byte read.
         Raises nothing but CancelledError, and a cancelled attempt leaves no connection behind.
         """
-        deadline = asyncio.get_running_loop().time() + endpoint.timeout_seconds
         try:
-            channel = self._channel(endpoint)
-            answer = await channel.post(url, headers, body, deadline=deadline)
+            channel = self._channels.get(endpoint.name)
+            if channel is None or channel.endpoint is not endpoint:
+                channel = self._renew(endpoint, channel)
+            answer = await channel.post(url, headers, body)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             failure = of_httpx(error)
             return Failed(failure.word, detail=failure.detail)
@@ -77,12 +78,6 @@ class Sender:
         closing = asyncio.ensure_future(channel.transport.aclose())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
-
-    def _channel(self, endpoint: Endpoint) -> Channel:
-        channel = self._channels.get(endpoint.name)
-        if channel is not None and channel.endpoint is endpoint:
-            return channel
-        return self._renew(endpoint, channel)
 
     def _renew(self, endpoint: Endpoint, channel: Channel | None) -> Channel:
         """A channel for this version of the endpoint, over the same transport where that is still right."""

@@ -18,12 +18,14 @@ from forwarder.sender.connection import Connection, OnLost
 from forwarder.sender.dial import Origin
 from forwarder.sender.failure import ConnectionLost, TransportFailure
 from forwarder.sender.proxy import Proxy
+from forwarder.sender.slots import Slots
 from forwarder.sender.tls import remember_session
 from forwarder.sender.wire import Fields, PreparedHead, encode_head, origin_of
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 IDLE_SECONDS = 60.0
 
+_OTHER_CREDENTIALS = "the proxy answered 407, it wants other credentials"
 _NO_SLOT = "still waiting for one of its connections to be free at the deadline"
 
 
@@ -55,7 +57,8 @@ class PooledTransport(httpx.AsyncBaseTransport):
         self._dial = dial
         self._absolute_for = proxy if origin.scheme == "http" else None
         self._idle_seconds = idle_seconds
-        self._slots = asyncio.Semaphore(max_connections)
+        self._loop = asyncio.get_running_loop()
+        self._slots = Slots(max_connections)
         self._idle: list[Connection] = []
         self._closing: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -65,7 +68,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         """Raises TransportFailure when no complete head of an answer came in time."""
         deadline = request.extensions.get("deadline")
         if deadline is None:
-            deadline = asyncio.get_running_loop().time() + DEFAULT_TIMEOUT_SECONDS
+            deadline = self._loop.time() + DEFAULT_TIMEOUT_SECONDS
         self._check_origin(request.url)
         wire = encode_head(request, proxy=self._absolute_for) + await all_bytes(request)
         answer = await self.exchange(wire, deadline=deadline)
@@ -82,30 +85,30 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
     async def exchange(self, request: bytes, *, deadline: float) -> Answer:
         """Raises TransportFailure when no complete head of an answer came by `deadline`, by the loop's clock."""
-        if self._slots.locked():
+        if not self._slots.take():
             await self._wait_for_slot(deadline)
-        else:
-            await self._slots.acquire()
         connection = self._take_idle()
         try:
             if connection is not None:
                 try:
-                    return self._judged(await connection.exchange(request, deadline=deadline))
+                    answer = await connection.exchange(request, deadline=deadline)
                 except ConnectionLost:
                     if connection.has_answered:
                         raise
                     # It went stale while it was idle: the request goes once more, on a connection of its own.
                     connection = None
-            connection = await self._dial(deadline=deadline, on_lost=self._forget)
-            answer = await connection.exchange(request, deadline=deadline)
-            remember_session(connection.tls)
-            return self._judged(answer)
+            if connection is None:
+                connection = await self._dial(deadline=deadline, on_lost=self._forget)
+                answer = await connection.exchange(request, deadline=deadline)
+                remember_session(connection.tls)
+        except asyncio.CancelledError:
+            if connection is not None:
+                connection.abort()
+            raise
         finally:
             self._release(connection)
-
-    def _judged(self, answer: Answer) -> Answer:
         if answer.status == 407 and self._absolute_for is not None:
-            raise TransportFailure("proxy", "the proxy answered 407, it wants other credentials")
+            raise TransportFailure("proxy", _OTHER_CREDENTIALS)
         return answer
 
     async def aclose(self) -> None:
@@ -124,12 +127,12 @@ class PooledTransport(httpx.AsyncBaseTransport):
     async def _wait_for_slot(self, deadline: float) -> None:
         try:
             async with asyncio.timeout_at(deadline):
-                await self._slots.acquire()
+                await self._slots.wait()
         except TimeoutError as late:
             raise TransportFailure("timeout", _NO_SLOT) from late
 
     def _take_idle(self) -> Connection | None:
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         while self._idle:
             connection = self._idle.pop()
             if connection.is_reusable and now < connection.idle_until:
@@ -139,40 +142,38 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
     def _release(self, connection: Connection | None) -> None:
         if connection is None or connection.is_lost:
-            self._slots.release()
+            self._slots.give_back()
         elif connection.is_reusable and not self._is_closed:
             self._keep(connection)
-            self._slots.release()
+            self._slots.give_back()
         else:
             # Its slot comes back when its socket is closed: until then the receiver still counts it.
             self._closing.add(connection)
             connection.abort()
 
     def _keep(self, connection: Connection) -> None:
-        loop = asyncio.get_running_loop()
         seconds = self._idle_seconds
         if connection.keep_alive_seconds is not None:
             # A second early: that close and our next request should not meet on the way.
             seconds = min(seconds, connection.keep_alive_seconds - 1)
-        connection.idle_until = loop.time() + seconds
+        connection.idle_until = self._loop.time() + seconds
         self._idle.append(connection)
         if self._sweeper is None:
-            self._sweeper = loop.call_later(self._idle_seconds / 4, self._sweep)
+            self._sweeper = self._loop.call_later(self._idle_seconds / 4, self._sweep)
 
     def _sweep(self) -> None:
         """Close what nobody used; rings only while there are idle connections."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = self._loop.time()
         for connection in [each for each in self._idle if each.idle_until <= now]:
             self._idle.remove(connection)
             connection.close()
         self._sweeper = None
         if self._idle:
-            self._sweeper = loop.call_later(self._idle_seconds / 4, self._sweep)
+            self._sweeper = self._loop.call_later(self._idle_seconds / 4, self._sweep)
 
     def _forget(self, connection: Connection) -> None:
         if connection in self._closing:
             self._closing.discard(connection)
-            self._slots.release()
+            self._slots.give_back()
         elif connection in self._idle:
             self._idle.remove(connection)

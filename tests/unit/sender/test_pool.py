@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import httpx
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -136,3 +137,24 @@ def test_pool_never_exceeds_its_bound_and_always_recovers(
 ) -> None:
     """Whatever the receiver and the callers do: at most CAP connections, no place lost, nothing open at the end."""
     asyncio.run(run(script, cancelled_after))
+
+
+async def test_attempt_cancelled_as_its_answer_comes_leaves_no_connection() -> None:
+    """A cancellation closes the connection, even one that has the whole answer and nobody has looked at it yet."""
+    network = Network(["silent"])
+    connections: list[Connection] = []
+
+    async def dial(*, deadline: float, on_lost: OnLost) -> Connection:
+        connections.append(await network.dial(deadline=deadline, on_lost=on_lost))
+        return connections[0]
+
+    pool = PooledTransport(ORIGIN, dial, max_connections=CAP)
+    attempt = asyncio.ensure_future(post(pool, seconds=10))
+    for _ in range(4):
+        await asyncio.sleep(0)
+    connections[0].data_received(KEPT)
+    attempt.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await attempt
+    await asyncio.sleep(0)
+    assert network.open == 0

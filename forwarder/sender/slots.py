@@ -1,0 +1,39 @@
+"""The slots of a pool: a counter with a queue, because a semaphore costs every request a coroutine and two looks."""
+
+import asyncio
+from collections import deque
+
+
+class Slots:
+    """So many rights to a connection in use; who waits for one gets it before whoever comes later."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        """Above zero only while nobody waits."""
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def take(self) -> bool:
+        """Take a free one; False when there is none."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
+    async def wait(self) -> None:
+        """Take the next one that is given back."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                self.give_back()  # it came, and nobody is there to use it
+            raise
+
+    def give_back(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
