@@ -50,9 +50,9 @@ class Delivery:
     """UNIX seconds of the next attempt; 0 before the first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Accepted:
-    """A 2xx: delivered."""
+    """A 2xx: delivered. Never changed; like a Delivery it is made for each reading."""
 
     status: int
     answer: bytes = b""

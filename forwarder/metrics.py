@@ -5,7 +5,6 @@ Labels are bounded sets: endpoint names of routes.yaml, outcomes, reasons; never
 """
 
 from bisect import bisect_left
-from collections import Counter as Counts
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
@@ -32,11 +31,12 @@ class Tally(Collector):
     ) -> None:
         self.name, self.label_names = name, tuple(labels)
         self._documentation = documentation
-        self._counts: Counts[tuple[str, ...]] = Counts()
+        self._counts: dict[tuple[str, ...], int] = {}
         registry.register(self)
 
     def count(self, *labels: str, by: int = 1) -> None:
-        self._counts[labels] += by
+        # A plain dict: collections.Counter takes twice as long to write to.
+        self._counts[labels] = self._counts.get(labels, 0) + by
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         (family,) = self.describe()

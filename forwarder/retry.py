@@ -51,10 +51,6 @@ def longest_wait(schedule: RetrySchedule) -> float:
     return max(schedule.max_seconds * (1 + SPREAD), RETRY_AFTER_MAX_SECONDS)
 
 
-def has_expired(delivery: Delivery, endpoint: Endpoint, *, now: float) -> bool:
-    return now - delivery.age_from >= endpoint.max_age_seconds
-
-
 def expiry(endpoint: Endpoint) -> Decision:
     """What becomes of a reading older than `max_age`."""
     return Expire() if endpoint.mode == "latest" else Bury("expired")

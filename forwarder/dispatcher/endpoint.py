@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from forwarder.clock import Clock, Timer
@@ -74,6 +74,7 @@ class EndpointDispatcher:
         self._workers: set[asyncio.Task[None]] = set()
         self._timer: Timer | None = None
         self._held_until = self._restored_hold()
+        self._places = self._count_places()
 
     def _restored_hold(self) -> float:
         """When the circuit lets the next attempt through, in monotonic seconds."""
@@ -101,6 +102,7 @@ class EndpointDispatcher:
         self.endpoint = endpoint
         self._parcels.configure(endpoint)
         self.is_removed = False
+        self._places = self._count_places()
         if self.health.paused_by == "gone" and self.health.gone_url != digest_of(endpoint.url):
             self._outbox.record_gone(endpoint.name, None)
             self.resume()
@@ -111,16 +113,19 @@ class EndpointDispatcher:
     def remove(self) -> None:
         """routes.yaml no longer names the endpoint: nothing new is sent, what is pending waits."""
         self.is_removed = True
+        self._places = self._count_places()
         self._parcels.give_back()
 
     def pause(self, health: EndpointHealth) -> None:
         self.health = replace(self.health, paused_by=health.paused_by, gone_url=health.gone_url)
+        self._places = self._count_places()
         self._parcels.give_back()
 
     def resume(self) -> None:
         """End a pause, and forget what was held against the endpoint."""
         self.health = EndpointHealth(last_success_at=self.health.last_success_at)
         self._held_until = float("-inf")
+        self._places = self._count_places()
         self._outbox.record_health(self.endpoint.name, self.health)
         self.pump()
 
@@ -151,30 +156,27 @@ class EndpointDispatcher:
             # This worker's own place is free again, so it counts one less.
             following = self._next_parcel(self._clock.monotonic(), places=1)
             # Where every place is taken nothing more can start, and each worker that ends looks again.
-            if following is not None and self.in_flight < self._places:
+            if following is not None and len(self._workers) < self._places:
                 self.pump()
 
     def _next_parcel(self, now: float, *, places: int = 0) -> Parcel | None:
-        if not self._may_send(now, places):
+        if (
+            len(self._workers) - places >= self._places
+            or now < self._held_until
+            or not self._pace.may_start(now)
+            or not self._outbox.is_writable
+        ):
             return None
         parcel = self._parcels.take(now, is_probe=self.health.is_open)
         if parcel is not None:
             self._pace.start(now)
         return parcel
 
-    @property
-    def _places(self) -> int:
-        """How many attempts may be under way."""
+    def _count_places(self) -> int:
+        """How many attempts may be under way; counted where that changes, because every attempt asks."""
+        if self._is_barred:
+            return 0
         return 1 if self.health.is_open else self.endpoint.max_concurrency
-
-    def _may_send(self, now: float, places: int = 0) -> bool:
-        return (
-            len(self._workers) - places < self._places
-            and now >= self._held_until
-            and self._pace.wait(now) == 0.0
-            and self._outbox.is_writable
-            and not self._is_barred
-        )
 
     async def _attempt(self, parcel: Parcel) -> None:
         head, endpoint = parcel.head, self.endpoint
@@ -200,8 +202,7 @@ class EndpointDispatcher:
         self._watch.attempted(endpoint.name, head, attempt)
         self._update_health(result, now)
         if isinstance(result, Accepted) and len(parcel.pieces) == 1:
-            settlements = [Settlement(one, DELIVERED, _of(one, attempt)) for one in head]
-            self._parcels.deliver(parcel, settlements, now=now)
+            self._parcels.deliver(parcel, _delivered(head, attempt), now=now)
         else:
             self._conclude(parcel, result, attempt, now)
 
@@ -219,6 +220,7 @@ class EndpointDispatcher:
             self._note_other(result, now)
         if isinstance(result, Gone):
             self._pause_gone()
+        self._places = self._count_places()
         if before.is_open != self.health.is_open:
             self._watch.circuit_changed(self.endpoint.name, self.health)
 
@@ -329,6 +331,7 @@ class EndpointDispatcher:
     async def stop(self) -> None:
         """Start nothing more, and wait for the attempts in flight."""
         self.is_stopping = True
+        self._places = self._count_places()
         self._set_timer(self._clock.monotonic())
         if self._workers:
             await asyncio.wait(self._workers)
@@ -344,6 +347,12 @@ def digest_of(url: str) -> str:
     return hashlib.blake2b(url.encode(), digest_size=16).hexdigest()
 
 
+def _delivered(head: Sequence[Delivery], attempt: Attempt) -> Sequence[Settlement]:
+    if len(head) == 1:
+        return (Settlement(head[0], DELIVERED, attempt),)
+    return [Settlement(one, DELIVERED, _of(one, attempt)) for one in head]
+
+
 def _of(delivery: Delivery, attempt: Attempt) -> Attempt:
     """The attempt as that of one of its deliveries, which may have had more or fewer than the first."""
     number = delivery.attempts + 1
@@ -355,7 +364,7 @@ def _attempt_of(
 ) -> Attempt:
     duration_ms = round(duration_seconds * 1000, 3)
     if isinstance(result, Accepted):
-        return Attempt(number, attempted_at, duration_ms, result.status, error="")
+        return Attempt(number, attempted_at, duration_ms, result.status, "")
     error, detail = f"http_{result.status}", ""
     if isinstance(result, Failed):
         error, detail = result.error, result.detail

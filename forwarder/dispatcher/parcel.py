@@ -5,7 +5,7 @@ One reading where the endpoint takes them singly, up to `max_events` of several 
 members over all attempts, so that a batch keeps its id; it changes only where it is split, or a member is settled.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from forwarder.delivery import Delivery
@@ -24,7 +24,7 @@ class Parcel:
     """Claims, and their deliveries cut into pieces: the first piece is the next POST."""
 
     claims: list[Claim]
-    pieces: list[list[Delivery]]
+    pieces: list[Sequence[Delivery]]
     """More than one only where all are of one lane: order forbids to send the second before the first is settled."""
     failures: int = 0
     """Failed attempts of the first piece as it is."""
@@ -36,12 +36,14 @@ class Parcel:
     @classmethod
     def of(cls, claims: list[Claim], *, edition: int) -> "Parcel":
         """All that was claimed, in one piece."""
+        if len(claims) == 1:
+            return cls(claims, [claims[0].deliveries], 0, {}, edition)
         whole = [delivery for claim in claims for delivery in claim.deliveries]
         return cls(claims, [whole], edition=edition)
 
     @property
-    def head(self) -> list[Delivery]:
-        return self.pieces[0] if self.pieces else []
+    def head(self) -> Sequence[Delivery]:
+        return self.pieces[0] if self.pieces else ()
 
     @property
     def members(self) -> list[Delivery]:

@@ -9,7 +9,7 @@ from forwarder.delivery import Decision, Delivery, RetryAt, Supersede
 from forwarder.dispatcher.parcel import MAX_BATCH_BYTES, Parcel, fitting
 from forwarder.dispatcher.watch import Watch
 from forwarder.outbox import Claim, Outbox, Settlement
-from forwarder.retry import expiry, has_expired, longest_wait
+from forwarder.retry import expiry, longest_wait
 from forwarder.routes import Endpoint
 
 MOST_WAITING = 4
@@ -56,7 +56,7 @@ class Parcels:
 
     def _claim(self, now: float, *, is_probe: bool) -> Parcel | None:
         batch = self._endpoint.batch
-        if not self._has_room:
+        if self._waiting and not self._has_room:
             return None
         if batch is None:
             claim = self._claim_lane(1, is_probe=is_probe)
@@ -135,7 +135,8 @@ class Parcels:
 
     def _settle_outdated(self, parcel: Parcel) -> None:
         now, endpoint = self._clock.unix(), self._endpoint
-        expired = [one for one in parcel.members if has_expired(one, endpoint, now=now)]
+        most = endpoint.max_age_seconds
+        expired = [one for piece in parcel.pieces for one in piece if now - one.age_from >= most]
         if expired:
             self._drop(parcel, expired, expiry(endpoint))
         if endpoint.mode == "latest":

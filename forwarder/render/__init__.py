@@ -43,12 +43,13 @@ def render(deliveries: Sequence[Delivery], *, endpoint: Endpoint) -> Rendered:
 
     An endpoint without `batch` takes exactly one. One with `batch` gets the batch form even for one.
     """
-    events = [_reading_event(delivery, fields=endpoint.fields) for delivery in deliveries]
     form = FORMATS[endpoint.format]
-    if endpoint.batch is not None:
-        return Rendered(form.batch(events), form.BATCH_CONTENT_TYPE, _batch_id(events))
-    (event,) = events
-    return Rendered(form.single(event), form.CONTENT_TYPE, event.webhook_id)
+    if endpoint.batch is None:
+        (delivery,) = deliveries
+        event = _reading_event(delivery, fields=endpoint.fields)
+        return Rendered(form.single(event), form.CONTENT_TYPE, event.webhook_id)
+    events = [_reading_event(delivery, fields=endpoint.fields) for delivery in deliveries]
+    return Rendered(form.batch(events), form.BATCH_CONTENT_TYPE, _batch_id(events))
 
 
 def render_test(endpoint: Endpoint, *, now: datetime) -> Rendered:
