@@ -8,18 +8,20 @@ transport that answers at once and sends nothing: everything but HTTP. `with HTT
 a minimal receiver on loopback, in a process of its own. The outbox is the lanes of the real one without its file; what
 is written about a settlement is not counted here. CPU of this process alone.
 
-The least of 7 rounds, pinned to one of 2 cores that other work shared (load 5 to 16), Python 3.11.7, uvloop 0.23.0:
+The least of 7 rounds, pinned to one of 2 cores that other work shared, Python 3.11.7, uvloop 0.23.0; `first` at a load
+of 5 to 16, the others side by side, the least of 8 runs at a load of 2 to 5:
 
-    µs of CPU a reading       before    now
-    one per POST, dispatch      54.1   24.8    of it signature 3.6, render 1.2; before, httpx's objects too
-    one per POST, with HTTP    116.9   41.7
-    100 per POST, dispatch      19.3    6.6
-    100 per POST, with HTTP     19.3    6.7
+    µs of CPU a reading        first  before    now
+    one per POST, dispatch      54.1    19.6   15.6    of it signature 2.4, render 0.9; at first, httpx's objects too
+    one per POST, with HTTP    116.9    38.3   30.2    of it the kernel 11
+    100 per POST, dispatch      19.3     4.8    4.7
+    100 per POST, with HTTP     19.3     5.3    4.8
 
-Another run, at a load of 7, gave 24.7, 52.6, 5.6 and 6.2: the second of them wavers most with the company.
+The medians of those runs were 22.4, 48.5, 6.0 and 7.5 before, and 17.5, 39.5, 6.0 and 6.3 now.
 
-*Before* is the first version of this program: a request and a response of httpx's for each attempt, its head encoded
-anew, a settlement call for each member of a batch, prometheus_client's own counters.
+*First* is the first version of this program: a request and a response of httpx's for each attempt, its head encoded
+anew, a settlement call for each member of a batch, prometheus_client's own counters. *Before* asked for the running
+loop, a system call, four times a request, and had a semaphore for its connections.
 """
 
 import argparse

@@ -163,7 +163,7 @@ class EndpointDispatcher:
         if (
             len(self._workers) - places >= self._places
             or now < self._held_until
-            or not self._pace.may_start(now)
+            or now < self._pace.next_at
             or not self._outbox.is_writable
         ):
             return None
@@ -323,7 +323,7 @@ class EndpointDispatcher:
         if self._is_barred or not self._outbox.is_writable:
             return
         next_at = self._parcels.next_at(now, is_probe=self.health.is_open)
-        start = max(next_at, self._held_until, now + self._pace.wait(now))
+        start = max(next_at, self._held_until, self._pace.next_at)
         # What may start now and did not waits for a place or for a commit, and those call for themselves.
         if now < start < float("inf"):
             self._timer = self._clock.call_later(start - now, self.pump)

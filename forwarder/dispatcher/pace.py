@@ -8,17 +8,10 @@ class Pace:
 
     def __init__(self, limit: RateLimit | None) -> None:
         self._interval = limit.per_seconds / limit.attempts if limit else 0.0
-        self._next_at = float("-inf")
-
-    def may_start(self, now: float) -> bool:
-        """Whether an attempt may start now."""
-        return now >= self._next_at
-
-    def wait(self, now: float) -> float:
-        """Seconds until the next attempt may start; 0 when it may start now."""
-        return max(0.0, self._next_at - now)
+        self.next_at = float("-inf")
+        """From when on the next attempt may start."""
 
     def start(self, now: float) -> None:
         """An attempt starts now."""
         if self._interval:
-            self._next_at = max(now, self._next_at) + self._interval
+            self.next_at = max(now, self.next_at) + self._interval
