@@ -41,7 +41,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
     `request.extensions["deadline"]`, an instant of the event loop's clock, bounds everything from the wait for a
     slot to the last byte read; without it DEFAULT_TIMEOUT_SECONDS do. A response is returned with what is kept of
-    its body, see `answer`; there is nothing to close.
+    its body, see `answer`; there is nothing to close. It is made on the loop that it works on.
     """
 
     def __init__(
@@ -101,7 +101,8 @@ class PooledTransport(httpx.AsyncBaseTransport):
                 connection = await self._dial(deadline=deadline, on_lost=self._forget)
                 answer = await connection.exchange(request, deadline=deadline)
                 remember_session(connection.tls)
-        except asyncio.CancelledError:
+        except BaseException:
+            # Above all a cancellation: its answer would be taken for that of the next request.
             if connection is not None:
                 connection.abort()
             raise
