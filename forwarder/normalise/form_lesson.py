@@ -34,7 +34,17 @@ _TEXT_MARK = re.compile("\ufdd2([0-9]+)\ufdd3")
 _ANY_MAC = "ECC9FF000000"
 _AN_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
 
-_NUMBERS: frozenset[Kind] = frozenset(("measurement", "factor", "number", "hours", "timestamp"))
+# Numbers that Python writes as they came: 15 digits at most, no zeros at the end, not -0 and not below 0.0001.
+_USUAL = r"0(?!\.)|-?[1-9][0-9]{0,8}+(?:\.[0-9]{1,6}+(?<!0)|)|-?0\.(?!0000)[0-9]{1,6}+(?<!0)"
+_INTEGER = r"0|-?[1-9][0-9]{0,17}+"
+# The same, of which some may have to be written anew.
+_ORDINARY = rf"-?(?:0|[1-9][0-9]*+)\.[0-9]++|{_INTEGER}"
+_TARIFF = "[0-4]"
+_TEXT = r'"(?!null"|\$\{|\s*+")[^"\\\x00-\x1f]++"'
+
+_NUMBERS: frozenset[Kind] = frozenset(
+    ("measurement", "factor", "number", "hours", "timestamp", "tariff")
+)
 
 Read: TypeAlias = Callable[[bytes, Draft], dict[str, JsonValue]]
 Times: TypeAlias = tuple[tuple[tuple[int, ...], TextKind], ...]
@@ -45,16 +55,11 @@ Pick: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
 class Form:
     """How the values of a payload become its event; a place counts the values from 0."""
 
-    constants: tuple[tuple[int, str], ...]
-    """Places in which a template has a constant, with it."""
-    twins: tuple[tuple[int, int], ...]
-    """Places of a variable that stood before, with the place where: only equal values are one reading."""
-    texts: tuple[int, ...]
-    quoted: tuple[int, ...]
-    """Places of numbers in quotes."""
-    number_places: tuple[int, ...]
-    numbers: Pick
-    """The same, of the values."""
+    usual: re.Pattern[str]
+    """What a payload of the form is, a group for each value, when its numbers stand as Python writes them."""
+    ordinary: re.Pattern[str]
+    """The same, when some of its numbers may have to be written anew."""
+    numbers: tuple[int, ...]
     hours: tuple[int, ...]
     tariff: int | None
     device: int | None
@@ -133,24 +138,49 @@ class _Lesson:
         body: list[str],
         order: Sequence[int],
     ) -> Form:
-        timestamp = self._place_of("timestamp")
-        every_number = [place for place in self._own() if self._is_number(place)]
-        numbers = tuple(place for place in every_number if place != timestamp)
+        numbers = tuple(p for p in self._own() if self._value(p, _USUAL) == _USUAL)
         return Form(
-            constants=tuple((place, self._values[place]) for place in sorted(self._constants)),
-            twins=tuple(self._twins.items()),
-            texts=tuple(place for place in self._own() if not self._is_number(place)),
-            quoted=tuple(place for place in every_number if self._values[place][0] == '"'),
-            number_places=numbers,
-            numbers=_pick(numbers),
+            usual=re.compile(self._pattern(_USUAL)),
+            ordinary=re.compile(self._pattern(_ORDINARY)),
+            numbers=numbers,
             hours=tuple(place for place in numbers if self._kind(place) == "hours"),
             tariff=self._place_of("tariff"),
             device=self._place_of("device"),
-            timestamp=timestamp,
+            timestamp=self._place_of("timestamp"),
             times=times,
             body=body,
             in_order=_pick(order),
         )
+
+    def _pattern(self, number: str) -> str:
+        """What matches every payload of the form whose numbers are such as this."""
+        first: dict[int, int] = {}
+        groups = [self._group(place, number, first) for place in range(len(self._values))]
+        return _joined([re.escape(literal) for literal in self._literals], groups, colon=": ?+")
+
+    def _group(self, place: int, number: str, first: dict[int, int]) -> str:
+        """
+        What may stand in this place, in a group of its own.
+
+        It is atomic: what has matched is never tried again in another way, so that no payload takes long.
+        """
+        if place in self._constants:
+            return f"({re.escape(self._values[place])})"
+        named = self._twins.get(place, place)
+        stood = first.setdefault(named, place)
+        value = self._value(named, number) if stood == place else f"(?P=v{stood})"
+        group = f"(?>(?P<v{place}>{value}))"
+        return f'"{group}"' if self._is_number(named) and self._is_quoted(named) else group
+
+    def _value(self, place: int, number: str) -> str:
+        """What may stand in this place, without quotes if it is a number."""
+        match self._kind(place):
+            case "timestamp":
+                return _INTEGER
+            case "tariff":
+                return _TARIFF
+            case _:
+                return number if self._is_number(place) else _TEXT
 
     def _own(self) -> Iterator[int]:
         """The places whose values count."""
@@ -169,11 +199,14 @@ class _Lesson:
     def _is_number(self, place: int) -> bool:
         kind = self._kind(place)
         if kind is None:
-            return self._values[place][0] != '"'
-        return kind in _NUMBERS or kind == "tariff"
+            return not self._is_quoted(place)
+        return kind in _NUMBERS
+
+    def _is_quoted(self, place: int) -> bool:
+        return self._values[place][0] == '"'
 
     def _first_mark(self, place: int) -> str:
-        if self._values[place][0] == '"':
+        if self._is_quoted(place):
             return _text_mark(place)
         return str(_FIRST_SERIES + place)
 
@@ -221,7 +254,6 @@ class _Lesson:
         return marks
 
     def _second_mark(self, place: int) -> str:
-        is_quoted = self._values[place][0] == '"'
         kind = self._kind(place)
         if kind == "device":
             mark = _ANY_MAC
@@ -231,7 +263,7 @@ class _Lesson:
             mark = str(_SECOND_SERIES + place)
         else:
             return _text_mark(place)
-        return f'"{mark}"' if is_quoted else mark
+        return f'"{mark}"' if self._is_quoted(place) else mark
 
     def _read(self, values: Sequence[str]) -> tuple[Draft, dict[str, JsonValue]]:
         draft = Draft([])
@@ -286,9 +318,9 @@ def _leaves(document: JsonValue) -> Iterator[JsonValue]:
             yield value
 
 
-def _joined(literals: Sequence[str], values: Sequence[str]) -> str:
+def _joined(literals: Sequence[str], values: Sequence[str], *, colon: str = ":") -> str:
     pairs = zip(values, literals[1:], strict=True)
-    return literals[0] + "".join([f":{value}{literal}" for value, literal in pairs])
+    return literals[0] + "".join([f"{colon}{value}{literal}" for value, literal in pairs])
 
 
 def _text_mark(place: int) -> str:

@@ -15,6 +15,7 @@ payload of the form goes through the normaliser itself: it is the specification,
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from forwarder.normalise.device import device_in_text, device_in_topic
 from forwarder.normalise.draft import seconds_of_hours
@@ -26,6 +27,9 @@ from forwarder.reading import Device, Message, Reading, TimeSource, Written, rfc
 MOST_FORMS = 64
 LONGEST = 4096
 """Bytes of a payload that has a form, so that the forms stay small; a full report has 2,000."""
+MOST_TOPICS = 50_000
+LONGEST_TOPIC = 128
+"""Characters; no device has a longer one."""
 FIRST_LESSONS = 16
 LESSON_COST = 1000
 """Messages without a form for each further lesson. One takes milliseconds: nobody can make it a burden."""
@@ -33,17 +37,11 @@ LESSON_COST = 1000
 # What means "absent" is no value here but part of the form: other members are written without it.
 _VALUE = re.compile(r': ?(-?[0-9.eE+-]++|"(?!null"|\$\{)[^"\\\x00-\x1f]++")')
 
-# Numbers that Python writes as they came, at a glance: 15 digits at most and no zeros at the end. -0 and what is below
-# 0.0001 look like that too and are not.
-_NUMBER = r"-?(?:[1-9][0-9]{0,8}|0)(?:\.[0-9]{1,6}+(?<!0))?+"
-# A line end, because that stands in no value; a comma may.
-_NUMBERS = re.compile(f"{_NUMBER}(?:\n{_NUMBER})*+")
-# The same, of which some may have to be written anew.
-_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
-_ORDINARY = rf"(?:-?(?:0|[1-9][0-9]*)\.[0-9]+|{_INTEGER.pattern})"
-_ORDINARIES = re.compile(f"{_ORDINARY}(?:\n{_ORDINARY})*+")
 _LONGEST_DECIMAL = 16
 """Characters of a decimal that is read as a float, whatever its digits."""
+
+_written_instant = lru_cache(maxsize=4096)(rfc3339)
+"""Devices report by the second, and many within the same."""
 
 _TARIFFS = {"0": "", **{digit: f',"tariff":{digit}' for digit in "1234"}}
 
@@ -58,6 +56,8 @@ class Forms:
         self._normaliser = normaliser
         self._write = write
         self._forms: dict[tuple[str, ...], Form] = {}
+        self._latest: dict[str, Form] = {}
+        """By topic: a device mostly sends what is of the same form as the last."""
         self._credit = FIRST_LESSONS * LESSON_COST
         self._arrival: datetime | None = None
         self._arrival_text = ""
@@ -73,14 +73,27 @@ class Forms:
         if len(payload) > self._longest or not self._is_possible:
             return None
         try:
-            pieces = _VALUE.split(payload.decode())
+            text = payload.decode()
         except UnicodeDecodeError:
             return None
+        form = self._latest.get(message.topic)
+        values = _values(form, text) if form else None
+        if form is None or values is None:
+            form = self._find(text, message.topic)
+            values = _values(form, text) if form else None
+        return self._written(form, values, message) if form and values else None
+
+    def _find(self, text: str, topic: str) -> Form | None:
+        """The form of a payload that is not of the same as the one before it on its topic."""
+        pieces = _VALUE.split(text)
         form = self._forms.get(tuple(pieces[::2]))
         if form is None:
             self._consider(pieces)
-            return None
-        return self._written(form, pieces[1::2], message)
+        elif len(topic) <= LONGEST_TOPIC:
+            if len(self._latest) == MOST_TOPICS:
+                self._latest.clear()
+            self._latest[topic] = form
+        return form
 
     def _consider(self, pieces: Sequence[str]) -> None:
         self._credit += 1
@@ -93,20 +106,16 @@ class Forms:
             return
         if len(self._forms) == MOST_FORMS:
             del self._forms[next(iter(self._forms))]
+            self._latest.clear()
         self._forms[literals] = form
 
     def _written(self, form: Form, values: list[str], message: Message) -> Written | None:
-        if not _is_of(form, values) or not _unquote(form, values) or not _even(form, values):
-            return None
         device = _device(form, values, message.topic)
         time = self._time(form, values, message)
         if device is None or time is None:
             return None
         if form.tariff is not None:
-            tariff = _TARIFFS.get(values[form.tariff])
-            if tariff is None:
-                return None
-            values[form.tariff] = tariff
+            values[form.tariff] = _TARIFFS[values[form.tariff]]
         for place in form.hours:
             seconds = seconds_of_hours(values[place])
             if seconds is None:
@@ -143,56 +152,36 @@ class Forms:
             return "", "received"
         instant, source = found
         return (
-            None if is_far_ahead(instant, received_at=received_at) else (rfc3339(instant), source)
+            None
+            if is_far_ahead(instant, received_at=received_at)
+            else (_written_instant(instant), source)
         )
 
 
-def _by_timestamp(form: Form, values: Sequence[str]) -> tuple[datetime, TimeSource] | None:
-    if form.timestamp is None or not _INTEGER.fullmatch(values[form.timestamp]):
+def _values(form: Form, text: str) -> list[str] | None:
+    """The values as they are to be written; None when the payload is not surely of this form."""
+    found = form.usual.fullmatch(text)
+    if found is not None:
+        return list(found.groups())
+    found = form.ordinary.fullmatch(text)
+    if found is None:
         return None
-    instant = instant_of_timestamp(int(values[form.timestamp]))
-    return (instant, "timestamp") if instant else None
-
-
-def _is_of(form: Form, values: Sequence[str]) -> bool:
-    """Whether the values are of their kinds, save for the numbers."""
-    for place, value in form.constants:
-        if values[place] != value:
-            return False
-    for place, other in form.twins:
-        if values[place] != values[other]:
-            return False
-    for place in form.texts:
-        text = values[place]
-        if text[0] != '"' or text[1:-1].isspace():
-            return False
-    return True
-
-
-def _unquote(form: Form, values: list[str]) -> bool:
-    for place in form.quoted:
-        value = values[place]
-        if value[0] != '"':
-            return False
-        values[place] = value[1:-1]
-    return True
-
-
-def _even(form: Form, values: list[str]) -> bool:
-    """Write each number as Python does; False when one is not as short as numbers of devices are."""
-    numbers = "\n".join(form.numbers(values))
-    if _NUMBERS.fullmatch(numbers) and "-0" not in numbers and "0.0000" not in numbers:
-        return True
-    if not _ORDINARIES.fullmatch(numbers):
-        return False
-    for place in form.number_places:
+    values = list(found.groups())
+    for place in form.numbers:
         value = values[place]
         if "." in value:
             if len(value) > _LONGEST_DECIMAL:
-                return False
+                return None
             if value[-1] == "0" or "0.0000" in value:
                 values[place] = repr(float(value))
-    return True
+    return values
+
+
+def _by_timestamp(form: Form, values: Sequence[str]) -> tuple[datetime, TimeSource] | None:
+    if form.timestamp is None:
+        return None
+    instant = instant_of_timestamp(int(values[form.timestamp]))
+    return (instant, "timestamp") if instant else None
 
 
 def _device(form: Form, values: Sequence[str], topic: str) -> Device | None:

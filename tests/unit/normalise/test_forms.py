@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,7 +13,14 @@ from hypothesis import strategies as st
 from support.payloads import PAYLOADS, RECEIVED_AT, message, normaliser
 
 from forwarder.normalise import Forms
-from forwarder.normalise.forms import FIRST_LESSONS, LESSON_COST, LONGEST, MOST_FORMS
+from forwarder.normalise.forms import (
+    FIRST_LESSONS,
+    LESSON_COST,
+    LONGEST,
+    LONGEST_TOPIC,
+    MOST_FORMS,
+    MOST_TOPICS,
+)
 from forwarder.normalise.variables import Kind, variables
 from forwarder.reading import Message, Reading, Written
 from forwarder.render.data import written
@@ -262,20 +270,76 @@ def test_messages_of_other_times_are_told_apart() -> None:
         assert line.read(message(b'{"P_In":2}', received_at=arrival)) is not None
 
 
+def test_forms_may_take_turns_on_a_topic_and_be_shared_by_topics() -> None:
+    """What the last payload of a topic was like is only where the search begins."""
+    line = Line()
+    payloads = [b'{"P_In":1}', b'{"P_In":1,"P_Out":2}', b'{"P_Out":2}', b'{"P_In": 1}']
+    for payload in payloads:
+        line.read(message(payload))
+    for topic in ("ext/it/ECC9FF000001", "ext/it/house", "e/" * LONGEST_TOPIC + "ECC9FF000001"):
+        for payload in payloads + payloads[::-1]:
+            assert line.read(message(payload, topic=topic)) is not None
+    assert line.forms.known == 3
+
+
+@pytest.mark.parametrize(
+    ("learned_with", "payload"),
+    [
+        pytest.param('{"P_In":1.5}', '{"P_In":1.50}', id="zero at the end"),
+        pytest.param('{"P_In":1.5}', '{"P_In":0.00001}', id="below what is written with a point"),
+        pytest.param('{"P_In":1.5}', '{"P_In":-0.0}', id="minus nothing"),
+        pytest.param('{"P_In":"1.5"}', '{"P_In":"1.50"}', id="quoted"),
+        pytest.param('{"P_In":1.5,"1_7_0":1.5}', '{"P_In":2.50,"1_7_0":2.50}', id="twice"),
+        pytest.param('{"1_7_0":"x","P_In":1}', '{"1_7_0":"2","P_In":"2"}', id="learned otherwise"),
+        pytest.param('{"P_In":1,"Uptime":1.5}', '{"P_In":1,"Uptime":1.50}', id="hours"),
+    ],
+)
+def test_numbers_that_are_written_anew_have_a_form(learned_with: str, payload: str) -> None:
+    line = Line()
+    for _ in range(2):
+        line.read(message(learned_with))
+        found = line.read(message(payload))
+    assert found is not None
+
+
+def test_no_payload_takes_long() -> None:
+    """What looks like a known form up to its last byte is given up in one pass, however its values could be cut."""
+    names = [f"x{number}" for number in range(150)]
+    line = learned(Example(of_members(names, "1.5")))
+    assert line.forms.known == 1
+    damaged_at_the_end = of_members(names, "1.55555")[:-1] + b"]"
+    started = time.process_time()
+    line.forms.read(message(damaged_at_the_end))
+    assert time.process_time() - started < 0.1
+
+
+def of_members(names: list[str], value: str) -> bytes:
+    return ("{" + ",".join(f'"{name}":{value}' for name in ["P_In", *names]) + "}").encode()
+
+
 def test_memory_is_bounded() -> None:
     """However many forms come, the oldest make room, and lessons are rare."""
     forms = Forms(normaliser(), write=written)
     for number in range(FIRST_LESSONS + 5):
         forms.read(message(b'{"P_In":1,"x%d":1}' % number))
     assert forms.known == FIRST_LESSONS
+    assert forms.read(message(b'{"P_In":1,"x0":1}', topic="ext/it/x0")) is not None
     for number in range(MOST_FORMS * LESSON_COST):
         forms.read(message(b'{"P_In":1,"y%d":1}' % number))
     assert forms.known == MOST_FORMS
-    assert forms.read(message(b'{"P_In":1,"x0":1}')) is None
+    assert forms.read(message(b'{"P_In":1,"x0":1}', topic="ext/it/x0")) is None
     assert forms.read(message(b'{"P_In":1,"y%d":1}' % (number - 1))) is None
     for _ in range(LESSON_COST):
         forms.read(message(b'{"P_In":1,"another":1}'))
     assert forms.read(message(b'{"P_In":1,"another":1}')) is not None
+
+
+def test_topics_are_remembered_up_to_a_number() -> None:
+    forms = Forms(normaliser(), write=written)
+    for number in range(MOST_TOPICS + 10):
+        forms.read(message(b'{"P_In":1}', topic=f"ext/it/{number}"))
+    assert forms.read(message(b'{"P_In":1}', topic="ext/it/1")) is not None
+    assert len(forms._latest) < MOST_TOPICS
 
 
 def test_long_payloads_have_no_form() -> None:
