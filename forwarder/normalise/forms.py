@@ -21,7 +21,12 @@ from forwarder.normalise.device import device_in_text, device_in_topic
 from forwarder.normalise.draft import seconds_of_hours
 from forwarder.normalise.form_lesson import Form, learn
 from forwarder.normalise.normaliser import Normaliser
-from forwarder.normalise.times import instant_of_text, instant_of_timestamp, is_far_ahead
+from forwarder.normalise.times import (
+    REMEMBERED,
+    instant_of_text,
+    instant_of_timestamp,
+    is_far_ahead,
+)
 from forwarder.reading import Device, Message, Reading, TimeSource, Written, rfc3339
 
 MOST_FORMS = 64
@@ -40,8 +45,7 @@ _VALUE = re.compile(r': ?(-?[0-9.eE+-]++|"(?!null"|\$\{)[^"\\\x00-\x1f]++")')
 _LONGEST_DECIMAL = 16
 """Characters of a decimal that is read as a float, whatever its digits."""
 
-_written_instant = lru_cache(maxsize=4096)(rfc3339)
-"""Devices report by the second, and many within the same."""
+_written_instant = lru_cache(maxsize=REMEMBERED)(rfc3339)
 
 _TARIFFS = {"0": "", **{digit: f',"tariff":{digit}' for digit in "1234"}}
 

@@ -1,6 +1,7 @@
 """When a reading was measured: the instants that whatwatt's time texts mean."""
 
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Literal
 
 from forwarder.reading import Number, TimeSource
@@ -16,6 +17,11 @@ _SHORTEST, _LONGEST = len("2025-10-07T14:26"), 40
 TextKind = Literal["utc", "offset", "local"]
 
 
+REMEMBERED = 4096
+"""Times whose meaning is kept: devices report by the second, and many within the same."""
+
+
+@lru_cache(maxsize=REMEMBERED)
 def instant_of_timestamp(seconds: Number) -> datetime | None:
     """The instant of a UNIX timestamp; None when no set clock could show it."""
     if not _FIRST_SECOND <= seconds < _END_SECOND:
@@ -32,14 +38,29 @@ def instant_of_text(
     A Z is believed only in `utc` fields: devices end their local times in Z too. An offset in digits is believed
     everywhere. A local time that comes twice, or never, is the one nearest to its arrival.
     """
+    text = text.strip()
+    told = _told(text, kind, zone) if len(text) <= _LONGEST else None
+    if told is None:
+        return None
+    instants, source = told
+    if len(instants) == 1:
+        return instants[0], source
+    return min(instants, key=lambda instant: abs(instant - received_at)), source
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _told(
+    text: str, kind: TextKind, zone: tzinfo
+) -> tuple[tuple[datetime, ...], TimeSource] | None:
+    """The instants that a text can mean: two for a local time that comes twice, or never."""
     parsed = _parse(text)
     if parsed is None:
         return None
-    if parsed.tzinfo is None or text.rstrip()[-1] in "zZ":
+    if parsed.tzinfo is None or text[-1] in "zZ":
         if kind == "utc":
-            return _in_zone(parsed, UTC), "utc"
-        return _nearest(parsed, zone=zone, received_at=received_at), "local"
-    return parsed.astimezone(UTC), "utc" if kind == "utc" else "offset"
+            return (_in_zone(parsed, UTC),), "utc"
+        return _instants(parsed, zone), "local"
+    return (parsed.astimezone(UTC),), "utc" if kind == "utc" else "offset"
 
 
 def is_instant(text: str) -> bool:
@@ -58,7 +79,7 @@ def _parse(text: str) -> datetime | None:
     return parsed if FIRST_YEAR <= parsed.year <= LAST_YEAR else None
 
 
-def _nearest(local: datetime, *, zone: tzinfo, received_at: datetime) -> datetime:
+def _instants(local: datetime, zone: tzinfo) -> tuple[datetime, ...]:
     first = _in_zone(local, zone)
     # The same with `replace` takes four times as long.
     second = datetime(
@@ -66,9 +87,8 @@ def _nearest(local: datetime, *, zone: tzinfo, received_at: datetime) -> datetim
     )  # fmt: skip
     offset = zone.utcoffset(first)
     if offset is not None and offset == zone.utcoffset(second):
-        return _in_zone(local, UTC) - offset
-    instants = first.astimezone(UTC), second.astimezone(UTC)
-    return min(instants, key=lambda instant: abs(instant - received_at))
+        return (_in_zone(local, UTC) - offset,)
+    return first.astimezone(UTC), second.astimezone(UTC)
 
 
 def _in_zone(instant: datetime, zone: tzinfo) -> datetime:

@@ -1,9 +1,11 @@
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from structlog.testing import capture_logs
 from support.payloads import RECEIVED_AT, message, normaliser, read
 
+from forwarder.normalise.times import TextKind, instant_of_text
 from forwarder.reading import rfc3339
 
 UTC_TIME = '"meter.date_time_utc":"2025-11-18T10:00:02Z"'
@@ -171,6 +173,23 @@ def test_the_instant_nearest_to_arrival_is_meant(
     arrival = datetime.fromisoformat(received_at)
 
     assert timed(f'"meter.date_time":"{local}"', received_at=arrival) == (expected, "local")
+
+
+@pytest.mark.parametrize("text", ["2025-07-01T12:00:00Z", " 2025-07-01T12:00:00Z" + " " * 40])
+def test_a_text_means_something_else_in_every_kind_of_place_and_zone(text: str) -> None:
+    """However often it was read before, and in which order."""
+    places: list[tuple[TextKind, str, int]] = [
+        ("utc", "Europe/Zurich", 12),
+        ("local", "Europe/Zurich", 10),
+        ("local", "Asia/Tokyo", 3),
+        ("offset", "Asia/Tokyo", 3),
+    ]
+    for kind, zone, hour in places + places[::-1]:
+        found = instant_of_text(text, kind, zone=ZoneInfo(zone), received_at=RECEIVED_AT)
+        assert found == (
+            datetime(2025, 7, 1, hour, tzinfo=UTC),
+            "utc" if kind == "utc" else "local",
+        )
 
 
 def test_texts_of_times_are_carried_as_sent() -> None:
