@@ -5,19 +5,20 @@ A reading's names and units are those of the table of variables (active_power_im
 its instants are aware UTC datetimes.
 """
 
-import hashlib
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from hashlib import blake2b
 from typing import Literal, NamedTuple, NewType, TypeAlias
 
 Device = NewType("Device", str)
 """A whatwatt Go: its MAC as 12 upper-case hex digits, or the topic's last level as it stands."""
 
 WebhookId = NewType("WebhookId", str)
-"""`msg_` and 32 hex digits; follows from the device and the payload's bytes."""
+"""`msg_` and 32 hex digits; follows from the device and the payload's bytes, if those hold a time."""
 
 Number: TypeAlias = int | float | Decimal
 """A number that is written to JSON with the digits the device sent; never NaN or infinite."""
@@ -125,12 +126,16 @@ def rfc3339(instant: datetime) -> str:
     return text[: _TO_MILLISECONDS if instant.microsecond >= 1000 else _TO_SECONDS] + "Z"
 
 
-def webhook_id(device: Device, payload: bytes, *, arrival: bytes = b"") -> WebhookId:
-    """
-    The id that a receiver de-duplicates by: the same for the same bytes of the same device, for ever.
+def digest(device: Device, payload: bytes) -> bytes:
+    """BLAKE2b-128 over the payload, a zero byte and the device."""
+    return blake2b(payload + b"\0" + device.encode(), digest_size=16).digest()
 
-    `arrival` is empty, except for a payload that holds no time: there it is what tells two arrivals apart.
-    """
-    digest = hashlib.blake2b(payload, digest_size=16, key=arrival[:64])
-    digest.update(b"\0" + device.encode())
-    return WebhookId("msg_" + digest.hexdigest())
+
+def webhook_id(device: Device, payload: bytes) -> WebhookId:
+    """The id that a receiver de-duplicates by: the same for the same bytes of the same device, for ever."""
+    return WebhookId("msg_" + digest(device, payload).hex())
+
+
+def unique_webhook_id() -> WebhookId:
+    """The id of one arrival of a payload that holds no time: its bytes may well be two readings."""
+    return WebhookId("msg_" + secrets.token_hex(16))
