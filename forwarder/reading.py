@@ -47,8 +47,7 @@ _TO_SECONDS, _TO_MILLISECONDS = len("2025-11-18T10:17:40"), len("2025-11-18T10:1
 _MAC_SEPARATORS = str.maketrans("", "", ":-.")
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One MQTT PUBLISH as received."""
 
     topic: str
