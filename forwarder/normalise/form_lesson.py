@@ -35,12 +35,14 @@ _ANY_MAC = "ECC9FF000000"
 _AN_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
 
 # Numbers that Python writes as they came: 15 digits at most, no zeros at the end, not -0 and not below 0.0001.
-_USUAL = r"0(?!\.)|-?[1-9][0-9]{0,8}+(?:\.[0-9]{1,6}+(?<!0)|)|-?0\.(?!0000)[0-9]{1,6}+(?<!0)"
+_DECIMALS = r"\.[0-9]{1,6}+(?<!0)"
+_ABOVE_0 = rf"[1-9][0-9]{{0,8}}+(?:{_DECIMALS}|)|0(?!\.0000){_DECIMALS}"
+_USUAL = rf"0(?!\.)|{_ABOVE_0}|-(?:{_ABOVE_0})"
 _INTEGER = r"0|-?[1-9][0-9]{0,17}+"
 # The same, of which some may have to be written anew.
 _ORDINARY = rf"-?(?:0|[1-9][0-9]*+)\.[0-9]++|{_INTEGER}"
 _TARIFF = "[0-4]"
-_TEXT = r'"(?!null"|\$\{|\s*+")[^"\\\x00-\x1f]++"'
+_TEXT = r'(?!null"|\$\{|\s*+")[^"\\\x00-\x1f]++'
 
 _NUMBERS: frozenset[Kind] = frozenset(
     ("measurement", "factor", "number", "hours", "timestamp", "tariff")
@@ -160,7 +162,7 @@ class _Lesson:
 
     def _group(self, place: int, number: str, first: dict[int, int]) -> str:
         """
-        What may stand in this place, in a group of its own.
+        What may stand in this place, in a group of its own and without its quotes.
 
         It is atomic: what has matched is never tried again in another way, so that no payload takes long.
         """
@@ -170,10 +172,9 @@ class _Lesson:
         stood = first.setdefault(named, place)
         value = self._value(named, number) if stood == place else f"(?P=v{stood})"
         group = f"(?>(?P<v{place}>{value}))"
-        return f'"{group}"' if self._is_number(named) and self._is_quoted(named) else group
+        return f'"{group}"' if self._is_quoted(named) or not self._is_number(named) else group
 
     def _value(self, place: int, number: str) -> str:
-        """What may stand in this place, without quotes if it is a number."""
         match self._kind(place):
             case "timestamp":
                 return _INTEGER
@@ -278,10 +279,15 @@ class _Lesson:
             if kind in ("device", "timestamp", "date", "clock"):
                 continue
             number = (_SECOND_SERIES + place) * (3600 if kind == "hours" else 1)
-            marks[str(number) if self._is_number(place) else _text_mark(place)] = place
+            marks[str(number) if self._is_number(place) else _text_mark(place)[1:-1]] = place
         if not marks:
             raise _NoFormError
-        pieces = re.split("(" + "|".join(marks) + ")", body)
+        # A text is only ever all of a text of the event: its quotes are beside it.
+        patterns = [
+            mark if self._is_number(place) else f'(?<="){mark}(?=")'
+            for mark, place in marks.items()
+        ]
+        pieces = re.split("(" + "|".join(patterns) + ")", body)
         order = [marks[mark] for mark in pieces[1::2]]
         if Counter(order) != Counter(marks.values()):
             raise _NoFormError

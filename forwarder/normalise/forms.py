@@ -146,7 +146,7 @@ class Forms:
             return None
         zone, received_at = self._normaliser.timezone, message.received_at
         for places, kind in form.times if found is None else ():
-            text = "T".join([values[place][1:-1] for place in places])
+            text = "T".join([values[place] for place in places])
             found = instant_of_text(text, kind, zone=zone, received_at=received_at)
             if found is not None:
                 break
@@ -192,7 +192,7 @@ def _device(form: Form, values: Sequence[str], topic: str) -> Device | None:
     named = device_in_topic(topic)
     if form.device is None:
         return named.device if named else None
-    device = device_in_text(values[form.device][1:-1].strip())
+    device = device_in_text(values[form.device].strip())
     if named is not None and named.is_mac and named.device != device:
         return None
     return device
