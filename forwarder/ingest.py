@@ -93,9 +93,10 @@ class Ingest(Generic[A]):
         if arrival.message.qos == 0 and len(self._arrived) >= MOST_UNPROMISED:
             self._drop()
             return
+        if not self._arrived:
+            self._is_idle.clear()
+            self._wake.set()
         self._arrived.append(arrival)
-        self._is_idle.clear()
-        self._wake.set()
 
     def _drop(self) -> None:
         if not self._is_dropping:
