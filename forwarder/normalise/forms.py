@@ -145,12 +145,12 @@ class Forms:
         if found is None and form.timestamp is not None:
             return None
         zone, received_at = self._normaliser.timezone, message.received_at
-        for places, kind in form.times if found is None else ():
-            text = "T".join([values[place] for place in places])
-            found = instant_of_text(text, kind, zone=zone, received_at=received_at)
+        for pick, kind in form.times if found is None else ():
+            parts = pick(values)
+            found = instant_of_text("T".join(parts), kind, zone=zone, received_at=received_at)
             if found is not None:
                 break
-            if len(places) > 1:
+            if len(parts) > 1:
                 return None
         if found is None:
             return "", "received"
