@@ -35,9 +35,7 @@ _ANY_MAC = "ECC9FF000000"
 _AN_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
 
 # Numbers that Python writes as they came: 15 digits at most, no zeros at the end, not -0 and not below 0.0001.
-_DECIMALS = r"\.[0-9]{1,6}+(?<!0)"
-_ABOVE_0 = rf"[1-9][0-9]{{0,8}}+(?:{_DECIMALS}|)|0(?!\.0000){_DECIMALS}"
-_USUAL = rf"0(?!\.)|{_ABOVE_0}|-(?:{_ABOVE_0})"
+_USUAL = r"0(?!\.)|-?[1-9][0-9]{0,8}+(?:\.[0-9]{1,6}+(?<!0)|)|-?0\.(?!0000)[0-9]{1,6}+(?<!0)"
 _INTEGER = r"0|-?[1-9][0-9]{0,17}+"
 # The same, of which some may have to be written anew.
 _ORDINARY = rf"-?(?:0|[1-9][0-9]*+)\.[0-9]++|{_INTEGER}"
@@ -59,8 +57,8 @@ class Form:
 
     usual: re.Pattern[str]
     """What a payload of the form is, a group for each value, when its numbers stand as Python writes them."""
-    ordinary: re.Pattern[str]
-    """The same, when some of its numbers may have to be written anew."""
+    ordinary: str
+    """The same, when some of its numbers may have to be written anew; not compiled, for few forms ever need it."""
     numbers: tuple[int, ...]
     hours: tuple[int, ...]
     tariff: int | None
@@ -143,7 +141,7 @@ class _Lesson:
         numbers = tuple(p for p in self._own() if self._value(p, _USUAL) == _USUAL)
         return Form(
             usual=re.compile(self._pattern(_USUAL)),
-            ordinary=re.compile(self._pattern(_ORDINARY)),
+            ordinary=self._pattern(_ORDINARY),
             numbers=numbers,
             hours=tuple(place for place in numbers if self._kind(place) == "hours"),
             tariff=self._place_of("tariff"),

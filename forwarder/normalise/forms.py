@@ -8,8 +8,9 @@ from the payload's own digits, without numbers, objects or rules in between:
     {"P_In" · ,"Date" · ,"Time" · }                          its form, and three values
     ,"measurements":{"active_power_import_kw": · }}          what is written
 
-Forms are learned from what the normaliser makes of them (`form_lesson`). Whatever is not surely the same in every
-payload of the form goes through the normaliser itself: it is the specification, this is only faster.
+A form is one regular expression for all of its payloads, so that a single match splits and checks them. Forms are
+learned from what the normaliser makes of them (`form_lesson`). Whatever is not surely the same in every payload of
+the form goes through the normaliser itself: it is the specification, this is only faster.
 """
 
 import re
@@ -37,7 +38,12 @@ LONGEST_TOPIC = 128
 """Characters; no device has a longer one."""
 FIRST_LESSONS = 16
 LESSON_COST = 1000
-"""Messages without a form for each further lesson. One takes milliseconds: nobody can make it a burden."""
+"""
+Messages without a form for each further lesson.
+
+One takes 4 ms for a usual payload and at most about 45 ms, with what is compiled later, while to read a thousand
+payloads such as that takes 160 ms: nobody can make it a burden.
+"""
 
 # What means "absent" is no value here but part of the form: other members are written without it.
 _VALUE = re.compile(r': ?(-?[0-9.eE+-]++|"(?!null"|\$\{)[^"\\\x00-\x1f]++")')
@@ -167,7 +173,7 @@ def _values(form: Form, text: str) -> list[str] | None:
     found = form.usual.fullmatch(text)
     if found is not None:
         return list(found.groups())
-    found = form.ordinary.fullmatch(text)
+    found = re.fullmatch(form.ordinary, text)
     if found is None:
         return None
     values = list(found.groups())
