@@ -24,11 +24,12 @@ class LanesTouched(Exception):  # noqa: N818 - the name states the fact
 
 class Commit:
     """
-    `begin` and `apply` within the transaction, `publish` once it is on disk, `release` in the end, however it went.
+    `begin` and `apply` within the transaction, `publish` and `release` once it is on disk.
 
     Nearly all work is rows alone; that can be applied beside the loop (`apply_rows`), where it costs the loop nothing.
     Lanes in which more changes than their own claims say are held in between: a reader on the same file still sees
-    them as they were before.
+    them as they were before. They stay in `held` when the commit fails, for the one that does the same work again:
+    what was settled in them is not on disk yet.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Commit:
         lanes: Callable[[str], EndpointLanes],
         clock: Clock,
         keep_delivered_seconds: float,
+        held: dict[Lane, str],
     ) -> None:
         self.work = Work()
         """What was applied; empty when it did not come to that."""
@@ -49,7 +51,7 @@ class Commit:
         self._lanes = lanes
         self._clock = clock
         self._keep_delivered_seconds = keep_delivered_seconds
-        self._held: dict[Lane, str] = {}
+        self._held = held
         self._readings: list[NewReading] = []
         self._in_flight: set[tuple[str, ReadingNumber]] = set()
         self._owed = Owed()
@@ -102,7 +104,9 @@ class Commit:
                 store.connection, endpoint=store.endpoint_id(name), device=device
             )
             lane = self._lanes(name).recount(device, pending=pending, now=now)
-            if lane is not None:
+            if lane in self._held:
+                self._lanes(name).release(lane, now=now)  # one hold is enough
+            elif lane is not None:
                 self._held[lane] = name
         store.touched.clear()
 
@@ -198,11 +202,12 @@ class Commit:
             lanes.append(one.device, delivery, now=now)
 
     def release(self) -> None:
-        """Let go of the lanes that were held for the time of the transaction."""
+        """Let go of the lanes that were held until this was on disk."""
         now = self._clock.monotonic()
         for lane, endpoint in self._held.items():
             self._lanes(endpoint).release(lane, now=now)
         self.claimable.update(self._held.values())
+        self._held.clear()
 
 
 def _resolve(future: asyncio.Future[T], result: T) -> None:

@@ -1,9 +1,10 @@
 """
 The outbox of the running service: one writer that commits in groups, and the lanes that deliveries are claimed from.
 
-Everything here runs on the event loop's thread; only COMMIT, which waits for the disk, has one of its own. What
-arrives while one commit is under way goes into the next. A commit that fails is tried again with the same work, which
-every operation allows; meanwhile nothing is acknowledged and nothing new is sent.
+Everything here runs on the event loop's thread; transactions are committed, and nearly all of them applied, in one of
+their own, which waits for the disk. What arrives while one commit is under way goes into the next. A commit that fails
+is tried again with the same work, which every operation allows; meanwhile nothing is acknowledged and nothing new is
+sent.
 """
 
 import asyncio
@@ -77,6 +78,8 @@ class Outbox:
         self._lanes: dict[str, EndpointLanes] = {}
         self._endpoint_ids: dict[str, int] = {}
         self._work = Work()
+        self._held: dict[Lane, str] = {}
+        """Lanes that a commit holds until it is on disk, and their endpoints."""
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._is_closing = False
@@ -302,16 +305,17 @@ class Outbox:
         self._hurry.clear()
 
     async def _commit_work(self) -> None:
-        if not self._has_work():
-            return
         commit = Commit(
             store=self._writer.store,
             lanes=self.lanes,
             clock=self._clock,
             keep_delivered_seconds=self._keep_delivered_seconds,
+            held=self._held,
         )
-        self.committing_since = self._clock.monotonic()
         try:
+            if not self._has_work():
+                return
+            self.committing_since = self._clock.monotonic()
             await self._transact(commit)
         except LanesTouched:
             self._work = commit.work.before(self._work)
@@ -327,10 +331,10 @@ class Outbox:
             self.commits += 1
             self._recovered()
             commit.publish()
+            commit.release()
             self.enqueued.update(commit.enqueued)
         finally:
             self.committing_since = None
-            commit.release()
         self.on_claimable(commit.claimable)
         self._tell_foreign_change()
 
@@ -411,4 +415,6 @@ class Outbox:
 
     @property
     def used_bytes(self) -> int:
-        return self._writer.used_bytes()
+        """What the file held at the last commit; raises OutboxUnavailable or OutboxDamaged."""
+        with sqlite.translated(self._path):
+            return sqlite.used_bytes(self._reader)

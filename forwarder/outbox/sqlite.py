@@ -18,6 +18,8 @@ from forwarder.errors import OutboxDamaged, OutboxError, OutboxLocked, OutboxUna
 from forwarder.outbox.migrations import STEPS, Step
 
 SCHEMA_VERSION = 1 + len(STEPS)
+OLDEST_SQLITE = (3, 33)
+"""The first that knows UPDATE … FROM."""
 CHECK_SECONDS = 1.0
 CHECK_STEPS = 10_000
 """Of SQLite's virtual machine, between two looks at the time."""
@@ -61,6 +63,12 @@ def create(path: Path, *, steps: Sequence[Step] = STEPS) -> None:
     A new file takes its name once it is complete. So an empty one has been emptied, which raises OutboxDamaged; as does
     one that is gone while what stands beside it is not.
     """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        oldest = ".".join(map(str, OLDEST_SQLITE))
+        raise OutboxError(
+            f"this Python has SQLite {sqlite3.sqlite_version}, and the outbox needs {oldest} or newer;"
+            " use another Python"
+        )
     with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
@@ -168,12 +176,19 @@ def trim(path: Path) -> None:
     with nothing to do, never. Who writes meanwhile does not wait; who reads an older state puts it off.
     """
     with translated(path), closing(connect(path)) as connection:
-        pages, size = (
-            int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
-            for pragma in ("page_count", "page_size")
-        )
-        if path.stat().st_size > pages * size:
+        if path.stat().st_size > pragma(connection, "page_count") * pragma(connection, "page_size"):
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Of the file's pages, those that hold something."""
+    pages = pragma(connection, "page_count") - pragma(connection, "freelist_count")
+    return pages * pragma(connection, "page_size")
+
+
+def pragma(connection: sqlite3.Connection, name: str) -> int:
+    """The number that a pragma answers."""
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def _damage(path: Path, fault: str) -> OutboxDamaged:

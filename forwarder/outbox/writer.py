@@ -29,8 +29,7 @@ class Writer:
         self.store = Store(self.connection)
         self._mark = mark.Mark(path)
         self._thread = CommitThread()
-        self._page_bytes = self._pragma("page_size")
-        self._version = self._data_version()
+        self._version = sqlite.pragma(self.connection, "data_version")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -85,20 +84,19 @@ class Writer:
             self.connection.rollback()
 
     def used_bytes(self) -> int:
-        """Of the file's pages, those that hold something."""
-        pages = self._pragma("page_count") - self._pragma("freelist_count")
-        return pages * self._page_bytes
+        """What the file holds; raises OutboxUnavailable or OutboxDamaged."""
+        with sqlite.translated(self._path):
+            return sqlite.used_bytes(self.connection)
 
     def has_foreign_change(self) -> bool:
-        """Whether another connection has committed since this was last asked (PRAGMA data_version)."""
-        before, self._version = self._version, self._data_version()
+        """
+        Whether another connection has committed since this was last asked (PRAGMA data_version).
+
+        Raises OutboxUnavailable or OutboxDamaged.
+        """
+        with sqlite.translated(self._path):
+            before, self._version = self._version, sqlite.pragma(self.connection, "data_version")
         return before != self._version
-
-    def _data_version(self) -> int:
-        return self._pragma("data_version")
-
-    def _pragma(self, name: str) -> int:
-        return int(self.connection.execute(f"PRAGMA {name}").fetchone()[0])
 
     def close(self) -> None:
         self._thread.close()

@@ -6,12 +6,22 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from support.clock import HandClock
-from support.outbox import attempt, claim, flush, ids, must_claim, settle, totals
+from support.outbox import (
+    attempt,
+    claim,
+    flush,
+    ids,
+    must_claim,
+    settle,
+    totals,
+    until_it_failed,
+)
 from support.readings import new_reading
 from support.workshop import Workshop
 
 from forwarder.delivery import Bury, Done, RetryAt
-from forwarder.outbox import Claim, Outbox, Settlement
+from forwarder.errors import OutboxUnavailable
+from forwarder.outbox import Claim, NewReading, Outbox, Recipient, Settlement
 from forwarder.outbox.store import Store
 from forwarder.reading import Device
 
@@ -142,6 +152,82 @@ async def test_command_in_the_middle_of_a_group_is_seen_by_it(outbox: Outbox) ->
     assert ids(must_claim(outbox, limit=9)) == ["a", "c"]
     assert claim(outbox) is None
     assert (await totals(outbox)).pending == 2
+
+
+async def test_lane_that_is_counted_and_superseded_at_once_goes_on(outbox: Outbox) -> None:
+    """A sweep or a command, and a newer reading where only the latest counts, in one commit: then the lane is free."""
+    await outbox.put([latest(ONE, "a")])
+    await asyncio.gather(outbox.transact(touch), outbox.put([latest(ONE, "b")]))
+    touch_from_outside(outbox, ONE)
+    await outbox.put([latest(ONE, "c")])
+    assert ids(must_claim(outbox)) == ["c"]
+
+
+async def test_lane_rests_until_a_commit_that_is_done_again_is_on_disk(outbox: Outbox) -> None:
+    """What was settled in it before a command interfered is not offered again in between."""
+    await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b"), latest(TWO, "x")])
+    first = must_claim(outbox)
+    touch_from_outside(outbox, TWO)
+    settle(outbox, first)
+    offered = offered_by(outbox)
+    await outbox.put([latest(ONE, "c")])
+    assert sorted(offered) == [["c"], ["x"]]
+
+
+async def test_lane_rests_until_a_commit_whose_job_failed_is_on_disk(outbox: Outbox) -> None:
+    """Nor when the rest of the work is committed without a job that raised."""
+
+    def fail(_: Store) -> None:
+        raise ValueError
+
+    await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b")])
+    settle(outbox, must_claim(outbox))
+    offered = offered_by(outbox)
+    put, job = outbox.put([latest(ONE, "c")]), outbox.transact(fail)
+    outcomes = await asyncio.gather(put, job, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [list, ValueError]
+    assert offered == [["c"]]
+
+
+def latest(device: str, payload: str) -> NewReading:
+    return new_reading(device, payload, recipients=(Recipient("acme", only_latest=True),))
+
+
+def offered_by(outbox: Outbox) -> list[list[str]]:
+    """What is claimed from now on, as soon as anything may be."""
+    offered: list[list[str]] = []
+
+    def claim_all(_: set[str]) -> None:
+        while (claimed := claim(outbox)) is not None:
+            offered.append(ids(claimed))
+
+    outbox.on_claimable = claim_all
+    return offered
+
+
+def touch_from_outside(outbox: Outbox, device: str) -> None:
+    with sqlite3.connect(outbox._path, timeout=10) as other:
+        other.execute(
+            "INSERT INTO touched_lane SELECT endpoint, device FROM delivery WHERE device = ?"
+            " ON CONFLICT DO NOTHING",
+            (device,),
+        )
+    other.close()
+
+
+async def test_trouble_before_a_transaction_is_borne(outbox: Outbox, clock: HandClock) -> None:
+    """A disk that cannot even say how full the outbox is keeps nobody from trying again."""
+    used_bytes = outbox._writer.used_bytes
+
+    def fail() -> int:
+        outbox._writer.used_bytes = used_bytes  # type: ignore[method-assign] # once
+        raise OutboxUnavailable("no")
+
+    outbox._writer.used_bytes = fail  # type: ignore[method-assign] # a disk that fails at this very moment
+    put = asyncio.ensure_future(outbox.put([new_reading(ONE, "a")]))
+    await until_it_failed(outbox)
+    clock.advance(1)
+    assert await put == ["accepted"]
 
 
 def replay_from_outside(outbox: Outbox) -> None:

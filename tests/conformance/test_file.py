@@ -10,7 +10,7 @@ from support.readings import new_reading
 from support.workshop import Workshop
 
 from forwarder.dispatcher import Dispatcher, Watch
-from forwarder.errors import OutboxDamaged
+from forwarder.errors import OutboxDamaged, OutboxError
 from forwarder.metrics import Metrics
 from forwarder.outbox import Outbox, sqlite, upkeep
 from forwarder.sender import Sender, pooled_transports
@@ -102,3 +102,10 @@ def test_look_at_a_large_file_ends_in_time(tmp_path: Path) -> None:
             " INSERT INTO body SELECT i, zeroblob(100) FROM n"
         )
     sqlite.quick_check(path, seconds=0.0)
+
+
+def test_an_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that lacks what the statements need is told of at the start, in one sentence."""
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 26, 0))
+    with pytest.raises(OutboxError, match=r"the outbox needs 3\.33 or newer; use another Python"):
+        sqlite.create(tmp_path / "outbox.db")
