@@ -1,7 +1,8 @@
 """
-The left half: a group of messages through normalise ▸ match ▸ put, one transaction, and only then their PUBACKs.
+The left half: messages through normalise ▸ match ▸ put, and once they are on disk their PUBACKs.
 
-What has arrived goes together; what arrives meanwhile is the next group. Nothing waits for a group to fill.
+They go in small groups, for each takes a turn of the loop; nothing waits for a group to fill. While some are written,
+the next are made ready, and all that are ready by then go into the next transaction.
 """
 
 import asyncio
@@ -29,10 +30,14 @@ from forwarder.reading import (
 from forwarder.render.data import with_head, written
 from forwarder.routes import Routes
 
-LARGEST_GROUP = 1000
-"""Messages in one transaction at most."""
-LARGEST_GROUP_BYTES = 256 << 10
-"""Of payloads in one transaction at most, but for its last: by so much the outbox may pass its limit."""
+LARGEST_GROUP = 64
+"""Messages that are made ready in one turn."""
+LARGEST_GROUP_BYTES = 64 << 10
+"""The same in bytes of payloads, but for the last."""
+MOST_STORING = 1000
+"""Messages that wait for the disk while others are made ready: about so many are in two transactions at most."""
+MOST_STORING_BYTES = 512 << 10
+"""The same in bytes of payloads: by so much the outbox may pass its limit."""
 MOST_UNPROMISED = 10_000
 """Messages that wait for the disk at most while more come at QoS 0; those at QoS 1 the broker holds back by itself."""
 REMEMBERED_DEVICES = 100_000
@@ -79,6 +84,7 @@ class Ingest(Generic[A]):
         self._seen: set[tuple[str, str]] = set()
         self._matches = Matches(None)
         self._arrived: list[A] = []
+        self._storing = self._storing_bytes = 0
         self._is_dropping = False
         self._wake = asyncio.Event()
         self._is_idle = asyncio.Event()
@@ -110,13 +116,20 @@ class Ingest(Generic[A]):
 
     async def run(self) -> None:
         """Work through what arrives, until cancelled."""
-        while True:
-            await self._wake.wait()
-            while self._arrived:
-                await self._ingest(self._next_group())
-            self._wake.clear()
-            self._is_idle.set()
-            self._is_dropping = False
+        async with asyncio.TaskGroup() as storing:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._arrived and self._has_room:
+                    self._ingest(self._next_group(), storing)
+                    await asyncio.sleep(0)
+                if not self._arrived and not self._storing:
+                    self._is_dropping = False
+                    self._is_idle.set()
+
+    @property
+    def _has_room(self) -> bool:
+        return self._storing < MOST_STORING and self._storing_bytes < MOST_STORING_BYTES
 
     def _next_group(self) -> list[A]:
         arrivals = self._arrived[:LARGEST_GROUP]
@@ -129,7 +142,7 @@ class Ingest(Generic[A]):
         """Return once everything that was received has been acknowledged."""
         await self._is_idle.wait()
 
-    async def _ingest(self, group: Sequence[A]) -> None:
+    def _ingest(self, group: Sequence[A], storing: asyncio.TaskGroup) -> None:
         puts: list[Put] = []
         outcomes: Counter[MessageOutcome] = Counter()
         for arrival in group:
@@ -141,8 +154,24 @@ class Ingest(Generic[A]):
         for outcome, count in outcomes.items():
             self._outbox.count(outcome, count)
         if puts:
-            outcomes.update(await self._outbox.put(puts))
+            storing.create_task(self._store(group, puts, outcomes))
+        else:
+            self._conclude(group, outcomes)
+
+    async def _store(
+        self, group: Sequence[A], puts: Sequence[Put], outcomes: Counter[MessageOutcome]
+    ) -> None:
+        size = sum(len(arrival.message.payload) for arrival in group)
+        self._storing += len(group)
+        self._storing_bytes += size
+        outcomes.update(await self._outbox.put(puts))
         # Only here: were we to die before, the broker sends the group again, and its ids are the same.
+        self._conclude(group, outcomes)
+        self._storing -= len(group)
+        self._storing_bytes -= size
+        self._wake.set()
+
+    def _conclude(self, group: Sequence[A], outcomes: Counter[MessageOutcome]) -> None:
         self._acknowledge(group)
         for outcome, count in outcomes.items():
             self._outcomes[outcome].inc(count)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TypeAlias
 
-SIZES = (256, 64, 16, 4, 1)
-"""Rows of one statement; few sizes, so that SQLite keeps each of them prepared."""
+SIZES = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
+"""Rows of one statement: any number is made up of few, and SQLite keeps each of them prepared."""
 
 Row: TypeAlias = tuple[object, ...]
 

@@ -9,13 +9,24 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from support.clock import HandClock
+from support.outbox import fill, make_room, until_it_failed
 from support.readings import endpoint, routes_to
 from support.workshop import Workshop
 
-from forwarder.ingest import LARGEST_GROUP, LARGEST_GROUP_BYTES, MOST_UNPROMISED, Ingest
+from forwarder.ingest import (
+    LARGEST_GROUP,
+    LARGEST_GROUP_BYTES,
+    MOST_STORING,
+    MOST_STORING_BYTES,
+    MOST_UNPROMISED,
+    Ingest,
+)
 from forwarder.metrics import Metrics
 from forwarder.normalise import Normaliser
+from forwarder.outbox import Outbox
 from forwarder.reading import Message, Reading, Unreadable
+
+NOW = datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,7 @@ async def test_message_that_breaks_us_is_kept_and_acknowledged(tmp_path: Path) -
 async def test_group_is_bounded(
     tmp_path: Path, count: int, payload_bytes: int, groups: list[int]
 ) -> None:
-    """Many messages, or large ones, go into several transactions, so that the outbox's limit means something."""
+    """Many messages, or large ones, take several turns of the loop, so that nobody waits long for his."""
     workshop = Workshop(tmp_path / "outbox.db", HandClock())
     acknowledged: list[list[Sent]] = []
     ingest = new_ingest(workshop, acknowledged)
@@ -86,15 +97,52 @@ async def test_group_is_bounded(
     await workshop.kill()
 
 
+@pytest.mark.parametrize("payload_bytes", [20, MOST_STORING_BYTES // 10])
+async def test_what_waits_for_the_disk_is_bounded(tmp_path: Path, payload_bytes: int) -> None:
+    """While nothing can be written, some groups are made ready and no more; later all are acknowledged, in order."""
+    clock = HandClock()
+    workshop = Workshop(tmp_path / "outbox.db", clock)
+    acknowledged: list[list[Sent]] = []
+    outbox = workshop.open()
+    ingest = new_ingest(workshop, acknowledged, outbox=outbox)
+    fill(outbox)
+    sent = [
+        Sent(Message("ext/it/ECC9FF5C0001", (b'{"P_In":%d}' % number).ljust(payload_bytes), NOW))
+        for number in range(2 * MOST_STORING)
+    ]
+    for one in sent:
+        ingest.receive(one)
+    working = asyncio.create_task(ingest.run())
+    await until_it_failed(outbox)
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    taken = sum(map(len, acknowledged))
+    waiting = sent[taken : taken + ingest._storing]
+    size = sum(len(one.message.payload) for one in waiting)
+    assert len(waiting) >= MOST_STORING or size >= MOST_STORING_BYTES
+    assert len(waiting) < MOST_STORING + LARGEST_GROUP
+    assert size < MOST_STORING_BYTES + LARGEST_GROUP_BYTES + payload_bytes
+    make_room(outbox)
+    clock.advance(1)
+    await ingest.drained()
+    assert [one for group in acknowledged for one in group] == sent
+    working.cancel()
+    await workshop.kill()
+
+
 def new_ingest(
-    workshop: Workshop, acknowledged: list[list[Sent]], *, normaliser: Normaliser | None = None
+    workshop: Workshop,
+    acknowledged: list[list[Sent]],
+    *,
+    normaliser: Normaliser | None = None,
+    outbox: Outbox | None = None,
 ) -> Ingest[Sent]:
     def acknowledge(group: Sequence[Sent]) -> None:
         acknowledged.append(list(group))
 
     ingest: Ingest[Sent] = Ingest(
         normaliser=normaliser or Normaliser(timezone=ZoneInfo("UTC"), max_message_bytes=65536),
-        outbox=workshop.open(),
+        outbox=outbox or workshop.open(),
         metrics=Metrics(),
         max_message_bytes=65536,
         acknowledge=acknowledge,
