@@ -43,6 +43,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="runs of each, of which the median counts")
     parser.add_argument("--seconds", type=float, help="of each run")
     parser.add_argument(
+        "--programs",
+        default="",
+        help="the other programs that take part, with commas; all of them unless told",
+    )
+    parser.add_argument(
         "scenarios", nargs="*", metavar="SCENARIO", help=", ".join([*SCENARIOS, *GROUPS])
     )
     options = parser.parse_args()
@@ -51,6 +56,7 @@ def main() -> None:
         extent,
         rounds=options.rounds or extent.rounds,
         seconds=options.seconds or extent.seconds,
+        programs=tuple(name for name in options.programs.split(",") if name),
     )
     console = Console(width=170)
     console.print(machine())

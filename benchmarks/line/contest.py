@@ -50,13 +50,17 @@ BATCHED = Contender(
 )  # fmt: skip
 
 
-def _others() -> list[Contender]:
-    return [Contender(program.name, partial(_peer, program)) for program in installed()]
+def _others(extent: Extent) -> list[Contender]:
+    return [
+        Contender(program.name, partial(_peer, program))
+        for program in installed()
+        if not extent.programs or program.name in extent.programs
+    ]
 
 
 def peers_throughput(extent: Extent) -> Iterator[Row]:
     """As fast as each can, with 1,000 unacknowledged messages and with mosquitto's own 20."""
-    contenders = [ALONE, BATCHED, *_others()]
+    contenders = [ALONE, BATCHED, *_others(extent)]
     runs: Runs = defaultdict(list)
     for _ in range(extent.rounds):
         for max_inflight in INFLIGHTS:
@@ -96,7 +100,7 @@ def _throughput_ratios(contenders: list[Contender], runs: Runs, max_inflight: in
 
 def peers_latency(extent: Extent) -> Iterator[Row]:
     """From publish to 2xx, at three paces."""
-    contenders = [ALONE, *_others()]
+    contenders = [ALONE, *_others(extent)]
     runs: Runs = defaultdict(list)
     for _ in range(extent.rounds):
         for rate in RATES:

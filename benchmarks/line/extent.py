@@ -18,6 +18,8 @@ class Extent:
     fleet_devices: int
     fleet_endpoints: int
     fleet_seconds: float
+    programs: tuple[str, ...] = ()
+    """The other programs that take part; all that are installed, unless some are named."""
 
 
 FULL = Extent(60, 5, 1_000_000, 100_000, 100_000, 5_000, 600)
