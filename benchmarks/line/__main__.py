@@ -43,6 +43,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="runs of each, of which the median counts")
     parser.add_argument("--seconds", type=float, help="of each run")
     parser.add_argument(
+        "--inflight",
+        type=int,
+        action="append",
+        help="max_inflight_messages; 1000 and 20 unless told",
+    )
+    parser.add_argument(
         "--programs",
         default="",
         help="the other programs that take part, with commas; all of them unless told",
@@ -56,6 +62,7 @@ def main() -> None:
         extent,
         rounds=options.rounds or extent.rounds,
         seconds=options.seconds or extent.seconds,
+        inflights=tuple(options.inflight or extent.inflights),
         programs=tuple(name for name in options.programs.split(",") if name),
     )
     console = Console(width=170)

@@ -12,7 +12,6 @@ from parts import Part, endpoint
 from peers import Peer, Program, installed, missing
 from run import Figures, Line, a_line
 
-INFLIGHTS = (1000, 20)
 RATES = (20, 200, 1000)
 BATCH = {"batch": {"max_events": 100, "max_wait": "1s"}}
 AHEAD = 2_000
@@ -63,7 +62,7 @@ def peers_throughput(extent: Extent) -> Iterator[Row]:
     contenders = [ALONE, BATCHED, *_others(extent)]
     runs: Runs = defaultdict(list)
     for _ in range(extent.rounds):
-        for max_inflight in INFLIGHTS:
+        for max_inflight in extent.inflights:
             for one in contenders:
                 with a_line(max_inflight=max_inflight) as line:
                     figures = line.load(
@@ -74,7 +73,7 @@ def peers_throughput(extent: Extent) -> Iterator[Row]:
                     )
                 runs[one.name, max_inflight].append(figures)
     yield from _missing()
-    for max_inflight in INFLIGHTS:
+    for max_inflight in extent.inflights:
         for one in contenders:
             found = runs[one.name, max_inflight]
             yield _row(

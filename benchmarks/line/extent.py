@@ -18,6 +18,8 @@ class Extent:
     fleet_devices: int
     fleet_endpoints: int
     fleet_seconds: float
+    inflights: tuple[int, ...] = (1000, 20)
+    """What the broker is told of `max_inflight_messages`, each in turn."""
     programs: tuple[str, ...] = ()
     """The other programs that take part; all that are installed, unless some are named."""
 

@@ -37,7 +37,7 @@ def ceilings(extent: Extent) -> Rows:
 
 
 def throughput(extent: Extent) -> Rows:
-    for max_inflight in (1000, 20):
+    for max_inflight in extent.inflights:
         for count in (1, 10):
             yield from _sustained(extent, max_inflight, count, {}, "one reading per POST", AHEAD)
         yield from _sustained(extent, max_inflight, 1, BATCH, "100 per POST", AHEAD_OF_BATCHES)
