@@ -92,6 +92,8 @@ async def start_read_only(stage: Stage) -> None:
         await stage.forwarder.start_ready()
         _all(stage, down)
         await stage.devices.publish_and_wait(100)
+        # Killed at once, it might not have noted yet that an attempt failed, and no attempt would be a second one.
+        await stage.until_status(lambda status: status["endpoints"]["acme"]["last_error"])
         await stage.forwarder.kill()
         disk.remount("ro")
         stage.inject("read-only disk")

@@ -25,6 +25,8 @@ async def break_links(stage: Stage) -> None:
             for _ in range(5):
                 reset.reset()
                 await stage.pause(0.5)
+            # The endpoint's circuit may have been open, and nothing under way on its link.
+            await stage.until(lambda: stalled.harmed, what="an attempt on a half-open link")
             for link, fault in (
                 (cut, "network cut to a receiver"),
                 (stalled, "half-open to a receiver"),
