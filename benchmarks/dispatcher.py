@@ -9,15 +9,15 @@ a minimal receiver on loopback, in a process of its own. The outbox is the lanes
 is written about a settlement is not counted here. CPU of this process alone.
 
 The least of 7 rounds, pinned to one of 2 cores that other work shared, Python 3.11.7, uvloop 0.23.0; `first` at a load
-of 5 to 16, the others side by side, the least of 8 runs at a load of 2 to 5:
+of 5 to 16, the others side by side, on a machine with nothing else to do:
 
     µs of CPU a reading        first  before    now
-    one per POST, dispatch      54.1    19.6   15.6    of it signature 2.4, render 0.9; at first, httpx's objects too
-    one per POST, with HTTP    116.9    38.3   30.2    of it the kernel 11
-    100 per POST, dispatch      19.3     4.8    4.7
-    100 per POST, with HTTP     19.3     5.3    4.8
+    one per POST, dispatch      54.1    19.7   15.7    of it signature 2.8, render 0.9; at first, httpx's objects too
+    one per POST, with HTTP    116.9    39.2   31.0    of it the kernel 11
+    100 per POST, dispatch      19.3     4.6    4.6
+    100 per POST, with HTTP     19.3     5.1    4.8
 
-The medians of those runs were 22.4, 48.5, 6.0 and 7.5 before, and 17.5, 39.5, 6.0 and 6.3 now.
+The last two columns are the less of two runs of 1 s in alternation; their medians are at most 0.4 µs above.
 
 *First* is the first version of this program: a request and a response of httpx's for each attempt, its head encoded
 anew, a settlement call for each member of a batch, prometheus_client's own counters. *Before* asked for the running
