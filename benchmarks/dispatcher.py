@@ -12,7 +12,7 @@ The least of 7 rounds, pinned to one of 2 cores that other work shared, Python 3
 of 5 to 16, the others side by side, on a machine with nothing else to do:
 
     µs of CPU a reading        first  before    now
-    one per POST, dispatch      54.1    19.7   15.7    of it signature 2.8, render 0.9; at first, httpx's objects too
+    one per POST, dispatch      54.1    19.7   15.7    of it signature 2.7, render 0.9; at first, httpx's objects too
     one per POST, with HTTP    116.9    39.2   31.0    of it the kernel 11
     100 per POST, dispatch      19.3     4.6    4.6
     100 per POST, with HTTP     19.3     5.1    4.8
