@@ -24,7 +24,7 @@ class LanesTouched(Exception):  # noqa: N818 - the name states the fact
 
 class Commit:
     """
-    `begin` and `apply` within the transaction, `publish` and `release` once it is on disk.
+    `apply` within the transaction; `publish`, `release` and `answer`, in this order, once it is on disk.
 
     Nearly all work is rows alone; that can be applied beside the loop (`apply_rows`), where it costs the loop nothing.
     Lanes in which more changes than their own claims say are held in between: a reader on the same file still sees
@@ -34,6 +34,7 @@ class Commit:
 
     def __init__(
         self,
+        work: Work,
         *,
         store: Store,
         lanes: Callable[[str], EndpointLanes],
@@ -41,8 +42,7 @@ class Commit:
         keep_delivered_seconds: float,
         held: dict[Lane, str],
     ) -> None:
-        self.work = Work()
-        """What was applied; empty when it did not come to that."""
+        self.work = work
         self.enqueued: defaultdict[str, int] = defaultdict(int)
         """Deliveries put in, by endpoint."""
         self.claimable: set[str] = set()
@@ -52,26 +52,16 @@ class Commit:
         self._clock = clock
         self._keep_delivered_seconds = keep_delivered_seconds
         self._held = held
-        self._readings: list[NewReading] = []
+        puts = chain.from_iterable(puts for puts, _ in work.puts)
+        self._readings = [one for one in puts if not isinstance(one, NewQuarantined)]
         self._in_flight: set[tuple[str, ReadingNumber]] = set()
         self._owed = Owed()
         self._results: list[Any] = []
         self._outcomes: list[list[PutOutcome]] = []
 
-    def begin(self, work: Work) -> None:
-        """Take on the work, on the loop, once its transaction has begun; what may give way in it is held from here."""
-        self.work = work
-        puts = chain.from_iterable(puts for puts, _ in work.puts)
-        self._readings = [one for one in puts if not isinstance(one, NewQuarantined)]
-        self._in_flight = self._hold_superseded(self._readings)
-
-    @property
-    def is_rows_alone(self) -> bool:
-        """Whether nothing in the work has to look at lanes: as far as is known before its transaction."""
-        return not self.work.jobs and not self.work.touched
-
     def apply(self) -> None:
-        """Bring the work into the tables; on the loop, for jobs and counts go by the lanes."""
+        """Bring the work into the tables; on the loop, for jobs, counts and what gives way go by the lanes."""
+        self._in_flight = self._hold_superseded(self._readings)
         self._settle()
         self._results = [job(self._store) for job, _ in self.work.jobs]
         # Counted before anything is put: what is put now joins its lane only once it is committed.
@@ -80,7 +70,7 @@ class Commit:
 
     def apply_rows(self) -> None:
         """
-        The same for work that `is_rows_alone`, in any thread.
+        The same for work that is rows alone, in any thread.
 
         Raises LanesTouched when it turns out that lanes have to be counted again; `apply` does that.
         """
@@ -169,7 +159,7 @@ class Commit:
         ]
 
     def publish(self) -> None:
-        """Let the lanes have what was put, let those go on that waited for this, and answer whoever waits."""
+        """Let the lanes have what was put, and let those go on that waited for this."""
         now = self._clock.monotonic()
         for run in self._owed.runs:
             for recipient in run.recipients:
@@ -181,10 +171,6 @@ class Commit:
         for endpoint, lane in self.work.releases:
             self.claimable.add(endpoint)
             self._lanes(endpoint).confirm(lane, now=now)
-        for (_, answer), result in zip(self.work.jobs, self._results, strict=True):
-            _resolve(answer, result)
-        for (_, waiting), outcomes in zip(self.work.puts, self._outcomes, strict=True):
-            _resolve(waiting, outcomes)
 
     def _join_lanes(self, run: Run, recipient: Recipient, now: float) -> None:
         endpoint, lanes = recipient.endpoint, self._lanes(recipient.endpoint)
@@ -208,6 +194,13 @@ class Commit:
             self._lanes(endpoint).release(lane, now=now)
         self.claimable.update(self._held.values())
         self._held.clear()
+
+    def answer(self) -> None:
+        """Tell whoever waits for it."""
+        for (_, answer), result in zip(self.work.jobs, self._results, strict=True):
+            _resolve(answer, result)
+        for (_, waiting), outcomes in zip(self.work.puts, self._outcomes, strict=True):
+            _resolve(waiting, outcomes)
 
 
 def _resolve(future: asyncio.Future[T], result: T) -> None:

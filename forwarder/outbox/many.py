@@ -1,23 +1,28 @@
 """
 Statements over many rows.
 
-SQLite runs without Python's lock, which is taken again after each statement: statements for single rows would have the
-two threads hand it to and fro thousands of times a second. One over many rows also costs less by itself.
+SQLite runs without Python's lock, which is taken again after each statement, and while the loop is busy that takes up
+to a millisecond. So rows go in one statement, as many as there are. One over many rows also costs less by itself.
 """
 
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, repeat
 from typing import TypeAlias
 
-SIZES = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
-"""Rows of one statement: any number is made up of few, and SQLite keeps each of them prepared."""
+SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, *range(64, 513, 64))
+"""Rows of one statement; SQLite keeps each of them prepared. What a size has to spare repeats the last row."""
 
 Row: TypeAlias = tuple[object, ...]
 
 
 class ManyRows:
-    """A statement with `{rows}` where its rows of so many `columns` belong, as VALUES takes them."""
+    """
+    A statement with `{rows}` where its rows of so many `columns` belong, as VALUES takes them.
+
+    It has to be one that changes nothing when a row comes again at once.
+    """
 
     def __init__(self, statement: str, *, columns: int) -> None:
         row = f"({', '.join('?' * columns)})"
@@ -32,11 +37,11 @@ class ManyRows:
         after: Row = (),
     ) -> int:
         """How many rows it changed; `before` and `after` are the parameters on both sides of the rows."""
-        changed = at = 0
-        for size in SIZES:
-            while len(rows) - at >= size:
-                values = chain.from_iterable(rows[at : at + size])
-                parameters = (*before, *values, *after)
-                changed += connection.execute(self._statements[size], parameters).rowcount
-                at += size
+        changed = 0
+        for at in range(0, len(rows), SIZES[-1]):
+            some = rows[at : at + SIZES[-1]]
+            size = SIZES[bisect_left(SIZES, len(some))]
+            values = chain.from_iterable(chain(some, repeat(some[-1], size - len(some))))
+            parameters = (*before, *values, *after)
+            changed += connection.execute(self._statements[size], parameters).rowcount
         return changed

@@ -1,10 +1,10 @@
 """
 The outbox of the running service: one writer that commits in groups, and the lanes that deliveries are claimed from.
 
-Everything here runs on the event loop's thread; transactions are committed, and nearly all of them applied, in one of
-their own, which waits for the disk. What arrives while one commit is under way goes into the next. A commit that fails
-is tried again with the same work, which every operation allows; meanwhile nothing is acknowledged and nothing new is
-sent.
+Everything here runs on the event loop's thread. What comes in is handed over to the commit thread, which makes one
+transaction of all that has come while it was at the one before. Where a transaction has to look at lanes, and after one
+that failed, the thread rests, and the loop has its turn. A commit that fails is tried again with the same work, which
+every operation allows; meanwhile nothing is acknowledged and nothing new is sent.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from forwarder.errors import OutboxError
 from forwarder.logs import logger
 from forwarder.outbox import reads, sqlite
 from forwarder.outbox.commit import Commit, LanesTouched
+from forwarder.outbox.handover import Handover
 from forwarder.outbox.lanes import EndpointLanes, Lane, Memory
 from forwarder.outbox.store import Store
 from forwarder.outbox.words import (
@@ -26,10 +27,9 @@ from forwarder.outbox.words import (
     EndpointHealth,
     MessageOutcome,
     Put,
-    PutOutcome,
     Settlement,
 )
-from forwarder.outbox.work import Work
+from forwarder.outbox.work import Outcomes, Work
 from forwarder.outbox.writer import Writer
 
 SETTLE_SECONDS = 0.02
@@ -78,15 +78,30 @@ class Outbox:
         self._lanes: dict[str, EndpointLanes] = {}
         self._endpoint_ids: dict[str, int] = {}
         self._work = Work()
+        """What came in and is not handed over yet."""
+        self._kept = Work()
+        """What was put and waits for room."""
         self._held: dict[Lane, str] = {}
         """Lanes that a commit holds until it is on disk, and their endpoints."""
-        self._wake = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._handover = Handover(
+            self._writer,
+            commit_of=self._commit_of,
+            on_committed=self._on_committed,
+            on_failed=self._on_failed,
+            on_rest=self._on_rest,
+        )
+        self._hands_over = False
+        """Not before `run`, and not while the loop has its turn or is to have it."""
+        self._turn = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._failure: BaseException | None = None
+        """Why the thread stopped."""
+        self._defect: Exception | None = None
+        """What `run` is to end with: something in the program itself broke when it heard of a commit."""
         self._is_closing = False
         self._is_to_look = False
         self._has_foreign_change = False
         self._are_lanes_touched = False
-        self._takes_puts = True
         self._is_readable = True
         self.problem: str | None = None
         """Why no message is taken at the moment, as one sentence."""
@@ -104,12 +119,12 @@ class Outbox:
         for lane in reads.lanes(self._reader):
             self.lanes(lane.endpoint).restore(lane.device, count=lane.pending, now=now)
 
-    async def put(self, puts: Sequence[Put]) -> list[PutOutcome]:
+    async def put(self, puts: Sequence[Put]) -> Outcomes:
         """Make the messages durable; returns once they are on disk, and waits as long as the disk takes none."""
-        future: asyncio.Future[list[PutOutcome]] = asyncio.get_running_loop().create_future()
-        self._work.puts.append((puts, future))
+        answer: asyncio.Future[Outcomes] = asyncio.get_running_loop().create_future()
+        self._work.put(puts, answer)
         self._wake_writer(at_once=True)
-        return await future
+        return await answer
 
     def count(self, outcome: MessageOutcome, count: int = 1) -> None:
         """Add to the totals of messages, with the next commit."""
@@ -262,26 +277,125 @@ class Outbox:
         return await future
 
     def _wake_writer(self, *, at_once: bool = False) -> None:
-        self._wake.set()
         if at_once:
-            self._hurry.set()
+            self._go_on()
+        elif self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(SETTLE_SECONDS, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Hand over what has come in; or, where that takes a look at lanes, see to it that the loop has its turn."""
+        if not self._hands_over:
+            return
+        if self._is_for_the_loop:
+            self._ask_for_turn()
+        elif work := self._take_work():
+            self._handover.give(work)
+            self.committing_since = self.committing_since or self._clock.monotonic()
+
+    @property
+    def _is_for_the_loop(self) -> bool:
+        return (
+            self._is_to_look
+            or self._are_lanes_touched
+            or self._has_foreign_change
+            or not self._work.is_rows_alone
+        )
+
+    def _ask_for_turn(self) -> None:
+        self._hands_over = False
+        if not self._handover.is_running:
+            self._turn.set()
+
+    def _take_work(self) -> Work:
+        self._heed_room()
+        work, self._work = self._work, Work()
+        return work
+
+    def _heed_room(self) -> None:
+        """Keep back what is put while the outbox is full, and let it go once there is room."""
+        if not (self._work.puts or self._kept.puts):
+            return
+        if self._is_full():
+            self._kept = self._kept.followed_by(self._work.take_puts())
+        elif self._kept.puts:
+            self._work, self._kept = self._kept.followed_by(self._work), Work()
+
+    def _commit_of(self, work: Work) -> Commit:
+        return Commit(
+            work,
+            store=self._writer.store,
+            lanes=self.lanes,
+            clock=self._clock,
+            keep_delivered_seconds=self._keep_delivered_seconds,
+            held=self._held,
+        )
+
+    def _on_committed(self, commit: Commit) -> None:
+        self.committing_since = self._clock.monotonic() if self._handover.is_running else None
+        try:
+            self._publish(commit)
+        except Exception as error:  # noqa: BLE001 - the top of a callback: `run` raises it
+            self._defect = error
+            self._ask_for_turn()
+
+    def _on_failed(self, work: Work, error: BaseException) -> None:
+        self._put_back(work)
+        self._failure = error
+        self._ask_for_turn()
+
+    def _on_rest(self) -> None:
+        self.committing_since = None
+        if self._is_closing or not self._hands_over:
+            self._turn.set()
+
+    def _publish(self, commit: Commit) -> None:
+        """What was committed is there for all."""
+        self.commits += 1
+        self._recovered()
+        commit.publish()
+        commit.release()
+        self.enqueued.update(commit.enqueued)
+        # Deliveries set out before the acknowledgements do, for those keep nobody waiting.
+        self.on_claimable(commit.claimable)
+        commit.answer()
+        if self._kept.puts:
+            self._go_on()
+
+    def _put_back(self, work: Work) -> None:
+        self._work = work.followed_by(self._work)
 
     async def run(self) -> None:
         """Commit what comes in, until `close`."""
         looker = asyncio.create_task(self._look_regularly())
+        self._turn.set()
         try:
-            while not (self._is_closing and not self._work):
-                await self._wake.wait()
-                await self._gather()
-                await self._commit_work()
+            while not (self._is_closing and self._is_at_rest):
+                await self._turn.wait()
+                self._turn.clear()
+                if self._defect is not None:
+                    raise self._defect
+                if not self._handover.is_running:
+                    await self._take_turn()
         finally:
+            self._hands_over = False
             looker.cancel()
+
+    @property
+    def _is_at_rest(self) -> bool:
+        return not (self._handover.is_running or self._work or self._kept)
 
     async def close(self) -> None:
         """Commit what is left; what nobody waits for any more is left to the broker, which has it still."""
-        self._work.puts = [(puts, answer) for puts, answer in self._work.puts if not answer.done()]
+        self._work.drop_unawaited()
+        self._kept.drop_unawaited()
         self._is_closing = True
-        self._wake_writer(at_once=True)
+        self._go_on()
+        self._turn.set()
 
     def release_files(self) -> None:
         self._reader.close()
@@ -291,83 +405,56 @@ class Outbox:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             self._is_to_look = True
-            self._wake_writer(at_once=True)
+            self._go_on()
 
-    async def _gather(self) -> None:
-        if not self._hurry.is_set():
-            # A plain timer: asyncio.timeout costs half as much again as all of this, at every small commit.
-            timer = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._hurry.set)
-            try:
-                await self._hurry.wait()
-            finally:
-                timer.cancel()
-        self._wake.clear()
-        self._hurry.clear()
-
-    async def _commit_work(self) -> None:
-        commit = Commit(
-            store=self._writer.store,
-            lanes=self.lanes,
-            clock=self._clock,
-            keep_delivered_seconds=self._keep_delivered_seconds,
-            held=self._held,
-        )
+    async def _take_turn(self) -> None:
+        """While the thread rests: hear what stopped it, look at what commands changed, commit what needs lanes."""
+        self._hands_over = False
         try:
-            if not self._has_work():
-                return
-            self.committing_since = self._clock.monotonic()
-            await self._transact(commit)
+            self._raise_failure()
+            self._look()
+            if self._is_for_the_loop:
+                await self._commit_here()
         except LanesTouched:
-            self._work = commit.work.before(self._work)
             self._are_lanes_touched = True
-            self._wake_writer(at_once=True)
         except OutboxError as problem:
-            self.committing_since = None
-            self._keep_for_later(commit.work, problem)
+            self._note(problem)
             await self._clock.sleep(RETRY_SECONDS)
-        except Exception as error:  # noqa: BLE001 - a job's own error goes to the one who asked for the job
-            self._fail_jobs(commit.work, error)
-        else:
-            self.commits += 1
-            self._recovered()
-            commit.publish()
-            commit.release()
-            self.enqueued.update(commit.enqueued)
-        finally:
-            self.committing_since = None
-        self.on_claimable(commit.claimable)
         self._tell_foreign_change()
+        self._hands_over = True
+        self._go_on()
 
-    async def _transact(self, commit: Commit) -> None:
-        async with self._writer.transaction():
-            # Taken only once the transaction has begun: whoever reads a lane again counts on what was settled before.
-            commit.begin(self._take_work())
-            if commit.is_rows_alone and not self._are_lanes_touched:
-                await self._writer.commit(commit.apply_rows)
-            else:
-                commit.apply()
-                await self._writer.commit()
-                self._are_lanes_touched = False
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
-    def _has_work(self) -> bool:
+    def _look(self) -> None:
         if self._is_to_look:
             self._is_to_look = False
             if self._writer.has_foreign_change():
                 self._has_foreign_change = self._are_lanes_touched = True
-        self._takes_puts = not (self._work.puts and self._is_full())
-        has_puts = bool(self._work.puts) and self._takes_puts
-        return (
-            has_puts
-            or self._work.has_more_than_puts
-            or self._are_lanes_touched
-            or self._has_foreign_change
-        )
 
-    def _take_work(self) -> Work:
-        work, self._work = self._work, Work()
-        if not self._takes_puts:
-            self._work.puts, work.puts = work.puts, []
-        return work
+    async def _commit_here(self) -> None:
+        """One transaction on the loop, which alone may look at lanes."""
+        self.committing_since = self._clock.monotonic()
+        commit = self._commit_of(Work())
+        try:
+            async with self._writer.transaction():
+                # Taken only once it has begun: whoever reads a lane again counts on what was settled before.
+                commit = self._commit_of(self._take_work())
+                commit.apply()
+                await self._writer.commit()
+        except OutboxError:
+            self._put_back(commit.work)
+            raise
+        except Exception as error:  # noqa: BLE001 - a job's own error goes to the one who asked for the job
+            self._fail_jobs(commit.work, error)
+        else:
+            self._are_lanes_touched = False
+            self._on_committed(commit)
+        finally:
+            self.committing_since = None
 
     def _tell_foreign_change(self) -> None:
         # A pause of our own that is not on disk yet would look like one that a command has ended.
@@ -376,13 +463,11 @@ class Outbox:
             self._has_foreign_change = False
             self.on_foreign_change()
 
-    def _keep_for_later(self, work: Work, problem: OutboxError) -> None:
+    def _note(self, problem: OutboxError) -> None:
         if self.is_writable:
             self._log.error("outbox.failed", problem=str(problem))
         self.is_writable = False
         self.problem = str(problem)
-        self._work = work.before(self._work)
-        self._wake_writer(at_once=True)
 
     def _fail_jobs(self, work: Work, error: Exception) -> None:
         if not work.jobs:
@@ -391,8 +476,7 @@ class Outbox:
             if not answer.done():
                 answer.set_exception(error)
         work.jobs = []
-        self._work = work.before(self._work)
-        self._wake_writer(at_once=True)
+        self._put_back(work)
 
     def _recovered(self) -> None:
         if not self.is_writable:
@@ -402,7 +486,7 @@ class Outbox:
             self.on_claimable(set(self._lanes))
 
     def _is_full(self) -> bool:
-        is_full = self._writer.used_bytes() >= self._max_bytes
+        is_full = self._writer.used_bytes >= self._max_bytes
         if is_full and self.problem is None:
             self.problem = (
                 f"the outbox {self._path} has reached FORWARDER_OUTBOX_MAX_BYTES; new messages stay with the broker"

@@ -33,10 +33,10 @@ _HIGHEST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'reading'"
 _INSERT_READINGS = ManyRows(
     """
     INSERT INTO reading (number, id, device, measured_at, received_at, content) VALUES {rows}
-    ON CONFLICT (measured_at, id) DO NOTHING""",
+    ON CONFLICT DO NOTHING""",
     columns=6,
 )
-_INSERT_BODIES = ManyRows("INSERT INTO body VALUES {rows}", columns=2)
+_INSERT_BODIES = ManyRows("INSERT INTO body VALUES {rows} ON CONFLICT DO NOTHING", columns=2)
 _INSERT_DELIVERIES = """
     INSERT INTO delivery (reading, endpoint, device, enqueued_at, age_from)
     SELECT number, ?, device, ?, received_at FROM reading WHERE number BETWEEN ? AND ?"""

@@ -34,6 +34,10 @@ class CommitThread:
             else:
                 report(None)
 
+    def start(self, function: Callable[[], object]) -> None:
+        """Have it called, after all before it; it tells by itself how it ended, and raises nothing."""
+        self._calls.put((function, _ignore))
+
     async def run(self, function: Callable[[], object]) -> None:
         """Return once the call has, and raise what it raised; cancelled, it goes on all the same."""
         loop = asyncio.get_running_loop()
@@ -58,6 +62,10 @@ class CommitThread:
         """Return once all calls are done; there may be none after it."""
         self._calls.put(None)
         self._thread.join()
+
+
+def _ignore(_: BaseException | None) -> None:
+    pass
 
 
 def _conclude(future: "asyncio.Future[None]", error: BaseException | None) -> None:

@@ -4,17 +4,21 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import groupby
+from typing import Any, Self, TypeAlias
 
 from forwarder.outbox.lanes import Lane
 from forwarder.outbox.store import Store
 from forwarder.outbox.words import (
     EndpointHealth,
+    NewReading,
     Put,
     PutOutcome,
     Settlement,
 )
 from forwarder.reading import Device
+
+Outcomes: TypeAlias = list[PutOutcome]
 
 
 @dataclass(slots=True)
@@ -31,15 +35,14 @@ class Work:
     touched: set[tuple[str, Device]] = field(default_factory=set)
     """Lanes whose rows have to be counted again."""
     jobs: list[tuple[Callable[[Store], Any], asyncio.Future[Any]]] = field(default_factory=list)
-    puts: list[tuple[Sequence[Put], asyncio.Future[list[PutOutcome]]]] = field(default_factory=list)
+    puts: list[tuple[Sequence[Put], asyncio.Future[Outcomes]]] = field(default_factory=list)
+    may_supersede: bool = False
+    """Whether something that is pending may give way to what is put."""
 
     def __bool__(self) -> bool:
-        return bool(self.puts) or self.has_more_than_puts
-
-    @property
-    def has_more_than_puts(self) -> bool:
         return bool(
-            self.settlements
+            self.puts
+            or self.settlements
             or self.releases
             or self.health
             or self.gone
@@ -48,15 +51,40 @@ class Work:
             or self.jobs
         )
 
-    def before(self, later: "Work") -> "Work":
-        """This work, which could not be committed, and what came in since."""
-        return Work(
-            settlements=self.settlements + later.settlements,
-            releases=self.releases + later.releases,
-            health=self.health | later.health,
-            gone=self.gone | later.gone,
-            messages=self.messages + later.messages,
-            touched=self.touched | later.touched,
-            jobs=self.jobs + later.jobs,
-            puts=self.puts + later.puts,
-        )
+    @property
+    def is_rows_alone(self) -> bool:
+        """Whether nothing in it has to look at lanes, as far as is known before its transaction."""
+        return not (self.jobs or self.touched or self.may_supersede)
+
+    def put(self, puts: Sequence[Put], answer: asyncio.Future[Outcomes]) -> None:
+        self.puts.append((puts, answer))
+        self.may_supersede = self.may_supersede or _may_supersede(puts)
+
+    def take_puts(self) -> "Work":
+        """The puts alone, which this is then without."""
+        taken = Work(puts=self.puts, may_supersede=self.may_supersede)
+        self.puts, self.may_supersede = [], False
+        return taken
+
+    def drop_unawaited(self) -> None:
+        """Forget what nobody waits for any more."""
+        self.puts = [(puts, answer) for puts, answer in self.puts if not answer.done()]
+
+    def followed_by(self, later: "Work") -> Self:
+        """This work, and what came in after it; `later` is used up."""
+        self.settlements += later.settlements
+        self.releases += later.releases
+        self.health |= later.health
+        self.gone |= later.gone
+        self.messages += later.messages
+        self.touched |= later.touched
+        self.jobs += later.jobs
+        self.puts += later.puts
+        self.may_supersede |= later.may_supersede
+        return self
+
+
+def _may_supersede(puts: Sequence[Put]) -> bool:
+    # Neighbours mostly share one tuple.
+    readings = (one.recipients for one in puts if isinstance(one, NewReading))
+    return any(one.only_latest for recipients, _ in groupby(readings) for one in recipients)

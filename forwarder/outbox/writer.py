@@ -1,10 +1,15 @@
-"""The one connection that writes, and its transactions: begun on the loop, committed in a thread of its own."""
+"""
+The one connection that writes, and its transactions.
+
+A thread of its own waits for the disk. It does whole transactions; of those that have to look at lanes, which run on
+the loop, only the end.
+"""
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 from forwarder.errors import OutboxUnavailable
@@ -30,36 +35,53 @@ class Writer:
         self._mark = mark.Mark(path)
         self._thread = CommitThread()
         self._version = sqlite.pragma(self.connection, "data_version")
+        self.used_bytes = sqlite.used_bytes(self.connection)
+        """What the file held with the last commit."""
+
+    def start(self, function: Callable[[], None]) -> None:
+        """Have it called in the thread, which may use `commit_whole` there; it raises nothing."""
+        self._thread.start(function)
+
+    def commit_whole(self, change: Callable[[], None]) -> None:
+        """
+        Make one transaction of `change`, and return once it is on disk; in the thread.
+
+        What `change` raises undoes it. Raises OutboxUnavailable or OutboxDamaged.
+        """
+        with sqlite.translated(self._path):
+            try:
+                for seconds in self._begin():
+                    time.sleep(seconds)
+                change()
+                self._commit()
+            except BaseException:
+                self._undo()
+                raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         """
-        A transaction that is to end with `commit`; whatever is raised before that undoes it.
+        A transaction on the loop that is to end with `commit`; whatever is raised before that undoes it.
 
         Raises OutboxUnavailable or OutboxDamaged.
         """
         with sqlite.translated(self._path):
-            await self._begin()
             try:
+                for seconds in self._begin():
+                    await asyncio.sleep(seconds)
                 yield
             except BaseException:
                 self._roll_back()
                 raise
 
-    async def commit(self, last: Callable[[], None] | None = None) -> None:
-        """Return once the transaction is on disk, and in it what `last` changes in the thread that commits."""
-        await self._thread.run(partial(self._commit, last))
+    async def commit(self) -> None:
+        """Return once the transaction is on disk."""
+        await self._thread.run(self._commit)
 
-    def _commit(self, last: Callable[[], None] | None) -> None:
-        if last is not None:
-            last()
-        numbers = mark.numbers_in(self.connection)
-        self.connection.execute("COMMIT")
-        self._mark.move(numbers)
-
-    async def _begin(self) -> None:
+    def _begin(self) -> Iterator[float]:
+        """Begin a transaction; what it yields is how many seconds to wait for another program before the next try."""
         if self.connection.in_transaction:
-            self._roll_back()
+            self._undo()
         for _ in range(BUSY_TRIES):
             try:
                 self.connection.execute("BEGIN IMMEDIATE")
@@ -67,12 +89,19 @@ class Writer:
                 # The low byte is the primary code: another program may be recovering the log (SQLITE_BUSY_RECOVERY).
                 if busy.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                     raise
-                await asyncio.sleep(BUSY_SECONDS)
+                yield BUSY_SECONDS
             else:
                 return
         raise OutboxUnavailable(
             f"the outbox {self._path} takes no writes: another program keeps it locked"
         )
+
+    def _commit(self) -> None:
+        numbers = mark.numbers_in(self.connection)
+        used_bytes = sqlite.used_bytes(self.connection)
+        self.connection.execute("COMMIT")
+        self.used_bytes = used_bytes
+        self._mark.move(numbers)
 
     def _roll_back(self) -> None:
         """End a transaction that did not come to its end, once the thread is no longer at it."""
@@ -82,11 +111,6 @@ class Writer:
         self.store.forget()
         if self.connection.in_transaction:
             self.connection.rollback()
-
-    def used_bytes(self) -> int:
-        """What the file holds; raises OutboxUnavailable or OutboxDamaged."""
-        with sqlite.translated(self._path):
-            return sqlite.used_bytes(self.connection)
 
     def has_foreign_change(self) -> bool:
         """

@@ -2,9 +2,12 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable
-from typing import TypeVar
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Self, TypeVar
 
+import pytest
 from support.clock import HandClock
 from support.outbox import (
     attempt,
@@ -21,7 +24,7 @@ from support.workshop import Workshop
 
 from forwarder.delivery import Bury, Done, RetryAt
 from forwarder.errors import OutboxUnavailable
-from forwarder.outbox import Claim, NewReading, Outbox, Recipient, Settlement
+from forwarder.outbox import Claim, NewReading, Outbox, Recipient, Settlement, sqlite
 from forwarder.outbox.store import Store
 from forwarder.reading import Device
 
@@ -216,18 +219,126 @@ def touch_from_outside(outbox: Outbox, device: str) -> None:
 
 
 async def test_trouble_before_a_transaction_is_borne(outbox: Outbox, clock: HandClock) -> None:
-    """A disk that cannot even say how full the outbox is keeps nobody from trying again."""
-    used_bytes = outbox._writer.used_bytes
+    """A disk that cannot even say whether a command has changed something keeps nobody from trying again."""
+    has_foreign_change = outbox._writer.has_foreign_change
 
-    def fail() -> int:
-        outbox._writer.used_bytes = used_bytes  # type: ignore[method-assign] # once
+    def fail() -> bool:
+        outbox._writer.has_foreign_change = has_foreign_change  # type: ignore[method-assign] # once
         raise OutboxUnavailable("no")
 
-    outbox._writer.used_bytes = fail  # type: ignore[method-assign] # a disk that fails at this very moment
+    outbox._writer.has_foreign_change = fail  # type: ignore[method-assign] # a disk that fails at this very moment
+    outbox._is_to_look = True
     put = asyncio.ensure_future(outbox.put([new_reading(ONE, "a")]))
     await until_it_failed(outbox)
     clock.advance(1)
     assert await put == ["accepted"]
+
+
+async def test_thread_goes_on_without_the_loop(outbox: Outbox) -> None:
+    """What comes in during a commit is committed next, even while the loop has no time at all."""
+    await outbox.put([new_reading(ONE, "a")])
+    with HeldDisk(outbox) as disk:
+        first = await disk.reached_by(outbox.put([new_reading(ONE, "b")]))
+        second = asyncio.ensure_future(outbox.put([new_reading(ONE, "c")]))
+        await asyncio.sleep(0)
+        disk.let_go()
+        disk.wait_for_commits(2)  # the loop stands still
+    assert not first.done()
+    await asyncio.gather(first, second)
+    assert ids(must_claim(outbox, limit=9)) == ["a", "b", "c"]
+
+
+async def test_later_work_never_overtakes_what_failed(outbox: Outbox, clock: HandClock) -> None:
+    """What was handed over while a commit failed comes after it, also in the file."""
+    await outbox.put([new_reading(TWO, "x")])
+    with HeldDisk(outbox, fails=True) as disk:
+        first = await disk.reached_by(outbox.put([new_reading(ONE, "a")]))
+        second = asyncio.ensure_future(outbox.put([new_reading(ONE, "b")]))
+        await asyncio.sleep(0)
+        disk.let_go()
+        await until_it_failed(outbox)
+    third = asyncio.ensure_future(outbox.put([new_reading(ONE, "c")]))
+    await asyncio.sleep(0)
+    clock.advance(1)
+    await asyncio.gather(first, second, third)
+    rows = outbox._reader.execute(
+        "SELECT data FROM body JOIN reading ON reading = number WHERE device = ?", (ONE,)
+    )
+    assert [row[0].decode().split('"')[3] for row in rows] == ["a", "b", "c"]
+    must_claim(outbox)
+    assert ids(must_claim(outbox, limit=9)) == ["a", "b", "c"]
+
+
+async def test_settlements_wait_for_company(outbox: Outbox) -> None:
+    """Without a message to go with, a settlement is not a commit of its own at once."""
+    await outbox.put([new_reading(ONE, "a"), new_reading(TWO, "b")])
+    commits = outbox.commits
+    settle(outbox, must_claim(outbox))
+    settle(outbox, must_claim(outbox))
+    assert outbox.committing_since is None
+    async with asyncio.timeout(10):
+        while outbox.commits == commits:  # noqa: ASYNC110 - it is told to nobody, only shown
+            await asyncio.sleep(0)
+    assert outbox.commits == commits + 1
+    assert (await totals(outbox)).delivered == 2
+
+
+async def test_what_breaks_after_a_commit_ends_the_outbox(tmp_path: Path, clock: HandClock) -> None:
+    """An error of our own is not swallowed by a callback: the service fails, and starts anew."""
+
+    def fail(_: set[str]) -> None:
+        raise ZeroDivisionError
+
+    sqlite.create(tmp_path / "outbox.db")
+    outbox = Outbox(tmp_path / "outbox.db", clock=clock)
+    outbox.on_claimable = fail
+    put = asyncio.ensure_future(outbox.put([new_reading(ONE, "a")]))
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(outbox.run(), timeout=10)
+    put.cancel()
+    outbox.release_files()
+
+
+class HeldDisk:
+    """Lets no transaction begin until it is told to; then, where it `fails`, the first one does."""
+
+    def __init__(self, outbox: Outbox, *, fails: bool = False) -> None:
+        self._writer = outbox._writer
+        self._commit_whole = self._writer.commit_whole
+        self._fails = fails
+        self._is_reached = threading.Event()
+        self._may_go = threading.Event()
+        self._committed = threading.Semaphore(0)
+
+    def __enter__(self) -> Self:
+        self._writer.commit_whole = self._commit  # type: ignore[method-assign]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._may_go.set()
+        self._writer.commit_whole = self._commit_whole  # type: ignore[method-assign]
+
+    async def reached_by(self, what: Awaitable[T]) -> "asyncio.Future[T]":
+        """Return once the thread is at it."""
+        task = asyncio.ensure_future(what)
+        assert await asyncio.to_thread(self._is_reached.wait, 10)
+        return task
+
+    def let_go(self) -> None:
+        self._may_go.set()
+
+    def wait_for_commits(self, count: int) -> None:
+        for _ in range(count):
+            assert self._committed.acquire(timeout=10)
+
+    def _commit(self, change: Callable[[], None]) -> None:
+        self._is_reached.set()
+        assert self._may_go.wait(10)
+        if self._fails:
+            self._fails = False
+            raise OutboxUnavailable("no")
+        self._commit_whole(change)
+        self._committed.release()
 
 
 def replay_from_outside(outbox: Outbox) -> None:

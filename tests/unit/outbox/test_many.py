@@ -20,7 +20,9 @@ def test_each_row_takes_effect_once(keys: list[int], end: int) -> None:
     """However many there are, in order, and with the parameters on both sides of them."""
     distinct = sorted(set(keys))
     with closing(sqlite3.connect(":memory:")) as connection:
-        connection.execute("CREATE TABLE pair (key INTEGER PRIMARY KEY, value INTEGER)")
+        connection.execute(
+            "CREATE TABLE pair (key INTEGER PRIMARY KEY, value INTEGER) WITHOUT ROWID"
+        )
         assert PUT.execute(connection, [(key, place) for place, key in enumerate(keys)]) == len(
             distinct
         )
