@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from forwarder.clock import Clock, Timer
@@ -11,7 +11,6 @@ from forwarder.delivery import (
     AttemptResult,
     Decision,
     Delivery,
-    Done,
     Failed,
     Gone,
     Refused,
@@ -20,7 +19,7 @@ from forwarder.delivery import (
 from forwarder.dispatcher import circuit
 from forwarder.dispatcher.pace import Pace
 from forwarder.dispatcher.parcel import Parcel
-from forwarder.dispatcher.parcels import Parcels
+from forwarder.dispatcher.parcels import Parcels, attempt_of
 from forwarder.dispatcher.watch import Watch
 from forwarder.outbox import Attempt, EndpointHealth, Outbox, Settlement
 from forwarder.render import render
@@ -37,7 +36,6 @@ SUCCESS_SECONDS = 1.0
 """Of successes in a row, one in so many seconds is noted."""
 BROKEN_SECONDS = 60.0
 """How long a reading waits whose attempt ended in an error of our own."""
-DELIVERED = Done()
 _TOO_LARGE = 413
 
 
@@ -202,7 +200,7 @@ class EndpointDispatcher:
         self._watch.attempted(endpoint.name, head, attempt)
         self._update_health(result, now)
         if isinstance(result, Accepted) and len(parcel.pieces) == 1:
-            self._parcels.deliver(parcel, _delivered(head, attempt), now=now)
+            self._parcels.deliver(parcel, attempt, now=now)
         else:
             self._conclude(parcel, result, attempt, now)
 
@@ -272,7 +270,7 @@ class EndpointDispatcher:
             self._split(parcel, result, attempt, now)
             return
         decided = [
-            Settlement(one, self._decide(parcel, one, result, now), _of(one, attempt))
+            Settlement(one, self._decide(parcel, one, result, now), attempt_of(one, attempt))
             for one in parcel.head
         ]
         if self.endpoint.batch is None and len(parcel.claims) == 1:
@@ -299,7 +297,9 @@ class EndpointDispatcher:
 
     def _split(self, parcel: Parcel, result: Refused, attempt: Attempt, now: float) -> None:
         at_once = RetryAt(now)
-        self._parcels.record([Settlement(one, at_once, _of(one, attempt)) for one in parcel.head])
+        self._parcels.record(
+            [Settlement(one, at_once, attempt_of(one, attempt)) for one in parcel.head]
+        )
         parcel.count_attempt()
         parts = parcel.halved() if result.status == _TOO_LARGE else parcel.singled()
         self._watch.split(self.endpoint.name, status=result.status)
@@ -345,18 +345,6 @@ class EndpointDispatcher:
 def digest_of(url: str) -> str:
     """Tells two URLs apart without showing either: a URL may hold a token."""
     return hashlib.blake2b(url.encode(), digest_size=16).hexdigest()
-
-
-def _delivered(head: Sequence[Delivery], attempt: Attempt) -> Sequence[Settlement]:
-    if len(head) == 1:
-        return (Settlement(head[0], DELIVERED, attempt),)
-    return [Settlement(one, DELIVERED, _of(one, attempt)) for one in head]
-
-
-def _of(delivery: Delivery, attempt: Attempt) -> Attempt:
-    """The attempt as that of one of its deliveries, which may have had more or fewer than the first."""
-    number = delivery.attempts + 1
-    return attempt if number == attempt.number else replace(attempt, number=number)
 
 
 def _attempt_of(

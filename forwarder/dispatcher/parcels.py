@@ -2,16 +2,18 @@
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from heapq import heappop, heappush
 
 from forwarder.clock import Clock
-from forwarder.delivery import Decision, Delivery, RetryAt, Supersede
+from forwarder.delivery import Decision, Delivery, Done, RetryAt, Supersede
 from forwarder.dispatcher.parcel import MAX_BATCH_BYTES, Parcel, fitting
 from forwarder.dispatcher.watch import Watch
-from forwarder.outbox import Claim, Outbox, Settlement
+from forwarder.outbox import Attempt, Claim, Delivered, Outbox, Settlement
 from forwarder.retry import expiry, longest_wait
 from forwarder.routes import Endpoint
 
+DELIVERED = Done()
 MOST_WAITING = 4
 """Batches that wait for their retry, per place, before no new ones are made."""
 
@@ -169,14 +171,17 @@ class Parcels:
         self._watch.settled(self._endpoint.name, settlements, now=self._clock.unix())
         self._outbox.record(settlements)
 
-    def deliver(self, parcel: Parcel, settlements: Sequence[Settlement], *, now: float) -> None:
+    def deliver(self, parcel: Parcel, attempt: Attempt, *, now: float) -> None:
         """Settle a parcel whose last piece was delivered, and end it."""
-        name = self._endpoint.name
-        self._watch.delivered(name, parcel.head, now=now)
-        if len(parcel.claims) == 1:
-            self._settle(parcel, settlements)
+        name, head = self._endpoint.name, parcel.head
+        self._watch.delivered(name, head, now=now)
+        if len(head) == 1 and len(parcel.claims) == 1:
+            self._settle(parcel, (Settlement(head[0], DELIVERED, attempt),))
             return
-        self._outbox.record(settlements)
+        if all(one.attempts + 1 == attempt.number for one in head):
+            self._outbox.settle_delivered(parcel.claims, Delivered(name, head, attempt))
+            return
+        self._outbox.record([Settlement(one, DELIVERED, attempt_of(one, attempt)) for one in head])
         for claim in parcel.claims:
             self._outbox.settle(name, claim, recorded=len(claim.deliveries))
 
@@ -228,6 +233,12 @@ class Parcels:
         self._lanes.wake_all(self._clock.monotonic())
         while self._waiting:
             self._ready.append(heappop(self._waiting)[2])
+
+
+def attempt_of(delivery: Delivery, attempt: Attempt) -> Attempt:
+    """The attempt as that of one of its deliveries, which may have had more or fewer than the first."""
+    number = delivery.attempts + 1
+    return attempt if number == attempt.number else replace(attempt, number=number)
 
 
 def _shape(endpoint: Endpoint) -> object:

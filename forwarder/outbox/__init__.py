@@ -13,13 +13,14 @@ The durable queue between the two halves.
     writer.py   one transaction at a time           upkeep.py  what time does: expiry, retention, shrinking
     sqlite.py   the file, its lock, its errors      migrations.py  from one schema to the next
     mark.py     how far it has come, noted beside it  thread.py  where it works, and waits for the disk
-    many.py     one statement over many rows
+    many.py     one statement over many rows        handover.py  work on its way there
 """
 
 from forwarder.outbox.outbox import Outbox
 from forwarder.outbox.words import (
     Attempt,
     Claim,
+    Delivered,
     EndpointHealth,
     MessageOutcome,
     NewQuarantined,
@@ -33,6 +34,7 @@ from forwarder.outbox.words import (
 __all__ = [
     "Attempt",
     "Claim",
+    "Delivered",
     "EndpointHealth",
     "MessageOutcome",
     "NewQuarantined",

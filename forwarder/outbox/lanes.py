@@ -136,13 +136,11 @@ class EndpointLanes:
     def take(self, lane: Lane, *, limit: int) -> tuple[Delivery, ...]:
         """The first deliveries that memory holds of a claimed lane: they are in flight now."""
         fresh = lane.fresh
-        taken: list[Delivery] = []
-        while fresh and len(taken) < limit:
-            taken.append(fresh.popleft())
+        taken = tuple([fresh.popleft() for _ in range(min(limit, len(fresh)))])
         lane.claimed = tuple([delivery.reading for delivery in taken])
         self._memory.used -= len(taken)
         self._claimed.add(lane)
-        return tuple(taken)
+        return taken
 
     def in_flight(self) -> set[ReadingNumber]:
         """The readings that are claimed."""
@@ -150,7 +148,8 @@ class EndpointLanes:
 
     def claim(self, *, now: float) -> Lane | None:
         """Take the lane that is served next; None when none is ready."""
-        self.wake_due(now)
+        if self._waiting:
+            self.wake_due(now)
         while self._ready:
             lane = self._pop_ready()
             if lane.state is READY:

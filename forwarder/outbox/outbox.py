@@ -24,6 +24,7 @@ from forwarder.outbox.lanes import EndpointLanes, Lane, Memory
 from forwarder.outbox.store import Store
 from forwarder.outbox.words import (
     Claim,
+    Delivered,
     EndpointHealth,
     MessageOutcome,
     Put,
@@ -222,16 +223,29 @@ class Outbox:
         settled = recorded + len(settlements) - len(retries)
         self._settle_lane(endpoint, claim.lane, settled=settled, due_at=due_at)
 
+    def settle_delivered(self, claims: Sequence[Claim], delivered: Delivered) -> None:
+        """End claims of whose deliveries all are settled now: those that were not before have just been delivered."""
+        self._work.delivered.append(delivered)
+        endpoint, now = delivered.endpoint, self._clock.monotonic()
+        waits = [self._end(endpoint, one.lane, len(one.deliveries), None, now) for one in claims]
+        self._wake_writer(at_once=any(waits))
+
     def _settle_lane(
         self, endpoint: str, lane: Lane, *, settled: int = 0, due_at: float | None = None
     ) -> None:
-        lanes = self._lanes[endpoint]
+        is_waiting = self._end(endpoint, lane, settled, due_at, self._clock.monotonic())
+        self._wake_writer(at_once=is_waiting)
+
+    def _end(
+        self, endpoint: str, lane: Lane, settled: int, due_at: float | None, now: float
+    ) -> bool:
+        """End the lane's claim; whether it could go on if only this were on disk."""
         if lane.is_changed:
             self._work.touched.add((endpoint, lane.device))
-        is_held = lanes.settle(lane, settled=settled, due_at=due_at, now=self._clock.monotonic())
+        is_held = self._lanes[endpoint].settle(lane, settled=settled, due_at=due_at, now=now)
         if is_held:
             self._work.releases.append((endpoint, lane))
-        self._wake_writer(at_once=is_held and due_at is None and lane.pending > 0)
+        return is_held and due_at is None and lane.pending > 0
 
     def record_health(self, endpoint: str, health: EndpointHealth) -> None:
         """Keep the endpoint's circuit, with the next commit; of several the last counts."""

@@ -8,14 +8,15 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any, TypeAlias, assert_never
 
-from forwarder.delivery import Bury, Done, Expire, ReadingNumber, RetryAt, Supersede
+from forwarder.delivery import Bury, Delivery, Done, Expire, ReadingNumber, RetryAt, Supersede
 from forwarder.outbox.many import ManyRows
 from forwarder.outbox.words import (
     Attempt,
+    Delivered,
     EndpointHealth,
     NewQuarantined,
     NewReading,
@@ -55,6 +56,14 @@ _SETTLE = ManyRows(
     columns=2,
 )
 """For deliveries of one endpoint that end alike: a row is a reading, and how long its attempt took."""
+_DELIVER = ManyRows(
+    """
+    UPDATE delivery SET state = 'delivered', reason = NULL, attempts = ?, last_status = ?, duration_ms = ?,
+        settled_at = ?
+    WHERE reading IN (VALUES {rows}) AND endpoint = ? AND state = 'pending'""",
+    columns=1,
+)
+"""For deliveries that one POST has brought to one endpoint."""
 _POSTPONE = """
     UPDATE delivery SET due_at = ?, attempts = ?, last_status = ?, last_error = ?, duration_ms = ?
     WHERE reading = ? AND endpoint = ? AND state = 'pending'"""
@@ -287,7 +296,9 @@ class Store:
         self._changes[endpoint, state] += changed
         return changed > 0
 
-    def settle(self, settlements: Sequence[Settlement], *, now: float) -> None:
+    def settle(
+        self, settlements: Sequence[Settlement], delivered: Sequence[Delivered] = (), *, now: float
+    ) -> None:
         """Record what was decided; a lane in which a delivery was not pending any more is touched."""
         ended: defaultdict[tuple[str, Ending], list[Settlement]] = defaultdict(list)
         for settlement in settlements:
@@ -298,11 +309,18 @@ class Store:
                 ended[settlement.delivery.endpoint, _ending(settlement)].append(settlement)
         for (endpoint, ending), some in ended.items():
             self._close(some, self.endpoint_id(endpoint), ending, now)
+        for group in delivered:
+            self._deliver(group, now)
         self.drop_bodies(
-            one.delivery.reading
-            for (_, ending), some in ended.items()
-            if ending[0] != "dead"
-            for one in some
+            chain(
+                (
+                    one.delivery.reading
+                    for (_, ending), some in ended.items()
+                    if ending[0] != "dead"
+                    for one in some
+                ),
+                (one.reading for group in delivered for one in group.deliveries),
+            )
         )
         self._record_failures(settlements)
 
@@ -311,7 +329,7 @@ class Store:
         key = (delivery.reading, self.endpoint_id(delivery.endpoint))
         row = (due_at, *_attempted(settlement), _duration(settlement), *key)
         if self.connection.execute(_POSTPONE, row).rowcount == 0:
-            self._touch([settlement])
+            self._touch([delivery])
 
     def _close(
         self, settlements: list[Settlement], endpoint: int, ending: Ending, now: float
@@ -321,10 +339,19 @@ class Store:
         self._changes[endpoint, ending[0]] += changed
         if changed < len(settlements):
             # Which of them it was is not known; a lane that is counted again in vain is none the worse for it.
-            self._touch(settlements)
+            self._touch(one.delivery for one in settlements)
 
-    def _touch(self, settlements: Iterable[Settlement]) -> None:
-        self.touched.update((one.delivery.endpoint, one.delivery.device) for one in settlements)
+    def _deliver(self, group: Delivered, now: float) -> None:
+        endpoint, attempt = self.endpoint_id(group.endpoint), group.attempt
+        rows = [(one.reading,) for one in group.deliveries]
+        before = (attempt.number, attempt.status, attempt.duration_ms, now)
+        changed = _DELIVER.execute(self.connection, rows, before=before, after=(endpoint,))
+        self._changes[endpoint, "delivered"] += changed
+        if changed < len(rows):
+            self._touch(group.deliveries)
+
+    def _touch(self, deliveries: Iterable[Delivery]) -> None:
+        self.touched.update((one.endpoint, one.device) for one in deliveries)
 
     def drop_bodies(self, readings: Iterable[int]) -> None:
         """Forget the bodies of those readings that no pending and no dead delivery needs."""

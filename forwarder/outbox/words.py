@@ -4,6 +4,7 @@ What goes into the outbox and what comes out of it, as values.
 Nobody changes one. Those that are made for each reading are not frozen all the same: that takes four times as long.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -77,6 +78,15 @@ class Settlement:
     delivery: Delivery
     decision: Decision
     attempt: Attempt | None
+
+
+@dataclass(slots=True)
+class Delivered:
+    """Deliveries that one POST has brought to their endpoint, each at its attempt of the same number."""
+
+    endpoint: str
+    deliveries: Sequence[Delivery]
+    attempt: Attempt
 
 
 @dataclass(slots=True)

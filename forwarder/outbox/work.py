@@ -10,6 +10,7 @@ from typing import Any, Self, TypeAlias
 from forwarder.outbox.lanes import Lane
 from forwarder.outbox.store import Store
 from forwarder.outbox.words import (
+    Delivered,
     EndpointHealth,
     NewReading,
     Put,
@@ -26,6 +27,7 @@ class Work:
     """Everything that came in since the last commit began."""
 
     settlements: list[Settlement] = field(default_factory=list)
+    delivered: list[Delivered] = field(default_factory=list)
     releases: list[tuple[str, Lane]] = field(default_factory=list)
     """Lanes that go on once the settlements are on disk."""
     health: dict[str, EndpointHealth] = field(default_factory=dict)
@@ -43,6 +45,7 @@ class Work:
         return bool(
             self.puts
             or self.settlements
+            or self.delivered
             or self.releases
             or self.health
             or self.gone
@@ -73,6 +76,7 @@ class Work:
     def followed_by(self, later: "Work") -> Self:
         """This work, and what came in after it; `later` is used up."""
         self.settlements += later.settlements
+        self.delivered += later.delivered
         self.releases += later.releases
         self.health |= later.health
         self.gone |= later.gone

@@ -22,9 +22,9 @@ from support.outbox import (
 from support.readings import new_reading
 from support.workshop import Workshop
 
-from forwarder.delivery import Bury, Done, RetryAt
+from forwarder.delivery import Bury, Done, Expire, RetryAt
 from forwarder.errors import OutboxUnavailable
-from forwarder.outbox import Claim, NewReading, Outbox, Recipient, Settlement, sqlite
+from forwarder.outbox import Claim, Delivered, NewReading, Outbox, Recipient, Settlement, sqlite
 from forwarder.outbox.store import Store
 from forwarder.reading import Device
 
@@ -281,6 +281,23 @@ async def test_settlements_wait_for_company(outbox: Outbox) -> None:
             await asyncio.sleep(0)
     assert outbox.commits == commits + 1
     assert (await totals(outbox)).delivered == 2
+
+
+async def test_batch_settles_what_is_still_pending(outbox: Outbox) -> None:
+    """A POST that brought a reading which was expired meanwhile delivers the others, and each is counted once."""
+    await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b"), new_reading(TWO, "c")])
+    claims = [must_claim(outbox, limit=2), must_claim(outbox)]
+    brought = [one for claimed in claims for one in claimed.deliveries]
+    expired = Settlement(brought[0], Expire(), None)
+    await outbox.transact(lambda store: store.settle([expired], now=0.0))
+    outbox.settle_delivered(claims, Delivered("acme", brought, attempt(2)))
+    after = await totals(outbox)
+    assert (after.delivered, after.expired, after.pending) == (2, 1, 0)
+    rows = outbox._reader.execute("SELECT state, attempts, last_status FROM delivery")
+    assert list(rows)[1:] == [("delivered", 2, 204)] * 2
+    assert outbox._reader.execute("SELECT count(*) FROM body").fetchone() == (0,)
+    await outbox.put([new_reading(ONE, "d"), new_reading(TWO, "e")])
+    assert [ids(must_claim(outbox, limit=9)) for _ in range(2)] == [["d"], ["e"]]
 
 
 async def test_what_breaks_after_a_commit_ends_the_outbox(tmp_path: Path, clock: HandClock) -> None:
