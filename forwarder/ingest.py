@@ -34,9 +34,9 @@ LARGEST_GROUP = 64
 """Messages that are made ready in one turn."""
 LARGEST_GROUP_BYTES = 64 << 10
 """The same in bytes of payloads, but for the last."""
-MOST_STORING = 1000
+MOST_STORING = 4000
 """Messages that wait for the disk while others are made ready: about so many are in two transactions at most."""
-MOST_STORING_BYTES = 512 << 10
+MOST_STORING_BYTES = 2 << 20
 """The same in bytes of payloads: by so much the outbox may pass its limit."""
 MOST_UNPROMISED = 10_000
 """Messages that wait for the disk at most while more come at QoS 0; those at QoS 1 the broker holds back by itself."""
