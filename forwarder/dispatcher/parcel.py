@@ -5,13 +5,15 @@ One reading where the endpoint takes them singly, up to `max_events` of several 
 members over all attempts, so that a batch keeps its id; it changes only where it is split, or a member is settled.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from forwarder.delivery import Delivery
 from forwarder.outbox import Claim
 from forwarder.outbox.lanes import Lane
-from forwarder.render import size_of
+from forwarder.render import envelope_bytes
 from forwarder.routes import Endpoint
 
 ENVELOPE_BYTES = 128
@@ -112,10 +114,7 @@ def fitting(
     deliveries: tuple[Delivery, ...], endpoint: Endpoint, *, free_bytes: int
 ) -> tuple[int, int]:
     """How many of these, from the first on, fit into so many bytes of a batch, and how many bytes they take."""
-    used_bytes = 0
-    for count, delivery in enumerate(deliveries):
-        size = size_of(delivery, endpoint=endpoint)
-        if used_bytes + size > free_bytes:
-            return count, used_bytes
-        used_bytes += size
-    return len(deliveries), used_bytes
+    envelope = envelope_bytes(endpoint)
+    used_bytes = list(accumulate([len(one.data) + envelope for one in deliveries], initial=0))
+    count = bisect_right(used_bytes, free_bytes) - 1
+    return count, used_bytes[count]

@@ -66,8 +66,8 @@ class Forms:
         self._normaliser = normaliser
         self._write = write
         self._forms: dict[tuple[str, ...], Form] = {}
-        self._latest: dict[str, Form] = {}
-        """By topic: a device mostly sends what is of the same form as the last."""
+        self._latest: dict[str, tuple[Form, Device | None]] = {}
+        """By topic: a device mostly sends what is of the same form as the last. Whose it is, where the topic tells."""
         self._credit = FIRST_LESSONS * LESSON_COST
         self._arrival: datetime | None = None
         self._arrival_text = ""
@@ -86,24 +86,28 @@ class Forms:
             text = payload.decode()
         except UnicodeDecodeError:
             return None
-        form = self._latest.get(message.topic)
+        form, device = self._latest.get(message.topic, (None, None))
         values = _values(form, text) if form else None
         if form is None or values is None:
-            form = self._find(text, message.topic)
+            form, device = self._find(text, message.topic)
             values = _values(form, text) if form else None
-        return self._written(form, values, message) if form and values else None
+        if form is None or values is None:
+            return None
+        return self._written(form, values, message, device or _device(form, values, message.topic))
 
-    def _find(self, text: str, topic: str) -> Form | None:
+    def _find(self, text: str, topic: str) -> tuple[Form | None, Device | None]:
         """The form of a payload that is not of the same as the one before it on its topic."""
         pieces = _VALUE.split(text)
         form = self._forms.get(tuple(pieces[::2]))
         if form is None:
             self._consider(pieces)
-        elif len(topic) <= LONGEST_TOPIC:
+            return None, None
+        device = _device(form, (), topic) if form.device is None else None
+        if len(topic) <= LONGEST_TOPIC:
             if len(self._latest) == MOST_TOPICS:
                 self._latest.clear()
-            self._latest[topic] = form
-        return form
+            self._latest[topic] = form, device
+        return form, device
 
     def _consider(self, pieces: Sequence[str]) -> None:
         self._credit += 1
@@ -119,8 +123,9 @@ class Forms:
             self._latest.clear()
         self._forms[literals] = form
 
-    def _written(self, form: Form, values: list[str], message: Message) -> Written | None:
-        device = _device(form, values, message.topic)
+    def _written(
+        self, form: Form, values: list[str], message: Message, device: Device | None
+    ) -> Written | None:
         time = self._time(form, values, message)
         if device is None or time is None:
             return None

@@ -123,7 +123,7 @@ class Commit:
         """Hold the lanes in which something may give way, and say what is in flight in them."""
         in_flight: set[tuple[str, ReadingNumber]] = set()
         for endpoint, lane in self._lanes_of_latest(readings):
-            in_flight.update((endpoint, number) for number in lane.claimed)
+            in_flight.update((endpoint, delivery.reading) for delivery in lane.claimed)
             if lane not in self._held:
                 self._held[lane] = endpoint
                 self._lanes(endpoint).hold(lane)
@@ -179,13 +179,15 @@ class Commit:
                 lane = lanes.add(reading.device, now=now)
                 lane.due_at = None  # the wait was that of the reading which gave way
             return
-        for number, one in enumerate(run.readings, run.first):
-            # By position, as this is made for every delivery; the order is that of the fields.
-            delivery = Delivery(
+        # By position, as this is made for every delivery; the order is that of the fields.
+        deliveries = [
+            Delivery(
                 ReadingNumber(number), endpoint, one.device, one.webhook_id, one.measured_at,
                 one.received_at, one.received_at, 0, one.data,
-            )  # fmt: skip
-            lanes.append(one.device, delivery, now=now)
+            )
+            for number, one in enumerate(run.readings, run.first)
+        ]  # fmt: skip
+        lanes.extend(deliveries, now=now)
 
     def release(self) -> None:
         """Let go of the lanes that were held until this was on disk."""

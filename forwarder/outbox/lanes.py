@@ -11,7 +11,7 @@ claiming needs no write. Times are monotonic seconds: no step of the wall clock 
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from heapq import heappop, heappush
@@ -46,8 +46,8 @@ class Lane:
     """Deliveries that are not settled, those in flight included."""
     fresh: deque[Delivery] = field(default_factory=deque)
     """The first deliveries that are not in flight, as far as memory holds them."""
-    claimed: tuple[ReadingNumber, ...] = ()
-    """The readings in flight."""
+    claimed: tuple[Delivery, ...] = ()
+    """The deliveries in flight."""
     due_at: float | None = None
     """When it becomes ready again, while it waits or will wait."""
     ready_since: float = 0.0
@@ -105,14 +105,13 @@ class EndpointLanes:
 
     def add(self, device: Device, *, count: int = 1, now: float) -> Lane:
         """`count` more deliveries at the end of the device's lane."""
-        lane = self._lanes.get(device)
-        if lane is None:
-            lane = self._lanes[device] = Lane(device)
-            self._make_ready(lane, now)
-        lane.pending += count
-        self.pending_count += count
-        if lane.state is READY:
-            self.ready_count += count
+        lane = self._lanes.get(device) or self._begin(device, now)
+        self._count(lane, lane.pending + count)
+        return lane
+
+    def _begin(self, device: Device, now: float) -> Lane:
+        lane = self._lanes[device] = Lane(device)
+        self._make_ready(lane, now)
         return lane
 
     def restore(self, device: Device, *, count: int, now: float) -> None:
@@ -124,27 +123,32 @@ class EndpointLanes:
         lane.fresh.extend(deliveries)
         self._memory.used += len(deliveries)
 
-    def append(self, device: Device, delivery: Delivery, *, now: float) -> None:
-        """One more delivery at the end of its lane, held in memory while there is room and nothing is before it."""
-        lane = self.add(device, now=now)
-        is_next = len(lane.fresh) == lane.pending - len(lane.claimed) - 1
-        memory = self._memory
-        if is_next and lane.holds == 0 and not lane.is_changed and memory.used < memory.limit:
-            lane.fresh.append(delivery)
-            memory.used += 1
+    def extend(self, deliveries: Iterable[Delivery], *, now: float) -> None:
+        """Each at the end of its lane, held in memory while there is room and nothing is before it."""
+        known, memory = self._lanes, self._memory
+        for one in deliveries:
+            lane = known.get(one.device) or self._begin(one.device, now)
+            is_next = len(lane.fresh) == lane.pending - len(lane.claimed)
+            if is_next and lane.holds == 0 and not lane.is_changed and memory.used < memory.limit:
+                lane.fresh.append(one)
+                memory.used += 1
+            self._count(lane, lane.pending + 1)
 
     def take(self, lane: Lane, *, limit: int) -> tuple[Delivery, ...]:
         """The first deliveries that memory holds of a claimed lane: they are in flight now."""
         fresh = lane.fresh
-        taken = tuple([fresh.popleft() for _ in range(min(limit, len(fresh)))])
-        lane.claimed = tuple([delivery.reading for delivery in taken])
+        if len(fresh) <= limit:
+            lane.claimed = taken = tuple(fresh)
+            fresh.clear()
+        else:
+            lane.claimed = taken = tuple([fresh.popleft() for _ in range(limit)])
         self._memory.used -= len(taken)
         self._claimed.add(lane)
         return taken
 
     def in_flight(self) -> set[ReadingNumber]:
         """The readings that are claimed."""
-        return {number for lane in self._claimed for number in lane.claimed}
+        return {delivery.reading for lane in self._claimed for delivery in lane.claimed}
 
     def claim(self, *, now: float) -> Lane | None:
         """Take the lane that is served next; None when none is ready."""
@@ -297,9 +301,10 @@ class EndpointLanes:
         lane.state = state
 
     def _count(self, lane: Lane, pending: int) -> None:
+        more = pending - lane.pending
         if lane.state is READY:
-            self.ready_count += pending - lane.pending
-        self.pending_count += pending - lane.pending
+            self.ready_count += more
+        self.pending_count += more
         lane.pending = pending
 
     def _forget(self, lane: Lane) -> None:

@@ -66,9 +66,9 @@ def render_test(endpoint: Endpoint, *, now: datetime) -> Rendered:
     return Rendered(body, content_type, webhook_id)
 
 
-def size_of(delivery: Delivery, *, endpoint: Endpoint) -> int:
-    """At least the bytes that this delivery adds to a batch, when its device is named by a MAC; for cutting batches."""
-    return len(delivery.data) + FORMATS[endpoint.format].ENVELOPE_BYTES
+def envelope_bytes(endpoint: Endpoint) -> int:
+    """What a delivery adds to a batch beside its data, at most, when its device is named by a MAC."""
+    return FORMATS[endpoint.format].ENVELOPE_BYTES
 
 
 def _reading_event(delivery: Delivery, *, fields: tuple[str, ...] | None) -> Event:

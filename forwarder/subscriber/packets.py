@@ -44,16 +44,17 @@ class Packets:
 
     def take(self, *, limit: int, received_at: datetime) -> list[Packet]:
         """Up to `limit` packets; fewer only when no further one is whole."""
-        data, end = self._data, len(self._data)
+        data, at, end = self._data, self._at, len(self._data)
         taken: list[Packet] = []
-        while self._at < end and len(taken) < limit:
-            at = self._at
+        while at < end and len(taken) < limit:
             body, stop = _bounds(data, at, end)
             if stop > end:
+                self._at = at
                 self._set_aside(missing=stop - end)
-                break
+                return taken
             taken.append(self._arrival(data, at, body, stop, received_at) or data[at:stop])
-            self._at = stop
+            at = stop
+        self._at = at
         return taken
 
     def _set_aside(self, *, missing: int) -> None:

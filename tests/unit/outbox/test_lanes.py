@@ -34,8 +34,8 @@ def test_lane_in_flight_is_not_claimed_again(lanes: EndpointLanes) -> None:
 
 def test_lanes_are_served_in_turn(lanes: EndpointLanes) -> None:
     """A lane with a backlog goes behind those that became ready before it is done."""
-    lanes.append(ONE, delivery(1, ONE), now=0.0)
-    lanes.append(ONE, delivery(2, ONE), now=0.0)
+    lanes.extend([delivery(1, ONE)], now=0.0)
+    lanes.extend([delivery(2, ONE)], now=0.0)
     lanes.add(TWO, now=0.0)
     first = claimed(lanes)
     lanes.take(first, limit=1)
@@ -67,7 +67,7 @@ def test_postponed_lane_waits_for_its_settlement_even_when_due(lanes: EndpointLa
 def test_next_in_memory_needs_no_release(lanes: EndpointLanes) -> None:
     """While memory holds what comes next, a settled lane goes on at once."""
     for number in (1, 2):
-        lanes.append(ONE, delivery(number, ONE), now=0.0)
+        lanes.extend([delivery(number, ONE)], now=0.0)
     lane = claimed(lanes)
     lanes.take(lane, limit=1)
     assert not lanes.settle(lane, settled=1, now=0.0)
@@ -77,7 +77,7 @@ def test_next_in_memory_needs_no_release(lanes: EndpointLanes) -> None:
 def test_unsettled_delivery_is_read_again_before_later_ones(lanes: EndpointLanes) -> None:
     """A claim that ends unsettled empties the lane's memory, which holds only what comes after it."""
     for number in (1, 2):
-        lanes.append(ONE, delivery(number, ONE), now=0.0)
+        lanes.extend([delivery(number, ONE)], now=0.0)
     lane = claimed(lanes)
     lanes.take(lane, limit=1)
     assert lanes.settle(lane, settled=0, now=0.0)
@@ -130,7 +130,7 @@ def test_probe_takes_what_is_due_first(lanes: EndpointLanes) -> None:
 
 def test_emptied_lane_rests_until_that_is_on_disk(lanes: EndpointLanes) -> None:
     """What comes next to a lane whose last settlement is not on disk is not read from there: it would come twice."""
-    lanes.append(ONE, delivery(1, ONE), now=0.0)
+    lanes.extend([delivery(1, ONE)], now=0.0)
     lane = claimed(lanes)
     lanes.take(lane, limit=1)
     assert lanes.settle(lane, settled=1, now=0.0)
@@ -147,11 +147,11 @@ def test_what_is_put_while_a_lane_rests(
     lanes: EndpointLanes, settled: int, held: list[int]
 ) -> None:
     """A reading that comes in while the last one is settled need not be read back, unless another is before it."""
-    lanes.append(ONE, delivery(1, ONE), now=0.0)
+    lanes.extend([delivery(1, ONE)], now=0.0)
     lane = claimed(lanes)
     lanes.take(lane, limit=1)
     lanes.settle(lane, settled=settled, now=0.0)
-    lanes.append(ONE, delivery(2, ONE), now=0.0)
+    lanes.extend([delivery(2, ONE)], now=0.0)
     assert lanes.claim(now=0.0) is None
     lanes.confirm(lane, now=0.0)
     assert [one.reading for one in claimed(lanes).fresh] == held
@@ -199,7 +199,7 @@ def test_lane_recounted_in_flight_asks_for_another_count(lanes: EndpointLanes) -
     lanes.add(ONE, count=2, now=0.0)
     lane = claimed(lanes)
     recount(lanes, ONE, pending=0)
-    lanes.append(ONE, delivery(3, ONE), now=0.0)
+    lanes.extend([delivery(3, ONE)], now=0.0)
     assert lane.is_changed
     assert not lane.fresh
 
@@ -209,7 +209,7 @@ def test_memory_is_bounded_over_all_lanes() -> None:
     memory = Memory(limit=2)
     lanes = EndpointLanes(memory)
     for number in range(5):
-        lanes.append(ONE, delivery(number, ONE), now=0.0)
+        lanes.extend([delivery(number, ONE)], now=0.0)
     lane = claimed(lanes)
     assert (memory.used, lane.pending, len(lane.fresh)) == (2, 5, 2)
 
@@ -259,7 +259,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
         self.number += 1
         self.pending[device].append(self.number)
         self.rows[device].append(self.number)
-        self.lanes.append(device, delivery(self.number, device), now=self.now)
+        self.lanes.extend([delivery(self.number, device)], now=self.now)
 
     @precondition(lambda self: not self.is_committing)
     @rule(device=st.sampled_from([ONE, TWO]), is_replay=st.booleans())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from forwarder.delivery import Delivery
-from forwarder.render import FORMATS, TEST_DEVICE, render, render_test, size_of
+from forwarder.render import FORMATS, TEST_DEVICE, envelope_bytes, render, render_test
 from forwarder.routes.model import Batch, Endpoint, EndpointName, SigningKey
 
 MakeDelivery = Callable[..., Delivery]
@@ -110,7 +110,7 @@ def test_a_batch_is_no_longer_than_was_reckoned(delivery: MakeDelivery, name: st
     """Cutting batches by the sizes of their deliveries keeps the body within its limit."""
     members = [delivery(n, measured_at="2025-11-18T10:17:40.203Z") for n in range(20)]
     batched = endpoint(format=name, batch=BATCH)
-    reckoned = sum(size_of(member, endpoint=batched) for member in members)
+    reckoned = sum(len(member.data) + envelope_bytes(batched) for member in members)
     assert len(render(members, endpoint=batched).body) <= reckoned + 128
 
 
