@@ -92,6 +92,7 @@ class Link:
         pair = _Pair(writer, has_stalled=self.weather is Weather.STALLED)
         self._pairs.add(pair)
         self.connections += 1
+        self.harmed += pair.has_stalled
         try:
             far_reader, pair.far = await asyncio.open_connection("127.0.0.1", self.target)
             await asyncio.gather(
