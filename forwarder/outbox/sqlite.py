@@ -56,6 +56,8 @@ def connect(path: Path, *, is_read_only: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA cache_size = -16384")
         connection.execute("PRAGMA journal_size_limit = 67108864")
+        # In pages: a checkpoint is part of a commit, and with the default of 1000 every 80th single message met one.
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
     return connection
 
 
