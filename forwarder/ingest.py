@@ -7,8 +7,10 @@ the next are made ready, and all that are ready by then go into the next transac
 
 import asyncio
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 from typing import Generic, Protocol, TypeVar
 
@@ -16,7 +18,15 @@ from forwarder.errors import ForwarderError
 from forwarder.logs import logger
 from forwarder.metrics import Metrics
 from forwarder.normalise import Forms, Normaliser
-from forwarder.outbox import MessageOutcome, NewQuarantined, NewReading, Outbox, Put, Recipient
+from forwarder.outbox import (
+    MessageOutcome,
+    NewQuarantined,
+    NewReading,
+    Outbox,
+    Outcomes,
+    Put,
+    Recipient,
+)
 from forwarder.reading import (
     Device,
     Message,
@@ -54,6 +64,19 @@ class Arriving(Protocol):
 A = TypeVar("A", bound=Arriving)
 
 
+@dataclass(slots=True)
+class Group(Generic[A]):
+    """Messages that are stored together, and what became of each so far."""
+
+    arrivals: Sequence[A]
+    outcomes: Counter[MessageOutcome]
+    size: int = field(init=False)
+    """Bytes of payloads."""
+
+    def __post_init__(self) -> None:
+        self.size = sum(len(arrival.message.payload) for arrival in self.arrivals)
+
+
 class Ingest(Generic[A]):
     """
     Takes what the subscriber brings, and tells it what may be acknowledged, in the order of arrival.
@@ -85,6 +108,8 @@ class Ingest(Generic[A]):
         self._matches = Matches(None)
         self._arrived: list[A] = []
         self._storing = self._storing_bytes = 0
+        self._pending: set[asyncio.Future[Outcomes]] = set()
+        self._stored: deque[tuple[Group[A], Outcomes]] = deque()
         self._is_dropping = False
         self._wake = asyncio.Event()
         self._is_idle = asyncio.Event()
@@ -116,16 +141,21 @@ class Ingest(Generic[A]):
 
     async def run(self) -> None:
         """Work through what arrives, until cancelled."""
-        async with asyncio.TaskGroup() as storing:
+        try:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
+                self._conclude_stored()
                 while self._arrived and self._has_room:
-                    self._ingest(self._next_group(), storing)
+                    self._ingest(self._next_group())
                     await asyncio.sleep(0)
+                    self._conclude_stored()
                 if not self._arrived and not self._storing:
                     self._is_dropping = False
                     self._is_idle.set()
+        finally:
+            for stored in self._pending:
+                stored.cancel()
 
     @property
     def _has_room(self) -> bool:
@@ -142,10 +172,10 @@ class Ingest(Generic[A]):
         """Return once everything that was received has been acknowledged."""
         await self._is_idle.wait()
 
-    def _ingest(self, group: Sequence[A], storing: asyncio.TaskGroup) -> None:
+    def _ingest(self, arrivals: Sequence[A]) -> None:
         puts: list[Put] = []
         outcomes: Counter[MessageOutcome] = Counter()
-        for arrival in group:
+        for arrival in arrivals:
             put = self._understand(arrival.message)
             if isinstance(put, str):
                 outcomes[put] += 1
@@ -154,25 +184,34 @@ class Ingest(Generic[A]):
         for outcome, count in outcomes.items():
             self._outbox.count(outcome, count)
         if puts:
-            storing.create_task(self._store(group, puts, outcomes))
+            self._store(Group(arrivals, outcomes), puts)
         else:
-            self._conclude(group, outcomes)
+            self._conclude(arrivals, outcomes)
 
-    async def _store(
-        self, group: Sequence[A], puts: Sequence[Put], outcomes: Counter[MessageOutcome]
-    ) -> None:
-        size = sum(len(arrival.message.payload) for arrival in group)
-        self._storing += len(group)
-        self._storing_bytes += size
-        outcomes.update(await self._outbox.put(puts))
-        # Only here: were we to die before, the broker sends the group again, and its ids are the same.
-        self._conclude(group, outcomes)
-        self._storing -= len(group)
-        self._storing_bytes -= size
-        self._wake.set()
+    def _store(self, group: Group[A], puts: Sequence[Put]) -> None:
+        self._storing += len(group.arrivals)
+        self._storing_bytes += group.size
+        stored = self._outbox.put(puts)
+        self._pending.add(stored)
+        stored.add_done_callback(partial(self._on_stored, group))
 
-    def _conclude(self, group: Sequence[A], outcomes: Counter[MessageOutcome]) -> None:
-        self._acknowledge(group)
+    def _on_stored(self, group: Group[A], stored: asyncio.Future[Outcomes]) -> None:
+        self._pending.discard(stored)
+        if not stored.cancelled():
+            self._stored.append((group, stored.result()))
+            self._wake.set()
+
+    def _conclude_stored(self) -> None:
+        # Only here: were we to die before, the broker sends them again, and their ids are the same.
+        while self._stored:
+            group, outcomes = self._stored.popleft()
+            group.outcomes.update(outcomes)
+            self._storing -= len(group.arrivals)
+            self._storing_bytes -= group.size
+            self._conclude(group.arrivals, group.outcomes)
+
+    def _conclude(self, arrivals: Sequence[A], outcomes: Counter[MessageOutcome]) -> None:
+        self._acknowledge(arrivals)
         for outcome, count in outcomes.items():
             self._outcomes[outcome].inc(count)
         self._log.debug("messages.ingested", **{str(key): count for key, count in outcomes.items()})

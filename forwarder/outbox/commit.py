@@ -12,7 +12,7 @@ from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.outbox import reads
 from forwarder.outbox.lanes import EndpointLanes, Lane
 from forwarder.outbox.store import Owed, Run, Store
-from forwarder.outbox.words import NewQuarantined, NewReading, PutOutcome, Recipient
+from forwarder.outbox.words import NewQuarantined, NewReading, Outcomes, PutOutcome, Recipient
 from forwarder.outbox.work import Work
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class Commit:
         self._in_flight: set[tuple[str, ReadingNumber]] = set()
         self._owed = Owed()
         self._results: list[Any] = []
-        self._outcomes: list[list[PutOutcome]] = []
+        self._outcomes: list[Outcomes] = []
 
     def apply(self) -> None:
         """Bring the work into the tables; on the loop, for jobs, counts and what gives way go by the lanes."""

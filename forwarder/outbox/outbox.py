@@ -27,10 +27,11 @@ from forwarder.outbox.words import (
     Delivered,
     EndpointHealth,
     MessageOutcome,
+    Outcomes,
     Put,
     Settlement,
 )
-from forwarder.outbox.work import Outcomes, Work
+from forwarder.outbox.work import Work
 from forwarder.outbox.writer import Writer
 
 SETTLE_SECONDS = 0.02
@@ -120,12 +121,12 @@ class Outbox:
         for lane in reads.lanes(self._reader):
             self.lanes(lane.endpoint).restore(lane.device, count=lane.pending, now=now)
 
-    async def put(self, puts: Sequence[Put]) -> Outcomes:
-        """Make the messages durable; returns once they are on disk, and waits as long as the disk takes none."""
+    def put(self, puts: Sequence[Put]) -> "asyncio.Future[Outcomes]":
+        """Make the messages durable; done once they are on disk, which takes as long as the disk takes none."""
         answer: asyncio.Future[Outcomes] = asyncio.get_running_loop().create_future()
         self._work.put(puts, answer)
         self._wake_writer(at_once=True)
-        return await answer
+        return answer
 
     def count(self, outcome: MessageOutcome, count: int = 1) -> None:
         """Add to the totals of messages, with the next commit."""

@@ -13,6 +13,8 @@ from forwarder.outbox.lanes import Lane
 from forwarder.reading import Device, QuarantineReason, WebhookId
 
 PutOutcome = Literal["accepted", "duplicate", "quarantined"]
+Outcomes: TypeAlias = list[PutOutcome]
+"""Of messages that were put together, in their order."""
 MessageOutcome = Literal["accepted", "quarantined", "unrouted", "duplicate"]
 
 

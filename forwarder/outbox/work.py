@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 from forwarder.outbox.lanes import Lane
 from forwarder.outbox.store import Store
@@ -13,13 +13,11 @@ from forwarder.outbox.words import (
     Delivered,
     EndpointHealth,
     NewReading,
+    Outcomes,
     Put,
-    PutOutcome,
     Settlement,
 )
 from forwarder.reading import Device
-
-Outcomes: TypeAlias = list[PutOutcome]
 
 
 @dataclass(slots=True)

@@ -373,7 +373,7 @@ def replay_from_outside(outbox: Outbox) -> None:
 async def test_full_outbox_does_not_keep_a_stop_waiting(workshop: Workshop) -> None:
     """What nobody waits for any more is not put once a stop has begun: its broker has it still."""
     outbox = workshop.open(max_bytes=1)
-    waiting = asyncio.create_task(outbox.put([new_reading(ONE, "a")]))
+    waiting = asyncio.ensure_future(outbox.put([new_reading(ONE, "a")]))
     await flush(outbox)
     waiting.cancel()
     await asyncio.wait([waiting])

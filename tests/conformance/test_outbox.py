@@ -403,7 +403,7 @@ class TestWhenTheDiskTakesNothing:
         self, outbox: Outbox, clock: HandClock
     ) -> None:
         fill(outbox)
-        waiting = asyncio.create_task(outbox.put([new_reading(ONE, "a", to="acme" * 3000)]))
+        waiting = asyncio.ensure_future(outbox.put([new_reading(ONE, "a", to="acme" * 3000)]))
         await until_it_failed(outbox)
         assert not waiting.done()
         assert outbox.problem is not None
@@ -416,7 +416,7 @@ class TestWhenTheDiskTakesNothing:
         await outbox.put([new_reading(ONE, "a")])
         settle(outbox, must_claim(outbox))
         fill(outbox)
-        waiting = asyncio.create_task(outbox.put([new_reading(ONE, "b" * 20000)]))
+        waiting = asyncio.ensure_future(outbox.put([new_reading(ONE, "b" * 20000)]))
         await until_it_failed(outbox)
         make_room(outbox)
         clock.advance(1)
@@ -430,7 +430,7 @@ async def test_limit_of_size_holds_back_messages_not_settlements(workshop: Works
     outbox = workshop.open()
     await outbox.put([new_reading(ONE, "a" * 50000)])
     outbox._max_bytes = outbox.used_bytes
-    waiting = asyncio.create_task(outbox.put([new_reading(TWO, "b")]))
+    waiting = asyncio.ensure_future(outbox.put([new_reading(TWO, "b")]))
     await flush(outbox)
     assert not waiting.done()
     settle(outbox, must_claim(outbox))
@@ -444,7 +444,7 @@ async def test_limit_of_size_is_found_from_afar(workshop: Workshop) -> None:
     outbox = workshop.open(max_bytes=500_000)
     await outbox.put([new_reading(ONE, f"{number}" * 1000) for number in range(1000, 1200)])
     outbox._is_to_look = True
-    waiting = asyncio.create_task(outbox.put([new_reading(TWO, "b")]))
+    waiting = asyncio.ensure_future(outbox.put([new_reading(TWO, "b")]))
     await flush(outbox)
     assert outbox.problem is not None
     assert not waiting.done()

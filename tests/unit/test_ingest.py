@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from support.clock import HandClock
-from support.outbox import fill, make_room, until_it_failed
+from support.outbox import fill, flush, make_room, until_it_failed
 from support.readings import endpoint, routes_to
 from support.workshop import Workshop
 
@@ -94,6 +94,24 @@ async def test_group_is_bounded(
     await ingest.drained()
     assert [len(group) for group in acknowledged] == groups
     working.cancel()
+    await workshop.kill()
+
+
+async def test_stop_leaves_to_the_broker_what_cannot_be_stored(tmp_path: Path) -> None:
+    """What is on its way to a full outbox when the work is stopped keeps nobody waiting, and is not acknowledged."""
+    workshop = Workshop(tmp_path / "outbox.db", HandClock())
+    acknowledged: list[list[Sent]] = []
+    outbox = workshop.open(max_bytes=1)
+    ingest = new_ingest(workshop, acknowledged, outbox=outbox)
+    ingest.receive(Sent(Message("ext/it/ECC9FF5C0001", b'{"P_In":1}', NOW)))
+    working = asyncio.create_task(ingest.run())
+    await flush(outbox)
+    working.cancel()
+    await asyncio.wait([working])
+    await outbox.close()
+    await asyncio.wait_for(workshop.ended(), timeout=10)
+    assert acknowledged == []
+    assert (await workshop.reopen()).message_totals() == {}
     await workshop.kill()
 
 

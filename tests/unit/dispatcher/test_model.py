@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import tempfile
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from support.readings import endpoint, new_reading
 from support.workshop import Workshop
 
 from forwarder.dead_letters import Selection, choose_dead_letters, opened, pause, replay, resume
-from forwarder.outbox import Recipient
+from forwarder.outbox import NewReading, Recipient
 from forwarder.routes import Batch, Endpoint, RetrySchedule
 
 DEVICES = ["ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0003"]
@@ -55,6 +56,9 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
         self.replayed: set[str] = set()
         self.run(self.open())
 
+    async def store(self, readings: Sequence[NewReading]) -> None:
+        await self.desk.outbox.put(readings)
+
     def run(self, awaitable: Any) -> Any:
         return self.loop.run_until_complete(asyncio.wait_for(awaitable, timeout=30))
 
@@ -74,7 +78,7 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
             )
             at = self.desk.clock.unix()
             readings.append(new_reading(device, payload, recipients=recipients, received_at=at))
-        self.run(self.desk.outbox.put(readings))
+        self.run(self.store(readings))
         self.run(self.desk.rest())
 
     @precondition(lambda self: self.desk.waiting)
