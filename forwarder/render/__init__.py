@@ -44,11 +44,10 @@ def render(deliveries: Sequence[Delivery], *, endpoint: Endpoint) -> Rendered:
     An endpoint without `batch` takes exactly one. One with `batch` gets the batch form even for one.
     """
     form = FORMATS[endpoint.format]
+    events = _reading_events(deliveries, fields=endpoint.fields)
     if endpoint.batch is None:
-        (delivery,) = deliveries
-        event = _reading_event(delivery, fields=endpoint.fields)
+        (event,) = events
         return Rendered(form.single(event), form.CONTENT_TYPE, event.webhook_id)
-    events = [_reading_event(delivery, fields=endpoint.fields) for delivery in deliveries]
     return Rendered(form.batch(events), form.BATCH_CONTENT_TYPE, _batch_id(events))
 
 
@@ -71,9 +70,19 @@ def envelope_bytes(endpoint: Endpoint) -> int:
     return FORMATS[endpoint.format].ENVELOPE_BYTES
 
 
-def _reading_event(delivery: Delivery, *, fields: tuple[str, ...] | None) -> Event:
-    data = delivery.data if fields is None else keep_fields(delivery.data, fields=fields)
-    return Event("meter.reading", delivery.webhook_id, delivery.device, delivery.measured_at, data)
+def _reading_events(
+    deliveries: Sequence[Delivery], *, fields: tuple[str, ...] | None
+) -> list[Event]:
+    return [
+        Event(
+            "meter.reading",
+            one.webhook_id,
+            one.device,
+            one.measured_at,
+            one.data if fields is None else keep_fields(one.data, fields=fields),
+        )
+        for one in deliveries
+    ]
 
 
 def _batch_id(events: Sequence[Event]) -> WebhookId:

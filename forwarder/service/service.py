@@ -35,7 +35,7 @@ from forwarder.web import WebServer, build_app
 
 YOUNG_OBJECTS = 20_000
 """How many more objects than before are reason for the garbage collector to look for cycles among them."""
-SWITCH_SECONDS = 0.001
+SWITCH_SECONDS = 0.0002
 """How long a thread that wants Python's lock waits before the one that has it is asked to let go."""
 LAST_COMMIT_SECONDS = 1.0
 """What the outbox gets for its last commit, however long the attempts in flight took."""
