@@ -9,8 +9,8 @@ MOST_MEMORY = 150 * MIB
 MOST_DESCRIPTORS = 90
 """Five endpoints with eight connections, four with two, and what broker, outbox and web server have open."""
 MOST_THREADS = 20
-MOST_LOG = 8 * MIB
-"""SQLite carries the log over at 1,000 pages, 4 MB; a commit of many messages may come on top."""
+MOST_LOG = 24 * MIB
+"""SQLite carries the log over at 4,000 pages, 16 MB; a commit of many messages may come on top."""
 
 
 @dataclass(frozen=True)

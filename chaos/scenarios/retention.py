@@ -5,8 +5,8 @@ from chaos.scenarios.scenario import Scenario
 from chaos.stage import Stage
 
 PADDING = "·" * 1000
-MOST_LOG_BYTES = 8 << 20
-"""SQLite carries the log over at 1,000 pages, 4 MB; a commit of many messages may come on top."""
+MOST_LOG_BYTES = 24 << 20
+"""SQLite carries the log over at 4,000 pages, 16 MB; a commit of many messages may come on top."""
 MOST_LEFT = 0.25
 """Of the file at its largest."""
 
