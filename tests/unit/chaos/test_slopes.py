@@ -101,7 +101,7 @@ def test_a_thread_left_by_each_cut_is_found() -> None:
 
 def test_a_single_sample_above_the_most_is_found() -> None:
     """What must never be exceeded is not a matter of slopes."""
-    samples = run_of(SHORT, log_bytes=lambda at: 9 * MIB if at == 100 else 4 * MIB)
+    samples = run_of(SHORT, log_bytes=lambda at: 25 * MIB if at == 100 else 4 * MIB)
     assert growing(samples, SHORT) == ["log_bytes"]
 
 
