@@ -68,6 +68,8 @@ class Forms:
         self._forms: dict[tuple[str, ...], Form] = {}
         self._latest: dict[str, tuple[Form, Device | None]] = {}
         """By topic: a device mostly sends what is of the same form as the last. Whose it is, where the topic tells."""
+        self._recent: Form | None = None
+        """The last that was found: that of nearly every other topic too, where one template serves a whole fleet."""
         self._credit = FIRST_LESSONS * LESSON_COST
         self._arrival: datetime | None = None
         self._arrival_text = ""
@@ -86,28 +88,35 @@ class Forms:
             text = payload.decode()
         except UnicodeDecodeError:
             return None
-        form, device = self._latest.get(message.topic, (None, None))
+        known = self._latest.get(message.topic)
+        form, device = known or (self._recent, None)
         values = _values(form, text) if form else None
-        if form is None or values is None:
-            form, device = self._find(text, message.topic)
+        if values is None:
+            known, form = None, self._find(text)
             values = _values(form, text) if form else None
         if form is None or values is None:
             return None
+        if known is None:
+            device = self._remember(message.topic, form)
         return self._written(form, values, message, device or _device(form, values, message.topic))
 
-    def _find(self, text: str, topic: str) -> tuple[Form | None, Device | None]:
-        """The form of a payload that is not of the same as the one before it on its topic."""
+    def _find(self, text: str) -> Form | None:
+        """The form of a payload that is not of the same as the one before it."""
         pieces = _VALUE.split(text)
         form = self._forms.get(tuple(pieces[::2]))
         if form is None:
             self._consider(pieces)
-            return None, None
+        return form
+
+    def _remember(self, topic: str, form: Form) -> Device | None:
+        """The topic's form, and whose it is where the topic tells."""
+        self._recent = form
         device = _device(form, (), topic) if form.device is None else None
         if len(topic) <= LONGEST_TOPIC:
             if len(self._latest) == MOST_TOPICS:
                 self._latest.clear()
             self._latest[topic] = form, device
-        return form, device
+        return device
 
     def _consider(self, pieces: Sequence[str]) -> None:
         self._credit += 1
@@ -121,6 +130,7 @@ class Forms:
         if len(self._forms) == MOST_FORMS:
             del self._forms[next(iter(self._forms))]
             self._latest.clear()
+            self._recent = None
         self._forms[literals] = form
 
     def _written(

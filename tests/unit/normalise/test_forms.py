@@ -334,6 +334,24 @@ def test_memory_is_bounded() -> None:
     assert forms.read(message(b'{"P_In":1,"another":1}')) is not None
 
 
+def test_form_of_the_last_message_is_tried_for_another_topic(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A fleet with one template is not searched for it topic by topic; whose message it is goes by its own topic."""
+    forms = Forms(normaliser(), write=written)
+    first, second = (
+        message(b'{"P_In":1}', topic=f"ext/it/ECC9FF5C000{number}") for number in (1, 2)
+    )
+    forms.read(first)
+    assert forms.read(first) is not None
+    with monkeypatch.context() as patch:
+        patch.delattr(Forms, "_find")
+        read = forms.read(second)
+    assert read is not None
+    assert read.device == "ECC9FF5C0002"
+    assert forms.read(message(b'{"P_Out":1}', topic=first.topic)) is None
+
+
 def test_topics_are_remembered_up_to_a_number() -> None:
     forms = Forms(normaliser(), write=written)
     for number in range(MOST_TOPICS + 10):
