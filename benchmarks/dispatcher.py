@@ -42,7 +42,7 @@ from forwarder.delivery import Delivery, ReadingNumber, RetryAt
 from forwarder.dispatcher import Dispatcher, Watch
 from forwarder.logs import configure_logs
 from forwarder.metrics import Metrics
-from forwarder.outbox import Claim, EndpointHealth, Settlement
+from forwarder.outbox import Claim, Delivered, EndpointHealth, Settlement
 from forwarder.outbox.lanes import EndpointLanes, Memory
 from forwarder.reading import Device, WebhookId
 from forwarder.routes import Batch, Endpoint, EndpointName, Routes, SigningKey
@@ -76,7 +76,7 @@ class MemoryOutbox:
         return []
 
     def put(self, endpoint: str, count: int) -> None:
-        lanes, now, unix = self.lanes(endpoint), time.monotonic(), time.time()
+        deliveries, unix = [], time.time()
         for _ in range(count):
             self._put += 1
             device = Device(f"ECC9FF{self._put % DEVICES:06X}")
@@ -91,7 +91,8 @@ class MemoryOutbox:
                 attempts=0,
                 data=DATA,
             )
-            lanes.append(device, delivery, now=now)
+            deliveries.append(delivery)
+        self.lanes(endpoint).extend(deliveries, now=time.monotonic())
 
     def claim(
         self, endpoint: str, *, limit: int = 1, is_probe: bool = False, **_: float
@@ -116,6 +117,10 @@ class MemoryOutbox:
             lanes.confirm(claim.lane, now=now)
         if self.settled == self._put:
             self.missing.set()
+
+    def settle_delivered(self, claims: Sequence[Claim], delivered: Delivered) -> None:
+        for claim in claims:
+            self.settle(delivered.endpoint, claim, recorded=len(claim.deliveries))
 
     def record(self, settlements: Sequence[Settlement]) -> None:
         """Counted when their claim ends."""

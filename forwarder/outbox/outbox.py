@@ -122,7 +122,7 @@ class Outbox:
             self.lanes(lane.endpoint).restore(lane.device, count=lane.pending, now=now)
 
     def put(self, puts: Sequence[Put]) -> "asyncio.Future[Outcomes]":
-        """Make the messages durable; done once they are on disk, which takes as long as the disk takes none."""
+        """Make the messages durable; done once they are on disk, however long the disk takes none."""
         answer: asyncio.Future[Outcomes] = asyncio.get_running_loop().create_future()
         self._work.put(puts, answer)
         self._wake_writer(at_once=True)

@@ -49,6 +49,21 @@ PER_DEVICE = batched(url="https://acme.example/{device}")
 SMALLER = batched(batch=Batch(2, 2.0))
 
 
+async def test_batch_of_old_and_new_readings_keeps_each_count(desk: Desk) -> None:
+    """In a batch that is delivered a reading has as many attempts as it was in, not as its first member."""
+    desk.open(WITHOUT_BATCH)
+    await put(desk, "1")
+    desk.waiting[0].answer(503)
+    await desk.rest()
+    desk.route(batched(batch=Batch(2, 60.0)))
+    await desk.advance(20)
+    await put(desk, "2", device=TWO)
+    assert [sorted(one.ids) for one in desk.waiting] == [["1", "2"]]
+    assert await settled(desk) == (2, 0, 0)
+    rows = desk.outbox._reader.execute("SELECT attempts FROM delivery ORDER BY reading")
+    assert rows.fetchall() == [(2,), (1,)]
+
+
 class TestBatchAfterAnEdit:
     """What was made up as it may not be sent any more is made up anew; nothing is lost, and no order."""
 
