@@ -22,6 +22,7 @@ import multiprocessing
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,12 +61,12 @@ async def measure(broker: Broker, messages: int, commit_seconds: float) -> None:
         if seen >= messages:
             done.set()
 
-    def take(arrival: Arrival) -> None:
+    def take(arrivals: Sequence[Arrival]) -> None:
         if not waiting:
             loop.call_later(commit_seconds, acknowledge)
-        waiting.append(arrival)
+        waiting.extend(arrivals)
 
-    subscriber = Subscriber(broker, clock=SystemClock(), on_arrival=take)
+    subscriber = Subscriber(broker, clock=SystemClock(), on_arrivals=take)
     run = asyncio.create_task(subscriber.run())
     while not subscriber.state.subscribed:  # noqa: ASYNC110 - a snapshot tells nobody when it changes
         await asyncio.sleep(0.01)

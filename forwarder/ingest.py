@@ -69,12 +69,9 @@ class Group(Generic[A]):
     """Messages that are stored together, and what became of each so far."""
 
     arrivals: Sequence[A]
-    outcomes: Counter[MessageOutcome]
-    size: int = field(init=False)
+    size: int
     """Bytes of payloads."""
-
-    def __post_init__(self) -> None:
-        self.size = sum(len(arrival.message.payload) for arrival in self.arrivals)
+    outcomes: Counter[MessageOutcome] = field(default_factory=Counter)
 
 
 class Ingest(Generic[A]):
@@ -119,17 +116,22 @@ class Ingest(Generic[A]):
         """Match what is taken from now on by this table."""
         self._matches = Matches(routes)
 
-    def receive(self, arrival: A) -> None:
-        """Take one message; returns at once. At QoS 0, which promises nothing, it is dropped when too many wait."""
-        if arrival.message.qos == 0 and len(self._arrived) >= MOST_UNPROMISED:
-            self._drop()
-            return
+    def receive(self, arrivals: Sequence[A]) -> None:
+        """Take messages; returns at once. Those at QoS 0, which promises nothing, are dropped when too many wait."""
+        if len(self._arrived) >= MOST_UNPROMISED:
+            arrivals = self._promised(arrivals)
         if not self._arrived:
             self._is_idle.clear()
             self._wake.set()
-        self._arrived.append(arrival)
+        self._arrived += arrivals
 
-    def _drop(self) -> None:
+    def _promised(self, arrivals: Sequence[A]) -> Sequence[A]:
+        promised = [one for one in arrivals if one.message.qos]
+        if len(promised) < len(arrivals):
+            self._note_drop()
+        return promised
+
+    def _note_drop(self) -> None:
         if not self._is_dropping:
             self._log.error(
                 "messages.dropped",
@@ -161,32 +163,31 @@ class Ingest(Generic[A]):
     def _has_room(self) -> bool:
         return self._storing < MOST_STORING and self._storing_bytes < MOST_STORING_BYTES
 
-    def _next_group(self) -> list[A]:
+    def _next_group(self) -> Group[A]:
         arrivals = self._arrived[:LARGEST_GROUP]
-        sizes = list(accumulate(len(arrival.message.payload) for arrival in arrivals))
-        group = arrivals[: bisect_left(sizes, LARGEST_GROUP_BYTES) + 1]
-        del self._arrived[: len(group)]
-        return group
+        sizes = list(accumulate([len(arrival.message.payload) for arrival in arrivals]))
+        count = min(len(arrivals), bisect_left(sizes, LARGEST_GROUP_BYTES) + 1)
+        del self._arrived[:count]
+        return Group(arrivals[:count], sizes[count - 1])
 
     async def drained(self) -> None:
         """Return once everything that was received has been acknowledged."""
         await self._is_idle.wait()
 
-    def _ingest(self, arrivals: Sequence[A]) -> None:
+    def _ingest(self, group: Group[A]) -> None:
         puts: list[Put] = []
-        outcomes: Counter[MessageOutcome] = Counter()
-        for arrival in arrivals:
+        for arrival in group.arrivals:
             put = self._understand(arrival.message)
             if isinstance(put, str):
-                outcomes[put] += 1
+                group.outcomes[put] += 1
             else:
                 puts.append(put)
-        for outcome, count in outcomes.items():
+        for outcome, count in group.outcomes.items():
             self._outbox.count(outcome, count)
         if puts:
-            self._store(Group(arrivals, outcomes), puts)
+            self._store(group, puts)
         else:
-            self._conclude(arrivals, outcomes)
+            self._conclude(group)
 
     def _store(self, group: Group[A], puts: Sequence[Put]) -> None:
         self._storing += len(group.arrivals)
@@ -208,13 +209,14 @@ class Ingest(Generic[A]):
             group.outcomes.update(outcomes)
             self._storing -= len(group.arrivals)
             self._storing_bytes -= group.size
-            self._conclude(group.arrivals, group.outcomes)
+            self._conclude(group)
 
-    def _conclude(self, arrivals: Sequence[A], outcomes: Counter[MessageOutcome]) -> None:
-        self._acknowledge(arrivals)
-        for outcome, count in outcomes.items():
+    def _conclude(self, group: Group[A]) -> None:
+        self._acknowledge(group.arrivals)
+        for outcome, count in group.outcomes.items():
             self._outcomes[outcome].inc(count)
-        self._log.debug("messages.ingested", **{str(key): count for key, count in outcomes.items()})
+        counts = {str(outcome): count for outcome, count in group.outcomes.items()}
+        self._log.debug("messages.ingested", **counts)
 
     def _understand(self, message: Message) -> Put | MessageOutcome:
         try:

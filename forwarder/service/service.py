@@ -103,7 +103,7 @@ class Service:
         self._subscriber = Subscriber(
             settings.broker(),
             clock=clock,
-            on_arrival=self._ingest.receive,
+            on_arrivals=self._ingest.receive,
             expects_session=bool(self._outbox.message_totals()),
         )
         self._reloader = Reloader(file, routes, apply=self._use, clock=clock, metrics=metrics)

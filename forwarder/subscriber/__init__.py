@@ -4,7 +4,7 @@ The MQTT session: gives each message to a handler, acknowledges when told. The o
     socket ◀─▶ wire ◀─▶ pump ─▶ packets ─▶ plain messages ───────┐
                  ▲       └─▶ paho: every other packet             │
                  │                                                ▼
-    dial ─▶ connection ( CONNECT … its end; keep-alive ) ─▶ arrivals ─▶ on_arrival
+    dial ─▶ connection ( CONNECT … its end; keep-alive ) ─▶ arrivals ─▶ on_arrivals
                ▲                                                ▲
              session ( connects and reconnects for ever )        acknowledge, in order of arrival
                └─▶ trouble ( one log line per problem ) ◀─ diagnosis ( what to do about it ), backoff

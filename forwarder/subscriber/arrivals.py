@@ -33,8 +33,8 @@ class Unacknowledged:
     def __len__(self) -> int:
         return len(self._arrivals)
 
-    def expect(self, arrival: Arrival) -> None:
-        self._arrivals.append(arrival)
+    def expect(self, arrivals: Iterable[Arrival]) -> None:
+        self._arrivals.extend([one for one in arrivals if one.acknowledgement])
 
     def release(self, told: Iterable[Arrival]) -> bytes:
         """Take note of `told`; the answer is the acknowledgements that may leave now, oldest first."""

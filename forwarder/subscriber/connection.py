@@ -68,12 +68,12 @@ class Connection:
         broker: Broker,
         *,
         clock: Clock,
-        on_arrival: Callable[[Arrival], None],
+        on_arrivals: Callable[[Sequence[Arrival]], None],
         keeps_session: bool = True,
     ) -> None:
         self._broker = broker
         self._clock = clock
-        self._on_arrival = on_arrival
+        self._on_arrivals = on_arrivals
         self._keeps_session = keeps_session
         self._loop = asyncio.get_running_loop()
         self._unacknowledged = Unacknowledged()
@@ -87,7 +87,7 @@ class Connection:
             self._client,
             Packets(is_mqtt5=broker.protocol == "5"),
             clock=clock,
-            on_arrival=self._take,
+            on_arrivals=self._take,
             on_silence=lambda: self.abort(silent(broker)),
             on_failure=lambda error: self.abort(internal(error)),
         )
@@ -218,26 +218,23 @@ class Connection:
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
         """One of the few that paho has read: with properties, or at QoS 2."""
         packet_id = message.mid.to_bytes(2) if message.qos else b""
-        self._take(
-            Arrival(
-                Message(
-                    topic=_topic(message),
-                    payload=bytes(message.payload),
-                    received_at=self._clock.now(),
-                    qos=message.qos,
-                    is_redelivery=message.dup,
-                    is_retained=message.retain,
-                ),
-                _ACKNOWLEDGEMENTS[message.qos] + packet_id,
-            )
+        arrival = Arrival(
+            Message(
+                topic=_topic(message),
+                payload=bytes(message.payload),
+                received_at=self._clock.now(),
+                qos=message.qos,
+                is_redelivery=message.dup,
+                is_retained=message.retain,
+            ),
+            _ACKNOWLEDGEMENTS[message.qos] + packet_id,
         )
+        self._take([arrival])
 
-    def _take(self, arrival: Arrival) -> None:
-        if self._is_draining:
-            return
-        if arrival.acknowledgement:
-            self._unacknowledged.expect(arrival)
-        self._on_arrival(arrival)
+    def _take(self, arrivals: Sequence[Arrival]) -> None:
+        if not self._is_draining:
+            self._unacknowledged.expect(arrivals)
+            self._on_arrivals(arrivals)
 
     def _on_disconnect(
         self,

@@ -8,9 +8,10 @@ its public `loop_read`, and what paho has to say is written by its `loop_write`.
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any
+from itertools import groupby
+from typing import Any, cast
 
 from paho.mqtt.client import Client
 
@@ -38,14 +39,14 @@ class Pump:
         packets: Packets,
         *,
         clock: Clock,
-        on_arrival: Callable[[Arrival], None],
+        on_arrivals: Callable[[list[Arrival]], None],
         on_silence: Callable[[], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
         self._client = client
         self._packets = packets
         self._clock = clock
-        self._on_arrival = on_arrival
+        self._on_arrivals = on_arrivals
         self._on_silence = on_silence
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
@@ -132,11 +133,11 @@ class Pump:
         if not self._is_behind:
             self._receive(wire)
         packets = self._packets.take(limit=_PACKETS_PER_TURN, received_at=self._clock.now())
-        for packet in packets:
-            if isinstance(packet, Arrival):
-                self._on_arrival(packet)
+        for kind, some in groupby(packets, key=type):
+            if kind is Arrival:
+                self._on_arrivals(cast("list[Arrival]", [*some]))
             else:
-                self._let_paho_read(wire, packet)
+                self._let_paho_read(wire, cast("Iterable[bytes]", some))
             if self._wire is None:
                 return
         self._is_behind = len(packets) == _PACKETS_PER_TURN
@@ -151,10 +152,13 @@ class Pump:
             self._packets.feed(chunk)
         self._watch_room(wire)
 
-    def _let_paho_read(self, wire: Wire, packet: bytes) -> None:
-        wire.set_aside(packet)
-        while wire.has_set_aside and self._wire is not None:
-            self._client.loop_read()
+    def _let_paho_read(self, wire: Wire, packets: Iterable[bytes]) -> None:
+        for packet in packets:
+            if self._wire is None:
+                return
+            wire.set_aside(packet)
+            while wire.has_set_aside and self._wire is not None:
+                self._client.loop_read()
 
     def _on_room(self) -> None:
         try:

@@ -71,8 +71,9 @@ class Subscriber:
     """
     The one subscription to the broker.
 
-    Every message is handed to `on_arrival`, on the loop, in the order of arrival; what is not acknowledged comes
-    again with the next connection. `on_arrival` must not block; when it raises, the connection is made anew.
+    Every message is handed to `on_arrivals`, on the loop, in the order of arrival, together with those that were read
+    with it; what is not acknowledged comes again with the next connection. `on_arrivals` must not block; when it
+    raises, the connection is made anew.
     `expects_session` says that an earlier process was subscribed: a broker that then knows no session has lost it.
     """
 
@@ -81,13 +82,13 @@ class Subscriber:
         broker: Broker,
         *,
         clock: Clock,
-        on_arrival: Callable[[Arrival], None],
+        on_arrivals: Callable[[Sequence[Arrival]], None],
         expects_session: bool = False,
         pace: Pace | None = None,
     ) -> None:
         self._broker = broker
         self._clock = clock
-        self._on_arrival = on_arrival
+        self._on_arrivals = on_arrivals
         self._expects_session = expects_session
         self._pace = pace or Pace()
         self._log = logger("mqtt").bind(broker=broker.address)
@@ -156,7 +157,7 @@ class Subscriber:
         connection = self._connection = Connection(
             self._broker,
             clock=self._clock,
-            on_arrival=self._on_arrival,
+            on_arrivals=self._on_arrivals,
         )
         try:
             return await self._live(connection)

@@ -22,7 +22,7 @@ async def probe(broker: Broker, *, timeout_seconds: float) -> str | None:
     suffix = "".join(random.choices(_SUFFIX, k=8))  # noqa: S311 - told apart, not kept secret
     visitor = replace(broker, client_id=f"{broker.username or 'forwarder'}:{suffix}")
     connection = Connection(
-        visitor, clock=SystemClock(), on_arrival=lambda _: None, keeps_session=False
+        visitor, clock=SystemClock(), on_arrivals=lambda _: None, keeps_session=False
     )
     try:
         await connection.open(dial_seconds=timeout_seconds, answer_seconds=timeout_seconds)

@@ -1,7 +1,7 @@
 """What a subscriber was handed, to be waited for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from forwarder.clock import SystemClock
@@ -19,8 +19,8 @@ class Inbox:
         self.arrivals: list[Arrival] = []
         self._more = asyncio.Event()
 
-    def __call__(self, arrival: Arrival) -> None:
-        self.arrivals.append(arrival)
+    def __call__(self, arrivals: Sequence[Arrival]) -> None:
+        self.arrivals += arrivals
         self._more.set()
 
     @property
@@ -47,7 +47,7 @@ async def until(subscriber: Subscriber, condition: Callable[[SessionState], bool
 @asynccontextmanager
 async def running(
     broker: Broker,
-    inbox: Callable[[Arrival], None] | None = None,
+    inbox: Callable[[Sequence[Arrival]], None] | None = None,
     *,
     pace: Pace = QUICK,
     expects_session: bool = False,
@@ -56,7 +56,7 @@ async def running(
     subscriber = Subscriber(
         broker,
         clock=SystemClock(),
-        on_arrival=inbox or (lambda _: None),
+        on_arrivals=inbox or (lambda _: None),
         pace=pace,
         expects_session=expects_session,
     )
@@ -71,7 +71,7 @@ async def running(
 @asynccontextmanager
 async def subscribed(
     broker: Broker,
-    inbox: Callable[[Arrival], None] | None = None,
+    inbox: Callable[[Sequence[Arrival]], None] | None = None,
     *,
     pace: Pace = QUICK,
     expects_session: bool = False,

@@ -42,9 +42,8 @@ async def test_flood_that_promises_nothing_is_bounded(tmp_path: Path, qos: int, 
     ingest = new_ingest(workshop, acknowledged)
     for number in range(MOST_UNPROMISED + 5):
         payload = b'{"P_In":%d}' % number
-        ingest.receive(
-            Sent(Message("ext/it/ECC9FF5C0001", payload, datetime.now(UTC), qos, is_retained=True))
-        )
+        message = Message("ext/it/ECC9FF5C0001", payload, datetime.now(UTC), qos, is_retained=True)
+        ingest.receive([Sent(message)])
     working = asyncio.create_task(ingest.run())
     await ingest.drained()
     assert sum(map(len, acknowledged)) == taken
@@ -65,7 +64,7 @@ async def test_message_that_breaks_us_is_kept_and_acknowledged(tmp_path: Path) -
     acknowledged: list[list[Sent]] = []
     normaliser = Broken(timezone=ZoneInfo("UTC"), max_message_bytes=65536)
     ingest = new_ingest(workshop, acknowledged, normaliser=normaliser)
-    ingest.receive(Sent(Message("ext/it/ECC9FF5C0001", b"poison", datetime.now(UTC))))
+    ingest.receive([Sent(Message("ext/it/ECC9FF5C0001", b"poison", datetime.now(UTC)))])
     working = asyncio.create_task(ingest.run())
     await ingest.drained()
     assert len(acknowledged) == 1
@@ -87,9 +86,8 @@ async def test_group_is_bounded(
     ingest = new_ingest(workshop, acknowledged)
     for _ in range(count):
         payload = b" " * payload_bytes
-        ingest.receive(
-            Sent(Message("ext/it/ECC9FF5C0001", payload, datetime.now(UTC), is_retained=True))
-        )
+        message = Message("ext/it/ECC9FF5C0001", payload, datetime.now(UTC), is_retained=True)
+        ingest.receive([Sent(message)])
     working = asyncio.create_task(ingest.run())
     await ingest.drained()
     assert [len(group) for group in acknowledged] == groups
@@ -103,7 +101,7 @@ async def test_stop_leaves_to_the_broker_what_cannot_be_stored(tmp_path: Path) -
     acknowledged: list[list[Sent]] = []
     outbox = workshop.open(max_bytes=1)
     ingest = new_ingest(workshop, acknowledged, outbox=outbox)
-    ingest.receive(Sent(Message("ext/it/ECC9FF5C0001", b'{"P_In":1}', NOW)))
+    ingest.receive([Sent(Message("ext/it/ECC9FF5C0001", b'{"P_In":1}', NOW))])
     working = asyncio.create_task(ingest.run())
     await flush(outbox)
     working.cancel()
@@ -128,8 +126,7 @@ async def test_what_waits_for_the_disk_is_bounded(tmp_path: Path, payload_bytes:
         Sent(Message("ext/it/ECC9FF5C0001", (b'{"P_In":%d}' % number).ljust(payload_bytes), NOW))
         for number in range(2 * MOST_STORING)
     ]
-    for one in sent:
-        ingest.receive(one)
+    ingest.receive(sent)
     working = asyncio.create_task(ingest.run())
     await until_it_failed(outbox)
     for _ in range(1000):

@@ -1,7 +1,7 @@
 """The session on a real mosquitto: what it keeps, what comes again, in which order it is acknowledged."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -228,7 +228,7 @@ async def test_stop_waits_for_what_is_being_committed(mosquitto: Mosquitto) -> N
 async def test_stop_ends_run(mosquitto: Mosquitto) -> None:
     """`run` returns once `stop` has disconnected, in any state."""
     for broker in (mosquitto.broker(), mosquitto.broker(port=free_port())):
-        subscriber = Subscriber(broker, clock=SystemClock(), on_arrival=Inbox())
+        subscriber = Subscriber(broker, clock=SystemClock(), on_arrivals=Inbox())
         run = asyncio.create_task(subscriber.run())
         await until(subscriber, lambda state: state.subscribed or state.problem is not None)
         await subscriber.stop()
@@ -240,8 +240,8 @@ async def test_failing_handler_costs_the_connection_and_nothing_else(mosquitto: 
     """A handler that raises leaves its message unacknowledged: it comes again, and the session goes on."""
     inbox = Inbox()
 
-    def fail_once(arrival: Arrival) -> None:
-        inbox(arrival)
+    def fail_once(arrivals: Sequence[Arrival]) -> None:
+        inbox(arrivals)
         if len(inbox.arrivals) == 1:
             raise ZeroDivisionError
 

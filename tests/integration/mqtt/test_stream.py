@@ -1,7 +1,7 @@
 """The stream on a real socket: what we read ourselves and what paho reads, mixed as a broker may mix them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -29,9 +29,9 @@ def numbered(number: int) -> bytes:
 async def acknowledging(broker: Broker, inbox: Inbox) -> AsyncIterator[Subscriber]:
     """Acknowledges each message as it comes."""
 
-    def take(arrival: Arrival) -> None:
-        inbox(arrival)
-        subscriber.acknowledge([arrival])
+    def take(arrivals: Sequence[Arrival]) -> None:
+        inbox(arrivals)
+        subscriber.acknowledge(arrivals)
 
     async with running(broker, take, pace=IMPATIENT) as subscriber:
         yield subscriber

@@ -94,7 +94,7 @@ class Line:
         message = Message(f"ext/acme/{device}", payload, self.clock.now())
         sent = Sent(message, rfc3339(measured_at), len(self.tables) - 1)
         self.sent.append(sent)
-        self.ingest.receive(sent)
+        self.ingest.receive([sent])
 
 
 async def test_each_reading_goes_where_one_whole_table_sends_it(tmp_path: Path) -> None:

@@ -51,5 +51,5 @@ def test_arrival_told_twice_is_released_once() -> None:
 def arrive(waiting: Unacknowledged, packet_id: int) -> Arrival:
     message = Message("ext/it/ECC9FF5C0001", b"{}", datetime(2025, 11, 18, tzinfo=UTC))
     arrival = Arrival(message, b"\x40\x02" + packet_id.to_bytes(2))
-    waiting.expect(arrival)
+    waiting.expect([arrival])
     return arrival

@@ -74,7 +74,7 @@ class Bench:
             cast("Client", self.paho),
             Packets(is_mqtt5=False),
             clock=self.clock,
-            on_arrival=self.arrivals.append,
+            on_arrivals=self.arrivals.extend,
             on_silence=self._on_silence,
             on_failure=self.failures.append,
         )
