@@ -7,14 +7,14 @@ each attempt, and after an edit of `fields` or `format` the next attempt is rend
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from forwarder.delivery import Delivery
 from forwarder.reading import Device, WebhookId, rfc3339
 from forwarder.render import cloudevents, standard
 from forwarder.render.data import write_json
-from forwarder.render.event import Event, Renderer
+from forwarder.render.event import Event, Renderer, TestEvent
 from forwarder.render.fields import keep_fields
 from forwarder.routes.model import Endpoint
 
@@ -30,7 +30,7 @@ TEST_DEVICE = Device("000000000000")
 
 @dataclass(slots=True)
 class Rendered:
-    """The body of one request, and the id that a receiver de-duplicates it by; not to be changed, like an Event."""
+    """The body of one request, and the id that a receiver de-duplicates it by; not to be changed."""
 
     body: bytes
     content_type: str
@@ -44,7 +44,9 @@ def render(deliveries: Sequence[Delivery], *, endpoint: Endpoint) -> Rendered:
     An endpoint without `batch` takes exactly one. One with `batch` gets the batch form even for one.
     """
     form = FORMATS[endpoint.format]
-    events = _reading_events(deliveries, fields=endpoint.fields)
+    events = deliveries
+    if endpoint.fields is not None:
+        events = [_of_fields(one, endpoint.fields) for one in deliveries]
     if endpoint.batch is None:
         (event,) = events
         return Rendered(form.single(event), form.CONTENT_TYPE, event.webhook_id)
@@ -59,7 +61,7 @@ def render_test(endpoint: Endpoint, *, now: datetime) -> Rendered:
     """
     webhook_id = _hashed("test_", [endpoint.name, str(now.timestamp())])
     data = write_json({"id": webhook_id, "endpoint": endpoint.name, "message": "It works."})
-    event = Event("webhook.test", webhook_id, TEST_DEVICE, rfc3339(now), data)
+    event = TestEvent(webhook_id, TEST_DEVICE, rfc3339(now), data)
     form = FORMATS[endpoint.format]
     body, content_type = form.test(event, is_batched=endpoint.batch is not None)
     return Rendered(body, content_type, webhook_id)
@@ -70,19 +72,8 @@ def envelope_bytes(endpoint: Endpoint) -> int:
     return FORMATS[endpoint.format].ENVELOPE_BYTES
 
 
-def _reading_events(
-    deliveries: Sequence[Delivery], *, fields: tuple[str, ...] | None
-) -> list[Event]:
-    return [
-        Event(
-            "meter.reading",
-            one.webhook_id,
-            one.device,
-            one.measured_at,
-            one.data if fields is None else keep_fields(one.data, fields=fields),
-        )
-        for one in deliveries
-    ]
+def _of_fields(delivery: Delivery, fields: tuple[str, ...]) -> Delivery:
+    return replace(delivery, data=keep_fields(delivery.data, fields=fields))
 
 
 def _batch_id(events: Sequence[Event]) -> WebhookId:

@@ -18,12 +18,16 @@ SOURCE_PREFIX = "urn:whatwatt:device:"
 
 def single(event: Event) -> bytes:
     """One event; `id` is the reading's, so that `source` and `id` are unique together as the specification asks."""
+    return _event("meter.reading", event)
+
+
+def _event(event_type: str, event: Event) -> bytes:
     attributes = write_json(
         {
             "specversion": "1.0",
             "id": event.webhook_id,
             "source": SOURCE_PREFIX + quote(event.device, safe="", errors="replace"),
-            "type": TYPE_PREFIX + event.type,
+            "type": TYPE_PREFIX + event_type,
             "subject": event.device,
             "time": event.measured_at,
             "datacontenttype": "application/json",
@@ -37,6 +41,5 @@ def batch(events: Sequence[Event]) -> bytes:
 
 
 def test(event: Event, *, is_batched: bool) -> tuple[bytes, str]:
-    if is_batched:
-        return batch([event]), BATCH_CONTENT_TYPE
-    return single(event), CONTENT_TYPE
+    body = _event("webhook.test", event)
+    return (b"[" + body + b"]", BATCH_CONTENT_TYPE) if is_batched else (body, CONTENT_TYPE)

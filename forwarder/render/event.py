@@ -2,26 +2,32 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from forwarder.reading import Device, WebhookId
 
-EventType = Literal["meter.reading", "webhook.test"]
 
-
-@dataclass(slots=True)
-class Event:
+class Event(Protocol):
     """
     One thing to tell a receiver; `data` is its finished JSON object.
 
-    Nobody changes one. It is not frozen because it is made for each reading at each attempt.
+    A delivery is one as it stands, so that for a reading at each attempt nothing is made anew.
     """
 
-    type: EventType
     webhook_id: WebhookId
     device: Device
     measured_at: str
     """RFC 3339 in UTC, ends in Z."""
+    data: bytes
+
+
+@dataclass(slots=True)
+class TestEvent:
+    """What `send-test` tells."""
+
+    webhook_id: WebhookId
+    device: Device
+    measured_at: str
     data: bytes
 
 
@@ -45,10 +51,10 @@ class Renderer(Protocol):
         """What one more event adds to a batch beside its data, at most."""
 
     def single(self, event: Event) -> bytes:
-        """The body for one event on its own."""
+        """The body for one reading on its own."""
 
     def batch(self, events: Sequence[Event]) -> bytes:
-        """The body for at least one event, in the form for several."""
+        """The body for at least one reading, in the form for several."""
 
     def test(self, event: Event, *, is_batched: bool) -> tuple[bytes, str]:
         """The body and content type of a `webhook.test` event, in a form that this endpoint's receiver can parse."""

@@ -10,7 +10,7 @@ ENVELOPE_BYTES = 1
 
 
 def single(event: Event) -> bytes:
-    return _envelope(event.type, timestamp=event.measured_at, data=event.data)
+    return _envelope("meter.reading", timestamp=event.measured_at, data=event.data)
 
 
 def batch(events: Sequence[Event]) -> bytes:
@@ -22,7 +22,7 @@ def batch(events: Sequence[Event]) -> bytes:
 
 
 def test(event: Event, *, is_batched: bool) -> tuple[bytes, str]:  # noqa: ARG001 - the type tells the two apart
-    return single(event), CONTENT_TYPE
+    return _envelope("webhook.test", timestamp=event.measured_at, data=event.data), CONTENT_TYPE
 
 
 def _envelope(event_type: str, *, timestamp: str, data: bytes) -> bytes:
