@@ -1,9 +1,9 @@
 """One commit: what it changes in the tables, and what the lanes learn of it once that is on disk."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, groupby, product, repeat
+from itertools import accumulate, chain, groupby, pairwise, product
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.outbox import reads
 from forwarder.outbox.lanes import EndpointLanes, Lane
 from forwarder.outbox.store import Owed, Run, Store
-from forwarder.outbox.words import NewQuarantined, NewReading, Outcomes, PutOutcome, Recipient
+from forwarder.outbox.words import NewQuarantined, NewReading, Outcomes, Recipient
 from forwarder.outbox.work import Work
 
 T = TypeVar("T")
@@ -52,8 +52,14 @@ class Commit:
         self._clock = clock
         self._keep_delivered_seconds = keep_delivered_seconds
         self._held = held
-        puts = chain.from_iterable(puts for puts, _ in work.puts)
-        self._readings = [one for one in puts if not isinstance(one, NewQuarantined)]
+        self._readings: list[NewReading] = []
+        self._quarantined: list[tuple[int, NewQuarantined]] = []
+        """With their places among all that is put."""
+        for place, one in enumerate(chain.from_iterable(puts for puts, _ in work.puts)):
+            if isinstance(one, NewQuarantined):
+                self._quarantined.append((place, one))
+            else:
+                self._readings.append(one)
         self._in_flight: set[tuple[str, ReadingNumber]] = set()
         self._owed = Owed()
         self._results: list[Any] = []
@@ -115,9 +121,8 @@ class Commit:
         store.add_totals()
 
     def _quarantine(self) -> None:
-        for one in chain.from_iterable(puts for puts, _ in self.work.puts):
-            if isinstance(one, NewQuarantined):
-                self._store.quarantine(one)
+        for _, one in self._quarantined:
+            self._store.quarantine(one)
 
     def _hold_superseded(self, readings: Iterable[NewReading]) -> set[tuple[str, ReadingNumber]]:
         """Hold the lanes in which something may give way, and say what is in flight in them."""
@@ -138,25 +143,20 @@ class Commit:
                     if lane is not None:
                         yield endpoint, lane
 
-    def _messages(self) -> dict[str, int]:
-        counts = dict(self.work.messages)
-        for outcome in chain.from_iterable(self._outcomes):
-            counts[outcome] = counts.get(outcome, 0) + 1
+    def _messages(self) -> Counter[str]:
+        counts = self.work.messages.copy()
+        counts.update(chain.from_iterable(self._outcomes))
         return counts
 
     def _note_outcomes(self) -> None:
         """What each message came to, in the groups in which they were put."""
-        of_readings: Iterator[PutOutcome] = chain.from_iterable(
-            repeat("accepted" if run.recipients else "duplicate", len(run.readings))
-            for run in self._owed.runs
-        )
-        self._outcomes = [
-            [
-                "quarantined" if isinstance(one, NewQuarantined) else next(of_readings)
-                for one in puts
-            ]
-            for puts, _ in self.work.puts
-        ]
+        outcomes: Outcomes = []
+        for run in self._owed.runs:
+            outcomes += ["accepted" if run.recipients else "duplicate"] * len(run.readings)
+        for place, _ in self._quarantined:
+            outcomes.insert(place, "quarantined")
+        ends = accumulate((len(puts) for puts, _ in self.work.puts), initial=0)
+        self._outcomes = [outcomes[start:end] for start, end in pairwise(ends)]
 
     def publish(self) -> None:
         """Let the lanes have what was put, and let those go on that waited for this."""

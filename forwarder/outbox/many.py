@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import chain, repeat
 from typing import TypeAlias
 
-SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, *range(64, 513, 64))
+SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, *range(64, 513, 64), *range(640, 1025, 128))
 """Rows of one statement; SQLite keeps each of them prepared. What a size has to spare repeats the last row."""
 
 Row: TypeAlias = tuple[object, ...]

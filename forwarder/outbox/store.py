@@ -8,8 +8,8 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, groupby
-from operator import attrgetter
+from itertools import groupby, repeat
+from operator import attrgetter, itemgetter
 from typing import Any, TypeAlias, assert_never
 
 from forwarder.delivery import Bury, Delivery, Done, Expire, ReadingNumber, RetryAt, Supersede
@@ -56,14 +56,6 @@ _SETTLE = ManyRows(
     columns=2,
 )
 """For deliveries of one endpoint that end alike: a row is a reading, and how long its attempt took."""
-_DELIVER = ManyRows(
-    """
-    UPDATE delivery SET state = 'delivered', reason = NULL, attempts = ?, last_status = ?, duration_ms = ?,
-        settled_at = ?
-    WHERE reading IN (VALUES {rows}) AND endpoint = ? AND state = 'pending'""",
-    columns=1,
-)
-"""For deliveries that one POST has brought to one endpoint."""
 _POSTPONE = """
     UPDATE delivery SET due_at = ?, attempts = ?, last_status = ?, last_error = ?, duration_ms = ?
     WHERE reading = ? AND endpoint = ? AND state = 'pending'"""
@@ -85,6 +77,8 @@ _TOTALS = ("enqueued", "delivered", "dead", "expired", "superseded")
 
 Ending: TypeAlias = tuple[str, str | None, int, int | None, str | None]
 """How deliveries end alike: state and why dead, attempts, and the last one's status and error word."""
+Timed: TypeAlias = tuple[Delivery, float | None]
+"""A delivery and how long its last attempt took, in milliseconds; None where there was none."""
 
 
 @dataclass(slots=True)
@@ -300,27 +294,24 @@ class Store:
         self, settlements: Sequence[Settlement], delivered: Sequence[Delivered] = (), *, now: float
     ) -> None:
         """Record what was decided; a lane in which a delivery was not pending any more is touched."""
-        ended: defaultdict[tuple[str, Ending], list[Settlement]] = defaultdict(list)
+        ended: defaultdict[tuple[str, Ending], list[Timed]] = defaultdict(list)
         for settlement in settlements:
             # What was postponed on its way to its end comes first: the end is for good.
             if isinstance(settlement.decision, RetryAt):
                 self._postpone(settlement, settlement.decision.due_at)
             else:
-                ended[settlement.delivery.endpoint, _ending(settlement)].append(settlement)
+                timed = (settlement.delivery, _duration(settlement))
+                ended[settlement.delivery.endpoint, _ending(settlement)].append(timed)
+        for group in delivered:
+            timely = zip(group.deliveries, repeat(group.attempt.duration_ms))
+            ended[group.endpoint, _delivered(group.attempt)].extend(timely)
         for (endpoint, ending), some in ended.items():
             self._close(some, self.endpoint_id(endpoint), ending, now)
-        for group in delivered:
-            self._deliver(group, now)
         self.drop_bodies(
-            chain(
-                (
-                    one.delivery.reading
-                    for (_, ending), some in ended.items()
-                    if ending[0] != "dead"
-                    for one in some
-                ),
-                (one.reading for group in delivered for one in group.deliveries),
-            )
+            delivery.reading
+            for (_, ending), some in ended.items()
+            if ending[0] != "dead"
+            for delivery, _ in some
         )
         self._record_failures(settlements)
 
@@ -331,31 +322,22 @@ class Store:
         if self.connection.execute(_POSTPONE, row).rowcount == 0:
             self._touch([delivery])
 
-    def _close(
-        self, settlements: list[Settlement], endpoint: int, ending: Ending, now: float
-    ) -> None:
-        rows = [(one.delivery.reading, _duration(one)) for one in settlements]
+    def _close(self, some: list[Timed], endpoint: int, ending: Ending, now: float) -> None:
+        rows = [(delivery.reading, duration) for delivery, duration in some]
+        # In the order of the table, so that its pages are met one after the other.
+        rows.sort(key=itemgetter(0))
         changed = _SETTLE.execute(self.connection, rows, before=(*ending, now), after=(endpoint,))
         self._changes[endpoint, ending[0]] += changed
-        if changed < len(settlements):
+        if changed < len(some):
             # Which of them it was is not known; a lane that is counted again in vain is none the worse for it.
-            self._touch(one.delivery for one in settlements)
-
-    def _deliver(self, group: Delivered, now: float) -> None:
-        endpoint, attempt = self.endpoint_id(group.endpoint), group.attempt
-        rows = [(one.reading,) for one in group.deliveries]
-        before = (attempt.number, attempt.status, attempt.duration_ms, now)
-        changed = _DELIVER.execute(self.connection, rows, before=before, after=(endpoint,))
-        self._changes[endpoint, "delivered"] += changed
-        if changed < len(rows):
-            self._touch(group.deliveries)
+            self._touch(delivery for delivery, _ in some)
 
     def _touch(self, deliveries: Iterable[Delivery]) -> None:
         self.touched.update((one.endpoint, one.device) for one in deliveries)
 
     def drop_bodies(self, readings: Iterable[int]) -> None:
         """Forget the bodies of those readings that no pending and no dead delivery needs."""
-        _DROP_BODIES.execute(self.connection, [(reading,) for reading in set(readings)])
+        _DROP_BODIES.execute(self.connection, [(reading,) for reading in sorted(set(readings))])
 
     def _record_failures(self, settlements: Sequence[Settlement]) -> None:
         for settlement in settlements:
@@ -464,6 +446,10 @@ def _ending(settlement: Settlement) -> Ending:
             raise TypeError("a retry is no end")
         case _:
             assert_never(settlement.decision)
+
+
+def _delivered(attempt: Attempt) -> Ending:
+    return "delivered", None, attempt.number, attempt.status, None
 
 
 def _attempted(settlement: Settlement) -> tuple[int, int | None, str | None]:

@@ -57,6 +57,10 @@ class Work:
         """Whether nothing in it has to look at lanes, as far as is known before its transaction."""
         return not (self.jobs or self.touched or self.may_supersede)
 
+    @property
+    def message_count(self) -> int:
+        return sum(len(puts) for puts, _ in self.puts)
+
     def put(self, puts: Sequence[Put], answer: asyncio.Future[Outcomes]) -> None:
         self.puts.append((puts, answer))
         self.may_supersede = self.may_supersede or _may_supersede(puts)

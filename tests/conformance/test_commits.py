@@ -24,7 +24,16 @@ from support.workshop import Workshop
 
 from forwarder.delivery import Bury, Done, Expire, RetryAt
 from forwarder.errors import OutboxUnavailable
-from forwarder.outbox import Claim, Delivered, NewReading, Outbox, Recipient, Settlement, sqlite
+from forwarder.outbox import (
+    Claim,
+    Delivered,
+    NewReading,
+    Outbox,
+    Recipient,
+    Settlement,
+    handover,
+    sqlite,
+)
 from forwarder.outbox.store import Store
 from forwarder.reading import Device
 
@@ -394,3 +403,29 @@ async def test_transaction_left_open_is_ended(outbox: Outbox) -> None:
     outbox._writer.connection.execute("DELETE FROM delivery")
     await outbox.put([new_reading(ONE, "b")])
     assert ids(must_claim(outbox, limit=9)) == ["a", "b"]
+
+
+@pytest.mark.parametrize("memory", [0, 3, 4096])
+async def test_commits_one_upon_the_other_keep_every_lane_in_order(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, memory: int
+) -> None:
+    """Where much waits a commit begins before the loop has heard of the last; all is offered once, in turn."""
+    monkeypatch.setattr(handover, "LARGE", 1)
+    outbox._memory.limit = memory
+    offered: dict[str, list[str]] = {ONE: [], TWO: [], THREE: []}
+
+    def work_off(_: set[str]) -> None:
+        while (claimed := claim(outbox, limit=2)) is not None:
+            offered[claimed.deliveries[0].device] += ids(claimed)
+            settle(outbox, claimed)
+
+    outbox.on_claimable = work_off
+    puts = []
+    for number in range(100):
+        puts.append(outbox.put([new_reading(one, f"{number}") for one in offered]))
+        await asyncio.sleep(0)
+    await asyncio.gather(*puts)
+    while sum(map(len, offered.values())) < 300:
+        await flush(outbox)
+    expected = [str(number) for number in range(100)]
+    assert offered == {ONE: expected, TWO: expected, THREE: expected}
