@@ -45,6 +45,7 @@ _MAC = re.compile(
 )
 _TO_SECONDS, _TO_MILLISECONDS = len("2025-11-18T10:17:40"), len("2025-11-18T10:17:40.203")
 _MAC_SEPARATORS = str.maketrans("", "", ":-.")
+_OF_NOTHING = blake2b(digest_size=16)
 
 
 class Message(NamedTuple):
@@ -127,7 +128,11 @@ def rfc3339(instant: datetime) -> str:
 
 def digest(device: Device, payload: bytes) -> bytes:
     """BLAKE2b-128 over the payload, a zero byte and the device."""
-    return blake2b(payload + b"\0" + device.encode(), digest_size=16).digest()
+    # A copy is made in a third of the time that a new one takes.
+    state = _OF_NOTHING.copy()
+    state.update(payload)
+    state.update(b"\0" + device.encode())
+    return state.digest()
 
 
 def webhook_id(device: Device, payload: bytes) -> WebhookId:

@@ -33,7 +33,8 @@ from forwarder.reading import Device, Message, Reading, TimeSource, Written, rfc
 MOST_FORMS = 64
 LONGEST = 4096
 """Bytes of a payload that has a form, so that the forms stay small; a full report has 2,000."""
-MOST_TOPICS = 50_000
+MOST_TOPICS = 150_000
+"""A quarter of a kilobyte each. More devices than that would find none of theirs again."""
 LONGEST_TOPIC = 128
 """Characters; no device has a longer one."""
 FIRST_LESSONS = 16
