@@ -54,9 +54,6 @@ def connect(path: Path, *, is_read_only: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("PRAGMA temp_store = MEMORY")
-        # Debian's SQLite blanks whatever is deleted, and here that is the body of each reading. What is to be erased
-        # for good has a command of its own, which writes the file anew.
-        connection.execute("PRAGMA secure_delete = OFF")
         connection.execute("PRAGMA cache_size = -16384")
         connection.execute("PRAGMA journal_size_limit = 67108864")
         # In pages: a checkpoint is part of a commit, and with the default of 1000 every 80th single message met one.
