@@ -4,7 +4,8 @@ Work on its way to the commit thread.
 The thread takes all that has been handed over and makes one transaction of it, from the first statement to the disk; a
 piece of work belongs to the loop or to the thread. What comes meanwhile is for the next transaction. That begins some
 turns of the loop later: while the loop is busy they make it larger, for a transaction has its price whatever it holds;
-while it is not they take no time.
+while it is not they take no time. One that is large already begins at once, for then it is the thread that the line
+waits for.
 """
 
 import asyncio
