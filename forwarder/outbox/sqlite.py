@@ -27,9 +27,6 @@ APPLICATION_ID = 0x77_77_66_6F  # "wwfo": tells our files from other SQLite data
 WAY_OUT = "restore it from a copy, or start with FORWARDER_OUTBOX_REPAIR=true to move it aside and begin a new one"
 """What is to be done about a damaged outbox."""
 
-_USED_BYTES = """
-    SELECT (page_count - freelist_count) * page_size
-    FROM pragma_page_count, pragma_freelist_count, pragma_page_size"""
 _DAMAGED = ("malformed", "not a database", "file is encrypted")
 _BUSY_SECONDS = 10.0
 _LOCK_TRIES = 5
@@ -186,8 +183,14 @@ def trim(path: Path) -> None:
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
-    """Of the file's pages, those that hold something."""
-    return int(connection.execute(_USED_BYTES).fetchone()[0])
+    """What its pages come to that hold something."""
+    return used_pages(connection) * pragma(connection, "page_size")
+
+
+def used_pages(connection: sqlite3.Connection) -> int:
+    """How many of the file's pages hold something."""
+    # Two pragmas take half the time of one query over both, and each commit asks.
+    return pragma(connection, "page_count") - pragma(connection, "freelist_count")
 
 
 def pragma(connection: sqlite3.Connection, name: str) -> int:

@@ -40,6 +40,7 @@ class Writer:
         self._mark = mark.Mark(path)
         self._thread = CommitThread()
         self._version = sqlite.pragma(self.connection, "data_version")
+        self._page_size = sqlite.pragma(self.connection, "page_size")
         self.used_bytes = sqlite.used_bytes(self.connection)
         """What the file held with the last commit."""
 
@@ -103,7 +104,7 @@ class Writer:
 
     def _commit(self) -> None:
         numbers = mark.numbers_in(self.connection)
-        used_bytes = sqlite.used_bytes(self.connection)
+        used_bytes = sqlite.used_pages(self.connection) * self._page_size
         self.connection.execute("COMMIT")
         self.used_bytes = used_bytes
         self._mark.move(numbers)
