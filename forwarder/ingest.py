@@ -49,7 +49,11 @@ MOST_STORING = 4000
 MOST_STORING_BYTES = 2 << 20
 """The same in bytes of payloads: by so much the outbox may pass its limit."""
 MOST_UNPROMISED = 10_000
-"""Messages that wait for the disk at most while more come at QoS 0; those at QoS 1 the broker holds back by itself."""
+"""
+Messages that wait for the disk before none more is taken at QoS 0, but for those that were read with the last of them.
+
+Those at QoS 1 the broker holds back by itself.
+"""
 REMEMBERED_DEVICES = 100_000
 """Devices whose first unrouted or unreadable message was logged."""
 

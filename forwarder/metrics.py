@@ -58,11 +58,9 @@ class Seconds:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
-    def observe(self, *durations: float) -> None:
-        counts, bounds = self.counts, self._bounds
-        for seconds in durations:
-            counts[bisect_left(bounds, seconds)] += 1
-        self.total += sum(durations)
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(self._bounds, seconds)] += 1
+        self.total += seconds
 
 
 class Durations(Collector):

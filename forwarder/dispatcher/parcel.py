@@ -115,9 +115,6 @@ def fitting(
 ) -> tuple[int, int]:
     """How many of these, from the first on, fit into so many bytes of a batch, and how many bytes they take."""
     envelope = envelope_bytes(endpoint)
-    sizes = [len(one.data) + envelope for one in deliveries]
-    if (whole := sum(sizes)) <= free_bytes:  # nearly always
-        return len(sizes), whole
-    used_bytes = list(accumulate(sizes, initial=0))
+    used_bytes = list(accumulate([len(one.data) + envelope for one in deliveries], initial=0))
     count = bisect_right(used_bytes, free_bytes) - 1
     return count, used_bytes[count]

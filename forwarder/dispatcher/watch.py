@@ -46,10 +46,10 @@ class Watch:
 
     def delivered(self, endpoint: str, deliveries: Sequence[Delivery], *, now: float) -> None:
         self._deliveries.count(endpoint, "delivered", by=len(deliveries))
-        latencies = [now - delivery.received_at for delivery in deliveries]
-        if min(latencies) < 0:  # the clock was set back
-            latencies = [max(latency, 0.0) for latency in latencies]
-        self._delivery_latency.of(endpoint).observe(*latencies)
+        observe = self._delivery_latency.of(endpoint).observe
+        for delivery in deliveries:
+            latency = now - delivery.received_at
+            observe(latency if latency > 0 else 0.0)
 
     def settled(self, endpoint: str, settlements: Iterable[Settlement], *, now: float) -> None:
         for settlement in settlements:

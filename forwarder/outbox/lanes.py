@@ -11,7 +11,7 @@ claiming needs no write. Times are monotonic seconds: no step of the wall clock 
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from heapq import heappop, heappush
@@ -123,7 +123,7 @@ class EndpointLanes:
         lane.fresh.extend(deliveries)
         self._memory.used += len(deliveries)
 
-    def extend(self, deliveries: Sequence[Delivery], *, now: float) -> None:
+    def extend(self, deliveries: Iterable[Delivery], *, now: float) -> None:
         """Each at the end of its lane, held in memory while there is room and nothing is before it."""
         known, memory = self._lanes, self._memory
         for one in deliveries:
@@ -132,10 +132,7 @@ class EndpointLanes:
             if is_next and lane.holds == 0 and not lane.is_changed and memory.used < memory.limit:
                 lane.fresh.append(one)
                 memory.used += 1
-            lane.pending += 1
-            if lane.state is READY:
-                self.ready_count += 1
-        self.pending_count += len(deliveries)
+            self._count(lane, lane.pending + 1)
 
     def take(self, lane: Lane, *, limit: int) -> tuple[Delivery, ...]:
         """The first deliveries that memory holds of a claimed lane: they are in flight now."""
@@ -158,11 +155,9 @@ class EndpointLanes:
         if self._waiting:
             self.wake_due(now)
         while self._ready:
-            lane = self._ready.popleft()
-            lane.is_queued = False
+            lane = self._pop_ready()
             if lane.state is READY:
-                self.ready_count -= lane.pending
-                lane.state = CLAIMED
+                self._leave(lane, CLAIMED)
                 return lane
         return None
 
@@ -190,8 +185,7 @@ class EndpointLanes:
         lane.claimed = ()
         self._claimed.discard(lane)
         lane.due_at = due_at
-        lane.pending -= settled
-        self.pending_count -= settled
+        self._count(lane, lane.pending - settled)
         if due_at is None and lane.fresh and lane.holds == 0:
             self._make_ready(lane, now)
             return False
@@ -272,7 +266,7 @@ class EndpointLanes:
     def served_next(self) -> Lane | None:
         """The lane that is served next, if any is ready."""
         while self._ready and self._ready[0].state is not READY:
-            self._ready.popleft().is_queued = False
+            self._pop_ready()
         return self._ready[0] if self._ready else None
 
     def _make_ready(self, lane: Lane, now: float) -> None:
@@ -283,6 +277,11 @@ class EndpointLanes:
             lane.is_queued = True
             lane.ready_since = now
             self._ready.append(lane)
+
+    def _pop_ready(self) -> Lane:
+        lane = self._ready.popleft()
+        lane.is_queued = False
+        return lane
 
     def _make_wait(self, lane: Lane, due_at: float) -> None:
         self._leave(lane, WAITING)

@@ -303,8 +303,8 @@ class Store:
                 timed = (settlement.delivery, _duration(settlement))
                 ended[settlement.delivery.endpoint, _ending(settlement)].append(timed)
         for group in delivered:
-            timely = zip(group.deliveries, repeat(group.attempt.duration_ms))
-            ended[group.endpoint, _delivered(group.attempt)].extend(timely)
+            timed_alike = zip(group.deliveries, repeat(group.attempt.duration_ms))
+            ended[group.endpoint, _delivered(group.attempt)].extend(timed_alike)
         for (endpoint, ending), some in ended.items():
             self._close(some, self.endpoint_id(endpoint), ending, now)
         self.drop_bodies(
@@ -322,15 +322,15 @@ class Store:
         if self.connection.execute(_POSTPONE, row).rowcount == 0:
             self._touch([delivery])
 
-    def _close(self, some: list[Timed], endpoint: int, ending: Ending, now: float) -> None:
-        rows = [(delivery.reading, duration) for delivery, duration in some]
+    def _close(self, ended: list[Timed], endpoint: int, ending: Ending, now: float) -> None:
+        rows = [(delivery.reading, duration) for delivery, duration in ended]
         # In the order of the table, so that its pages are met one after the other.
         rows.sort(key=itemgetter(0))
         changed = _SETTLE.execute(self.connection, rows, before=(*ending, now), after=(endpoint,))
         self._changes[endpoint, ending[0]] += changed
-        if changed < len(some):
+        if changed < len(ended):
             # Which of them it was is not known; a lane that is counted again in vain is none the worse for it.
-            self._touch(delivery for delivery, _ in some)
+            self._touch(delivery for delivery, _ in ended)
 
     def _touch(self, deliveries: Iterable[Delivery]) -> None:
         self.touched.update((one.endpoint, one.device) for one in deliveries)
