@@ -26,7 +26,7 @@ from forwarder.dead_letters import letters
 from forwarder.delivery import Accepted
 from forwarder.dispatcher import Dispatcher
 from forwarder.ingest import Ingest
-from forwarder.outbox import Outbox, sqlite
+from forwarder.outbox import Outbox, room, sqlite
 from forwarder.outbox.store import Store
 from forwarder.sender import Sender
 from forwarder.subscriber import Subscriber
@@ -115,14 +115,13 @@ def lay_trap(wanted: str) -> None:
     POINTS[point](Trap(point, int(countdown or 1)))
 
 
-def change_pragmas(pragmas: list[str]) -> None:
+def change_synchronous(mode: str) -> None:
     original = sqlite.connect
 
     @wraps(original)
     def wrapped(*args: Any, **kwargs: Any) -> sqlite3.Connection:
         connection = original(*args, **kwargs)
-        for pragma in pragmas:
-            connection.execute(pragma)
+        connection.execute(f"PRAGMA synchronous = {mode}")
         return connection
 
     sqlite.connect = wrapped
@@ -131,13 +130,10 @@ def change_pragmas(pragmas: list[str]) -> None:
 def prepare() -> None:
     if wanted := os.environ.get("CHAOS_POINT"):
         lay_trap(wanted)
-    pragmas = []
     if mode := os.environ.get("CHAOS_SYNCHRONOUS"):
-        pragmas.append(f"PRAGMA synchronous = {mode}")
+        change_synchronous(mode)
     if pages := os.environ.get("CHAOS_CHECKPOINT"):
-        pragmas.append(f"PRAGMA wal_autocheckpoint = {pages}")
-    if pragmas:
-        change_pragmas(pragmas)
+        room.MOST_PAGES = int(pages)
 
 
 if __name__ == "__main__":

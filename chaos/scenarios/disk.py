@@ -11,6 +11,9 @@ REFUSAL_SECONDS = 5.0
 PADDING = "·" * 2000
 """Makes readings that fill a disk."""
 
+LITTLE_ROOM = 512 << 10
+"""Bytes; the messages that are waiting take less."""
+
 
 def _all(stage: Stage, mood: Mood) -> None:
     for receiver in stage.receivers.values():
@@ -129,6 +132,25 @@ async def start_full(stage: Stage) -> None:
         await stage.finish()
 
 
+async def fill_by_itself(stage: Stage) -> None:
+    """A disk that file and log have filled: a little room is enough, for the log has left some to the file."""
+    folder = stage.forwarder.outbox.parent
+    with small_disk(folder, kilobytes=4096) as disk:
+        await stage.forwarder.start_ready()
+        ballast = folder / "ballast"
+        ballast.write_bytes(bytes(LITTLE_ROOM))
+        stage.inject("disk full of readings")
+        await _fill(stage, "outbox.failed")
+        taken = stage.forwarder.outbox.stat().st_size
+        stage.notes.append(f"file {taken >> 10} KiB when the disk was full")
+        ballast.unlink()
+        await stage.forwarder.ready()
+        stage.hit("disk full of readings")
+        disk.remount("size=64m")
+        _all(stage, smooth)
+        await stage.finish()
+
+
 async def _start_full_with_outbox(stage: Stage) -> None:
     """It refuses in a sentence; or it runs, says why it is not ready, and goes on by itself once there is room."""
     ballast = fill_up(stage.forwarder.outbox.parent)
@@ -138,7 +160,7 @@ async def _start_full_with_outbox(stage: Stage) -> None:
         ballast.unlink()
         await stage.forwarder.start_ready()
         return
-    await stage.devices.publish_and_wait(100)
+    await stage.devices.publish_and_wait(100, padding=PADDING)
     said = await stage.forwarder.readiness(lambda said: not said["ready"], what="a full disk")
     stage.notes.append(f"runs: {said['reasons']}")
     if "takes no writes" in " ".join(said["reasons"]):
@@ -238,6 +260,7 @@ SCENARIOS = (
     Scenario("fsync", "I/O errors in fsync", fail_fsync),
     Scenario("read-only", "a disk that is read-only at start", start_read_only),
     Scenario("full-start", "a disk that is full at start", start_full),
+    Scenario("full-self", "a disk that the outbox itself has filled", fill_by_itself),
     Scenario("turned", "a disk that turns read-only under load", turn_read_only),
     Scenario("erofs", "writes refused as on a read-only disk, for seconds", refuse_writes),
     Scenario("power", "power cut", cut_power),

@@ -53,8 +53,6 @@ def connect(path: Path, *, is_read_only: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA cache_size = -16384")
         connection.execute("PRAGMA journal_size_limit = 67108864")
-        # In pages: a checkpoint is part of a commit, and with the default of 1000 every 80th single message met one.
-        connection.execute("PRAGMA wal_autocheckpoint = 4000")
     return connection
 
 
@@ -184,13 +182,8 @@ def trim(path: Path) -> None:
 
 def used_bytes(connection: sqlite3.Connection) -> int:
     """What its pages come to that hold something."""
-    return used_pages(connection) * pragma(connection, "page_size")
-
-
-def used_pages(connection: sqlite3.Connection) -> int:
-    """How many of the file's pages hold something."""
-    # Two pragmas take half the time of one query over both, and each commit asks.
-    return pragma(connection, "page_count") - pragma(connection, "freelist_count")
+    used_pages = pragma(connection, "page_count") - pragma(connection, "freelist_count")
+    return used_pages * pragma(connection, "page_size")
 
 
 def pragma(connection: sqlite3.Connection, name: str) -> int:

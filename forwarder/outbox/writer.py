@@ -14,6 +14,7 @@ from pathlib import Path
 
 from forwarder.errors import OutboxUnavailable
 from forwarder.outbox import mark, sqlite
+from forwarder.outbox.room import Room
 from forwarder.outbox.store import Store
 from forwarder.outbox.thread import CommitThread
 
@@ -37,6 +38,7 @@ class Writer:
             # Looking up a state takes a microsecond for each delivery that is put. `Store` writes no other than those
             # of its own statements, and `outbox check` looks at them too.
             self.connection.execute("PRAGMA ignore_check_constraints = ON")
+            self._room = Room(self.connection, path)
         self.store = Store(self.connection)
         self._mark = mark.Mark(path)
         self._thread = CommitThread()
@@ -89,6 +91,7 @@ class Writer:
         """Begin a transaction; what it yields is how many seconds to wait for another program before the next try."""
         if self.connection.in_transaction:
             self._undo()
+        self._room.look()
         for _ in range(BUSY_TRIES):
             try:
                 self.connection.execute("BEGIN IMMEDIATE")
@@ -105,9 +108,12 @@ class Writer:
 
     def _commit(self) -> None:
         numbers = mark.numbers_in(self.connection)
-        used_bytes = sqlite.used_pages(self.connection) * self._page_size
+        page_count = sqlite.pragma(self.connection, "page_count")
+        unused = sqlite.pragma(self.connection, "freelist_count")
+        self._room.require(page_count)
         self.connection.execute("COMMIT")
-        self.used_bytes = used_bytes
+        self._room.committed(page_count)
+        self.used_bytes = (page_count - unused) * self._page_size
         self._mark.move(numbers)
 
     def _roll_back(self) -> None:

@@ -1,0 +1,103 @@
+"""A disk that runs full: what is in the log can always be brought into the file."""
+
+import asyncio
+from itertools import count
+
+import pytest
+from support.outbox import flush, must_claim, settle, totals
+from support.readings import new_reading
+from support.workshop import Workshop
+
+from forwarder.errors import OutboxUnavailable
+from forwarder.outbox import Outbox, room, sqlite
+from forwarder.outbox.words import NewReading
+
+PAGE = 4096
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes are free on it: the last one."""
+    free = [1 << 40]
+    monkeypatch.setattr(room, "free_bytes", lambda _: free[-1])
+    return free
+
+
+def log_bytes(workshop: Workshop) -> int:
+    return workshop.path.with_name(workshop.path.name + "-wal").stat().st_size
+
+
+async def is_taken(outbox: Outbox, reading: NewReading) -> bool:
+    """Whether it comes to be on disk, rather than be refused."""
+    stored = outbox.put([reading])
+    async with asyncio.timeout(10):
+        while outbox.is_writable and not stored.done():  # noqa: ASYNC110 - it is told to nobody
+            await asyncio.sleep(0)
+    return stored.done()
+
+
+async def test_log_takes_an_eighth_of_what_is_free(workshop: Workshop, disk: list[int]) -> None:
+    """After 60 commits it has begun anew many times; where there is plenty of room, not once."""
+    disk.append(40 * 8 * PAGE)
+    outbox = workshop.open()
+    for number in range(60):
+        await outbox.put([new_reading(payload=str(number))])
+    assert 40 * PAGE < log_bytes(workshop) < 80 * PAGE
+    disk.append(1 << 40)
+    for number in range(60, 120):
+        await outbox.put([new_reading(payload=str(number))])
+    assert log_bytes(workshop) > 80 * PAGE
+
+
+async def test_what_would_not_fit_is_refused_and_kept(workshop: Workshop, disk: list[int]) -> None:
+    """It is tried again every second, and stored once there is room."""
+    outbox = workshop.open()
+    await outbox.put([new_reading(payload="a")])
+    disk.append(20 * PAGE)
+    assert not await is_taken(outbox, new_reading(payload="b" * 20 * PAGE))
+    assert outbox.problem == f"the outbox {workshop.path} takes no writes: {room.FULL}"
+    disk.append(60 * PAGE)
+    async with asyncio.timeout(10):
+        while not outbox.is_writable:
+            workshop.clock.advance(1)
+            await asyncio.sleep(0)
+    assert (await totals(outbox)).pending == 2
+
+
+async def test_deliveries_make_room_on_a_full_disk(workshop: Workshop, disk: list[int]) -> None:
+    """What is settled does not make the file larger, and what comes next finds its room within it."""
+    outbox = workshop.open()
+    await outbox.put([new_reading(payload="a" * 40 * PAGE)])
+    disk.append(0)
+    settle(outbox, must_claim(outbox))
+    async with asyncio.timeout(10):
+        await flush(outbox)
+    assert await is_taken(outbox, new_reading(payload="b" * 20 * PAGE))
+    assert (await totals(outbox)).delivered == 1
+
+
+async def test_what_was_taken_fits_into_the_file(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However full the disk: the room for what stands only in the log is still there."""
+    outbox = workshop.open()
+
+    def free(_: object) -> int:
+        return max(0, 100 * PAGE - workshop.path.stat().st_size - log_bytes(workshop))
+
+    monkeypatch.setattr(room, "free_bytes", free)
+    numbers = count()
+    while await is_taken(outbox, new_reading(payload=f"{next(numbers)}" * 500)):
+        assert sqlite.pragma(outbox._reader, "page_count") * PAGE <= (
+            workshop.path.stat().st_size + free(None)
+        )
+    assert next(numbers) > 20
+
+
+def test_a_disk_that_does_not_tell(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(room, "free_bytes", fail)
+    with pytest.raises(OutboxUnavailable, match="Input/output error"):
+        workshop.open()
