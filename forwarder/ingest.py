@@ -112,6 +112,8 @@ class Ingest(Generic[A]):
         self._pending: set[asyncio.Future[Outcomes]] = set()
         self._stored: deque[tuple[Group[A], Outcomes]] = deque()
         self._is_dropping = False
+        self._is_resting = False
+        """Whether `run` waits for something to do."""
         self._wake = asyncio.Event()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -124,10 +126,16 @@ class Ingest(Generic[A]):
         """Take messages; returns at once. Those at QoS 0, which promises nothing, are dropped when too many wait."""
         if len(self._arrived) >= MOST_UNPROMISED:
             arrivals = self._promised(arrivals)
-        if not self._arrived:
-            self._is_idle.clear()
-            self._wake.set()
+        if self._arrived:
+            self._arrived += arrivals
+            return
+        self._is_idle.clear()
         self._arrived += arrivals
+        # The turn of the loop in which `run` wakes up is a twentieth of a single reading's way.
+        if self._is_resting:
+            self._ingest_some()
+        if self._arrived or not self._storing:
+            self._wake.set()
 
     def _promised(self, arrivals: Sequence[A]) -> Sequence[A]:
         promised = [one for one in arrivals if one.message.qos]
@@ -149,23 +157,29 @@ class Ingest(Generic[A]):
         """Work through what arrives, until cancelled."""
         try:
             while True:
+                self._is_resting = True
                 await self._wake.wait()
+                self._is_resting = False
                 self._wake.clear()
                 self._conclude_stored()
-                while self._arrived and self._has_room:
-                    self._ingest(self._next_group())
+                while self._ingest_some():
                     await asyncio.sleep(0)
                     self._conclude_stored()
                 if not self._arrived and not self._storing:
                     self._is_dropping = False
                     self._is_idle.set()
         finally:
+            self._is_resting = False
             for stored in self._pending:
                 stored.cancel()
 
-    @property
-    def _has_room(self) -> bool:
-        return self._storing < MOST_STORING and self._storing_bytes < MOST_STORING_BYTES
+    def _ingest_some(self) -> bool:
+        """Make the next group ready; False when there is none, or too much waits for the disk."""
+        has_room = self._storing < MOST_STORING and self._storing_bytes < MOST_STORING_BYTES
+        if not (self._arrived and has_room):
+            return False
+        self._ingest(self._next_group())
+        return True
 
     def _next_group(self) -> Group[A]:
         arrivals = self._arrived[:LARGEST_GROUP]

@@ -34,8 +34,10 @@ from forwarder.outbox.words import (
 from forwarder.outbox.work import Work
 from forwarder.outbox.writer import Writer
 
-SETTLE_SECONDS = 0.02
-"""How long a settlement waits for company when no message brings a commit about."""
+COMPANY_SECONDS = 0.02
+"""How long what is not urgent waits for company when no message brings a commit about."""
+ALONE_SECONDS = 0.0005
+"""The same for a settlement while the thread rests: later it would make the commit of the next message longer."""
 RETRY_SECONDS = 1.0
 """How long after a commit that failed it is tried again."""
 LOOK_SECONDS = 0.5
@@ -125,13 +127,13 @@ class Outbox:
         """Make the messages durable; done once they are on disk, however long the disk takes none."""
         answer: asyncio.Future[Outcomes] = asyncio.get_running_loop().create_future()
         self._work.put(puts, answer)
-        self._wake_writer(at_once=True)
+        self._go_on()
         return answer
 
     def count(self, outcome: MessageOutcome, count: int = 1) -> None:
         """Add to the totals of messages, with the next commit."""
         self._work.messages[outcome] += count
-        self._wake_writer()
+        self._go_on_within(COMPANY_SECONDS)
 
     def lanes(self, endpoint: str) -> EndpointLanes:
         lanes = self._lanes.get(endpoint)
@@ -229,13 +231,13 @@ class Outbox:
         self._work.delivered.append(delivered)
         endpoint, now = delivered.endpoint, self._clock.monotonic()
         waits = [self._end(endpoint, one.lane, len(one.deliveries), None, now) for one in claims]
-        self._wake_writer(at_once=any(waits))
+        self._wake_for_settlement(is_waited_for=any(waits))
 
     def _settle_lane(
         self, endpoint: str, lane: Lane, *, settled: int = 0, due_at: float | None = None
     ) -> None:
         is_waiting = self._end(endpoint, lane, settled, due_at, self._clock.monotonic())
-        self._wake_writer(at_once=is_waiting)
+        self._wake_for_settlement(is_waited_for=is_waiting)
 
     def _end(
         self, endpoint: str, lane: Lane, settled: int, due_at: float | None, now: float
@@ -251,17 +253,17 @@ class Outbox:
     def record_health(self, endpoint: str, health: EndpointHealth) -> None:
         """Keep the endpoint's circuit, with the next commit; of several the last counts."""
         self._work.health[endpoint] = health
-        self._wake_writer()
+        self._go_on_within(COMPANY_SECONDS)
 
     def record_gone(self, endpoint: str, url_digest: str | None) -> None:
         """Keep that the endpoint answered 410 at this URL, or (None) that this is over, with the next commit."""
         self._work.gone[endpoint] = url_digest
-        self._wake_writer(at_once=True)
+        self._go_on()
 
     def record(self, settlements: Sequence[Settlement]) -> None:
         """Record what was decided about deliveries whose claim goes on."""
         self._work.settlements.extend(settlements)
-        self._wake_writer()
+        self._wake_for_settlement()
 
     def in_flight(self, endpoint: str) -> set[ReadingNumber]:
         return self.lanes(endpoint).in_flight()
@@ -288,15 +290,18 @@ class Outbox:
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._work.jobs.append((job, future))
-        self._wake_writer(at_once=True)
+        self._go_on()
         return await future
 
-    def _wake_writer(self, *, at_once: bool = False) -> None:
-        if at_once:
+    def _wake_for_settlement(self, *, is_waited_for: bool = False) -> None:
+        if is_waited_for:
             self._go_on()
-        elif self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(SETTLE_SECONDS, self._on_timer)
+        else:
+            self._go_on_within(COMPANY_SECONDS if self._handover.is_running else ALONE_SECONDS)
+
+    def _go_on_within(self, seconds: float) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None

@@ -34,6 +34,7 @@ from forwarder.outbox import (
     handover,
     sqlite,
 )
+from forwarder.outbox import outbox as outbox_module
 from forwarder.outbox.store import Store
 from forwarder.reading import Device
 
@@ -291,6 +292,19 @@ async def test_settlements_wait_for_company(outbox: Outbox) -> None:
             await asyncio.sleep(0)
     assert outbox.commits == commits + 1
     assert (await totals(outbox)).delivered == 2
+
+
+async def test_settlement_does_not_wait_for_the_next_message(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the thread rests it is on disk before anything comes that would have to wait for it."""
+    monkeypatch.setattr(outbox_module, "COMPANY_SECONDS", 3600.0)
+    await outbox.put([new_reading(ONE, "a")])
+    commits = outbox.commits
+    settle(outbox, must_claim(outbox))
+    async with asyncio.timeout(10):
+        while outbox.commits == commits:  # noqa: ASYNC110 - it is told to nobody, only shown
+            await asyncio.sleep(0)
 
 
 async def test_batch_settles_what_is_still_pending(outbox: Outbox) -> None:

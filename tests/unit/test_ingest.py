@@ -95,6 +95,23 @@ async def test_group_is_bounded(
     await workshop.kill()
 
 
+async def test_message_that_comes_alone_takes_no_turn(tmp_path: Path) -> None:
+    """While there is nothing else to do it is handed to the outbox as it comes."""
+    workshop = Workshop(tmp_path / "outbox.db", HandClock())
+    acknowledged: list[list[Sent]] = []
+    outbox = workshop.open()
+    ingest = new_ingest(workshop, acknowledged, outbox=outbox)
+    working = asyncio.create_task(ingest.run())
+    await flush(outbox)
+    ingest.receive([Sent(Message("ext/it/ECC9FF5C0001", b'{"P_In":1}', NOW))])
+    assert outbox.committing_since is not None
+    ingest.receive([Sent(Message("ext/it/ECC9FF5C0001", b'{"P_In":2}', NOW, is_retained=True))])
+    await ingest.drained()
+    assert [len(group) for group in acknowledged] == [1, 1]
+    working.cancel()
+    await workshop.kill()
+
+
 async def test_stop_leaves_to_the_broker_what_cannot_be_stored(tmp_path: Path) -> None:
     """What is on its way to a full outbox when the work is stopped keeps nobody waiting, and is not acknowledged."""
     workshop = Workshop(tmp_path / "outbox.db", HandClock())
