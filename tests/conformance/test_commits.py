@@ -295,10 +295,12 @@ async def test_settlements_wait_for_company(outbox: Outbox) -> None:
 
 
 async def test_settlement_does_not_wait_for_the_next_message(
-    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the thread rests it is on disk before anything comes that would have to wait for it."""
     monkeypatch.setattr(outbox_module, "COMPANY_SECONDS", 3600.0)
+    monkeypatch.setattr(outbox_module, "LOOK_SECONDS", 3600.0)
+    outbox = workshop.open()
     await outbox.put([new_reading(ONE, "a")])
     commits = outbox.commits
     settle(outbox, must_claim(outbox))
