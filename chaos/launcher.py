@@ -11,7 +11,6 @@ The program has no such points. This wraps its methods from outside, as the envi
 
 import os
 import signal
-import sqlite3
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -115,23 +114,11 @@ def lay_trap(wanted: str) -> None:
     POINTS[point](Trap(point, int(countdown or 1)))
 
 
-def change_synchronous(mode: str) -> None:
-    original = sqlite.connect
-
-    @wraps(original)
-    def wrapped(*args: Any, **kwargs: Any) -> sqlite3.Connection:
-        connection = original(*args, **kwargs)
-        connection.execute(f"PRAGMA synchronous = {mode}")
-        return connection
-
-    sqlite.connect = wrapped
-
-
 def prepare() -> None:
     if wanted := os.environ.get("CHAOS_POINT"):
         lay_trap(wanted)
     if mode := os.environ.get("CHAOS_SYNCHRONOUS"):
-        change_synchronous(mode)
+        sqlite.SYNCHRONOUS = mode
     if pages := os.environ.get("CHAOS_CHECKPOINT"):
         room.MOST_PAGES = int(pages)
 

@@ -64,7 +64,11 @@ class Handover:
         """In the thread."""
         commit = self._commit_of(self._take())
         try:
-            self._writer.commit_whole(commit.apply_rows)
+            # What a power cut takes of deliveries is sent again, under the same ids. The next message of each of these
+            # lanes comes with a commit that waits for the disk, and by then all before it is there.
+            self._writer.commit_whole(
+                commit.apply_rows, waits_for_disk=not commit.work.is_of_deliveries_alone
+            )
         except BaseException as error:  # noqa: BLE001 - it is raised on the loop
             _tell(loop, partial(self._stop, commit, error))
         else:

@@ -36,8 +36,6 @@ from forwarder.outbox.writer import Writer
 
 COMPANY_SECONDS = 0.02
 """How long what is not urgent waits for company when no message brings a commit about."""
-ALONE_SECONDS = 0.0005
-"""The same for a settlement while the thread rests: later it would make the commit of the next message longer."""
 RETRY_SECONDS = 1.0
 """How long after a commit that failed it is tried again."""
 LOOK_SECONDS = 0.5
@@ -297,7 +295,8 @@ class Outbox:
         if is_waited_for:
             self._go_on()
         else:
-            self._go_on_within(COMPANY_SECONDS if self._handover.is_running else ALONE_SECONDS)
+            # While the thread rests: later it would make the commit of the next message longer.
+            self._go_on_within(COMPANY_SECONDS if self._handover.is_running else 0.0)
 
     def _go_on_within(self, seconds: float) -> None:
         if self._timer is None:

@@ -18,6 +18,8 @@ from forwarder.errors import OutboxDamaged, OutboxError, OutboxLocked, OutboxUna
 from forwarder.outbox.migrations import STEPS, Step
 
 SCHEMA_VERSION = 1 + len(STEPS)
+SYNCHRONOUS = "FULL"
+"""A commit returns once it is on disk."""
 OLDEST_SQLITE = (3, 33)
 """The first that knows UPDATE … FROM."""
 CHECK_SECONDS = 1.0
@@ -48,7 +50,7 @@ def connect(path: Path, *, is_read_only: bool = False) -> sqlite3.Connection:
             check_same_thread=False,
             cached_statements=256,
         )
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA cache_size = -16384")

@@ -58,6 +58,20 @@ class Work:
         return not (self.jobs or self.touched or self.may_supersede)
 
     @property
+    def is_of_deliveries_alone(self) -> bool:
+        """Whether it only says what has been delivered, in lanes that have nothing else to send."""
+        is_more = (
+            self.puts
+            or self.settlements
+            or self.health
+            or self.gone
+            or self.messages
+            or self.touched
+            or self.jobs
+        )
+        return not is_more and not any(lane.pending for _, lane in self.releases)
+
+    @property
     def message_count(self) -> int:
         return sum(len(puts) for puts, _ in self.puts)
 

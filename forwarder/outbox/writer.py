@@ -9,7 +9,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from forwarder.errors import OutboxUnavailable
@@ -51,21 +51,37 @@ class Writer:
         """Have it called in the thread, which may use `commit_whole` there; it raises nothing."""
         self._thread.start(function)
 
-    def commit_whole(self, change: Callable[[], None]) -> None:
+    def commit_whole(self, change: Callable[[], None], *, waits_for_disk: bool = True) -> None:
         """
         Make one transaction of `change`, and return once it is on disk; in the thread.
 
-        What `change` raises undoes it. Raises OutboxUnavailable or OutboxDamaged.
+        One that does not wait is in the file by then, where a process that dies leaves it, and on disk with the next
+        that waits. What `change` raises undoes it. Raises OutboxUnavailable or OutboxDamaged.
         """
         with sqlite.translated(self._path):
             try:
-                for seconds in self._begin():
-                    time.sleep(seconds)
-                change()
-                self._commit()
+                with self._level(sqlite.SYNCHRONOUS if waits_for_disk else "NORMAL"):
+                    for seconds in self._begin():
+                        time.sleep(seconds)
+                    change()
+                    self._commit()
             except BaseException:
                 self._undo()
                 raise
+
+    @contextmanager
+    def _level(self, level: str) -> Iterator[None]:
+        """Have the transaction within wait for the disk as SQLite's `synchronous` names it."""
+        if level == sqlite.SYNCHRONOUS:
+            yield
+            return
+        self._end_transaction()  # within one it cannot be changed
+        self.connection.execute(f"PRAGMA synchronous = {level}")
+        try:
+            yield
+        finally:
+            self._end_transaction()
+            self.connection.execute(f"PRAGMA synchronous = {sqlite.SYNCHRONOUS}")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -89,8 +105,7 @@ class Writer:
 
     def _begin(self) -> Iterator[float]:
         """Begin a transaction; what it yields is how many seconds to wait for another program before the next try."""
-        if self.connection.in_transaction:
-            self._undo()
+        self._end_transaction()
         self._room.look()
         for _ in range(BUSY_TRIES):
             try:
@@ -124,6 +139,11 @@ class Writer:
         self.store.forget()
         if self.connection.in_transaction:
             self.connection.rollback()
+
+    def _end_transaction(self) -> None:
+        """Undo one that was given up on its way."""
+        if self.connection.in_transaction:
+            self._undo()
 
     def has_foreign_change(self) -> bool:
         """

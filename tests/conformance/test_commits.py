@@ -369,13 +369,13 @@ class HeldDisk:
     def let_go(self) -> None:
         self._may_go.set()
 
-    def _commit(self, change: Callable[[], None]) -> None:
+    def _commit(self, change: Callable[[], None], *, waits_for_disk: bool = True) -> None:
         self._is_reached.set()
         assert self._may_go.wait(10)
         if self._fails:
             self._fails = False
             raise OutboxUnavailable("no")
-        self._commit_whole(change)
+        self._commit_whole(change, waits_for_disk=waits_for_disk)
 
 
 def replay_from_outside(outbox: Outbox) -> None:
