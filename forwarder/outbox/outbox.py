@@ -244,6 +244,7 @@ class Outbox:
         if lane.is_changed:
             self._work.touched.add((endpoint, lane.device))
         is_held = self._lanes[endpoint].settle(lane, settled=settled, due_at=due_at, now=now)
+        self._work.is_built_on = self._work.is_built_on or lane.pending > 0
         if is_held:
             self._work.releases.append((endpoint, lane))
         return is_held and due_at is None and lane.pending > 0

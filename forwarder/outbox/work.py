@@ -28,6 +28,8 @@ class Work:
     delivered: list[Delivered] = field(default_factory=list)
     releases: list[tuple[str, Lane]] = field(default_factory=list)
     """Lanes that go on once the settlements are on disk."""
+    is_built_on: bool = False
+    """Whether a lane sends something else already, or soon, after what was settled in it."""
     health: dict[str, EndpointHealth] = field(default_factory=dict)
     gone: dict[str, str | None] = field(default_factory=dict)
     """Endpoints that answered 410, with a digest of their URL; None ends that pause."""
@@ -68,6 +70,7 @@ class Work:
             or self.messages
             or self.touched
             or self.jobs
+            or self.is_built_on
         )
         return not is_more and not any(lane.pending for _, lane in self.releases)
 
@@ -101,6 +104,7 @@ class Work:
         self.jobs += later.jobs
         self.puts += later.puts
         self.may_supersede |= later.may_supersede
+        self.is_built_on |= later.is_built_on
         return self
 
 

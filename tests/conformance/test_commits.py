@@ -309,6 +309,44 @@ async def test_settlement_does_not_wait_for_the_next_message(
             await asyncio.sleep(0)
 
 
+async def test_only_what_nobody_builds_on_does_not_wait_for_the_disk(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message waits, and so does a settlement after which the lane goes on, or that is a retry's or a burial's."""
+    levels: list[int] = []
+    writer = outbox._writer
+
+    def commit() -> None:
+        levels.append(sqlite.pragma(writer.connection, "synchronous"))
+        write()
+
+    write = writer._commit
+    monkeypatch.setattr(writer, "_commit", commit)
+    normal, full = 1, 2
+
+    async def level_of_next() -> int:
+        count = len(levels)
+        async with asyncio.timeout(10):
+            while len(levels) == count or outbox.committing_since is not None:  # noqa: ASYNC110 - nobody is told
+                await asyncio.sleep(0)
+        return levels[-1]
+
+    await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b"), new_reading(TWO, "c")])
+    deliver(outbox, must_claim(outbox))
+    assert await level_of_next() == full  # b comes next in this lane
+    deliver(outbox, must_claim(outbox))
+    assert await level_of_next() == normal
+    settle(outbox, must_claim(outbox), Bury("refused"))
+    assert await level_of_next() == full
+    await outbox.put([new_reading(ONE, "d")])
+    assert levels == [full, full, normal, full, full]
+    assert (await totals(outbox)).delivered == 2
+
+
+def deliver(outbox: Outbox, claimed: Claim) -> None:
+    outbox.settle_delivered([claimed], Delivered("acme", [*claimed.deliveries], attempt(1)))
+
+
 async def test_batch_settles_what_is_still_pending(outbox: Outbox) -> None:
     """A POST that brought a reading which was expired meanwhile delivers the others, and each is counted once."""
     await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b"), new_reading(TWO, "c")])
