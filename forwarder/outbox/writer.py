@@ -9,7 +9,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from forwarder.errors import OutboxUnavailable
@@ -39,6 +39,7 @@ class Writer:
             # of its own statements, and `outbox check` looks at them too.
             self.connection.execute("PRAGMA ignore_check_constraints = ON")
             self._room = Room(self.connection, path)
+        self._level = sqlite.SYNCHRONOUS
         self.store = Store(self.connection)
         self._mark = mark.Mark(path)
         self._thread = CommitThread()
@@ -60,28 +61,13 @@ class Writer:
         """
         with sqlite.translated(self._path):
             try:
-                with self._level(sqlite.SYNCHRONOUS if waits_for_disk else "NORMAL"):
-                    for seconds in self._begin():
-                        time.sleep(seconds)
-                    change()
-                    self._commit()
+                for seconds in self._begin(waits_for_disk=waits_for_disk):
+                    time.sleep(seconds)
+                change()
+                self._commit()
             except BaseException:
                 self._undo()
                 raise
-
-    @contextmanager
-    def _level(self, level: str) -> Iterator[None]:
-        """Have the transaction within wait for the disk as SQLite's `synchronous` names it."""
-        if level == sqlite.SYNCHRONOUS:
-            yield
-            return
-        self._end_transaction()  # within one it cannot be changed
-        self.connection.execute(f"PRAGMA synchronous = {level}")
-        try:
-            yield
-        finally:
-            self._end_transaction()
-            self.connection.execute(f"PRAGMA synchronous = {sqlite.SYNCHRONOUS}")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -103,9 +89,11 @@ class Writer:
         """Return once the transaction is on disk."""
         await self._thread.run(self._commit)
 
-    def _begin(self) -> Iterator[float]:
+    def _begin(self, *, waits_for_disk: bool = True) -> Iterator[float]:
         """Begin a transaction; what it yields is how many seconds to wait for another program before the next try."""
-        self._end_transaction()
+        if self.connection.in_transaction:
+            self._undo()
+        self._set_level(sqlite.SYNCHRONOUS if waits_for_disk else "NORMAL")
         self._room.look()
         for _ in range(BUSY_TRIES):
             try:
@@ -120,6 +108,12 @@ class Writer:
         raise OutboxUnavailable(
             f"the outbox {self._path} takes no writes: another program keeps it locked"
         )
+
+    def _set_level(self, level: str) -> None:
+        """How far the next transaction waits for the disk, as SQLite's `synchronous` names it."""
+        if level != self._level:
+            self.connection.execute(f"PRAGMA synchronous = {level}")
+            self._level = level
 
     def _commit(self) -> None:
         numbers = mark.numbers_in(self.connection)
@@ -139,11 +133,6 @@ class Writer:
         self.store.forget()
         if self.connection.in_transaction:
             self.connection.rollback()
-
-    def _end_transaction(self) -> None:
-        """Undo one that was given up on its way."""
-        if self.connection.in_transaction:
-            self._undo()
 
     def has_foreign_change(self) -> bool:
         """
