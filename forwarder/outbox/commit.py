@@ -87,7 +87,8 @@ class Commit:
 
     def _settle(self) -> None:
         store, work = self._store, self.work
-        store.settle(work.settlements, work.delivered, now=self._clock.unix())
+        if work.settlements or work.delivered:
+            store.settle(work.settlements, work.delivered, now=self._clock.unix())
         for endpoint, health in work.health.items():
             store.record_health(endpoint, health)
         for endpoint, url in work.gone.items():

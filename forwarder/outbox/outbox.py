@@ -66,7 +66,6 @@ class Outbox:
     ) -> None:
         self._path = path
         self._clock = clock
-        self._max_bytes = max_bytes
         self._keep_delivered_seconds = keep_delivered_seconds
         self._log = logger("outbox")
         self.on_claimable: Callable[[set[str]], None] = lambda _: None
@@ -75,7 +74,7 @@ class Outbox:
         """Told when a command has changed the outbox."""
         with sqlite.translated(path):
             self._reader = sqlite.connect(path, is_read_only=True)
-        self._writer = Writer(path)
+        self._writer = Writer(path, max_bytes=max_bytes)
         self._memory = Memory(MEMORY_LIMIT)
         self._lanes: dict[str, EndpointLanes] = {}
         self._endpoint_ids: dict[str, int] = {}
@@ -506,7 +505,7 @@ class Outbox:
             self.on_claimable(set(self._lanes))
 
     def _is_full(self) -> bool:
-        is_full = self._writer.used_bytes >= self._max_bytes
+        is_full = self._writer.is_full
         if is_full and self.problem is None:
             self.problem = (
                 f"the outbox {self._path} has reached FORWARDER_OUTBOX_MAX_BYTES; new messages stay with the broker"

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, assert_never
 
 from forwarder.delivery import Bury, Delivery, Done, Expire, ReadingNumber, RetryAt, Supersede
 from forwarder.outbox.many import ManyRows
+from forwarder.outbox.mark import Numbers, numbers_in
 from forwarder.outbox.words import (
     Attempt,
     Delivered,
@@ -30,7 +31,9 @@ KEPT_ATTEMPTS = 20
 KEPT_QUARANTINE = 1000
 """Quarantined messages of a device that are kept: the newest."""
 
-_HIGHEST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'reading'"
+_STATE = """
+    SELECT (SELECT seq FROM sqlite_sequence WHERE name = 'reading'),
+        (SELECT seq FROM sqlite_sequence WHERE name = 'quarantine'), EXISTS (SELECT 1 FROM touched_lane)"""
 _INSERT_READINGS = ManyRows(
     """
     INSERT INTO reading (number, id, device, measured_at, received_at, content) VALUES {rows}
@@ -112,8 +115,21 @@ class Store:
         self.connection = connection
         self._endpoint_ids: dict[str, int] = {}
         self._changes: Counter[tuple[int, str]] = Counter()
+        self._numbers: Numbers | None = None
+        """What `numbers` are, as long as that is known without asking."""
+        self._has_commands_touched = False
         self.touched: set[tuple[str, Device]] = set()
         """Lanes in which something else than a claim changed what is pending."""
+
+    def begin(self) -> None:
+        """See in what state the transaction that has just begun finds the tables: one query for all of it."""
+        reading, quarantined, has_touched = self.connection.execute(_STATE).fetchone()
+        self._numbers = Numbers(reading or 0, quarantined or 0)
+        self._has_commands_touched = bool(has_touched)
+
+    def numbers(self) -> Numbers:
+        """The highest ones given out so far, in this transaction too."""
+        return self._numbers or numbers_in(self.connection)
 
     def endpoint_id(self, name: str) -> int:
         """The row of an endpoint, made when it is new."""
@@ -129,12 +145,12 @@ class Store:
         """After a rollback: rows made in the transaction are gone."""
         self._endpoint_ids.clear()
         self._changes.clear()
+        self._numbers = None
         self.touched.clear()
 
     def has_touched_lanes(self) -> bool:
-        """Whether there are lanes to be counted again: touched in this transaction, or by a command."""
-        query = "SELECT EXISTS (SELECT 1 FROM touched_lane)"
-        return bool(self.touched) or bool(self.connection.execute(query).fetchone()[0])
+        """Whether there are lanes to be counted again: touched in this transaction, or by a command before it."""
+        return bool(self.touched) or self._has_commands_touched
 
     def take_touched_lanes(self) -> set[tuple[str, Device]]:
         """The lanes that commands have changed since this was last asked."""
@@ -187,7 +203,8 @@ class Store:
         return Run(ReadingNumber(row[0]), [reading], ()) if row else None
 
     def _put_run(self, readings: list[NewReading], now: float) -> list[Run]:
-        next_number = self._highest_number() + 1
+        numbers = self.numbers()
+        next_number = numbers.reading + 1
         rows = [
             (
                 number, bytes.fromhex(one.webhook_id[4:]), one.device, one.measured_at, one.received_at,
@@ -197,6 +214,8 @@ class Store:
         ]  # fmt: skip
         # Numbers are given here and not by SQLite: a group is then one statement, and its rows need not be read back.
         if _INSERT_READINGS.execute(self.connection, rows) == len(rows):
+            if self._numbers is not None:
+                self._numbers = Numbers(numbers.reading + len(rows), numbers.quarantined)
             runs = _runs(readings, next_number)
             self._owe_new(runs, now)
             return runs
@@ -205,6 +224,7 @@ class Store:
     def _put_partly_known(
         self, readings: list[NewReading], rows: list[tuple[Any, ...]], now: float
     ) -> list[Run]:
+        self._numbers = None  # a repetition may have used up one
         query = "SELECT number FROM reading WHERE measured_at = ? AND id = ?"
         runs = []
         for reading, row in zip(readings, rows, strict=True):
@@ -216,11 +236,6 @@ class Store:
                 run.recipients = self._owe_known(run, now)
             runs.append(run)
         return runs
-
-    def _highest_number(self) -> int:
-        """Of all readings that ever were: SQLite keeps it for an AUTOINCREMENT column."""
-        row = self.connection.execute(_HIGHEST_NUMBER).fetchone()
-        return int(row[0]) if row else 0
 
     def _owe_new(self, runs: list[Run], now: float) -> None:
         bodies = [
@@ -354,6 +369,7 @@ class Store:
 
     def quarantine(self, message: NewQuarantined) -> None:
         """Keep a message that could not be understood; of its device only the newest 1,000."""
+        self._numbers = None
         self.connection.execute(
             "INSERT INTO quarantine (device, topic, received_at, reason, detail, size, payload)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -26,7 +26,7 @@ BUSY_TRIES = 2000
 class Writer:
     """Runs one transaction at a time; its errors are the outbox's."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, max_bytes: int) -> None:
         self._path = path
         with sqlite.translated(path):
             self.connection = sqlite.connect(path)
@@ -38,15 +38,17 @@ class Writer:
             # Looking up a state takes a microsecond for each delivery that is put. `Store` writes no other than those
             # of its own statements, and `outbox check` looks at them too.
             self.connection.execute("PRAGMA ignore_check_constraints = ON")
-            self._room = Room(self.connection, path)
+            self._room = Room(self.connection, path, max_bytes=max_bytes)
         self._level = sqlite.SYNCHRONOUS
         self.store = Store(self.connection)
         self._mark = mark.Mark(path)
         self._thread = CommitThread()
         self._version = sqlite.pragma(self.connection, "data_version")
-        self._page_size = sqlite.pragma(self.connection, "page_size")
-        self.used_bytes = sqlite.used_bytes(self.connection)
-        """What the file held with the last commit."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the outbox holds as much as it may, as of the last commit."""
+        return self._room.is_full
 
     def start(self, function: Callable[[], None]) -> None:
         """Have it called in the thread, which may use `commit_whole` there; it raises nothing."""
@@ -65,6 +67,8 @@ class Writer:
                     time.sleep(seconds)
                 change()
                 self._commit()
+                # Now, for it takes time, and the next message waits for the disk.
+                self._set_level(sqlite.SYNCHRONOUS)
             except BaseException:
                 self._undo()
                 raise
@@ -98,6 +102,7 @@ class Writer:
         for _ in range(BUSY_TRIES):
             try:
                 self.connection.execute("BEGIN IMMEDIATE")
+                self.store.begin()
             except sqlite3.OperationalError as busy:
                 # The low byte is the primary code: another program may be recovering the log (SQLITE_BUSY_RECOVERY).
                 if busy.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
@@ -116,13 +121,10 @@ class Writer:
             self._level = level
 
     def _commit(self) -> None:
-        numbers = mark.numbers_in(self.connection)
-        page_count = sqlite.pragma(self.connection, "page_count")
-        unused = sqlite.pragma(self.connection, "freelist_count")
-        self._room.require(page_count)
+        numbers = self.store.numbers()
+        self._room.require()
         self.connection.execute("COMMIT")
-        self._room.committed(page_count)
-        self.used_bytes = (page_count - unused) * self._page_size
+        self._room.note()
         self._mark.move(numbers)
 
     def _roll_back(self) -> None:

@@ -427,9 +427,8 @@ class TestWhenTheDiskTakesNothing:
 
 async def test_limit_of_size_holds_back_messages_not_settlements(workshop: Workshop) -> None:
     """At OUTBOX_MAX_BYTES no message is taken, but deliveries go on; with room again the message is taken."""
-    outbox = workshop.open()
-    await outbox.put([new_reading(ONE, "a" * 50000)])
-    outbox._max_bytes = outbox.used_bytes
+    outbox = workshop.open(max_bytes=150_000)
+    await outbox.put([new_reading(ONE, "a" * 100_000)])
     waiting = asyncio.ensure_future(outbox.put([new_reading(TWO, "b")]))
     await flush(outbox)
     assert not waiting.done()

@@ -17,8 +17,9 @@ PAGE = 4096
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many bytes are free on it: the last one."""
+    """How many bytes are free on it: the last one; it is looked at before each commit."""
     free = [1 << 40]
+    monkeypatch.setattr(room, "AMPLE_BYTES", 1 << 50)
     monkeypatch.setattr(room, "free_bytes", lambda _: free[-1])
     return free
 
@@ -80,6 +81,7 @@ async def test_what_was_taken_fits_into_the_file(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However full the disk: the room for what stands only in the log is still there."""
+    monkeypatch.setattr(room, "AMPLE_BYTES", 1 << 50)
     outbox = workshop.open()
 
     def free(_: object) -> int:
@@ -92,6 +94,31 @@ async def test_what_was_taken_fits_into_the_file(
             workshop.path.stat().st_size + free(None)
         )
     assert next(numbers) > 20
+
+
+async def test_plenty_of_room_is_looked_at_now_and_then(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And each time once it is not plenty any more, be it on the disk or under the outbox's own limit."""
+    looks = 0
+
+    def free(_: object) -> int:
+        nonlocal looks
+        looks += 1
+        return 1 << 40
+
+    async def looks_in_five_commits(outbox: Outbox) -> int:
+        before = looks
+        for number in range(5):
+            await outbox.put([new_reading(payload=str(number))])
+        return looks - before
+
+    monkeypatch.setattr(room, "free_bytes", free)
+    monkeypatch.setattr(room, "LOOK_SECONDS", 3600.0)
+    outbox = workshop.open()
+    assert await looks_in_five_commits(outbox) == 0
+    await workshop.kill()
+    assert await looks_in_five_commits(workshop.open(max_bytes=room.AMPLE_BYTES)) == 5
 
 
 def test_a_disk_that_does_not_tell(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

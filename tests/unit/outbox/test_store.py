@@ -12,7 +12,8 @@ from support.outbox import attempt
 from support.readings import STARTED_AT, new_reading
 
 from forwarder.delivery import Bury, Delivery, Done, Expire, ReadingNumber, RetryAt, Supersede
-from forwarder.outbox import Attempt, NewReading, Recipient, Settlement
+from forwarder.outbox import Attempt, NewQuarantined, NewReading, Recipient, Settlement
+from forwarder.outbox.mark import numbers_in
 from forwarder.outbox.store import Store
 from forwarder.reading import Device, WebhookId
 
@@ -151,3 +152,17 @@ def test_lanes_of_what_was_pending_no_more_are_touched() -> None:
         rows = store.connection.execute("SELECT state, count(*) FROM delivery GROUP BY state")
         assert dict(rows.fetchall()) == {"dead": 1, "delivered": 89}
         assert store.touched == {("acme", ONE)}
+
+
+@given(groups=st.lists(st.lists(readings(), max_size=4), max_size=6), is_quarantining=st.booleans())
+def test_numbers_are_those_that_sqlite_keeps(
+    groups: list[list[NewReading]], *, is_quarantining: bool
+) -> None:
+    """Though they are not asked for anew after each group: one too high would look as if something had been lost."""
+    with empty_store() as store:
+        store.begin()
+        for group in groups:
+            store.put_all(group, **WINDOW)
+            if is_quarantining:
+                store.quarantine(NewQuarantined(ONE, "ext/a", NOW, "not_json", "not JSON", 1, b"x"))
+            assert store.numbers() == numbers_in(store.connection)
