@@ -6,12 +6,10 @@ the next are made ready, and all that are ready by then go into the next transac
 """
 
 import asyncio
-from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import accumulate
 from typing import Generic, Protocol, TypeVar
 
 from forwarder.errors import ForwarderError
@@ -75,7 +73,7 @@ class Group(Generic[A]):
     arrivals: Sequence[A]
     size: int
     """Bytes of payloads."""
-    outcomes: Counter[MessageOutcome] = field(default_factory=Counter)
+    outcomes: Outcomes = field(default_factory=list)
 
 
 class Ingest(Generic[A]):
@@ -182,11 +180,15 @@ class Ingest(Generic[A]):
         return True
 
     def _next_group(self) -> Group[A]:
-        arrivals = self._arrived[:LARGEST_GROUP]
-        sizes = list(accumulate([len(arrival.message.payload) for arrival in arrivals]))
-        count = min(len(arrivals), bisect_left(sizes, LARGEST_GROUP_BYTES) + 1)
-        del self._arrived[:count]
-        return Group(arrivals[:count], sizes[count - 1])
+        arrivals: list[A] = []
+        size = 0
+        for arrival in self._arrived[:LARGEST_GROUP]:
+            arrivals.append(arrival)
+            size += len(arrival.message.payload)
+            if size >= LARGEST_GROUP_BYTES:
+                break
+        del self._arrived[: len(arrivals)]
+        return Group(arrivals, size)
 
     async def drained(self) -> None:
         """Return once everything that was received has been acknowledged."""
@@ -197,11 +199,11 @@ class Ingest(Generic[A]):
         for arrival in group.arrivals:
             put = self._understand(arrival.message)
             if isinstance(put, str):
-                group.outcomes[put] += 1
+                group.outcomes.append(put)
             else:
                 puts.append(put)
-        for outcome, count in group.outcomes.items():
-            self._outbox.count(outcome, count)
+        if group.outcomes:
+            self._outbox.count(group.outcomes)
         if puts:
             self._store(group, puts)
         else:
@@ -224,17 +226,17 @@ class Ingest(Generic[A]):
         # Only here: were we to die before, the broker sends them again, and their ids are the same.
         while self._stored:
             group, outcomes = self._stored.popleft()
-            group.outcomes.update(outcomes)
+            group.outcomes += outcomes
             self._storing -= len(group.arrivals)
             self._storing_bytes -= group.size
             self._conclude(group)
 
     def _conclude(self, group: Group[A]) -> None:
         self._acknowledge(group.arrivals)
-        for outcome, count in group.outcomes.items():
+        counts = Counter(group.outcomes)
+        for outcome, count in counts.items():
             self._outcomes[outcome].inc(count)
-        counts = {str(outcome): count for outcome, count in group.outcomes.items()}
-        self._log.debug("messages.ingested", **counts)
+        self._log.debug("messages.ingested", **{str(word): count for word, count in counts.items()})
 
     def _understand(self, message: Message) -> Put | MessageOutcome:
         try:

@@ -27,7 +27,6 @@ from forwarder.outbox.words import (
     NewReading,
     Outcomes,
     Put,
-    PutOutcome,
     Recipient,
     Settlement,
 )
@@ -43,7 +42,6 @@ __all__ = [
     "Outbox",
     "Outcomes",
     "Put",
-    "PutOutcome",
     "Recipient",
     "Settlement",
 ]

@@ -1,7 +1,7 @@
 """One commit: what it changes in the tables, and what the lanes learn of it once that is on disk."""
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate, chain, groupby, pairwise, product
 from operator import attrgetter
@@ -12,7 +12,7 @@ from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.outbox import reads
 from forwarder.outbox.lanes import EndpointLanes, Lane
 from forwarder.outbox.store import Owed, Run, Store
-from forwarder.outbox.words import NewQuarantined, NewReading, Outcomes, Recipient
+from forwarder.outbox.words import MessageOutcome, NewQuarantined, NewReading, Outcomes, Recipient
 from forwarder.outbox.work import Work
 
 T = TypeVar("T")
@@ -144,9 +144,10 @@ class Commit:
                     if lane is not None:
                         yield endpoint, lane
 
-    def _messages(self) -> Counter[str]:
+    def _messages(self) -> dict[MessageOutcome, int]:
         counts = self.work.messages.copy()
-        counts.update(chain.from_iterable(self._outcomes))
+        for outcome in chain.from_iterable(self._outcomes):
+            counts[outcome] = counts.get(outcome, 0) + 1
         return counts
 
     def _note_outcomes(self) -> None:

@@ -8,7 +8,7 @@ every operation allows; meanwhile nothing is acknowledged and nothing new is sen
 """
 
 import asyncio
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -26,7 +26,6 @@ from forwarder.outbox.words import (
     Claim,
     Delivered,
     EndpointHealth,
-    MessageOutcome,
     Outcomes,
     Put,
     Settlement,
@@ -109,7 +108,7 @@ class Outbox:
         self.is_writable = True
         """Whether settlements can be recorded: while they cannot, nothing new may be sent."""
         self.commits = 0
-        self.enqueued: Counter[str] = Counter()
+        self.enqueued: defaultdict[str, int] = defaultdict(int)
         """Deliveries put in by this process, by endpoint."""
         self.committing_since: float | None = None
         """Monotonic seconds since which a transaction is under way."""
@@ -127,9 +126,10 @@ class Outbox:
         self._go_on()
         return answer
 
-    def count(self, outcome: MessageOutcome, count: int = 1) -> None:
-        """Add to the totals of messages, with the next commit."""
-        self._work.messages[outcome] += count
+    def count(self, outcomes: Outcomes) -> None:
+        """Add messages of which there is nothing to store to the totals, with the next commit."""
+        for outcome in outcomes:
+            self._work.count(outcome)
         self._go_on_within(COMPANY_SECONDS)
 
     def lanes(self, endpoint: str) -> EndpointLanes:
@@ -378,7 +378,8 @@ class Outbox:
         self._recovered()
         commit.publish()
         commit.release()
-        self.enqueued.update(commit.enqueued)
+        for endpoint, count in commit.enqueued.items():
+            self.enqueued[endpoint] += count
         # Deliveries set out before the acknowledgements do, for those keep nobody waiting.
         self.on_claimable(commit.claimable)
         commit.answer()

@@ -5,7 +5,7 @@ Each operation can be run twice with the same outcome, so a commit that failed i
 """
 
 import sqlite3
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, repeat
@@ -19,6 +19,7 @@ from forwarder.outbox.words import (
     Attempt,
     Delivered,
     EndpointHealth,
+    MessageOutcome,
     NewQuarantined,
     NewReading,
     Recipient,
@@ -114,7 +115,7 @@ class Store:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self._endpoint_ids: dict[str, int] = {}
-        self._changes: Counter[tuple[int, str]] = Counter()
+        self._changes: defaultdict[tuple[int, str], int] = defaultdict(int)
         self._numbers: Numbers | None = None
         """What `numbers` are, as long as that is known without asking."""
         self._has_commands_touched = False
@@ -384,7 +385,7 @@ class Store:
             (message.device, KEPT_QUARANTINE),
         )
 
-    def count_messages(self, outcomes: Mapping[str, int]) -> None:
+    def count_messages(self, outcomes: Mapping[MessageOutcome, int]) -> None:
         self.connection.executemany(
             "INSERT INTO message_total VALUES (?1, ?2)"
             " ON CONFLICT (outcome) DO UPDATE SET count = count + ?2",
@@ -415,7 +416,7 @@ class Store:
         self.connection.executemany(
             _ADD_TOTALS,
             (
-                (*(self._changes[endpoint, total] for total in _TOTALS), endpoint)
+                (*[self._changes.get((endpoint, total), 0) for total in _TOTALS], endpoint)
                 for endpoint in endpoints
             ),
         )

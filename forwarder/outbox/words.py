@@ -12,10 +12,9 @@ from forwarder.delivery import Decision, Delivery
 from forwarder.outbox.lanes import Lane
 from forwarder.reading import Device, QuarantineReason, WebhookId
 
-PutOutcome = Literal["accepted", "duplicate", "quarantined"]
-Outcomes: TypeAlias = list[PutOutcome]
-"""Of messages that were put together, in their order."""
 MessageOutcome = Literal["accepted", "quarantined", "unrouted", "duplicate"]
+Outcomes: TypeAlias = list[MessageOutcome]
+"""Of messages that came together, in their order."""
 
 
 @dataclass(frozen=True, slots=True)

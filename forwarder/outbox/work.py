@@ -1,10 +1,9 @@
 """What the next commit will hold."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from operator import attrgetter
 from typing import Any, Self
 
 from forwarder.outbox.lanes import Lane
@@ -12,12 +11,15 @@ from forwarder.outbox.store import Store
 from forwarder.outbox.words import (
     Delivered,
     EndpointHealth,
+    MessageOutcome,
     NewReading,
     Outcomes,
     Put,
     Settlement,
 )
 from forwarder.reading import Device
+
+_only_latest = attrgetter("only_latest")
 
 
 @dataclass(slots=True)
@@ -33,7 +35,8 @@ class Work:
     health: dict[str, EndpointHealth] = field(default_factory=dict)
     gone: dict[str, str | None] = field(default_factory=dict)
     """Endpoints that answered 410, with a digest of their URL; None ends that pause."""
-    messages: Counter[str] = field(default_factory=Counter)
+    messages: dict[MessageOutcome, int] = field(default_factory=dict)
+    """What became of those of which there is nothing to store; a collections.Counter takes long to be made."""
     touched: set[tuple[str, Device]] = field(default_factory=set)
     """Lanes whose rows have to be counted again."""
     jobs: list[tuple[Callable[[Store], Any], asyncio.Future[Any]]] = field(default_factory=list)
@@ -78,6 +81,9 @@ class Work:
     def message_count(self) -> int:
         return sum(len(puts) for puts, _ in self.puts)
 
+    def count(self, outcome: MessageOutcome, count: int = 1) -> None:
+        self.messages[outcome] = self.messages.get(outcome, 0) + count
+
     def put(self, puts: Sequence[Put], answer: asyncio.Future[Outcomes]) -> None:
         self.puts.append((puts, answer))
         self.may_supersede = self.may_supersede or _may_supersede(puts)
@@ -99,7 +105,8 @@ class Work:
         self.releases += later.releases
         self.health |= later.health
         self.gone |= later.gone
-        self.messages += later.messages
+        for outcome, count in later.messages.items():
+            self.count(outcome, count)
         self.touched |= later.touched
         self.jobs += later.jobs
         self.puts += later.puts
@@ -109,6 +116,11 @@ class Work:
 
 
 def _may_supersede(puts: Sequence[Put]) -> bool:
-    # Neighbours mostly share one tuple.
-    readings = (one.recipients for one in puts if isinstance(one, NewReading))
-    return any(one.only_latest for recipients, _ in groupby(readings) for one in recipients)
+    looked_at = None
+    for one in puts:
+        # Neighbours mostly share one tuple.
+        if isinstance(one, NewReading) and one.recipients is not looked_at:
+            looked_at = one.recipients
+            if any(map(_only_latest, looked_at)):
+                return True
+    return False
