@@ -52,9 +52,12 @@ class Room:
     def look(self) -> None:
         """See how much is free, and let the log grow accordingly; raises OSError when the disk does not tell."""
         now = time.monotonic()
-        self._is_watched = now >= self._next_look
+        was_watched, self._is_watched = self._is_watched, now >= self._next_look
         if not self._is_watched:
             return
+        if not was_watched:
+            self._measure()
+            self.note()
         self._free_bytes = free_bytes(self._path.parent)
         log_pages = max(1, min(MOST_PAGES, self._free_bytes // self._page_size // SHARE))
         if log_pages != self._log_pages:

@@ -2,6 +2,7 @@
 
 import asyncio
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 from support.outbox import flush, must_claim, settle, totals
@@ -119,6 +120,23 @@ async def test_plenty_of_room_is_looked_at_now_and_then(
     assert await looks_in_five_commits(outbox) == 0
     await workshop.kill()
     assert await looks_in_five_commits(workshop.open(max_bytes=room.AMPLE_BYTES)) == 5
+
+
+async def test_deliveries_make_room_on_a_disk_that_is_suddenly_full(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was committed while nobody looked is not taken for what a settlement adds."""
+    clock = SimpleNamespace(monotonic=lambda: now)
+    now, free = 0.0, 1 << 40
+    monkeypatch.setattr(room, "time", clock)
+    monkeypatch.setattr(room, "free_bytes", lambda _: free)
+    outbox = workshop.open()
+    await outbox.put([new_reading(payload="a" * 40 * PAGE)])
+    now, free = room.LOOK_SECONDS, 0
+    settle(outbox, must_claim(outbox))
+    async with asyncio.timeout(10):
+        await flush(outbox)
+    assert (await totals(outbox)).delivered == 1
 
 
 def test_a_disk_that_does_not_tell(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
