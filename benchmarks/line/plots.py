@@ -216,7 +216,11 @@ def frame(drawing: Figure, told: dict[str, Any], title: str, note: str) -> None:
     extent = told["extent"]
     many = f"median of {extent['rounds']} runs" if extent["rounds"] > 1 else "one run"
     when = told["measured_at"][:10]
-    source = f"{many} of {extent['seconds']:.0f} s in turn, {when}; {told['machine']}"
+    seconds = extent["seconds"]  # several, where the record was put together from parts
+    lengths = " and ".join(
+        f"{one:.0f}" for one in (seconds if isinstance(seconds, list) else [seconds])
+    )
+    source = f"{many} of {lengths} s in turn, {when}; {told['machine']}"
     drawing.suptitle(title, x=0.01, ha="left", fontsize=13, color=INK, fontweight="bold")
     drawing.supxlabel(f"{note}\n{source}", x=0.01, ha="left", fontsize=8, color=PALE)
 
