@@ -1,5 +1,6 @@
 """What is measured: each scenario is a function from an extent to the rows of a table."""
 
+import os
 import shutil
 import statistics
 import time
@@ -146,6 +147,7 @@ def _stock(line: Line, name: str, count: int) -> None:
     path = line.folder / "forwarder" / "outbox.db"
     path.parent.mkdir()
     shutil.copyfile(_stocked(name, count), path)
+    os.sync()  # else the disk writes it out while others wait for it
 
 
 @cache

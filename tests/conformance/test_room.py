@@ -126,9 +126,8 @@ async def test_deliveries_make_room_on_a_disk_that_is_suddenly_full(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was committed while nobody looked is not taken for what a settlement adds."""
-    clock = SimpleNamespace(monotonic=lambda: now)
     now, free = 0.0, 1 << 40
-    monkeypatch.setattr(room, "time", clock)
+    monkeypatch.setattr(room, "time", SimpleNamespace(monotonic=lambda: now))
     monkeypatch.setattr(room, "free_bytes", lambda _: free)
     outbox = workshop.open()
     await outbox.put([new_reading(payload="a" * 40 * PAGE)])

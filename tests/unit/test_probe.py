@@ -1,5 +1,7 @@
 """What the service shows of an endpoint that is held back."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -89,3 +91,21 @@ async def test_no_next_attempt_is_shown_where_nothing_holds(
 ) -> None:
     """An endpoint that nothing holds back has a zero, not an absent series."""
     assert await shown(probe, metrics) == 0
+
+
+async def test_the_line_goes_on_while_metrics_are_written(
+    probe: ServiceProbe, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of thousands of endpoints they are long; on the loop every reading would wait for them."""
+    loop_went_on = threading.Event()
+    monkeypatch.setattr(metrics, "text", lambda: str(loop_went_on.wait(10)).encode())
+    asyncio.get_running_loop().call_later(0.01, loop_went_on.set)
+    assert await probe.metrics() == b"True"
+
+
+async def test_scrapes_at_the_same_time_count_once(
+    probe: ServiceProbe, metrics: Metrics, outbox: Outbox
+) -> None:
+    await asyncio.gather(*[probe.metrics() for _ in range(8)])
+    name, labels = "forwarder_deliveries_enqueued_total", {"endpoint": "acme"}
+    assert metrics.registry.get_sample_value(name, labels) == outbox.enqueued["acme"] == 1
