@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,7 @@ class ServiceProbe:
         self._enqueued: dict[str, int] = {}
         self._misfits = 0
         self._commits = 0
-        self._is_scraping = threading.Lock()
+        self._turn = asyncio.Lock()
 
     def watch(self, tasks: Mapping[str, asyncio.Task[None]]) -> None:
         """Parts that run as long as the service does: one that has ended is stuck."""
@@ -85,16 +84,16 @@ class ServiceProbe:
     async def metrics(self) -> bytes:
         """The Prometheus text; written beside the loop, for with thousands of endpoints that takes half a second."""
         self._metrics.mqtt_connected.set(self._subscriber.state.subscribed)
-        return await asyncio.to_thread(self._scrape)
+        # One at a time, for each counts from what the last one has reported; the next waits here, and keeps no thread.
+        async with self._turn:
+            return await asyncio.to_thread(self._scrape)
 
     def _scrape(self) -> bytes:
-        # One at a time, for each counts from what the last one has reported.
-        with self._is_scraping:
-            self._count_commits()
-            # Trouble with the outbox is told by /readyz; the other metrics are still worth having.
-            with contextlib.suppress(OutboxError):
-                self._show(read_gauges(self._outbox_path))
-            return self._metrics.text()
+        self._count_commits()
+        # Trouble with the outbox is told by /readyz; the other metrics are still worth having.
+        with contextlib.suppress(OutboxError):
+            self._show(read_gauges(self._outbox_path))
+        return self._metrics.text()
 
     def _count_commits(self) -> None:
         commits = self._outbox.commits

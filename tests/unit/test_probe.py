@@ -1,6 +1,7 @@
 """What the service shows of an endpoint that is held back."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -104,8 +105,18 @@ async def test_the_line_goes_on_while_metrics_are_written(
 
 
 async def test_scrapes_at_the_same_time_count_once(
-    probe: ServiceProbe, metrics: Metrics, outbox: Outbox
+    probe: ServiceProbe, metrics: Metrics, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await asyncio.gather(*[probe.metrics() for _ in range(8)])
+    """Each counts from what the last one has reported, so they take turns: two never meet."""
+    meeting = threading.Barrier(2)
+
+    def text() -> bytes:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            meeting.wait(0.2)
+            return b"met"
+        return b"alone"
+
+    monkeypatch.setattr(metrics, "text", text)
+    assert await asyncio.gather(*[probe.metrics() for _ in range(8)]) == [b"alone"] * 8
     name, labels = "forwarder_deliveries_enqueued_total", {"endpoint": "acme"}
     assert metrics.registry.get_sample_value(name, labels) == outbox.enqueued["acme"] == 1
