@@ -11,7 +11,7 @@ IMAGE := whatwatt-forwarder
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' forwarder/__init__.py)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help setup mosquitto demo test unit chaos endurance test-endurance lint format lock image image-demo test-container bench bench-quick plots peers peers-setup lint-deploy clean
+.PHONY: help setup mosquitto demo test unit attack chaos endurance test-endurance lint format lock image image-demo test-container bench bench-quick plots peers peers-setup lint-deploy clean
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -37,6 +37,9 @@ test: setup mosquitto ## every test; installs mosquitto by apt when it is missin
 
 unit: setup ## the pure tests, in seconds
 	$(BIN)/pytest tests/unit tests/conformance $(ARGS)
+
+attack: setup mosquitto ## every attack in full, and what was tried written into docs/security.md
+	ATTACK=full $(BIN)/pytest tests/attack $(ARGS)
 
 chaos: setup ## kill it, cut it off, fill its disk, and account for every reading; needs root for the disks, strace and faketime
 	@$(BIN)/python -m chaos $(ARGS)

@@ -1,0 +1,41 @@
+"""What an attack was, for the record: noted by tests, shown by pytest, written into docs/security.md."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+Extent: TypeAlias = Literal["short", "full"]
+
+_START, _END = "<!-- attacks: written by make attack -->", "<!-- /attacks -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One attack that held."""
+
+    door: str
+    """Which way in: `MQTT`, `HTTP port`, `receivers' answers`, `files`, `logs`, …"""
+    what: str
+    count: int
+    """Inputs, connections or messages."""
+    outcome: str
+    """What the service did, with the figures of this run."""
+
+
+def table(tried: Sequence[Tried]) -> str:
+    """The record as a Markdown table, by door."""
+    rows = [
+        f"| {one.door} | {one.what} | {one.count:,} | {one.outcome} |"
+        for one in sorted(tried, key=lambda one: (one.door, one.what))
+    ]
+    return "\n".join(
+        ["| door | tried | count | what happened |", "| --- | --- | --- | --- |", *rows]
+    )
+
+
+def write_into(page: Path, tried: Sequence[Tried]) -> None:
+    """Replace the table between the markers of the page."""
+    head, _, rest = page.read_text().partition(_START)
+    _, _, tail = rest.partition(_END)
+    page.write_text(f"{head}{_START}\n{table(tried)}\n{_END}{tail}")
