@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar
 from forwarder.errors import ForwarderError
 from forwarder.logs import logger
 from forwarder.metrics import Metrics
-from forwarder.normalise import Forms, Normaliser
+from forwarder.normalise import Forms, Normaliser, internal_error
 from forwarder.outbox import (
     MessageOutcome,
     NewQuarantined,
@@ -243,9 +243,7 @@ class Ingest(Generic[A]):
             return self._judge(message)
         except Exception as error:  # noqa: BLE001 - the top of a loop: unacknowledged, one message wedges the session
             self._log.error("message.broke", topic=message.topic, exc_info=error)
-            detail = f"an error in the forwarder itself ({type(error).__name__}); replay it after an update"
-            device = Device(message.topic.rpartition("/")[2])
-            return self._quarantine(message, Unreadable("no_values", detail, device))
+            return self._quarantine(message, internal_error(message, error))
 
     def _judge(self, message: Message) -> Put | MessageOutcome:
         if message.is_retained:

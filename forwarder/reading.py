@@ -38,7 +38,11 @@ QuarantineReason = Literal[
     "no_device",
     "device_mismatch",
     "no_values",
+    "internal_error",
 ]
+
+DOT_SEGMENTS = frozenset({".", ".."})
+"""These lead to another place when they stand alone in a path (RFC 3986 §5.2.4): no device has such a name."""
 
 _MAC = re.compile(
     r"[0-9A-Fa-f]{2}([:-]?)[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}|[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2}"

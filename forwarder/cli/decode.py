@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from forwarder.normalise import Part, Trace, load_normaliser
+from forwarder.normalise import Part, Trace, device_in_text, load_normaliser
 from forwarder.reading import JsonValue, Message, Reading, Unreadable, rfc3339, webhook_id
 from forwarder.render.data import encode_data
 from forwarder.settings import load_settings
@@ -22,8 +22,7 @@ _SHOWN_CHARACTERS = 60
 @click.command("decode")
 @click.option(
     "--topic",
-    default=_TOPIC_WITHOUT_DEVICE,
-    help="The topic it came on; its last level names the device. Default: a topic that knows none.",
+    help="The topic it came on; its last level names the device. Default: whatever device the payload names.",
 )
 @click.option(
     "--template",
@@ -33,9 +32,15 @@ _SHOWN_CHARACTERS = 60
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 @click.argument("file", type=click.File("rb"), default="-")
-def command(topic: str, template_path: Path | None, as_json: bool, file: BinaryIO) -> None:  # noqa: FBT001 - click's way
+def command(topic: str | None, template_path: Path | None, as_json: bool, file: BinaryIO) -> None:  # noqa: FBT001 - click's way
     """Show what the payload in FILE (default: standard input) becomes, or why it goes to quarantine."""
-    normaliser = load_normaliser(load_settings(), template_file=template_path)
+    # Without a topic there is nothing that the payload could gainsay.
+    normaliser = load_normaliser(
+        load_settings(),
+        template_file=template_path,
+        trusts_payload_device=True if topic is None else None,
+    )
+    topic = _TOPIC_WITHOUT_DEVICE if topic is None else topic
     message = Message(topic=topic, payload=file.read(), received_at=datetime.now(UTC))
     trace = normaliser.trace(message)
     if as_json:
@@ -54,7 +59,7 @@ def as_json_text(outcome: Reading | Unreadable, *, payload: bytes) -> str:
 
 def print_trace(trace: Trace, *, console: Console) -> None:
     """Write an outcome for people: the reading in words, then a row for each part of the payload."""
-    console.print(Text(_headline(trace.outcome)), soft_wrap=True)
+    console.print(Text(_headline(trace)), soft_wrap=True)
     if trace.parts:
         console.print(_parts_table(trace.parts))
     if isinstance(trace.outcome, Reading) and trace.outcome.extra:
@@ -63,11 +68,12 @@ def print_trace(trace: Trace, *, console: Console) -> None:
         )
 
 
-def _headline(outcome: Reading | Unreadable) -> str:
+def _headline(trace: Trace) -> str:
+    outcome = trace.outcome
     if isinstance(outcome, Unreadable):
         return f"quarantine: {outcome.reason}\n{_printable(outcome.detail)}"
     time = f"{rfc3339(outcome.measured_at)} (from: {outcome.time_source})"
-    return f"device {outcome.device}, measured at {time}"
+    return f"device {outcome.device} (named by the {trace.named_by}), measured at {time}"
 
 
 def _parts_table(parts: tuple[Part, ...]) -> Table:
@@ -84,7 +90,11 @@ def _parts_table(parts: tuple[Part, ...]) -> Table:
 def _note(part: Part) -> str:
     if part.is_absent:
         return "absent"
-    return "" if part.is_understood else "not understood, carried in extra"
+    if part.is_understood:
+        return ""
+    is_device = part.use.variable.kind == "device" and device_in_text(str(part.sent).strip())
+    why = "does not count under this topic" if is_device else "not understood"
+    return f"{why}, carried in extra"
 
 
 def _shown(value: JsonValue, *, limit: int | None = _SHOWN_CHARACTERS) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from forwarder.normalise.unusable import Unusable
 from forwarder.normalise.values import (
+    Members,
     NumberText,
     is_not_a_number,
     json_integer,
@@ -26,14 +27,19 @@ def _nothing(constant: str) -> None:  # noqa: ARG001 - NaN and Infinity: the dev
     return None
 
 
-# strict=False: a network name may hold control characters, and devices do not escape them.
-_decoder = json.JSONDecoder(strict=False, parse_float=json_number, parse_constant=_nothing)
+# strict=False: a network name may hold control characters, and devices do not escape them. Members, for a dict would
+# lose what a key was given before.
+_decoder = json.JSONDecoder(
+    strict=False, parse_float=json_number, parse_constant=_nothing, object_pairs_hook=Members
+)
 _careful_decoder = json.JSONDecoder(
-    strict=False, parse_float=json_number, parse_int=json_integer, parse_constant=_nothing
-)
+    strict=False, parse_float=json_number, parse_int=json_integer, parse_constant=_nothing,
+    object_pairs_hook=Members,
+)  # fmt: skip
 _text_decoder = json.JSONDecoder(
-    strict=False, parse_float=NumberText, parse_int=NumberText, parse_constant=_nothing
-)
+    strict=False, parse_float=NumberText, parse_int=NumberText, parse_constant=_nothing,
+    object_pairs_hook=Members,
+)  # fmt: skip
 
 _PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
 _TOKEN = re.compile(r"[^\s,:\[\]{}]+")
@@ -57,7 +63,7 @@ def decode_json(text: str, *, keep_number_texts: bool = False) -> JsonValue:
     The JSON value of a payload; raises Unusable when it is none.
 
     Forgiven is what devices' templates make: `${name}`, NaN, Infinity or nothing where a value belongs, which are
-    absent, and numbers such as `+1.5` or `007`. Lone surrogates become U+FFFD. Of a key given twice the last counts.
+    absent, and numbers such as `+1.5` or `007`. Lone surrogates become U+FFFD. An object is its Members.
     """
     value = _decode(text, _text_decoder if keep_number_texts else _decoder)
     if text.count("{") + text.count("[") > MAX_DEPTH and _is_deep(value):
@@ -139,8 +145,8 @@ def without_lone_surrogates(value: JsonValue) -> JsonValue:
     """The value with U+FFFD in place of what no UTF-8 can carry."""
     if isinstance(value, str):
         return _encodable(value)
-    if isinstance(value, dict):
-        return {_encodable(key): without_lone_surrogates(item) for key, item in value.items()}
+    if isinstance(value, Members):
+        return Members([(_encodable(key), without_lone_surrogates(item)) for key, item in value])
     if isinstance(value, list):
         return [without_lone_surrogates(item) for item in value]
     return value
@@ -172,6 +178,6 @@ def _is_deep(value: JsonValue) -> bool:
 
 
 def _items(container: JsonValue) -> list[JsonValue]:
-    if isinstance(container, dict):
-        return list(container.values())
+    if isinstance(container, Members):
+        return [item for _, item in container]
     return container if isinstance(container, list) else []

@@ -1,9 +1,15 @@
-"""Whose message it is, as far as its topic tells."""
+"""
+Whose message it is.
+
+The topic names the device, because a broker's access rules say who may publish on it. What the payload says counts
+beside a MAC in the topic, where both must agree; under another topic only if the operator trusts who publishes
+(FORWARDER_TRUST_PAYLOAD_DEVICE).
+"""
 
 from functools import lru_cache
 from typing import NamedTuple
 
-from forwarder.reading import Device, parse_mac
+from forwarder.reading import DOT_SEGMENTS, Device, parse_mac
 
 MAX_DEVICE_CHARACTERS = 128
 """A device publishes to at most 127 characters of topic; longer names only fill the disk."""
@@ -19,7 +25,7 @@ class Named(NamedTuple):
 
 
 def device_in_topic(topic: str) -> Named | None:
-    """The device that a topic's last level names; None when that is empty, too long or not printable."""
+    """The device that a topic's last level names; None when that is empty, `.`, `..`, too long or not printable."""
     level = topic.rpartition("/")[2]
     return _named(level) if len(level) <= MAX_DEVICE_CHARACTERS else None
 
@@ -29,7 +35,8 @@ def _named(level: str) -> Named | None:
     mac = parse_mac(level)
     if mac is not None:
         return Named(mac, is_mac=True)
-    return Named(Device(level), is_mac=False) if level and level.isprintable() else None
+    is_name = level and level.isprintable() and level not in DOT_SEGMENTS
+    return Named(Device(level), is_mac=False) if is_name else None
 
 
 def device_in_text(text: str) -> Device | None:

@@ -79,12 +79,31 @@ _VALUES = """\
 
 - Absent are: `null`, `"null"`, an empty text, NaN, Infinity, and a `${name}` that the device left as it stands.
 - Quoted numbers are numbers. What is no number in a number's place is carried in `extra`.
-- Of a value that comes twice the first stays; if the other differs it is carried in `extra`.
+- Of a value that comes twice the first stays; if the other differs it is carried in `extra`. So it is with a JSON key
+  that is given twice in one object, at every depth: objects become one, an absent second takes nothing away, and
+  several different values of a key in `extra` are an array. A template that gives a key twice says by its order what
+  each is.
 - What no rule knows is carried in `extra`, where it stood. An array of which something is left out there becomes an
   object keyed by position.
 - With a template, its constants are carried in `extra` too; a payload with another constant is not of this template.
 
-The device is the last level of the topic when that is a MAC, else the MAC in the payload, else the last level as it is.
+## Whose reading it is
+
+The device is the last level of the topic. What the payload says counts like this (`FORWARDER_TRUST_PAYLOAD_DEVICE`):
+
+| the topic's last level | the payload's own MAC (`sys.id`) | `false` | `true` |
+| --- | --- | --- | --- |
+| a MAC | the same, or none | that MAC | that MAC |
+| a MAC | another one | `device_mismatch` | `device_mismatch` |
+| another name | a MAC | that name; `extra` keeps the MAC where it stood | the payload's MAC |
+| another name | none | that name | that name |
+| empty, `.`, `..`, not printable, or over 128 characters | a MAC | `no_device` | the payload's MAC |
+
+`auto`, the default, is `true` where `FORWARDER_MQTT_TOPIC` is set, and `false` below whatwatt's own topic. With `true`
+everybody who may publish on such a topic can speak for every device; the broker's access rules say who that is.
+`forwarder decode` says which of the two named the device.
+
+## Quarantine
 
 What cannot be read is quarantined, with one of these reasons:
 
@@ -97,6 +116,7 @@ What cannot be read is quarantined, with one of these reasons:
 | `no_device` | names no device, and neither does the topic |
 | `device_mismatch` | names another device than the topic: nobody gets it |
 | `no_values` | holds nothing but a device, times or unknown values |
+| `internal_error` | met an error in the forwarder itself, which its log tells; replay it after an update |
 """
 
 

@@ -42,6 +42,7 @@ class Draft:
         "date",
         "device",
         "factor",
+        "heeds_device",
         "measurements",
         "misfits",
         "other_device",
@@ -50,11 +51,14 @@ class Draft:
         "tariff",
         "timestamp",
         "trace",
+        "unheeded",
         "unset_clock",
         "volumes",
     )
 
-    def __init__(self, trace: list[Part] | None = None) -> None:
+    def __init__(self, trace: list[Part] | None = None, *, heeds_device: bool = True) -> None:
+        self.heeds_device = heeds_device
+        """Whether it counts which device the payload names."""
         self.measurements: dict[str, Number] = {}
         self.sections: dict[str, dict[str, JsonValue]] = {
             "meter": {},
@@ -68,6 +72,8 @@ class Draft:
         self.device: Device | None = None
         self.other_device: Device | None = None
         """A second device that the payload names."""
+        self.unheeded: Device | None = None
+        """A device that the payload names and that does not count; `extra` keeps it."""
         self.timestamp: datetime | None = None
         self.date: str | None = None
         self.clock: str | None = None
@@ -234,6 +240,9 @@ def _put_device(draft: Draft, _: Use, value: JsonValue) -> JsonValue:
     device = None if isinstance(text, Verdict) else device_in_text(text.strip())
     if device is None:
         return carried(value)
+    if not draft.heeds_device:
+        draft.unheeded = device
+        return carried(value)
     draft.device = draft.device or device
     if draft.device != device:
         draft.other_device = device
@@ -244,16 +253,16 @@ def _put_date(draft: Draft, _: Use, value: JsonValue) -> JsonValue:
     text = text_of(value)
     if isinstance(text, Verdict):
         return carried(value)
-    draft.date = text
-    return None
+    draft.date = draft.date or text
+    return None if draft.date == text else carried(value)
 
 
 def _put_clock(draft: Draft, _: Use, value: JsonValue) -> JsonValue:
     text = text_of(value)
     if isinstance(text, Verdict):
         return carried(value)
-    draft.clock = text
-    return None
+    draft.clock = draft.clock or text
+    return None if draft.clock == text else carried(value)
 
 
 def _hold(draft: Draft, use: Use, read: Number | str, value: JsonValue) -> JsonValue:

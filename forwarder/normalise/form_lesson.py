@@ -9,7 +9,7 @@ the rules do with a value can be missed.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -19,7 +19,7 @@ from forwarder.normalise.decoding import decode_json
 from forwarder.normalise.draft import Draft, Part
 from forwarder.normalise.times import TextKind
 from forwarder.normalise.unusable import Unusable
-from forwarder.normalise.values import is_absent
+from forwarder.normalise.values import Members, is_absent
 from forwarder.normalise.variables import Kind, Use
 from forwarder.reading import Device, JsonValue, Reading, Written
 
@@ -293,15 +293,19 @@ class _Lesson:
 
 
 def _is_skeleton(literals: Sequence[str], values: Sequence[str]) -> bool:
-    """Whether each value stands by itself in the decoded text, and nothing else there is a value, save absent ones."""
+    """
+    Whether each value stands by itself in the decoded text, and nothing else there is a value, save absent ones.
+
+    Of a key that comes twice the values are one or two in the event, depending on whether they are equal: no form.
+    """
     if any("\\" in literal for literal in literals):
         return False
     marks = [_text_mark(place) for place in range(len(values))]
     try:
         document = decode_json(_joined(literals, marks))
-    except Unusable:
+        leaves = [leaf for leaf in _leaves(document) if not _is_nothing(leaf)]
+    except (Unusable, _NoFormError):
         return False
-    leaves = [leaf for leaf in _leaves(document) if not _is_nothing(leaf)]
     return sorted(map(str, leaves)) == sorted(mark[1:-1] for mark in marks)
 
 
@@ -310,12 +314,14 @@ def _is_nothing(leaf: JsonValue) -> bool:
 
 
 def _leaves(document: JsonValue) -> Iterator[JsonValue]:
-    """Every value that is no container and not null."""
+    """Every value that is no container and not null; raises _NoFormError where an object has a key twice."""
     waiting = [document]
     while waiting:
         value = waiting.pop()
-        if isinstance(value, Mapping):
-            waiting.extend(value.values())
+        if isinstance(value, Members):
+            if len(dict(value)) < len(value):
+                raise _NoFormError
+            waiting.extend(item for _, item in value)
         elif isinstance(value, list):
             waiting.extend(value)
         elif value is not None:

@@ -10,7 +10,8 @@ from the payload's own digits, without numbers, objects or rules in between:
 
 A form is one regular expression for all of its payloads, so that a single match splits and checks them. Forms are
 learned from what the normaliser makes of them (`form_lesson`). Whatever is not surely the same in every payload of
-the form goes through the normaliser itself: it is the specification, this is only faster.
+the form goes through the normaliser itself: it is the specification, this is only faster. So whatever goes wrong here
+means that there is no form, and no reading is lost for it.
 """
 
 import re
@@ -18,6 +19,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
 
+from forwarder.logs import logger
 from forwarder.normalise.device import device_in_text, device_in_topic
 from forwarder.normalise.draft import seconds_of_hours
 from forwarder.normalise.form_lesson import Form, learn
@@ -69,8 +71,11 @@ class Forms:
         self._forms: dict[tuple[str, ...], Form] = {}
         self._latest: dict[str, tuple[Form, Device | None]] = {}
         """By topic: a device mostly sends what is of the same form as the last. Whose it is, where the topic tells."""
+        self._broken: set[tuple[str, ...]] = set()
+        """Literals of payloads on which something here broke: they have no form, ever."""
         self._recent: Form | None = None
         """The last that was found: that of nearly every other topic too, where one template serves a whole fleet."""
+        self._log = logger("normalise")
         self._credit = FIRST_LESSONS * LESSON_COST
         self._arrival: datetime | None = None
         self._arrival_text = ""
@@ -81,7 +86,7 @@ class Forms:
         return len(self._forms)
 
     def read(self, message: Message) -> Written | None:
-        """What the normaliser's reading would be written as; None when only the normaliser can tell."""
+        """What the normaliser's reading would be written as; None when only the normaliser can tell. Never raises."""
         payload = message.payload
         if len(payload) > self._longest or not self._is_possible:
             return None
@@ -89,42 +94,70 @@ class Forms:
             text = payload.decode()
         except UnicodeDecodeError:
             return None
-        known = self._latest.get(message.topic)
-        form, device = known or (self._recent, None)
-        values = _values(form, text) if form else None
-        if values is None:
-            known, form = None, self._find(text)
+        try:
+            known = self._latest.get(message.topic)
+            form, device = known or (self._recent, None)
             values = _values(form, text) if form else None
-        if form is None or values is None:
+            if values is None:
+                known, form = None, self._find(text)
+                values = _values(form, text) if form else None
+            if form is None or values is None:
+                return None
+            if known is None:
+                device = self._remember(message.topic, form)
+            if device is None:
+                device = self._device(form, values, message.topic)
+            return self._written(form, values, message, device)
+        except Exception as error:  # noqa: BLE001 - the one door: a defect in here must cost time, not a reading
+            self._give_up(text, error)
             return None
-        if known is None:
-            device = self._remember(message.topic, form)
-        return self._written(form, values, message, device or _device(form, values, message.topic))
 
     def _find(self, text: str) -> Form | None:
         """The form of a payload that is not of the same as the one before it."""
         pieces = _VALUE.split(text)
-        form = self._forms.get(tuple(pieces[::2]))
+        form = self._forms.get(_literals(pieces))
         if form is None:
             self._consider(pieces)
         return form
 
+    def _give_up(self, text: str, error: Exception) -> None:
+        """Have the normaliser read all payloads of this form from now on, and say so once."""
+        literals = _literals(_VALUE.split(text))
+        self._broken.add(literals)
+        self._forms.pop(literals, None)
+        self._latest.clear()
+        self._recent = None
+        self._log.error("form.broke", broken=len(self._broken), exc_info=error)
+
     def _remember(self, topic: str, form: Form) -> Device | None:
         """The topic's form, and whose it is where the topic tells."""
         self._recent = form
-        device = _device(form, (), topic) if form.device is None else None
+        device = self._device(form, (), topic) if form.device is None else None
         if len(topic) <= LONGEST_TOPIC:
             if len(self._latest) == MOST_TOPICS:
                 self._latest.clear()
             self._latest[topic] = form, device
         return device
 
+    def _device(self, form: Form, values: Sequence[str], topic: str) -> Device | None:
+        """Whose it is; None where the payload and the topic may differ about that."""
+        named = device_in_topic(topic)
+        if form.device is None:
+            return named.device if named else None
+        device = device_in_text(values[form.device].strip())
+        if named is not None and named.is_mac:
+            return device if named.device == device else None
+        return device if self._normaliser.trusts_payload_device else None
+
     def _consider(self, pieces: Sequence[str]) -> None:
         self._credit += 1
         if self._credit < LESSON_COST:
             return
         self._credit -= LESSON_COST
-        literals = tuple(pieces[::2])
+        literals = _literals(pieces)
+        # So many that broke are no accident: nothing more is learned.
+        if literals in self._broken or len(self._broken) == MOST_FORMS:
+            return
         form = learn(literals, pieces[1::2], read=self._normaliser.read, write=self._write)
         if form is None:
             return
@@ -184,6 +217,11 @@ class Forms:
         )
 
 
+def _literals(pieces: Sequence[str]) -> tuple[str, ...]:
+    """What a form is known by: the payload's text between its values."""
+    return tuple(pieces[::2])
+
+
 def _values(form: Form, text: str) -> list[str] | None:
     """The values as they are to be written; None when the payload is not surely of this form."""
     found = form.usual.fullmatch(text)
@@ -208,13 +246,3 @@ def _by_timestamp(form: Form, values: Sequence[str]) -> tuple[datetime, TimeSour
         return None
     instant = instant_of_timestamp(int(values[form.timestamp]))
     return (instant, "timestamp") if instant else None
-
-
-def _device(form: Form, values: Sequence[str], topic: str) -> Device | None:
-    named = device_in_topic(topic)
-    if form.device is None:
-        return named.device if named else None
-    device = device_in_text(values[form.device].strip())
-    if named is not None and named.is_mac and named.device != device:
-        return None
-    return device

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from forwarder.normalise.draft import Draft
 from forwarder.normalise.pattern import Hole, Pattern
 from forwarder.normalise.rules import UNKNOWN, Leaf, Rule, described
 from forwarder.normalise.unusable import Unusable
-from forwarder.normalise.values import by_position, carried
+from forwarder.normalise.values import Members, beside, by_position, carried
 from forwarder.reading import JsonValue
 
 # Noncharacters (Unicode §23.7): no template holds them, and JSON carries them unchanged.
@@ -24,8 +25,6 @@ class JsonTemplate(NamedTuple):
     rule: Rule
     bare: tuple[int, ...]
     """The holes that stand outside of quotes, by their number."""
-    hidden: tuple[int, ...]
-    """The holes behind a key that comes again in the same object: JSON keeps only the last."""
     needs_number_texts: bool
     """Whether a value is built around a bare number, so that its very characters count."""
     is_plain: bool
@@ -40,7 +39,7 @@ def json_template(
         return None, ()
     marked, quoted = _mark(literals)
     try:
-        document = json.loads(marked, strict=False)
+        document = json.loads(marked, strict=False, object_pairs_hook=Members)
     except (json.JSONDecodeError, RecursionError) as wrong:
         why = f" ({wrong.msg.lower()})" if isinstance(wrong, json.JSONDecodeError) else ""
         return None, (
@@ -52,19 +51,22 @@ def json_template(
     rule = builder.rule(document, "")
     numbers = range(len(holes))
     bare = tuple(number for number in numbers if not quoted[number])
-    hidden = tuple(number for number in numbers if number not in builder.placed)
-    return JsonTemplate(rule, bare, hidden, builder.needs_number_texts, builder.is_plain), ()
+    return JsonTemplate(rule, bare, builder.needs_number_texts, builder.is_plain), ()
 
 
 class Object:
     """An object of the template; the payload's may have further keys."""
 
-    __slots__ = ("patterns", "place", "rules")
+    __slots__ = ("_in_turn", "patterns", "place", "rules")
 
     def __init__(
-        self, rules: Mapping[str, Rule], patterns: Sequence[tuple[Pattern, Rule]], place: str
+        self,
+        rules: Mapping[str, Sequence[Rule]],
+        patterns: Sequence[tuple[Pattern, Rule]],
+        place: str,
     ) -> None:
-        self.rules = rules
+        self.rules = {key: some[0] for key, some in rules.items()}
+        self._in_turn = {key: some for key, some in rules.items() if len(some) > 1}
         self.patterns = tuple(patterns)
         """Keys that hold variables themselves."""
         self.place = place
@@ -72,15 +74,15 @@ class Object:
     def take(self, value: JsonValue, draft: Draft) -> JsonValue:
         if value is None:
             return None
-        if not isinstance(value, dict):
+        if not isinstance(value, Members):
             raise _mismatch("an object", self.place, value)
-        left = {}
-        rules = self.rules
-        for key, item in value.items():
+        left: dict[str, JsonValue] = {}
+        rules = Turns(self.rules, self._in_turn) if self._in_turn else self.rules
+        for key, item in value:
             rule = rules.get(key) or self._rule_by_pattern(key, draft)
             rest = rule.take(item, draft)
             if rest is not None:
-                left[key] = rest
+                left[key] = beside(left[key], rest) if key in left else rest
         return left or None
 
     def _rule_by_pattern(self, key: str, draft: Draft) -> Rule:
@@ -88,6 +90,23 @@ class Object:
             if pattern.is_of(key) and not pattern.take(key, draft):
                 return rule
         return UNKNOWN
+
+
+class Turns:
+    """The rules of one object when its template gives a key more than once: the payload's come in the same order."""
+
+    __slots__ = ("_in_turn", "_rules")
+
+    def __init__(self, rules: Mapping[str, Rule], in_turn: Mapping[str, Sequence[Rule]]) -> None:
+        self._rules = rules
+        self._in_turn = {key: deque(some) for key, some in in_turn.items()}
+
+    def get(self, key: str) -> Rule | None:
+        """The next rule of this key; the last one again, when there are no more."""
+        waiting = self._in_turn.get(key)
+        if waiting is None:
+            return self._rules.get(key)
+        return waiting.popleft() if len(waiting) > 1 else waiting[0]
 
 
 class Items:
@@ -136,7 +155,7 @@ class Composite:
     def take(self, value: JsonValue, draft: Draft) -> JsonValue:
         if value is None:
             return None
-        if isinstance(value, dict | list | bool):
+        if isinstance(value, Members | list | bool):
             raise _mismatch("a text", self.place, value)
         rest = self.pattern.take(str(value), draft)
         return carried(value) if rest else None
@@ -149,10 +168,9 @@ class _Builder:
         self._holes = holes
         self.needs_number_texts = False
         self.is_plain = True
-        self.placed: set[int] = set()
 
     def rule(self, node: JsonValue, place: str) -> Rule:
-        if isinstance(node, dict):
+        if isinstance(node, Members):
             return self._object(node, place)
         if isinstance(node, list):
             return Items([self.rule(item, f"{place}[{n}]") for n, item in enumerate(node)], place)
@@ -160,16 +178,16 @@ class _Builder:
             return self._value(node, place)
         return Constant(node, place)
 
-    def _object(self, node: Mapping[str, JsonValue], place: str) -> Rule:
-        rules: dict[str, Rule] = {}
+    def _object(self, node: Members, place: str) -> Rule:
+        rules: defaultdict[str, list[Rule]] = defaultdict(list)
         patterns: list[tuple[Pattern, Rule]] = []
-        for key, item in node.items():
+        for key, item in node:
             rule = self.rule(item, _joined(place, self._written(key)))
             if _OPEN in key:
                 self.is_plain = False
                 patterns.append((self._pattern(key.removeprefix(_BARE), place), rule))
             else:
-                rules[key] = rule
+                rules[key].append(rule)
         return Object(rules, patterns, place)
 
     def _value(self, node: str, place: str) -> Rule:
@@ -186,9 +204,7 @@ class _Builder:
 
     def _pattern(self, text: str, place: str) -> Pattern:
         pieces = _HOLE.split(text)
-        numbers = [int(number) for number in pieces[1::2]]
-        self.placed.update(numbers)
-        holes = [self._holes[number] for number in numbers]
+        holes = [self._holes[int(number)] for number in pieces[1::2]]
         return Pattern(pieces[::2], [_placed(hole, place) for hole in holes])
 
     def _written(self, text: str) -> str:

@@ -8,15 +8,23 @@ from forwarder.normalise.template import load_template
 from forwarder.settings import Settings
 
 
-def load_normaliser(settings: Settings, *, template_file: Path | None = None) -> Normaliser:
+def load_normaliser(
+    settings: Settings,
+    *,
+    template_file: Path | None = None,
+    trusts_payload_device: bool | None = None,
+) -> Normaliser:
     """
-    The normaliser of these settings; `template_file` stands in for theirs.
+    The normaliser of these settings; what is given beside them stands in for theirs.
 
     Raises TemplateError when the template cannot be read or turned round.
     """
     path = template_file or settings.template_file
+    if trusts_payload_device is None:
+        trusts_payload_device = settings.trusts_payload_device
     return Normaliser(
         timezone=ZoneInfo(settings.timezone),
         max_message_bytes=settings.max_message_bytes,
+        trusts_payload_device=trusts_payload_device,
         template=load_template(path) if path else None,
     )

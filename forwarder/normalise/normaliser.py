@@ -1,21 +1,35 @@
 """The stage itself: a message as it was received becomes a reading as it is understood, or says why it cannot."""
 
 from dataclasses import dataclass
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from forwarder.logs import logger
 from forwarder.normalise.decoding import decode_json, decode_text
-from forwarder.normalise.device import device_in_topic, quarantine_device
+from forwarder.normalise.device import Named, device_in_topic, quarantine_device
 from forwarder.normalise.draft import Draft, Part
 from forwarder.normalise.rules import described
 from forwarder.normalise.shapes import known_shapes
 from forwarder.normalise.template import Template
 from forwarder.normalise.times import is_far_ahead
 from forwarder.normalise.unusable import Unusable
+from forwarder.normalise.values import Members, merged
 from forwarder.reading import Device, JsonValue, Message, Reading, Unreadable, rfc3339
 
+_NO_DEVICE = "neither the topic's last level nor the payload names a device"
+_NO_DEVICE_IN_TOPIC = (
+    "the topic's last level names no device, and what the payload says does not count"
+    " (FORWARDER_TRUST_PAYLOAD_DEVICE)"
+)
+_UNHEEDED = (
+    "the topic names the device, and extra keeps what the payload says;"
+    " FORWARDER_TRUST_PAYLOAD_DEVICE=true lets it count, if everybody who may publish there is trusted"
+)
 _MOST_WARNED = 10_000
 """Devices that are remembered as warned about; memory stays bounded whatever the topics are."""
+
+
+NamedBy = Literal["topic", "payload"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,43 +39,64 @@ class Trace:
     outcome: Reading | Unreadable
     parts: tuple[Part, ...]
     """Every known place that the payload has, in the order in which it was read."""
+    named_by: NamedBy
+    """Which of the two told the device of the outcome."""
 
 
 class Normaliser:
     """Reads payloads by a template, or without one by the known shapes."""
 
     def __init__(
-        self, *, timezone: ZoneInfo, max_message_bytes: int, template: Template | None = None
+        self,
+        *,
+        timezone: ZoneInfo,
+        max_message_bytes: int,
+        trusts_payload_device: bool = False,
+        template: Template | None = None,
     ) -> None:
         self.misfits = 0
         """Values that stood in numeric places and were no numbers, since the start."""
         self.timezone = timezone
         self.max_message_bytes = max_message_bytes
+        self.trusts_payload_device = trusts_payload_device
+        """Whether the payload's own MAC names the device under a topic that ends in none."""
         self.template = template
         self._shapes = known_shapes()
-        self._warned: set[Device] = set()
+        self._warned: set[tuple[str, Device]] = set()
         self._log = logger("normalise")
 
     def normalise(self, message: Message) -> Reading | Unreadable:
         """The reading, or the reason for the quarantine. Never raises, in bounded time, for any bytes."""
-        return self._outcome(message, Draft())
+        return self._outcome(message)[0]
 
     def trace(self, message: Message) -> Trace:
         """The same outcome, with the place of each value; for people."""
         parts: list[Part] = []
-        outcome = self._outcome(message, Draft(parts))
-        return Trace(outcome, tuple(parts))
+        outcome, draft = self._outcome(message, parts)
+        named = device_in_topic(message.topic)
+        is_of_payload = draft.device == outcome.device and not (named and named.is_mac)
+        return Trace(outcome, tuple(parts), "payload" if is_of_payload else "topic")
 
-    def _outcome(self, message: Message, draft: Draft) -> Reading | Unreadable:
+    def _outcome(
+        self, message: Message, parts: list[Part] | None = None
+    ) -> tuple[Reading | Unreadable, Draft]:
+        named = device_in_topic(message.topic)
+        is_of_mac = named is not None and named.is_mac
+        draft = Draft(parts, heeds_device=is_of_mac or self.trusts_payload_device)
         try:
             extra = self.read(message.payload, draft)
-            device = _device(message.topic, draft)
+            device = _device(named, draft)
             _require_values(draft)
+            reading = self._reading(message, draft, device=device, extra=extra)
         except Unusable as why:
-            named = draft.device if why.reason == "no_values" else None
-            return Unreadable(why.reason, why.detail, quarantine_device(message.topic, named))
+            own = draft.device if why.reason == "no_values" else None
+            whose = quarantine_device(message.topic, own)
+            return Unreadable(why.reason, why.detail, whose), draft
+        except Exception as error:  # noqa: BLE001 - a defect in here must cost no message: quarantine keeps it
+            self._log.error("message.broke", topic=message.topic, exc_info=error)
+            return internal_error(message, error), draft
         self.misfits += draft.misfits
-        return self._reading(message, draft, device=device, extra=extra)
+        return reading, draft
 
     def read(self, payload: bytes, draft: Draft) -> dict[str, JsonValue]:
         """Put what a payload holds into the draft, no more; returns what `extra` keeps. Raises Unusable."""
@@ -78,7 +113,7 @@ class Normaliser:
 
     def _read_shapes(self, text: str, draft: Draft) -> JsonValue:
         document = _known_json(text)
-        if not isinstance(document, dict):
+        if not isinstance(document, Members):
             detail = (
                 f"the payload is {described(document)}; without a template an object is expected"
             )
@@ -96,22 +131,36 @@ class Normaliser:
     ) -> Reading:
         found = draft.measured_at(zone=self.timezone, received_at=message.received_at)
         measured_at, time_source = found or (message.received_at, "received")
-        if draft.unset_clock or is_far_ahead(measured_at, received_at=message.received_at):
-            self._warn(device, rfc3339(measured_at), is_set=not draft.unset_clock)
+        is_wrong = draft.unset_clock or is_far_ahead(measured_at, received_at=message.received_at)
+        # People who ask what becomes of a payload see it; they need no log beside.
+        if (is_wrong or draft.unheeded) and draft.trace is None:
+            self._warn_of(draft, device, rfc3339(measured_at), has_wrong_clock=is_wrong)
         return draft.reading(
             device=device,
             measured_at=measured_at,
             time_source=time_source,
             received_at=message.received_at,
-            extra=draft.leftover_clock() | extra,
+            extra=merged(draft.leftover_clock(), extra),
         )
 
-    def _warn(self, device: Device, measured_at: str, *, is_set: bool) -> None:
-        if device not in self._warned and len(self._warned) < _MOST_WARNED:
-            self._warned.add(device)
+    def _warn_of(
+        self, draft: Draft, device: Device, measured_at: str, *, has_wrong_clock: bool
+    ) -> None:
+        if has_wrong_clock and self._is_first("clock", device):
+            is_set = not draft.unset_clock
             self._log.warning(
                 "clock.found_wrong", device=device, measured_at=measured_at, is_set=is_set
             )
+        if draft.unheeded is not None and self._is_first("device", device):
+            self._log.warning(
+                "device.unheeded", device=device, in_payload=draft.unheeded, hint=_UNHEEDED
+            )
+
+    def _is_first(self, what: str, device: Device) -> bool:
+        if (what, device) in self._warned or len(self._warned) >= _MOST_WARNED:
+            return False
+        self._warned.add((what, device))
+        return True
 
 
 def _known_json(text: str) -> JsonValue:
@@ -129,13 +178,16 @@ def _require_values(draft: Draft) -> None:
         raise Unusable("no_values", "the payload holds no value that is known and present")
 
 
-def _device(topic: str, draft: Draft) -> Device:
-    named = device_in_topic(topic)
+def internal_error(message: Message, error: Exception) -> Unreadable:
+    """What is said of a message on which the program itself broke."""
+    detail = f"an error in the forwarder itself ({type(error).__name__}); replay it after an update"
+    return Unreadable("internal_error", detail, quarantine_device(message.topic, None))
+
+
+def _device(named: Named | None, draft: Draft) -> Device:
     if draft.device is None:
         if named is None:
-            raise Unusable(
-                "no_device", "neither the topic's last level nor the payload names a device"
-            )
+            raise Unusable("no_device", _NO_DEVICE if draft.heeds_device else _NO_DEVICE_IN_TOPIC)
         return named.device
     if draft.other_device is not None:
         raise Unusable(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from forwarder.normalise.draft import PUT, Draft, Part
-from forwarder.normalise.values import ABSENT, by_position, carried, text_of
+from forwarder.normalise.values import ABSENT, Members, beside, by_position, carried, text_of
 from forwarder.normalise.variables import Use
 from forwarder.reading import JsonValue
 
@@ -41,7 +41,7 @@ class Leaf:
         return Part(
             place=self.place,
             use=self.use,
-            sent=value,
+            sent=carried(value) if isinstance(value, Members) else value,
             is_absent=rest is None and carried(value) is None,
             is_understood=rest is None,
         )
@@ -75,15 +75,15 @@ class Fields:
         self.other = other
 
     def take(self, value: JsonValue, draft: Draft) -> JsonValue:
-        if not isinstance(value, dict):
+        if not isinstance(value, Members):
             return carried(value)
-        left = {}
+        left: dict[str, JsonValue] = {}
         rules = self.rules
-        for key, item in value.items():
+        for key, item in value:
             rule = rules.get(key) or self.other(key)
             rest = rule.take(item, draft)
             if rest is not None:
-                left[key] = rest
+                left[key] = beside(left[key], rest) if key in left else rest
         return left or None
 
 
@@ -119,7 +119,7 @@ def described(value: JsonValue) -> str:
     if text is ABSENT:
         return "nothing"
     kinds: Sequence[tuple[type | tuple[type, ...], str]] = (
-        (dict, "an object"),
+        (Members, "an object"),
         (list, "an array"),
         (bool, "true or false"),
         (str, "a text"),

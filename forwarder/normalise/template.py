@@ -243,11 +243,6 @@ def _unknown(findings: Sequence[Finding]) -> Iterator[str]:
 def _misplaced(findings: Sequence[Finding], json: JsonTemplate | None) -> Iterator[str]:
     if json is None:
         return
-    for number in json.hidden:
-        yield (
-            f"{_place(findings[number])}: ${{{findings[number].name}}} is lost, because its key comes again in the "
-            "same object; rename one of them"
-        )
     for number in json.bare:
         finding = findings[number]
         if finding.variable and not finding.variable.is_numeric:

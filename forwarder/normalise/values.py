@@ -28,6 +28,29 @@ UNFIT: Literal[Verdict.UNFIT] = Verdict.UNFIT
 """There is something, but not what belongs in this place."""
 
 
+class Members(tuple["tuple[str, JsonValue]", ...]):
+    """A JSON object: its keys with their values, in the order of the text. A key may come more than once."""
+
+    __slots__ = ()
+
+
+class Several(list[JsonValue]):
+    """The different values of a key that came more than once, in the order in which they came."""
+
+    __slots__ = ("_seen",)
+
+    def __init__(self, first: JsonValue) -> None:
+        super().__init__([first])
+        self._seen = {repr(first)}
+
+    def add(self, value: JsonValue) -> None:
+        """Take a value that is not among them; one look, however many there are."""
+        written = repr(value)
+        if written not in self._seen:
+            self._seen.add(written)
+            self.append(value)
+
+
 class NumberText(str):
     """A JSON number as it was written; for templates that build a value around a number."""
 
@@ -112,8 +135,12 @@ def carried(value: JsonValue) -> JsonValue:
     """
     if isinstance(value, str):
         return None if is_absent(value) else _carried_text(value)
-    if isinstance(value, dict):
-        kept = {key: rest for key, item in value.items() if (rest := carried(item)) is not None}
+    if isinstance(value, Members):
+        kept: dict[str, JsonValue] = {}
+        for key, item in value:
+            rest = carried(item)
+            if rest is not None:
+                kept[key] = beside(kept[key], rest) if key in kept else rest
         return kept or None
     if isinstance(value, list):
         items = [carried(item) for item in value]
@@ -121,6 +148,22 @@ def carried(value: JsonValue) -> JsonValue:
     if isinstance(value, int) and not -_HUGE < value < _HUGE:
         return str(value)
     return value
+
+
+def beside(kept: JsonValue, another: JsonValue) -> JsonValue:
+    """What `extra` keeps under a key that comes again: one object of two, one value of two equal ones, else both."""
+    if isinstance(kept, dict) and isinstance(another, dict):
+        return merged(kept, another)
+    several = kept if isinstance(kept, Several) else Several(kept)
+    several.add(another)
+    return several if len(several) > 1 else kept
+
+
+def merged(kept: dict[str, JsonValue], another: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """The first object with all of the second in it; it is the first that is changed."""
+    for key, value in another.items():
+        kept[key] = beside(kept[key], value) if key in kept else value
+    return kept
 
 
 def by_position(items: list[JsonValue]) -> JsonValue:

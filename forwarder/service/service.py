@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from zoneinfo import ZoneInfo
 
 from forwarder.clock import SystemClock
 from forwarder.dispatcher import Dispatcher, Watch
@@ -20,7 +19,7 @@ from forwarder.errors import ForwarderError
 from forwarder.ingest import Ingest
 from forwarder.logs import logger
 from forwarder.metrics import Metrics
-from forwarder.normalise import Normaliser, load_template
+from forwarder.normalise import Normaliser, load_normaliser
 from forwarder.outbox import sqlite
 from forwarder.routes import Routes, RoutesFile
 from forwarder.sender import Sender, pooled_transports
@@ -49,11 +48,7 @@ async def run_service(settings: Settings) -> None:
     OutboxError when the outbox cannot.
     """
     settings.broker()
-    normaliser = Normaliser(
-        timezone=ZoneInfo(settings.timezone),
-        max_message_bytes=settings.max_message_bytes,
-        template=load_template(settings.template_file) if settings.template_file else None,
-    )
+    normaliser = load_normaliser(settings)
     file = RoutesFile(settings.routes_file, environ=environment(), clock=SystemClock())
     routes = file.load()
     lock = sqlite.DirectoryLock(settings.outbox_path.parent)

@@ -72,6 +72,11 @@ class Settings(BaseSettings):
         le=4294967295,
         description="MQTT 5 only: how long the broker keeps our session",
     )
+    trust_payload_device: Literal["auto", "true", "false"] = Field(
+        "auto",
+        description="whether, under a topic that ends in no MAC, the payload's own MAC names the device;"
+        " auto: only where MQTT_TOPIC is set",
+    )
     template_file: Path | None = Field(
         None, description="the payload template exactly as given to whatwatt"
     )
@@ -129,6 +134,14 @@ class Settings(BaseSettings):
     def listen_address(self) -> tuple[str, int]:
         host, _, port = self.http_listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def trusts_payload_device(self) -> bool:
+        """Whether the payload's own MAC names the device under a topic that ends in none."""
+        if self.trust_payload_device == "auto":
+            # Below whatwatt's own topic each device has a level of its own, which the broker's access rules can hold.
+            return self.mqtt_topic is not None
+        return self.trust_payload_device == "true"
 
     @property
     def outbox_path(self) -> Path:

@@ -14,10 +14,11 @@ TOPIC = f"ext/partner/{DEVICE}"
 MAX_MESSAGE_BYTES = 65536
 
 
-def normaliser(template: str | None = None) -> Normaliser:
+def normaliser(template: str | None = None, *, trusts_payload_device: bool = True) -> Normaliser:
     return Normaliser(
         timezone=ZoneInfo("Europe/Zurich"),
         max_message_bytes=MAX_MESSAGE_BYTES,
+        trusts_payload_device=trusts_payload_device,
         template=None if template is None else Template.parse(template),
     )
 

@@ -24,6 +24,7 @@ from forwarder.ingest import (
 from forwarder.metrics import Metrics
 from forwarder.normalise import Normaliser
 from forwarder.outbox import Outbox
+from forwarder.outbox.gauges import read_gauges
 from forwarder.reading import Message, Reading, Unreadable
 
 NOW = datetime.now(UTC)
@@ -70,6 +71,7 @@ async def test_message_that_breaks_us_is_kept_and_acknowledged(tmp_path: Path) -
     assert len(acknowledged) == 1
     working.cancel()
     assert (await workshop.reopen()).message_totals() == {"quarantined": 1}
+    assert read_gauges(workshop.path).quarantined == {"internal_error": 1}
     await workshop.kill()
 
 

@@ -243,6 +243,21 @@ def test_all_that_is_missing_for_the_broker_is_told_at_once(environ: Environ) ->
     ]
 
 
+@pytest.mark.parametrize(
+    ("setting", "topic", "trusts"),
+    [
+        pytest.param("", "", False, id="whatwatt's own topic"),
+        pytest.param("auto", "lab/#", True, id="a topic that the operator chose"),
+        pytest.param("true", "", True, id="whatwatt's topic, and everybody is trusted"),
+        pytest.param("false", "lab/#", False, id="nobody is"),
+    ],
+)
+def test_who_may_name_a_device(setting: str, topic: str, trusts: bool, environ: Environ) -> None:
+    """The payload's own MAC counts where the operator says so, or has chosen whom he listens to."""
+    environ(GIVEN | {"TRUST_PAYLOAD_DEVICE": setting, "MQTT_TOPIC": topic})
+    assert load_settings().trusts_payload_device is trusts
+
+
 def test_several_topics_are_separated_by_spaces(environ: Environ) -> None:
     """Each once, in their order."""
     environ({**GIVEN, "MQTT_TOPIC": "ext/acme/# lab/+/power  ext/acme/#"})

@@ -43,13 +43,51 @@ def test_decode_shows_which_part_gave_which_value() -> None:
     """For people: place, what was sent, what it is, and what is absent or not understood."""
     lines = decode(payload=b'{"P_In":1.50,"PF":null,"E_In":"x","site":"Basel"}').output.splitlines()
 
-    assert lines[0].startswith("device unknown, measured at ")
+    assert lines[0].startswith("device unknown (named by the topic), measured at ")
     assert [line.split() for line in lines[2:5]] == [
         ["P_In", "1.5", "active_power_import_kw", "kW"],
         ["PF", "null", "power_factor", "absent"],
         ["E_In", '"x"', "active_energy_import_kwh", "kWh", "not", "understood,", "carried", "in", "extra"],
     ]  # fmt: skip
     assert lines[5] == 'carried in extra: {"E_In": "x", "site": "Basel"}'
+
+
+@pytest.mark.parametrize(
+    ("topic", "trusted", "headline"),
+    [
+        pytest.param((), "auto", "device ECC9FF5C7F14 (named by the payload)", id="no topic"),
+        pytest.param(
+            ("--topic", "ext/partner/ECC9FF5C7F14"),
+            "true",
+            "device ECC9FF5C7F14 (named by the topic)",
+            id="both say the same",
+        ),
+        pytest.param(
+            ("--topic", "lab/one"), "auto", "device one (named by the topic)", id="not trusted"
+        ),
+        pytest.param(
+            ("--topic", "lab/one"),
+            "true",
+            "device ECC9FF5C7F14 (named by the payload)",
+            id="trusted",
+        ),
+    ],
+)
+def test_decode_says_which_of_the_two_named_the_device(
+    topic: tuple[str, ...], trusted: str, headline: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By today's settings; without a topic nothing gainsays the payload."""
+    monkeypatch.setenv("FORWARDER_TRUST_PAYLOAD_DEVICE", trusted)
+    output = decode(*topic, payload=b'{"P_In":1,"sys.id":"ECC9FF5C7F14"}').output
+    assert output.startswith(headline)
+    assert ("does not count under this topic, carried in extra" in output) == ("one" in headline)
+
+
+def test_decode_prints_nothing_beside_the_object() -> None:
+    """What the running service would warn of is no part of the answer."""
+    payload = b'{"P_In":1,"timestamp":4000000000,"sys.id":"ECC9FF5C7F14"}'
+    output = decode("--json", "--topic", "lab/one", payload=payload).output
+    assert json.loads(output)["reading"]["extra"] == {"sys.id": "ECC9FF5C7F14"}
 
 
 def test_decode_shows_the_reason_and_what_was_read() -> None:

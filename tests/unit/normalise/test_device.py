@@ -1,5 +1,10 @@
 import pytest
-from support.payloads import DEVICE, read, refuse
+import structlog.testing
+from support.payloads import DEVICE, message, normaliser, read, refuse
+
+from forwarder.normalise import Forms
+from forwarder.reading import Reading, Unreadable
+from forwarder.render.data import written
 
 OTHER = "ECC9FF5C7F14"
 
@@ -53,7 +58,7 @@ def test_a_mac_in_the_topic_is_the_device(level: str) -> None:
     ],
 )
 def test_whose_reading_it_is(topic: str, payload: str, device: str) -> None:
-    """The topic's MAC, else the payload's, else the topic's last level as it stands."""
+    """Where the payload is trusted: the topic's MAC, else the payload's, else the topic's last level as it stands."""
     assert read(f'{{"P_In":1,{payload}}}', topic=topic).device == device
 
 
@@ -78,8 +83,53 @@ def test_two_devices_are_quarantined(topic: str, payload: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("payload", "extra"),
+    [
+        pytest.param(f'"sys.id":"{OTHER}"', {"sys.id": OTHER}, id="its MAC"),
+        pytest.param(f'"sys":{{"id":"{OTHER}"}}', {"sys": {"id": OTHER}}, id="where it stood"),
+        pytest.param(
+            f'"sys.id":"{OTHER}","sys_id":"{DEVICE}"',
+            {"sys.id": OTHER, "sys_id": DEVICE},
+            id="two of them",
+        ),
+    ],
+)
+def test_nobody_speaks_for_another_device(payload: str, extra: object) -> None:
+    """Where the payload is not trusted the topic alone names the device, and `extra` keeps what the payload says."""
+    line = normaliser(trusts_payload_device=False)
+    one = message(f'{{"P_In":1,{payload}}}', topic="ext/example/attacker")
+    forms = Forms(line, write=written)
+    for _ in range(3):
+        assert forms.read(one) is None
+        with structlog.testing.capture_logs() as logs:
+            reading = line.normalise(one)
+        assert isinstance(reading, Reading)
+        assert (reading.device, reading.extra) == ("attacker", extra)
+        assert [log["event"] for log in logs] in (["device.unheeded"], [])
+    assert logs == []  # it was told once
+
+
+def test_an_untrusted_payload_may_still_differ_from_a_mac() -> None:
+    """A MAC in the topic and another in the payload are a mismatch, whoever is trusted."""
+    line = normaliser(trusts_payload_device=False)
+    outcome = line.normalise(message(f'{{"P_In":1,"sys.id":"{OTHER}"}}'))
+    assert isinstance(outcome, Unreadable)
+    assert outcome.reason == "device_mismatch"
+
+
+def test_an_untrusted_payload_gives_no_name_to_a_nameless_topic() -> None:
+    line = normaliser(trusts_payload_device=False)
+    outcome = line.normalise(message(f'{{"P_In":1,"sys.id":"{OTHER}"}}', topic="ext/example/.."))
+    assert isinstance(outcome, Unreadable)
+    assert (outcome.reason, outcome.device) == ("no_device", "unknown")
+    assert "FORWARDER_TRUST_PAYLOAD_DEVICE" in outcome.detail
+
+
+@pytest.mark.parametrize(
     "topic",
     [
+        pytest.param("ext/example/.", id="a dot"),
+        pytest.param("ext/example/..", id="two dots, which lead out of a URL's path"),
         pytest.param("", id="no topic"),
         pytest.param("lab/", id="an empty last level"),
         pytest.param("lab/" + "x" * 200, id="longer than any topic of a device"),

@@ -3,6 +3,7 @@
 import json
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from support.payloads import PAYLOADS, RECEIVED_AT, message, normaliser
 
 from forwarder.normalise import Forms
+from forwarder.normalise import forms as forms_module
+from forwarder.normalise.form_lesson import Form
 from forwarder.normalise.forms import (
     FIRST_LESSONS,
     LESSON_COST,
@@ -363,3 +366,54 @@ def test_topics_are_remembered_up_to_a_number() -> None:
 def test_long_payloads_have_no_form() -> None:
     payload = b'{"P_In":1,"x":"%s"}' % (b"y" * LONGEST)
     assert learned(Example(payload)).read(message(payload)) is None
+
+
+def test_what_breaks_has_no_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong in here, the normaliser reads the payload; it is told once, and never tried again."""
+    tries = 0
+
+    def break_down(*_: object, **__: object) -> None:
+        nonlocal tries
+        tries += 1
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr(forms_module, "learn", break_down)
+    forms = Forms(normaliser(), write=written)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(2 * LESSON_COST):
+            assert forms.read(message(b'{"P_In":1}')) is None
+    assert (tries, [log["event"] for log in logs]) == (1, ["form.broke"])
+
+
+def test_a_known_form_that_breaks_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other forms go on."""
+    line = learned(Example(b'{"P_In":1}'))
+    line.read(message(b'{"P_Out":1}'))
+    monkeypatch.setattr(forms_module, "_values", broken_for("P_In"))
+    with structlog.testing.capture_logs() as logs:
+        assert [line.forms.read(message(b'{"P_In":2}')) for _ in range(3)] == [None, None, None]
+    assert [log["event"] for log in logs] == ["form.broke"]
+    assert line.forms.known == 1
+    assert line.read(message(b'{"P_Out":2}')) is not None
+
+
+def broken_for(name: str) -> Callable[[Form, str], list[str] | None]:
+    values = forms_module._values
+
+    def break_down(form: Form, text: str) -> list[str] | None:
+        if name in text:
+            raise KeyError(name)
+        return values(form, text)
+
+    return break_down
+
+
+def test_so_many_broken_forms_are_no_accident(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory stays bounded: nothing more is learned."""
+    monkeypatch.setattr(forms_module, "LESSON_COST", 1)
+    monkeypatch.setattr(forms_module, "learn", broken_for("x"))
+    forms = Forms(normaliser(), write=written)
+    with structlog.testing.capture_logs() as logs:
+        for number in range(3 * MOST_FORMS):
+            forms.read(message(b'{"P_In":1,"x%d":1}' % number))
+    assert len(logs) == MOST_FORMS

@@ -1,7 +1,12 @@
 import json
 
 import pytest
-from support.payloads import DEVICE, MAX_MESSAGE_BYTES, read, refuse
+import structlog.testing
+from support.payloads import DEVICE, MAX_MESSAGE_BYTES, message, normaliser, read, refuse
+
+from forwarder.normalise import Template
+from forwarder.normalise.draft import Draft
+from forwarder.reading import JsonValue, Unreadable
 
 TEMPLATE = '{"p": ${1_7_0}, "id": "${meter.id}"}'
 
@@ -124,7 +129,7 @@ def test_a_payload_of_exactly_the_limit_is_read() -> None:
         pytest.param(b'\xef\xbb\xbf{"P_In":1}', id="a byte order mark"),
         pytest.param(b'{"P_In":1}\x00', id="the end of a C string"),
         pytest.param(b'\r\n{"P_In":1}\r\n', id="line ends"),
-        pytest.param(b'{"P_In":2,"P_In":1}', id="a key given twice: the last counts"),
+        pytest.param(b'{"P_In":1,"P_In":1.0}', id="a key given twice"),
         pytest.param(b'{"P_In":1,"wifi.mode":""}', id="an absent text"),
     ],
 )
@@ -151,3 +156,18 @@ def test_a_reading_needs_no_measurement(member: str) -> None:
     """Whatever else is known is worth delivering."""
     assert json.loads(f"{{{member}}}")
     assert read(f"{{{member}}}").measurements == {}
+
+
+def test_an_error_of_our_own_is_no_fault_of_the_payload(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has a reason of its own, and its message waits in quarantine for an update."""
+
+    def break_down(_: Template, text: str, draft: Draft) -> JsonValue:
+        raise ZeroDivisionError(text, draft)
+
+    monkeypatch.setattr(Template, "take", break_down)
+    with structlog.testing.capture_logs() as logs:
+        outcome = normaliser(TEMPLATE).normalise(message('{"p":1}'))
+    assert isinstance(outcome, Unreadable)
+    assert (outcome.reason, outcome.device) == ("internal_error", DEVICE)
+    assert "ZeroDivisionError" in outcome.detail
+    assert [log["event"] for log in logs] == ["message.broke"]

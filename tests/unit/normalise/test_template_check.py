@@ -52,7 +52,6 @@ def test_findings_name_each_variable() -> None:
         pytest.param("${power_in}", "did you mean ${power.in}?", id="nearly known"),
         pytest.param("${vol[x].bus} ${1_7_0}", "no variable vol[x].bus", id="no number"),
         pytest.param('{"a":${meter.id},"b":${1_7_0}}', "column 6: ${meter.id} is text", id="unquoted text"),
-        pytest.param('{"a":${2_7_0},"a":${1_7_0}}', "column 6: ${2_7_0} is lost", id="a key given twice"),
         pytest.param('{"a":${1_7_0} "b":1}', "looks like JSON but is none", id="a comma is missing"),
     ],
 )  # fmt: skip
