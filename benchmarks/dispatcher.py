@@ -48,7 +48,7 @@ from forwarder.reading import Device, WebhookId
 from forwarder.routes import Batch, Endpoint, EndpointName, Routes, SigningKey
 from forwarder.sender import Sender, pooled_transports
 from forwarder.sender.answer import Answer
-from forwarder.sender.wire import Fields, PreparedHead
+from forwarder.sender.wire import Fields, PreparedHead, parse_url, target_of
 
 DEVICES = 1000
 DATA = b'{"id":"msg_0123456789abcdef0123456789abcdef","measurements":{' + b"x" * 560 + b"}}"
@@ -136,8 +136,8 @@ class AnsweringTransport(httpx.AsyncBaseTransport):
         self._answer = Answer()
         self._answer.status = 200
 
-    def prepare(self, url: httpx.URL, fixed: Fields) -> PreparedHead:
-        return PreparedHead(url, fixed, proxy=None)
+    def prepare(self, url: str, fixed: Fields) -> PreparedHead:
+        return PreparedHead(parse_url(url), fixed, target=target_of(url), proxy=None)
 
     async def exchange(self, request: bytes, *, deadline: float) -> Answer:
         return self._answer

@@ -15,7 +15,7 @@ from forwarder.reading import Device, WebhookId
 ReadingNumber = NewType("ReadingNumber", int)
 """The place of a reading in the order of arrival; grows, and is never used twice in one outbox."""
 
-DeadReason = Literal["refused", "expired", "exhausted", "endpoint_removed"]
+DeadReason = Literal["refused", "expired", "exhausted", "endpoint_removed", "unrenderable"]
 
 ErrorWord: TypeAlias = str
 """

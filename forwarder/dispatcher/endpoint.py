@@ -9,6 +9,7 @@ from forwarder.clock import Clock, Timer
 from forwarder.delivery import (
     Accepted,
     AttemptResult,
+    Bury,
     Decision,
     Delivery,
     Failed,
@@ -24,7 +25,7 @@ from forwarder.dispatcher.watch import Watch
 from forwarder.outbox import Attempt, EndpointHealth, Outbox, Settlement
 from forwarder.render import render
 from forwarder.retry import Circumstances, decide, longest_wait
-from forwarder.routes import Endpoint
+from forwarder.routes import Endpoint, NoUrlError
 from forwarder.sender import Sender
 from forwarder.signing import signature_headers
 
@@ -178,6 +179,11 @@ class EndpointDispatcher:
 
     async def _attempt(self, parcel: Parcel) -> None:
         head, endpoint = parcel.head, self.endpoint
+        try:
+            url = endpoint.url_for(head[0].device)
+        except NoUrlError:
+            self._bury_unrenderable(parcel)
+            return
         # A batch may hold replayed and fresh readings: it counts as what its first member counts.
         number = head[0].attempts + 1
         rendered = render(head, endpoint=endpoint)
@@ -191,7 +197,7 @@ class EndpointDispatcher:
         )
         result = await self._sender.post(
             endpoint,
-            url=endpoint.url_for(head[0].device),
+            url=url,
             headers=[("content-type", rendered.content_type), *signed],
             body=rendered.body,
         )
@@ -273,6 +279,14 @@ class EndpointDispatcher:
             Settlement(one, self._decide(parcel, one, result, now), attempt_of(one, attempt))
             for one in parcel.head
         ]
+        self._settle(parcel, decided, now)
+
+    def _bury_unrenderable(self, parcel: Parcel) -> None:
+        """Nothing can be sent, today or later; an operator may replay it to another endpoint."""
+        decided = [Settlement(one, Bury("unrenderable"), None) for one in parcel.head]
+        self._settle(parcel, decided, self._clock.unix())
+
+    def _settle(self, parcel: Parcel, decided: list[Settlement], now: float) -> None:
         if self.endpoint.batch is None and len(parcel.claims) == 1:
             self._parcels.finish(parcel, decided)
             return

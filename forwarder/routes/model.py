@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Literal, NewType, TypeAlias
 from urllib.parse import quote
 
-from forwarder.reading import Device
+from forwarder.reading import DOT_SEGMENTS, Device
 
 EndpointName = NewType("EndpointName", str)
 
 Mode = Literal["every", "latest"]
 Format = Literal["standard", "cloudevents"]
+
+
+class NoUrlError(ValueError):
+    """There is no URL for this device's readings, at whatever attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +104,16 @@ class Endpoint:
     paused: bool = False
 
     def url_for(self, device: Device) -> str:
-        """The URL that a device's readings go to; any topic level may be a device, so it is quoted."""
+        """
+        The URL that a device's readings go to; any topic level may be a device, so it is quoted.
+
+        Raises NoUrlError for a device whose name would lead out of the path. None is taken in under such a name; an
+        outbox that an earlier version wrote may hold one.
+        """
         if "{device}" not in self.url:
             return self.url
+        if device in DOT_SEGMENTS:
+            raise NoUrlError("the device's name would lead out of the path")
         return self.url.replace("{device}", quote(device, safe=""))
 
 

@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 import idna
 
 from forwarder.addresses import classify_address
+from forwarder.reading import DOT_SEGMENTS
 
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\\"<>^`|]")
 _PLACEHOLDER = "{device}"
@@ -20,6 +21,7 @@ def check_url(text: str, *, allow_http: bool, allow_private: bool) -> str:
     """
     parts = _split(text)
     _check_placeholder(parts)
+    _check_segments(parts.path)
     host = _ascii_host(parts)
     is_loopback = _is_loopback(host)
     _check_address(host, is_loopback=is_loopback, allow_private=allow_private)
@@ -87,6 +89,15 @@ def _check_placeholder(parts: SplitResult) -> None:
     rest = parts.path.replace(_PLACEHOLDER, "")
     if "{" in rest or "}" in rest:
         raise ValueError("only {device} can stand in braces in the path")
+
+
+def _check_segments(path: str) -> None:
+    """Servers and proxies take dot segments away, encoded or not (RFC 3986 §5.2.4, §6.2.2.2), but not all of them."""
+    segments = path.lower().replace("%2e", ".").split("/")
+    if not DOT_SEGMENTS.isdisjoint(segments):
+        raise ValueError(
+            "its path holds a segment . or .. (also as %2e); write the path that it leads to"
+        )
 
 
 def _check_address(host: str, *, is_loopback: bool, allow_private: bool) -> None:

@@ -14,7 +14,7 @@ from forwarder.sender.body import Whole, first_bytes
 from forwarder.sender.dial import Origin
 from forwarder.sender.failure import TransportFailure
 from forwarder.sender.redaction import Redaction
-from forwarder.sender.wire import Fields, PreparedHead, origin_of, parse_url
+from forwarder.sender.wire import Fields, PreparedHead, origin_of, parse_url, target_of
 
 USER_AGENT = f"whatwatt-forwarder/{__version__}"
 MAX_KNOWN_URLS = 1024
@@ -63,7 +63,7 @@ class Engine(Protocol):
     Both raise TransportFailure.
     """
 
-    def prepare(self, url: httpx.URL, fixed: Fields) -> PreparedHead:
+    def prepare(self, url: str, fixed: Fields) -> PreparedHead:
         """The head of POSTs to this URL, once it is judged where it leads."""
 
     async def exchange(self, request: bytes, *, deadline: float) -> Answer:
@@ -96,7 +96,7 @@ class Channel:
         return self._engine.exchange(head.request(headers, body), deadline=deadline)
 
     def _prepare(self, url: str, engine: Engine) -> PreparedHead:
-        head = engine.prepare(parse_url(url), self._fixed)
+        head = engine.prepare(url, self._fixed)
         if len(self._heads) >= MAX_KNOWN_URLS:
             self._heads.clear()
         self._heads[url] = head
@@ -113,7 +113,7 @@ class Channel:
             parsed,
             headers=fields,
             stream=Whole(body),
-            extensions={"deadline": deadline},
+            extensions={"deadline": deadline, "target": target_of(url)},
         )
         response = await self.transport.handle_async_request(request)
         answer = Answer()

@@ -20,7 +20,14 @@ from forwarder.sender.failure import ConnectionLost, TransportFailure
 from forwarder.sender.proxy import Proxy
 from forwarder.sender.slots import Slots
 from forwarder.sender.tls import remember_session
-from forwarder.sender.wire import Fields, PreparedHead, encode_head, origin_of
+from forwarder.sender.wire import (
+    Fields,
+    PreparedHead,
+    encode_head,
+    origin_of,
+    parse_url,
+    target_of,
+)
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 IDLE_SECONDS = 60.0
@@ -74,10 +81,11 @@ class PooledTransport(httpx.AsyncBaseTransport):
         answer = await self.exchange(wire, deadline=deadline)
         return httpx.Response(answer.status, headers=answer.headers, stream=Whole(answer.body))
 
-    def prepare(self, url: httpx.URL, fixed: Fields) -> PreparedHead:
+    def prepare(self, url: str, fixed: Fields) -> PreparedHead:
         """Raises TransportFailure when the URL leads to another origin, or a field would break out of its line."""
-        self._check_origin(url)
-        return PreparedHead(url, fixed, proxy=self._absolute_for)
+        parsed = parse_url(url)
+        self._check_origin(parsed)
+        return PreparedHead(parsed, fixed, target=target_of(url), proxy=self._absolute_for)
 
     def _check_origin(self, url: httpx.URL) -> None:
         if origin_of(url) != self._origin:

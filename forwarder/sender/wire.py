@@ -1,7 +1,9 @@
 """A request as the bytes of HTTP/1.1: head and body in one piece, so that one write sends them."""
 
+import re
 from collections.abc import Sequence
 from typing import TypeAlias
+from urllib.parse import quote
 
 import httpx
 
@@ -10,6 +12,10 @@ from forwarder.sender.failure import TransportFailure
 from forwarder.sender.proxy import Proxy
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_PARTS = re.compile(r"[^:/?#]+://[^/?#]*([^?#]*)(\?[^#]*)?")
+"""Path and query of an absolute URL (RFC 3986, appendix B)."""
+_AS_THEY_STAND = "!$%&'()*+,/:;=@[\\]^|"
+"""Beside letters, digits and `-._~`; `%` because what is encoded stays so."""
 _BREAKS = b"\r\n\0"
 _BROKEN_LINE = "one of its header fields holds a line break"
 
@@ -26,6 +32,19 @@ def parse_url(url: str) -> httpx.URL:
         raise TransportFailure("protocol", "its URL is not valid") from invalid
 
 
+def target_of(url: str) -> bytes:
+    """
+    Path and query of a URL that `parse_url` takes, in origin form (RFC 9112 §3.2.1): the bytes of the request line.
+
+    Only what cannot stand in a request line is percent-encoded. Nothing is normalised: a library that takes dot
+    segments away would send a reading to another path than the one that was checked.
+    """
+    parts = _PARTS.match(url)
+    path, query = parts.groups(default="") if parts else ("", "")
+    target = quote(path or "/", safe=_AS_THEY_STAND) + quote(query, safe=_AS_THEY_STAND + "?`{}")
+    return target.encode("ascii")
+
+
 def origin_of(url: httpx.URL) -> Origin:
     """
     Raises TransportFailure when the URL is none of http or https, or has no host.
@@ -40,14 +59,19 @@ class PreparedHead:
     """
     The head of every POST to one URL, but for the fields of one attempt; judged once, when it is prepared.
 
+    `target` is the URL's own, see `target_of`.
+
     `fixed` follow host and content-length, what an attempt adds follows those. Raises TransportFailure for a field
     that would break out of its line (RFC 9112 §11.1).
     """
 
     __slots__ = ("_end", "_fixed", "_start")
 
-    def __init__(self, url: httpx.URL, fixed: Fields, *, proxy: Proxy | None) -> None:
-        start = b"POST %b HTTP/1.1\r\nhost: %b\r\n" % (_target(url, proxy), url.netloc)
+    def __init__(
+        self, url: httpx.URL, fixed: Fields, *, target: bytes, proxy: Proxy | None
+    ) -> None:
+        form = _form(url, target, proxy)
+        start = b"POST %b HTTP/1.1\r\nhost: %b\r\n" % (form, url.netloc)
         self._start = _whole_lines(start, 2) + b"content-length: "
         self._fixed = b"\r\n" + _whole_lines(_lines(fixed), len(fixed))
         self._end = _lines(_proxy_fields(proxy)) + b"\r\n"
@@ -67,9 +91,13 @@ def encode_head(request: httpx.Request, *, proxy: Proxy | None) -> bytes:
     """
     The request line and the header fields; through a proxy in absolute form.
 
+    The target is `request.extensions["target"]`, as httpcore has it, else that of the request's URL.
+
     Raises TransportFailure for a field that would break out of its line (RFC 9112 §11.1).
     """
-    line = b"%b %b HTTP/1.1\r\n" % (request.method.encode("ascii"), _target(request.url, proxy))
+    target = request.extensions.get("target", request.url.raw_path)
+    form = _form(request.url, target, proxy)
+    line = b"%b %b HTTP/1.1\r\n" % (request.method.encode("ascii"), form)
     fields = [*request.headers.raw, *_proxy_fields(proxy)]
     return _whole_lines(line + _lines(fields), 1 + len(fields)) + b"\r\n"
 
@@ -91,7 +119,7 @@ def _whole_lines(lines: bytes, count: int) -> bytes:
     return lines
 
 
-def _target(url: httpx.URL, proxy: Proxy | None) -> bytes:
+def _form(url: httpx.URL, target: bytes, proxy: Proxy | None) -> bytes:
     if proxy is None:
-        return url.raw_path
-    return b"".join((url.scheme.encode("ascii"), b"://", url.netloc, url.raw_path))
+        return target
+    return b"".join((url.scheme.encode("ascii"), b"://", url.netloc, target))

@@ -8,7 +8,7 @@ from support.desk import Desk, all_ids
 from support.outbox import fill, make_room, until_it_failed
 from support.readings import endpoint, new_reading
 
-from forwarder.outbox import Recipient
+from forwarder.outbox import Recipient, reads
 from forwarder.routes import Batch, Endpoint, RateLimit, RetrySchedule
 
 ONE, TWO, THREE = "ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0003"
@@ -93,6 +93,19 @@ async def test_refusal_is_final(desk: Desk, status: int) -> None:
     await desk.rest()
     assert all_ids(desk.waiting) == ["b"]
     assert (await desk.totals()).dead == 1
+
+
+@pytest.mark.parametrize("batch", [None, Batch(10, 0.0)])
+async def test_what_has_no_url_is_a_dead_letter(desk: Desk, batch: Batch | None) -> None:
+    """A device named '..' would lead out of the path: nothing is sent, an operator decides, and others go on."""
+    outbox = desk.open(endpoint(url="https://acme.example/{device}/in", batch=batch))
+    await put(desk, "a", "b", device="..")
+    await put(desk, "c")
+    await desk.answer_all()
+    assert all_ids(desk.posted) == ["c"]
+    totals = await desk.totals()
+    assert (totals.dead, totals.delivered, totals.pending) == (2, 1, 0)
+    assert reads.dead_letters(outbox._reader) == {("acme", "unrenderable"): 2}
 
 
 async def test_attempts_can_be_exhausted(desk: Desk) -> None:

@@ -12,6 +12,7 @@ ACME = EndpointName("acme")
 NEVER = "is a link-local, cloud metadata, multicast, unspecified or reserved address; nothing is ever sent there"
 PRIVATE = "is a private or loopback address; set allow_private: true if it is meant"
 
+DOTS = "its path holds a segment . or .. (also as %2e); write the path that it leads to"
 WRONG = [
     pytest.param("mqtt://a.example/", "expected https://host/path", id="another scheme"),
     pytest.param("a.example/hook", "expected https://host/path", id="no scheme"),
@@ -74,6 +75,10 @@ WRONG = [
         "https://a.example/{mac}/",
         "only {device} can stand in braces in the path",
         id="another placeholder",
+    ),
+    *(
+        pytest.param(f"https://a.example{path}", DOTS, id=path)
+        for path in ("/a/../b", "/a/./b", "/..", "/{device}/..", "/%2e%2E/b", "/a/.%2e?x=1", "/%2e")
     ),
     pytest.param("https://10.1.2.3/", f"10.1.2.3 {PRIVATE}", id="a private address"),
     pytest.param("http://127.0.0.1:9000/", f"127.0.0.1 {PRIVATE}", id="loopback"),
@@ -145,6 +150,11 @@ RIGHT = [
         "https://a.example/hook?x=1&y=%20", "https://a.example/hook?x=1&y=%20", id="path and query"
     ),
     pytest.param("https://a.example", "https://a.example", id="no path"),
+    pytest.param(
+        "https://a.example/.well-known/a..b/...?x=/../y",
+        "https://a.example/.well-known/a..b/...?x=/../y",
+        id="dots that are no segment of the path",
+    ),
     pytest.param(
         "HTTPS://A.Example:8443/Hook", "https://a.example:8443/Hook", id="case of scheme and host"
     ),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from forwarder.sender.dial import Origin
 from forwarder.sender.failure import TransportFailure
 from forwarder.sender.proxy import Proxy
-from forwarder.sender.wire import PreparedHead, encode_head, origin_of, parse_url
+from forwarder.sender.wire import PreparedHead, encode_head, origin_of, parse_url, target_of
 
 Fields: TypeAlias = list[tuple[str, str]]
 PROXY = Proxy("proxy.example", 3128, b"Basic dTpw")
@@ -71,13 +71,49 @@ def test_prepared_request_is_the_encoded_one(
         expected = encode_head(built, proxy=proxy) + body
     except TransportFailure:
         with pytest.raises(TransportFailure):
-            PreparedHead(parsed, encoded(fixed), proxy=proxy).request(own, body)
+            prepared(url, fixed, proxy).request(own, body)
     else:
-        assert PreparedHead(parsed, encoded(fixed), proxy=proxy).request(own, body) == expected
+        assert prepared(url, fixed, proxy).request(own, body) == expected
+
+
+def prepared(url: str, fixed: Fields, proxy: Proxy | None) -> PreparedHead:
+    return PreparedHead(parse_url(url), encoded(fixed), target=target_of(url), proxy=proxy)
 
 
 def encoded(fields: Fields) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode()) for name, value in fields]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param("/hooks/../in", id="two dots"),
+        pytest.param("/hooks/./in", id="a dot"),
+        pytest.param("/..", id="at the top"),
+        pytest.param("/a/..?x=/../y", id="before a query"),
+        pytest.param("/a%2F..%2fb/%2e%2e/%7e", id="what is encoded stays so"),
+        pytest.param("//a///b", id="empty segments"),
+        pytest.param("/?", id="an empty query"),
+        pytest.param("/a%zz/%", id="what only looks encoded"),
+    ],
+)
+def test_target_is_sent_as_it_was_written(target: str) -> None:
+    """Whoever checked a URL knows what is sent: no segment is taken away on the way."""
+    url = f"https://a.example{target}"
+    assert target_of(url) == target.encode()
+    built = httpx.Request("POST", url, headers=[], extensions={"target": target_of(url)})
+    assert encode_head(built, proxy=None).startswith(b"POST %b HTTP/1.1\r\n" % target.encode())
+
+
+paths = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
+
+
+@settings(max_examples=300, deadline=None)
+@given(path=paths, query=paths, has_query=st.booleans())
+def test_target_is_encoded_as_ever(path: str, query: str, *, has_query: bool) -> None:
+    """Without dot segments it is what httpx makes of the URL."""
+    url = f"https://a.example/{path.replace('.', '')}" + f"?{query}" * has_query
+    assert target_of(url) == httpx.URL(url).raw_path
 
 
 @pytest.mark.parametrize(
