@@ -186,6 +186,12 @@ class Metrics:
         self.quarantined = Gauge(
             "forwarder_quarantined", "Messages in quarantine", ["reason"], registry=registry
         )
+        self.quarantine_evicted = Counter(
+            "forwarder_quarantine_evicted",
+            "Messages that left the quarantine for newer ones, over the whole life of the outbox",
+            ["reason"],
+            registry=registry,
+        )
         self.misfits = Counter(
             "forwarder_misfit_values",
             "Values of readings that were no number where one belongs; they are kept in extra",

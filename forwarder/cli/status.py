@@ -80,6 +80,7 @@ def _object(
         "routes": routes,
         "messages": overview.messages,
         "quarantine": overview.quarantine,
+        "quarantine_evicted": overview.quarantine_evicted,
         "endpoints": {
             name: _endpoint_object(endpoint, now) for name, endpoint in overview.endpoints.items()
         },
@@ -125,10 +126,14 @@ def _print_lines(
     if readiness.outbox.get("problem"):
         _print_line("outbox", readiness.outbox["problem"], "red")
     _print_line("messages", messages)
-    if overview.quarantine:
-        _print_line(
-            "quarantine", f"{overview.quarantine:,}; see: forwarder quarantine list", "yellow"
-        )
+    if overview.quarantine or overview.quarantine_evicted:
+        _print_line("quarantine", _quarantine(overview), "yellow")
+
+
+def _quarantine(overview: Overview) -> str:
+    kept = f"{overview.quarantine:,}; see: forwarder quarantine list"
+    evicted = ", ".join(f"{count:,} {word}" for word, count in overview.quarantine_evicted.items())
+    return f"{kept}; gone for newer ones: {evicted}" if evicted else kept
 
 
 def _print_line(name: str, text: str, style: str = "") -> None:

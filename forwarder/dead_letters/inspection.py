@@ -35,6 +35,11 @@ _ACCOUNTS = """
         coalesce(sum(state = 'expired'), 0), coalesce(sum(state = 'superseded'), 0)
     FROM endpoint LEFT JOIN delivery ON delivery.endpoint = endpoint.id GROUP BY endpoint.id ORDER BY name"""
 
+_QUARANTINE = """
+    SELECT account.reason, kept, account.kept_bytes, count(id), coalesce(sum(quarantine.kept_bytes), 0)
+    FROM quarantine_account AS account LEFT JOIN quarantine ON quarantine.reason = account.reason
+    GROUP BY account.reason"""
+
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
@@ -135,7 +140,7 @@ def _look_at_rows(connection: sqlite3.Connection, version: int) -> _Rows:
         by_state = "SELECT state, count(*) FROM delivery GROUP BY state ORDER BY state"
         return _Rows(
             version,
-            faults=[*_orphans(connection), *_accounts(connection)],
+            faults=[*_orphans(connection), *_accounts(connection), *_quarantine(connection)],
             deliveries=dict(connection.execute(by_state).fetchall()),
             readings=_count(connection, "FROM reading"),
             quarantined=_count(connection, "FROM quarantine"),
@@ -154,6 +159,15 @@ def _orphans(connection: sqlite3.Connection) -> Iterator[str]:
         count = _count(connection, rows)
         if count:
             yield f"{count} {fault}"
+
+
+def _quarantine(connection: sqlite3.Connection) -> Iterator[str]:
+    for reason, kept, kept_bytes, rows, rows_bytes in connection.execute(_QUARANTINE):
+        if (kept, kept_bytes) != (rows, rows_bytes):
+            yield (
+                f"quarantine counts {kept} messages of {kept_bytes} bytes as {reason},"
+                f" and has {rows} of {rows_bytes}"
+            )
 
 
 def _accounts(connection: sqlite3.Connection) -> Iterator[str]:

@@ -37,6 +37,8 @@ class Overview:
 
     messages: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_OUTCOMES, 0))
     quarantine: int = 0
+    quarantine_evicted: dict[str, int] = field(default_factory=dict)
+    """How many messages have left the quarantine for newer ones, by reason."""
     endpoints: dict[str, EndpointStatus] = field(default_factory=dict)
 
 
@@ -48,10 +50,12 @@ def read_overview(path: Path, *, routes: Routes | None, now: float) -> Overview:
         totals = reads.totals(connection)
         messages = reads.message_totals(connection)
         quarantined = reads.quarantined(connection)
+        evicted = reads.quarantine_evicted(connection)
         dead_letters = reads.dead_letters(connection)
     return Overview(
         messages={outcome: messages.get(outcome, 0) for outcome in _OUTCOMES},
         quarantine=sum(quarantined.values()),
+        quarantine_evicted=evicted,
         endpoints=_judge(totals, dead_letters, routes, now),
     )
 

@@ -14,6 +14,7 @@ The durable queue between the two halves.
     sqlite.py   the file, its lock, its errors      migrations.py  from one schema to the next
     mark.py     how far it has come, noted beside it  thread.py  where it works, and waits for the disk
     many.py     one statement over many rows        handover.py  work on its way there
+    room.py    what may be taken, and is there      quarantine.py  what could not be understood
 """
 
 from forwarder.outbox.outbox import Outbox

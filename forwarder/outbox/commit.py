@@ -40,6 +40,7 @@ class Commit:
         lanes: Callable[[str], EndpointLanes],
         clock: Clock,
         keep_delivered_seconds: float,
+        quarantine_max_bytes: int,
         held: dict[Lane, str],
     ) -> None:
         self.work = work
@@ -51,6 +52,7 @@ class Commit:
         self._lanes = lanes
         self._clock = clock
         self._keep_delivered_seconds = keep_delivered_seconds
+        self._quarantine_max_bytes = quarantine_max_bytes
         self._held = held
         self._readings: list[NewReading] = []
         self._quarantined: list[tuple[int, NewQuarantined]] = []
@@ -116,14 +118,12 @@ class Commit:
                 content_since=now - self._keep_delivered_seconds,
                 in_flight=self._in_flight,
             )
-            self._quarantine()
+            if self._quarantined:
+                kept = [one for _, one in self._quarantined]
+                store.quarantine(kept, max_bytes=self._quarantine_max_bytes)
             self._note_outcomes()
         store.count_messages(self._messages())
         store.add_totals()
-
-    def _quarantine(self) -> None:
-        for _, one in self._quarantined:
-            self._store.quarantine(one)
 
     def _hold_superseded(self, readings: Iterable[NewReading]) -> set[tuple[str, ReadingNumber]]:
         """Hold the lanes in which something may give way, and say what is in flight in them."""

@@ -16,6 +16,8 @@ class Gauges:
     """By endpoint and reason."""
     quarantined: dict[str, int]
     """By reason."""
+    quarantine_evicted: dict[str, int]
+    """By reason, over the whole life of the outbox."""
 
 
 def read_gauges(path: Path) -> Gauges:
@@ -25,4 +27,5 @@ def read_gauges(path: Path) -> Gauges:
             endpoints=reads.totals(connection),
             dead_letters=reads.dead_letters(connection),
             quarantined=reads.quarantined(connection),
+            quarantine_evicted=reads.quarantine_evicted(connection),
         )

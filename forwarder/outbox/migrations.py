@@ -43,5 +43,53 @@ def lead_ids_by_their_instant(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO sqlite_sequence VALUES ('reading', ?)", (highest,))
 
 
-STEPS: tuple[Step, ...] = (lead_ids_by_their_instant,)
+def account_for_the_quarantine(connection: sqlite3.Connection) -> None:
+    """Version 3: it is counted what the quarantine takes, so that its share can be bounded."""
+    connection.execute(
+        """
+        ALTER TABLE quarantine ADD COLUMN
+            kept_bytes INTEGER AS (length(payload) + length(CAST(topic AS BLOB)) + length(CAST(detail AS BLOB))
+                + 2 * length(CAST(device AS BLOB)) + 256) VIRTUAL"""
+    )
+    connection.execute(
+        """
+        CREATE TABLE quarantine_account (
+            reason TEXT PRIMARY KEY,
+            kept INTEGER NOT NULL DEFAULT 0,
+            kept_bytes INTEGER NOT NULL DEFAULT 0,
+            evicted INTEGER NOT NULL DEFAULT 0
+        ) WITHOUT ROWID"""
+    )
+    connection.execute(
+        """
+        CREATE TRIGGER quarantine_came AFTER INSERT ON quarantine BEGIN
+            INSERT OR IGNORE INTO quarantine_account (reason) VALUES (NEW.reason);
+            UPDATE quarantine_account SET kept = kept + 1, kept_bytes = kept_bytes + NEW.kept_bytes
+                WHERE reason = NEW.reason;
+        END"""
+    )
+    connection.execute(
+        """
+        CREATE TRIGGER quarantine_went AFTER DELETE ON quarantine BEGIN
+            UPDATE quarantine_account SET kept = kept - 1, kept_bytes = kept_bytes - OLD.kept_bytes
+                WHERE reason = OLD.reason;
+        END"""
+    )
+    connection.execute(
+        """
+        CREATE TRIGGER quarantine_changed AFTER UPDATE ON quarantine BEGIN
+            UPDATE quarantine_account SET kept = kept - 1, kept_bytes = kept_bytes - OLD.kept_bytes
+                WHERE reason = OLD.reason;
+            INSERT OR IGNORE INTO quarantine_account (reason) VALUES (NEW.reason);
+            UPDATE quarantine_account SET kept = kept + 1, kept_bytes = kept_bytes + NEW.kept_bytes
+                WHERE reason = NEW.reason;
+        END"""
+    )
+    connection.execute(
+        "INSERT INTO quarantine_account (reason, kept, kept_bytes)"
+        " SELECT reason, count(*), sum(kept_bytes) FROM quarantine GROUP BY reason"
+    )
+
+
+STEPS: tuple[Step, ...] = (lead_ids_by_their_instant, account_for_the_quarantine)
 """The first brings version 1 to 2. A new file takes none of them: schema.sql is always the newest version."""

@@ -21,6 +21,7 @@ from forwarder.outbox import reads, sqlite
 from forwarder.outbox.commit import Commit, LanesTouched
 from forwarder.outbox.handover import Handover
 from forwarder.outbox.lanes import EndpointLanes, Lane, Memory
+from forwarder.outbox.room import quarantine_share
 from forwarder.outbox.store import Store
 from forwarder.outbox.words import (
     Claim,
@@ -61,11 +62,15 @@ class Outbox:
         *,
         clock: Clock,
         max_bytes: int = 10 << 30,
+        quarantine_max_bytes: int | None = None,
         keep_delivered_seconds: float = 3600.0,
     ) -> None:
         self._path = path
         self._clock = clock
         self._keep_delivered_seconds = keep_delivered_seconds
+        self.quarantine_max_bytes = (
+            quarantine_share(max_bytes) if quarantine_max_bytes is None else quarantine_max_bytes
+        )
         self._log = logger("outbox")
         self.on_claimable: Callable[[set[str]], None] = lambda _: None
         """Told after a commit in which endpoints something may be claimed now."""
@@ -73,7 +78,9 @@ class Outbox:
         """Told when a command has changed the outbox."""
         with sqlite.translated(path):
             self._reader = sqlite.connect(path, is_read_only=True)
-        self._writer = Writer(path, max_bytes=max_bytes)
+        self._writer = Writer(
+            path, max_bytes=max_bytes, quarantine_max_bytes=self.quarantine_max_bytes
+        )
         self._memory = Memory(MEMORY_LIMIT)
         self._lanes: dict[str, EndpointLanes] = {}
         self._endpoint_ids: dict[str, int] = {}
@@ -351,6 +358,7 @@ class Outbox:
             lanes=self.lanes,
             clock=self._clock,
             keep_delivered_seconds=self._keep_delivered_seconds,
+            quarantine_max_bytes=self.quarantine_max_bytes,
             held=self._held,
         )
 

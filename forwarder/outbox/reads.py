@@ -147,9 +147,14 @@ def message_totals(connection: sqlite3.Connection) -> dict[str, int]:
 
 def quarantined(connection: sqlite3.Connection) -> dict[str, int]:
     """How many messages are in quarantine, by reason."""
-    return dict(
-        connection.execute("SELECT reason, count(*) FROM quarantine GROUP BY reason").fetchall()
-    )
+    query = "SELECT reason, kept FROM quarantine_account WHERE kept > 0"
+    return dict(connection.execute(query).fetchall())
+
+
+def quarantine_evicted(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many messages have left the quarantine for newer ones over the whole life of the outbox, by reason."""
+    query = "SELECT reason, evicted FROM quarantine_account WHERE evicted > 0"
+    return dict(connection.execute(query).fetchall())
 
 
 def dead_letters(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:

@@ -5,6 +5,9 @@ SQLite carries its log over into the file from time to time, and the file may ha
 (sqlite.org/wal.html#ckpt). A disk that the log has filled leaves no room for it: the log could neither grow nor begin
 anew, however many deliveries made room within the file. So it may take only a share of what is free, and what would
 not fit into the file is not committed.
+
+The quarantine has a share of its own, which readings do not touch and which does not count for them: however much comes
+that nobody can read, readings are taken as long as there is room for readings.
 """
 
 import os
@@ -14,6 +17,7 @@ from pathlib import Path
 
 from forwarder.errors import OutboxUnavailable
 from forwarder.outbox import sqlite
+from forwarder.outbox.quarantine import held_bytes
 
 MOST_PAGES = 4000
 """A checkpoint is part of a commit, and with SQLite's 1000 every 80th single message met one."""
@@ -22,6 +26,10 @@ SHARE = 8
 """The log is carried over once it has taken an eighth of what is free."""
 AMPLE_BYTES = 256 << 20
 """More than is ever written in LOOK_SECONDS."""
+QUARANTINE_PART = 20
+"""The quarantine may take a twentieth of the outbox, unless it is told otherwise,"""
+MOST_QUARANTINE_BYTES = 256 << 20
+"""and no more than this."""
 LOOK_SECONDS = 1.0
 """How often it is looked at where it is ample. To look takes 80 µs of a message that comes alone."""
 
@@ -31,23 +39,30 @@ class Room:
     For the connection that writes: `look` before each transaction, `require` before it is committed, `note` after that.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, *, max_bytes: int) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        *,
+        max_bytes: int,
+        quarantine_max_bytes: int,
+    ) -> None:
         self._connection = connection
         self._path = path
-        self._max_bytes = max_bytes
+        self._max_bytes = max_bytes - quarantine_max_bytes
         self._page_size = sqlite.pragma(connection, "page_size")
         self._log_pages = 0
         self._free_bytes = 0
         self._next_look = 0.0
         self._is_watched = True
         self._measure()
-        self._committed_pages, self._used_pages = self._pages, self._pages - self._unused
+        self._committed_pages, self._used_bytes = self._pages, self._bytes
         self.look()
 
     @property
     def is_full(self) -> bool:
-        """Whether the outbox holds as much as it may."""
-        return self._used_pages * self._page_size >= self._max_bytes
+        """Whether the outbox holds as much as it may, quarantine apart."""
+        return self._used_bytes >= self._max_bytes
 
     def look(self) -> None:
         """See how much is free, and let the log grow accordingly; raises OSError when the disk does not tell."""
@@ -63,8 +78,7 @@ class Room:
         if log_pages != self._log_pages:
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {log_pages}")
             self._log_pages = log_pages
-        unused_bytes = self._max_bytes - self._used_pages * self._page_size
-        is_ample = min(self._free_bytes, unused_bytes) >= AMPLE_BYTES
+        is_ample = min(self._free_bytes, self._max_bytes - self._used_bytes) >= AMPLE_BYTES
         self._next_look = now + LOOK_SECONDS if is_ample else 0.0
 
     def require(self) -> None:
@@ -86,11 +100,17 @@ class Room:
     def note(self) -> None:
         """What was measured is committed."""
         if self._is_watched:
-            self._committed_pages, self._used_pages = self._pages, self._pages - self._unused
+            self._committed_pages, self._used_bytes = self._pages, self._bytes
 
     def _measure(self) -> None:
         self._pages = sqlite.pragma(self._connection, "page_count")
-        self._unused = sqlite.pragma(self._connection, "freelist_count")
+        used_pages = self._pages - sqlite.pragma(self._connection, "freelist_count")
+        self._bytes = used_pages * self._page_size - held_bytes(self._connection)
+
+
+def quarantine_share(max_bytes: int) -> int:
+    """What of so large an outbox the quarantine may take."""
+    return min(max_bytes // QUARANTINE_PART, MOST_QUARANTINE_BYTES)
 
 
 def free_bytes(folder: Path) -> int:

@@ -1,4 +1,4 @@
--- Version 2 of the outbox. Instants are UNIX seconds. Rows, not pages, are the unit of meaning: every promise of
+-- Version 3 of the outbox. Instants are UNIX seconds. Rows, not pages, are the unit of meaning: every promise of
 -- accounting is kept by changing rows and the endpoint's totals in one transaction.
 
 CREATE TABLE endpoint (
@@ -89,9 +89,37 @@ CREATE TABLE quarantine (
     reason TEXT NOT NULL,
     detail TEXT NOT NULL,
     size INTEGER NOT NULL,
-    payload BLOB NOT NULL
+    payload BLOB NOT NULL,
+    -- What the row takes, with its part of the index and what pages leave unused.
+    kept_bytes INTEGER AS (length(payload) + length(CAST(topic AS BLOB)) + length(CAST(detail AS BLOB))
+        + 2 * length(CAST(device AS BLOB)) + 256) VIRTUAL
 );
 CREATE INDEX quarantine_device ON quarantine (device, id);
+
+-- What of the quarantine is of which reason, kept by triggers: commands change rows too. Evicted is what gave way to
+-- newer messages, over the whole life of the outbox.
+CREATE TABLE quarantine_account (
+    reason TEXT PRIMARY KEY,
+    kept INTEGER NOT NULL DEFAULT 0,
+    kept_bytes INTEGER NOT NULL DEFAULT 0,
+    evicted INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TRIGGER quarantine_came AFTER INSERT ON quarantine BEGIN
+    INSERT OR IGNORE INTO quarantine_account (reason) VALUES (NEW.reason);
+    UPDATE quarantine_account SET kept = kept + 1, kept_bytes = kept_bytes + NEW.kept_bytes
+        WHERE reason = NEW.reason;
+END;
+CREATE TRIGGER quarantine_went AFTER DELETE ON quarantine BEGIN
+    UPDATE quarantine_account SET kept = kept - 1, kept_bytes = kept_bytes - OLD.kept_bytes
+        WHERE reason = OLD.reason;
+END;
+CREATE TRIGGER quarantine_changed AFTER UPDATE ON quarantine BEGIN
+    UPDATE quarantine_account SET kept = kept - 1, kept_bytes = kept_bytes - OLD.kept_bytes
+        WHERE reason = OLD.reason;
+    INSERT OR IGNORE INTO quarantine_account (reason) VALUES (NEW.reason);
+    UPDATE quarantine_account SET kept = kept + 1, kept_bytes = kept_bytes + NEW.kept_bytes
+        WHERE reason = NEW.reason;
+END;
 
 -- Messages by outcome, over the whole life of the outbox.
 CREATE TABLE message_total (

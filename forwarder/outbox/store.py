@@ -13,6 +13,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, TypeAlias, assert_never
 
 from forwarder.delivery import Bury, Delivery, Done, Expire, ReadingNumber, RetryAt, Supersede
+from forwarder.outbox import quarantine
 from forwarder.outbox.many import ManyRows
 from forwarder.outbox.mark import Numbers, numbers_in
 from forwarder.outbox.words import (
@@ -29,8 +30,6 @@ from forwarder.reading import Device
 
 KEPT_ATTEMPTS = 20
 """Failed attempts of a delivery that stay on record: the last ones."""
-KEPT_QUARANTINE = 1000
-"""Quarantined messages of a device that are kept: the newest."""
 
 _STATE = """
     SELECT (SELECT seq FROM sqlite_sequence WHERE name = 'reading'),
@@ -368,22 +367,10 @@ class Store:
                 (reading, endpoint, attempt.number - KEPT_ATTEMPTS),
             )
 
-    def quarantine(self, message: NewQuarantined) -> None:
-        """Keep a message that could not be understood; of its device only the newest 1,000."""
+    def quarantine(self, messages: Sequence[NewQuarantined], *, max_bytes: int) -> None:
+        """Keep messages that could not be understood, and let the oldest go for them; see `quarantine.keep`."""
         self._numbers = None
-        self.connection.execute(
-            "INSERT INTO quarantine (device, topic, received_at, reason, detail, size, payload)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                message.device, message.topic, message.received_at, message.reason, message.detail,
-                message.size, message.payload,
-            ),
-        )  # fmt: skip
-        self.connection.execute(
-            "DELETE FROM quarantine WHERE device = ?1 AND id <= ("
-            "SELECT id FROM quarantine WHERE device = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-            (message.device, KEPT_QUARANTINE),
-        )
+        quarantine.keep(self.connection, messages, max_bytes=max_bytes)
 
     def count_messages(self, outcomes: Mapping[MessageOutcome, int]) -> None:
         self.connection.executemany(

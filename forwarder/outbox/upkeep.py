@@ -3,11 +3,15 @@
 from collections.abc import Collection
 
 from forwarder.delivery import ReadingNumber
+from forwarder.outbox import quarantine
 from forwarder.outbox.store import Store
 from forwarder.reading import Device
 
 CHUNK = 1000
 """Rows that one transaction changes at most, so that the left half never waits long."""
+
+EVICTED_BYTES = 1 << 20
+"""Of quarantined messages, what one transaction lets go: some thousand rows where they are small."""
 
 _SETTLED_READINGS = """
     DELETE FROM reading WHERE number = ?1
@@ -126,6 +130,11 @@ def prune_quarantine(store: Store, *, received_before: float) -> int:
         " (SELECT id FROM quarantine WHERE received_at < ? LIMIT ?)",
         (received_before, CHUNK),
     ).rowcount
+
+
+def evict_quarantine(store: Store, *, max_bytes: int) -> bool:
+    """Let the oldest go where more is kept than may be, as after a lowered limit; whether more has to go."""
+    return quarantine.evict(store.connection, max_bytes=max_bytes, most_bytes=EVICTED_BYTES)
 
 
 def shrink(store: Store, *, pages: int = CHUNK) -> None:

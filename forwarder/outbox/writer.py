@@ -26,7 +26,7 @@ BUSY_TRIES = 2000
 class Writer:
     """Runs one transaction at a time; its errors are the outbox's."""
 
-    def __init__(self, path: Path, *, max_bytes: int) -> None:
+    def __init__(self, path: Path, *, max_bytes: int, quarantine_max_bytes: int) -> None:
         self._path = path
         with sqlite.translated(path):
             self.connection = sqlite.connect(path)
@@ -38,7 +38,12 @@ class Writer:
             # Looking up a state takes a microsecond for each delivery that is put. `Store` writes no other than those
             # of its own statements, and `outbox check` looks at them too.
             self.connection.execute("PRAGMA ignore_check_constraints = ON")
-            self._room = Room(self.connection, path, max_bytes=max_bytes)
+            self._room = Room(
+                self.connection,
+                path,
+                max_bytes=max_bytes,
+                quarantine_max_bytes=quarantine_max_bytes,
+            )
         self._level = sqlite.SYNCHRONOUS
         self.store = Store(self.connection)
         self._mark = mark.Mark(path)

@@ -47,6 +47,7 @@ def _open(path: Path, settings: Settings, clock: Clock) -> Outbox:
         path,
         clock=clock,
         max_bytes=settings.outbox_max_bytes,
+        quarantine_max_bytes=settings.quarantine_max_bytes,
         keep_delivered_seconds=settings.keep_delivered,
     )
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from forwarder.clock import Clock
 from forwarder.errors import OutboxError
@@ -12,7 +12,7 @@ from forwarder.metrics import Metrics
 from forwarder.normalise import Normaliser
 from forwarder.outbox import Outbox
 from forwarder.outbox.gauges import Gauges, read_gauges
-from forwarder.reading import rfc3339
+from forwarder.reading import QuarantineReason, rfc3339
 from forwarder.service.reloading import Reloader
 from forwarder.subscriber import Subscriber
 
@@ -43,6 +43,9 @@ class ServiceProbe:
         self._clock = clock
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._enqueued: dict[str, int] = {}
+        self._evicted: dict[str, int] = {}
+        for reason in get_args(QuarantineReason):
+            metrics.quarantine_evicted.labels(reason)  # from zero on, like the others
         self._misfits = 0
         self._commits = 0
         self._turn = asyncio.Lock()
@@ -120,6 +123,10 @@ class ServiceProbe:
         metrics.dead_letters.clear()
         for (name, reason), count in gauges.dead_letters.items():
             metrics.dead_letters.labels(name, reason).set(count)
+        for reason, count in gauges.quarantine_evicted.items():
+            evicted = metrics.quarantine_evicted.labels(reason)
+            evicted.inc(count - self._evicted.get(reason, 0))
+        self._evicted = gauges.quarantine_evicted
         metrics.quarantined.clear()
         for reason, count in gauges.quarantined.items():
             metrics.quarantined.labels(reason).set(count)

@@ -67,3 +67,8 @@ class Upkeep:
         await self._outbox.transact(
             lambda store: upkeep.prune_quarantine(store, received_before=dead_before)
         )
+        most = self._outbox.quarantine_max_bytes
+        while await self._outbox.transact(
+            lambda store: upkeep.evict_quarantine(store, max_bytes=most)
+        ):
+            pass

@@ -7,7 +7,14 @@ from typing import Annotated, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from forwarder.errors import SettingsError
@@ -90,6 +97,12 @@ class Settings(BaseSettings):
     outbox_max_bytes: Bytes = Field(
         10 << 30, ge=1 << 20, description="at the limit new messages are no longer acknowledged"
     )
+    quarantine_max_bytes: Bytes | None = Field(
+        None,
+        ge=0,
+        description="how much of the outbox quarantined messages may take, the oldest go first;"
+        " default: 5 % of OUTBOX_MAX_BYTES, at most 256MiB",
+    )
     keep_delivered: Seconds = Field(
         3600.0, ge=0, description="how long delivered readings stay in the delivery log"
     )
@@ -120,6 +133,14 @@ class Settings(BaseSettings):
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError) as unknown:
             raise ValueError("expected an IANA time zone such as Europe/Zurich") from unknown
+        return value
+
+    @field_validator("quarantine_max_bytes")
+    @classmethod
+    def _leaves_room(cls, value: int | None, info: ValidationInfo) -> int | None:
+        outbox_max_bytes = info.data.get("outbox_max_bytes")
+        if value and outbox_max_bytes and value > outbox_max_bytes // 2:
+            raise ValueError(f"expected at most half of {PREFIX}OUTBOX_MAX_BYTES")
         return value
 
     @field_validator("http_listen")

@@ -24,7 +24,8 @@ from support.workshop import Workshop
 
 from forwarder.delivery import Bury, Done, RetryAt, Supersede
 from forwarder.outbox import EndpointHealth, NewQuarantined, Outbox, Recipient, Settlement, upkeep
-from forwarder.outbox.store import KEPT_ATTEMPTS, KEPT_QUARANTINE, Store
+from forwarder.outbox.quarantine import KEPT_QUARANTINE
+from forwarder.outbox.store import KEPT_ATTEMPTS, Store
 from forwarder.reading import Device
 
 ONE, TWO = "ECC9FF5C0001", "ECC9FF5C0002"

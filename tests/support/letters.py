@@ -149,7 +149,7 @@ class OutboxBuilder:
             payload=payload,
         )
         with self.store() as store:
-            store.quarantine(message)
+            store.quarantine([message], max_bytes=1 << 30)
             row = store.connection.execute("SELECT max(id) FROM quarantine").fetchone()
         return int(row[0])
 

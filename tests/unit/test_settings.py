@@ -122,6 +122,8 @@ WRONG = [
     ("MQTT_KEEPALIVE", "1s", "expected at least 5s"),
     ("MAX_MESSAGE_BYTES", "64kB", "expected a size such as 65536, 64KiB, 512MiB or 10GiB"),
     ("OUTBOX_MAX_BYTES", "1KiB", "expected at least 1048576"),
+    ("QUARANTINE_MAX_BYTES", "5%", "expected a size such as 65536, 64KiB, 512MiB or 10GiB"),
+    ("QUARANTINE_MAX_BYTES", "6GiB", "expected at most half of FORWARDER_OUTBOX_MAX_BYTES"),
     ("TIMEZONE", "Zurich", "expected an IANA time zone such as Europe/Zurich"),
     ("HTTP_LISTEN", "8080", "expected host:port such as 127.0.0.1:8080"),
     ("LOG_FORMAT", "xml", "expected console or json"),

@@ -40,7 +40,19 @@ def test_totals_of_the_outbox(operator: Operator, built: OutboxBuilder) -> None:
     }  # fmt: skip
     assert 99 <= acme["oldest_pending_seconds"] < 200
     assert acme["dead_letters"] == 1
-    assert said["quarantine"] == 1
+    assert (said["quarantine"], said["quarantine_evicted"]) == (1, {})
+
+
+def test_what_the_quarantine_let_go_is_told(operator: Operator, built: OutboxBuilder) -> None:
+    """By reason, also when nothing is left of it."""
+    for _ in range(3):
+        number = built.quarantine()
+    with built.store() as store:
+        store.connection.execute("UPDATE quarantine_account SET evicted = 7")
+    assert operator.json("status")["quarantine_evicted"] == {"not_json": 7}
+    operator.run("quarantine", "discard", *map(str, range(number - 2, number + 1)))
+    line = "quarantine  0; see: forwarder quarantine list; gone for newer ones: 7 not_json"
+    assert line in operator.run("status").output
 
 
 def _totals(health: EndpointHealth, removed_at: float | None = None) -> EndpointTotals:

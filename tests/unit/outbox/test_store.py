@@ -164,5 +164,6 @@ def test_numbers_are_those_that_sqlite_keeps(
         for group in groups:
             store.put_all(group, **WINDOW)
             if is_quarantining:
-                store.quarantine(NewQuarantined(ONE, "ext/a", NOW, "not_json", "not JSON", 1, b"x"))
+                message = NewQuarantined(ONE, "ext/a", NOW, "not_json", "not JSON", 1, b"x")
+                store.quarantine([message], max_bytes=1 << 20)
             assert store.numbers() == numbers_in(store.connection)
