@@ -56,8 +56,8 @@ class Draft:
         "volumes",
     )
 
-    def __init__(self, trace: list[Part] | None = None, *, heeds_device: bool = True) -> None:
-        self.heeds_device = heeds_device
+    def __init__(self, trace: list[Part] | None = None) -> None:
+        self.heeds_device = True
         """Whether it counts which device the payload names."""
         self.measurements: dict[str, Number] = {}
         self.sections: dict[str, dict[str, JsonValue]] = {

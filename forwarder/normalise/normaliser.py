@@ -67,22 +67,21 @@ class Normaliser:
 
     def normalise(self, message: Message) -> Reading | Unreadable:
         """The reading, or the reason for the quarantine. Never raises, in bounded time, for any bytes."""
-        return self._outcome(message)[0]
+        return self._outcome(message, Draft())
 
     def trace(self, message: Message) -> Trace:
         """The same outcome, with the place of each value; for people."""
         parts: list[Part] = []
-        outcome, draft = self._outcome(message, parts)
+        draft = Draft(parts)
+        outcome = self._outcome(message, draft)
         named = device_in_topic(message.topic)
         is_of_payload = draft.device == outcome.device and not (named and named.is_mac)
         return Trace(outcome, tuple(parts), "payload" if is_of_payload else "topic")
 
-    def _outcome(
-        self, message: Message, parts: list[Part] | None = None
-    ) -> tuple[Reading | Unreadable, Draft]:
+    def _outcome(self, message: Message, draft: Draft) -> Reading | Unreadable:
         named = device_in_topic(message.topic)
-        is_of_mac = named is not None and named.is_mac
-        draft = Draft(parts, heeds_device=is_of_mac or self.trusts_payload_device)
+        if named is None or not named.is_mac:
+            draft.heeds_device = self.trusts_payload_device
         try:
             extra = self.read(message.payload, draft)
             device = _device(named, draft)
@@ -91,12 +90,12 @@ class Normaliser:
         except Unusable as why:
             own = draft.device if why.reason == "no_values" else None
             whose = quarantine_device(message.topic, own)
-            return Unreadable(why.reason, why.detail, whose), draft
+            return Unreadable(why.reason, why.detail, whose)
         except Exception as error:  # noqa: BLE001 - a defect in here must cost no message: quarantine keeps it
             self._log.error("message.broke", topic=message.topic, exc_info=error)
-            return internal_error(message, error), draft
+            return internal_error(message, error)
         self.misfits += draft.misfits
-        return reading, draft
+        return reading
 
     def read(self, payload: bytes, draft: Draft) -> dict[str, JsonValue]:
         """Put what a payload holds into the draft, no more; returns what `extra` keeps. Raises Unusable."""

@@ -123,17 +123,17 @@ def forget_deliveries(store: Store, rows: list[tuple[int, int]]) -> None:
     connection.executemany(_SETTLED_READINGS, readings)
 
 
-def prune_quarantine(store: Store, *, received_before: float) -> int:
-    """Forget quarantined messages that came before this time; returns how many, at most CHUNK."""
-    return store.connection.execute(
+def prune_quarantine(store: Store, *, received_before: float, max_bytes: int) -> bool:
+    """
+    Forget quarantined messages that came before this time, at most CHUNK, and the oldest of more than may be kept.
+
+    More is kept after a lowered limit. Returns whether more has to go for it.
+    """
+    store.connection.execute(
         "DELETE FROM quarantine WHERE id IN"
         " (SELECT id FROM quarantine WHERE received_at < ? LIMIT ?)",
         (received_before, CHUNK),
-    ).rowcount
-
-
-def evict_quarantine(store: Store, *, max_bytes: int) -> bool:
-    """Let the oldest go where more is kept than may be, as after a lowered limit; whether more has to go."""
+    )
     return quarantine.evict(store.connection, max_bytes=max_bytes, most_bytes=EVICTED_BYTES)
 
 

@@ -64,11 +64,10 @@ class Upkeep:
                     store, delivered_before=delivered_before, dead_before=dead_before
                 )
             )
-        await self._outbox.transact(
-            lambda store: upkeep.prune_quarantine(store, received_before=dead_before)
-        )
         most = self._outbox.quarantine_max_bytes
         while await self._outbox.transact(
-            lambda store: upkeep.evict_quarantine(store, max_bytes=most)
+            lambda store: upkeep.prune_quarantine(
+                store, received_before=dead_before, max_bytes=most
+            )
         ):
             pass

@@ -138,7 +138,9 @@ async def test_what_was_forgotten_is_not_missing(outbox: Outbox, workshop: Works
     await flush(outbox)
     later = STARTED_AT + 60
     await outbox.transact(lambda s: upkeep.prune(s, delivered_before=later, dead_before=later))
-    await outbox.transact(lambda s: upkeep.prune_quarantine(s, received_before=later))
+    await outbox.transact(
+        lambda s: upkeep.prune_quarantine(s, received_before=later, max_bytes=1 << 20)
+    )
     await workshop.kill()
     assert inspect(workshop.path).readings == 0
     start(workshop.path)

@@ -84,6 +84,23 @@ def test_replay_decodes_with_todays_settings(operator: Operator, built: OutboxBu
 
 
 @pytest.mark.usefixtures("secret")
+@pytest.mark.parametrize(("trusted", "devices"), [("true", [(ZURICH,)]), ("false", [])])
+def test_replay_names_devices_by_todays_rule(
+    trusted: str,
+    devices: list[tuple[str]],
+    operator: Operator,
+    built: OutboxBuilder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Under a topic that names no device the payload's own MAC counts if it does today."""
+    monkeypatch.setenv("FORWARDER_TRUST_PAYLOAD_DEVICE", trusted)
+    payload = b'{"P_In":1,"sys.id":"%s"}' % ZURICH.encode()
+    built.quarantine(payload, reason="no_device", topic="ext/acme/..")
+    operator.json("quarantine", "replay", "--all")
+    assert built.rows("SELECT DISTINCT device FROM delivery") == devices
+
+
+@pytest.mark.usefixtures("secret")
 def test_replay_supersedes_nothing(operator: Operator, built: OutboxBuilder) -> None:
     """A message from long ago does not push out the newest reading of a `latest` endpoint."""
     built.reading("home")
