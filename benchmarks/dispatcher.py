@@ -40,12 +40,13 @@ from sender import receive
 from forwarder.clock import SystemClock
 from forwarder.delivery import Delivery, ReadingNumber, RetryAt
 from forwarder.dispatcher import Dispatcher, Watch
+from forwarder.endpoint_health import EndpointHealth
 from forwarder.logs import configure_logs
 from forwarder.metrics import Metrics
-from forwarder.outbox import Claim, Delivered, EndpointHealth, Settlement
+from forwarder.outbox import Claim, Delivered, Readiness, Settlement
 from forwarder.outbox.lanes import EndpointLanes, Memory
 from forwarder.reading import Device, WebhookId
-from forwarder.routes import Batch, Endpoint, EndpointName, Routes, SigningKey
+from forwarder.routes import BatchLimits, Endpoint, EndpointName, Routes, SigningKey
 from forwarder.sender import Sender, pooled_transports
 from forwarder.sender.answer import Answer
 from forwarder.sender.wire import Fields, PreparedHead, parse_url, target_of
@@ -97,9 +98,15 @@ class MemoryOutbox:
     def claim(
         self, endpoint: str, *, limit: int = 1, is_probe: bool = False, **_: float
     ) -> Claim | None:
-        lanes = self._lanes[endpoint]
+        lanes = self.lanes(endpoint)
         lane = lanes.claim(now=time.monotonic())
-        return None if lane is None else Claim(lane, lanes.take(lane, limit=limit))
+        return None if lane is None else Claim(lanes.take(lane, limit=limit), lane)
+
+    def readiness(self, endpoint: str, *, now: float) -> Readiness:
+        return self.lanes(endpoint).readiness(now)
+
+    def wake_all(self, endpoint: str) -> None:
+        """Nothing waits here."""
 
     def settle(
         self,
@@ -113,8 +120,8 @@ class MemoryOutbox:
             raise SystemExit("an attempt failed: the figures would be void")
         lanes, settled, now = self._lanes[endpoint], recorded + len(settlements), time.monotonic()
         self.settled += settled
-        if lanes.settle(claim.lane, settled=settled, now=now):
-            lanes.confirm(claim.lane, now=now)
+        if lanes.settle(claim.token, settled=settled, now=now):
+            lanes.confirm(claim.token, now=now)
         if self.settled == self._put:
             self.missing.set()
 
@@ -190,7 +197,7 @@ def cases(url: str) -> Iterator[tuple[str, Endpoint, Sender, int]]:
         keys=(SigningKey(b"k" * 32),),
         allow_private=True,
         max_concurrency=CONCURRENCY,
-        batch=Batch(100, 0.0),
+        batch=BatchLimits(100, 0.0),
     )
     yield "one per POST, dispatch", plain, Sender(lambda _: AnsweringTransport()), 50
     yield "one per POST, with HTTP", plain, Sender(pooled_transports()), 50

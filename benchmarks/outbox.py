@@ -42,8 +42,8 @@ from typing import NamedTuple
 import uvloop
 
 from forwarder.clock import SystemClock
-from forwarder.delivery import Done
-from forwarder.outbox import Attempt, NewReading, Outbox, Recipient, Settlement, sqlite
+from forwarder.delivery import Attempt, Done
+from forwarder.outbox import NewReading, Outbox, Recipient, Settlement, sqlite
 from forwarder.reading import Device, WebhookId
 
 DEVICES = 1000

@@ -87,6 +87,23 @@ class Failed:
     """One clause for people; never a URL, which may hold a token."""
 
 
+@dataclass(slots=True)
+class Attempt:
+    """One POST: what it came to, and when. Never changed; like a Delivery it is made for each reading."""
+
+    number: int
+    """From 1 on."""
+    attempted_at: float
+    """UNIX seconds."""
+    duration_ms: float
+    status: int | None
+    error: ErrorWord
+    """Empty for a 2xx."""
+    detail: str = ""
+    answer: bytes = b""
+    """The start of what was answered, where it failed."""
+
+
 AttemptResult: TypeAlias = Accepted | Refused | Gone | Failed
 
 REFUSALS = frozenset({400, 405, 413, 414, 415, 422, 501})

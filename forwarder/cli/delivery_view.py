@@ -4,7 +4,7 @@ import click
 
 from forwarder.cli.tables import cell, console, flattened, instant, print_pairs, table, with_raw
 from forwarder.dead_letters import DeliveryFile, DeliveryRecord
-from forwarder.outbox import Attempt
+from forwarder.delivery import Attempt
 
 
 def show(delivery: DeliveryFile, *, as_json: bool) -> None:

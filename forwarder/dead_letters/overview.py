@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from forwarder.dead_letters.file import opened
-from forwarder.outbox import EndpointHealth, reads
+from forwarder.endpoint_health import EndpointHealth
+from forwarder.outbox import reads
 from forwarder.routes import Endpoint, Routes
 
 State: TypeAlias = Literal["closed", "open", "paused", "removed"]

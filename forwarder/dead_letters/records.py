@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from forwarder.dead_letters.file import Key, OutboxFile
 from forwarder.dead_letters.selection import Clauses, DeliveryId, Selection, clauses
+from forwarder.delivery import Attempt
 from forwarder.errors import OperationError
-from forwarder.outbox import Attempt
 from forwarder.reading import Device, WebhookId
 
 _RECORD = """

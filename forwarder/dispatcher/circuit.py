@@ -1,20 +1,154 @@
 """
-The circuit of an endpoint: closed, held back by its own Retry-After, or open and probed. Pure.
+The circuit of an endpoint: whether it takes attempts as a whole, how many at once, and from when on. No I/O.
 
-After 5 failures in a row one probe at a time is sent, on the retry schedule but at most a minute apart, however many
-devices wait; its success closes the circuit.
+    closed ── 5 failures in a row ──▶ open: one probe at a time, on the retry schedule, at most a minute apart
+       ▲                                │
+       └──────── a probe succeeds ──────┘       however many devices wait
+
+A Retry-After holds the endpoint back in either state. While it is paused, removed or stopped, nothing starts.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from forwarder.delivery import Failed
-from forwarder.outbox import EndpointHealth
-from forwarder.outbox.words import FAILURES_TO_OPEN
-from forwarder.retry import delay_before, retry_after_seconds
-from forwarder.routes import RetrySchedule
+from forwarder.clock import Clock
+from forwarder.delivery import Accepted, AttemptResult, Failed, Gone, Refused
+from forwarder.endpoint_health import FAILURES_TO_OPEN, EndpointHealth
+from forwarder.retry import delay_before, longest_wait, retry_after_seconds
+from forwarder.routes import Endpoint, RetrySchedule
 
 LONGEST_PROBE_WAIT_SECONDS = 60.0
+SUCCESS_SECONDS = 1.0
+"""Of successes in a row, one in so many seconds is noted."""
 _COUNTED = frozenset({401, 403, 404, 429})
+
+
+class Circuit:
+    """One endpoint's health, and what follows from it; `health` is another object whenever it has changed."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        health: EndpointHealth,
+        *,
+        clock: Clock,
+        spread: Callable[[], float],
+    ) -> None:
+        self.health = health
+        self._endpoint = endpoint
+        self._clock = clock
+        self._spread = spread
+        self._is_removed = self._is_stopped = False
+        self.held_until = self._restored_hold()
+        """Nothing starts before, in monotonic seconds."""
+        self.places = 0
+        """How many attempts may be under way; kept up to date, because every attempt asks."""
+        self._count_places()
+
+    def _restored_hold(self) -> float:
+        wait = (self.health.open_until or 0.0) - self._clock.unix()
+        # A wait that is longer than any that there can be comes from a clock that was set.
+        if wait <= 0 or wait > longest_wait(self._endpoint.retry):
+            return float("-inf")
+        return self._clock.monotonic() + wait
+
+    @property
+    def is_open(self) -> bool:
+        return self.health.is_open
+
+    @property
+    def is_removed(self) -> bool:
+        return self._is_removed
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._is_stopped
+
+    @property
+    def is_paused(self) -> bool:
+        return self._endpoint.paused or self.health.paused_by is not None
+
+    @property
+    def is_barred(self) -> bool:
+        """Whether nothing starts until somebody does something about it."""
+        return self._is_stopped or self._is_removed or self.is_paused
+
+    def configure(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._is_removed = False
+        self._count_places()
+
+    def remove(self) -> None:
+        self._is_removed = True
+        self._count_places()
+
+    def stop(self) -> None:
+        self._is_stopped = True
+        self._count_places()
+
+    def pause(self, health: EndpointHealth) -> None:
+        """Take over who has paused it."""
+        self.health = replace(self.health, paused_by=health.paused_by, gone_url=health.gone_url)
+        self._count_places()
+
+    def pause_gone(self, url_digest: str) -> None:
+        """It answered 410 at this URL."""
+        self.health = replace(self.health, paused_by="gone", gone_url=url_digest)
+        self._count_places()
+
+    def resume(self) -> None:
+        """End a pause, and forget what was held against the endpoint."""
+        self.health = EndpointHealth(last_success_at=self.health.last_success_at)
+        self.held_until = float("-inf")
+        self._count_places()
+
+    def heed(self, result: AttemptResult, *, now: float) -> None:
+        """Take in what an attempt came to; `now` is UNIX seconds."""
+        before = self.health
+        if isinstance(result, Accepted):
+            self._heed_success(now)
+        else:
+            self._heed_other(result, now)
+        if self.health is not before:
+            self._count_places()
+
+    def _heed_success(self, now: float) -> None:
+        before = self.health
+        if not before.failures and now - (before.last_success_at or 0.0) < SUCCESS_SECONDS:
+            return
+        self.health = after_success(before, now=now)
+        if before.is_open:
+            self.held_until = float("-inf")
+
+    def _heed_other(self, result: Refused | Gone | Failed, now: float) -> None:
+        schedule, spread = self._endpoint.retry, self._spread()
+        held_seconds = self.held_until - self._clock.monotonic()
+        if isinstance(result, Failed) and counts(result):
+            self.health = after_failure(
+                self.health,
+                result,
+                schedule=schedule,
+                now=now,
+                held_seconds=held_seconds,
+                spread=spread,
+            )
+        else:
+            self.health = after_other_answer(
+                self.health,
+                result.error if isinstance(result, Failed) else f"http_{result.status}",
+                schedule=schedule,
+                now=now,
+                held_seconds=held_seconds,
+                spread=spread,
+            )
+        wait = (self.health.open_until or now) - now
+        self.held_until = max(self.held_until, self._clock.monotonic() + wait)
+
+    def _count_places(self) -> None:
+        if self.is_barred:
+            self.places = 0
+        else:
+            self.places = 1 if self.is_open else self._endpoint.max_concurrency
 
 
 def counts(result: Failed) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from forwarder.clock import Clock
 from forwarder.dispatcher.endpoint import EndpointDispatcher
 from forwarder.dispatcher.watch import Watch
-from forwarder.outbox import EndpointHealth, Outbox, upkeep
+from forwarder.endpoint_health import EndpointHealth
+from forwarder.outbox import Outbox, upkeep
 from forwarder.routes import Endpoint, Routes
 from forwarder.sender import Sender
 
@@ -75,7 +76,7 @@ class Dispatcher:
         for name in names:
             endpoint = self._endpoints.get(name)
             if endpoint is not None:
-                endpoint.pump()
+                endpoint.start_due()
 
     def look_for_pauses(self) -> None:
         """Take over what `endpoints pause` and `endpoints resume` have changed in the outbox."""

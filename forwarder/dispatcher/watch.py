@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from forwarder.delivery import Bury, Delivery, Done, Expire, RetryAt, Supersede
+from forwarder.delivery import Attempt, Bury, Delivery, Done, Expire, RetryAt, Supersede
+from forwarder.endpoint_health import EndpointHealth
 from forwarder.logs import logger
 from forwarder.metrics import Metrics
-from forwarder.outbox import Attempt, EndpointHealth, Settlement
+from forwarder.outbox import Settlement
 from forwarder.reading import rfc3339
 
 

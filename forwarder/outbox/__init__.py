@@ -17,12 +17,11 @@ The durable queue between the two halves.
     room.py    what may be taken, and is there      quarantine.py  what could not be understood
 """
 
+from forwarder.outbox.lanes import Readiness
 from forwarder.outbox.outbox import Outbox
 from forwarder.outbox.words import (
-    Attempt,
     Claim,
     Delivered,
-    EndpointHealth,
     MessageOutcome,
     NewQuarantined,
     NewReading,
@@ -33,16 +32,15 @@ from forwarder.outbox.words import (
 )
 
 __all__ = [
-    "Attempt",
     "Claim",
     "Delivered",
-    "EndpointHealth",
     "MessageOutcome",
     "NewQuarantined",
     "NewReading",
     "Outbox",
     "Outcomes",
     "Put",
+    "Readiness",
     "Recipient",
     "Settlement",
 ]

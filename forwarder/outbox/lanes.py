@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.reading import Device
@@ -65,6 +66,19 @@ class Lane:
     @property
     def unclaimed(self) -> int:
         return self.pending - len(self.claimed)
+
+
+class Readiness(NamedTuple):
+    """What could be claimed at an endpoint, and since when; else when something can. Times are monotonic seconds."""
+
+    ready_count: int = 0
+    """Deliveries in lanes that are ready."""
+    first_lane_count: int = 0
+    """Of them in the lane that is served next."""
+    since: float = 0.0
+    """When that lane became ready."""
+    next_due_at: float = float("inf")
+    """When the next waiting lane becomes ready; infinite when none waits."""
 
 
 @dataclass(slots=True)
@@ -268,6 +282,17 @@ class EndpointLanes:
         while self._ready and self._ready[0].state is not READY:
             self._pop_ready()
         return self._ready[0] if self._ready else None
+
+    def readiness(self, now: float) -> Readiness:
+        """What could be claimed."""
+        if self._waiting:
+            self.wake_due(now)
+        next_due_at = self.next_due() if self._waiting else None
+        due_at = float("inf") if next_due_at is None else next_due_at
+        first = self.served_next()
+        if first is None:
+            return Readiness(next_due_at=due_at)
+        return Readiness(self.ready_count, first.pending, first.ready_since, due_at)
 
     def _make_ready(self, lane: Lane, now: float) -> None:
         self._leave(lane, READY)

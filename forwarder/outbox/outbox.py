@@ -15,18 +15,18 @@ from typing import TypeVar
 
 from forwarder.clock import Clock
 from forwarder.delivery import Delivery, ReadingNumber, RetryAt
+from forwarder.endpoint_health import EndpointHealth
 from forwarder.errors import OutboxError
 from forwarder.logs import logger
 from forwarder.outbox import reads, sqlite
 from forwarder.outbox.commit import Commit, LanesTouched
 from forwarder.outbox.handover import Handover
-from forwarder.outbox.lanes import EndpointLanes, Lane, Memory
+from forwarder.outbox.lanes import EndpointLanes, Lane, Memory, Readiness
 from forwarder.outbox.room import quarantine_share
 from forwarder.outbox.store import Store
 from forwarder.outbox.words import (
     Claim,
     Delivered,
-    EndpointHealth,
     Outcomes,
     Put,
     Settlement,
@@ -172,8 +172,16 @@ class Outbox:
             if 0 < wait <= longest_wait_seconds and not is_probe:
                 self._settle_lane(endpoint, lane, due_at=now + wait)
                 continue
-            return Claim(lane, lanes.take(lane, limit=limit))
+            return Claim(lanes.take(lane, limit=limit), lane)
         return None
+
+    def readiness(self, endpoint: str, *, now: float) -> Readiness:
+        """What could be claimed at `now`, monotonic seconds."""
+        return self.lanes(endpoint).readiness(now)
+
+    def wake_all(self, endpoint: str) -> None:
+        """The endpoint takes readings again: no lane waits for its own time any more."""
+        self.lanes(endpoint).wake_all(self._clock.monotonic())
 
     def _heads(self, endpoint: str, lane: Lane, limit: int) -> list[Delivery]:
         try:
@@ -228,13 +236,13 @@ class Outbox:
             wait = max(retry.due_at for retry in retries) - self._clock.unix()
             due_at = self._clock.monotonic() + wait
         settled = recorded + len(settlements) - len(retries)
-        self._settle_lane(endpoint, claim.lane, settled=settled, due_at=due_at)
+        self._settle_lane(endpoint, claim.token, settled=settled, due_at=due_at)
 
     def settle_delivered(self, claims: Sequence[Claim], delivered: Delivered) -> None:
         """End claims of whose deliveries all are settled now: those that were not before have just been delivered."""
         self._work.delivered.append(delivered)
         endpoint, now = delivered.endpoint, self._clock.monotonic()
-        waits = [self._end(endpoint, one.lane, len(one.deliveries), None, now) for one in claims]
+        waits = [self._end(endpoint, one.token, len(one.deliveries), None, now) for one in claims]
         self._wake_for_settlement(is_waited_for=any(waits))
 
     def _settle_lane(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forwarder.delivery import Delivery, ReadingNumber
-from forwarder.outbox.words import EndpointHealth
+from forwarder.endpoint_health import EndpointHealth
 from forwarder.reading import Device, WebhookId
 
 _HEADS = """

@@ -12,14 +12,22 @@ from itertools import groupby, repeat
 from operator import attrgetter, itemgetter
 from typing import Any, TypeAlias, assert_never
 
-from forwarder.delivery import Bury, Delivery, Done, Expire, ReadingNumber, RetryAt, Supersede
+from forwarder.delivery import (
+    Attempt,
+    Bury,
+    Delivery,
+    Done,
+    Expire,
+    ReadingNumber,
+    RetryAt,
+    Supersede,
+)
+from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox import quarantine
 from forwarder.outbox.many import ManyRows
 from forwarder.outbox.mark import Numbers, numbers_in
 from forwarder.outbox.words import (
-    Attempt,
     Delivered,
-    EndpointHealth,
     MessageOutcome,
     NewQuarantined,
     NewReading,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from forwarder.delivery import Decision, Delivery
+from forwarder.delivery import Attempt, Decision, Delivery
 from forwarder.outbox.lanes import Lane
 from forwarder.reading import Device, QuarantineReason, WebhookId
 
@@ -59,20 +59,6 @@ Put: TypeAlias = NewReading | NewQuarantined
 
 
 @dataclass(slots=True)
-class Attempt:
-    """One POST: what it came to, and when."""
-
-    number: int
-    attempted_at: float
-    duration_ms: float
-    status: int | None
-    error: str
-    """Empty for a 2xx."""
-    detail: str = ""
-    answer: bytes = b""
-
-
-@dataclass(slots=True)
 class Settlement:
     """What was decided about one delivery; without an attempt when it was not even sent (too old)."""
 
@@ -92,33 +78,26 @@ class Delivered:
 
 @dataclass(slots=True)
 class Claim:
-    """Deliveries of one lane that are in flight until they are settled."""
+    """Deliveries of one lane, in order, that are in flight until they are settled."""
 
-    lane: Lane
     deliveries: tuple[Delivery, ...]
-
-
-FAILURES_TO_OPEN = 5
-"""Failures in a row that open an endpoint's circuit."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointHealth:
-    """What survives a restart about an endpoint as a whole."""
-
-    failures: int = 0
-    """Failures in a row that count for the circuit."""
-    open_until: float | None = None
-    """UNIX seconds; until then nothing is sent. With 5 failures and more, one probe after it."""
-    paused_by: Literal["operator", "gone"] | None = None
-    gone_url: str | None = None
-    """A digest of the URL that answered 410."""
-    failing_since: float | None = None
-    last_success_at: float | None = None
-    last_error: str | None = None
-    last_error_at: float | None = None
+    token: Lane
+    """How the outbox knows the claim again; nobody else's."""
 
     @property
-    def is_open(self) -> bool:
-        """Whether the circuit is open: only probes are sent."""
-        return self.failures >= FAILURES_TO_OPEN
+    def device(self) -> Device:
+        return self.token.device
+
+    @property
+    def is_stale(self) -> bool:
+        """Something else than this claim has changed what is pending in its lane: it is to be given back."""
+        return self.token.is_changed
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something is pending in its lane behind it."""
+        return self.token.unclaimed > 0
+
+    def first(self, count: int) -> "Claim":
+        """The same claim without the later ones, which are as if never claimed."""
+        return Claim(self.deliveries[:count], self.token)

@@ -6,17 +6,10 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Self
 
+from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.lanes import Lane
 from forwarder.outbox.store import Store
-from forwarder.outbox.words import (
-    Delivered,
-    EndpointHealth,
-    MessageOutcome,
-    NewReading,
-    Outcomes,
-    Put,
-    Settlement,
-)
+from forwarder.outbox.words import Delivered, MessageOutcome, NewReading, Outcomes, Put, Settlement
 from forwarder.reading import Device
 
 _only_latest = attrgetter("only_latest")

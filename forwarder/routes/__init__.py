@@ -9,7 +9,7 @@ from forwarder.routes.load import load_routes
 from forwarder.routes.model import (
     Auth,
     BasicAuth,
-    Batch,
+    BatchLimits,
     BearerAuth,
     Endpoint,
     EndpointName,
@@ -37,7 +37,7 @@ __all__ = [
     "Applied",
     "Auth",
     "BasicAuth",
-    "Batch",
+    "BatchLimits",
     "BearerAuth",
     "Endpoint",
     "EndpointName",

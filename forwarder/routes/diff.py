@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 from forwarder.reading import Device, JsonValue
 from forwarder.routes.model import (
-    Batch,
+    BatchLimits,
     Endpoint,
     EndpointName,
     RateLimit,
@@ -189,7 +189,7 @@ def _fields_words(value: object) -> str:
 
 
 def _batch_words(value: object) -> str:
-    if not isinstance(value, Batch):
+    if not isinstance(value, BatchLimits):
         return "off"
     return f"{value.max_events} in {format_duration(value.max_wait_seconds)}"
 

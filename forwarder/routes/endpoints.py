@@ -16,7 +16,7 @@ from forwarder.routes.headers import (
 from forwarder.routes.model import (
     Auth,
     BasicAuth,
-    Batch,
+    BatchLimits,
     BearerAuth,
     Endpoint,
     EndpointName,
@@ -78,7 +78,7 @@ class EndpointReader:
             url=self._url(given),
             keys=self._keys(given),
             mode=mode,
-            batch=Batch(spec.batch.max_events, spec.batch.max_wait) if spec.batch else None,
+            batch=BatchLimits(spec.batch.max_events, spec.batch.max_wait) if spec.batch else None,
             max_age_seconds=spec.max_age or _MAX_AGE_SECONDS[mode],
             fields=spec.fields,
             format=spec.format or "standard",

@@ -26,7 +26,7 @@ class SigningKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class BatchLimits:
     """Several readings in one POST: at most `max_events` (1 to 1000), waiting at most this long for more."""
 
     max_events: int
@@ -88,7 +88,7 @@ class Endpoint:
     """May hold `{device}` in its path; `url_for` fills it in. Its query can hold a token: never logged."""
     keys: tuple[SigningKey, ...] = field(repr=False)
     mode: Mode = "every"
-    batch: Batch | None = None
+    batch: BatchLimits | None = None
     max_age_seconds: float = 86400.0
     fields: tuple[str, ...] | None = None
     """Names or globs of the parts that are sent; None means all."""

@@ -23,7 +23,8 @@ from support.readings import STARTED_AT, new_reading
 from support.workshop import Workshop
 
 from forwarder.delivery import Bury, Done, RetryAt, Supersede
-from forwarder.outbox import EndpointHealth, NewQuarantined, Outbox, Recipient, Settlement, upkeep
+from forwarder.endpoint_health import EndpointHealth
+from forwarder.outbox import NewQuarantined, Outbox, Recipient, Settlement, upkeep
 from forwarder.outbox.quarantine import KEPT_QUARANTINE
 from forwarder.outbox.store import KEPT_ATTEMPTS, Store
 from forwarder.reading import Device

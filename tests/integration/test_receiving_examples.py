@@ -18,7 +18,7 @@ from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.reading import Device, Reading, rfc3339, webhook_id
 from forwarder.render import Rendered, render, render_test
 from forwarder.render.data import encode_data
-from forwarder.routes.model import Batch, Endpoint, EndpointName, SigningKey
+from forwarder.routes.model import BatchLimits, Endpoint, EndpointName, SigningKey
 from forwarder.signing import signature_headers
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -26,7 +26,9 @@ EXAMPLES = DOCS / "examples"
 DEVICE = Device("ECC9FF5C7F14")
 KEY, NEXT_KEY, STRANGE_KEY = (SigningKey(secrets.token_bytes(size)) for size in (24, 64, 32))
 SINGLE = Endpoint(EndpointName("acme"), url="http://127.0.0.1/", keys=())
-BATCHED = Endpoint(EndpointName("acme"), url="http://127.0.0.1/", keys=(), batch=Batch(10, 1.0))
+BATCHED = Endpoint(
+    EndpointName("acme"), url="http://127.0.0.1/", keys=(), batch=BatchLimits(10, 1.0)
+)
 
 
 def whsec(key: SigningKey) -> str:

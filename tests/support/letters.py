@@ -6,17 +6,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from forwarder.delivery import Bury, Decision, Delivery, Done, Expire, ReadingNumber, RetryAt
-from forwarder.delivery import Supersede as Superseded
-from forwarder.outbox import (
+from forwarder.delivery import (
     Attempt,
-    EndpointHealth,
-    NewQuarantined,
-    NewReading,
-    Recipient,
-    Settlement,
-    sqlite,
+    Bury,
+    Decision,
+    Delivery,
+    Done,
+    Expire,
+    ReadingNumber,
+    RetryAt,
 )
+from forwarder.delivery import Supersede as Superseded
+from forwarder.endpoint_health import EndpointHealth
+from forwarder.outbox import NewQuarantined, NewReading, Recipient, Settlement, sqlite
 from forwarder.outbox.store import Store
 from forwarder.reading import Device, QuarantineReason, WebhookId, webhook_id
 

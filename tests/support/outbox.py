@@ -2,8 +2,8 @@
 
 import asyncio
 
-from forwarder.delivery import Decision, Done
-from forwarder.outbox import Attempt, Claim, Outbox, Settlement
+from forwarder.delivery import Attempt, Decision, Done
+from forwarder.outbox import Claim, Outbox, Settlement
 from forwarder.outbox.reads import EndpointTotals
 
 LONGEST_WAIT = 3600.0

@@ -13,8 +13,9 @@ from support.outbox import flush
 from support.readings import new_reading
 from support.workshop import Workshop
 
+from forwarder.endpoint_health import EndpointHealth
 from forwarder.metrics import Metrics
-from forwarder.outbox import EndpointHealth, Outbox
+from forwarder.outbox import Outbox
 from forwarder.reading import Device
 from forwarder.service.probe import ServiceProbe
 

@@ -4,7 +4,7 @@ import pytest
 from support.letters import BERN, DECISIONS, OutboxBuilder, attempt, seconds_ago
 from support.shell import Operator
 
-from forwarder.outbox import Attempt
+from forwarder.delivery import Attempt
 
 
 def test_newest_first_in_every_state(operator: Operator, built: OutboxBuilder) -> None:

@@ -3,7 +3,7 @@
 from support.letters import OutboxBuilder
 from support.shell import Operator
 
-from forwarder.outbox import EndpointHealth
+from forwarder.endpoint_health import EndpointHealth
 
 
 def _state(operator: Operator, name: str = "acme") -> tuple[str, str | None]:

@@ -8,7 +8,7 @@ from support.shell import Operator
 
 from forwarder.cli.status import describe
 from forwarder.dead_letters.overview import judge
-from forwarder.outbox import EndpointHealth
+from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.reads import EndpointTotals
 
 TOTALS = {"enqueued", "delivered", "dead", "expired", "superseded", "pending"}

@@ -12,7 +12,7 @@ from support.readings import endpoint, new_reading
 from forwarder.dead_letters import Selection, choose_dead_letters, opened, purge, replay
 from forwarder.outbox import Recipient, sqlite
 from forwarder.reading import Device
-from forwarder.routes import Batch, Endpoint, RetrySchedule
+from forwarder.routes import BatchLimits, Endpoint, RetrySchedule
 
 ONE, TWO, THREE = "ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0003"
 QUICK = RetrySchedule(initial_seconds=1, max_seconds=8)
@@ -20,7 +20,7 @@ LATEST = (Recipient("acme", only_latest=True),)
 
 
 def batched(**settings: Any) -> Endpoint:
-    settings.setdefault("batch", Batch(3, 2.0))
+    settings.setdefault("batch", BatchLimits(3, 2.0))
     return endpoint(retry=QUICK, **settings)
 
 
@@ -46,7 +46,7 @@ async def settled(desk: Desk) -> tuple[int, int, int]:
 
 WITHOUT_BATCH = endpoint(retry=QUICK)
 PER_DEVICE = batched(url="https://acme.example/{device}")
-SMALLER = batched(batch=Batch(2, 2.0))
+SMALLER = batched(batch=BatchLimits(2, 2.0))
 
 
 async def test_batch_of_old_and_new_readings_keeps_each_count(desk: Desk) -> None:
@@ -55,7 +55,7 @@ async def test_batch_of_old_and_new_readings_keeps_each_count(desk: Desk) -> Non
     await put(desk, "1")
     desk.waiting[0].answer(503)
     await desk.rest()
-    desk.route(batched(batch=Batch(2, 60.0)))
+    desk.route(batched(batch=BatchLimits(2, 60.0)))
     await desk.advance(20)
     await put(desk, "2", device=TWO)
     assert [sorted(one.ids) for one in desk.waiting] == [["1", "2"]]
@@ -173,7 +173,7 @@ def purge_one(path: Path) -> None:
 class TestLatest:
     async def test_batch_that_waits_gives_way_to_the_newer(self, desk: Desk) -> None:
         """In a batch, too, a newer reading supersedes the one that is not in flight."""
-        desk.open(batched(mode="latest", batch=Batch(1, 0.0)))
+        desk.open(batched(mode="latest", batch=BatchLimits(1, 0.0)))
         await put(desk, "1", recipients=LATEST)
         desk.waiting[0].answer(500)
         await desk.rest()
@@ -216,7 +216,7 @@ async def test_batches_of_one_device_wait_each_for_their_own(desk: Desk) -> None
 @pytest.mark.parametrize("form", ["standard", "cloudevents"])
 async def test_batch_stays_below_a_mebibyte(desk: Desk, form: str) -> None:
     """Whatever a format puts around each reading counts."""
-    asked = endpoint(batch=Batch(1000, 0.0), format=form)
+    asked = endpoint(batch=BatchLimits(1000, 0.0), format=form)
     desk.open(replace(asked, paused=True))
     for number in range(10):
         device = f"ECC9FF5C000{number}"
@@ -233,7 +233,7 @@ async def test_each_member_of_a_batch_counts_its_own_attempts(desk: Desk) -> Non
     await put(desk, "1")
     desk.waiting[0].answer(500)
     await desk.rest()
-    desk.route(batched(batch=Batch(2, 5.0)))
+    desk.route(batched(batch=BatchLimits(2, 5.0)))
     await put(desk, "2", device=TWO)
     await desk.advance(1)
     await desk.answer_next(409, times=1)

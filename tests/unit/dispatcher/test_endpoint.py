@@ -9,7 +9,7 @@ from support.outbox import fill, make_room, until_it_failed
 from support.readings import endpoint, new_reading
 
 from forwarder.outbox import Recipient, reads
-from forwarder.routes import Batch, Endpoint, RateLimit, RetrySchedule
+from forwarder.routes import BatchLimits, Endpoint, RateLimit, RetrySchedule
 
 ONE, TWO, THREE = "ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0003"
 QUICK = RetrySchedule(initial_seconds=1, max_seconds=8)
@@ -95,8 +95,8 @@ async def test_refusal_is_final(desk: Desk, status: int) -> None:
     assert (await desk.totals()).dead == 1
 
 
-@pytest.mark.parametrize("batch", [None, Batch(10, 0.0)])
-async def test_what_has_no_url_is_a_dead_letter(desk: Desk, batch: Batch | None) -> None:
+@pytest.mark.parametrize("batch", [None, BatchLimits(10, 0.0)])
+async def test_what_has_no_url_is_a_dead_letter(desk: Desk, batch: BatchLimits | None) -> None:
     """A device named '..' would lead out of the path: nothing is sent, an operator decides, and others go on."""
     outbox = desk.open(endpoint(url="https://acme.example/{device}/in", batch=batch))
     await put(desk, "a", "b", device="..")
@@ -410,7 +410,7 @@ class TestLatest:
 
 class TestBatch:
     def batched(self, **settings: Any) -> Endpoint:
-        return endpoint(batch=Batch(4, 2.0), retry=QUICK, **settings)
+        return endpoint(batch=BatchLimits(4, 2.0), retry=QUICK, **settings)
 
     async def full_batch(self, desk: Desk, *devices: str) -> None:
         desk.open(self.batched())
@@ -437,7 +437,7 @@ class TestBatch:
 
     async def test_batches_that_wait_are_sent_though_others_are_ready(self, desk: Desk) -> None:
         """When no more batches may wait, and nothing else happens, those that do are sent at their time."""
-        desk.open(endpoint(batch=Batch(1, 0.0), retry=QUICK, max_concurrency=1))
+        desk.open(endpoint(batch=BatchLimits(1, 0.0), retry=QUICK, max_concurrency=1))
         for number in range(5):
             await put(desk, str(number), device=f"ECC9FF5C000{number}")
         await desk.answer_next(409, times=4)

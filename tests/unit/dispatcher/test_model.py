@@ -20,19 +20,19 @@ from support.workshop import Workshop
 
 from forwarder.dead_letters import Selection, choose_dead_letters, opened, pause, replay, resume
 from forwarder.outbox import NewReading, Recipient
-from forwarder.routes import Batch, Endpoint, RetrySchedule
+from forwarder.routes import BatchLimits, Endpoint, RetrySchedule
 
 DEVICES = ["ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0003"]
 RETRY = RetrySchedule(initial_seconds=1, max_seconds=8)
 CAP = 2
 SINGLE = endpoint("acme", retry=RETRY, max_concurrency=CAP)
-BATCHED = endpoint("home", retry=RETRY, max_concurrency=CAP, batch=Batch(3, 2.0))
+BATCHED = endpoint("home", retry=RETRY, max_concurrency=CAP, batch=BatchLimits(3, 2.0))
 LATEST = endpoint("last", retry=RETRY, max_concurrency=CAP, mode="latest", max_age_seconds=1e9)
 SHAPES = [
     (SINGLE, BATCHED, LATEST),
-    (replace(SINGLE, batch=Batch(2, 0.0)), replace(BATCHED, batch=None), LATEST),
+    (replace(SINGLE, batch=BatchLimits(2, 0.0)), replace(BATCHED, batch=None), LATEST),
     (SINGLE, replace(BATCHED, url="https://home.example/{device}"), replace(LATEST, mode="every")),
-    (SINGLE, BATCHED, replace(LATEST, batch=Batch(2, 1.0))),
+    (SINGLE, BATCHED, replace(LATEST, batch=BatchLimits(2, 1.0))),
     (replace(SINGLE, mode="latest"), replace(BATCHED, paused=True), LATEST),
     (replace(SINGLE, max_age_seconds=30), replace(BATCHED, max_age_seconds=30), LATEST),
 ]

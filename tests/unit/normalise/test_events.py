@@ -16,7 +16,7 @@ from forwarder.normalise.variables import variable_named, variables
 from forwarder.reading import rfc3339, webhook_id
 from forwarder.render import render
 from forwarder.render.data import encode_data
-from forwarder.routes.model import Batch, Endpoint, EndpointName
+from forwarder.routes.model import BatchLimits, Endpoint, EndpointName
 
 PAGE = Path(__file__).parents[3] / "docs" / "events.md"
 VALIDATOR = Draft202012Validator(event_schema())
@@ -32,7 +32,7 @@ def endpoint(form: str, *, is_batched: bool) -> Endpoint:
         url="https://a.example",
         keys=(),
         format="cloudevents" if form == "cloudevents" else "standard",
-        batch=Batch(max_events=10, max_wait_seconds=1) if is_batched else None,
+        batch=BatchLimits(max_events=10, max_wait_seconds=1) if is_batched else None,
     )
 
 

@@ -11,8 +11,17 @@ from hypothesis import strategies as st
 from support.outbox import attempt
 from support.readings import STARTED_AT, new_reading
 
-from forwarder.delivery import Bury, Delivery, Done, Expire, ReadingNumber, RetryAt, Supersede
-from forwarder.outbox import Attempt, NewQuarantined, NewReading, Recipient, Settlement
+from forwarder.delivery import (
+    Attempt,
+    Bury,
+    Delivery,
+    Done,
+    Expire,
+    ReadingNumber,
+    RetryAt,
+    Supersede,
+)
+from forwarder.outbox import NewQuarantined, NewReading, Recipient, Settlement
 from forwarder.outbox.mark import numbers_in
 from forwarder.outbox.store import Store
 from forwarder.reading import Device, WebhookId

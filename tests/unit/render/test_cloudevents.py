@@ -8,7 +8,7 @@ from cloudevents.core.formats.json import JSONFormat
 
 from forwarder.delivery import Delivery
 from forwarder.render import Rendered, render, render_test
-from forwarder.routes.model import Batch, Endpoint, EndpointName
+from forwarder.routes.model import BatchLimits, Endpoint, EndpointName
 
 MakeDelivery = Callable[..., Delivery]
 
@@ -18,7 +18,7 @@ BATCHED = Endpoint(
     url="https://a.example",
     keys=(),
     format="cloudevents",
-    batch=Batch(max_events=10, max_wait_seconds=1),
+    batch=BatchLimits(max_events=10, max_wait_seconds=1),
 )
 NOW = datetime(2025, 11, 18, 10, 17, 40, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from forwarder.delivery import Delivery
 from forwarder.reading import Device, Reading, WebhookId
 from forwarder.render import FORMATS, render
 from forwarder.render.data import encode_data
-from forwarder.routes.model import Batch, Endpoint, EndpointName
+from forwarder.routes.model import BatchLimits, Endpoint, EndpointName
 
 instants = st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis wants it naive
 any_text = st.text(st.characters(codec=None))
@@ -43,7 +43,7 @@ endpoints = st.builds(
     name=st.just(EndpointName("acme")),
     url=st.just("https://a.example"),
     keys=st.just(()),
-    batch=st.none() | st.just(Batch(max_events=10, max_wait_seconds=1)),
+    batch=st.none() | st.just(BatchLimits(max_events=10, max_wait_seconds=1)),
     fields=st.none() | st.sets(st.sampled_from(["*_a", "meter", "extra.*", "*.a*"])).map(tuple),
     format=st.sampled_from(sorted(FORMATS)),
 )

@@ -8,12 +8,12 @@ import pytest
 
 from forwarder.delivery import Delivery
 from forwarder.render import FORMATS, TEST_DEVICE, envelope_bytes, render, render_test
-from forwarder.routes.model import Batch, Endpoint, EndpointName, SigningKey
+from forwarder.routes.model import BatchLimits, Endpoint, EndpointName, SigningKey
 
 MakeDelivery = Callable[..., Delivery]
 
 NOW = datetime(2025, 11, 18, 10, 17, 40, tzinfo=UTC)
-BATCH = Batch(max_events=100, max_wait_seconds=2)
+BATCH = BatchLimits(max_events=100, max_wait_seconds=2)
 DATA = b'{"id":"msg_1","measurements":{"active_power_import_kw":7.8500}}'
 
 
@@ -90,7 +90,7 @@ def test_the_id_of_a_batch_never_changes_with_a_release(delivery: MakeDelivery) 
 
 
 @pytest.mark.parametrize("batch", [None, BATCH])
-def test_no_request_without_a_delivery(batch: Batch | None) -> None:
+def test_no_request_without_a_delivery(batch: BatchLimits | None) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whichever sentence, there is no request
         render([], endpoint=endpoint(batch=batch))
 
@@ -98,7 +98,7 @@ def test_no_request_without_a_delivery(batch: Batch | None) -> None:
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("batch", [None, BATCH])
 def test_rendering_again_makes_the_same_bytes(
-    delivery: MakeDelivery, name: str, batch: Batch | None
+    delivery: MakeDelivery, name: str, batch: BatchLimits | None
 ) -> None:
     """Each attempt of a delivery sends identical bytes under an identical id."""
     asked = endpoint(format=name, batch=batch, fields=("active_*",))
@@ -115,7 +115,7 @@ def test_a_batch_is_no_longer_than_was_reckoned(delivery: MakeDelivery, name: st
 
 
 @pytest.mark.parametrize("batch", [None, BATCH])
-def test_a_test_event_is_simple_and_holds_no_meter_data(batch: Batch | None) -> None:
+def test_a_test_event_is_simple_and_holds_no_meter_data(batch: BatchLimits | None) -> None:
     """`webhook.test` has the standard envelope, also for an endpoint of batches."""
     rendered = render_test(endpoint(batch=batch), now=NOW)
     body = json.loads(rendered.body)

@@ -11,7 +11,7 @@ from forwarder.errors import RoutesError
 from forwarder.reading import Device
 from forwarder.routes import (
     BasicAuth,
-    Batch,
+    BatchLimits,
     BearerAuth,
     Endpoint,
     EndpointName,
@@ -26,8 +26,8 @@ PLAIN = Endpoint(name=ACME, url="https://a.example/", keys=(SigningKey(bytes(ran
 
 SETTINGS = [
     ("mode: latest", replace(PLAIN, mode="latest", max_age_seconds=90.0)),
-    ("batch: {max_events: 100, max_wait: 2s}", replace(PLAIN, batch=Batch(100, 2.0))),
-    ("batch: {max_events: 1}", replace(PLAIN, batch=Batch(1, 1.0))),
+    ("batch: {max_events: 100, max_wait: 2s}", replace(PLAIN, batch=BatchLimits(100, 2.0))),
+    ("batch: {max_events: 1}", replace(PLAIN, batch=BatchLimits(1, 1.0))),
     ("batch: off", PLAIN),
     ("max_age: 500ms", replace(PLAIN, max_age_seconds=0.5)),
     ("max_age: 7d", replace(PLAIN, max_age_seconds=604800.0)),

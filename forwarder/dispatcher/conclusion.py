@@ -1,0 +1,126 @@
+"""
+What follows from an attempt for the batch that was sent: what is settled, and what is sent next. Pure.
+
+    Accepted ─▶ the head is delivered; what comes after it in the lane goes on
+    Refused  ─▶ one reading is a dead letter; of more, halves after a 413, each by itself after anything else
+    else     ─▶ each delivery by the retry schedule; the batch stays together, and is halved once it failed too often
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from forwarder.delivery import (
+    Attempt,
+    AttemptResult,
+    Bury,
+    Decision,
+    Delivery,
+    ReadingNumber,
+    Refused,
+    RetryAt,
+)
+from forwarder.dispatcher.batch import Batch
+from forwarder.outbox import Settlement
+from forwarder.retry import Circumstances, decide
+from forwarder.routes import Endpoint
+
+FAILURES_TO_HALVE = 3
+"""Attempts after which a batch that failed for whatever reason is halved: one reading, or their number, may be why."""
+_TOO_LARGE = 413
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The batch is over; its lane waits for what is tried again."""
+
+    settlements: Sequence[Settlement]
+
+
+@dataclass(frozen=True, slots=True)
+class GoesOn:
+    """These are settled, and these batches are sent next, after so long."""
+
+    settlements: Sequence[Settlement]
+    batches: Sequence[Batch]
+    wait_seconds: float = 0.0
+
+
+Conclusion: TypeAlias = Ended | GoesOn
+
+
+def conclude(
+    batch: Batch,
+    result: AttemptResult,
+    attempt: Attempt,
+    *,
+    endpoint: Endpoint,
+    circumstances: Circumstances,
+    superseded: Collection[ReadingNumber] = (),
+) -> Conclusion:
+    """`superseded` are those of the head to which a newer reading is pending, where only the latest counts."""
+    if isinstance(result, Refused) and len(batch.head) > 1:
+        return _split(batch, result, attempt, circumstances.now)
+    settlements = [
+        Settlement(
+            one,
+            _decide(one, result, endpoint, circumstances, one.reading in superseded),
+            attempt_of(one, attempt),
+        )
+        for one in batch.head
+    ]
+    return _settled(batch, settlements, endpoint, circumstances.now)
+
+
+def unrenderable(batch: Batch, *, endpoint: Endpoint) -> Conclusion:
+    """Nothing can be sent of the head, today or later; an operator may replay it to another endpoint."""
+    settlements = [Settlement(one, Bury("unrenderable"), None) for one in batch.head]
+    return _settled(batch, settlements, endpoint, 0.0)
+
+
+def _settled(
+    batch: Batch, settlements: Sequence[Settlement], endpoint: Endpoint, now: float
+) -> Conclusion:
+    if endpoint.batch is None and len(batch.claims) == 1 and batch.is_last:
+        return Ended(settlements)
+    return _go_on(batch, settlements, now)
+
+
+def _decide(
+    delivery: Delivery,
+    result: AttemptResult,
+    endpoint: Endpoint,
+    circumstances: Circumstances,
+    is_superseded: bool,  # noqa: FBT001 - beside the values that it is decided with
+) -> Decision:
+    if is_superseded:
+        circumstances = replace(circumstances, is_superseded=True)
+    return decide(delivery, result, endpoint, circumstances)
+
+
+def _split(batch: Batch, result: Refused, attempt: Attempt, now: float) -> GoesOn:
+    settlements = [Settlement(one, RetryAt(now), attempt_of(one, attempt)) for one in batch.head]
+    tried = batch.tried()
+    return GoesOn(settlements, tried.halved() if result.status == _TOO_LARGE else tried.singled())
+
+
+def _go_on(batch: Batch, settlements: Sequence[Settlement], now: float) -> GoesOn:
+    retries = [one.decision for one in settlements if isinstance(one.decision, RetryAt)]
+    left = batch.without(
+        [one.delivery for one in settlements if not isinstance(one.decision, RetryAt)]
+    )
+    if not retries:
+        return GoesOn(settlements, [left])
+    wait_seconds = max(retry.due_at for retry in retries) - now
+    return GoesOn(settlements, _after_failure(left.tried()), wait_seconds)
+
+
+def _after_failure(batch: Batch) -> list[Batch]:
+    is_halved = batch.failures >= FAILURES_TO_HALVE and len(batch.head) > 1
+    return batch.halved() if is_halved else [batch]
+
+
+def attempt_of(delivery: Delivery, attempt: Attempt) -> Attempt:
+    """The attempt as that of one of its deliveries, which may have had more or fewer than the first."""
+    number = delivery.attempts + 1
+    return attempt if number == attempt.number else replace(attempt, number=number)
