@@ -46,12 +46,6 @@ MOST_STORING = 4000
 """Messages that wait for the disk while others are made ready: about so many are in two transactions at most."""
 MOST_STORING_BYTES = 2 << 20
 """The same in bytes of payloads: by so much the outbox may pass its limit."""
-MOST_UNPROMISED = 10_000
-"""
-Messages that wait for the disk before none more is taken at QoS 0, but for those that were read with the last of them.
-
-Those at QoS 1 the broker holds back by itself.
-"""
 REMEMBERED_DEVICES = 100_000
 """Devices whose first unrouted or unreadable message was logged."""
 
@@ -109,7 +103,6 @@ class Ingest(Generic[A]):
         self._storing = self._storing_bytes = 0
         self._pending: set[asyncio.Future[Outcomes]] = set()
         self._stored: deque[tuple[Group[A], Outcomes]] = deque()
-        self._is_dropping = False
         self._is_resting = False
         """Whether `run` waits for something to do."""
         self._wake = asyncio.Event()
@@ -121,9 +114,7 @@ class Ingest(Generic[A]):
         self._matches = Matches(routes)
 
     def receive(self, arrivals: Sequence[A]) -> None:
-        """Take messages; returns at once. Those at QoS 0, which promises nothing, are dropped when too many wait."""
-        if len(self._arrived) >= MOST_UNPROMISED:
-            arrivals = self._promised(arrivals)
+        """Take messages; returns at once. How many may wait here is for who brings them to decide."""
         if self._arrived:
             self._arrived += arrivals
             return
@@ -134,22 +125,6 @@ class Ingest(Generic[A]):
             self._ingest_some()
         if self._arrived or not self._storing:
             self._wake.set()
-
-    def _promised(self, arrivals: Sequence[A]) -> Sequence[A]:
-        promised = [one for one in arrivals if one.message.qos]
-        if len(promised) < len(arrivals):
-            self._note_drop()
-        return promised
-
-    def _note_drop(self) -> None:
-        if not self._is_dropping:
-            self._log.error(
-                "messages.dropped",
-                waiting=len(self._arrived),
-                hint="the outbox takes nothing at the moment, and QoS 0 lets the broker keep nothing;"
-                " see /readyz, and set FORWARDER_MQTT_QOS=1",
-            )
-        self._is_dropping = True
 
     async def run(self) -> None:
         """Work through what arrives, until cancelled."""
@@ -164,7 +139,6 @@ class Ingest(Generic[A]):
                     await asyncio.sleep(0)
                     self._conclude_stored()
                 if not self._arrived and not self._storing:
-                    self._is_dropping = False
                     self._is_idle.set()
         finally:
             self._is_resting = False
@@ -275,7 +249,7 @@ class Ingest(Generic[A]):
             received_at=message.received_at.timestamp(),
             reason=result.reason,
             detail=result.detail,
-            size=len(message.payload),
+            size=message.size,
             payload=message.payload[: self._max_message_bytes],
         )
 

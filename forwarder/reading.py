@@ -53,7 +53,7 @@ _OF_NOTHING = blake2b(digest_size=16)
 
 
 class Message(NamedTuple):
-    """One MQTT PUBLISH as received."""
+    """One MQTT PUBLISH as received; of a payload that is too large, the beginning."""
 
     topic: str
     payload: bytes
@@ -63,6 +63,13 @@ class Message(NamedTuple):
     """The DUP flag: the broker sent this PUBLISH before (MQTT 3.1.1 §3.3.1.1)."""
     is_retained: bool = False
     """The RETAIN flag: a stored copy, sent because we subscribed (MQTT 3.1.1 §3.3.1.3)."""
+    bytes_left_out: int = 0
+    """How many of the payload were not kept, behind those that were."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the payload as it was published."""
+        return len(self.payload) + self.bytes_left_out
 
 
 @dataclass(frozen=True, slots=True)

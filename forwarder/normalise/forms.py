@@ -65,7 +65,8 @@ class Forms:
     def __init__(self, normaliser: Normaliser, *, write: Callable[[Reading], Written]) -> None:
         template = normaliser.template
         self._is_possible = template is None or template.is_plain_json
-        self._longest = min(LONGEST, normaliser.max_message_bytes)
+        # One byte less than may be kept: what is as long as that may be the beginning of a longer one.
+        self._longest = min(LONGEST, normaliser.max_message_bytes - 1)
         self._normaliser = normaliser
         self._write = write
         self._forms: dict[tuple[str, ...], Form] = {}

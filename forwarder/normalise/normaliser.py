@@ -83,6 +83,7 @@ class Normaliser:
         if named is None or not named.is_mac:
             draft.heeds_device = self.trusts_payload_device
         try:
+            self._require_size(message.size)
             extra = self.read(message.payload, draft)
             device = _device(named, draft)
             _require_values(draft)
@@ -99,9 +100,6 @@ class Normaliser:
 
     def read(self, payload: bytes, draft: Draft) -> dict[str, JsonValue]:
         """Put what a payload holds into the draft, no more; returns what `extra` keeps. Raises Unusable."""
-        if len(payload) > self.max_message_bytes:
-            detail = f"the payload has {len(payload)} bytes, MAX_MESSAGE_BYTES is {self.max_message_bytes}"
-            raise Unusable("too_large", detail)
         text = decode_text(payload)
         left = (
             self._read_shapes(text, draft)
@@ -109,6 +107,11 @@ class Normaliser:
             else self._read_by(self.template, text, draft)
         )
         return left if isinstance(left, dict) else {}
+
+    def _require_size(self, size: int) -> None:
+        if size > self.max_message_bytes:
+            detail = f"the payload has {size} bytes, MAX_MESSAGE_BYTES is {self.max_message_bytes}"
+            raise Unusable("too_large", detail)
 
     def _read_shapes(self, text: str, draft: Draft) -> JsonValue:
         document = _known_json(text)

@@ -99,6 +99,7 @@ class Service:
             settings.broker(),
             clock=clock,
             on_arrivals=self._ingest.receive,
+            max_message_bytes=settings.max_message_bytes,
             expects_session=bool(self._outbox.message_totals()),
         )
         self._reloader = Reloader(file, routes, apply=self._use, clock=clock, metrics=metrics)

@@ -5,6 +5,9 @@ from collections.abc import Iterable
 
 from forwarder.reading import Message
 
+PUBACK = b"\x40\x02"
+"""How the packet begins that acknowledges a message; its packet id follows (MQTT 3.1.1 §3.4)."""
+
 
 class Arrival:
     """One message as it came in, with what it takes to acknowledge it on the connection that brought it."""

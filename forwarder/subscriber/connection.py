@@ -10,21 +10,21 @@ from paho.mqtt.client import (
     Client,
     ConnectFlags,
     DisconnectFlags,
-    MQTTMessage,
 )
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from forwarder.clock import Clock
-from forwarder.reading import Message
 from forwarder.settings import Broker
 from forwarder.subscriber.arrivals import Arrival, Unacknowledged
+from forwarder.subscriber.backlog import Backlog
 from forwarder.subscriber.client import new_client
 from forwarder.subscriber.diagnosis import (
     closed_unanswered,
     explain_end,
     explain_refusal,
     explain_tls,
+    explain_unfit,
     internal,
     lost,
     mute,
@@ -33,15 +33,13 @@ from forwarder.subscriber.diagnosis import (
     silent,
 )
 from forwarder.subscriber.dial import Dialling
-from forwarder.subscriber.packets import Packets, topic_text
+from forwarder.subscriber.packets import Packets, Unfit
 from forwarder.subscriber.problem import Problem, SessionFailed
 from forwarder.subscriber.pump import Pump
 from forwarder.subscriber.wire import Wire
 
 _GOODBYE_SECONDS = 1.0
 _PROTOCOL_ERROR = 0x82
-_ACKNOWLEDGEMENTS = {0: b"", 1: b"\x40\x02", 2: b"\x70\x02"}
-"""How the packet begins that ends a message: PUBACK, and PUBCOMP (MQTT 3.1.1 §3.4, §3.7)."""
 
 T = TypeVar("T")
 
@@ -59,7 +57,8 @@ class Connection:
     """
     One connection to the broker; made once, never used again after `ended`.
 
-    Arrivals are handed over as they come in, also before `subscribe`, for a persistent session may hold some.
+    Arrivals are handed over as they come in, also before `subscribe`, for a persistent session may hold some; while
+    `backlog` is full none comes in. Of each payload at most `max_message_bytes` are kept.
     No callback raises into paho: what goes wrong ends the connection, and `ended` says why.
     """
 
@@ -68,6 +67,8 @@ class Connection:
         broker: Broker,
         *,
         clock: Clock,
+        backlog: Backlog,
+        max_message_bytes: int,
         on_arrivals: Callable[[Sequence[Arrival]], None],
         keeps_session: bool = True,
     ) -> None:
@@ -85,9 +86,11 @@ class Connection:
         self._client = self._new_client()
         self._pump = Pump(
             self._client,
-            Packets(is_mqtt5=broker.protocol == "5"),
+            Packets(is_mqtt5=broker.protocol == "5", max_message_bytes=max_message_bytes),
             clock=clock,
+            backlog=backlog,
             on_arrivals=self._take,
+            on_unfit=self._on_unfit,
             on_silence=lambda: self.abort(silent(broker)),
             on_failure=lambda error: self.abort(internal(error)),
         )
@@ -122,6 +125,7 @@ class Connection:
         """Send their PUBACKs, as far as everything that came before them is acknowledged too."""
         if released := self._unacknowledged.release(arrivals):
             self._pump.write(released)
+        self._pump.read_on()
         if self._is_draining and not self._unacknowledged and not self._drained.done():
             self._drained.set_result(None)
 
@@ -166,8 +170,15 @@ class Connection:
     async def _answer(
         self, answer: "asyncio.Future[T]", timeout_seconds: float, *, else_problem: Problem
     ) -> T:
-        """What `answer` brings; raises SessionFailed when the connection ends or the time is up first."""
-        await self._first_of(answer, timeout_seconds)
+        """
+        What `answer` brings; raises SessionFailed when the connection ends or the time is up first.
+
+        The time in which the backlog keeps us from reading does not count, for the answer may stand behind messages.
+        """
+        left_seconds = timeout_seconds
+        while left_seconds > 0 and not (answer.done() or self.ended.done()):
+            await self._first_of(answer, left_seconds)
+            left_seconds = self._pump.last_held_at + timeout_seconds - self._clock.monotonic()
         if answer.done():
             return answer.result()
         if self.ended.done():
@@ -179,7 +190,6 @@ class Connection:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
         client.on_log = self._on_log
         return client
 
@@ -215,21 +225,8 @@ class Connection:
         if not self._granted.done():
             self._granted.set_result(tuple(code.value for code in codes))
 
-    def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
-        """One of the few that paho has read: with properties, or at QoS 2."""
-        packet_id = message.mid.to_bytes(2) if message.qos else b""
-        arrival = Arrival(
-            Message(
-                topic=_topic(message),
-                payload=bytes(message.payload),
-                received_at=self._clock.now(),
-                qos=message.qos,
-                is_redelivery=message.dup,
-                is_retained=message.retain,
-            ),
-            _ACKNOWLEDGEMENTS[message.qos] + packet_id,
-        )
-        self._take([arrival])
+    def _on_unfit(self, unfit: Unfit) -> None:
+        self.abort(explain_unfit(unfit, self._broker))
 
     def _take(self, arrivals: Sequence[Arrival]) -> None:
         if not self._is_draining:
@@ -259,10 +256,3 @@ class Connection:
         """Until CONNACK: paho tells why a read failed only here."""
         if level == MQTT_LOG_ERR:
             self._last_error = text.partition(": ")[2]
-
-
-def _topic(message: MQTTMessage) -> str:
-    try:
-        return message.topic
-    except UnicodeDecodeError as malformed:
-        return topic_text(malformed.object)

@@ -7,8 +7,10 @@ A sentence names settings and hosts, never the password.
 import socket
 import ssl
 from collections.abc import Sequence
+from typing import assert_never
 
 from forwarder.settings import Broker
+from forwarder.subscriber.packets import Unfit
 from forwarder.subscriber.problem import Problem, SessionFailed
 
 SESSION_TAKEN_OVER = 0x8E
@@ -260,6 +262,32 @@ def explain_end(code: int, name: str, broker: Broker) -> Problem:
     return Problem(
         "ended", f"{broker.address} ended the session ({name or code}): it is tried again"
     )
+
+
+def explain_unfit(unfit: Unfit, broker: Broker) -> Problem:
+    """Why we ended the connection over a packet; it may come again with the next session, so each says a way out."""
+    match unfit:
+        case "not_connack":
+            return not_mqtt(broker)
+        case "qos_2":
+            what = (
+                "sends a message at QoS 2, which was never asked for: another program seems to have subscribed under "
+                f"the client id {broker.client_id}; have the broker drop that session, or choose another "
+                "FORWARDER_MQTT_CLIENT_ID"
+            )
+        case "too_large":
+            what = (
+                "sends a packet that is far too large for its kind: check the port in FORWARDER_MQTT_URI, "
+                "and ask the broker's operator"
+            )
+        case "malformed":
+            what = (
+                f"sends a packet that MQTT {broker.protocol} does not allow: ask the broker's operator, "
+                "and check FORWARDER_MQTT_PROTOCOL"
+            )
+        case _:
+            assert_never(unfit)
+    return Problem("packet", f"{broker.address} {what}")
 
 
 def silent(broker: Broker) -> Problem:

@@ -1,110 +1,219 @@
 """
 The stream of bytes from the broker, split into packets; pure.
 
-What nearly every packet is, a PUBLISH at QoS 0 or 1 without properties, becomes an arrival here. Every other one,
-and whatever is malformed, is given back as it came: paho knows what to make of it.
+A PUBLISH becomes an arrival here. Every other packet is given back as it came: paho knows what to make of it.
+
+What a packet may cost is decided at its fixed header. Of a PUBLISH whose payload is too large the beginning is kept and
+the rest passes by, so that it can be quarantined and acknowledged; its properties, which mean nothing to us, are passed
+over at any size. Whatever else is too large, was never asked for, or is malformed, is unfit: it ends the connection.
 """
 
 from datetime import datetime
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from forwarder.reading import Message
-from forwarder.subscriber.arrivals import Arrival
+from forwarder.subscriber.arrivals import PUBACK, Arrival
+from forwarder.subscriber.oversize import (
+    DUP,
+    HEAD_BYTES,
+    QOS_1,
+    RETAIN,
+    Oversize,
+    past_properties,
+    topic_text,
+)
 
-Packet: TypeAlias = "Arrival | bytes"
+Unfit = Literal["not_connack", "qos_2", "too_large", "malformed"]
+"""Why the stream ends at this packet."""
+Taken: TypeAlias = "list[Arrival] | bytes | Unfit"
 
+MOST_BYTES_OF_OTHERS = 65_536
+"""Of a packet that is no PUBLISH. The largest of those, an MQTT 5 DISCONNECT with its reason, has a few hundred."""
 _PUBLISH, _PUBLISH_MASK = 0x30, 0xF4
 """PUBLISH in the packet type, and not QoS 2 or 3 (MQTT 3.1.1 §3.3.1)."""
-_DUP, _QOS_1, _RETAIN = 0x08, 0x02, 0x01
-_PUBACK = b"\x40\x02"
+_CONNACK, _TYPE_MASK, _QOS_MASK, _QOS_2 = 0x20, 0xF0, 0x06, 0x04
 _LENGTH_BYTES = 4
 """The remaining length has at most as many (MQTT 3.1.1 §2.2.3)."""
 
 
 class Packets:
-    """Takes chunks as they are read from the socket, and gives out whole packets, in order."""
+    """
+    Takes chunks as they are read from the socket, and gives out whole packets, in order.
 
-    def __init__(self, *, is_mqtt5: bool) -> None:
+    Of each payload at most `max_message_bytes` are kept.
+    """
+
+    def __init__(self, *, is_mqtt5: bool, max_message_bytes: int) -> None:
+        self.has_begun = False
+        """Whether CONNACK, which must be the first packet, was given out (MQTT-3.2.0-1)."""
+        self.taken_bytes = 0
+        """What the arrivals of the last `take` hold, about."""
         self._is_mqtt5 = is_mqtt5
+        self._max_message_bytes = max_message_bytes
         self._data = b""
         self._at = 0
-        self._parts: list[bytes] = []
+        self._partial = bytearray()
         self._missing = 0
+        self._oversize: Oversize | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing that was fed is left to be taken."""
+        return self._at == len(self._data) and self._oversize is None
+
+    @property
+    def held_bytes(self) -> int:
+        """What is in memory and was not taken: at most a chunk and the largest packet that is held whole."""
+        passing = self._oversize.held_bytes if self._oversize is not None else 0
+        return len(self._data) - self._at + len(self._partial) + passing
 
     def feed(self, chunk: bytes) -> None:
         """Add what was read next."""
+        if self._oversize is not None and not self._oversize.is_whole:
+            chunk = self._oversize.feed(chunk)
         if self._at < len(self._data):
             self._set_aside(missing=0)
-        self._parts.append(chunk)
-        self._missing -= len(chunk)
-        # Joined once, when the packet is whole: a large one comes in thousands of chunks.
-        if self._missing <= 0:
-            self._data, self._at = b"".join(self._parts), 0
-            self._parts = []
+        if not self._partial:
+            self._data, self._at = chunk, 0
+        elif len(chunk) < self._missing:
+            # Looked at only when the packet is whole: a large one may come byte by byte.
+            self._partial += chunk
+            self._missing -= len(chunk)
+        else:
+            self._data, self._at = b"".join((self._partial, chunk)), 0
+            self._partial = bytearray()
 
-    def take(self, *, limit: int, received_at: datetime) -> list[Packet]:
-        """Up to `limit` packets; fewer only when no further one is whole."""
+    def take(self, *, limit: int, received_at: datetime) -> Taken:
+        """
+        Up to `limit` arrivals that stand in a row, or the one other packet that is next; none: no further one is whole.
+
+        After one that is unfit there is nothing more.
+        """
+        if self._oversize is not None:
+            return self._pass_by(self._oversize, received_at)
         data, at, end = self._data, self._at, len(self._data)
-        taken: list[Packet] = []
-        while at < end and len(taken) < limit:
+        arrivals: list[Arrival] = []
+        body = stop = at
+        while at < end and len(arrivals) < limit:
             body, stop = _bounds(data, at, end)
-            if stop > end:
-                self._at = at
-                self._set_aside(missing=stop - end)
-                return taken
-            taken.append(self._arrival(data, at, body, stop, received_at) or data[at:stop])
+            if stop > end or not self.has_begun:
+                break
+            arrival = self._arrival(data, at, body, stop, received_at)
+            if arrival is None:
+                break
+            arrivals.append(arrival)
             at = stop
+        self.taken_bytes = at - self._at
         self._at = at
-        return taken
+        if arrivals and body <= end < stop and data[at] & _PUBLISH_MASK == _PUBLISH:
+            self._await_rest(data[at], body, stop)  # as most reads end
+        elif not arrivals and at < end and limit:
+            return self._exception(data, body, stop)
+        return arrivals
+
+    def _pass_by(self, oversize: Oversize, received_at: datetime) -> Taken:
+        if oversize.is_malformed:
+            return "malformed"
+        if not oversize.is_whole:
+            return []
+        self._oversize = None
+        self.taken_bytes = oversize.held_bytes
+        return [oversize.arrival(received_at)]
+
+    def _exception(self, data: bytes, body: int, stop: int) -> Taken:
+        """What is next, when it is not a whole PUBLISH that becomes an arrival."""
+        end, first = len(data), data[self._at]
+        if body > end:
+            self._set_aside(missing=1)
+            return []
+        if unfit := self._unfit(first, stop - body):
+            return unfit
+        if stop > end:
+            self._await_rest(first, body, stop)
+            return []
+        if first & _TYPE_MASK == _PUBLISH:
+            return "malformed"
+        packet, self._at = data[self._at : stop], stop
+        self.has_begun = True
+        return packet
+
+    def _unfit(self, first: int, length: int) -> Unfit | None:
+        """What can be said against a packet as soon as its fixed header is there."""
+        if not self.has_begun and first != _CONNACK:
+            return "not_connack"
+        if length < 0:
+            return "malformed"
+        if first & _TYPE_MASK != _PUBLISH:
+            return "too_large" if length > MOST_BYTES_OF_OTHERS else None
+        if first & _QOS_2:
+            return "qos_2" if first & _QOS_MASK == _QOS_2 else "malformed"
+        return None
+
+    def _await_rest(self, first: int, body: int, stop: int) -> None:
+        length = stop - body
+        if first & _TYPE_MASK != _PUBLISH or length <= HEAD_BYTES + self._max_message_bytes:
+            self._set_aside(missing=stop - len(self._data))
+            return
+        self._oversize = Oversize(
+            first, length, is_mqtt5=self._is_mqtt5, most_bytes=self._max_message_bytes
+        )
+        self._oversize.feed(self._data[body:])
+        self._data, self._at = b"", 0
 
     def _set_aside(self, *, missing: int) -> None:
-        self._parts.append(self._data[self._at :])
+        self._partial += self._data[self._at :]
         self._data, self._at = b"", 0
         self._missing = missing
 
     def _arrival(
         self, data: bytes, at: int, body: int, stop: int, received_at: datetime
     ) -> Arrival | None:
-        """The PUBLISH in `data[at:stop]`; None when it is something else, or not as simple (§3.3)."""
+        """The PUBLISH in `data[at:stop]`; None when it is something else, or malformed (§3.3)."""
         first = data[at]
         if first & _PUBLISH_MASK != _PUBLISH or stop < body + 2:
             return None
         topic_at = body + 2
-        rest = topic_end = topic_at + (data[body] << 8 | data[body + 1])
-        if first & _QOS_1:
-            rest += 2
+        payload_at = topic_end = topic_at + (data[body] << 8 | data[body + 1])
+        acknowledgement = b""
+        if first & QOS_1:
+            payload_at += 2
+            acknowledgement = PUBACK + data[topic_end:payload_at]
         if self._is_mqtt5:
-            rest += 1
-            if rest <= stop and data[rest - 1]:  # has properties
-                return None
-        if rest > stop or topic_end == topic_at:
+            if payload_at < stop and not data[payload_at]:
+                payload_at += 1  # nearly every message has no properties
+            else:
+                payload_at = past_properties(data, payload_at, stop)
+        if payload_at > stop or acknowledgement == _NO_PACKET_ID:
             return None
+        if topic_end == topic_at and not self._is_mqtt5:
+            return None
+        kept_end = payload_at + self._max_message_bytes
+        if kept_end > stop:
+            kept_end = stop
         return Arrival(
             Message(
                 topic_text(data[topic_at:topic_end]),
-                data[rest:stop],
+                data[payload_at:kept_end],
                 received_at,
-                1 if first & _QOS_1 else 0,
-                first & _DUP != 0,
-                first & _RETAIN != 0,
+                1 if first & QOS_1 else 0,
+                first & DUP != 0,
+                first & RETAIN != 0,
+                stop - kept_end,
             ),
-            _PUBACK + data[topic_end : topic_end + 2] if first & _QOS_1 else b"",
+            acknowledgement,
         )
 
 
-def topic_text(topic: bytes) -> str:
-    """The topic; bytes that are not UTF-8, which MQTT forbids, are spelled out instead of lost."""
-    try:
-        return topic.decode()
-    except UnicodeDecodeError:
-        return topic.decode(errors="backslashreplace")
+_NO_PACKET_ID = PUBACK + b"\0\0"
+"""0 is none (MQTT-2.3.1-1)."""
 
 
 def _bounds(data: bytes, at: int, end: int) -> tuple[int, int]:
     """
-    Where the body of the packet at `data[at]` begins and where it stops; beyond `end` while more bytes are needed.
+    Where the body of the packet at `data[at]` begins and where it stops.
 
-    A length that goes on for too long is given the packet that ends with its first byte too many.
+    The body begins beyond `end` while the fixed header is not whole, and stops before its beginning when its length
+    goes on for too long.
     """
     body = at + 2
     if body > end:
@@ -112,8 +221,10 @@ def _bounds(data: bytes, at: int, end: int) -> tuple[int, int]:
     byte = data[at + 1]
     length = byte & 0x7F
     while byte & 0x80:
-        if body == end or body - at > _LENGTH_BYTES:
-            return body, body + 1
+        if body - at > _LENGTH_BYTES:
+            return body, at
+        if body == end:
+            return end + 1, end + 1
         byte = data[body]
         length |= (byte & 0x7F) << 7 * (body - at - 1)
         body += 1

@@ -18,6 +18,7 @@ Kind = Literal[
     "unavailable",
     "subscription",
     "qos",
+    "packet",
     "clash",
     "ended",
     "internal",

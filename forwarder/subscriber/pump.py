@@ -1,28 +1,33 @@
 """
 Moves bytes between one connection's socket and the running asyncio loop.
 
-It reads in large chunks and hands over what arrives; packets that are not simply messages are read by paho, through
-its public `loop_read`, and what paho has to say is written by its `loop_write`.
+It reads in large chunks and hands over what arrives; packets that are no messages are read by paho, through its public
+`loop_read`, and what paho has to say is written by its `loop_write`.
+
+It reads only what there is room for. What waits for the outbox, and what waits to be written to the broker, is bounded;
+at the limit the socket is left alone, and so the rest stays with the broker.
 """
 
 import asyncio
-import os
-import socket
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from itertools import groupby
-from typing import Any, cast
+import math
+from collections.abc import Callable
+from typing import Any
 
 from paho.mqtt.client import Client
 
 from forwarder.clock import Clock, Timer
 from forwarder.subscriber.arrivals import Arrival
+from forwarder.subscriber.backlog import Backlog
 from forwarder.subscriber.keep_alive import Duty, KeepAlive
-from forwarder.subscriber.packets import Packets
+from forwarder.subscriber.packets import Packets, Unfit
 from forwarder.subscriber.wire import Wire
 
 _PACKETS_PER_TURN = 200
 _TICK_SECONDS = 1.0
+_MOST_UNSENT_BYTES = 65_536
+"""Of what we answer: a broker that reads nothing is not read either."""
+_PUBREL, _PUBCOMP = 0x62, b"\x70\x02"
+"""How the end of an exchange at QoS 2 begins, and its answer (MQTT 3.1.1 §3.6, §3.7)."""
 _PINGREQ = b"\xc0\x00"
 
 
@@ -31,6 +36,7 @@ class Pump:
     Serves `client` from `start` until its socket is closed; what its callbacks raise goes to `on_failure`.
 
     `on_silence` is called when the broker no longer answers: two keep-alives after its last sign of life at most.
+    While the backlog is full nothing is read, which is no silence of the broker's; once it has room, `read_on`.
     """
 
     def __init__(
@@ -39,21 +45,27 @@ class Pump:
         packets: Packets,
         *,
         clock: Clock,
+        backlog: Backlog,
         on_arrivals: Callable[[list[Arrival]], None],
+        on_unfit: Callable[[Unfit], None],
         on_silence: Callable[[], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
         self._client = client
         self._packets = packets
         self._clock = clock
+        self._backlog = backlog
         self._on_arrivals = on_arrivals
+        self._on_unfit = on_unfit
         self._on_silence = on_silence
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._wire: Wire | None = None
         self._keep_alive = KeepAlive(0, now=clock.monotonic())
         self._is_behind = False
-        self._watches_room = False
+        """Whether packets that were read may still have to be handled."""
+        self._watches_input = self._watches_room = False
+        self._held_at = -math.inf
         self._tick: Timer | None = None
         client.on_socket_close = self._on_socket_close
         client.on_socket_register_write = self._on_paho_writes
@@ -66,7 +78,7 @@ class Pump:
     def start(self, wire: Wire) -> None:
         """Begin with a socket that has just been opened; CONNECT is waiting to be written."""
         self._wire = wire
-        self._loop.add_reader(wire.fileno(), self._on_readable)
+        self._watch_input(wire, wants=True)
         self._watch_room(wire)
         self._tick = self._clock.call_later(_TICK_SECONDS, self._on_tick)
 
@@ -76,7 +88,7 @@ class Pump:
 
     def stop(self) -> None:
         if self._wire is not None:
-            self._loop.remove_reader(self._wire.fileno())
+            self._watch_input(self._wire, wants=False)
             self._loop.remove_writer(self._wire.fileno())
             self._wire = None
         if self._tick is not None:
@@ -93,23 +105,47 @@ class Pump:
         if self._wire.has_ended:
             self._loop.call_soon(self._read)
 
+    def read_on(self) -> None:
+        """Go on reading, if that was put off and need not be any more."""
+        if self._wire is not None and not self._watches_input and not self._is_held(self._wire):
+            self._held_at = self._clock.monotonic()
+            self._watch_input(self._wire, wants=True)
+            # What TLS has decrypted, or was not handled yet, is announced by no socket.
+            self._loop.call_soon(self._read)
+
+    @property
+    def last_held_at(self) -> float:
+        """By the monotonic clock, when the backlog last kept us from reading."""
+        if self._wire is not None and self._waits_for_backlog:
+            self._held_at = self._clock.monotonic()
+        return self._held_at
+
     async def disconnect(self, *, timeout_seconds: float) -> None:
         """
         Write what is queued and DISCONNECT, then read on until the broker closes or the time is up.
 
-        paho closes its socket at once. With messages still coming in, TCP would answer those with a reset,
-        at which the broker may drop our last PUBACKs unread; so a second descriptor keeps the connection open.
+        paho closes its socket at once. With messages still coming in, TCP would answer those with a reset, at which
+        the broker may drop our last PUBACKs unread; so the wire stays open, and what comes is thrown away.
         """
-        if self._wire is None:
+        wire = self._wire
+        if wire is None:
             return
-        fd = self._wire.fileno()
-        with socket.socket(fileno=os.dup(fd)) as rest, suppress(OSError, TimeoutError):
-            rest.settimeout(0)
-            self._loop.remove_reader(fd)
+        fd, closed = wire.fileno(), self._loop.create_future()
+
+        def throw_away() -> None:
+            if wire.throw_away() and not closed.done():
+                closed.set_result(None)
+
+        self._watch_input(wire, wants=False)
+        wire.is_leaving = True
+        self._loop.add_reader(fd, throw_away)
+        try:
             self._client.disconnect()
-            async with asyncio.timeout(timeout_seconds):
-                while await self._loop.sock_recv(rest, 65536):
-                    pass
+            await asyncio.wait({closed}, timeout=timeout_seconds)
+        finally:
+            self._loop.remove_reader(fd)
+            self.stop()
+            wire.hang_up()
 
     def _on_readable(self) -> None:
         if not self._is_behind:
@@ -125,22 +161,19 @@ class Pump:
         """
         Handle what has come in, at most _PACKETS_PER_TURN packets, for others on this loop have their turns too.
 
-        What came before the connection ended is handled before paho is told of its end.
+        What came before the connection ended is handled before paho is told of its end, if there is room for it.
         """
         wire = self._wire
         if wire is None:
             return
+        if self._is_held(wire):
+            self._hold(wire)
+            return
         if not self._is_behind:
             self._receive(wire)
-        packets = self._packets.take(limit=_PACKETS_PER_TURN, received_at=self._clock.now())
-        for kind, some in groupby(packets, key=type):
-            if kind is Arrival:
-                self._on_arrivals(cast("list[Arrival]", [*some]))
-            else:
-                self._let_paho_read(wire, cast("Iterable[bytes]", some))
-            if self._wire is None:
-                return
-        self._is_behind = len(packets) == _PACKETS_PER_TURN
+        self._is_behind = self._handle_some(wire)
+        if self._wire is None:
+            return
         if self._is_behind:
             self._loop.call_soon(self._read)
         elif wire.has_ended:
@@ -152,13 +185,51 @@ class Pump:
             self._packets.feed(chunk)
         self._watch_room(wire)
 
-    def _let_paho_read(self, wire: Wire, packets: Iterable[bytes]) -> None:
-        for packet in packets:
-            if self._wire is None:
-                return
-            wire.set_aside(packet)
-            while wire.has_set_aside and self._wire is not None:
-                self._client.loop_read()
+    def _handle_some(self, wire: Wire) -> bool:
+        """Whether there may be more to handle."""
+        packets, now, left = self._packets, self._clock.now(), _PACKETS_PER_TURN
+        while left > 0 and self._wire is not None and not self._is_held(wire):
+            taken = packets.take(limit=left, received_at=now)
+            if isinstance(taken, list):
+                if not taken:
+                    return False
+                left -= len(taken)
+                self._backlog.add(len(taken), packets.taken_bytes)
+                self._on_arrivals(taken)
+                if packets.is_empty:
+                    return False
+            elif isinstance(taken, bytes):
+                left -= 1
+                self._let_paho_read(wire, taken)
+            else:
+                self._on_unfit(taken)
+                return False
+        return True
+
+    def _let_paho_read(self, wire: Wire, packet: bytes) -> None:
+        if packet[0] == _PUBREL:
+            # Left by an earlier program under our client id. Unanswered it keeps a place among those in flight.
+            self.write(_PUBCOMP + packet[2:4])
+        wire.set_aside(packet)
+        while wire.has_set_aside and self._wire is not None:
+            self._client.loop_read()
+
+    @property
+    def _waits_for_backlog(self) -> bool:
+        # CONNACK stands before all messages, and is always read.
+        return self._backlog.is_full and self._packets.has_begun
+
+    def _is_held(self, wire: Wire) -> bool:
+        """Whether to leave alone what comes in."""
+        is_unheard = wire.wants_room and (
+            wire.unsent_bytes > _MOST_UNSENT_BYTES or self._client.want_write()
+        )
+        return self._waits_for_backlog or is_unheard or wire.is_leaving
+
+    def _hold(self, wire: Wire) -> None:
+        self._watch_input(wire, wants=False)
+        if wire.has_ended:
+            self._client.loop_read()
 
     def _on_room(self) -> None:
         try:
@@ -177,6 +248,15 @@ class Pump:
             self._take_in()
         if self._wire is not None:
             self._watch_room(wire)
+            self.read_on()
+
+    def _watch_input(self, wire: Wire, *, wants: bool) -> None:
+        """Have the loop tell when there is something to read, exactly while it would be read."""
+        if wants and not self._watches_input:
+            self._loop.add_reader(wire.fileno(), self._on_readable)
+        elif self._watches_input and not wants:
+            self._loop.remove_reader(wire.fileno())
+        self._watches_input = wants
 
     def _watch_room(self, wire: Wire) -> None:
         """Have the loop tell when there is room to write, exactly while something waits for it."""
@@ -190,6 +270,8 @@ class Pump:
     def _on_tick(self) -> None:
         self._tick = self._clock.call_later(_TICK_SECONDS, self._on_tick)
         now = self._clock.monotonic()
+        if self._waits_for_backlog:
+            self._bear_hold(now)
         duty = self._keep_alive.duty(now=now)
         if duty is Duty.PING:
             self.write(_PINGREQ)
@@ -198,6 +280,13 @@ class Pump:
             self._read()
             if self._wire is not None and self._keep_alive.duty(now=now) is Duty.GIVE_UP:
                 self._on_silence()
+
+    def _bear_hold(self, now: float) -> None:
+        """It is us who do not listen, so the broker cannot be called silent; but it may have left."""
+        self._keep_alive.heard(now=now)
+        self._backlog.tell()
+        if self._wire is not None and self._wire.notice_end():
+            self._read()
 
     def _on_socket_close(self, *_: Any) -> None:
         self.stop()

@@ -9,6 +9,7 @@ from forwarder.clock import Clock
 from forwarder.logs import logger
 from forwarder.settings import Broker
 from forwarder.subscriber.arrivals import Arrival
+from forwarder.subscriber.backlog import Backlog
 from forwarder.subscriber.backoff import Backoff
 from forwarder.subscriber.connection import Connection, Welcome
 from forwarder.subscriber.diagnosis import (
@@ -22,6 +23,8 @@ from forwarder.subscriber.problem import Problem, SessionFailed
 from forwarder.subscriber.trouble import Trouble
 
 _EARLY_ENDS = 3
+_RECURRING = frozenset({"clash", "packet"})
+"""Problems that will most likely end the next session too: they are not over when it has begun."""
 _LOST = "the broker had forgotten our session: what was published while we were away may be lost"
 
 
@@ -72,8 +75,9 @@ class Subscriber:
     The one subscription to the broker.
 
     Every message is handed to `on_arrivals`, on the loop, in the order of arrival, together with those that were read
-    with it; what is not acknowledged comes again with the next connection. `on_arrivals` must not block; when it
-    raises, the connection is made anew.
+    with it; what is not acknowledged comes again with the next connection. Each must be acknowledged some time, also at
+    QoS 0, for while too much is not, nothing is read. `on_arrivals` must not block; when it raises, the connection is
+    made anew. Of each payload at most `max_message_bytes` are kept.
     `expects_session` says that an earlier process was subscribed: a broker that then knows no session has lost it.
     """
 
@@ -83,15 +87,18 @@ class Subscriber:
         *,
         clock: Clock,
         on_arrivals: Callable[[Sequence[Arrival]], None],
+        max_message_bytes: int = 65_536,
         expects_session: bool = False,
         pace: Pace | None = None,
     ) -> None:
         self._broker = broker
         self._clock = clock
         self._on_arrivals = on_arrivals
+        self._max_message_bytes = max_message_bytes
         self._expects_session = expects_session
         self._pace = pace or Pace()
         self._log = logger("mqtt").bind(broker=broker.address)
+        self._backlog = Backlog(self._log, clock)
         self._trouble = Trouble(self._log, clock, repeat_seconds=self._pace.repeat_problem)
         self._backoff = Backoff(
             initial_seconds=self._pace.first_retry, max_seconds=self._pace.longest_retry
@@ -127,6 +134,7 @@ class Subscriber:
         They leave in the order in which their messages came (MQTT-4.6.0-2), so one that is told before its
         predecessors waits for them. Those of a connection that is over are dropped: their messages come again.
         """
+        self._backlog.remove(len(arrivals))
         if self._connection is not None:
             self._connection.acknowledge(arrivals)
 
@@ -157,6 +165,8 @@ class Subscriber:
         connection = self._connection = Connection(
             self._broker,
             clock=self._clock,
+            backlog=self._backlog,
+            max_message_bytes=self._max_message_bytes,
             on_arrivals=self._on_arrivals,
         )
         try:
@@ -233,7 +243,7 @@ class Subscriber:
             return delay
         lasted = self._clock.monotonic() - self._progress.connected_at
         self._early_ends = self._early_ends + 1 if lasted < self._steady_seconds else 0
-        if problem.kind == "clash":
+        if problem.kind in _RECURRING:
             self._early_ends = max(self._early_ends, _EARLY_ENDS)
         if problem.kind == "ended" and self._is_flapping:
             problem = explain_early_ends(self._broker, is_subscribed=self._progress.is_subscribed)

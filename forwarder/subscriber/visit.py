@@ -5,7 +5,9 @@ import string
 from dataclasses import replace
 
 from forwarder.clock import SystemClock
+from forwarder.logs import logger
 from forwarder.settings import Broker
+from forwarder.subscriber.backlog import Backlog
 from forwarder.subscriber.connection import Connection
 from forwarder.subscriber.diagnosis import explain_subscription, refused_topics
 from forwarder.subscriber.problem import SessionFailed
@@ -21,8 +23,15 @@ async def probe(broker: Broker, *, timeout_seconds: float) -> str | None:
     """
     suffix = "".join(random.choices(_SUFFIX, k=8))  # noqa: S311 - told apart, not kept secret
     visitor = replace(broker, client_id=f"{broker.username or 'forwarder'}:{suffix}")
+    clock = SystemClock()
+    backlog = Backlog(logger("mqtt"), clock)
     connection = Connection(
-        visitor, clock=SystemClock(), on_arrivals=lambda _: None, keeps_session=False
+        visitor,
+        clock=clock,
+        backlog=backlog,
+        max_message_bytes=0,
+        on_arrivals=lambda arrivals: backlog.remove(len(arrivals)),
+        keeps_session=False,
     )
     try:
         await connection.open(dial_seconds=timeout_seconds, answer_seconds=timeout_seconds)

@@ -1,11 +1,15 @@
 """The socket of one connection, shared: the pump reads and writes it, paho sees of it what the pump leaves to it."""
 
+import os
+import select
 import socket
 import ssl
 
 _CHUNK_BYTES = 65_536
 _RECORD_BYTES = 16_384
 """What TLS decrypts at once (RFC 8446 §5.1)."""
+_HAS_CLOSED = getattr(select, "POLLRDHUP", 0)
+"""Asks for the end of the stream although more stands before it; Linux alone knows it."""
 
 
 class Wire:
@@ -24,6 +28,8 @@ class Wire:
         self.read_waits_for_room = False
         """TLS has something to say before it can be read on."""
         self._write_waits_for_input = False
+        self.is_leaving = False
+        """Nothing is read any more, and paho's `close` leaves the connection open until `hang_up`."""
         self._failure: OSError | None = None
         self._is_over = False
 
@@ -35,6 +41,10 @@ class Wire:
     @property
     def has_unsent(self) -> bool:
         return bool(self._unsent)
+
+    @property
+    def unsent_bytes(self) -> int:
+        return len(self._unsent)
 
     @property
     def wants_room(self) -> bool:
@@ -70,6 +80,22 @@ class Wire:
         except OSError as error:
             self._failure = error
         return chunk
+
+    def notice_end(self) -> bool:
+        """Whether the other side has closed, or the connection broke, as far as that shows without reading."""
+        looking = select.poll()
+        looking.register(self._sock, _HAS_CLOSED)
+        self._is_over = self._is_over or bool(looking.poll(0))
+        return self.has_ended
+
+    def throw_away(self) -> bool:
+        """Take what has come in off the socket, undecrypted; whether nothing more will come."""
+        try:
+            return not os.read(self.fileno(), _CHUNK_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def write(self, packets: bytes | bytearray) -> None:
         """Send whole packets, after all that was written before; what the kernel does not take waits for `flush`."""
@@ -118,6 +144,11 @@ class Wire:
         return len(packet)
 
     def close(self) -> None:
+        if not self.is_leaving:
+            self._sock.close()
+
+    def hang_up(self) -> None:
+        """Close it for good."""
         self._sock.close()
 
     def fileno(self) -> int:

@@ -13,12 +13,13 @@ from support.outbox import fill, flush, make_room, until_it_failed
 from support.readings import endpoint, routes_to
 from support.workshop import Workshop
 
+from forwarder.dead_letters.file import opened
+from forwarder.dead_letters.quarantine import quarantined_message
 from forwarder.ingest import (
     LARGEST_GROUP,
     LARGEST_GROUP_BYTES,
     MOST_STORING,
     MOST_STORING_BYTES,
-    MOST_UNPROMISED,
     Ingest,
 )
 from forwarder.metrics import Metrics
@@ -35,21 +36,27 @@ class Sent:
     message: Message
 
 
-@pytest.mark.parametrize(("qos", "taken"), [(0, MOST_UNPROMISED), (1, MOST_UNPROMISED + 5)])
-async def test_flood_that_promises_nothing_is_bounded(tmp_path: Path, qos: int, taken: int) -> None:
-    """While nothing can be written, messages of QoS 0 are dropped from some number on; those of QoS 1 never."""
+async def test_quarantine_knows_the_true_size(tmp_path: Path) -> None:
+    """Of a message that is too large the beginning is kept; that this looks like a reading deceives nobody."""
     workshop = Workshop(tmp_path / "outbox.db", HandClock())
     acknowledged: list[list[Sent]] = []
-    ingest = new_ingest(workshop, acknowledged)
-    for number in range(MOST_UNPROMISED + 5):
-        payload = b'{"P_In":%d}' % number
-        message = Message("ext/it/ECC9FF5C0001", payload, datetime.now(UTC), qos, is_retained=True)
-        ingest.receive([Sent(message)])
+    normaliser = Normaliser(timezone=ZoneInfo("UTC"), max_message_bytes=1024)
+    ingest = new_ingest(workshop, acknowledged, normaliser=normaliser)
+    for number in range(3):
+        whole = (b'{"timestamp":17634610%d,"P_In":1}' % (60 + number)).ljust(1024)
+        topic = f"ext/it/ECC9FF5C000{number}"
+        ingest.receive([Sent(Message(topic, whole, NOW))])
+        ingest.receive([Sent(Message(topic, whole, NOW, bytes_left_out=200 << 20))])
     working = asyncio.create_task(ingest.run())
     await ingest.drained()
-    assert sum(map(len, acknowledged)) == taken
     working.cancel()
+    assert (await workshop.reopen()).message_totals() == {"accepted": 3, "quarantined": 3}
     await workshop.kill()
+    with opened(tmp_path / "outbox.db", is_read_only=True) as file:
+        kept = [quarantined_message(file, number) for number in (1, 2, 3)]
+    assert {(one.reason, one.size, one.is_cut_off) for one in kept} == {
+        ("too_large", (200 << 20) + 1024, True)
+    }
 
 
 class Broken(Normaliser):

@@ -1,4 +1,4 @@
-"""The stream on a real socket: what we read ourselves and what paho reads, mixed as a broker may mix them."""
+"""The stream on a real socket: what a broker may send, in any mixture and any size."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -10,10 +10,11 @@ import pytest
 from structlog.testing import capture_logs
 from support.certificates import Authority
 from support.inbox import Inbox, running, subscribed, until
-from support.scripted_broker import Conversation, hold, scripted_broker
+from support.scripted_broker import CONNACK, SUBACK_QOS_1, Conversation, hold, scripted_broker
 
 from forwarder.settings import Broker
 from forwarder.subscriber import Arrival, Pace, Subscriber
+from forwarder.subscriber.backlog import MOST_BYTES
 
 IMPATIENT = Pace(dial=5.0, answer=5.0, first_retry=0.02, longest_retry=0.05, steady=30.0)
 CONNACK_5 = b"\x20\x03\x00\x00\x00"
@@ -64,7 +65,7 @@ async def test_flood_is_acknowledged_in_order(tmp_path: Path, use_tls: bool) -> 
 
 
 async def test_messages_with_properties_keep_their_place() -> None:
-    """paho reads those; they are handed over and acknowledged in the order of the stream all the same."""
+    """They mean nothing to us: such messages are handed over and acknowledged as all others are."""
     heard: list[bytes] = []
     done = asyncio.Event()
 
@@ -90,54 +91,90 @@ async def test_messages_with_properties_keep_their_place() -> None:
     assert heard == [b"\x40\x02\0" + payload for payload in inbox.payloads]
 
 
-async def test_exactly_once_is_carried_through() -> None:
-    """We never ask for QoS 2; a broker that uses it all the same gets PUBREC, and PUBCOMP when we are done."""
+async def test_large_message_is_cut_and_acknowledged() -> None:
+    """One far larger than a read of the socket: its beginning and its size are kept, the rest passes by."""
+    payload = bytes(range(256)) * 8192
     heard: list[bytes] = []
     done = asyncio.Event()
 
-    async def insist(client: Conversation) -> None:
+    async def send_large(client: Conversation) -> None:
         await client.accept()
-        client.send(b"\x34\x0a\x00\x05ext/a\x00\x07{")
-        heard.append(await client.receive())
-        client.send(b"\x62\x02\x00\x07")
-        heard.append(await client.receive())
+        client.send(b"\x32\x89\x80\x80\x01\x00\x05ext/a\x00\x07" + payload + numbered(8))
+        heard.extend([await client.receive(), await client.receive()])
         done.set()
         await hold(client)
 
     inbox = Inbox()
-    async with scripted_broker(insist) as broker, subscribed(broker, inbox) as subscriber:
-        subscriber.acknowledge(await inbox.wait(1))
-        async with asyncio.timeout(20):
-            await done.wait()
-    assert heard == [b"\x50\x02\x00\x07", b"\x70\x02\x00\x07"]
-    assert (inbox.payloads, inbox.arrivals[0].message.qos) == ([b"{"], 2)
+    async with (
+        scripted_broker(send_large) as broker,
+        acknowledging(broker, inbox),
+        asyncio.timeout(20),
+    ):
+        await done.wait()
+    large = inbox.arrivals[0].message
+    assert (large.payload, large.size) == (payload[:65_536], len(payload))
+    assert inbox.payloads[1:] == [b"\0\x08"]
+    assert heard == [b"\x40\x02\x00\x07", b"\x40\x02\x00\x08"]
 
 
-async def test_large_message_arrives_whole() -> None:
-    """One far larger than a read of the socket; what is too large is for others to judge."""
-    payload = bytes(range(256)) * 8192
+async def test_declared_length_that_never_comes_costs_nothing() -> None:
+    """The broker says 256 MiB and falls silent: it is given up as any silent broker is."""
 
-    async def send_large(client: Conversation) -> None:
+    async def fall_silent(client: Conversation) -> None:
         await client.accept()
-        client.send(b"\x30\x87\x80\x80\x01\x00\x05ext/a" + payload)
+        client.send(b"\x32\xff\xff\xff\x7f\x00\x05ext/a\x00\x07" + b"x" * 100_000)
+        await asyncio.Event().wait()
+
+    async with scripted_broker(fall_silent) as reached:
+        broker = replace(reached, keepalive_seconds=1)
+        async with running(broker, pace=IMPATIENT) as subscriber:
+            state = await until(subscriber, lambda state: state.problem is not None)
+    assert "gone silent" in str(state.problem)
+
+
+async def test_messages_behind_a_full_backlog_are_read_later() -> None:
+    """SUBACK too: it may stand behind more messages than there is room for, and its time does not run meanwhile."""
+    count, size = 600, 60_000
+
+    async def send_many(client: Conversation) -> None:
+        await client.receive()
+        client.send(CONNACK)
+        await client.receive()
+        many = b"\x30\xe7\xd4\x03\x00\x05ext/a" + b"x" * size
+        client.send(many * count + SUBACK_QOS_1)
         await hold(client)
 
     inbox = Inbox()
-    async with scripted_broker(send_large) as broker, subscribed(broker, inbox):
-        await inbox.wait(1)
-    assert inbox.payloads == [payload]
+    pace = replace(IMPATIENT, answer=2.0)
+    async with (
+        scripted_broker(send_many) as broker,
+        running(broker, inbox, pace=pace) as subscriber,
+    ):
+        await inbox.wait(MOST_BYTES // (size + 1000))
+        await asyncio.sleep(1.5 * pace.answer)
+        assert len(inbox.arrivals) <= MOST_BYTES // size + 4
+        assert (subscriber.state.connected, subscriber.state.sessions) == (True, 1)
+        seen = 0
+        while seen < count:
+            arrivals = await inbox.wait(seen + 1)
+            subscriber.acknowledge(arrivals[seen:])
+            seen = len(arrivals)
+        await until(subscriber, lambda state: state.subscribed)
+        assert subscriber.state.sessions == 1
 
 
-MALFORMED = {
+UNFIT = {
     "a topic longer than its packet": b"\x32\x04\x00\x09ex",
     "QoS 3": b"\x36\x0a\x00\x05ext/a\x00\x07{",
+    "QoS 2, which was not asked for": b"\x34\x0a\x00\x05ext/a\x00\x07{",
+    "a SUBACK of 256 MiB": b"\x90\xff\xff\xff\x7f",
     "a length of five bytes": b"\x32\xff\xff\xff\xff\x01",
 }
 
 
-@pytest.mark.parametrize("packet", MALFORMED.values(), ids=MALFORMED.keys())
-async def test_malformed_packet_ends_the_connection(packet: bytes) -> None:
-    """What came before it is handed over, nothing after it, and the session is made anew."""
+@pytest.mark.parametrize("packet", UNFIT.values(), ids=UNFIT.keys())
+async def test_unfit_packet_ends_the_connection(packet: bytes) -> None:
+    """What came before it is handed over, nothing after it; the session is made anew, and its problem stays known."""
     conversations = 0
 
     async def speak_badly(client: Conversation) -> None:
@@ -154,10 +191,14 @@ async def test_malformed_packet_ends_the_connection(packet: bytes) -> None:
             scripted_broker(speak_badly) as broker,
             running(broker, inbox, pace=IMPATIENT) as subscriber,
         ):
-            await until(subscriber, lambda state: state.sessions == 2 and state.subscribed)
+            state = await until(subscriber, lambda state: state.sessions == 2 and state.subscribed)
     assert inbox.payloads == [b"\0\x01"]
-    [problem] = [log["problem"] for log in logs if log["event"] == "mqtt.disconnected"]
-    assert "was lost" in problem
+    [said] = [log for log in logs if log["event"] == "mqtt.failed"]
+    assert (said["reason"], said["log_level"], said["problem"]) == (
+        "packet",
+        "warning",
+        state.problem,
+    )
 
 
 async def test_reason_for_the_end_is_read_although_nothing_can_be_written_any_more() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from forwarder.settings import Broker
 from forwarder.subscriber import diagnosis
+from forwarder.subscriber.packets import Unfit
 from forwarder.subscriber.problem import Kind, Problem
 
 USERNAME = "whatwatt.integration.client.demoapp"
@@ -184,3 +185,19 @@ def test_problems_are_the_same_when_their_sentences_are() -> None:
     """An error of ours that comes again is the same problem, although it is another object."""
     assert diagnosis.internal(KeyError()) == diagnosis.internal(KeyError())
     assert "cause" not in repr(Problem("internal", "x", cause=KeyError("payload")))
+
+
+@pytest.mark.parametrize(
+    ("unfit", "kind", "advice"),
+    [
+        ("not_connack", "protocol", "does not answer as an MQTT"),
+        ("qos_2", "packet", "have the broker drop that session, or choose another"),
+        ("too_large", "packet", "check the port in FORWARDER_MQTT_URI"),
+        ("malformed", "packet", "check FORWARDER_MQTT_PROTOCOL"),
+    ],
+)
+def test_unfit_packet_is_explained(unfit: Unfit, kind: Kind, advice: str) -> None:
+    """It may come again with each session: the sentence says what ends that."""
+    problem = diagnosis.explain_unfit(unfit, BROKER)
+    assert problem.kind == kind
+    assert advice in problem.sentence

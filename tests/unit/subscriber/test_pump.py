@@ -1,15 +1,18 @@
 """The pump's turns on the loop: how much it does in one, and what it makes of errors and silence."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 from support.clock import HandClock
 
-from forwarder.subscriber.packets import Packets
+from forwarder.logs import logger
+from forwarder.subscriber.backlog import BYTES_PER_MESSAGE, Backlog
+from forwarder.subscriber.packets import Packets, Unfit
 from forwarder.subscriber.pump import Pump
 from forwarder.subscriber.wire import Wire
 
@@ -18,7 +21,10 @@ if TYPE_CHECKING:
 
     from forwarder.subscriber.arrivals import Arrival
 
+CONNACK = b"\x20\x02\0\0"
 PUBLISH = b"\x30\x08\x00\x05ext/a1"
+BURST = 100
+"""Messages that fill the backlog of these benches."""
 PACKETS_PER_TURN = 200
 
 
@@ -48,6 +54,13 @@ class Paho:
     def want_write(self) -> bool:
         return False
 
+    def disconnect(self) -> None:
+        """As paho does: the packet leaves, and its socket is closed at once."""
+        assert self.wire is not None
+        self.wire.send(b"\xe0\x00")
+        self.wire.close()
+        self.on_socket_close()
+
 
 class CountedWire(Wire):
     reads = 0
@@ -60,7 +73,7 @@ class CountedWire(Wire):
 class Bench:
     """A pump between a socket pair, with a clock to hand-set."""
 
-    def __init__(self, ours: socket.socket, theirs: socket.socket) -> None:
+    def __init__(self, ours: socket.socket, theirs: socket.socket, *, most: int) -> None:
         ours.setblocking(False)
         self.theirs = theirs
         self.wire = CountedWire(ours)
@@ -70,15 +83,32 @@ class Bench:
         self.arrivals: list[Arrival] = []
         self.silences = 0
         self.failures: list[Exception] = []
+        self.unfit: list[Unfit] = []
+        size = len(PUBLISH) + BYTES_PER_MESSAGE
+        self.backlog = Backlog(logger("mqtt"), self.clock, most_bytes=most * size)
+        self.packets = Packets(is_mqtt5=False, max_message_bytes=65_536)
+        self.packets.feed(CONNACK)
+        self.packets.take(limit=1, received_at=self.clock.now())
         self.pump = Pump(
             cast("Client", self.paho),
-            Packets(is_mqtt5=False),
+            self.packets,
             clock=self.clock,
+            backlog=self.backlog,
             on_arrivals=self.arrivals.extend,
+            on_unfit=self.unfit.append,
             on_silence=self._on_silence,
             on_failure=self.failures.append,
         )
         self.pump.start(self.wire)
+
+    def acknowledge(self, count: int) -> None:
+        self.backlog.remove(count)
+        self.pump.read_on()
+
+    async def turn(self, turns: int = 20) -> None:
+        """Let the loop do whatever it has to do."""
+        for _ in range(turns):
+            await asyncio.sleep(0)
 
     def _on_silence(self) -> None:
         self.silences += 1
@@ -95,10 +125,10 @@ class Bench:
 
 
 @contextmanager
-def bench() -> Iterator[Bench]:
+def bench(*, most: int = 1 << 20) -> Iterator[Bench]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        made = Bench(ours, theirs)
+        made = Bench(ours, theirs, most=most)
         yield made
         made.pump.stop()
         assert made.failures == []
@@ -181,3 +211,118 @@ async def test_nothing_is_pinged_before_connack() -> None:
         it.theirs.settimeout(0)
         it.clock.advance(600)
         assert it.silences == 0
+
+
+async def test_full_backlog_leaves_the_rest_with_the_broker() -> None:
+    """What waits is bounded: the socket is not read while it is full, and from its half on it is read again."""
+    with bench(most=BURST) as it:
+        sent = 0
+        it.theirs.setblocking(False)
+        for _ in range(40):
+            with suppress(BlockingIOError):
+                sent += it.theirs.send(PUBLISH * BURST) // len(PUBLISH)
+            await it.turn()
+        assert BURST <= len(it.arrivals) < BURST + PACKETS_PER_TURN
+        reads = it.wire.reads
+        it.acknowledge(BURST // 4)
+        await it.turn()
+        assert it.wire.reads == reads
+        seen = len(it.arrivals)
+        while seen < sent:
+            it.acknowledge(len(it.arrivals) - seen + BURST)
+            await it.turn()
+            assert len(it.arrivals) <= seen + BURST + PACKETS_PER_TURN
+            seen = len(it.arrivals)
+        assert it.arrivals[-1].message.payload == b"1"
+
+
+async def test_broker_is_pinged_and_not_called_silent_while_we_do_not_read() -> None:
+    """It is us who do not listen; so the session lives on, however long the outbox takes nothing."""
+    with bench(most=BURST) as it:
+        it.pump.keep_alive(5)
+        it.theirs.send(PUBLISH * BURST)
+        await it.turn_until(BURST)
+        for _ in range(60):
+            it.clock.advance(1)
+        assert (it.theirs.recv(64), it.silences) == (b"\xc0\x00" * 12, 0)
+        it.theirs.send(b"\xd0\x00" * 12)
+        it.acknowledge(BURST)
+        await it.turn()
+        it.clock.advance(5)
+        assert it.silences == 0
+
+
+async def test_broker_that_leaves_while_we_do_not_read_is_noticed() -> None:
+    """Although what it sent before stands unread in front of its end."""
+    with bench(most=BURST) as it:
+        it.theirs.send(PUBLISH * BURST)
+        await it.turn_until(BURST)
+        it.theirs.send(PUBLISH * BURST)
+        it.theirs.close()
+        await it.turn()
+        assert not it.paho.told_of_the_end.is_set()
+        it.clock.advance(1)
+        assert it.paho.told_of_the_end.is_set()
+
+
+async def test_broker_that_reads_nothing_is_not_read() -> None:
+    """What we answer is bounded too: whoever leaves our PUBACKs unread gets to send nothing more."""
+    with bench() as it:
+        it.theirs.setblocking(False)
+        while not it.wire.unsent_bytes:
+            it.pump.write(bytes(1 << 16))
+        it.pump.write(bytes(1 << 17))
+        it.theirs.send(PUBLISH)
+        await it.turn()
+        assert it.arrivals == []
+        it.pump.keep_alive(5)
+        it.clock.advance(5)
+        it.clock.advance(5)
+        assert it.silences == 1
+        with suppress(BlockingIOError):
+            while True:
+                it.theirs.recv(1 << 16)
+                await it.turn(3)
+        assert len(it.arrivals) == 1
+
+
+async def test_unfit_packet_is_told_after_what_came_before_it() -> None:
+    """And nothing behind it is looked at."""
+    with bench() as it:
+        it.theirs.send(PUBLISH + b"\x34\xff\xff\xff\x7f" + PUBLISH)
+        await it.turn_until(1)
+        assert (it.unfit, len(it.arrivals)) == (["qos_2"], 1)
+
+
+async def test_half_an_exchange_at_qos_2_is_ended() -> None:
+    """An earlier program may have left one: unanswered it would take a place among those in flight for ever."""
+    with bench() as it:
+        it.theirs.send(b"\x62\x02\x12\x34")
+        await it.turn()
+        assert it.theirs.recv(64) == b"\x70\x02\x12\x34"
+
+
+async def test_stop_needs_no_descriptor() -> None:
+    """Where no more can be opened, what was written still leaves, and DISCONNECT, before the connection is closed."""
+    with bench(most=BURST) as it, no_descriptor_left():
+        it.theirs.send(PUBLISH * 2 * BURST)
+        await it.turn_until(BURST)
+        it.pump.write(b"\x40\x02\x00\x01")
+        leaving = asyncio.create_task(it.pump.disconnect(timeout_seconds=10))
+        await it.turn()
+        assert it.theirs.recv(64) == b"\x40\x02\x00\x01\xe0\x00"
+        it.theirs.shutdown(socket.SHUT_WR)
+        await leaving
+        assert it.wire.fileno() == -1
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """As many are open as this process may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as newest:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (newest.fileno(), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

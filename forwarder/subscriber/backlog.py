@@ -1,0 +1,73 @@
+"""How much was handed over and is not acknowledged yet: at the limit, nothing more is read from the broker."""
+
+from collections import deque
+
+from forwarder.clock import Clock
+from forwarder.logs import Log
+
+MOST_BYTES = 16 << 20
+"""From so much on nothing is read. About 18,000 messages of 400 bytes: far more than two transactions take."""
+BYTES_PER_MESSAGE = 512
+"""What a message takes in memory besides its own bytes, generously."""
+TOLD_AFTER_SECONDS = 10.0
+"""A disk that is merely slow for a moment is no news."""
+_HINT = (
+    "the outbox takes nothing, or less than comes in: see /readyz. The broker keeps what comes at QoS 1, as far as its "
+    "queue reaches; at QoS 0 it may drop it"
+)
+
+
+class Backlog:
+    """
+    The bytes that wait, over all connections: what an earlier one brought is still in memory.
+
+    They are counted by reads and by groups, not by messages: those of one read are off once as many messages were
+    acknowledged as had come by then, whichever they were.
+    """
+
+    def __init__(self, log: Log, clock: Clock, *, most_bytes: int = MOST_BYTES) -> None:
+        self.is_full = False
+        """Set at the limit, and until half of it is left: so that reading goes on in large steps."""
+        self._log = log
+        self._clock = clock
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._reads: deque[tuple[int, int]] = deque()
+        self._acknowledged = 0
+        """Messages that are not off yet, because others of their read wait."""
+        self._full_since = 0.0
+        self._is_told = False
+
+    def add(self, count: int, size: int) -> None:
+        """Messages are about to be handed over that hold `size` bytes together."""
+        size += count * BYTES_PER_MESSAGE
+        self._reads.append((count, size))
+        self._bytes += size
+        if self._bytes >= self._most_bytes and not self.is_full:
+            self.is_full = True
+            self._full_since = self._clock.monotonic()
+
+    def remove(self, count: int) -> None:
+        """So many messages are done with."""
+        self._acknowledged += count
+        reads = self._reads
+        while reads and reads[0][0] <= self._acknowledged:
+            count, size = reads.popleft()
+            self._acknowledged -= count
+            self._bytes -= size
+        if self.is_full and self._bytes <= self._most_bytes // 2:
+            self.is_full = False
+            self._tell_end()
+
+    def tell(self) -> None:
+        """Say once that it has been full for long, if it has."""
+        if self._is_told or self._clock.monotonic() - self._full_since < TOLD_AFTER_SECONDS:
+            return
+        self._is_told = True
+        self._log.warning("mqtt.held_back", waiting_bytes=self._bytes, hint=_HINT)
+
+    def _tell_end(self) -> None:
+        if self._is_told:
+            self._is_told = False
+            seconds = self._clock.monotonic() - self._full_since
+            self._log.info("mqtt.reading_again", held_back_seconds=round(seconds, 1))
