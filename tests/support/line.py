@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +75,9 @@ class Line:
     `routes` is the routing file as an object; `write_routes` makes it a file.
     """
 
-    def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, folder: Path, stack: AsyncExitStack, *, broker_settings: Sequence[str] = ()
+    ) -> None:
         self._stack = stack
         self.folder = folder
         self.fleet = Fleet()
@@ -87,7 +89,7 @@ class Line:
             folder / "broker",
             users={USERNAME: PASSWORD, "device": PASSWORD},
             persistence=True,
-            settings=UNLIMITED_QUEUE,
+            settings=[*UNLIMITED_QUEUE, *broker_settings],
         )
         self.service = self.another_service()
 
@@ -146,10 +148,10 @@ class Line:
         readings = self.fleet.readings(count, device=device, padding=padding)
         await self.publish_messages(list(readings))
 
-    async def publish_messages(self, messages: list[tuple[str, bytes]]) -> None:
+    async def publish_messages(self, messages: list[tuple[str, bytes]], *, qos: int = 1) -> None:
         def publish() -> None:
             with Publisher(self.broker.broker(), username="device") as publisher:
-                publisher.publish_each(messages)
+                publisher.publish_each(messages, qos=qos)
 
         await asyncio.to_thread(publish)
 
@@ -172,9 +174,10 @@ class Line:
 
 
 @asynccontextmanager
-async def a_line(folder: Path) -> AsyncIterator[Line]:
+async def a_line(folder: Path, *, broker_settings: Sequence[str] = ()) -> AsyncIterator[Line]:
+    """`broker_settings`: further lines of mosquitto.conf."""
     async with AsyncExitStack() as stack:
-        line = Line(folder, stack)
+        line = Line(folder, stack, broker_settings=broker_settings)
         stack.enter_context(line.broker)
         await stack.enter_async_context(line.service)
         yield line

@@ -33,6 +33,10 @@ class Conversation:
     def send(self, packet: bytes) -> None:
         self._writer.write(packet)
 
+    async def drain(self) -> None:
+        """Return once the client has taken most of what was sent."""
+        await self._writer.drain()
+
     async def accept(self) -> None:
         """Take CONNECT and SUBSCRIBE, and grant both."""
         await self.receive()

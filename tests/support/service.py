@@ -80,6 +80,13 @@ class Service:
         """Everything that it has said, anywhere."""
         return "\n".join([*map(json.dumps, self.events), *self.complaints, *self.answers])
 
+    @property
+    def peak_memory_bytes(self) -> int:
+        """The most that the present process ever had resident (VmHWM of proc_pid_status(5))."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) << 10
+
     async def start(self) -> None:
         """Start a process; it need not be ready yet."""
         self._process = process = await self._spawn("run")

@@ -1,0 +1,58 @@
+"""A memory limit as containers set it, where this machine lets us make one."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_ROOTS = (
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
+    (Path("/sys/fs/cgroup"), "memory.max"),
+)
+
+
+@contextmanager
+def memory_limit(limit_bytes: int) -> Iterator[Path | None]:
+    """
+    A control group of its own with this limit, for processes that are started `inside` it.
+
+    None where it cannot be made: without root, or with control groups mounted read-only.
+    """
+    group = _new_group(limit_bytes)
+    try:
+        yield group
+    finally:
+        if group is not None:
+            group.rmdir()
+
+
+@contextmanager
+def inside(group: Path | None) -> Iterator[None]:
+    """What is started in this block belongs to the group for all its life."""
+    if group is None:
+        yield
+        return
+    _move(group)
+    try:
+        yield
+    finally:
+        _move(group.parent)
+
+
+def _new_group(limit_bytes: int) -> Path | None:
+    for root, limit in _ROOTS:
+        group = root / f"forwarder-test-{os.getpid()}"
+        with suppress(OSError):
+            group.mkdir()
+            try:
+                # Where the kernel has no such controller here, there is no such file.
+                (group / limit).write_text(str(limit_bytes), encoding="ascii")
+            except OSError:
+                group.rmdir()
+                raise
+            return group
+    return None
+
+
+def _move(group: Path) -> None:
+    (group / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
