@@ -39,3 +39,16 @@ async def test_attempts_in_flight_are_waited_for_and_settled(line: Line) -> None
     release.set()
     assert await line.service.ended() == 0
     await line.service.settled("acme", lambda totals: totals.delivered == 3)
+
+
+async def test_stop_needs_no_descriptor(line: Line) -> None:
+    """Where no file can be opened any more, it ends in good order all the same, and the broker keeps its session."""
+    webhooks = await line.receiver("acme")
+    await line.start()
+    await line.publish(5)
+    await webhooks.until_count(5)
+    line.service.leave_no_descriptor()
+    assert await line.service.stop() == 0
+    await line.service.logged("mqtt.stopped")
+    assert line.service.complaints == []
+    assert "Client whatwatt.integration.client.partner disconnected." in line.broker.log

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from support.attack import Extent, Tried
 from support.heavy_publisher import HeavyPublisher
-from support.line import USERNAME, Line, a_line, assert_told_once_in_order
+from support.line import USERNAME, Fleet, Line, a_line, assert_told_once_in_order
 from support.memory import inside, memory_limit
 from support.moods import always
 from support.scripted_broker import Conversation, hold, scripted_broker
 from support.service import Service
 from support.webhooks import OK, UNAVAILABLE, Webhooks
+
+from forwarder.reading import Device
 
 MIB = 1 << 20
 CONTAINER_BYTES = 256 * MIB
@@ -29,6 +31,7 @@ PADDING = "x" * 60_000
 NO_WINDOW = ("max_inflight_messages 0",)
 """mosquitto then sends whatever it has, acknowledged or not."""
 HEAVY = "ext/partner/heavy"
+STRANGER = Device("ECC9FF0FFFFF")
 
 
 @asynccontextmanager
@@ -135,7 +138,11 @@ async def test_flood_stays_with_the_broker_while_the_outbox_is_full(
     """Without a window in which a broker waits for PUBACKs: what is not read takes no memory of ours."""
     async with a_line(tmp_path, broker_settings=NO_WINDOW) as line:
         webhooks = await line.receiver(
-            "acme", always(UNAVAILABLE), fields=["active_power_import_kw"], max_concurrency=64
+            "acme",
+            always(UNAVAILABLE),
+            devices=line.fleet.devices,
+            fields=["active_power_import_kw"],
+            max_concurrency=64,
         )
         line.write_routes()
         line.service.settings |= {"FORWARDER_OUTBOX_MAX_BYTES": "4MiB"}
@@ -160,8 +167,9 @@ async def flood(line: Line, count: int, *, qos: int) -> None:
         if qos:
             await line.publish(50, padding=PADDING)
         else:
-            junk = [(HEAVY, PADDING.encode())] * 50
-            await line.publish_messages(junk, qos=0)
+            # Of a device that nobody wants, for the broker may drop them.
+            readings = Fleet().readings(50, device=STRANGER, padding=PADDING)
+            await line.publish_messages(list(readings), qos=0)
 
 
 async def recover(line: Line, webhooks: Webhooks) -> None:

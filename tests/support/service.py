@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import sqlite3
 import sys
@@ -86,6 +87,16 @@ class Service:
         assert self._process is not None
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) << 10
+
+    def leave_no_descriptor(self) -> None:
+        """From now on the present process can open nothing more: no file, no connection."""
+        assert self._process is not None
+        pid = self._process.pid
+        taken = {int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+        # A new one gets the lowest number that is free; those above the limit stay open.
+        lowest_free = next(number for number in range(len(taken) + 1) if number not in taken)
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free, hard))
 
     async def start(self) -> None:
         """Start a process; it need not be ready yet."""

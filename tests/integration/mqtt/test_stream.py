@@ -132,7 +132,8 @@ async def test_declared_length_that_never_comes_costs_nothing() -> None:
     assert "gone silent" in str(state.problem)
 
 
-async def test_messages_behind_a_full_backlog_are_read_later() -> None:
+@pytest.mark.parametrize("use_tls", [False, True], ids=["plain", "TLS"])
+async def test_messages_behind_a_full_backlog_are_read_later(tmp_path: Path, use_tls: bool) -> None:
     """SUBACK too: it may stand behind more messages than there is room for, and its time does not run meanwhile."""
     count, size = 600, 60_000
 
@@ -144,11 +145,12 @@ async def test_messages_behind_a_full_backlog_are_read_later() -> None:
         client.send(many * count + SUBACK_QOS_1)
         await hold(client)
 
-    inbox = Inbox()
+    authority, inbox = Authority(tmp_path), Inbox()
+    files = authority.issue("127.0.0.1") if use_tls else None
     pace = replace(IMPATIENT, answer=2.0)
     async with (
-        scripted_broker(send_many) as broker,
-        running(broker, inbox, pace=pace) as subscriber,
+        scripted_broker(send_many, server_files=files) as reached,
+        running(replace(reached, ca_file=authority.ca_file), inbox, pace=pace) as subscriber,
     ):
         await inbox.wait(MOST_BYTES // (size + 1000))
         await asyncio.sleep(1.5 * pace.answer)
