@@ -1,8 +1,9 @@
 """
 The MQTT session: gives each message to a handler, acknowledges when told. The one home of paho-mqtt.
 
-    socket ◀─▶ wire ◀─▶ pump ─▶ packets ─▶ plain messages ───────┐
-                 ▲       └─▶ paho: every other packet             │
+    socket ◀─▶ wire ◀─▶ pump ─▶ packets ─▶ messages ─────────────┐
+                 ▲       │ └─▶ paho: every other packet           │
+                 │       └─ backlog ( how much may wait )         │
                  │                                                ▼
     dial ─▶ connection ( CONNECT … its end; keep-alive ) ─▶ arrivals ─▶ on_arrivals
                ▲                                                ▲
