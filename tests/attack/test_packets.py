@@ -218,3 +218,20 @@ async def test_broker_that_sends_what_was_never_asked_for_is_left(
     assert line.service.complaints == []
     what = f"a broker that sends {', '.join(HOSTILE)}"
     tried.append(Tried("MQTT", what, len(HOSTILE), f"each session ended with its reason; {took}"))
+
+
+async def test_stop_while_nothing_is_read_loses_nothing(tmp_path: Path) -> None:
+    """What was handed over and not stored stays with the broker, which hears what was acknowledged and a DISCONNECT."""
+    async with a_line(tmp_path, broker_settings=NO_WINDOW) as line:
+        webhooks = await line.receiver("acme", always(UNAVAILABLE), max_concurrency=64)
+        full = {"FORWARDER_OUTBOX_MAX_BYTES": "4MiB", "FORWARDER_DRAIN_TIMEOUT": "500ms"}
+        line.service.settings |= full
+        await line.start()
+        await line.publish(200, padding=PADDING)
+        await line.service.readiness(lambda status, _: status == 503)
+        await line.publish(300, padding=PADDING)
+        assert await line.service.stop() == 0
+        assert f"Client {USERNAME} disconnected." in line.broker.log
+        webhooks.policy = always(OK)
+        await line.service.start_ready()
+        await assert_unharmed(line, webhooks)
