@@ -11,7 +11,7 @@ import httpx
 from forwarder.delivery import AttemptResult, Failed, classify
 from forwarder.logs import logger
 from forwarder.routes.model import Endpoint, EndpointName
-from forwarder.sender.answer import Answer
+from forwarder.sender.answer import MAX_BODY_BYTES, Answer
 from forwarder.sender.channel import Channel, connection_key
 from forwarder.sender.failure import of_httpx
 from forwarder.sender.redaction import Redaction
@@ -19,6 +19,8 @@ from forwarder.sender.redaction import Redaction
 TransportFor: TypeAlias = Callable[[Endpoint], httpx.AsyncBaseTransport]
 
 RETRY_AFTER_STATUSES = (429, 503)
+ACCEPTED_BYTES = 512
+"""Of an answer that is a 2xx, what is kept: nobody stores it, and looking through it costs each reading."""
 
 log = logger("sender")
 
@@ -100,7 +102,9 @@ def _broken(endpoint: Endpoint, error: Exception) -> Failed:
 
 
 def _result(answer: Answer, redaction: Redaction) -> AttemptResult:
-    status, shown = answer.status, redaction.of(answer.body)
+    status = answer.status
+    most = ACCEPTED_BYTES if 200 <= status < 300 else MAX_BODY_BYTES
+    shown = redaction.of(answer.body[:most], is_cut=len(answer.body) >= most)
     if status not in RETRY_AFTER_STATUSES:
         return classify(status, answer=shown)
     hint = httpx.Headers(answer.headers).get("retry-after")

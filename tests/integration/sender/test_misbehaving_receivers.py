@@ -10,6 +10,7 @@ from support.receiver import OK, Behaviour, Peer, answering, receiving
 
 from forwarder.delivery import Accepted, AttemptResult, Failed, Refused
 from forwarder.sender import Sender
+from forwarder.sender.sender import ACCEPTED_BYTES
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
@@ -206,12 +207,12 @@ async def test_bad_head_fails_the_attempt(sender: Sender, behaviour: Behaviour, 
 async def test_status_decides_once_the_head_is_complete(
     sender: Sender, behaviour: Behaviour, answer: bytes
 ) -> None:
-    """After the head nothing can make a failure of a 200; at most 4 KiB of the body are kept."""
+    """After the head nothing can make a failure of a 200; the start of the body is kept."""
     async with receiving(behaviour) as receiver:
         is_slow = answer == b"start"
         endpoint = endpoint_at(receiver.url, timeout_seconds=1.0 if is_slow else 10.0)
         result = await post(sender, endpoint)
-        assert result == Accepted(200, answer)
+        assert result == Accepted(200, answer[:ACCEPTED_BYTES])
         assert receiver.bytes_sent < 16 << 20
         assert await post(sender, endpoint) == result
 

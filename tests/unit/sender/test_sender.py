@@ -74,10 +74,17 @@ async def test_retry_after_is_kept_where_it_means_something(
     assert getattr(result, "retry_after", None) == kept
 
 
-async def test_answer_is_kept_to_4_kib(sender: Sender, router: respx.Router) -> None:
-    """Of an answer's body the first 4 KiB are kept."""
-    router.post(URL).respond(200, content=b"x" * 10_000)
-    assert await post(sender, endpoint_at(URL)) == Accepted(200, b"x" * 4096)
+@pytest.mark.parametrize(("status", "kept"), [(500, 4096), (200, 512)])
+async def test_start_of_an_answer_is_kept(
+    sender: Sender, router: respx.Router, status: int, kept: int
+) -> None:
+    """Of an answer's body the first 4 KiB are kept, of a 2xx less; the end of what is cut may belong to a secret."""
+    router.post(URL).respond(status, content=b"x" * 10_000)
+    router.post("https://hooks.example/in").respond(status, content=b"x" * 10_000)
+    told_nothing = await post(sender, endpoint_at("https://hooks.example/in"))
+    assert told_nothing.answer == b"x" * kept
+    told_something = await post(sender, endpoint_at(URL))
+    assert told_something.answer == b"x" * (kept - 24) + b"***"
 
 
 @pytest.mark.parametrize(
