@@ -5,7 +5,14 @@ Which IP addresses a delivery may be sent to: the whole address policy, as one p
 forms of 127.0.0.1. So the ranges are written out here, from the IANA special-purpose address registries.
 """
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import Literal, TypeAlias
 
 AddressClass = Literal["public", "private", "forbidden"]
@@ -14,6 +21,7 @@ Free to be dialled; only with an endpoint's `allow_private`; or never.
 """
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
+IPNetwork: TypeAlias = IPv4Network | IPv6Network
 
 _FORBIDDEN_V4 = tuple(
     IPv4Network(network)
@@ -64,6 +72,8 @@ _EMBEDDED_IN_THE_LAST_32_BITS = (
     IPv6Network("::ffff:0:0:0/96"),  # IPv4-translated (RFC 2765)
     IPv6Network("64:ff9b::/96"),  # NAT64 (RFC 6052)
 )
+_ISATAP = 0x5EFE
+_WITHOUT_UNIVERSAL_AND_GROUP = 0xFCFF_FFFF
 
 
 def classify_address(address: IPAddress) -> AddressClass:
@@ -72,6 +82,7 @@ def classify_address(address: IPAddress) -> AddressClass:
 
     An IPv6 form that carries an IPv4 address is judged by it: IPv4-mapped exactly as that address; 6to4, NAT64,
     Teredo and IPv4-compatible are public when it is public and else forbidden, since no private network needs them.
+    ISATAP is forbidden unless it is public, and then judged as the IPv6 address that it is.
     """
     if isinstance(address, IPv4Address):
         return _classify_v4(address)
@@ -79,11 +90,52 @@ def classify_address(address: IPAddress) -> AddressClass:
         return _classify_v4(address.ipv4_mapped)
     if address.is_loopback:
         return "private"
-    embedded = _embedded(address)
-    if embedded:
-        is_public = all(_classify_v4(inner) == "public" for inner in embedded)
-        return "public" if is_public else "forbidden"
-    return _classify_v6(address)
+    if any(_classify_v4(inner) != "public" for inner in carried(address)):
+        return "forbidden"
+    return "public" if _embedded(address) else _classify_v6(address)
+
+
+def carried(address: IPv6Address) -> tuple[IPv4Address, ...]:
+    """The IPv4 addresses that an IPv6 address holds, to which it may lead; none for most."""
+    if address.ipv4_mapped is not None:
+        return (address.ipv4_mapped,)
+    number = int(address)
+    # Under any prefix, and however the bits for "universal" and "group" are set (RFC 5214 §6.1).
+    if number >> 32 & _WITHOUT_UNIVERSAL_AND_GROUP == _ISATAP:
+        return (*_embedded(address), IPv4Address(number & 0xFFFF_FFFF))
+    return _embedded(address)
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a host as a URL names it is this machine alone; names below localhost are (RFC 6761 §6.3)."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def parse_networks(text: str) -> tuple[IPNetwork, ...]:
+    """
+    Networks as `10.0.0.0/8, 2001:db8::/32`, separated by spaces or commas; an address alone is a network of one.
+
+    Raises ValueError with a clause that names the first that is none.
+    """
+    return tuple(_network(each) for each in text.replace(",", " ").split())
+
+
+def _network(text: str) -> IPNetwork:
+    try:
+        network = ip_network(text)
+    except ValueError as wrong:
+        raise ValueError(
+            f'"{text}" is no network; write networks as 10.0.0.0/8 or 2001:db8::/32'
+        ) from wrong
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < 96:
+        return network
+    return IPv4Network((mapped, network.prefixlen - 96))
 
 
 def _classify_v4(address: IPv4Address) -> AddressClass:

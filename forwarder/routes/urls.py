@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import idna
 
-from forwarder.addresses import classify_address
+from forwarder.addresses import classify_address, is_loopback_host
 from forwarder.reading import DOT_SEGMENTS
 
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\\"<>^`|]")
@@ -23,7 +23,7 @@ def check_url(text: str, *, allow_http: bool, allow_private: bool) -> str:
     _check_placeholder(parts)
     _check_segments(parts.path)
     host = _ascii_host(parts)
-    is_loopback = _is_loopback(host)
+    is_loopback = is_loopback_host(host)
     _check_address(host, is_loopback=is_loopback, allow_private=allow_private)
     if parts.scheme == "http" and not (allow_http or is_loopback):
         raise ValueError("http sends readings in clear; use https, or set allow_http: true")
@@ -112,14 +112,6 @@ def _check_address(host: str, *, is_loopback: bool, allow_private: bool) -> None
         raise ValueError(
             f"{host} is a private or loopback address; set allow_private: true if it is meant"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    address = _literal(host)
-    if address is None:  # names below localhost are loopback by RFC 6761 §6.3
-        return host == "localhost" or host.endswith(".localhost")
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
 
 
 def _literal(host: str) -> IPv4Address | IPv6Address | None:

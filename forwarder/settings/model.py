@@ -15,8 +15,9 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from forwarder.addresses import IPNetwork, is_loopback_host, parse_networks
 from forwarder.errors import SettingsError
 from forwarder.settings.broker import (
     ANONYMOUS_CLIENT_ID,
@@ -40,8 +41,15 @@ def _size(value: object) -> object:
     return parse_size(value) if isinstance(value, str) else value
 
 
+def _networks(value: object) -> object:
+    return parse_networks(value) if isinstance(value, str) else value
+
+
 Seconds = Annotated[float, BeforeValidator(_duration, json_schema_input_type=str)]
 Bytes = Annotated[int, BeforeValidator(_size, json_schema_input_type=str)]
+Networks = Annotated[
+    tuple[IPNetwork, ...], NoDecode, BeforeValidator(_networks, json_schema_input_type=str)
+]
 
 
 class Settings(BaseSettings):
@@ -69,6 +77,10 @@ class Settings(BaseSettings):
     mqtt_topic: str | None = Field(
         None,
         description="one topic filter, or several separated by spaces; default `ext/<integration>/#`",
+    )
+    mqtt_allow_plain: bool = Field(
+        default=False,
+        description="true: the password may go over mqtt:// in clear, to another host than this one",
     )
     mqtt_qos: int = Field(1, ge=0, le=1, description="0 or 1")
     mqtt_protocol: Literal["3.1.1", "5"] = Field("3.1.1", description="3.1.1 or 5")
@@ -122,6 +134,13 @@ class Settings(BaseSettings):
         " its end goes on with what it holds",
     )
     proxy_url: SecretStr | None = Field(None, description="HTTP proxy for all deliveries")
+    deny_networks: Networks = Field(
+        (),
+        description="networks that no delivery is sent to, separated by spaces or commas",
+    )
+    allow_networks: Networks = Field(
+        (), description="where set, the only networks that deliveries are sent to"
+    )
     drain_timeout: Seconds = Field(
         10.0, ge=0, description="how long SIGTERM waits for attempts in flight"
     )
@@ -187,7 +206,7 @@ class Settings(BaseSettings):
         )
         for name in ("mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file"):
             _collect(problems, partial(check_readable, name, getattr(self, name)))
-        problems += self._halves()
+        problems += self._halves() + self._exposures(uri)
         if problems or uri is None or topics is None:
             raise SettingsError("\n".join(problems))
         host, port, use_tls = uri
@@ -222,6 +241,21 @@ class Settings(BaseSettings):
             )
         return problems
 
+    def _exposures(self, uri: tuple[str, int, bool] | None) -> list[str]:
+        """What would give the password to others."""
+        problems = []
+        if uri and self.mqtt_password and not (self.mqtt_allow_plain or _is_unheard(uri)):
+            problems.append(
+                f"{PREFIX}MQTT_URI: mqtt:// sends the password in clear; use mqtts://,"
+                f" or set {PREFIX}MQTT_ALLOW_PLAIN=true where the network is trusted"
+            )
+        if not self.mqtt_tls_hostname_check and self.mqtt_ca_file is None:
+            # Any certificate of any public CA would then be the broker's.
+            problems.append(
+                f"{PREFIX}MQTT_TLS_HOSTNAME_CHECK=false needs {PREFIX}MQTT_CA_FILE with the broker's own certificate"
+            )
+        return problems
+
 
 def load_settings() -> Settings:
     """
@@ -237,6 +271,12 @@ def load_settings() -> Settings:
     if problems:
         raise SettingsError("\n".join(problems))
     return settings
+
+
+def _is_unheard(uri: tuple[str, int, bool]) -> bool:
+    """Whether nobody on the way to the broker can listen: it speaks TLS, or is on this machine."""
+    host, _, use_tls = uri
+    return use_tls or is_loopback_host(host)
 
 
 def _collect(problems: list[str], parse: Callable[[], T]) -> T | None:

@@ -61,7 +61,7 @@ def _property(name: str, field: FieldInfo) -> dict[str, Any]:
 
 
 def _default(name: str, value: object) -> str:
-    if value is None:
+    if value is None or value == ():
         return ""
     if isinstance(value, SecretStr):
         return value.get_secret_value()

@@ -194,7 +194,7 @@ URIS = [
 
 @pytest.mark.parametrize(("uri", "expected"), URIS)
 def test_uri_is_taken_apart(uri: str, expected: tuple[str, int, bool], environ: Environ) -> None:
-    environ({**GIVEN, "MQTT_URI": uri})
+    environ({**GIVEN, "MQTT_URI": uri, "MQTT_ALLOW_PLAIN": "true"})
 
     broker = load_settings().broker()
 
@@ -219,6 +219,61 @@ def test_other_uri_has_its_sentence(uri: str, environ: Environ) -> None:
 
     assert problems(load_settings().broker) == [
         "FORWARDER_MQTT_URI: expected mqtt://host[:1883] or mqtts://host[:8883]"
+    ]
+
+
+@pytest.mark.parametrize("host", ["broker.example", "10.1.2.3", "[fd00::1]", "localhost.example"])
+def test_password_is_not_sent_in_clear_unasked(host: str, environ: Environ) -> None:
+    """Whoever listens on the way would have the password, and every reading with it."""
+    environ({**GIVEN, "MQTT_URI": f"mqtt://{host}"})
+
+    (told,) = problems(load_settings().broker)
+
+    assert told.startswith("FORWARDER_MQTT_URI: mqtt:// sends the password in clear; use mqtts://")
+    assert "FORWARDER_MQTT_ALLOW_PLAIN=true" in told
+
+
+@pytest.mark.parametrize("uri", ["mqtt://localhost", "mqtt://127.3.2.1", "mqtt://[::1]:1884"])
+def test_password_may_go_to_this_machine_in_clear(uri: str, environ: Environ) -> None:
+    """Nobody listens between a machine and itself."""
+    environ({**GIVEN, "MQTT_URI": uri})
+
+    assert load_settings().broker().password == "hunter2"
+
+
+def test_without_a_password_nothing_is_given_away(environ: Environ) -> None:
+    """An anonymous broker may be spoken to in clear."""
+    given = {name: value for name, value in GIVEN.items() if name != "MQTT_PASSWORD"}
+    environ({**given, "MQTT_URI": "mqtt://broker.example"})
+
+    assert not load_settings().broker().use_tls
+
+
+def test_hostname_check_is_off_for_pinned_certificates_alone(environ: Environ) -> None:
+    """With the system's CAs, whoever has a certificate for any name could be the broker."""
+    environ({**GIVEN, "MQTT_TLS_HOSTNAME_CHECK": "false"})
+
+    assert problems(load_settings().broker) == [
+        "FORWARDER_MQTT_TLS_HOSTNAME_CHECK=false needs FORWARDER_MQTT_CA_FILE with the broker's own certificate"
+    ]
+
+
+def test_networks_are_lists_of_cidrs(environ: Environ) -> None:
+    """Separated by spaces or commas; empty means none."""
+    environ({**GIVEN, "DENY_NETWORKS": "10.0.0.0/8, fd00::/8", "ALLOW_NETWORKS": ""})
+
+    settings = load_settings()
+
+    assert [str(network) for network in settings.deny_networks] == ["10.0.0.0/8", "fd00::/8"]
+    assert settings.allow_networks == ()
+
+
+def test_wrong_network_has_its_sentence(environ: Environ) -> None:
+    """A slip must not open what was meant to be closed."""
+    environ({**GIVEN, "DENY_NETWORKS": "10.0.0.0/33"})
+
+    assert problems(load_settings) == [
+        'FORWARDER_DENY_NETWORKS: "10.0.0.0/33" is no network; write networks as 10.0.0.0/8 or 2001:db8::/32'
     ]
 
 
