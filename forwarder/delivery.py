@@ -7,7 +7,7 @@ The words of the right half: what is owed to an endpoint, what one attempt came 
                            Decision = Done | RetryAt | Bury | Expire | Supersede
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NewType, TypeAlias
 
 from forwarder.reading import Device, WebhookId
@@ -56,6 +56,8 @@ class Accepted:
 
     status: int
     answer: bytes = b""
+    address: str | None = field(default=None, compare=False)
+    """The IP address that was dialled, None where that is not known: as in the other results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Refused:
 
     status: int
     answer: bytes = b""
+    address: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class Gone:
 
     status: int = 410
     answer: bytes = b""
+    address: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class Failed:
     answer: bytes = b""
     detail: str = ""
     """One clause for people; never a URL, which may hold a token."""
+    address: str | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)
@@ -109,16 +114,23 @@ AttemptResult: TypeAlias = Accepted | Refused | Gone | Failed
 REFUSALS = frozenset({400, 405, 413, 414, 415, 422, 501})
 
 
-def classify(status: int, *, retry_after: str | None = None, answer: bytes = b"") -> AttemptResult:
+def classify(
+    status: int,
+    *,
+    retry_after: str | None = None,
+    answer: bytes = b"",
+    address: str | None = None,
+) -> AttemptResult:
     """What a complete answer's status means for the delivery; 3xx is a failure like 5xx, never followed."""
     if 200 <= status < 300:
-        return Accepted(status, answer)
+        return Accepted(status, answer, address)
     if status in REFUSALS:
-        return Refused(status, answer)
+        return Refused(status, answer, address)
     if status == 410:
-        return Gone(status, answer)
+        return Gone(status, answer, address)
     hint = retry_after if status in (429, 503) else None
-    return Failed(f"http_{status}", status=status, retry_after=hint, answer=answer)
+    error = f"http_{status}"
+    return Failed(error, status=status, retry_after=hint, answer=answer, address=address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from forwarder.errors import ConfigurationError, OperationError, RoutesError
 from forwarder.normalise import Template, load_template
 from forwarder.reading import Device
 from forwarder.routes import EndpointName, Routes, Selection, load_routes
+from forwarder.sender import Guard
 from forwarder.sender.proxy import parse_proxy
 from forwarder.sender.reach import reach
 from forwarder.settings import (
@@ -116,6 +117,7 @@ async def _connections(findings: Findings) -> list[tuple[str, bool]]:
         outcomes = await reach(
             findings.routes.endpoints.values(),
             proxy_url=_proxy_url(findings.settings),
+            guard=_guard(findings.settings),
             timeout_seconds=CONNECT_SECONDS,
         )
         for name, failure in outcomes.items():
@@ -132,6 +134,10 @@ def _look_at_proxy(findings: Findings, settings: Settings) -> None:
     findings.warnings.append(
         f"{PREFIX}PROXY_URL is set: the proxy resolves names, so the guard against private addresses does not apply"
     )
+    if settings.deny_networks or settings.allow_networks:
+        findings.warnings.append(
+            f"{PREFIX}DENY_NETWORKS and {PREFIX}ALLOW_NETWORKS do not apply either; set such rules in the proxy"
+        )
 
 
 def _look_at_template(findings: Findings, file: Path) -> None:
@@ -146,6 +152,10 @@ def _look_at_template(findings: Findings, file: Path) -> None:
 
 def _proxy_url(settings: Settings) -> str | None:
     return settings.proxy_url.get_secret_value() if settings.proxy_url else None
+
+
+def _guard(settings: Settings) -> Guard:
+    return Guard(settings.deny_networks, settings.allow_networks, settings.listen_address)
 
 
 def _routes_summary(routes: Routes) -> Iterator[str]:

@@ -13,7 +13,7 @@ from forwarder.render import TEST_DEVICE, render_test
 from forwarder.routes import load_routes
 from forwarder.routes.model import Endpoint, EndpointName, Routes
 from forwarder.routes.problems import nearest
-from forwarder.sender import Sender, pooled_transports
+from forwarder.sender import Guard, Sender, pooled_transports
 from forwarder.settings import environment, load_settings
 from forwarder.signing import signature_headers
 
@@ -27,7 +27,8 @@ ADVICE = {
     "tls": "check the receiver's certificate; for a private CA set the endpoint's tls.ca_file",
     "timeout": "a receiver answers first and works after; else raise the endpoint's timeout",
     "protocol": "check that its url names an HTTP server, and whether it is http or https",
-    "blocked_address": "if the receiver is meant to be in a private network, set allow_private: true",
+    "blocked_address": "if the receiver is meant to be in a private network, set allow_private: true;"
+    " the networks of FORWARDER_DENY_NETWORKS and FORWARDER_ALLOW_NETWORKS are the operator's",
     "proxy": "check FORWARDER_PROXY_URL, and whether the proxy may reach the receiver",
     "client_certificate": "check the endpoint's tls.cert_file and tls.key_file",
     "http_401": "compare the endpoint's secret and auth with what the receiver expects",
@@ -53,7 +54,8 @@ def command(context: click.Context, name: str, *, as_json: bool) -> None:
     settings = load_settings()
     endpoint = find_endpoint(load_routes(settings.routes_file, environ=environment()), name)
     proxy = settings.proxy_url.get_secret_value() if settings.proxy_url else None
-    sender = Sender(pooled_transports(proxy_url=proxy))
+    guard = Guard(settings.deny_networks, settings.allow_networks, settings.listen_address)
+    sender = Sender(pooled_transports(proxy_url=proxy, guard=guard))
     result, seconds = asyncio.run(attempt(endpoint, sender=sender))
     describe = as_object if as_json else as_sentences
     click.echo(describe(endpoint.name, result, seconds=seconds))
@@ -101,6 +103,7 @@ def as_object(name: str, result: AttemptResult, *, seconds: float) -> str:
             "status": result.status,
             "error": None if isinstance(result, Accepted) else error_word(result),
             "detail": failed.detail or None if failed else None,
+            "address": result.address,
             "answer": result.answer.decode(errors="replace"),
             "duration_ms": round(seconds * 1000),
         }

@@ -25,7 +25,7 @@ _COLON_AND_ENDS = 4
 class Answer:
     """A complete head, and at most MAX_BODY_BYTES of the body as they were on the wire."""
 
-    __slots__ = ("body", "headers", "keep_alive_seconds", "status")
+    __slots__ = ("address", "body", "headers", "keep_alive_seconds", "status")
 
     def __init__(self) -> None:
         self.status = 0
@@ -34,6 +34,8 @@ class Answer:
         self.body = b""
         self.keep_alive_seconds: int | None = None
         """How long the receiver says it keeps the idle connection (`Keep-Alive: timeout=5`)."""
+        self.address: str | None = None
+        """The IP address that answered, where that is known."""
 
 
 _NOTHING = Answer()
@@ -58,6 +60,7 @@ class AnswerReader:
         "_parser",
         "_repeated",
         "_repeated_bytes",
+        "address",
         "answer",
         "is_over",
         "is_reusable",
@@ -69,6 +72,8 @@ class AnswerReader:
         self._parser = httptools.HttpResponseParser(self)
         self._repeated = _NOTHING
         self._repeated_bytes = b""
+        self.address: str | None = None
+        """Of the connection, for each of its answers."""
         self.is_reusable = False
         """Whether the connection can carry another request: the message was whole, alone, and nobody said close."""
         self.begin()
@@ -96,6 +101,7 @@ class AnswerReader:
 
     def _start_parsing(self, data: bytes) -> None:
         self.answer = Answer()
+        self.answer.address = self.address
         self._is_final = False
         self._head_bytes = self._body_bytes = self._informational = 0
         self._parse(data)

@@ -1,4 +1,4 @@
-"""TCP: which addresses may be dialled, and the first of them that answers."""
+"""TCP: of several addresses the first that answers."""
 
 import asyncio
 import ipaddress
@@ -6,37 +6,11 @@ import socket
 import time
 from collections.abc import Sequence
 
-from forwarder.addresses import classify_address
 from forwarder.sender.failure import TransportFailure, network_failure
 from forwarder.sender.resolve import Address
 
-MAX_ADDRESSES = 8
 STAGGER_SECONDS = 0.25
 """How long the addresses so far are given before the next one joins the race (RFC 8305 §5)."""
-
-
-def permitted(addresses: Sequence[Address], *, allow_private: bool) -> list[Address]:
-    """
-    The addresses that a delivery may be sent to, in their order, at most MAX_ADDRESSES.
-
-    Raises TransportFailure when there are none.
-    """
-    allowed = ("public", "private") if allow_private else ("public",)
-    verdicts = [classify_address(ipaddress.ip_address(address.ip)) for address in addresses]
-    good = [
-        address for address, verdict in zip(addresses, verdicts, strict=True) if verdict in allowed
-    ]
-    if good:
-        return good[:MAX_ADDRESSES]
-    if not addresses:
-        raise TransportFailure("dns", "the host's name has no address")
-    if "private" in verdicts:
-        detail = (
-            f"{addresses[verdicts.index('private')].ip} is private, and allow_private is not set"
-        )
-    else:
-        detail = f"{addresses[0].ip} is no address that anything may be sent to"
-    raise TransportFailure("blocked_address", detail)
 
 
 async def connect_first(
@@ -114,7 +88,9 @@ async def _connect(address: Address) -> socket.socket:
             opened.close()
             raise
     except OSError as error:
-        raise network_failure(error, stage="connecting") from error
+        failure = network_failure(error, stage="connecting")
+        failure.address = address.ip
+        raise failure from error
     return opened
 
 

@@ -45,6 +45,11 @@ class Connection(asyncio.Protocol):
         return self._reader.wire_bytes > 0
 
     @property
+    def address(self) -> str | None:
+        """The IP address that it leads to: the receiver's, or the proxy's."""
+        return self._reader.address
+
+    @property
     def keep_alive_seconds(self) -> int | None:
         """How long the receiver says that it keeps an idle connection."""
         return self._reader.answer.keep_alive_seconds
@@ -88,6 +93,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment] # asyncio types it too widely
         self.tls = transport.get_extra_info("ssl_object")
+        peer = transport.get_extra_info("peername")
+        self._reader.address = peer[0] if peer else None
 
     def data_received(self, data: bytes) -> None:
         waiter, reader = self._waiter, self._reader

@@ -8,11 +8,13 @@ address, never a name, so a name that changes its answer in between changes noth
 import asyncio
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from forwarder.sender.connect import connect_first, permitted
+from forwarder.sender.connect import connect_first
 from forwarder.sender.connection import Connection, OnLost
 from forwarder.sender.failure import TransportFailure, lookup_failure, network_failure
+from forwarder.sender.guard import Guard
 from forwarder.sender.proxy import Proxy, open_tunnel
 from forwarder.sender.resolve import Address, Resolver
 from forwarder.sender.tls import ResumingContext, TlsIdentity
@@ -36,12 +38,14 @@ class Dialler:
         *,
         resolver: Resolver,
         identity: TlsIdentity,
+        guard: Guard,
         allow_private: bool = False,
         proxy: Proxy | None = None,
     ) -> None:
         self._origin = origin
         self._resolver = resolver
         self._identity = identity
+        self._guard = guard
         self._allow_private = allow_private
         self._proxy = proxy
 
@@ -56,7 +60,12 @@ class Dialler:
             async with asyncio.timeout_at(deadline):
                 return await self._dial(stage, deadline=deadline, on_lost=on_lost)
         except TimeoutError as late:
-            raise TransportFailure("timeout", f"still {stage.name} at the deadline") from late
+            failure = TransportFailure("timeout", f"still {stage.name} at the deadline")
+            failure.address = stage.address
+            raise failure from late
+        except TransportFailure as failure:
+            failure.address = failure.address or stage.address
+            raise
 
     async def _dial(self, stage: "_Stage", *, deadline: float, on_lost: OnLost) -> Connection:
         context = await self._context(stage)
@@ -87,13 +96,12 @@ class Dialler:
 
     async def _connect(self, stage: "_Stage") -> socket.socket:
         if self._proxy is None:
-            addresses = await self._resolve(stage, self._origin.host, self._origin.port)
-            stage.name = "connecting"
-            return await connect_first(permitted(addresses, allow_private=self._allow_private))
+            found = await self._resolve(stage, self._origin.host, self._origin.port)
+            permitted = self._guard.permitted(found, allow_private=self._allow_private)
+            return await _connect_first(stage, permitted)
         try:
-            addresses = await self._resolve(stage, self._proxy.host, self._proxy.port)
-            stage.name = "connecting"
-            return await connect_first(addresses)
+            found = await self._resolve(stage, self._proxy.host, self._proxy.port)
+            return await _connect_first(stage, found)
         except TransportFailure as failure:
             raise TransportFailure(
                 "proxy", f"cannot reach the proxy: {failure.detail}"
@@ -130,6 +138,15 @@ class Dialler:
             raise network_failure(error, stage="in the TLS handshake") from error
 
 
+async def _connect_first(stage: "_Stage", addresses: Sequence[Address]) -> socket.socket:
+    stage.name = "connecting"
+    stage.address = addresses[0].ip if addresses else None
+    opened = await connect_first(addresses)
+    with suppress(OSError):  # it may be over already
+        stage.address = opened.getpeername()[0]
+    return opened
+
+
 def _certificate_name(host: str) -> str:
     """The name that a certificate has to hold, and the server is asked for (RFC 6066 §3)."""
     return host.rstrip(".")
@@ -151,9 +168,11 @@ def _check_name(host: str) -> None:
 
 
 class _Stage:
-    """What is going on, for the clause that says what took too long."""
+    """What is going on, for the clause that says what took too long; and with whom."""
 
-    __slots__ = ("name",)
+    __slots__ = ("address", "name")
 
     def __init__(self) -> None:
         self.name = "waiting"
+        self.address: str | None = None
+        """That of the connection, or the first of those that are tried."""

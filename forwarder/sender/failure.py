@@ -27,6 +27,8 @@ class TransportFailure(httpx.TransportError):
         super().__init__(f"{word}: {detail}")
         self.word = word
         self.detail = detail
+        self.address: str | None = None
+        """The IP address that was dialled, if any was."""
 
 
 class ConnectionLost(TransportFailure):

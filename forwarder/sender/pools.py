@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from forwarder.routes.model import Endpoint
 from forwarder.sender.dial import Dialler
+from forwarder.sender.guard import Guard
 from forwarder.sender.proxy import parse_proxy
 from forwarder.sender.resolve import Resolver, SystemResolver
 from forwarder.sender.tls import TlsIdentity
@@ -15,6 +16,7 @@ def pooled_transports(
     *,
     proxy_url: str | None = None,
     resolver: Resolver | None = None,
+    guard: Guard | None = None,
     idle_seconds: float = IDLE_SECONDS,
 ) -> Callable[[Endpoint], PooledTransport]:
     """
@@ -32,6 +34,7 @@ def pooled_transports(
             origin,
             resolver=names,
             identity=TlsIdentity(endpoint.tls) if endpoint.tls else anonymous,
+            guard=guard or Guard(),
             allow_private=endpoint.allow_private,
             proxy=proxy,
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from forwarder.routes.model import Endpoint, EndpointName
 from forwarder.sender.dial import Dialler
 from forwarder.sender.failure import TransportFailure
+from forwarder.sender.guard import Guard
 from forwarder.sender.proxy import Proxy, parse_proxy
 from forwarder.sender.resolve import Resolver, SystemResolver
 from forwarder.sender.tls import TlsIdentity
@@ -19,6 +20,7 @@ async def reach(
     *,
     proxy_url: str | None,
     timeout_seconds: float,
+    guard: Guard | None = None,
     resolver: Resolver | None = None,
 ) -> Mapping[EndpointName, TransportFailure | None]:
     """
@@ -28,7 +30,7 @@ async def reach(
     is not that of an HTTP proxy.
     """
     proxy = parse_proxy(proxy_url) if proxy_url else None
-    visitor = _Visitor(resolver or SystemResolver(), proxy, timeout_seconds)
+    visitor = _Visitor(resolver or SystemResolver(), guard or Guard(), proxy, timeout_seconds)
     listed = tuple(endpoints)
     outcomes = await asyncio.gather(*(visitor.visit(endpoint) for endpoint in listed))
     return {endpoint.name: outcome for endpoint, outcome in zip(listed, outcomes, strict=True)}
@@ -37,8 +39,11 @@ async def reach(
 class _Visitor:
     """Opens one connection to an endpoint and closes it; a few at a time."""
 
-    def __init__(self, resolver: Resolver, proxy: Proxy | None, timeout_seconds: float) -> None:
+    def __init__(
+        self, resolver: Resolver, guard: Guard, proxy: Proxy | None, timeout_seconds: float
+    ) -> None:
         self._resolver = resolver
+        self._guard = guard
         self._proxy = proxy
         self._timeout_seconds = timeout_seconds
         self._anonymous = TlsIdentity()
@@ -62,6 +67,7 @@ class _Visitor:
             origin_of(parse_url(endpoint.url)),
             resolver=self._resolver,
             identity=TlsIdentity(endpoint.tls) if endpoint.tls else self._anonymous,
+            guard=self._guard,
             allow_private=endpoint.allow_private,
             proxy=self._proxy,
         )

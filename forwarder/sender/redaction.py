@@ -42,7 +42,8 @@ class Redaction:
                 values += value, value.partition(b" ")[2]  # without the scheme (RFC 9110 §11.4)
         if isinstance(endpoint.auth, BasicAuth):
             values.append(endpoint.auth.password.encode())
-        self._forms = tuple(sorted({form for value in values for form in _forms(value)}))
+        self._values = values
+        self._forms: tuple[bytes, ...] | None = None
         self._last, self._last_shown = (b"", False), b""
 
     def of(self, answer: bytes, *, is_cut: bool = False) -> bytes:
@@ -54,7 +55,11 @@ class Redaction:
         return self._last_shown
 
     def _redacted(self, answer: bytes, *, is_cut: bool) -> bytes:
-        if not self._forms or len(answer) < SHORTEST_SECRET:
+        if len(answer) < SHORTEST_SECRET:
+            return answer
+        if self._forms is None:  # not before: most endpoints answer nothing, or `ok`
+            self._forms = tuple({form for value in self._values for form in _forms(value)})
+        if not self._forms:
             return answer
         spans: list[tuple[int, int]] = []
         for layer in layers(answer):
@@ -86,8 +91,9 @@ def _reads_like_a_word(segment: str) -> bool:
 def _forms(value: bytes) -> Iterator[bytes]:
     """A secret in each way that no encoding of single characters explains."""
     # Many servers take the bytes of a header field for Latin-1; others replace what is not UTF-8.
-    taken = {value, _taken_for_latin_1(value)}
-    plain = {layer.text for text in taken for layer in layers(text)}
+    outer = {layer.text for layer in layers(value)}
+    outer |= {_taken_for_latin_1(text) for text in outer}
+    plain = {layer.text for text in outer for layer in layers(text)}
     plain |= {_taken_for_latin_1(text) for text in plain}
     plain |= {text.decode(errors="replace").encode() for text in plain}
     for text in plain:

@@ -54,7 +54,7 @@ class Sender:
             answer = await channel.post(url, headers, body)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             failure = of_httpx(error)
-            return Failed(failure.word, detail=failure.detail)
+            return Failed(failure.word, detail=failure.detail, address=failure.address)
         except Exception as error:  # noqa: BLE001 - a bug in here must cost an attempt, not the dispatcher
             return _broken(endpoint, error)
         return _result(answer, channel.redaction)
@@ -106,6 +106,6 @@ def _result(answer: Answer, redaction: Redaction) -> AttemptResult:
     most = ACCEPTED_BYTES if 200 <= status < 300 else MAX_BODY_BYTES
     shown = redaction.of(answer.body[:most], is_cut=len(answer.body) >= most)
     if status not in RETRY_AFTER_STATUSES:
-        return classify(status, answer=shown)
+        return classify(status, answer=shown, address=answer.address)
     hint = httpx.Headers(answer.headers).get("retry-after")
-    return classify(status, retry_after=hint, answer=shown)
+    return classify(status, retry_after=hint, answer=shown, address=answer.address)

@@ -109,10 +109,12 @@ class PooledTransport(httpx.AsyncBaseTransport):
                 connection = await self._dial(deadline=deadline, on_lost=self._forget)
                 answer = await connection.exchange(request, deadline=deadline)
                 remember_session(connection.tls)
-        except BaseException:
+        except BaseException as error:
             # Above all a cancellation: its answer would be taken for that of the next request.
             if connection is not None:
                 connection.abort()
+                if isinstance(error, TransportFailure):
+                    error.address = connection.address
             raise
         finally:
             self._release(connection)

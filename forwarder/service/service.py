@@ -22,7 +22,7 @@ from forwarder.metrics import Metrics
 from forwarder.normalise import Normaliser, load_normaliser
 from forwarder.outbox import sqlite
 from forwarder.routes import Routes, RoutesFile
-from forwarder.sender import Sender, pooled_transports
+from forwarder.sender import Guard, Sender, pooled_transports
 from forwarder.service.notify import Announcer, ServiceManager
 from forwarder.service.opening import open_outbox
 from forwarder.service.probe import ServiceProbe
@@ -84,7 +84,8 @@ class Service:
         clock, metrics = SystemClock(), Metrics()
         self._outbox = open_outbox(settings, clock)
         proxy = settings.proxy_url.get_secret_value() if settings.proxy_url else None
-        self._sender = Sender(pooled_transports(proxy_url=proxy))
+        guard = Guard(settings.deny_networks, settings.allow_networks, settings.listen_address)
+        self._sender = Sender(pooled_transports(proxy_url=proxy, guard=guard))
         self._dispatcher = Dispatcher(
             outbox=self._outbox, sender=self._sender, clock=clock, watch=Watch(metrics)
         )

@@ -134,6 +134,7 @@ def test_programs_get_json(send_test: SendTest, receiver: Receiver) -> None:
         "error": "http_403",
         "detail": None,
         "answer": "no",
+        "address": "127.0.0.1",
     }
 
 

@@ -177,16 +177,17 @@ def test_check_looks_at_routes_although_settings_are_wrong(run: Run) -> None:
 
 
 def test_check_warns_of_what_may_not_be_meant(run: Run) -> None:
-    """A misspelt setting, and a proxy that takes the guard's place."""
+    """A misspelt setting, and a proxy that takes the place of the guard and of the operator's networks."""
     code, _, err = run(
         "check",
         **GOOD,
         FORWARDER_MQTT_QSO="1",
         FORWARDER_PROXY_URL="http://u:hunter2@proxy.example",
+        FORWARDER_DENY_NETWORKS="10.0.0.0/8",
     )
 
     assert code == 0
-    misspelt, unguarded = err.splitlines()
+    misspelt, unguarded, ruleless = err.splitlines()
     assert misspelt == (
         "warning: FORWARDER_MQTT_QSO is no setting and is ignored; did you mean FORWARDER_MQTT_QOS?"
     )
@@ -194,6 +195,7 @@ def test_check_warns_of_what_may_not_be_meant(run: Run) -> None:
         "warning: FORWARDER_PROXY_URL is set: the proxy resolves names, "
         "so the guard against private addresses does not apply"
     )
+    assert ruleless.startswith("warning: FORWARDER_DENY_NETWORKS and FORWARDER_ALLOW_NETWORKS do")
 
 
 def test_no_command_prints_a_secret(run: Run, tmp_path: Path) -> None:

@@ -6,75 +6,11 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from forwarder.sender.connect import MAX_ADDRESSES, connect_first, permitted
+from forwarder.sender.connect import connect_first
 from forwarder.sender.failure import TransportFailure
-from forwarder.sender.resolve import Address, SystemResolver
+from forwarder.sender.resolve import Address
 
 pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")
-
-PUBLIC = Address(socket.AF_INET, ("1.1.1.1", 443))
-PRIVATE = Address(socket.AF_INET, ("10.0.0.1", 443))
-METADATA = Address(socket.AF_INET, ("169.254.169.254", 443))
-
-
-@pytest.mark.parametrize(
-    "literal",
-    [
-        pytest.param("169.254.169.254", id="cloud metadata"),
-        pytest.param("0xa9fea9fe", id="cloud metadata, hexadecimal"),
-        pytest.param("::ffff:a9fe:a9fe", id="cloud metadata, IPv4-mapped"),
-        pytest.param("fd00:ec2::254", id="cloud metadata, IPv6"),
-        pytest.param("fe80::1", id="link-local"),
-        pytest.param("224.0.0.1", id="multicast"),
-        pytest.param("ff02::1", id="multicast, IPv6"),
-        pytest.param("0", id="unspecified"),
-        pytest.param("::", id="unspecified, IPv6"),
-        pytest.param("192.0.2.1", id="documentation"),
-        pytest.param("198.18.0.1", id="benchmarking"),
-        pytest.param("::127.0.0.1", id="loopback, IPv4-compatible"),
-        pytest.param("64:ff9b::7f00:1", id="loopback by NAT64"),
-        pytest.param("2002:7f00:1::", id="loopback by 6to4"),
-        pytest.param("2001:0:4136:e378:8000:63bf:80ff:fffe", id="loopback by Teredo"),
-    ],
-)
-@pytest.mark.parametrize("allow_private", [False, True])
-async def test_what_is_never_dialled(literal: str, allow_private: bool) -> None:
-    """Whatever the endpoint allows and however it is written, these addresses are refused."""
-    addresses = await SystemResolver().resolve(literal, 443)
-    with pytest.raises(TransportFailure) as blocked:
-        permitted(addresses, allow_private=allow_private)
-    assert blocked.value.word == "blocked_address"
-
-
-@pytest.mark.parametrize(
-    "literal", ["10.1", "100.64.0.1", "127.0.0.1", "::1", "fd12::1", "192.168.1.1"]
-)
-async def test_what_only_allow_private_opens(literal: str) -> None:
-    """Private and loopback addresses are the endpoint's own choice."""
-    addresses = await SystemResolver().resolve(literal, 443)
-    with pytest.raises(TransportFailure) as blocked:
-        permitted(addresses, allow_private=False)
-    assert "allow_private is not set" in blocked.value.detail
-    assert permitted(addresses, allow_private=True) == addresses
-
-
-def test_only_the_addresses_that_may_be_dialled_are_left() -> None:
-    """Of several addresses the forbidden are left out, the order stays."""
-    addresses = [METADATA, PRIVATE, PUBLIC]
-    assert permitted(addresses, allow_private=False) == [PUBLIC]
-    assert permitted(addresses, allow_private=True) == [PRIVATE, PUBLIC]
-
-
-def test_name_with_very_many_addresses_is_cut_short() -> None:
-    """A name server cannot have us try for ever."""
-    assert len(permitted([PUBLIC] * 1000, allow_private=False)) == MAX_ADDRESSES
-
-
-def test_name_without_addresses_is_dns() -> None:
-    """An empty answer is no answer."""
-    with pytest.raises(TransportFailure) as failed:
-        permitted([], allow_private=True)
-    assert failed.value.word == "dns"
 
 
 @contextmanager
