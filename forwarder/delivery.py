@@ -107,6 +107,8 @@ class Attempt:
     detail: str = ""
     answer: bytes = b""
     """The start of what was answered, where it failed."""
+    address: str | None = None
+    """The IP address that was dialled; None where none was, or where that is not known."""
 
 
 AttemptResult: TypeAlias = Accepted | Refused | Gone | Failed

@@ -57,6 +57,7 @@ def _attempt_object(attempt: Attempt) -> dict[str, object]:
         "number": attempt.number,
         "attempted_at": instant(attempt.attempted_at),
         "duration_ms": round(attempt.duration_ms, 1),
+        "address": attempt.address,
         "status": attempt.status,
         "error": attempt.error or None,
         "detail": attempt.detail or None,
@@ -89,6 +90,7 @@ def _print_attempts(delivery: DeliveryFile) -> None:
         _={"justify": "right"},
         at={},
         took={"justify": "right"},
+        dialled={"no_wrap": False, "overflow": "fold"},
         result={},
         answer={"no_wrap": False, "overflow": "fold"},
     )
@@ -97,6 +99,7 @@ def _print_attempts(delivery: DeliveryFile) -> None:
             cell(attempt.number),
             cell(instant(attempt.attempted_at)),
             cell(f"{round(attempt.duration_ms)} ms"),
+            cell(attempt.address),
             cell(attempt.error or attempt.status, "red" if attempt.error else "green"),
             cell(attempt.detail or attempt.answer.decode(errors="replace")),
         )

@@ -12,7 +12,7 @@ from forwarder.reading import Device, WebhookId
 
 _RECORD = """
     SELECT e.name, d.device, d.state, d.reason, d.attempts, d.last_status, d.last_error, d.duration_ms,
-        d.enqueued_at, d.due_at, d.settled_at,
+        d.address, d.enqueued_at, d.due_at, d.settled_at,
         'msg_' || lower(hex(r.id)), r.measured_at, r.received_at
     FROM delivery d JOIN endpoint e ON e.id = d.endpoint JOIN reading r ON r.number = d.reading
     WHERE d.reading = ? AND d.endpoint = ?"""
@@ -42,6 +42,8 @@ class DeliveryRecord:
     last_error: str | None
     duration_ms: float | None
     """Of its last attempt."""
+    address: str | None
+    """The IP address that the attempt dialled that settled it."""
     enqueued_at: float
     due_at: float
     """Of its next attempt, while it is pending; 0 before the first."""
@@ -118,7 +120,7 @@ def body(connection: sqlite3.Connection, reading: int) -> bytes | None:
 
 def _failed(connection: sqlite3.Connection, key: DeliveryId) -> Iterator[Attempt]:
     rows = connection.execute(
-        "SELECT number, attempted_at, duration_ms, status, error, detail, answer FROM attempt"
+        "SELECT number, attempted_at, duration_ms, status, error, detail, answer, address FROM attempt"
         " WHERE reading = ? AND endpoint = ? ORDER BY number",
         key,
     )
@@ -135,4 +137,5 @@ def _succeeded(found: DeliveryRecord) -> Iterator[Attempt]:
             duration_ms=duration_ms,
             status=found.last_status,
             error="",
+            address=found.address,
         )

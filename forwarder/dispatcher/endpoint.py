@@ -256,7 +256,7 @@ def _attempt_of(
 ) -> Attempt:
     duration_ms = round(duration_seconds * 1000, 3)
     if isinstance(result, Accepted):
-        return Attempt(number, attempted_at, duration_ms, result.status, "")
+        return Attempt(number, attempted_at, duration_ms, result.status, "", address=result.address)
     error, detail = f"http_{result.status}", ""
     if isinstance(result, Failed):
         error, detail = result.error, result.detail
@@ -268,4 +268,5 @@ def _attempt_of(
         error=error,
         detail=detail,
         answer=result.answer[:KEPT_ANSWER_BYTES],
+        address=result.address,
     )

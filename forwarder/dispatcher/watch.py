@@ -43,6 +43,7 @@ class Watch:
             status=attempt.status,
             error=attempt.error or None,
             detail=attempt.detail or None,
+            address=attempt.address,
         )
 
     def delivered(self, endpoint: str, deliveries: Sequence[Delivery], *, now: float) -> None:

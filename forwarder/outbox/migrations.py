@@ -91,5 +91,15 @@ def account_for_the_quarantine(connection: sqlite3.Connection) -> None:
     )
 
 
-STEPS: tuple[Step, ...] = (lead_ids_by_their_instant, account_for_the_quarantine)
-"""The first brings version 1 to 2. A new file takes none of them: schema.sql is always the newest version."""
+def keep_dialled_addresses(connection: sqlite3.Connection) -> None:
+    """Version 4: an attempt says which address it dialled; those of before do not know."""
+    connection.execute("ALTER TABLE delivery ADD COLUMN address TEXT")
+    connection.execute("ALTER TABLE attempt ADD COLUMN address TEXT")
+
+
+STEPS: tuple[Step, ...] = (
+    lead_ids_by_their_instant,
+    account_for_the_quarantine,
+    keep_dialled_addresses,
+)
+"""The first brings version 1 to 2, and so on. A new file takes none: schema.sql is always the newest version."""

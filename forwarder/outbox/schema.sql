@@ -1,4 +1,4 @@
--- Version 3 of the outbox. Instants are UNIX seconds. Rows, not pages, are the unit of meaning: every promise of
+-- Version 4 of the outbox. Instants are UNIX seconds. Rows, not pages, are the unit of meaning: every promise of
 -- accounting is kept by changing rows and the endpoint's totals in one transaction.
 
 CREATE TABLE endpoint (
@@ -61,6 +61,8 @@ CREATE TABLE delivery (
     last_status INTEGER,
     last_error TEXT,
     duration_ms REAL,
+    -- The IP address that the attempt dialled that settled it.
+    address TEXT,
     PRIMARY KEY (reading, endpoint)
 ) WITHOUT ROWID;
 CREATE INDEX delivery_lane ON delivery (endpoint, device, reading) WHERE state = 'pending';
@@ -78,6 +80,7 @@ CREATE TABLE attempt (
     error TEXT NOT NULL,
     detail TEXT NOT NULL,
     answer BLOB NOT NULL,
+    address TEXT,
     PRIMARY KEY (reading, endpoint, number)
 ) WITHOUT ROWID;
 

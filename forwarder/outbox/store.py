@@ -61,7 +61,8 @@ _OLDER = """
 _SETTLE = ManyRows(
     """
     UPDATE delivery SET state = ?, reason = ?, attempts = ?, last_status = coalesce(?, last_status),
-        last_error = coalesce(?, last_error), duration_ms = coalesce(ended.column2, duration_ms), settled_at = ?
+        last_error = coalesce(?, last_error), duration_ms = coalesce(ended.column2, duration_ms), address = ?,
+        settled_at = ?
     FROM (VALUES {rows}) AS ended
     WHERE delivery.reading = ended.column1 AND endpoint = ? AND state = 'pending'""",
     columns=2,
@@ -77,7 +78,7 @@ _DROP_BODIES = ManyRows(
     columns=1,
 )
 _INSERT_ATTEMPT = """
-    INSERT OR REPLACE INTO attempt SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
+    INSERT OR REPLACE INTO attempt SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
     WHERE EXISTS (SELECT 1 FROM delivery WHERE reading = ?1 AND endpoint = ?2)"""
 """Nothing for a delivery that was erased while it was in flight."""
 _ADD_TOTALS = """
@@ -86,8 +87,10 @@ _ADD_TOTALS = """
 _TOTALS = ("enqueued", "delivered", "dead", "expired", "superseded")
 
 
-Ending: TypeAlias = tuple[str, str | None, int, int | None, str | None]
-"""How deliveries end alike: state and why dead, attempts, and the last one's status and error word."""
+Attempted: TypeAlias = tuple[int, int | None, str | None]
+"""How many attempts there were, and the last one's status and error word."""
+Ending: TypeAlias = tuple[str, str | None, int, int | None, str | None, str | None]
+"""How deliveries end alike: state and why dead, what was attempted, and the address that the last one dialled."""
 Timed: TypeAlias = tuple[Delivery, float | None]
 """A delivery and how long its last attempt took, in milliseconds; None where there was none."""
 
@@ -447,13 +450,13 @@ def _newest(runs: Iterable[Run]) -> dict[tuple[str, Device], ReadingNumber]:
 def _ending(settlement: Settlement) -> Ending:
     match settlement.decision:
         case Done():
-            return "delivered", None, *_attempted(settlement)
+            return "delivered", None, *_attempted(settlement), _address(settlement)
         case Bury(reason):
-            return "dead", reason, *_attempted(settlement)
+            return "dead", reason, *_attempted(settlement), _address(settlement)
         case Expire():
-            return "expired", None, *_attempted(settlement)
+            return "expired", None, *_attempted(settlement), _address(settlement)
         case Supersede():
-            return "superseded", None, *_attempted(settlement)
+            return "superseded", None, *_attempted(settlement), _address(settlement)
         case RetryAt():
             raise TypeError("a retry is no end")
         case _:
@@ -461,10 +464,10 @@ def _ending(settlement: Settlement) -> Ending:
 
 
 def _delivered(attempt: Attempt) -> Ending:
-    return "delivered", None, attempt.number, attempt.status, None
+    return "delivered", None, attempt.number, attempt.status, None, attempt.address
 
 
-def _attempted(settlement: Settlement) -> tuple[int, int | None, str | None]:
+def _attempted(settlement: Settlement) -> Attempted:
     attempt = settlement.attempt
     if attempt is None:
         return settlement.delivery.attempts, None, None
@@ -473,6 +476,10 @@ def _attempted(settlement: Settlement) -> tuple[int, int | None, str | None]:
 
 def _duration(settlement: Settlement) -> float | None:
     return None if settlement.attempt is None else settlement.attempt.duration_ms
+
+
+def _address(settlement: Settlement) -> str | None:
+    return None if settlement.attempt is None else settlement.attempt.address
 
 
 def _columns(attempt: Attempt) -> tuple[object, ...]:
@@ -484,4 +491,5 @@ def _columns(attempt: Attempt) -> tuple[object, ...]:
         attempt.error,
         attempt.detail,
         attempt.answer,
+        attempt.address,
     )

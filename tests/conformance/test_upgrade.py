@@ -17,11 +17,18 @@ from pathlib import Path
 
 import pytest
 from support.clock import HandClock
-from support.outbox import claim, ids, must_claim, settle, totals
+from support.outbox import claim, flush, ids, must_claim, settle, totals
 from support.readings import new_reading
 from support.workshop import Workshop
 
-from forwarder.dead_letters import inspect
+from forwarder.dead_letters import (
+    DeliveryId,
+    Selection,
+    choose_deliveries,
+    delivery_file,
+    inspect,
+    opened,
+)
 from forwarder.errors import OutboxError
 from forwarder.outbox import Outbox, sqlite
 from forwarder.outbox.migrations import STEPS
@@ -81,6 +88,19 @@ async def test_it_is_sound_and_of_todays_schema(outbox: Outbox, workshop: Worksh
     found = inspect(workshop.path)
     assert (found.faults, found.schema_version) == ((), sqlite.SCHEMA_VERSION)
     assert (found.deliveries, found.quarantined) == ({"dead": 1, "delivered": 1, "pending": 4}, 1)
+
+
+async def test_attempts_of_before_do_not_know_where_they_went(
+    outbox: Outbox, workshop: Workshop
+) -> None:
+    """Addresses are kept from this version on; what was attempted before has none."""
+    settle(outbox, must_claim(outbox), address="192.0.2.7")
+    await flush(outbox)
+    with opened(workshop.path) as file:
+        chosen = choose_deliveries(file, Selection())
+        keys = [DeliveryId(*key) for chunk in chosen.chunks() for key in chunk]
+        kept = {one.address for key in keys for one in delivery_file(file, key).attempts}
+    assert kept == {None, "192.0.2.7"}
 
 
 async def test_a_message_of_before_is_known_when_it_comes_again(

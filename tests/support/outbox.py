@@ -20,7 +20,12 @@ def must_claim(outbox: Outbox, endpoint: str = "acme", *, limit: int = 1) -> Cla
 
 
 def settle(
-    outbox: Outbox, claimed: Claim, decision: Decision | None = None, *, error: str = ""
+    outbox: Outbox,
+    claimed: Claim,
+    decision: Decision | None = None,
+    *,
+    error: str = "",
+    address: str | None = None,
 ) -> None:
     """Settle all of a claim in one way, by default as delivered."""
     decision = decision or Done()
@@ -28,19 +33,20 @@ def settle(
         claimed.deliveries[0].endpoint,
         claimed,
         [
-            Settlement(one, decision, attempt(one.attempts + 1, error=error))
+            Settlement(one, decision, attempt(one.attempts + 1, error=error, address=address))
             for one in claimed.deliveries
         ],
     )
 
 
-def attempt(number: int = 1, *, error: str = "") -> Attempt:
+def attempt(number: int = 1, *, error: str = "", address: str | None = None) -> Attempt:
     return Attempt(
         number=number,
         attempted_at=1763461060.0,
         duration_ms=1.5,
         status=None if error else 204,
         error=error,
+        address=address,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from forwarder.delivery import AttemptResult
 from forwarder.routes.model import Endpoint, EndpointName
-from forwarder.sender import Sender, pooled_transports
+from forwarder.sender import Guard, Sender, pooled_transports
 from forwarder.sender.resolve import Address, Resolver
 
 BODY = b'{"type":"meter.reading"}'
@@ -35,11 +35,14 @@ async def sending(
     *,
     resolver: Resolver | None = None,
     proxy_url: str | None = None,
+    guard: Guard | None = None,
     idle_seconds: float = 60.0,
 ) -> AsyncIterator[Sender]:
     """A sender over the real transport, closed at the end."""
     sender = Sender(
-        pooled_transports(resolver=resolver, proxy_url=proxy_url, idle_seconds=idle_seconds)
+        pooled_transports(
+            resolver=resolver, proxy_url=proxy_url, guard=guard, idle_seconds=idle_seconds
+        )
     )
     try:
         yield sender

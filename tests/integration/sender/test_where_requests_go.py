@@ -7,9 +7,11 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from support.posting import Names, endpoint_at, post, sending
-from support.receiver import OK, answering, receiving
+from support.receiver import OK, Peer, answering, receiving
 
+from forwarder.addresses import parse_networks
 from forwarder.delivery import Accepted, Failed
+from forwarder.sender import Guard
 from forwarder.sender.resolve import Address
 
 ACCEPTED = Accepted(200, b"ok")
@@ -130,6 +132,71 @@ async def test_forbidden_address_among_good_ones_is_left_out() -> None:
         names = Names([[at("169.254.169.254", 80), at("127.0.0.1", receiver.port)]])
         async with sending(resolver=names) as sender:
             assert await post(sender, endpoint_at("http://hooks.example/")) == ACCEPTED
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"400 No", b"410 Gone", b"503 So"])
+async def test_result_says_which_address_was_dialled(status: bytes) -> None:
+    """Also over a kept connection, and from an answer that is known again without being parsed."""
+    answer = b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\n\r\n"
+    async with receiving(answering(answer)) as receiver:
+        names = Names([[at("::1", free_port()), at("127.0.0.1", receiver.port)]])
+        async with sending(resolver=names) as sender:
+            endpoint = endpoint_at("http://hooks.example/")
+            dialled = [(await post(sender, endpoint)).address for _ in range(3)]
+        assert (dialled, receiver.connections) == (["127.0.0.1"] * 3, 1)
+
+
+async def test_failure_says_which_address_was_dialled() -> None:
+    """A refused connect, a reset, a timeout and a failed handshake have one; where nothing was dialled none has."""
+
+    async def silent(peer: Peer) -> None:
+        await peer.gone()
+
+    async def resetting(peer: Peer) -> None:
+        await peer.head()
+        peer.reset()
+
+    async with receiving(silent) as mute, receiving(resetting) as rude, sending() as sender:
+        asked = {
+            f"http://127.0.0.1:{free_port()}/": ("refused", "127.0.0.1"),
+            rude.url: ("reset", "127.0.0.1"),
+            mute.url: ("timeout", "127.0.0.1"),
+            mute.url.replace("http:", "https:"): ("timeout", "127.0.0.1"),
+            "http://169.254.169.254/": ("blocked_address", None),
+            "http://nosuch.invalid/": ("dns", None),
+        }
+        for url, expected in asked.items():
+            failed = await post(sender, endpoint_at(url, timeout_seconds=0.5))
+            assert isinstance(failed, Failed)
+            assert (failed.error, failed.address) == expected
+
+
+@pytest.mark.parametrize(
+    ("guard", "reaches"),
+    [
+        pytest.param(Guard(deny=parse_networks("127.0.0.0/8")), False, id="denied"),
+        pytest.param(Guard(allow=parse_networks("127.0.0.0/8")), True, id="allowed"),
+        pytest.param(Guard(allow=parse_networks("1.1.1.0/24")), False, id="outside"),
+        pytest.param(Guard(deny=parse_networks("127.0.0.1"), allow=parse_networks("127.0.0.0/8")), False, id="both"),
+    ],
+)  # fmt: skip
+async def test_networks_of_the_operator_hold_for_every_endpoint(
+    guard: Guard, reaches: bool
+) -> None:
+    """allow_private does not lift DENY_NETWORKS, nor does it open what is outside of ALLOW_NETWORKS."""
+    async with receiving() as receiver, sending(guard=guard) as sender:
+        result = await post(sender, endpoint_at(receiver.url))
+        assert (result == ACCEPTED, receiver.connections) == (reaches, int(reaches))
+        assert reaches or (isinstance(result, Failed) and result.error == "blocked_address")
+
+
+async def test_own_http_port_is_not_dialled() -> None:
+    """A delivery to ourselves would come back to us."""
+    async with receiving() as receiver:
+        async with sending(guard=Guard(listen=("0.0.0.0", receiver.port))) as sender:
+            result = await post(sender, endpoint_at(receiver.url))
+        assert isinstance(result, Failed)
+        assert (result.error, receiver.connections) == ("blocked_address", 0)
 
 
 async def test_next_address_is_tried_when_the_first_refuses() -> None:

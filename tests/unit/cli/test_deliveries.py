@@ -1,5 +1,7 @@
 """`forwarder deliveries`: did that partner get it?"""
 
+from dataclasses import replace
+
 import pytest
 from support.letters import BERN, DECISIONS, OutboxBuilder, attempt, seconds_ago
 from support.shell import Operator
@@ -51,6 +53,22 @@ def test_show_has_the_failures_and_the_success(operator: Operator, built: Outbox
     assert results == [(1, 503, "http_503"), (2, 204, None)]
     assert shown["last_error"] is None
     assert shown["data"] is None
+
+
+def test_show_says_which_address_each_attempt_dialled(
+    operator: Operator, built: OutboxBuilder
+) -> None:
+    """Of those that failed and of the one that succeeded; null where nothing was dialled."""
+    number = built.reading("acme")
+    failed = [replace(attempt(1), address="192.0.2.7"), replace(attempt(2), address=None)]
+    succeeded = Attempt(3, 1763460002.0, 31.0, 204, "", address="2001:db8::7")
+    built.settle(number, "acme", DECISIONS["delivered"], attempts=(*failed, succeeded))
+
+    shown = operator.json("deliveries", "show", "1-1")
+
+    dialled = [one["address"] for one in shown["history"]]
+    assert dialled == ["192.0.2.7", None, "2001:db8::7"]
+    assert "192.0.2.7" in operator.says("deliveries", "show", "1-1")
 
 
 def test_list_for_people(operator: Operator, built: OutboxBuilder) -> None:

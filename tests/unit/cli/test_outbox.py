@@ -43,7 +43,7 @@ def test_sound_outbox(operator: Operator, built: OutboxBuilder) -> None:
         ("DELETE FROM body", "1 pending or dead deliveries have lost their data"),
         ("INSERT INTO body VALUES (2, x'00')", "1 bodies are kept that nothing needs"),
         (
-            "INSERT INTO attempt VALUES (9, 9, 1, 0, 0, NULL, 'x', '', x'')",
+            "INSERT INTO attempt VALUES (9, 9, 1, 0, 0, NULL, 'x', '', x'', NULL)",
             "1 attempts belong to no delivery",
         ),
         (
