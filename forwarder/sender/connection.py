@@ -1,10 +1,12 @@
 """One connection: it writes a request, reads its answer, and is then as good as new or spent."""
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, TypeAlias
 
 from forwarder.sender.answer import Answer, AnswerReader
 from forwarder.sender.failure import ConnectionLost, TransportFailure, lost_connection
+from forwarder.sender.tls import end_of_certificate
 
 if TYPE_CHECKING:
     import ssl
@@ -36,6 +38,8 @@ class Connection(asyncio.Protocol):
         """Whether another request may be written."""
         self.is_lost = False
         self.tls: ssl.SSLObject | None = None
+        self.valid_until = math.inf
+        """UNIX seconds at which the receiver's certificate ends; nothing is written from then on."""
         self.idle_until = 0.0
         """The loop's time until which its pool may use it again."""
 
@@ -93,6 +97,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment] # asyncio types it too widely
         self.tls = transport.get_extra_info("ssl_object")
+        self.valid_until = end_of_certificate(self.tls)
         peer = transport.get_extra_info("peername")
         self._reader.address = peer[0] if peer else None
 

@@ -1,5 +1,6 @@
 """Puts the engine together: from what an endpoint says to the transport that reaches it."""
 
+import time
 from collections.abc import Callable
 
 from forwarder.routes.model import Endpoint
@@ -18,6 +19,7 @@ def pooled_transports(
     resolver: Resolver | None = None,
     guard: Guard | None = None,
     idle_seconds: float = IDLE_SECONDS,
+    unix: Callable[[], float] = time.time,
 ) -> Callable[[Endpoint], PooledTransport]:
     """
     A factory of one transport for each endpoint, as `Sender` takes it.
@@ -26,14 +28,16 @@ def pooled_transports(
     """
     proxy = parse_proxy(proxy_url) if proxy_url else None
     names = resolver or SystemResolver()
-    anonymous = TlsIdentity()  # shared: the system's CAs are read once, not once for every endpoint
+    anonymous = TlsIdentity(
+        unix=unix
+    )  # shared: the system's CAs are read once, not once for every endpoint
 
     def transport_for(endpoint: Endpoint) -> PooledTransport:
         origin = origin_of(parse_url(endpoint.url))
         dialler = Dialler(
             origin,
             resolver=names,
-            identity=TlsIdentity(endpoint.tls) if endpoint.tls else anonymous,
+            identity=TlsIdentity(endpoint.tls, unix=unix) if endpoint.tls else anonymous,
             guard=guard or Guard(),
             allow_private=endpoint.allow_private,
             proxy=proxy,
@@ -44,6 +48,7 @@ def pooled_transports(
             max_connections=endpoint.max_concurrency,
             proxy=proxy,
             idle_seconds=idle_seconds,
+            unix=unix,
         )
 
     return transport_for

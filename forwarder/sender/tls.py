@@ -1,8 +1,11 @@
 """TLS for one endpoint: whom it trusts, who it says it is, and the session it takes up again."""
 
 import asyncio
+import math
 import ssl
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 from forwarder.routes.model import TlsFiles
 from forwarder.sender.failure import TransportFailure
@@ -14,10 +17,13 @@ class ResumingContext(ssl.SSLContext):
     """
     A client's context that offers every host the last session it gave (RFC 8446 §2.2).
 
-    asyncio and uvloop know no `session=`; both make their TLS objects by `wrap_bio`.
+    No longer than the host's certificate is valid: who takes up a session shows no certificate. asyncio and uvloop know
+    no `session=`; both make their TLS objects by `wrap_bio`.
     """
 
-    sessions: OrderedDict[str, ssl.SSLSession]
+    sessions: OrderedDict[str, tuple[ssl.SSLSession, float]]
+    """Each with the end of the certificate that it was given under, in UNIX seconds."""
+    unix: Callable[[], float]
 
     def wrap_bio(
         self,
@@ -27,13 +33,27 @@ class ResumingContext(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
-        known = session or self.sessions.get(str(server_hostname))
+        known = session or self._session(str(server_hostname))
         return super().wrap_bio(incoming, outgoing, server_side, server_hostname, known)
 
+    def _session(self, host: str) -> ssl.SSLSession | None:
+        session, valid_until = self.sessions.get(host, (None, math.inf))
+        if self.unix() < valid_until:
+            return session
+        del self.sessions[host]
+        return None
 
-def remember_session(tls: ssl.SSLObject | None) -> None:
+
+def end_of_certificate(tls: ssl.SSLObject | None) -> float:
+    """Until when the certificate at the other end is valid, in UNIX seconds; for ever where there is none."""
+    certificate = tls.getpeercert() if tls is not None else None
+    not_after = certificate.get("notAfter") if certificate else None
+    return ssl.cert_time_to_seconds(str(not_after)) if not_after else math.inf
+
+
+def remember_session(tls: ssl.SSLObject | None, *, valid_until: float) -> None:
     """
-    Keep the session of a connection that has read an answer, for the next to its host.
+    Keep the session of a connection that has read an answer, for the next to its host until then (UNIX seconds).
 
     Not earlier: TLS 1.3 sends its tickets after the handshake.
     """
@@ -41,7 +61,7 @@ def remember_session(tls: ssl.SSLObject | None) -> None:
     if tls is None or session is None or not isinstance(tls.context, ResumingContext):
         return
     sessions = tls.context.sessions
-    sessions[str(tls.server_hostname)] = session
+    sessions[str(tls.server_hostname)] = session, valid_until
     if len(sessions) > MAX_SESSIONS:
         sessions.popitem(last=False)
 
@@ -49,8 +69,11 @@ def remember_session(tls: ssl.SSLObject | None) -> None:
 class TlsIdentity:
     """The context of the endpoints that share these files, built once, when it is first needed."""
 
-    def __init__(self, files: TlsFiles | None = None) -> None:
+    def __init__(
+        self, files: TlsFiles | None = None, *, unix: Callable[[], float] = time.time
+    ) -> None:
         self._files = files or TlsFiles()
+        self._unix = unix
         self._lock = asyncio.Lock()
         self._context: ResumingContext | None = None
 
@@ -61,11 +84,11 @@ class TlsIdentity:
         async with self._lock:
             if self._context is None:
                 # Reading a system's CAs takes tens of milliseconds, in which no other endpoint may wait.
-                self._context = await asyncio.to_thread(build_context, self._files)
+                self._context = await asyncio.to_thread(build_context, self._files, unix=self._unix)
             return self._context
 
 
-def build_context(files: TlsFiles) -> ResumingContext:
+def build_context(files: TlsFiles, *, unix: Callable[[], float] = time.time) -> ResumingContext:
     """
     TLS 1.2 or newer, the host's name checked, the system's CAs unless the endpoint brings its own.
 
@@ -73,6 +96,7 @@ def build_context(files: TlsFiles) -> ResumingContext:
     """
     context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
     context.sessions = OrderedDict()
+    context.unix = unix
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     _trust(context, files)

@@ -8,6 +8,8 @@ in use + idle + closing never exceeds `max_connections`.
 """
 
 import asyncio
+import time
+from collections.abc import Callable
 from typing import Protocol
 
 import httpx
@@ -59,11 +61,13 @@ class PooledTransport(httpx.AsyncBaseTransport):
         max_connections: int,
         proxy: Proxy | None = None,
         idle_seconds: float = IDLE_SECONDS,
+        unix: Callable[[], float] = time.time,
     ) -> None:
         self._origin = origin
         self._dial = dial
         self._absolute_for = proxy if origin.scheme == "http" else None
         self._idle_seconds = idle_seconds
+        self._unix = unix
         self._loop = asyncio.get_running_loop()
         self._slots = Slots(max_connections)
         self._idle: list[Connection] = []
@@ -108,7 +112,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
             if connection is None:
                 connection = await self._dial(deadline=deadline, on_lost=self._forget)
                 answer = await connection.exchange(request, deadline=deadline)
-                remember_session(connection.tls)
+                remember_session(connection.tls, valid_until=connection.valid_until)
         except BaseException as error:
             # Above all a cancellation: its answer would be taken for that of the next request.
             if connection is not None:
@@ -146,7 +150,8 @@ class PooledTransport(httpx.AsyncBaseTransport):
         now = self._loop.time()
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_reusable and now < connection.idle_until:
+            is_fresh = connection.is_reusable and now < connection.idle_until
+            if is_fresh and (connection.tls is None or self._unix() < connection.valid_until):
                 return connection
             connection.close()
         return None

@@ -1,6 +1,7 @@
 """Endpoints and posts in as few words as a test of the sender needs."""
 
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -37,11 +38,16 @@ async def sending(
     proxy_url: str | None = None,
     guard: Guard | None = None,
     idle_seconds: float = 60.0,
+    unix: Callable[[], float] = time.time,
 ) -> AsyncIterator[Sender]:
     """A sender over the real transport, closed at the end."""
     sender = Sender(
         pooled_transports(
-            resolver=resolver, proxy_url=proxy_url, guard=guard, idle_seconds=idle_seconds
+            resolver=resolver,
+            proxy_url=proxy_url,
+            guard=guard,
+            idle_seconds=idle_seconds,
+            unix=unix,
         )
     )
     try:

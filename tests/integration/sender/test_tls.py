@@ -6,11 +6,13 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from support.certificates import Authority
-from support.posting import endpoint_at, post
+from support.clock import HandClock
+from support.posting import endpoint_at, post, sending
 from support.receiver import OK, Peer, answering, receiving
 
 from forwarder.delivery import Accepted, Failed
@@ -18,6 +20,7 @@ from forwarder.routes.model import Endpoint, TlsFiles
 from forwarder.sender import Sender
 
 ACCEPTED = Accepted(200, b"ok")
+GOODBYE = OK.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
 
 
 @pytest.fixture
@@ -156,11 +159,59 @@ async def test_session_is_resumed(
     """The second connection to a receiver takes up the session of the first."""
     context = server_context(authority)
     context.maximum_version = version
-    goodbye = OK.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
-    async with receiving(answering(goodbye), tls=context) as receiver:
+    async with receiving(answering(GOODBYE), tls=context) as receiver:
         for _ in range(3):
             assert await post(sender, trusting(receiver.url, authority)) == ACCEPTED
         assert receiver.resumed == [False, True, True]
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    """Our own wall clock; OpenSSL looks at the machine's, and finds the certificate valid."""
+    return HandClock(started_at=datetime.now(UTC))
+
+
+def short_lived(authority: Authority, version: ssl.TLSVersion) -> ssl.SSLContext:
+    """A receiver's context whose certificate is valid for another hour."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    not_after = datetime.now(UTC) + timedelta(hours=1)
+    context.load_cert_chain(*authority.issue("127.0.0.1", not_after=not_after))
+    context.maximum_version = version
+    return context
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_session_is_not_resumed_past_the_certificate(
+    authority: Authority, clock: HandClock, version: ssl.TLSVersion
+) -> None:
+    """Who takes up a session shows no certificate: from its end on each handshake is a whole one."""
+    async with (
+        receiving(answering(GOODBYE), tls=short_lived(authority, version)) as receiver,
+        sending(unix=clock.unix) as sender,
+    ):
+        endpoint = trusting(receiver.url, authority)
+        for seconds in (0, 3500, 200, 0):
+            clock.advance(seconds)
+            assert await post(sender, endpoint) == ACCEPTED
+        assert receiver.resumed == [False, True, False, False]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_kept_connection_is_not_used_past_the_certificate(
+    authority: Authority, clock: HandClock, version: ssl.TLSVersion
+) -> None:
+    """A connection that was opened under a certificate carries no request once that has ended."""
+    async with (
+        receiving(tls=short_lived(authority, version)) as receiver,
+        sending(unix=clock.unix) as sender,
+    ):
+        endpoint = trusting(receiver.url, authority)
+        opened = []
+        for seconds in (0, 3500, 200):
+            clock.advance(seconds)
+            assert await post(sender, endpoint) == ACCEPTED
+            opened.append(receiver.connections)
+        assert (opened, receiver.resumed) == ([1, 1, 2], [False, False])
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
