@@ -13,6 +13,7 @@ from forwarder.errors import ConfigurationError, OperationError, RoutesError
 from forwarder.normalise import Template, load_template
 from forwarder.reading import Device
 from forwarder.routes import EndpointName, Routes, Selection, load_routes
+from forwarder.routes.keys import key_remarks
 from forwarder.sender import Guard
 from forwarder.sender.proxy import parse_proxy
 from forwarder.sender.reach import reach
@@ -78,6 +79,8 @@ def look_over(environ: Mapping[str, str]) -> Findings:
         findings.attempt(lambda: settings.outbox_path)
         _look_at_proxy(findings, settings)
     findings.routes = findings.attempt(lambda: load_routes(routes_file, environ=environ))
+    if findings.routes:
+        findings.warnings += key_remarks(findings.routes.endpoints.values())
     if settings and settings.template_file:
         _look_at_template(findings, settings.template_file)
     return findings

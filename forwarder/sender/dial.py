@@ -60,9 +60,9 @@ class Dialler:
             async with asyncio.timeout_at(deadline):
                 return await self._dial(stage, deadline=deadline, on_lost=on_lost)
         except TimeoutError as late:
-            failure = TransportFailure("timeout", f"still {stage.name} at the deadline")
-            failure.address = stage.address
-            raise failure from late
+            raise TransportFailure(
+                "timeout", f"still {stage.name} at the deadline", address=stage.address
+            ) from late
         except TransportFailure as failure:
             failure.address = failure.address or stage.address
             raise

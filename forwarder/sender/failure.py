@@ -23,11 +23,11 @@ class TransportFailure(httpx.TransportError):
     Neither ever holds a URL, a header or a body.
     """
 
-    def __init__(self, word: ErrorWord, detail: str) -> None:
+    def __init__(self, word: ErrorWord, detail: str, *, address: str | None = None) -> None:
         super().__init__(f"{word}: {detail}")
         self.word = word
         self.detail = detail
-        self.address: str | None = None
+        self.address = address
         """The IP address that was dialled, if any was."""
 
 

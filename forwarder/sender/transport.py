@@ -123,7 +123,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         finally:
             self._release(connection)
         if answer.status == 407 and self._absolute_for is not None:
-            raise TransportFailure("proxy", _OTHER_CREDENTIALS)
+            raise TransportFailure("proxy", _OTHER_CREDENTIALS, address=answer.address)
         return answer
 
     async def aclose(self) -> None:

@@ -1,5 +1,7 @@
 """`forwarder routes`, `schema` and `check`: what an operator sees, and the exit codes."""
 
+import base64
+import hashlib
 import json
 import socket
 from collections.abc import Callable
@@ -14,7 +16,9 @@ from forwarder.settings import environment
 FILE = "groups: {zurich: [ECC9FF5C7AD4, 001122334455], spare: [AABBCCDDEEFF]}\n" + endpoint_with(
     "groups: [zurich]", "devices: []"
 )
-ARCHIVE = "  archive: {url: 'https://b.example/', secret: env:KEY, devices: [ECC9FF5C7AD4]}\n"
+ARCHIVE = (
+    "  archive: {url: 'https://b.example/', secret: env:ARCHIVE_KEY, devices: [ECC9FF5C7AD4]}\n"
+)
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -121,14 +125,24 @@ def test_schema_prints_json(which: str, run: Run) -> None:
     assert json.loads(out)["$schema"].startswith("https://json-schema.org/")
 
 
-GOOD = {"FORWARDER_MQTT_URI": "mqtt://127.0.0.1:1", "FORWARDER_MQTT_TOPIC": "a/#", "KEY": secret()}
+KEY, ARCHIVE_KEY, IDLE_KEY = (
+    "whsec_" + base64.b64encode(hashlib.sha256(name).digest()).decode()
+    for name in (b"a", b"b", b"c")
+)
+GOOD = {
+    "FORWARDER_MQTT_URI": "mqtt://127.0.0.1:1",
+    "FORWARDER_MQTT_TOPIC": "a/#",
+    "KEY": KEY,
+    "ARCHIVE_KEY": ARCHIVE_KEY,
+    "IDLE_KEY": IDLE_KEY,
+}
 
 
 def test_check_sums_up_what_is_valid(run: Run, tmp_path: Path) -> None:
     """Endpoints, devices and groups are counted; what nobody gets, and who gets nothing, is named."""
     with (tmp_path / "routes.yaml").open("a") as file:
         file.write(
-            "  idle: {url: 'https://c.example/', secret: env:KEY, devices: [], paused: true}\n"
+            "  idle: {url: 'https://c.example/', secret: env:IDLE_KEY, devices: [], paused: true}\n"
         )
 
     code, out, err = run("check", **GOOD)
@@ -198,6 +212,21 @@ def test_check_warns_of_what_may_not_be_meant(run: Run) -> None:
     assert ruleless.startswith("warning: FORWARDER_DENY_NETWORKS and FORWARDER_ALLOW_NETWORKS do")
 
 
+def test_check_warns_of_keys_that_are_shared_or_weak(run: Run) -> None:
+    """Both are valid, and neither is what a signature is for; exit 0."""
+    code, _, err = run("check", **GOOD | {"KEY": secret(), "ARCHIVE_KEY": secret()})
+
+    assert code == 0
+    assert err.splitlines() == [
+        (
+            "warning: endpoints acme, archive share a key: what one receiver was sent, another takes for its own;"
+            " give each its own: `forwarder secret` prints a random one"
+        ),
+        'warning: endpoint "acme" has a key that can be guessed; `forwarder secret` prints a random one',
+        'warning: endpoint "archive" has a key that can be guessed; `forwarder secret` prints a random one',
+    ]
+
+
 def test_no_command_prints_a_secret(run: Run, tmp_path: Path) -> None:
     """Whatever is asked, in good and in bad files, the key and the password stay where they are."""
     (tmp_path / "old.yaml").write_text(FILE.replace("env:KEY", secret(40)))
@@ -213,6 +242,7 @@ def test_no_command_prints_a_secret(run: Run, tmp_path: Path) -> None:
     told = [run(*arguments, **GOOD, FORWARDER_MQTT_PASSWORD="hunter2") for arguments in asked]
 
     assert "hunter2" not in str(told)
+    assert KEY[6:] not in str(told)
     assert secret()[6:] not in str(told)
     assert secret(40)[6:] not in str(told)
 
