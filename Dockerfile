@@ -1,7 +1,10 @@
 # Stages: `build` makes the virtual environment; `demo` adds what compose.demo.yaml plays with; the last, the default,
 # is the service and nothing else.
 
-FROM python:3.13-slim AS build
+# By digest where a build is to be the same again: --build-arg PYTHON_IMAGE=python:3.13-slim@sha256:…
+ARG PYTHON_IMAGE=python:3.13-slim
+
+FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src
 RUN python -m venv /opt/tools && python -m venv --without-pip /opt/venv
 COPY requirements/build.txt requirements/run.txt requirements/
@@ -21,7 +24,7 @@ COPY requirements/demo.txt requirements/
 RUN --mount=type=secret,id=pipconf,target=/etc/pip.conf --mount=type=secret,id=ca,target=/run/secrets/ca.pem \
     /opt/tools/bin/pip --python /opt/venv/bin/python install --quiet --no-cache-dir --require-hashes -r requirements/demo.txt
 
-FROM python:3.13-slim AS demo
+FROM ${PYTHON_IMAGE} AS demo
 COPY --from=build-demo /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
@@ -30,7 +33,8 @@ STOPSIGNAL SIGTERM
 ENTRYPOINT ["forwarder"]
 CMD ["demo"]
 
-FROM python:3.13-slim
+FROM ${PYTHON_IMAGE}
+ARG PYTHON_IMAGE
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="whatwatt-forwarder" \
@@ -38,7 +42,7 @@ LABEL org.opencontainers.image.title="whatwatt-forwarder" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.base.name="docker.io/library/python:3.13-slim"
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}"
 # A new volume takes over the owner and mode of the folder that it covers.
 RUN install -d -o 10001 -g 10001 -m 0700 /data && install -d /etc/forwarder
 COPY --from=build /opt/venv /opt/venv

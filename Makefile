@@ -70,12 +70,13 @@ lock: ## pin every dependency with its hashes anew
 	echo 'setuptools>=77' | uv pip compile --quiet --universal --generate-hashes --no-emit-find-links --no-emit-index-url \
 	  --python-version 3.11 - -c requirements/dev.txt -o requirements/build.txt
 
-image: ## the container image
-	$(ENGINE) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse --verify --quiet HEAD 2>/dev/null || echo unknown) \
+BASE := $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE))
+image: ## the container image; PYTHON_IMAGE=python:3.13-slim@sha256:… pins its base
+	$(ENGINE) build $(BASE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse --verify --quiet HEAD 2>/dev/null || echo unknown) \
 	  -t $(IMAGE):$(VERSION) -t $(IMAGE):latest .
 
 image-demo: image ## the image of compose.demo.yaml's devices and receiver
-	$(ENGINE) build --target demo -t $(IMAGE):demo .
+	$(ENGINE) build $(BASE) --target demo -t $(IMAGE):demo .
 
 test-container: setup ## the image at work, beside a broker, hardened, killed; skips where there is no container engine
 	@if [ -z "$(ENGINE)" ]; then echo "no container engine here (docker, podman, or ENGINE=…): container tests skipped"; \

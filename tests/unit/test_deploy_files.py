@@ -1,6 +1,7 @@
 """What the files for deployment say about the program is true."""
 
 import re
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from forwarder import __version__
+from forwarder.addresses import classify_address
 from forwarder.clock import SystemClock
 from forwarder.routes import RoutesFile
 from forwarder.settings import Settings
@@ -84,3 +86,62 @@ def test_service_can_drain_before_it_is_killed() -> None:
         float(re.findall(r"TimeoutStopSec=(\d+)", unit)[0]),
     ]
     assert min(waits) >= 2 * drain_seconds + 5
+
+
+def may_be_reached(ip: str) -> bool:
+    """Whether the NetworkPolicy lets HTTPS out to this address."""
+    address = ip_address(ip)
+    rules = document(KUBERNETES / "networkpolicy.yaml")["spec"]["egress"]
+    blocks = [to["ipBlock"] for rule in rules for to in rule["to"] if "ipBlock" in to]
+    return any(
+        address in ip_network(block["cidr"])
+        and not any(address in ip_network(hole) for hole in block["except"])
+        for block in blocks
+    )
+
+
+@pytest.mark.parametrize(
+    "ip",
+    [
+        "10.0.0.1", "100.64.0.1", "100.100.100.200", "127.0.0.1", "168.63.129.16", "169.254.169.254", "172.16.0.1",
+        "192.0.0.192", "192.168.0.1", "224.0.0.1", "239.255.255.250", "255.255.255.255", "0.0.0.0",
+        "::1", "::127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::10.0.0.1", "64:ff9b:1::1", "2002:a00:1::1", "fc00::1",
+        "2001:0:101:101::80ff:fffe", "fd00:ec2::254", "fe80::1", "fec0::1", "ff02::1", "ff0e::1",
+    ],
+)  # fmt: skip
+def test_network_policy_stands_behind_the_guard(ip: str) -> None:
+    """What the guard does not dial without permission the cluster does not let out either."""
+    assert classify_address(ip_address(ip)) != "public"
+    assert not may_be_reached(ip)
+
+
+@pytest.mark.parametrize("ip", ["1.1.1.1", "223.255.255.1", "2606:4700::1111", "2a00::1"])
+def test_network_policy_lets_out_to_the_public_internet(ip: str) -> None:
+    """Receivers are there."""
+    assert may_be_reached(ip)
+
+
+def test_nobody_dumps_core() -> None:
+    """A core dump would hold every key."""
+    services = [
+        document(REPOSITORY / "compose.yaml")["services"]["forwarder"],
+        *document(REPOSITORY / "compose.demo.yaml")["services"].values(),
+    ]
+    unit = (REPOSITORY / "deploy/systemd/whatwatt-forwarder.service").read_text()
+    assert {service["ulimits"]["core"] for service in services} == {0}
+    assert "\nLimitCORE=0\n" in unit
+
+
+def test_unit_cannot_reach_link_local_addresses() -> None:
+    """Clouds keep their metadata there; the guard refuses them, and the kernel does behind it."""
+    unit = (REPOSITORY / "deploy/systemd/whatwatt-forwarder.service").read_text()
+    (denied,) = re.findall(r"^IPAddressDeny=(.*)$", unit, re.MULTILINE)
+    assert "link-local" in denied.split()
+
+
+def test_base_image_can_be_pinned() -> None:
+    """Every stage begins at the build argument or at another stage."""
+    lines = (REPOSITORY / "Dockerfile").read_text().splitlines()
+    bases = {line.split()[1] for line in lines if line.startswith("FROM ")}
+    assert bases == {"${PYTHON_IMAGE}", "build"}
+    assert "ARG PYTHON_IMAGE=python:3.13-slim" in lines
