@@ -13,7 +13,7 @@ from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from forwarder.errors import ForwarderError
-from forwarder.logs import logger
+from forwarder.logs import harmless, logger
 from forwarder.metrics import Metrics
 from forwarder.normalise import Forms, Normaliser, internal_error
 from forwarder.outbox import (
@@ -92,10 +92,7 @@ class Ingest(Generic[A]):
         self._outbox = outbox
         self._max_message_bytes = max_message_bytes
         self._acknowledge = acknowledge
-        self._outcomes = {
-            outcome: metrics.messages.labels(outcome)
-            for outcome in ("accepted", "quarantined", "unrouted", "duplicate")
-        }
+        self._messages = harmless(metrics.messages)
         self._log = logger("ingest")
         self._seen: set[tuple[str, str]] = set()
         self._matches = Matches(None)
@@ -209,7 +206,7 @@ class Ingest(Generic[A]):
         self._acknowledge(group.arrivals)
         counts = Counter(group.outcomes)
         for outcome, count in counts.items():
-            self._outcomes[outcome].inc(count)
+            self._messages.count(outcome, by=count)
         self._log.debug("messages.ingested", **{str(word): count for word, count in counts.items()})
 
     def _understand(self, message: Message) -> Put | MessageOutcome:

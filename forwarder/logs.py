@@ -1,12 +1,37 @@
-"""Structured logs on stdout: one event per unit of work, named noun.past_verb."""
+"""
+Structured logs on stdout: one event per unit of work, named noun.past_verb.
 
+**Nothing that only tells may raise or block into the line.** A line is made where the event happens, and written by
+a thread of its own; one that cannot be made, or that nobody takes, is dropped and counted. What else tells, such as
+metrics, is made `harmless` where it is handed over.
+"""
+
+import atexit
 import logging
 import sys
-from typing import Literal, TextIO
+from collections.abc import Callable
+from typing import Any, Literal, Protocol, Self, TextIO, TypeVar, cast
 
 import structlog
 
-Log = structlog.typing.FilteringBoundLogger
+from forwarder.line_writer import LineWriter
+
+T = TypeVar("T")
+
+
+class Log(Protocol):
+    """
+    What a part of the program logs with; it never raises, whatever it is given.
+
+    Fields are written as JSON, or as what they say of themselves; `exc_info` is an error whose traceback is told.
+    """
+
+    def debug(self, event: str, **fields: Any) -> None: ...
+    def info(self, event: str, **fields: Any) -> None: ...
+    def warning(self, event: str, **fields: Any) -> None: ...
+    def error(self, event: str, **fields: Any) -> None: ...
+    def bind(self, **fields: Any) -> Self: ...
+    def is_enabled_for(self, level: int) -> bool: ...
 
 
 def configure_logs(
@@ -14,9 +39,15 @@ def configure_logs(
     format: Literal["console", "json"] | None,  # noqa: A002 - the setting's own name
     level: str,
     stream: TextIO = sys.stdout,
-) -> None:
-    """Send every log line of this process to `stream`, as `format` says (None: console on a terminal, else json)."""
+) -> LineWriter:
+    """
+    Send every log line of this process to `stream`, as `format` says (None: console on a terminal, else json).
+
+    What libraries log goes there too. Lines that are not written yet when the process ends have a second for it.
+    """
     chosen = format or ("console" if stream.isatty() else "json")
+    lines = LineWriter(stream.fileno(), on_resumed=_tell_dropped)
+    atexit.register(lines.flush)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -27,15 +58,98 @@ def configure_logs(
             if chosen == "console"
             else structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
-        ),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        wrapper_class=_unraising(logging.getLevelNamesMapping()[level.upper()], lines),
+        logger_factory=lambda *_: _Sink(lines, encoding=stream.encoding),
         cache_logger_on_first_use=True,
     )
+    logging.basicConfig(handlers=[_Libraries(lines)], level=logging.WARNING, force=True)
+    return lines
 
 
 def logger(name: str) -> Log:
     """The log of one part of the program."""
     log: Log = structlog.get_logger(part=name)
     return log
+
+
+def harmless(teller: T) -> T:
+    """
+    The same, but none of its methods raises: whoever counts or reports with it goes on.
+
+    An error is logged when a method meets with the first.
+    """
+    return cast("T", _Harmless(teller))
+
+
+class _Harmless:
+    def __init__(self, teller: object) -> None:
+        self._log = logger("telling")
+        self._failing: set[str] = set()
+        for name in dir(teller):
+            method = getattr(teller, name)
+            if callable(method) and not name.startswith("_"):
+                setattr(self, name, self._guarded(name, method))
+
+    def _guarded(self, name: str, method: Callable[..., object]) -> Callable[..., None]:
+        def tell(*facts: Any, **more: Any) -> None:
+            try:
+                method(*facts, **more)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the line must not hear of it
+                self._say(name, error)
+
+        return tell
+
+    def _say(self, name: str, error: Exception) -> None:
+        if name not in self._failing:
+            self._failing.add(name)
+            self._log.error("telling.broke", what=name, exc_info=error)
+
+
+def _unraising(level: int, lines: LineWriter) -> type[structlog.typing.FilteringBoundLogger]:
+    """A logger of this level and above that counts the lines that cannot be made."""
+    base: Any = structlog.make_filtering_bound_logger(level)
+
+    class Unraising(base):  # type: ignore[misc] # structlog makes its class at run time
+        def _proxy_to_logger(self, *event: Any, **fields: Any) -> None:
+            try:
+                super()._proxy_to_logger(*event, **fields)
+            except Exception:  # noqa: BLE001 - a line is lost, and nothing else
+                lines.lose()
+
+    return Unraising
+
+
+class _Sink:
+    """Where structlog leaves finished lines."""
+
+    def __init__(self, lines: LineWriter, *, encoding: str) -> None:
+        self._write = lines.write
+        self._encoding = encoding
+
+    def debug(self, line: str) -> None:
+        self._write((line + "\n").encode(self._encoding, "backslashreplace"))
+
+    info = warning = error = critical = debug
+
+
+class _Libraries(logging.Handler):
+    """Makes what asyncio, uvicorn and others complain of a line like ours; on stderr it would block, and raise."""
+
+    def __init__(self, lines: LineWriter) -> None:
+        super().__init__()
+        self._lines = lines
+        self._log = logger("libraries")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            problem = record.getMessage()
+        except Exception:  # noqa: BLE001 - a message that does not fit its arguments is lost, like any line
+            self._lines.lose()
+        else:
+            self._log.error(
+                "library.complained", by=record.name, problem=problem, exc_info=record.exc_info
+            )
+
+
+def _tell_dropped(count: int) -> None:
+    logger("logs").warning("log_lines.dropped", count=count)

@@ -123,9 +123,12 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # a second series per counter, of no use to anyone here
         self.registry = registry = CollectorRegistry()
-        self.messages = Counter(
+        self.messages = Tally(
             "forwarder_messages", "Messages by outcome", ["outcome"], registry=registry
         )
+        # From zero on: Prometheus sees no increase in a series that begins with 1.
+        for outcome in ("accepted", "quarantined", "unrouted", "duplicate"):
+            self.messages.count(outcome, by=0)
         self.enqueued = Counter(
             "forwarder_deliveries_enqueued",
             "Deliveries put into the outbox",
@@ -200,15 +203,19 @@ class Metrics:
         self.mqtt_connected = Gauge(
             "forwarder_mqtt_connected", "1 while subscribed to the broker", registry=registry
         )
-        self.routes_reloads = Counter(
+        self.log_lines_dropped = Counter(
+            "forwarder_log_lines_dropped",
+            "Log lines that could not be written, or found no room because nobody read the log",
+            registry=registry,
+        )
+        self.routes_reloads = Tally(
             "forwarder_routes_reloads",
             "Looks at a changed routing file",
             ["outcome"],
             registry=registry,
         )
-        # From zero on: Prometheus sees no increase in a series that begins with 1.
         for outcome in ("applied", "rejected", "unchanged"):
-            self.routes_reloads.labels(outcome)
+            self.routes_reloads.count(outcome, by=0)
 
     def text(self) -> bytes:
         """The Prometheus text format."""

@@ -6,7 +6,7 @@ import sys
 import click
 
 from forwarder import __version__
-from forwarder.cli.process_one import end_on_sigterm, is_process_one
+from forwarder.cli.output import say
 from forwarder.errors import ForwarderError
 
 COMMANDS = {
@@ -54,16 +54,16 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; exit 0 when fine, 1 when it failed, 2 when what was given is invalid."""
-    if is_process_one():
-        end_on_sigterm()
+    try:
+        run_command_line()
+    except ForwarderError as error:
+        say(str(error).splitlines())
+        sys.exit(error.exit_code)
+
+
+def run_command_line() -> None:
+    """What is still in buffers is written before it ends."""
     try:
         cli(prog_name="forwarder")
-    except ForwarderError as error:
-        for sentence in str(error).splitlines():
-            click.echo(f"forwarder: {sentence}", err=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
+    finally:
+        sys.stdout.flush()

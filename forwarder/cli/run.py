@@ -4,6 +4,7 @@ import click
 import uvloop
 
 from forwarder.cli.process_one import is_process_one, leave_orphans_to_the_kernel
+from forwarder.cli.signals import ignore_signals
 from forwarder.logs import configure_logs
 from forwarder.service import run_service
 from forwarder.settings import load_settings
@@ -15,5 +16,9 @@ def command() -> None:
     if is_process_one():
         leave_orphans_to_the_kernel()
     settings = load_settings()
-    configure_logs(format=settings.log_format, level=settings.log_level)
-    uvloop.run(run_service(settings))
+    lines = configure_logs(format=settings.log_format, level=settings.log_level)
+    try:
+        uvloop.run(run_service(settings, log_lines_dropped=lambda: lines.dropped))
+    finally:
+        ignore_signals()
+        lines.flush()  # before the sentence that this may end with

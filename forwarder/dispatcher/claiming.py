@@ -238,8 +238,10 @@ class Claiming:
             self._ready.append(batch)
 
     def put_off(self, batch: Batch, *, until: float) -> None:
-        """End it, and let its lanes wait until `until` (UNIX seconds)."""
+        """End it, as far as it had not ended, and let its lanes wait until `until` (UNIX seconds)."""
         for claim in batch.claims:
+            if claim.is_over:
+                continue
             left = [one for one in batch.head if one.device == claim.device]
             settlements = [Settlement(one, RetryAt(until), None) for one in left[:1]]
             recorded = batch.settled.count(claim.device)

@@ -9,6 +9,7 @@ from forwarder.clock import Clock
 from forwarder.dispatcher.endpoint import EndpointDispatcher
 from forwarder.dispatcher.watch import Watch
 from forwarder.endpoint_health import EndpointHealth
+from forwarder.logs import harmless
 from forwarder.outbox import Outbox, upkeep
 from forwarder.routes import Endpoint, Routes
 from forwarder.sender import Sender
@@ -36,7 +37,7 @@ class Dispatcher:
         self._outbox = outbox
         self._sender = sender
         self._clock = clock
-        self._watch = watch
+        self._watch = harmless(watch)
         self._spread = spread
         self._endpoints: dict[str, EndpointDispatcher] = {}
         self._is_draining = False

@@ -122,8 +122,8 @@ class EndpointDispatcher:
             try:
                 await self._attempt(following)
             except Exception as error:  # noqa: BLE001 - the top of a loop: one reading must not stop its endpoint
-                self._watch.broke(self.endpoint.name, error)
                 self._claiming.put_off(following, until=self._clock.unix() + BROKEN_SECONDS)
+                self._watch.broke(self.endpoint.name, error)
             # This worker's own place is free again, so it counts one less.
             following = self._next_batch(self._clock.monotonic(), places=1)
             # Where every place is taken nothing more can start, and each worker that ends looks again.

@@ -94,6 +94,11 @@ class Claim:
         return self.token.is_changed
 
     @property
+    def is_over(self) -> bool:
+        """Whether it was ended before; only until its lane is claimed anew."""
+        return not self.token.claimed
+
+    @property
     def has_more(self) -> bool:
         """Whether something is pending in its lane behind it."""
         return self.token.unclaimed > 0

@@ -22,8 +22,6 @@ RETRY_AFTER_STATUSES = (429, 503)
 ACCEPTED_BYTES = 512
 """Of an answer that is a 2xx, what is kept: nobody stores it, and looking through it costs each reading."""
 
-log = logger("sender")
-
 
 class Sender:
     """
@@ -97,7 +95,7 @@ def _broken(endpoint: Endpoint, error: Exception) -> Failed:
     """Say where it broke, not how it put it: the text of an error may quote a header or a URL."""
     kind, frames = type(error).__name__, traceback.extract_tb(error.__traceback__)
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
-    log.error("attempt.broken", endpoint=endpoint.name, error=kind, place=place)
+    logger("sender").error("attempt.broken", endpoint=endpoint.name, error=kind, place=place)
     return Failed("protocol", detail=f"an error in the forwarder itself ({kind})")
 
 

@@ -37,8 +37,8 @@ class ServiceManager:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as post:
                 post.sendto("\n".join(facts).encode(), self._address)
-        except OSError as unheard:
-            self._log.debug("manager.not_told", problem=unheard.strerror)
+        except Exception as unheard:  # noqa: BLE001 - it is only told
+            self._log.debug("manager.not_told", problem=str(unheard))
 
 
 class Announcer:
@@ -56,16 +56,23 @@ class Announcer:
         self._session = session
         self._stuck_parts = stuck_parts
         self._clock = clock
+        self._log = logger("service_manager")
         self._pause_seconds = min(STATUS_EVERY_SECONDS, (manager.watchdog_seconds or 60.0) / 3)
 
     async def run(self) -> None:
-        """Tell until cancelled."""
+        """Tell until cancelled; no failure ends it."""
         while not _was_tried(self._session()):
             await self._clock.sleep(LOOK_EVERY_SECONDS)
-        self._manager.tell("READY=1", _status(self._session()))
+        self._tell_standing(lambda: ("READY=1",))
         while True:
             await self._clock.sleep(self._pause_seconds)
-            self._manager.tell(*self._signs_of_life(), _status(self._session()))
+            self._tell_standing(self._signs_of_life)
+
+    def _tell_standing(self, signs: Callable[[], Sequence[str]]) -> None:
+        try:
+            self._manager.tell(*signs(), _status(self._session()))
+        except Exception as error:  # noqa: BLE001 - of a look at a part that fails, the manager hears nothing
+            self._log.error("manager.not_told", exc_info=error)
 
     def say_stopping(self) -> None:
         self._manager.tell("STOPPING=1", "STATUS=stopping: attempts in flight end")

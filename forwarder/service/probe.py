@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -33,6 +33,7 @@ class ServiceProbe:
         normaliser: Normaliser,
         metrics: Metrics,
         clock: Clock,
+        log_lines_dropped: Callable[[], int],
     ) -> None:
         self._outbox = outbox
         self._outbox_path = outbox_path
@@ -41,13 +42,14 @@ class ServiceProbe:
         self._normaliser = normaliser
         self._metrics = metrics
         self._clock = clock
+        self._log_lines_dropped = log_lines_dropped
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._enqueued: dict[str, int] = {}
         self._evicted: dict[str, int] = {}
         for reason in get_args(QuarantineReason):
             metrics.quarantine_evicted.labels(reason)  # from zero on, like the others
         self._misfits = 0
-        self._commits = 0
+        self._commits = self._dropped = 0
         self._turn = asyncio.Lock()
 
     def watch(self, tasks: Mapping[str, asyncio.Task[None]]) -> None:
@@ -93,6 +95,7 @@ class ServiceProbe:
 
     def _scrape(self) -> bytes:
         self._count_commits()
+        self._count_dropped()
         # Trouble with the outbox is told by /readyz; the other metrics are still worth having.
         with contextlib.suppress(OutboxError):
             self._show(read_gauges(self._outbox_path))
@@ -102,6 +105,11 @@ class ServiceProbe:
         commits = self._outbox.commits
         self._metrics.commits.inc(commits - self._commits)
         self._commits = commits
+
+    def _count_dropped(self) -> None:
+        dropped = self._log_lines_dropped()
+        self._metrics.log_lines_dropped.inc(dropped - self._dropped)
+        self._dropped = dropped
 
     def _show(self, gauges: Gauges) -> None:
         metrics, now = self._metrics, self._clock.unix()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from forwarder.clock import Clock
-from forwarder.logs import logger
+from forwarder.logs import harmless, logger
 from forwarder.metrics import Metrics
 from forwarder.routes import (
     LOOK_EVERY_SECONDS,
@@ -38,7 +38,7 @@ class Reloader:
         self.problem: str | None = None
         self._apply = apply
         self._clock = clock
-        self._metrics = metrics
+        self._reloads = harmless(metrics.routes_reloads)
         self._log = logger("routes")
         self._is_asked = asyncio.Event()
 
@@ -71,15 +71,15 @@ class Reloader:
     async def _take(self, routes: Routes, changes: RoutesDiff) -> None:
         self.routes, self.problem = routes, None
         await self._apply(routes)
-        self._metrics.routes_reloads.labels("applied").inc()
+        self._reloads.count("applied")
         self._log.info("routes.reloaded", changes=changes.lines())
 
     def _refuse(self, problems: tuple[str, ...]) -> None:
         self.problem = "; ".join(problems)
-        self._metrics.routes_reloads.labels("rejected").inc()
+        self._reloads.count("rejected")
         self._log.error("routes.rejected", problems=problems, hint="the last good routes stay")
 
     def _keep(self) -> None:
         self.problem = None
-        self._metrics.routes_reloads.labels("unchanged").inc()
+        self._reloads.count("unchanged")
         self._log.info("routes.unchanged")

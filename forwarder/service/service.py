@@ -11,7 +11,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from forwarder.clock import SystemClock
 from forwarder.dispatcher import Dispatcher, Watch
@@ -40,12 +40,12 @@ LAST_COMMIT_SECONDS = 1.0
 """What the outbox gets for its last commit, however long the attempts in flight took."""
 
 
-async def run_service(settings: Settings) -> None:
+async def run_service(settings: Settings, *, log_lines_dropped: Callable[[], int]) -> None:
     """
     Forward until SIGTERM or SIGINT, then drain.
 
     Raises ConfigurationError before anything is touched when settings, routes or template cannot be used, and
-    OutboxError when the outbox cannot.
+    OutboxError when the outbox cannot. `log_lines_dropped` is for /metrics: how many there are since the start.
     """
     settings.broker()
     normaliser = load_normaliser(settings)
@@ -53,7 +53,13 @@ async def run_service(settings: Settings) -> None:
     routes = file.load()
     lock = sqlite.DirectoryLock(settings.outbox_path.parent)
     try:
-        service = Service(settings, file=file, routes=routes, normaliser=normaliser)
+        service = Service(
+            settings,
+            file=file,
+            routes=routes,
+            normaliser=normaliser,
+            log_lines_dropped=log_lines_dropped,
+        )
         _suit_the_interpreter()
         await service.run()
     finally:
@@ -77,7 +83,13 @@ class Service:
     """The parts, wired."""
 
     def __init__(
-        self, settings: Settings, *, file: RoutesFile, routes: Routes, normaliser: Normaliser
+        self,
+        settings: Settings,
+        *,
+        file: RoutesFile,
+        routes: Routes,
+        normaliser: Normaliser,
+        log_lines_dropped: Callable[[], int],
     ) -> None:
         self._settings = settings
         self._log = logger("service")
@@ -121,6 +133,7 @@ class Service:
             normaliser=normaliser,
             metrics=metrics,
             clock=clock,
+            log_lines_dropped=log_lines_dropped,
         )
         self._announcer = Announcer(
             ServiceManager(os.environ, pid=os.getpid()),

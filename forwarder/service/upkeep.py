@@ -45,6 +45,8 @@ class Upkeep:
                 await self.sweep()
             except ForwarderError as problem:
                 self._log.error("sweep.failed", problem=str(problem))
+            except Exception as error:  # noqa: BLE001 - the top of a loop: deliveries go on without a sweep
+                self._log.error("sweep.failed", problem="an error of ours", exc_info=error)
 
     async def sweep(self) -> None:
         await self._dispatcher.sweep()

@@ -67,6 +67,7 @@ def probe(tmp_path: Path, outbox: Outbox, clock: HandClock, metrics: Metrics) ->
         normaliser=idle,
         metrics=metrics,
         clock=clock,
+        log_lines_dropped=lambda: 0,
     )
 
 
