@@ -65,6 +65,8 @@ class Service:
             "FORWARDER_HTTP_LISTEN": self.address,
             **settings,
         }
+        self.shell = ""
+        """What a shell is to do before it becomes the process, such as `exec >&-`."""
         self.events: list[dict[str, Any]] = []
         """Log lines of all its processes."""
         self.complaints: list[str] = []
@@ -100,7 +102,7 @@ class Service:
 
     async def start(self) -> None:
         """Start a process; it need not be ready yet."""
-        self._process = process = await self._spawn("run")
+        self._process = process = await self._spawn("run", shell=self.shell)
         assert process.stdout is not None
         assert process.stderr is not None
         self._readers = [
@@ -151,6 +153,11 @@ class Service:
         assert line is not None
         return line
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def send(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
@@ -173,9 +180,9 @@ class Service:
             await asyncio.gather(*self._readers)
         return code
 
-    async def command(self, *arguments: str) -> Finished:
+    async def command(self, *arguments: str, shell: str = "") -> Finished:
         """Run another command of the program beside it, with the same settings."""
-        process = await self._spawn(*arguments)
+        process = await self._spawn(*arguments, shell=shell)
         async with asyncio.timeout(PATIENCE_SECONDS):
             stdout, stderr = await process.communicate()
         assert process.returncode is not None
@@ -225,9 +232,10 @@ class Service:
                 return query(connection)
         return else_answer
 
-    async def _spawn(self, *arguments: str) -> Process:
+    async def _spawn(self, *arguments: str, shell: str = "") -> Process:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("FORWARDER_")}
         return await asyncio.create_subprocess_exec(
+            *(("sh", "-c", f'{shell}; exec "$@"', "sh") if shell else ()),
             sys.executable,
             "-m",
             "forwarder",
