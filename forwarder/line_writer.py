@@ -101,15 +101,16 @@ class LineWriter:
 
     def _conclude(self, lines: Sequence[bytes], *, lost: int) -> None:
         with self._changed:
-            self._lines -= len(lines)
-            self._bytes -= sum(map(len, lines))
             self.dropped += lost
             untold = self.dropped - self._told
-            has_resumed = untold > 0 and lost == 0 and not self._lines
+            has_resumed = untold > 0 and lost == 0 and self._lines == len(lines)
             self._told += untold if has_resumed else 0
-            self._changed.notify_all()
         if has_resumed:
             self._on_resumed(untold)
+        with self._changed:  # only now, so that a flush waits for what was just told
+            self._lines -= len(lines)
+            self._bytes -= sum(map(len, lines))
+            self._changed.notify_all()
 
 
 def _write_all(descriptor: int, data: bytes) -> int:
