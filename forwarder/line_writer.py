@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from threading import Condition, Lock, Thread
+from threading import Condition, Thread
 
 MOST_LINES = 10_000
 """Lines that wait."""
@@ -39,7 +39,7 @@ class LineWriter:
     ) -> None:
         self._descriptor = descriptor
         self._on_resumed = on_resumed
-        self._changed = Condition(Lock())
+        self._changed = Condition()  # reentrant: a finaliser that logs may run anywhere
         self._waiting: deque[bytes] = deque()
         self._lines = self._bytes = 0
         """What waits or is being written."""

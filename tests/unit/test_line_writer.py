@@ -63,10 +63,11 @@ def test_what_waits_is_bounded(pipe: tuple[int, int], line: bytes, most: int) ->
     lines.write(line)
     lines.flush(0.01)
     assert told.empty()
-    Thread(target=lambda: read_all(reader, until=b"end\n")).start()
+    reading = Thread(target=lambda: read_all(reader, until=b"end\n"))
+    reading.start()
     assert told.get() == 8
     lines.write(b"end\n")
-    lines.flush(10)
+    reading.join()
     assert told.empty()
 
 
