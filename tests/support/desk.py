@@ -52,6 +52,7 @@ class Desk:
     workshop: Workshop
     posted: list[Posted] = field(default_factory=list)
     metrics: Metrics = field(default_factory=Metrics)
+    watch: Watch | None = None
 
     def open(self, *endpoints: Endpoint) -> Outbox:
         self.outbox = self.workshop.open()
@@ -60,7 +61,7 @@ class Desk:
             outbox=self.outbox,
             sender=sender,
             clock=self.clock,
-            watch=Watch(self.metrics),
+            watch=self.watch or Watch(self.metrics),
             spread=lambda: 0.0,
         )
         self.route(*endpoints)

@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import pytest
 from support.clock import HandClock
@@ -153,6 +154,21 @@ async def test_no_sign_of_life_is_sent_unasked(
     heard = manager.heard()
     assert heard[-1] == "STATUS=not subscribed: the connection is lost"
     assert "WATCHDOG=1" not in heard
+
+
+async def test_look_at_a_part_that_fails_ends_nothing(manager: Manager, path: Path) -> None:
+    """A sign of life that cannot be had is not sent; the next one is."""
+    async with running({"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "9000000"}) as service:
+        service.session = session(subscribed=True)
+        await service.let(1.0)
+        service.session = cast("SessionState", None)
+        await service.let(3.0)
+        service.session = session(problem="\udcff is no letter")
+        await service.let(3.0)
+        service.session = session(subscribed=True)
+        manager.heard()
+        await service.let(3.0)
+    assert "WATCHDOG=1" in manager.heard()
 
 
 def test_stopping_is_told(manager: Manager, path: Path) -> None:

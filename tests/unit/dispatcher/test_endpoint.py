@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from support.desk import Desk, all_ids
+from support.faults import Faults
 from support.outbox import fill, make_room, until_it_failed
 from support.readings import endpoint, new_reading
 
+from forwarder.dispatcher.endpoint import BROKEN_SECONDS
 from forwarder.outbox import Recipient, reads
 from forwarder.routes import BatchLimits, Endpoint, RateLimit, RetrySchedule
 
@@ -71,6 +73,23 @@ async def test_failing_reading_holds_back_its_own_device_only(desk: Desk) -> Non
     await put(desk, "c", device=TWO)
     await desk.answer_all()
     assert all_ids(desk.posted) == ["a", "c"]
+
+
+async def test_error_of_ours_puts_its_lane_off(desk: Desk) -> None:
+    """A reading that we break at waits a minute, also when the watch breaks at that; nobody else does."""
+    desk.watch = Faults(lambda *_: True).watch(desk.metrics)
+    desk.open(endpoint(fields=("meter.id",)))
+    await put(desk, 'no"json', "b")
+    await put(desk, "c", device=TWO)
+    await desk.answer_all()
+    assert len(desk.posted) == 1
+    desk.route(endpoint())
+    await desk.advance(BROKEN_SECONDS - 1)
+    assert not desk.waiting
+    await desk.advance(1)
+    await desk.answer_all()
+    accounts = await desk.totals()
+    assert (accounts.delivered, accounts.pending) == (3, 0)
 
 
 async def test_one_endpoint_does_not_wait_for_another(desk: Desk) -> None:
