@@ -7,6 +7,7 @@ import sys
 import click
 from rich.console import Console
 
+from forwarder.demo.screen import screen
 from forwarder.demo.verification import MISSING_EXTRA
 from forwarder.errors import OperationError
 
@@ -33,10 +34,10 @@ def command(seconds: float, devices: int) -> None:
     A receiver fails for a while, one reading becomes a dead letter and is replayed. Exit code 0 when every
     published reading arrived verified and in order.
     """
-    console = Console(highlight=False)
-    console.print("Starting a broker, three receivers and the forwarder on this machine.")
     try:
-        is_good = asyncio.run(_perform(console, seconds=seconds, devices=devices))
+        with screen(highlight=False) as console:
+            console.print("Starting a broker, three receivers and the forwarder on this machine.")
+            is_good = asyncio.run(_perform(console, seconds=seconds, devices=devices))
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except asyncio.CancelledError:
