@@ -7,7 +7,14 @@ import pytest
 from support.line import Line, a_line
 
 _SHOWN_LINES = 60
-_STUMBLES = ("Traceback", "delivery.broke", "service.failed", "sweep.failed")
+_STUMBLES = (
+    "Traceback",
+    "delivery.broke",
+    "service.failed",
+    "sweep.failed",
+    "telling.broke",
+    "library.complained",
+)
 
 
 @pytest.fixture
