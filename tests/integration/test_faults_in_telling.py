@@ -26,7 +26,7 @@ from forwarder.ingest import Ingest
 from forwarder.normalise import Normaliser
 from forwarder.outbox import Outbox, sqlite
 from forwarder.reading import Message
-from forwarder.routes import Batch, Endpoint, RetrySchedule, SigningKey
+from forwarder.routes import BatchLimits, Endpoint, RetrySchedule, SigningKey
 from forwarder.sender import Sender, pooled_transports
 
 READINGS = 100
@@ -123,7 +123,7 @@ async def running(folder: Path, faults: Faults) -> AsyncIterator[Line]:
         )
         routes = routes_to(
             endpoint_at(acme),
-            endpoint_at(batched, batch=Batch(8, 0.02)),
+            endpoint_at(batched, batch=BatchLimits(8, 0.02)),
             endpoint_at(gone),
             endpoint_at(refusing),
             endpoint("old", max_age_seconds=0.0, paused=True),
@@ -141,7 +141,7 @@ async def running(folder: Path, faults: Faults) -> AsyncIterator[Line]:
         outbox.release_files()
 
 
-def endpoint_at(webhooks: Webhooks, *, batch: Batch | None = None) -> Endpoint:
+def endpoint_at(webhooks: Webhooks, *, batch: BatchLimits | None = None) -> Endpoint:
     found = endpoint(
         webhooks.name,
         url=webhooks.url,
