@@ -6,10 +6,13 @@ Understands one answer after another from the bytes of a connection, and says wh
     body                   the first MAX_BODY_BYTES are kept; the next byte is enough
     framing of the body    chunk sizes, their extensions, trailers: at most MAX_FRAMING_BYTES
 
-From the moment the final head is complete its status stands, whatever follows.
+From the moment the final head is complete its status stands, whatever follows. A head that the parser refuses is read
+once more, see `odd_head`: such an answer costs the connection, not the attempt.
 """
 
 import httptools
+
+from forwarder.sender.odd_head import NotAnAnswer, OddHeads
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_BODY_BYTES = 4 * 1024
@@ -18,7 +21,8 @@ MAX_INFORMATIONAL = 16
 MAX_REPEATED_BYTES = 1024
 """The longest answer that is known again without being parsed."""
 
-_VERSIONS = ("1.1", "1.0")
+_VERSIONS = ("1.1", "1.0", "2.0")
+_ODD_VERSION = "2.0"
 _COLON_AND_ENDS = 4
 
 
@@ -57,7 +61,11 @@ class AnswerReader:
         "_head_bytes",
         "_informational",
         "_is_final",
+        "_is_odd",
+        "_objection",
+        "_odd_heads",
         "_parser",
+        "_pieces",
         "_repeated",
         "_repeated_bytes",
         "address",
@@ -100,23 +108,55 @@ class AnswerReader:
             self._start_parsing(data)
 
     def _start_parsing(self, data: bytes) -> None:
-        self.answer = Answer()
-        self.answer.address = self.address
-        self._is_final = False
-        self._head_bytes = self._body_bytes = self._informational = 0
+        self._forget()
+        self._is_odd = False
+        self._odd_heads: OddHeads | None = None
+        self._pieces: list[bytes] = []
         self._parse(data)
         if self.is_reusable and len(data) <= MAX_REPEATED_BYTES:
             self._repeated, self._repeated_bytes = self.answer, data
 
+    def _forget(self) -> None:
+        self.answer = Answer()
+        self.answer.address = self.address
+        self._is_final = False
+        self._head_bytes = self._body_bytes = self._informational = 0
+
     def _parse(self, data: bytes) -> None:
+        if self._odd_heads is not None:
+            self._read_oddly(self._odd_heads, data)
+        else:
+            if not self.answer.status:
+                self._pieces.append(data)
+            self._feed_parser(data)
+        if not self.is_over:
+            self._limit()
+
+    def _feed_parser(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._violate("the receiver switched protocols unasked")
         except httptools.HttpParserError as malformed:
-            self._violate(f"not an HTTP/1.1 answer ({malformed})")
-        if not self.is_over:
-            self._limit()
+            self._objection = f"not an HTTP/1.1 answer ({malformed})"
+            if self.answer.status or self.is_over or self._is_odd:
+                self._violate(self._objection)
+            else:
+                self._is_odd = True
+                self._odd_heads = OddHeads()
+                self._read_oddly(self._odd_heads, b"".join(self._pieces))
+
+    def _read_oddly(self, heads: OddHeads, data: bytes) -> None:
+        try:
+            straight = heads.feed(data)
+        except NotAnAnswer:
+            self._violate(self._objection)
+            return
+        if straight is not None:
+            self._odd_heads = None
+            self._parser = httptools.HttpResponseParser(self)
+            self._forget()
+            self._feed_parser(straight)
 
     def _limit(self) -> None:
         if not self.answer.status:
@@ -153,8 +193,9 @@ class AnswerReader:
     def on_headers_complete(self) -> None:
         if self.is_over:
             return
-        status = self._parser.get_status_code()
-        if self._parser.get_http_version() not in _VERSIONS:
+        status, version = self._parser.get_status_code(), self._parser.get_http_version()
+        self._is_odd |= version == _ODD_VERSION
+        if version not in _VERSIONS:
             self._violate("not an HTTP/1.1 answer (another version)")
         elif status >= 200:
             self.answer.status = status
@@ -183,7 +224,7 @@ class AnswerReader:
     def on_message_complete(self) -> None:
         if self._is_final and not self.is_over:
             self.is_over = True
-            self.is_reusable = self._parser.should_keep_alive()
+            self.is_reusable = not self._is_odd and self._parser.should_keep_alive()
 
 
 def _timeout_parameter(value: bytes) -> int | None:
