@@ -31,6 +31,7 @@ import socket
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import httpx
@@ -148,6 +149,9 @@ class AnsweringTransport(httpx.AsyncBaseTransport):
 
     async def exchange(self, request: bytes, *, deadline: float) -> Answer:
         return self._answer
+
+    def turn(self, *, seconds: float) -> AbstractAsyncContextManager[bool]:
+        return nullcontext(enter_result=True)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, stream=httpx.ByteStream(b"ok"))

@@ -1,7 +1,7 @@
 """
 The words of the right half: what is owed to an endpoint, what one attempt came to, and what follows from it.
 
-    Delivery ─▶ attempt ─▶ AttemptResult = Accepted | Refused | Gone | Failed
+    Delivery ─▶ attempt ─▶ AttemptResult = Accepted | Refused | Gone | Failed        (or Unsent: it was none)
                                 │  retry.decide
                                 ▼
                            Decision = Done | RetryAt | Bury | Expire | Supersede
@@ -112,6 +112,12 @@ class Attempt:
 
 
 AttemptResult: TypeAlias = Accepted | Refused | Gone | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """Nothing was sent, because this process had no file descriptor to spare: no attempt, and no word about anybody."""
+
 
 REFUSALS = frozenset({400, 405, 413, 414, 415, 422, 501})
 

@@ -208,6 +208,11 @@ class Metrics:
             "Log lines that could not be written, or found no room because nobody read the log",
             registry=registry,
         )
+        self.descriptors_exhausted = Gauge(
+            "forwarder_descriptors_exhausted",
+            "1 while deliveries wait for a file descriptor",
+            registry=registry,
+        )
         self.routes_reloads = Tally(
             "forwarder_routes_reloads",
             "Looks at a changed routing file",

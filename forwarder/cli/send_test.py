@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import click
 
-from forwarder.delivery import Accepted, AttemptResult, Failed
-from forwarder.errors import ConfigurationError
+from forwarder.delivery import Accepted, AttemptResult, Failed, Unsent
+from forwarder.errors import ConfigurationError, ForwarderError
 from forwarder.render import TEST_DEVICE, render_test
 from forwarder.routes import load_routes
 from forwarder.routes.model import Endpoint, EndpointName, Routes
@@ -88,6 +88,10 @@ async def attempt(endpoint: Endpoint, *, sender: Sender) -> tuple[AttemptResult,
         result = await sender.post(
             endpoint, url=endpoint.url_for(TEST_DEVICE), headers=headers, body=rendered.body
         )
+        if isinstance(result, Unsent):
+            raise ForwarderError(
+                "no file descriptor is free; raise the limit of open files (ulimit -n)"
+            )
         return result, time.monotonic() - started
     finally:
         await sender.aclose()

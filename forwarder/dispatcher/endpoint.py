@@ -5,11 +5,11 @@ import hashlib
 from collections.abc import Callable
 
 from forwarder.clock import Clock, Timer
-from forwarder.delivery import Accepted, Attempt, AttemptResult, Failed, Gone, Refused
+from forwarder.delivery import Accepted, Attempt, AttemptResult, Failed, Gone, Refused, Unsent
 from forwarder.dispatcher.batch import Batch
 from forwarder.dispatcher.circuit import Circuit
 from forwarder.dispatcher.claiming import Claiming
-from forwarder.dispatcher.conclusion import Conclusion, conclude, unrenderable
+from forwarder.dispatcher.conclusion import Conclusion, GoesOn, conclude, unrenderable
 from forwarder.dispatcher.pace import Pace
 from forwarder.dispatcher.watch import Watch
 from forwarder.endpoint_health import EndpointHealth
@@ -24,6 +24,10 @@ KEPT_ANSWER_BYTES = 512
 """Of a failed attempt's answer, what stays on record."""
 BROKEN_SECONDS = 60.0
 """How long a reading waits whose attempt ended in an error of our own."""
+TURN_SECONDS = 10.0
+"""How long an attempt waits for a file descriptor, before its lane makes room for others."""
+PUT_OFF_SECONDS = 1.0
+"""How long it is then put off."""
 
 
 class EndpointDispatcher:
@@ -145,12 +149,28 @@ class EndpointDispatcher:
         return batch
 
     async def _attempt(self, batch: Batch) -> None:
+        if await self._try(batch):
+            return
+        async with self._sender.turn(self.endpoint, seconds=TURN_SECONDS) as has_come:
+            if not has_come or self._circuit.is_barred or not await self._try(batch):
+                self._put_off(batch)
+
+    def _put_off(self, batch: Batch) -> None:
+        """Nothing was sent, because no descriptor was free: no attempt, and no word about the endpoint."""
+        is_single = self.endpoint.batch is None and len(batch.claims) == 1 and batch.is_last
+        if is_single and not self._circuit.is_barred:
+            self._claiming.put_off(batch, until=self._clock.unix() + PUT_OFF_SECONDS)
+        else:
+            self._apply(batch, GoesOn((), [batch], PUT_OFF_SECONDS))
+
+    async def _try(self, batch: Batch) -> bool:
+        """Send its head and conclude; False when nothing was sent."""
         head, endpoint = batch.head, self.endpoint
         try:
             url = endpoint.url_for(head[0].device)
         except NoUrlError:
             self._apply(batch, unrenderable(batch, endpoint=endpoint))
-            return
+            return True
         # A batch may hold replayed and fresh readings: it counts as what its first member counts.
         number = head[0].attempts + 1
         rendered = render(head, endpoint=endpoint)
@@ -168,6 +188,8 @@ class EndpointDispatcher:
             headers=[("content-type", rendered.content_type), *signed],
             body=rendered.body,
         )
+        if isinstance(result, Unsent):
+            return False
         now, duration = self._clock.unix(), self._clock.monotonic() - started
         attempt = _attempt_of(result, number, attempted_at, duration)
         self._watch.attempted(endpoint.name, head, attempt)
@@ -176,6 +198,7 @@ class EndpointDispatcher:
             self._claiming.deliver(batch, attempt, now=now)
         else:
             self._conclude(batch, result, attempt, now)
+        return True
 
     def _heed(self, result: AttemptResult, now: float) -> None:
         """Let the circuit take the answer in, and do what follows for the endpoint as a whole."""

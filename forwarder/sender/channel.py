@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Awaitable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import httpx
@@ -69,6 +70,9 @@ class Engine(Protocol):
     async def exchange(self, request: bytes, *, deadline: float) -> Answer:
         """What answered the request, at the latest at `deadline` by the loop's clock."""
 
+    def turn(self, *, seconds: float) -> AbstractAsyncContextManager[bool]:
+        """Hold a descriptor for an exchange while the block runs; False when none came within so many seconds."""
+
 
 class Channel:
     """One version of an endpoint, with its transport and the part of its requests that never changes."""
@@ -94,6 +98,12 @@ class Channel:
             return self._post_by_httpx(url, headers, body, deadline=deadline)
         head = self._heads.get(url) or self._prepare(url, self._engine)
         return self._engine.exchange(head.request(headers, body), deadline=deadline)
+
+    def turn(self, *, seconds: float) -> AbstractAsyncContextManager[bool]:
+        """A descriptor of the engine; other transports look after theirs themselves."""
+        if self._engine is None:
+            return nullcontext(enter_result=True)
+        return self._engine.turn(seconds=seconds)
 
     def _prepare(self, url: str, engine: Engine) -> PreparedHead:
         head = engine.prepare(url, self._fixed)

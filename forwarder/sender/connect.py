@@ -4,9 +4,10 @@ import asyncio
 import ipaddress
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from forwarder.sender.failure import TransportFailure, network_failure
+from forwarder.sender.descriptors import Descriptors, Place
+from forwarder.sender.failure import NoDescriptor, TransportFailure, network_failure
 from forwarder.sender.resolve import Address
 
 STAGGER_SECONDS = 0.25
@@ -14,14 +15,19 @@ STAGGER_SECONDS = 0.25
 
 
 async def connect_first(
-    addresses: Sequence[Address], *, stagger_seconds: float = STAGGER_SECONDS
+    addresses: Sequence[Address],
+    *,
+    stagger_seconds: float = STAGGER_SECONDS,
+    spare: Callable[[], Place | None] | None = None,
 ) -> socket.socket:
     """
     A connected socket to the first address that takes the connection; one more is tried every `stagger_seconds`.
 
-    Raises the TransportFailure of the address that failed first when all fail.
+    The caller has a place for one descriptor. More at a time take a `spare` one each; where there is none the next
+    address is tried when the one before has failed. Raises the TransportFailure of the address that failed first when
+    all fail.
     """
-    race = _Race()
+    race = _Race(spare or Descriptors().spare)
     try:
         for address in addresses[:-1]:
             if await race.enter(address, patience_seconds=stagger_seconds):
@@ -36,14 +42,31 @@ async def connect_first(
 class _Race:
     """Connects under way; the first socket to open wins, and none of the others stays open."""
 
-    def __init__(self) -> None:
+    def __init__(self, spare: Callable[[], Place | None]) -> None:
+        self._spare = spare
+        self._places: list[Place] = []
         self._running: set[asyncio.Task[socket.socket]] = set()
         self._opened: list[socket.socket] = []
         self._failures: list[TransportFailure] = []
 
     async def enter(self, address: Address, *, patience_seconds: float | None) -> bool:
         """Try `address` too; return once one has won, all so far have failed, or the patience is over."""
+        while self._running and not self._has_room():
+            if await self._wait(patience_seconds=None):
+                return True
         self._running.add(asyncio.ensure_future(_connect(address)))
+        return await self._wait(patience_seconds=patience_seconds)
+
+    def _has_room(self) -> bool:
+        """Whether one more socket may be opened beside those that are open."""
+        if len(self._running) <= len(self._places):
+            return True
+        place = self._spare()
+        if place is not None:
+            self._places.append(place)
+        return place is not None
+
+    async def _wait(self, *, patience_seconds: float | None) -> bool:
         deadline = None if patience_seconds is None else time.monotonic() + patience_seconds
         while self._running and not self._opened:
             remaining = None if deadline is None else deadline - time.monotonic()
@@ -68,7 +91,8 @@ class _Race:
 
     def result(self) -> socket.socket:
         if not self._opened:
-            raise self._failures[0]
+            ours = (one for one in self._failures if isinstance(one, NoDescriptor))
+            raise next(ours, self._failures[0])
         return self._opened.pop(0)
 
     def close(self) -> None:
@@ -77,6 +101,8 @@ class _Race:
             task.cancel()
         for opened in self._opened:
             opened.close()
+        for place in self._places:
+            place.give_back()
 
 
 async def _connect(address: Address) -> socket.socket:

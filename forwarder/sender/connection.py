@@ -40,6 +40,8 @@ class Connection(asyncio.Protocol):
         self.tls: ssl.SSLObject | None = None
         self.valid_until = math.inf
         """UNIX seconds at which the receiver's certificate ends; nothing is written from then on."""
+        self.idle_since = 0.0
+        """The loop's time at which it was used last."""
         self.idle_until = 0.0
         """The loop's time until which its pool may use it again."""
 

@@ -7,13 +7,14 @@ address, never a name, so a name that changes its answer in between changes noth
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from forwarder.sender.connect import connect_first
 from forwarder.sender.connection import Connection, OnLost
-from forwarder.sender.failure import TransportFailure, lookup_failure, network_failure
+from forwarder.sender.descriptors import Descriptors, Place
+from forwarder.sender.failure import NoDescriptor, TransportFailure, lookup_failure, network_failure
 from forwarder.sender.guard import Guard
 from forwarder.sender.proxy import Proxy, open_tunnel
 from forwarder.sender.resolve import Address, Resolver
@@ -41,7 +42,9 @@ class Dialler:
         guard: Guard,
         allow_private: bool = False,
         proxy: Proxy | None = None,
+        descriptors: Descriptors | None = None,
     ) -> None:
+        self._spare = (descriptors or Descriptors()).spare
         self._origin = origin
         self._resolver = resolver
         self._identity = identity
@@ -98,10 +101,12 @@ class Dialler:
         if self._proxy is None:
             found = await self._resolve(stage, self._origin.host, self._origin.port)
             permitted = self._guard.permitted(found, allow_private=self._allow_private)
-            return await _connect_first(stage, permitted)
+            return await _connect_first(stage, permitted, spare=self._spare)
         try:
             found = await self._resolve(stage, self._proxy.host, self._proxy.port)
-            return await _connect_first(stage, found)
+            return await _connect_first(stage, found, spare=self._spare)
+        except NoDescriptor:
+            raise
         except TransportFailure as failure:
             raise TransportFailure(
                 "proxy", f"cannot reach the proxy: {failure.detail}"
@@ -138,10 +143,12 @@ class Dialler:
             raise network_failure(error, stage="in the TLS handshake") from error
 
 
-async def _connect_first(stage: "_Stage", addresses: Sequence[Address]) -> socket.socket:
+async def _connect_first(
+    stage: "_Stage", addresses: Sequence[Address], *, spare: Callable[[], Place | None]
+) -> socket.socket:
     stage.name = "connecting"
     stage.address = addresses[0].ip if addresses else None
-    opened = await connect_first(addresses)
+    opened = await connect_first(addresses, spare=spare)
     with suppress(OSError):  # it may be over already
         stage.address = opened.getpeername()[0]
     return opened

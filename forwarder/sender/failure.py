@@ -3,7 +3,8 @@ Why an exchange came to nothing, as the transport says it and as an attempt reco
 
     httpx.TransportError
     └── TransportFailure        carries the error word and a clause for people
-        └── ConnectionLost      the connection ended before the answer's headers did
+        ├── ConnectionLost      the connection ended before the answer's headers did
+        └── NoDescriptor        this process has no file descriptor to spare; says nothing about the receiver
 """
 
 import errno
@@ -35,6 +36,13 @@ class ConnectionLost(TransportFailure):
     """The connection ended before the answer's headers did."""
 
 
+class NoDescriptor(TransportFailure):
+    """Nothing was sent, because this process has no file descriptor to spare."""
+
+    def __init__(self) -> None:
+        super().__init__("unreachable", "no file descriptor is free for it")
+
+
 _WORDS = {
     errno.ECONNREFUSED: "refused",
     errno.ECONNRESET: "reset",
@@ -61,6 +69,8 @@ def network_failure(error: Exception, *, stage: str) -> TransportFailure:
     """What the operating system or TLS said while `stage` ("connecting", …) was going on."""
     if isinstance(error, ssl.SSLError):
         return _tls_failure(error)
+    if is_about_descriptors(error):
+        return NoDescriptor()
     number = getattr(error, "errno", None)
     if not number:
         return TransportFailure("reset", f"the connection was closed while {stage}")
@@ -68,8 +78,15 @@ def network_failure(error: Exception, *, stage: str) -> TransportFailure:
     return TransportFailure(word, f"{os.strerror(number).lower()} while {stage}")
 
 
+def is_about_descriptors(error: Exception) -> bool:
+    """Whether the process or the system had no file descriptor left."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+
+
 def lookup_failure(error: OSError | UnicodeError) -> TransportFailure:
     """Why a host's name led to no address."""
+    if is_about_descriptors(error):
+        return NoDescriptor()
     number = error.errno if isinstance(error, OSError) else None
     return TransportFailure("dns", _LOOKUP_DETAILS.get(number or 0, "the lookup failed"))
 

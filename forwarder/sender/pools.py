@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from forwarder.routes.model import Endpoint
+from forwarder.sender.descriptors import Descriptors
 from forwarder.sender.dial import Dialler
 from forwarder.sender.guard import Guard
 from forwarder.sender.proxy import parse_proxy
@@ -20,13 +21,15 @@ def pooled_transports(
     guard: Guard | None = None,
     idle_seconds: float = IDLE_SECONDS,
     unix: Callable[[], float] = time.time,
+    descriptors: Descriptors | None = None,
 ) -> Callable[[Endpoint], PooledTransport]:
     """
-    A factory of one transport for each endpoint, as `Sender` takes it.
+    A factory of one transport for each endpoint, as `Sender` takes it; together they keep to `descriptors`.
 
     Raises SettingsError when `proxy_url` is not that of an HTTP proxy.
     """
     proxy = parse_proxy(proxy_url) if proxy_url else None
+    shared = descriptors or Descriptors()
     names = resolver or SystemResolver()
     anonymous = TlsIdentity(
         unix=unix
@@ -41,6 +44,7 @@ def pooled_transports(
             guard=guard or Guard(),
             allow_private=endpoint.allow_private,
             proxy=proxy,
+            descriptors=shared,
         )
         return PooledTransport(
             origin,
@@ -49,6 +53,7 @@ def pooled_transports(
             proxy=proxy,
             idle_seconds=idle_seconds,
             unix=unix,
+            descriptors=shared,
         )
 
     return transport_for

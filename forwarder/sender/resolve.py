@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from forwarder.sender.descriptors import probe_descriptor
+
 SocketAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
 
@@ -89,7 +91,12 @@ def _outcome(host: str, port: int) -> list[Address] | Exception:
     try:
         return _addresses(host, port)
     except (OSError, UnicodeError) as error:
-        return error
+        unknown = error
+    try:
+        probe_descriptor()
+    except OSError as exhausted:
+        return exhausted  # then the name only seems to be unknown
+    return unknown
 
 
 def _addresses(host: str, port: int, *, flags: int = 0) -> list[Address]:

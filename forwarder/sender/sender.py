@@ -3,17 +3,18 @@
 import asyncio
 import traceback
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TypeAlias
 
 import httpx
 
-from forwarder.delivery import AttemptResult, Failed, classify
+from forwarder.delivery import AttemptResult, Failed, Unsent, classify
 from forwarder.logs import logger
 from forwarder.routes.model import Endpoint, EndpointName
 from forwarder.sender.answer import MAX_BODY_BYTES, Answer
 from forwarder.sender.channel import Channel, connection_key
-from forwarder.sender.failure import of_httpx
+from forwarder.sender.failure import NoDescriptor, of_httpx
 from forwarder.sender.redaction import Redaction
 
 TransportFor: TypeAlias = Callable[[Endpoint], httpx.AsyncBaseTransport]
@@ -38,10 +39,11 @@ class Sender:
 
     async def post(
         self, endpoint: Endpoint, *, url: str, headers: Sequence[tuple[str, str]], body: bytes
-    ) -> AttemptResult:
+    ) -> AttemptResult | Unsent:
         """
         What the endpoint made of `body`, POSTed to `url` with these headers and the endpoint's own.
 
+        Unsent when there was no descriptor for a connection: then `turn` tells when there is.
         One deadline, the endpoint's timeout, covers everything from the look-up of the name to the last byte read.
         Raises nothing but CancelledError, and a cancelled attempt leaves no connection behind.
         """
@@ -50,12 +52,25 @@ class Sender:
             if channel is None or channel.endpoint is not endpoint:
                 channel = self._renew(endpoint, channel)
             answer = await channel.post(url, headers, body)
+        except NoDescriptor:
+            return Unsent()
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             failure = of_httpx(error)
             return Failed(failure.word, detail=failure.detail, address=failure.address)
         except Exception as error:  # noqa: BLE001 - a bug in here must cost an attempt, not the dispatcher
             return _broken(endpoint, error)
         return _result(answer, channel.redaction)
+
+    def turn(self, endpoint: Endpoint, *, seconds: float) -> AbstractAsyncContextManager[bool]:
+        """
+        Wait, at most so long, for a descriptor; while the block runs it is there for a `post` to the endpoint.
+
+        False when none came in time.
+        """
+        channel = self._channels.get(endpoint.name)
+        if channel is None or channel.endpoint is not endpoint:
+            channel = self._renew(endpoint, channel)
+        return channel.turn(seconds=seconds)
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """

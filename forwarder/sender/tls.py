@@ -8,7 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from forwarder.routes.model import TlsFiles
-from forwarder.sender.failure import TransportFailure
+from forwarder.sender.descriptors import probe_descriptor
+from forwarder.sender.failure import NoDescriptor, TransportFailure, is_about_descriptors
 
 MAX_SESSIONS = 256
 
@@ -99,8 +100,13 @@ def build_context(files: TlsFiles, *, unix: Callable[[], float] = time.time) -> 
     context.unix = unix
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    _trust(context, files)
-    _identify(context, files)
+    try:
+        _trust(context, files)
+        _identify(context, files)
+        # Without one the system's CAs would have been none, and without a word.
+        probe_descriptor()
+    except OSError as error:
+        raise NoDescriptor from error
     return context
 
 
@@ -113,6 +119,8 @@ def _trust(context: ssl.SSLContext, files: TlsFiles) -> None:
     try:
         context.load_verify_locations(cafile=files.ca_file)
     except OSError as unusable:
+        if is_about_descriptors(unusable):
+            raise
         raise TransportFailure("tls", f"cannot use the CA file {files.ca_file}") from unusable
 
 
@@ -123,5 +131,7 @@ def _identify(context: ssl.SSLContext, files: TlsFiles) -> None:
         # Without an answer of ours OpenSSL would ask the terminal for the password of an encrypted key.
         context.load_cert_chain(files.cert_file, files.key_file, password=lambda: "")
     except (OSError, ValueError) as unusable:
+        if is_about_descriptors(unusable):
+            raise
         detail = f"cannot use the client certificate {files.cert_file} with its key"
         raise TransportFailure("client_certificate", detail) from unusable

@@ -2,6 +2,8 @@
 The engine under the sender: an httpx transport that keeps a few connections to one origin.
 
     acquire a slot ─▶ newest idle connection, else dial ─▶ exchange ─▶ idle again, or closed and the slot given back
+                                                   │
+                                a place for its file descriptor, shared with all pools, from the dial to the close
 
 A slot is the right to one connection in use, and idle connections are used before any is dialled; so
 in use + idle + closing never exceeds `max_connections`.
@@ -9,7 +11,8 @@ in use + idle + closing never exceeds `max_connections`.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 import httpx
@@ -17,8 +20,9 @@ import httpx
 from forwarder.sender.answer import Answer
 from forwarder.sender.body import Whole, all_bytes
 from forwarder.sender.connection import Connection, OnLost
+from forwarder.sender.descriptors import Descriptors, Place
 from forwarder.sender.dial import Origin
-from forwarder.sender.failure import ConnectionLost, TransportFailure
+from forwarder.sender.failure import ConnectionLost, NoDescriptor, TransportFailure
 from forwarder.sender.proxy import Proxy
 from forwarder.sender.slots import Slots
 from forwarder.sender.tls import remember_session
@@ -62,6 +66,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         proxy: Proxy | None = None,
         idle_seconds: float = IDLE_SECONDS,
         unix: Callable[[], float] = time.time,
+        descriptors: Descriptors | None = None,
     ) -> None:
         self._origin = origin
         self._dial = dial
@@ -74,6 +79,12 @@ class PooledTransport(httpx.AsyncBaseTransport):
         self._closing: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
+        self._descriptors = descriptors or Descriptors()
+        self._descriptors.join(self)
+        self._places: dict[Connection, Place] = {}
+        self._granted: list[Place] = []
+        self.held = 0
+        """Descriptors that it has, as `Descriptors` counts them."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises TransportFailure when no complete head of an answer came in time."""
@@ -96,7 +107,11 @@ class PooledTransport(httpx.AsyncBaseTransport):
             raise TransportFailure("protocol", "its URL leads to another host than the endpoint's")
 
     async def exchange(self, request: bytes, *, deadline: float) -> Answer:
-        """Raises TransportFailure when no complete head of an answer came by `deadline`, by the loop's clock."""
+        """
+        Raises TransportFailure when no complete head of an answer came by `deadline`, by the loop's clock.
+
+        NoDescriptor among them says that nothing was sent, and that `turn` tells when to try again.
+        """
         if not self._slots.take():
             await self._wait_for_slot(deadline)
         connection = self._take_idle()
@@ -110,7 +125,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
                     # It went stale while it was idle: the request goes once more, on a connection of its own.
                     connection = None
             if connection is None:
-                connection = await self._dial(deadline=deadline, on_lost=self._forget)
+                connection = await self._open(deadline)
                 answer = await connection.exchange(request, deadline=deadline)
                 remember_session(connection.tls, valid_until=connection.valid_until)
         except BaseException as error:
@@ -126,6 +141,28 @@ class PooledTransport(httpx.AsyncBaseTransport):
             raise TransportFailure("proxy", _OTHER_CREDENTIALS, address=answer.address)
         return answer
 
+    @asynccontextmanager
+    async def turn(self, *, seconds: float) -> AsyncIterator[bool]:
+        """Wait for a descriptor, which is there for a dial while the block runs; False when none came in time."""
+        place = await self._descriptors.wait(self, seconds=seconds)
+        if place is None:
+            yield False
+            return
+        self._granted.append(place)
+        try:
+            yield True
+        finally:
+            if place in self._granted:
+                self._granted.remove(place)
+                place.give_back()
+
+    @property
+    def idle_since(self) -> float:
+        return self._idle[0].idle_since if self._idle else float("inf")
+
+    def close_longest_idle(self) -> None:
+        self._idle.pop(0).close()
+
     async def aclose(self) -> None:
         """
         Close the idle connections now and each other one when its exchange is over; return when the former are.
@@ -136,8 +173,27 @@ class PooledTransport(httpx.AsyncBaseTransport):
         idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+        self._descriptors.leave(self)
         for connection in idle:
             await connection.wait_lost()
+
+    async def _open(self, deadline: float) -> Connection:
+        """Raises TransportFailure, NoDescriptor when there is no place for it."""
+        place = self._granted.pop() if self._granted else self._descriptors.take(self)
+        if place is None:
+            raise NoDescriptor
+        try:
+            connection = await self._dial(deadline=deadline, on_lost=self._forget)
+        except BaseException as error:
+            if isinstance(error, NoDescriptor):
+                self._descriptors.run_out()
+            place.give_back()
+            raise
+        if connection.is_lost:
+            place.give_back()
+        else:
+            self._places[connection] = place
+        return connection
 
     async def _wait_for_slot(self, deadline: float) -> None:
         try:
@@ -159,7 +215,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
     def _release(self, connection: Connection | None) -> None:
         if connection is None or connection.is_lost:
             self._slots.give_back()
-        elif connection.is_reusable and not self._is_closed:
+        elif connection.is_reusable and not self._is_closed and not self._is_wanted(connection):
             self._keep(connection)
             self._slots.give_back()
         else:
@@ -167,12 +223,19 @@ class PooledTransport(httpx.AsyncBaseTransport):
             self._closing.add(connection)
             connection.abort()
 
+    def _is_wanted(self, connection: Connection) -> bool:
+        """Whether others wait for its descriptor, and it has had its turn."""
+        if not self._descriptors.waiting:
+            return False
+        return self._descriptors.wants_from(self, self._places[connection])
+
     def _keep(self, connection: Connection) -> None:
         seconds = self._idle_seconds
         if connection.keep_alive_seconds is not None:
             # A second early: that close and our next request should not meet on the way.
             seconds = min(seconds, connection.keep_alive_seconds - 1)
-        connection.idle_until = self._loop.time() + seconds
+        connection.idle_since = self._loop.time()
+        connection.idle_until = connection.idle_since + seconds
         self._idle.append(connection)
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(self._idle_seconds / 4, self._sweep)
@@ -188,6 +251,9 @@ class PooledTransport(httpx.AsyncBaseTransport):
             self._sweeper = self._loop.call_later(self._idle_seconds / 4, self._sweep)
 
     def _forget(self, connection: Connection) -> None:
+        place = self._places.pop(connection, None)
+        if place is not None:
+            place.give_back()
         if connection in self._closing:
             self._closing.discard(connection)
             self._slots.give_back()

@@ -27,16 +27,17 @@ class ServiceManager:
     def __init__(self, environ: Mapping[str, str], *, pid: int) -> None:
         self._address = _address(environ.get("NOTIFY_SOCKET", ""))
         self._log = logger("service_manager")
+        # Kept open: without a sign of life for want of a descriptor we would be ended for it.
+        self._post = None if self._address is None else _open_post()
         self.watchdog_seconds = _watchdog_seconds(environ, pid)
         """How long it waits for a sign of life before it ends us; None when it does not watch."""
 
     def tell(self, *facts: str) -> None:
         """Send facts such as READY=1, one a line."""
-        if self._address is None:
+        if self._post is None:
             return
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as post:
-                post.sendto("\n".join(facts).encode(), self._address)
+            self._post.sendto("\n".join(facts).encode(), self._address)
         except Exception as unheard:  # noqa: BLE001 - it is only told
             self._log.debug("manager.not_told", problem=str(unheard))
 
@@ -91,6 +92,10 @@ def _status(session: SessionState) -> str:
     standing = "subscribed" if session.subscribed else "not subscribed"
     told = f"{standing}: {session.problem}" if session.problem else standing
     return "STATUS=" + " ".join(told.split())
+
+
+def _open_post() -> socket.socket:
+    return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
 
 def _address(name: str) -> str | None:

@@ -13,6 +13,7 @@ from forwarder.normalise import Normaliser
 from forwarder.outbox import Outbox
 from forwarder.outbox.gauges import Gauges, read_gauges
 from forwarder.reading import QuarantineReason, rfc3339
+from forwarder.sender import Descriptors
 from forwarder.service.reloading import Reloader
 from forwarder.subscriber import Subscriber
 
@@ -31,6 +32,7 @@ class ServiceProbe:
         subscriber: Subscriber,
         reloader: Reloader,
         normaliser: Normaliser,
+        descriptors: Descriptors,
         metrics: Metrics,
         clock: Clock,
         log_lines_dropped: Callable[[], int],
@@ -40,6 +42,7 @@ class ServiceProbe:
         self._subscriber = subscriber
         self._reloader = reloader
         self._normaliser = normaliser
+        self._descriptors = descriptors
         self._metrics = metrics
         self._clock = clock
         self._log_lines_dropped = log_lines_dropped
@@ -80,6 +83,7 @@ class ServiceProbe:
                 "gaps": session.gaps,
             },
             "outbox": {"problem": self._outbox.problem},
+            "descriptors": {"problem": self._descriptors.problem},
             "routes": {
                 "endpoints": len(self._reloader.routes.endpoints),
                 "problem": self._reloader.problem,
@@ -89,6 +93,7 @@ class ServiceProbe:
     async def metrics(self) -> bytes:
         """The Prometheus text; written beside the loop, for with thousands of endpoints that takes half a second."""
         self._metrics.mqtt_connected.set(self._subscriber.state.subscribed)
+        self._metrics.descriptors_exhausted.set(self._descriptors.problem is not None)
         # One at a time, for each counts from what the last one has reported; the next waits here, and keeps no thread.
         async with self._turn:
             return await asyncio.to_thread(self._scrape)

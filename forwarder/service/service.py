@@ -22,7 +22,8 @@ from forwarder.metrics import Metrics
 from forwarder.normalise import Normaliser, load_normaliser
 from forwarder.outbox import sqlite
 from forwarder.routes import Routes, RoutesFile
-from forwarder.sender import Guard, Sender, pooled_transports
+from forwarder.sender import Descriptors, Guard, Sender, pooled_transports
+from forwarder.service.descriptors import Share, raise_limit
 from forwarder.service.notify import Announcer, ServiceManager
 from forwarder.service.opening import open_outbox
 from forwarder.service.probe import ServiceProbe
@@ -59,6 +60,7 @@ async def run_service(settings: Settings, *, log_lines_dropped: Callable[[], int
             routes=routes,
             normaliser=normaliser,
             log_lines_dropped=log_lines_dropped,
+            share=raise_limit(),
         )
         _suit_the_interpreter()
         await service.run()
@@ -90,6 +92,7 @@ class Service:
         routes: Routes,
         normaliser: Normaliser,
         log_lines_dropped: Callable[[], int],
+        share: Share,
     ) -> None:
         self._settings = settings
         self._log = logger("service")
@@ -97,7 +100,10 @@ class Service:
         self._outbox = open_outbox(settings, clock)
         proxy = settings.proxy_url.get_secret_value() if settings.proxy_url else None
         guard = Guard(settings.deny_networks, settings.allow_networks, settings.listen_address)
-        self._sender = Sender(pooled_transports(proxy_url=proxy, guard=guard))
+        self._share, descriptors = share, Descriptors(share.receivers)
+        self._sender = Sender(
+            pooled_transports(proxy_url=proxy, guard=guard, descriptors=descriptors)
+        )
         self._dispatcher = Dispatcher(
             outbox=self._outbox, sender=self._sender, clock=clock, watch=Watch(metrics)
         )
@@ -131,6 +137,7 @@ class Service:
             subscriber=self._subscriber,
             reloader=self._reloader,
             normaliser=normaliser,
+            descriptors=descriptors,
             metrics=metrics,
             clock=clock,
             log_lines_dropped=log_lines_dropped,
@@ -166,7 +173,11 @@ class Service:
         }
         self._probe.watch({"the outbox": writer, **parts})
         web.start()
-        self._log.info("service.started", endpoints=len(self._reloader.routes.endpoints))
+        self._log.info(
+            "service.started",
+            endpoints=len(self._reloader.routes.endpoints),
+            descriptors=self._share.limit,
+        )
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait((stopped, writer, *parts.values()), return_when=asyncio.FIRST_COMPLETED)
         await self._stop(parts, writer)

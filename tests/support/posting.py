@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from forwarder.delivery import AttemptResult
+from forwarder.delivery import AttemptResult, Unsent
 from forwarder.routes.model import Endpoint, EndpointName
 from forwarder.sender import Guard, Sender, pooled_transports
 from forwarder.sender.resolve import Address, Resolver
@@ -28,7 +28,9 @@ def endpoint_at(url: str, **changes: Change) -> Endpoint:
 
 
 async def post(sender: Sender, endpoint: Endpoint, body: bytes = BODY) -> AttemptResult:
-    return await sender.post(endpoint, url=endpoint.url, headers=HEADERS, body=body)
+    result = await sender.post(endpoint, url=endpoint.url, headers=HEADERS, body=body)
+    assert not isinstance(result, Unsent)
+    return result
 
 
 @asynccontextmanager

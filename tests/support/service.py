@@ -73,6 +73,8 @@ class Service:
         """Lines on stderr of all its processes."""
         self.answers: list[str] = []
         """Bodies that its HTTP server sent to us."""
+        self.descriptor_limit: int | None = None
+        """How many files its next process may have open; None as many as we."""
         self._process: Process | None = None
         self._readers: list[asyncio.Task[None]] = []
         self._changed = asyncio.Condition()
@@ -245,7 +247,12 @@ class Service:
             stdout=PIPE,
             stderr=PIPE,
             limit=_LONGEST_LINE,
+            preexec_fn=self._limit,
         )
+
+    def _limit(self) -> None:
+        if (limit := self.descriptor_limit) is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
     async def _collect(self, stream: asyncio.StreamReader, take: Callable[[str], None]) -> None:
         async for line in stream:

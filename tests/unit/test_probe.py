@@ -65,6 +65,7 @@ def probe(tmp_path: Path, outbox: Outbox, clock: HandClock, metrics: Metrics) ->
         subscriber=idle,
         reloader=idle,
         normaliser=idle,
+        descriptors=idle,
         metrics=metrics,
         clock=clock,
         log_lines_dropped=lambda: 0,

@@ -7,6 +7,7 @@ import pytest
 
 from forwarder.sender.failure import (
     ConnectionLost,
+    NoDescriptor,
     TransportFailure,
     lookup_failure,
     lost_connection,
@@ -27,7 +28,6 @@ from forwarder.sender.failure import (
         (errno.ENETUNREACH, "unreachable"),
         (errno.EADDRNOTAVAIL, "unreachable"),
         (errno.EACCES, "unreachable"),
-        (errno.EMFILE, "unreachable"),
     ],
 )
 def test_what_the_system_says_becomes_a_word(number: int, word: str) -> None:
@@ -35,6 +35,14 @@ def test_what_the_system_says_becomes_a_word(number: int, word: str) -> None:
     failure = network_failure(OSError(number, "whatever"), stage="connecting")
     assert failure.word == word
     assert failure.detail.endswith(" while connecting")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_want_of_descriptors_is_ours(number: int) -> None:
+    """It has a type of its own, because it says nothing about the receiver."""
+    error = OSError(number, "whatever")
+    assert isinstance(network_failure(error, stage="connecting"), NoDescriptor)
+    assert isinstance(lookup_failure(error), NoDescriptor)
 
 
 @pytest.mark.parametrize(

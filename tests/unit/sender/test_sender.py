@@ -7,7 +7,7 @@ import structlog
 from support.posting import BODY, endpoint_at
 
 from forwarder import __version__
-from forwarder.delivery import Accepted, AttemptResult, Failed, Gone, Refused
+from forwarder.delivery import Accepted, AttemptResult, Failed, Gone, Refused, Unsent
 from forwarder.routes.model import BasicAuth, BearerAuth, Endpoint
 from forwarder.sender import PooledTransport, Sender
 from forwarder.sender.answer import Answer
@@ -30,7 +30,9 @@ def sender(router: respx.Router) -> Sender:
 
 
 async def post(sender: Sender, endpoint: Endpoint, headers: Headers | None = None) -> AttemptResult:
-    return await sender.post(endpoint, url=endpoint.url, headers=headers or [], body=BODY)
+    result = await sender.post(endpoint, url=endpoint.url, headers=headers or [], body=BODY)
+    assert not isinstance(result, Unsent)
+    return result
 
 
 async def sent(

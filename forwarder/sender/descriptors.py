@@ -1,0 +1,232 @@
+"""
+The file descriptors that connections to receivers may take, over all endpoints.
+
+    take      a place at once, while there are free ones
+    wait      close what has been idle longest, at whatever endpoint; served in the order of coming
+    run_out   the system had none left all the same: for a moment no more are opened than are open
+
+An endpoint without a connection always comes before another's second one, so nobody's many starve anybody's first.
+A place is asked for when a connection is dialled and given back when it is closed; requests ask for nothing.
+"""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable
+from heapq import nsmallest
+from typing import Protocol
+
+from forwarder.logs import logger
+
+UNLIMITED = 1 << 30
+PAUSE_SECONDS = 1.0
+"""How long a refusal by the system holds."""
+TURN_SECONDS = 1.0
+"""How long a busy connection is kept while others wait for its descriptor."""
+QUIET_SECONDS = 30.0
+"""Trouble is over when none was met for so long."""
+
+_NEVER = float("inf")
+_FULL = "all {} descriptors for connections to receivers are in use: deliveries wait for their turn"
+_REFUSED = "the system has no file descriptor left (EMFILE or ENFILE): deliveries wait"
+
+
+class Holder(Protocol):
+    """A pool of connections, as far as its descriptors go."""
+
+    held: int
+    """Places that it has; counted here."""
+
+    @property
+    def idle_since(self) -> float:
+        """When its longest idle connection was used last, by the loop's clock; infinite when none is idle."""
+
+    def close_longest_idle(self) -> None:
+        """Its place is given back when the socket is closed."""
+
+
+class Place:
+    """The right to one descriptor; giving it back twice changes nothing."""
+
+    __slots__ = ("_give_back", "_holder", "taken_at")
+
+    def __init__(self, holder: Holder | None, *, now: float, give_back: Callable[[], None]) -> None:
+        self._holder = holder
+        self._give_back: Callable[[], None] | None = give_back
+        self.taken_at = now
+        """By the loop's clock."""
+        if holder is not None:
+            holder.held += 1
+
+    def give_back(self) -> None:
+        if self._give_back is None:
+            return
+        give_back, self._give_back = self._give_back, None
+        if self._holder is not None:
+            self._holder.held -= 1
+        give_back()
+
+
+class Descriptors:
+    """`count` places for all pools of one event loop."""
+
+    def __init__(self, count: int = UNLIMITED) -> None:
+        self._count = self._most = count
+        self._used = 0
+        self._closing = 0
+        """Connections that are being closed for those who wait."""
+        self._holders: set[Holder] = set()
+        self.waiting: deque[tuple[Holder, asyncio.Future[Place]]] = deque()
+        """Who waits, in the order of coming; looked at by each request, hence no method."""
+        self._trouble = _Trouble()
+        self._pause: asyncio.TimerHandle | None = None
+        self._looks_soon = False
+
+    @property
+    def problem(self) -> str | None:
+        """What operators should know, until it is over."""
+        return self._trouble.problem
+
+    def join(self, holder: Holder) -> None:
+        self._holders.add(holder)
+
+    def leave(self, holder: Holder) -> None:
+        self._holders.discard(holder)
+        self._serve()
+
+    def take(self, holder: Holder) -> Place | None:
+        """A place that is free now. Who waits is not passed: what is free here, none of them may have."""
+        return self._place(holder) if self._may_have(holder) else None
+
+    def spare(self) -> Place | None:
+        """One more for a dial that tries several addresses, while nobody waits."""
+        is_free = not self.waiting and self._used < self._most
+        return self._place(None) if is_free else None
+
+    async def wait(self, holder: Holder, *, seconds: float) -> Place | None:
+        """A place as soon as it is this one's turn; None when that is not within so many seconds."""
+        turn: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        waiter = (holder, turn)
+        self.waiting.append(waiter)
+        self._serve()
+        if not turn.done() and not self._reclaim():
+            self._trouble.met(_FULL.format(self._most))
+        try:
+            await asyncio.wait((turn,), timeout=seconds)
+        except asyncio.CancelledError:
+            if turn.done():
+                turn.result().give_back()
+            raise
+        finally:
+            if turn.cancel():
+                self.waiting.remove(waiter)
+        return None if turn.cancelled() else turn.result()
+
+    def wants_from(self, holder: Holder, place: Place) -> bool:
+        """Whether a connection that has just been used is better closed, because somebody waits."""
+        if not self._helps(holder):
+            return False
+        loop = asyncio.get_running_loop()
+        if not self._looks_soon:
+            # Work that follows at once takes the connection again before this looks for idle ones.
+            self._looks_soon = True
+            loop.call_soon(self._look)
+        had_its_turn = loop.time() - place.taken_at >= TURN_SECONDS
+        is_missing = had_its_turn and len(self.waiting) > self._closing
+        self._closing += is_missing
+        return is_missing
+
+    def run_out(self) -> None:
+        """The system refused a descriptor."""
+        self._trouble.met(_REFUSED)
+        self._most = min(self._most, max(self._used - 1, 0))
+        if self._pause is None:
+            self._pause = asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._resume)
+
+    def _resume(self) -> None:
+        self._pause = None
+        self._most = self._count
+        self._serve()
+
+    def _place(self, holder: Holder | None) -> Place:
+        self._used += 1
+        now = asyncio.get_running_loop().time()
+        return Place(holder, now=now, give_back=self._take_back)
+
+    def _take_back(self) -> None:
+        self._used -= 1
+        self._closing = max(self._closing - 1, 0)
+        self._serve()
+
+    def _may_have(self, holder: Holder) -> bool:
+        free = self._most - self._used
+        if not holder.held or free > self._most // 2:
+            return free > 0
+        return free > self._kept_for_firsts()
+
+    def _kept_for_firsts(self) -> int:
+        """Free places for endpoints that have none; half of all where there are more endpoints than that."""
+        without = sum(1 for holder in self._holders if not holder.held)
+        return min(without, self._most // 2)
+
+    def _serve(self) -> None:
+        """Give what is free to those who wait, as far as they may have it, first come, first served."""
+        passed: list[tuple[Holder, asyncio.Future[Place]]] = []
+        while self.waiting and self._used < self._most:
+            holder, turn = self.waiting.popleft()
+            if turn.done():
+                continue
+            if self._may_have(holder):
+                turn.set_result(self._place(holder))
+            else:
+                passed.append((holder, turn))
+        self.waiting.extendleft(reversed(passed))
+
+    def _look(self) -> None:
+        self._looks_soon = False
+        self._reclaim()
+
+    def _reclaim(self) -> bool:
+        """Close what has been idle longest, one for each who waits; whether a place is on its way."""
+        missing = len(self.waiting) - self._closing
+        if missing > 0:
+            idle = [one for one in self._holders if one.idle_since < _NEVER and self._helps(one)]
+            for holder in nsmallest(missing, idle, key=lambda one: one.idle_since):
+                self._closing += 1
+                holder.close_longest_idle()
+        return self._closing > 0
+
+    def _helps(self, holder: Holder) -> bool:
+        """Whether a place of this holder could go to somebody else: its only one stays its own while there is room."""
+        return holder.held > 1 or len(self._holders) > self._most // 2
+
+
+class _Trouble:
+    """Told once when it begins, and once when it is over."""
+
+    def __init__(self) -> None:
+        self.problem: str | None = None
+        self._log = logger("descriptors")
+        self._timer: asyncio.TimerHandle | None = None
+
+    def met(self, problem: str) -> None:
+        if self.problem is None:
+            hint = "raise the limit of open files (LimitNOFILE=, ulimit -n)"
+            self._log.warning("descriptors.exhausted", problem=problem, hint=hint)
+        self.problem = problem
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._is_over)
+
+    def _is_over(self) -> None:
+        self.problem = None
+        self._log.info("descriptors.recovered")
+
+
+def probe_descriptor() -> None:
+    """
+    Raises OSError when the process can open no file now.
+
+    For what fails without saying so: glibc calls a name unknown when it cannot open its files, and OpenSSL has no CAs.
+    """
+    os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))

@@ -1,0 +1,49 @@
+"""How many files the process may have open, and how many of them connections to receivers may be."""
+
+import resource
+from dataclasses import dataclass
+
+MOST = 65_536
+"""More are of no use to us, and some programs' libraries walk through all that there could be."""
+_UNKNOWN = 1024
+_LEAST_KEPT, _MOST_KEPT = 48, 256
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The limit of open files, divided."""
+
+    limit: int
+
+    @property
+    def kept_back(self) -> int:
+        """For outbox, broker, routes, lookups and the HTTP port: an eighth, in a small limit nearly half."""
+        return min(max(_LEAST_KEPT, self.limit // 8), _MOST_KEPT, self.limit // 2)
+
+    @property
+    def receivers(self) -> int:
+        """For connections to receivers, over all endpoints."""
+        return max(self.limit - self.kept_back, 1)
+
+
+def raise_limit() -> Share:
+    """
+    Raise the soft limit of open files (RLIMIT_NOFILE) to the hard one, at most to MOST; what then holds.
+
+    A limit that may not be changed stays: systemd's filter of system calls forbids it, and sets the limit itself.
+    """
+    try:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    except (OSError, ValueError):
+        return Share(_UNKNOWN)
+    limit, most = _finite(soft), _finite(hard)
+    if limit < most:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        except (OSError, ValueError):
+            return Share(limit)
+    return Share(max(limit, most))
+
+
+def _finite(limit: int) -> int:
+    return MOST if limit == resource.RLIM_INFINITY else min(limit, MOST)
