@@ -1,5 +1,6 @@
 """The files that a routing file names: each read once per load, with a note of what was found."""
 
+import errno
 import hashlib
 import os
 from dataclasses import dataclass, field
@@ -8,6 +9,9 @@ from typing import TypeAlias
 
 ROUTES_LIMIT = 16 << 20
 SECRET_LIMIT = 64 << 10
+
+NOT_LOOKED_AT = b""
+"""In place of a digest: the process had no descriptor to read the file with."""
 
 Signature: TypeAlias = tuple[int, ...]
 """What one stat says of a file: it changes when a symbolic link on the way is swapped; empty when it is missing."""
@@ -23,7 +27,7 @@ class Seen:
 
     signature: Signature
     digest: bytes
-    """Of the content, or of the reason why there was none."""
+    """Of the content, or of the reason why there was none; NOT_LOOKED_AT when that says nothing about the file."""
     limit: int
 
 
@@ -65,6 +69,8 @@ def look(path: Path, *, limit: int) -> tuple[Seen, bytes | Unreadable]:
         content = _read(path, limit=limit)
     except OSError as error:
         content = Unreadable(f"cannot read {path}: {error.strerror or error}")
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            return Seen(signature, NOT_LOOKED_AT, limit), content
     except Unreadable as error:
         content = error
     noted = content if isinstance(content, bytes) else str(content).encode()

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from forwarder.clock import Clock
 from forwarder.errors import RoutesError
 from forwarder.routes.diff import RoutesDiff, diff
-from forwarder.routes.files import Seen, look, sign
+from forwarder.routes.files import NOT_LOOKED_AT, Seen, look, sign
 from forwarder.routes.load import Load, read_routes
 from forwarder.routes.model import Routes
 
@@ -107,6 +107,8 @@ class RoutesFile:
             if force:
                 return self._reload(patience_seconds=0.0)
             digests = self._look()
+            if NOT_LOOKED_AT in digests.values():
+                return None
             if digests == _digests(self._seen):
                 self._noticed = None
                 return self._overdue()
@@ -136,7 +138,11 @@ class RoutesFile:
         return is_still or now - noticed.restless_since >= _RESTLESS_SECONDS
 
     def _reload(self, *, patience_seconds: float) -> Reload | None:
+        known = self._seen
         read = self._read()
+        if NOT_LOOKED_AT in _digests(self._seen).values():
+            self._seen = known  # an edit is still to be noticed, once it can be read
+            return None
         if read.routes is None:
             since = self._failure.since if self._failure else self._clock.monotonic()
             self._failure = _Failure(read.problems, since)

@@ -124,17 +124,13 @@ class Descriptors:
 
     def wants_from(self, holder: Holder, place: Place) -> bool:
         """Whether a connection that has just been used is better closed, because somebody waits."""
-        if not self._helps(holder):
+        self._look_soon()
+        had_its_turn = asyncio.get_running_loop().time() - place.taken_at >= TURN_SECONDS
+        if not had_its_turn or len(self.waiting) <= self._closing:
             return False
-        loop = asyncio.get_running_loop()
-        if not self._looks_soon:
-            # Work that follows at once takes the connection again before this looks for idle ones.
-            self._looks_soon = True
-            loop.call_soon(self._look)
-        had_its_turn = loop.time() - place.taken_at >= TURN_SECONDS
-        is_missing = had_its_turn and len(self.waiting) > self._closing
-        self._closing += is_missing
-        return is_missing
+        is_wanted = holder.held > 1 or self._only_ones_may_go()
+        self._closing += is_wanted
+        return is_wanted
 
     def run_out(self) -> None:
         """The system refused a descriptor."""
@@ -157,6 +153,8 @@ class Descriptors:
         self._used -= 1
         self._closing = max(self._closing - 1, 0)
         self._serve()
+        if self.waiting:
+            self._look_soon()
 
     def _may_have(self, holder: Holder) -> bool:
         free = self._most - self._used
@@ -166,8 +164,10 @@ class Descriptors:
 
     def _kept_for_firsts(self) -> int:
         """Free places for endpoints that have none; half of all where there are more endpoints than that."""
-        without = sum(1 for holder in self._holders if not holder.held)
-        return min(without, self._most // 2)
+        return min(self._without(), self._most // 2)
+
+    def _without(self) -> int:
+        return sum(1 for holder in self._holders if not holder.held)
 
     def _serve(self) -> None:
         """Give what is free to those who wait, as far as they may have it, first come, first served."""
@@ -182,6 +182,12 @@ class Descriptors:
                 passed.append((holder, turn))
         self.waiting.extendleft(reversed(passed))
 
+    def _look_soon(self) -> None:
+        """Not now: work that follows at once takes a connection again before it is called idle."""
+        if not self._looks_soon:
+            self._looks_soon = True
+            asyncio.get_running_loop().call_soon(self._look)
+
     def _look(self) -> None:
         self._looks_soon = False
         self._reclaim()
@@ -190,15 +196,27 @@ class Descriptors:
         """Close what has been idle longest, one for each who waits; whether a place is on its way."""
         missing = len(self.waiting) - self._closing
         if missing > 0:
-            idle = [one for one in self._holders if one.idle_since < _NEVER and self._helps(one)]
-            for holder in nsmallest(missing, idle, key=lambda one: one.idle_since):
+            own = {holder for holder, _ in self.waiting}
+            idle = self._idle(own)
+            # Rather one's own than another's: it is the same to the one, and none to the other.
+            for holder in nsmallest(
+                missing, idle, key=lambda one: (one not in own, one.idle_since)
+            ):
                 self._closing += 1
                 holder.close_longest_idle()
         return self._closing > 0
 
-    def _helps(self, holder: Holder) -> bool:
-        """Whether a place of this holder could go to somebody else: its only one stays its own while there is room."""
-        return holder.held > 1 or len(self._holders) > self._most // 2
+    def _idle(self, own: set[Holder]) -> list[Holder]:
+        """Who has an idle connection whose place could go to somebody who waits."""
+        all_may_go = self._only_ones_may_go()
+        idle = (holder for holder in self._holders if holder.idle_since < _NEVER)
+        return [one for one in idle if all_may_go or one.held > 1 or one in own]
+
+    def _only_ones_may_go(self) -> bool:
+        """Whether an endpoint may lose its only connection: not while there are enough for all, nor to a second one."""
+        if any(not holder.held for holder, _ in self.waiting):
+            return len(self._holders) > self._most // 2
+        return self._without() >= self._most // 2
 
 
 class _Trouble:

@@ -34,7 +34,7 @@ class ServiceManager:
 
     def tell(self, *facts: str) -> None:
         """Send facts such as READY=1, one a line."""
-        if self._post is None:
+        if self._post is None or self._address is None:
             return
         try:
             self._post.sendto("\n".join(facts).encode(), self._address)

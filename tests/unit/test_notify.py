@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 from support.clock import HandClock
+from support.descriptors import no_descriptor_left
 
 from forwarder.service.notify import LOOK_EVERY_SECONDS, Announcer, ServiceManager
 from forwarder.subscriber import SessionState
@@ -115,6 +116,14 @@ async def test_ready_once_the_subscription_was_tried(
         await service.let(LOOK_EVERY_SECONDS)
     assert before == []
     assert manager.heard() == ["READY=1", status]
+
+
+async def test_watchdog_hears_of_life_without_descriptors(manager: Manager, path: Path) -> None:
+    """Want of file descriptors silences nobody: we would be ended for it."""
+    telling = ServiceManager({"NOTIFY_SOCKET": str(path)}, pid=PID)
+    with no_descriptor_left():
+        telling.tell("WATCHDOG=1")
+    assert manager.heard() == ["WATCHDOG=1"]
 
 
 async def test_watchdog_hears_of_life_in_time(manager: Manager, path: Path) -> None:

@@ -31,6 +31,7 @@ class _Idle:
 
     subscribed = True
     misfits = 0
+    problem = None
 
     @property
     def state(self) -> "_Idle":

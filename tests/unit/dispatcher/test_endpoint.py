@@ -12,6 +12,7 @@ from support.readings import endpoint, new_reading
 from forwarder.dispatcher.endpoint import BROKEN_SECONDS
 from forwarder.outbox import Recipient, reads
 from forwarder.routes import BatchLimits, Endpoint, RateLimit, RetrySchedule
+from forwarder.sender.failure import NoDescriptor
 
 ONE, TWO, THREE = "ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0003"
 QUICK = RetrySchedule(initial_seconds=1, max_seconds=8)
@@ -401,6 +402,18 @@ class TestLatest:
             await desk.outbox.put([reading])
         await desk.rest()
 
+    async def test_newer_reading_replaces_one_that_could_not_be_sent(self, desk: Desk) -> None:
+        """At `mode: latest` a lane that was put off for want of descriptors sends what is newest then."""
+        desk.open(endpoint(mode="latest"))
+        await self.put_latest(desk, "a")
+        await refuse_descriptors(desk, times=2)
+        await self.put_latest(desk, "b")
+        await desk.advance(1.01)
+        await desk.answer_all()
+        assert all_ids(desk.posted)[-1] == "b"
+        totals = await desk.totals()
+        assert (totals.delivered, totals.superseded) == (1, 1)
+
     async def test_newer_reading_replaces_the_waiting_one(self, desk: Desk) -> None:
         """Only the one in flight and the newest are sent."""
         desk.open(endpoint(mode="latest"))
@@ -550,3 +563,52 @@ async def test_nothing_is_sent_while_nothing_can_be_recorded(desk: Desk) -> None
     desk.clock.advance(1)
     await waiting
     assert all_ids(desk.waiting) == ["c"]
+
+
+async def refuse_descriptors(desk: Desk, *, times: int) -> None:
+    """Have the next attempts end for want of a file descriptor."""
+    for _ in range(times):
+        desk.waiting[0].fail(NoDescriptor())
+        await desk.rest()
+
+
+async def test_want_of_descriptors_is_no_attempt(desk: Desk) -> None:
+    """Nothing was sent: the number of the attempt stays, none is on record, and the endpoint is not blamed."""
+    desk.open(endpoint())
+    await put(desk, "a")
+    for _ in range(6):
+        await refuse_descriptors(desk, times=2)
+        assert not desk.waiting
+        await desk.advance(1.01)
+    totals = await desk.totals()
+    assert (totals.health.failures, totals.health.last_error) == (0, None)
+    assert {one.attempt for one in desk.posted} == {1}
+    assert not desk.metrics.attempts._counts
+    await desk.answer_all()
+    assert (await desk.totals()).delivered == 1
+
+
+async def test_want_of_descriptors_keeps_the_order_and_the_batch(desk: Desk) -> None:
+    """A batch that could not be sent stays as it is, with its id; what came meanwhile comes after it."""
+    desk.open(endpoint(batch=BatchLimits(max_events=10, max_wait_seconds=0)))
+    await put(desk, "a")
+    await refuse_descriptors(desk, times=2)
+    await put(desk, "b", device=TWO)
+    await desk.advance(1.01)
+    await desk.answer_all()
+    assert len({one.webhook_id for one in desk.posted if "a" in one.ids}) == 1
+    assert {one.attempt for one in desk.posted} == {1}
+    assert (await desk.totals()).delivered == 2
+
+
+async def test_stop_without_descriptors_leaves_the_reading_pending(desk: Desk) -> None:
+    """What could not be sent when the service stops is as if never claimed."""
+    desk.open(endpoint())
+    await put(desk, "a")
+    stopping = asyncio.ensure_future(desk.dispatcher.drain(timeout_seconds=5))
+    await asyncio.sleep(0)
+    await refuse_descriptors(desk, times=1)
+    await stopping
+    totals = await desk.totals()
+    assert (totals.pending, totals.delivered) == (1, 0)
+    assert len(desk.posted) == 1

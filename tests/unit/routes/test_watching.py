@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.clock import HandClock
+from support.descriptors import no_descriptor_left
 from support.routing import ENVIRON, endpoint_with, secret
 
 from forwarder.errors import RoutesError
@@ -276,3 +277,26 @@ def test_first_load_raises_what_is_wrong(tmp_path: Path) -> None:
 
     with pytest.raises(RoutesError):
         RoutesFile(tmp_path / "routes.yaml", environ=ENVIRON, clock=HandClock()).load()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_that_no_descriptor_is_left_for_is_looked_at_later(
+    running: Running, force: bool
+) -> None:
+    """That we cannot read it says nothing about the file: nothing is rejected, and the edit is applied afterwards."""
+    write_in_place(running.path, NEW)
+    with no_descriptor_left():
+        assert running.told_within(5) == []
+        assert running.file.check(force=force) is None
+    (told,) = running.told_within(5)
+    assert isinstance(told, Applied)
+
+
+def test_an_edit_between_the_look_and_the_load_is_not_lost(running: Running) -> None:
+    """Descriptors that end after the edit was noticed leave the last good routes, and the edit to be noticed again."""
+    write_in_place(running.path, NEW)
+    running.clock.advance(LOOK_EVERY_SECONDS)
+    assert running.file.check() is None
+    with no_descriptor_left():
+        assert running.told_within(2) == []
+    assert [type(told) for told in running.told_within(5)] == [Applied]

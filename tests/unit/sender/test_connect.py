@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from forwarder.sender.connect import connect_first
+from forwarder.sender.descriptors import Descriptors
 from forwarder.sender.failure import TransportFailure
 from forwarder.sender.resolve import Address
 
@@ -69,3 +70,25 @@ async def test_first_failure_speaks_for_all() -> None:
     with pytest.raises(TransportFailure) as failed:
         await connect_first([*addresses, Address(socket.AF_APPLETALK, ("127.0.0.1", 1))])
     assert failed.value.word == "refused"
+
+
+async def test_without_a_spare_descriptor_addresses_are_tried_one_by_one() -> None:
+    """Where there is one descriptor for the dial the next address waits until the one before has failed."""
+    with listening(2) as (gone, alert):
+        missing = address_of(gone)
+        gone.close()
+        opened = await connect_first(
+            [missing, missing, address_of(alert)], stagger_seconds=0, spare=lambda: None
+        )
+        with opened:
+            assert opened.getpeername() == alert.getsockname()
+
+
+async def test_race_gives_its_spare_descriptors_back() -> None:
+    """What a race of addresses took beside the connection's own place is free when it is over."""
+    descriptors = Descriptors(8)
+    with listening(3) as listeners:
+        addresses = [address_of(listener) for listener in listeners]
+        (await connect_first(addresses, stagger_seconds=0, spare=descriptors.spare)).close()
+    places = [descriptors.spare() for _ in range(9)]
+    assert [place is not None for place in places] == [True] * 8 + [False]

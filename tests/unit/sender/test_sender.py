@@ -206,6 +206,7 @@ async def test_what_a_receiver_echoes_tells_no_secret(
     """Answers are stored and shown: what we told in confidence is hidden in them."""
     router.post(URL).respond(500, content=b"you sent: " + echoed)
     result = await post(sender, endpoint_at(URL, **changes))
+    assert isinstance(result, Failed)
     assert result.answer == b"you sent: ***"
 
 
