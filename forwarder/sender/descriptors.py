@@ -122,6 +122,12 @@ class Descriptors:
                 self.waiting.remove(waiter)
         return None if turn.cancelled() else turn.result()
 
+    def end_waits(self) -> None:
+        """The service stops: whoever waits has waited in vain."""
+        for _, turn in self.waiting:
+            turn.cancel()
+        self.waiting.clear()
+
     def wants_from(self, holder: Holder, place: Place) -> bool:
         """Whether a connection that has just been used is better closed, because somebody waits."""
         self._look_soon()

@@ -1,5 +1,6 @@
 """How many files the process may have open, and how many of them connections to receivers may be."""
 
+import os
 import resource
 from dataclasses import dataclass
 
@@ -7,6 +8,9 @@ MOST = 65_536
 """More are of no use to us, and some programs' libraries walk through all that there could be."""
 _UNKNOWN = 1024
 _LEAST_KEPT, _MOST_KEPT = 48, 256
+
+
+_FOR_THE_STOP = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,17 @@ class Share:
     def receivers(self) -> int:
         """For connections to receivers, over all endpoints."""
         return max(self.limit - self.kept_back, 1)
+
+
+class Reserve:
+    """A few descriptors, kept open until the stop: it needs some, and uvloop ends with an error where it finds none."""
+
+    def __init__(self) -> None:
+        self._kept = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(_FOR_THE_STOP)]
+
+    def release(self) -> None:
+        while self._kept:
+            os.close(self._kept.pop())
 
 
 def raise_limit() -> Share:

@@ -23,7 +23,7 @@ from forwarder.normalise import Normaliser, load_normaliser
 from forwarder.outbox import sqlite
 from forwarder.routes import Routes, RoutesFile
 from forwarder.sender import Descriptors, Guard, Sender, pooled_transports
-from forwarder.service.descriptors import Share, raise_limit
+from forwarder.service.descriptors import Reserve, Share, raise_limit
 from forwarder.service.notify import Announcer, ServiceManager
 from forwarder.service.opening import open_outbox
 from forwarder.service.probe import ServiceProbe
@@ -100,9 +100,10 @@ class Service:
         self._outbox = open_outbox(settings, clock)
         proxy = settings.proxy_url.get_secret_value() if settings.proxy_url else None
         guard = Guard(settings.deny_networks, settings.allow_networks, settings.listen_address)
-        self._share, descriptors = share, Descriptors(share.receivers)
+        self._share, self._descriptors = share, Descriptors(share.receivers)
+        self._reserve = Reserve()
         self._sender = Sender(
-            pooled_transports(proxy_url=proxy, guard=guard, descriptors=descriptors)
+            pooled_transports(proxy_url=proxy, guard=guard, descriptors=self._descriptors)
         )
         self._dispatcher = Dispatcher(
             outbox=self._outbox, sender=self._sender, clock=clock, watch=Watch(metrics)
@@ -137,7 +138,7 @@ class Service:
             subscriber=self._subscriber,
             reloader=self._reloader,
             normaliser=normaliser,
-            descriptors=descriptors,
+            descriptors=self._descriptors,
             metrics=metrics,
             clock=clock,
             log_lines_dropped=log_lines_dropped,
@@ -195,11 +196,13 @@ class Service:
     async def _stop(
         self, parts: Mapping[str, asyncio.Task[None]], writer: asyncio.Task[None]
     ) -> None:
+        self._reserve.release()
         self._announcer.say_stopping()
         self._log.info("service.stopping", pending_attempts=self._dispatcher.in_flight)
         drain_seconds = self._settings.drain_timeout
         drained_by = asyncio.get_running_loop().time() + drain_seconds
         drained = asyncio.create_task(self._dispatcher.drain(timeout_seconds=drain_seconds))
+        self._descriptors.end_waits()
         await self._subscriber.stop(grace_seconds=min(drain_seconds, 5.0))
         await drained
         for task in parts.values():

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from support.attack import Extent, Tried
 from support.line import Line, a_line, assert_balanced
-from support.webhooks import Answer, Policy, Post
+from support.moods import always
+from support.webhooks import Answer, Policy, Post, Webhooks
 
 SHARE_OF_TIME = 2.0
 """A limit may make it take at most so many times as long."""
@@ -122,3 +123,61 @@ async def compare(
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+@pytest.mark.timeout(120)
+async def test_service_that_has_none_left_goes_on(line: Line, tried: list[Tried]) -> None:
+    """Every open fails: it is told once, blames nobody, rejects no edit, and is made up for afterwards."""
+    receiver = await line.receiver("home", always(Answer(headers=("connection: close",))))
+    other = await line.listen(Webhooks("other"))
+    await line.start()
+    await line.publish(1)
+    await receiver.until_count(1)
+    async with pestering(line):
+        await go_without(line, other)
+    await line.service.logged("routes.reloaded")
+    await receiver.until_count(1 + 2 * DEVICES)
+    await line.publish(1)
+    await other.until_count(1)
+    assert {post.attempt for post in receiver.posts} == {1}
+    events = [one["event"] for one in line.service.events]
+    assert events.count("descriptors.exhausted") == 1
+    assert not {"delivery.attempted", "routes.rejected", "endpoint.opened"} & set(events)
+    assert await line.service.stop() == 0
+    tried.append(
+        Tried(
+            "descriptors",
+            "every open fails with EMFILE while readings and an edit come",
+            2 * DEVICES,
+            "told once; no attempt and no endpoint blamed; all delivered and applied afterwards",
+        )
+    )
+
+
+async def test_service_that_has_none_left_stops_as_ever(line: Line) -> None:
+    """SIGTERM ends it with exit code 0 and no complaint; what could not be sent is sent after the next start."""
+    receiver = await line.receiver("home", always(Answer(headers=("connection: close",))))
+    await line.start()
+    await line.publish(1)
+    await receiver.until_count(1)
+    with line.service.no_descriptor_left():
+        await line.publish(DEVICES)
+        await line.service.logged("descriptors.exhausted")
+        assert await line.service.stop() == 0
+    assert line.service.complaints == []
+    await line.service.start_ready()
+    await receiver.until_count(1 + DEVICES)
+
+
+async def go_without(line: Line, other: Webhooks) -> None:
+    """Readings and an edit come while the process has no descriptor left."""
+    with line.service.no_descriptor_left():
+        await line.publish(DEVICES)
+        await line.service.logged("descriptors.exhausted")
+        said = await line.service.readiness(lambda _, said: said["descriptors"]["problem"])
+        assert said["ready"] is True
+        line.name_endpoint(other)
+        line.write_routes()
+        await line.publish(DEVICES)
+        await line.service.counted("accepted", 1 + 2 * DEVICES)
+        assert "routes.reloaded" not in [one["event"] for one in line.service.events]

@@ -8,8 +8,8 @@ import signal
 import sqlite3
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import closing, suppress
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -159,6 +159,17 @@ class Service:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @contextmanager
+    def no_descriptor_left(self) -> Iterator[None]:
+        """The same while the block runs."""
+        soft, hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
+        self.leave_no_descriptor()
+        try:
+            yield
+        finally:
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (soft, hard))
 
     def send(self, number: signal.Signals) -> None:
         assert self._process is not None

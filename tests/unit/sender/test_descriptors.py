@@ -148,6 +148,16 @@ async def test_wait_ends_in_time_and_leaves_no_trace() -> None:
     assert other.take()
 
 
+async def test_stop_ends_all_waits() -> None:
+    """Nobody who waits holds up the stop."""
+    busy, other = pools(Descriptors(1), 2)
+    assert busy.take()
+    waits = [asyncio.ensure_future(other.wait(seconds=60)) for _ in range(3)]
+    await turn_over()
+    busy.descriptors.end_waits()
+    assert await asyncio.gather(*waits) == [False] * 3
+
+
 async def test_trouble_is_told_once() -> None:
     """One warning, however many wait; the problem is told as long as it lasts."""
     busy, other = pools(Descriptors(1), 2)
