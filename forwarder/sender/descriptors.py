@@ -22,7 +22,9 @@ UNLIMITED = 1 << 30
 PAUSE_SECONDS = 1.0
 """How long a refusal by the system holds."""
 TURN_SECONDS = 1.0
-"""How long a busy connection is kept while others wait for its descriptor."""
+"""How long a busy connection is kept while an endpoint without any waits for its descriptor."""
+LONG_TURN_SECONDS = 10.0
+"""How long while others wait only for their second or next: closing it costs both a handshake."""
 QUIET_SECONDS = 30.0
 """Trouble is over when none was met for so long."""
 
@@ -131,7 +133,8 @@ class Descriptors:
     def wants_from(self, holder: Holder, place: Place) -> bool:
         """Whether a connection that has just been used is better closed, because somebody waits."""
         self._look_soon()
-        had_its_turn = asyncio.get_running_loop().time() - place.taken_at >= TURN_SECONDS
+        turn = TURN_SECONDS if self._first_waits() else LONG_TURN_SECONDS
+        had_its_turn = asyncio.get_running_loop().time() - place.taken_at >= turn
         if not had_its_turn or len(self.waiting) <= self._closing:
             return False
         is_wanted = holder.held > 1 or self._only_ones_may_go()
@@ -218,9 +221,13 @@ class Descriptors:
         idle = (holder for holder in self._holders if holder.idle_since < _NEVER)
         return [one for one in idle if all_may_go or one.held > 1 or one in own]
 
+    def _first_waits(self) -> bool:
+        """Whether an endpoint without a connection waits."""
+        return any(not holder.held for holder, _ in self.waiting)
+
     def _only_ones_may_go(self) -> bool:
         """Whether an endpoint may lose its only connection: not while there are enough for all, nor to a second one."""
-        if any(not holder.held for holder, _ in self.waiting):
+        if self._first_waits():
             return len(self._holders) > self._most // 2
         return self._without() >= self._most // 2
 

@@ -37,6 +37,7 @@ from forwarder.sender.wire import (
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 IDLE_SECONDS = 60.0
+SECOND_TURN_SECONDS = 1.0
 
 _OTHER_CREDENTIALS = "the proxy answered 407, it wants other credentials"
 _NO_SLOT = "still waiting for one of its connections to be free at the deadline"
@@ -143,8 +144,13 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
     @asynccontextmanager
     async def turn(self, *, seconds: float) -> AsyncIterator[bool]:
-        """Wait for a descriptor, which is there for a dial while the block runs; False when none came in time."""
-        place = await self._descriptors.wait(self, seconds=seconds)
+        """
+        Wait for a descriptor, which is there for a dial while the block runs; False when none came in time.
+
+        A pool that has connections waits less: whoever uses those can send what would wait here.
+        """
+        patience = min(seconds, SECOND_TURN_SECONDS) if self.held else seconds
+        place = await self._descriptors.wait(self, seconds=patience)
         if place is None:
             yield False
             return

@@ -101,5 +101,5 @@ def as_endpoint(receiver: Receiver) -> dict[str, object]:
         "devices": "*",
         "allow_private": True,
         "retry": QUICK_RETRY,
-        "timeout": "1s",
+        "timeout": "5s",
     }
