@@ -100,7 +100,7 @@ class AnswerReader:
         is_first = not self.wire_bytes
         self.wire_bytes += len(data)
         if not is_first:
-            self._parse(data)
+            self._continue_parsing(data)
         elif data == self._repeated_bytes:
             self.answer = self._repeated
             self.is_over = self.is_reusable = True
@@ -111,8 +111,10 @@ class AnswerReader:
         self._forget()
         self._is_odd = False
         self._odd_heads: OddHeads | None = None
-        self._pieces: list[bytes] = []
+        self._pieces = [data]
         self._parse(data)
+        if not self.is_over:
+            self._limit()
         if self.is_reusable and len(data) <= MAX_REPEATED_BYTES:
             self._repeated, self._repeated_bytes = self.answer, data
 
@@ -122,17 +124,17 @@ class AnswerReader:
         self._is_final = False
         self._head_bytes = self._body_bytes = self._informational = 0
 
-    def _parse(self, data: bytes) -> None:
+    def _continue_parsing(self, data: bytes) -> None:
         if self._odd_heads is not None:
             self._read_oddly(self._odd_heads, data)
         else:
             if not self.answer.status:
                 self._pieces.append(data)
-            self._feed_parser(data)
+            self._parse(data)
         if not self.is_over:
             self._limit()
 
-    def _feed_parser(self, data: bytes) -> None:
+    def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -156,7 +158,7 @@ class AnswerReader:
             self._odd_heads = None
             self._parser = httptools.HttpResponseParser(self)
             self._forget()
-            self._feed_parser(straight)
+            self._parse(straight)
 
     def _limit(self) -> None:
         if not self.answer.status:
@@ -194,7 +196,8 @@ class AnswerReader:
         if self.is_over:
             return
         status, version = self._parser.get_status_code(), self._parser.get_http_version()
-        self._is_odd |= version == _ODD_VERSION
+        if version == _ODD_VERSION:
+            self._is_odd = True
         if version not in _VERSIONS:
             self._violate("not an HTTP/1.1 answer (another version)")
         elif status >= 200:

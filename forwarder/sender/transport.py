@@ -221,7 +221,11 @@ class PooledTransport(httpx.AsyncBaseTransport):
     def _release(self, connection: Connection | None) -> None:
         if connection is None or connection.is_lost:
             self._slots.give_back()
-        elif connection.is_reusable and not self._is_closed and not self._is_wanted(connection):
+        elif (
+            connection.is_reusable
+            and not self._is_closed
+            and not (self._descriptors.waiting and self._is_wanted(connection))
+        ):
             self._keep(connection)
             self._slots.give_back()
         else:
@@ -231,8 +235,6 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
     def _is_wanted(self, connection: Connection) -> bool:
         """Whether others wait for its descriptor, and it has had its turn."""
-        if not self._descriptors.waiting:
-            return False
         return self._descriptors.wants_from(self, self._places[connection])
 
     def _keep(self, connection: Connection) -> None:
