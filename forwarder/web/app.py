@@ -4,9 +4,15 @@ from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+
+from forwarder.web.places import Places
+
+SLOW_ANSWERS = 32
+"""Half of the connections: so many may be answered by what takes its time, and the others by what does not."""
 
 
 class Probe(Protocol):
@@ -39,10 +45,13 @@ def build_app(probe: Probe) -> Starlette:
         content_type = "text/plain; version=0.0.4; charset=utf-8"
         return Response(await probe.metrics(), headers={"content-type": content_type})
 
-    return Starlette(
+    slow = Middleware(Places(SLOW_ANSWERS).around)
+    app = Starlette(
         routes=[
             Route("/healthz", healthz),
             Route("/readyz", readyz),
-            Route("/metrics", metrics),
+            Route("/metrics", metrics, middleware=[slow]),
         ]
     )
+    app.router.redirect_slashes = False  # it would send people to wherever the Host header says
+    return app

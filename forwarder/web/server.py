@@ -7,8 +7,21 @@ from collections.abc import Iterator
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from forwarder.clock import SystemClock
 from forwarder.errors import SettingsError
+from forwarder.logs import logger
+from forwarder.web.gate import Connection, Gate, Limits, Stage
+
+BACKLOG = 1024
+"""Connections that wait in the kernel, where they cost next to nothing."""
+ACCEPTED_AT_ONCE = 10
+ACCEPT_PAUSE_SECONDS = 0.004
+"""After so many, and before a try that failed is made again: at most 2,500 connections a second come in."""
+CLOSE_SECONDS = 1
+"""What answers get to end, once the server is to close."""
 
 
 class _Server(uvicorn.Server):
@@ -21,18 +34,32 @@ class _Server(uvicorn.Server):
 
 class WebServer:
     """
-    Serves `app` at a host and port until `close`.
+    Serves `app` at a host and port until `close`, behind a gate that lets nobody take more than `limits`.
 
     Raises SettingsError when the address cannot be had; port 0 takes a free one.
     """
 
-    def __init__(self, app: Starlette, *, host: str, port: int) -> None:
+    def __init__(
+        self, app: Starlette, *, host: str, port: int, limits: Limits | None = None
+    ) -> None:
         self._socket = _listen(host, port)
-        config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", server_header=False
+        self._config = uvicorn.Config(
+            _telling(app),
+            interface="asgi3",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",  # what a client does wrong is no news, and our own errors are logged here
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=3600,  # the gate knows when a connection is idle
+            timeout_graceful_shutdown=CLOSE_SECONDS,
         )
-        self._server = _Server(config)
-        self._task: asyncio.Task[None] | None = None
+        self._config.load()
+        self._server = _Server(self._config)
+        self._gate = Gate(self._parser, clock=SystemClock(), limits=limits)
+        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def port(self) -> int:
@@ -40,18 +67,80 @@ class WebServer:
         return port
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._server.serve([self._socket]))
+        self._socket.listen(BACKLOG)
+        # No sockets for uvicorn, which would let in all that come, and would end listening when descriptors run out.
+        self._tasks = [
+            asyncio.create_task(self._server.serve(sockets=[])),
+            asyncio.create_task(self._accept()),
+        ]
 
     async def close(self) -> None:
+        """Let nobody in any more, give answers that are on their way CLOSE_SECONDS, and close what is left."""
         self._server.should_exit = True
-        if self._task is not None:
-            await self._task
+        if self._tasks:
+            serving, accepting = self._tasks
+            accepting.cancel()
+            self._gate.close(up_to=Stage.ASKING)
+            await asyncio.wait([serving, accepting])
+        self._gate.close()
         self._socket.close()
+
+    def _parser(self, connection: Connection) -> asyncio.Protocol:
+        return H11Protocol(
+            self._config, self._server.server_state, app_state={"connection": connection}
+        )
+
+    async def _accept(self) -> None:
+        while True:
+            # No descriptor may be left, or the client may have gone: neither ends the listening.
+            with contextlib.suppress(OSError):
+                for _ in range(ACCEPTED_AT_ONCE):
+                    await self._let_one_in()
+            await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
+
+    async def _let_one_in(self) -> None:
+        await self._knock()
+        while not self._gate.make_room():
+            await self._gate.left.wait()
+        accepted, _ = self._socket.accept()
+        accepted.setblocking(False)  # noqa: FBT003 - the standard library's own
+        connection = self._gate.enter()
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, accepted)
+        except BaseException:
+            self._gate.leave(connection)
+            raise
+
+    async def _knock(self) -> None:
+        """Return once somebody waits in the kernel."""
+        loop, knocked = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._socket, knocked.set)
+        try:
+            await knocked.wait()
+        finally:
+            loop.remove_reader(self._socket)
+
+
+def _telling(app: ASGIApp) -> ASGIApp:
+    """`app`, with each connection told when its request is answered, and with its errors logged."""
+    log = logger("web")
+
+    async def telling(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except Exception:
+            log.exception("http.broke")
+            raise
+        finally:
+            scope["state"]["connection"].answered()
+
+    return telling
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setblocking(False)  # noqa: FBT003 - the standard library's own
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

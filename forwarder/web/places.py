@@ -1,0 +1,28 @@
+"""Answers that take their time share places, so that the others always find a connection free."""
+
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_ALL_TAKEN = PlainTextResponse("Too many such requests; try again.\n", status_code=503)
+
+
+class Places:
+    """At most `count` answers at once, each from its beginning to its end; whoever comes then gets 503 at once."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """`app`, whose every answer takes a place; several apps may share them."""
+
+        async def placed(scope: Scope, receive: Receive, send: Send) -> None:
+            if not self._free:
+                await _ALL_TAKEN(scope, receive, send)
+                return
+            self._free -= 1
+            try:
+                await app(scope, receive, send)
+            finally:
+                self._free += 1
+
+        return placed

@@ -1,0 +1,204 @@
+"""
+Attacks at the HTTP port while 200 readings a second go through the line beside it.
+
+The short form sees that everything arrives, and that /healthz goes on answering. The full form also compares, within
+the same run, with and without the attack: how long readings take until the receiver's 2xx, and what memory is in use.
+"""
+
+import asyncio
+import math
+import resource
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+from support.attack import Extent, Tried
+from support.line import Line, assert_balanced, assert_told_once_in_order
+from support.port_attack import attacking
+from support.publisher import Publisher
+from support.service import eventually
+from support.webhooks import OK, Answer, Post
+
+from forwarder.reading import WebhookId
+
+RATE = 200
+SECONDS = {"short": 2.0, "full": 20.0}
+FEW_DESCRIPTORS = 128
+MOST_CONNECTIONS = 64
+LISTENING = "0A"
+
+
+@dataclass
+class Pulse:
+    """Readings at a steady pace, and how long each of them took."""
+
+    line: Line
+    published_at: dict[WebhookId, float] = field(default_factory=dict)
+    taken_at: dict[WebhookId, float] = field(default_factory=dict)
+
+    def take(self, post: Post) -> Answer:
+        self.taken_at.setdefault(post.webhook_id, time.monotonic())
+        return OK
+
+    async def beat(self, seconds: float) -> float:
+        """Publish for so long; the 99th percentile of what these readings took, in milliseconds, once all are there."""
+        first = self.line.fleet.count
+        with Publisher(self.line.broker.broker(), username="device") as publisher:
+            begun_at = time.monotonic()
+            for number in range(int(seconds * RATE)):
+                await asyncio.sleep(begun_at + number / RATE - time.monotonic())
+                self._publish(publisher)
+        ids = list(self.published_at)[first:]
+        await eventually(self._have_come, what="the arrival of every reading")
+        took = sorted(self.taken_at[one] - self.published_at[one] for one in ids)
+        return took[math.ceil(len(took) * 0.99) - 1] * 1000
+
+    def _publish(self, publisher: Publisher) -> None:
+        messages = list(self.line.fleet.readings(1))
+        [device] = [d for d in self.line.fleet.devices if messages[0][0].endswith(d)]
+        self.published_at[self.line.fleet.issued[device][-1]] = time.monotonic()
+        publisher.publish_later(messages)
+
+    async def _have_come(self) -> bool:
+        return self.published_at.keys() <= self.taken_at.keys()
+
+
+@dataclass
+class Patient:
+    """Who asks /healthz all the time, each time by a connection of its own."""
+
+    line: Line
+    answers: list[tuple[int, float]] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._ask())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def until_asked(self, count: int) -> None:
+        async def have_come() -> bool:
+            return len(self.answers) >= count
+
+        await eventually(have_come, what=f"answer {count} of /healthz")
+
+    @property
+    def slowest_ms(self) -> float:
+        return max(seconds for _, seconds in self.answers) * 1000
+
+    async def _ask(self) -> None:
+        transport = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_keepalive_connections=0))
+        async with httpx.AsyncClient(transport=transport, timeout=10) as client:
+            while True:
+                asked_at = time.monotonic()
+                answer = await client.get(f"http://{self.line.service.address}/healthz")
+                self.answers.append((answer.status_code, time.monotonic() - asked_at))
+                await asyncio.sleep(0.02)
+
+
+def resident_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    [line] = [line for line in lines if line.startswith("VmRSS:")]
+    return int(line.split()[1]) / 1024
+
+
+def accepted(port: int) -> int:
+    """How many connections to a port somebody holds; those that still wait in the kernel have no inode."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(
+        row[1].endswith(f":{port:04X}") and row[3] != LISTENING and row[9] != "0" for row in rows
+    )
+
+
+def port_of(line: Line) -> int:
+    return int(line.service.address.rpartition(":")[2])
+
+
+@pytest.mark.parametrize(
+    ("kind", "counts", "descriptors"),
+    [
+        pytest.param("endless_headers", (2, 16), None, id="endless headers"),
+        pytest.param("endless_header", (2, 16), None, id="one endless header"),
+        pytest.param("endless_target", (2, 16), None, id="an endless request line"),
+        pytest.param("half_open", (200, 900), None, id="half-open requests"),
+        pytest.param("half_open", (160, 160), FEW_DESCRIPTORS, id="half-open, few descriptors"),
+        pytest.param("slow_body", (80, 200), None, id="bodies, a byte at a time"),
+        pytest.param("unread", (70, 100), None, id="answers that nobody reads"),
+        pytest.param("flood", (64, 100), None, id="requests sent ahead without end"),
+        pytest.param("knocking", (8, 16), None, id="connections closed at once"),
+    ],
+)
+async def test_the_line_goes_on_beside_an_attacked_port(
+    line: Line,
+    extent: Extent,
+    tried: list[Tried],
+    kind: str,
+    counts: tuple[int, int],
+    descriptors: int | None,
+) -> None:
+    """Whatever is done to the port: every reading arrives, /healthz answers, and neither memory nor time runs off."""
+    pulse, patient = Pulse(line), Patient(line)
+    webhooks = await line.receiver("acme", pulse.take)
+    await line.start()
+    pid, count, seconds = line.service.pid, counts[extent == "full"], SECONDS[extent]
+    if descriptors is not None:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
+    await pulse.beat(1)
+    without_ms, before_mb = await pulse.beat(seconds), resident_mb(pid)
+    async with attacking(kind, port=port_of(line), count=count) as answers, patient.asking():
+        with_ms, during_mb = await pulse.beat(seconds), resident_mb(pid)
+        await patient.until_asked(3)
+        assert accepted(port_of(line)) <= MOST_CONNECTIONS
+    assert_told_once_in_order(webhooks, line.fleet.issued)
+    assert_balanced(await line.service.status())
+    assert {status for status, _ in patient.answers} == {200}
+    assert await line.service.stop() == 0
+    assert line.service.complaints == []
+    if extent == "full":
+        assert during_mb - before_mb < 10
+        assert with_ms <= 2 * without_ms
+        assert patient.slowest_ms < 1000
+    tried.append(
+        Tried(
+            "HTTP port",
+            f"{kind.replace('_', ' ')}, {count} at a time"
+            + (f", {descriptors} descriptors" if descriptors else ""),
+            answers["connections"],
+            f"{line.fleet.count:,} readings, none missing; p99 {with_ms:.1f} ms, {without_ms:.1f} ms without; "
+            f"{during_mb - before_mb:+.1f} MB; /healthz within {patient.slowest_ms:.0f} ms",
+        )
+    )
+
+
+async def test_it_stops_in_time_whoever_is_connected(
+    line: Line, extent: Extent, tried: list[Tried]
+) -> None:
+    """SIGTERM ends it with exit code 0 beside half-open requests and answers that nobody reads."""
+    await line.receiver("acme")
+    await line.start()
+    port = port_of(line)
+    async with (
+        attacking("half_open", port=port, count=64) as half_open,
+        attacking("unread", port=port, count=8),
+    ):
+        await line.service.logged("http.crowded")
+        asked_at = time.monotonic()
+        assert await line.service.stop(signal.SIGTERM) == 0
+        took = time.monotonic() - asked_at
+    assert line.service.complaints == []
+    tried.append(
+        Tried(
+            "HTTP port",
+            "a stop beside half-open requests and unread answers",
+            half_open["connections"],
+            f"ended with exit code 0 after {took:.1f} s",
+        )
+    )
