@@ -32,6 +32,8 @@ class Limits:
     """What connections may take; how large a request may be is in `forwarder.web.head`."""
 
     connections: int = 64
+    fresh_seconds: float = 0.025
+    """What a newcomer has to bring its request before it can be spared for the next one."""
     head_seconds: float = 5.0
     """From the connection on, or from the first byte of a further request."""
     body_seconds: float = 10.0
@@ -81,9 +83,9 @@ class Gate:
         self.read_buffer = memoryview(bytearray(READ_BYTES))
         """One for all connections: what is read is taken before anything else is read."""
         self.left = asyncio.Event()
-        """Set whenever a connection has gone."""
+        """Set when a connection has gone, and when it is worth while to look again."""
         self.is_awaited = False
-        """Somebody waits for a place while all are being answered: the first that is answered leaves."""
+        """Somebody waits for a place while nobody can be spared: the first that is answered leaves."""
         self._connections: list[Connection] = []
         self._log = logger("web")
         self._silent_until = float("-inf")
@@ -99,7 +101,9 @@ class Gate:
         self._say_crowded()
         spare = min(filter(Connection.can_be_spared, self._connections), default=None)
         self.is_awaited = spare is None
-        if spare is not None:
+        if spare is None:
+            self.clock.call_later(self.limits.fresh_seconds, self.left.set)
+        else:
             spare.give_way()
         return False
 
@@ -160,6 +164,8 @@ class Connection(asyncio.BufferedProtocol):
         return (self.stage, self._since) < (other.stage, other._since)
 
     def can_be_spared(self) -> bool:
+        if self.stage is Stage.ASKING:
+            return self._gate.clock.monotonic() - self._since >= self._limits.fresh_seconds
         return self.stage is not Stage.ANSWERING or self._stall is not None
 
     def unsent_bytes(self) -> int:

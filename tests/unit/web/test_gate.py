@@ -14,7 +14,7 @@ from forwarder.web.gate import Connection, Gate, Limits, Stage
 from forwarder.web.head import CROWDED, HEAD_BYTES, LATE, LONG_HEAD
 from forwarder.web.turns import Turns
 
-LIMITS = Limits(connections=3, unsent_bytes=100)
+LIMITS = Limits(connections=3, unsent_bytes=100, fresh_seconds=0.01)
 START = b"GET / HTTP/1.1\r\nhost: a\r\n"
 REQUEST = START + b"\r\n"
 POST = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n"
@@ -219,6 +219,19 @@ def test_the_oldest_incomplete_request_goes_first(port: Port) -> None:
     """Half-open requests push each other out, in the order in which they came."""
     clients = [port.connect(START) for _ in range(10)]
     assert [client.wire.is_open for client in clients] == [False] * 7 + [True] * 3
+
+
+def test_a_newcomer_has_time_to_bring_its_request(port: Port) -> None:
+    """It is not spared for the next one at once, even where all others are being answered."""
+    for _ in range(LIMITS.connections - 1):
+        port.connect(REQUEST)
+    fresh = Client(port, port.gate.enter())
+    assert not port.has_room()
+    assert fresh.wire.is_open
+    port.clock.advance(2 * LIMITS.fresh_seconds)
+    assert port.gate.left.is_set()
+    assert port.has_room()
+    assert not fresh.wire.is_open
 
 
 def test_who_is_answered_leaves_when_somebody_waits(port: Port) -> None:
