@@ -102,11 +102,6 @@ class Service:
         _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free, hard))
 
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
     async def start(self) -> None:
         """Start a process; it need not be ready yet."""
         self._process = process = await self._spawn("run", shell=self.shell)
