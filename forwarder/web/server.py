@@ -128,8 +128,8 @@ def _telling(app: ASGIApp) -> ASGIApp:
     async def telling(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await app(scope, receive, send)
-        except Exception:
-            log.exception("http.broke")
+        except Exception as error:
+            log.error("http.broke", exc_info=error)  # noqa: TRY400 - the log has no `exception`
             raise
         finally:
             scope["state"]["connection"].answered()
