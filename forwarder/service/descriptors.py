@@ -11,6 +11,9 @@ _LEAST_KEPT, _MOST_KEPT = 48, 256
 
 
 _FOR_THE_STOP = 8
+_FOR_OURSELVES = 32
+"""Files of the outbox, sockets of the broker, lookups, the reserve for the stop, and some room."""
+_LEAST_HTTP, _MOST_HTTP = 4, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,11 @@ class Share:
     def kept_back(self) -> int:
         """For outbox, broker, routes, lookups and the HTTP port: an eighth, in a small limit nearly half."""
         return min(max(_LEAST_KEPT, self.limit // 8), _MOST_KEPT, self.limit // 2)
+
+    @property
+    def http_connections(self) -> int:
+        """For the HTTP port: what outbox, broker, routes and lookups leave of what is kept back."""
+        return max(_LEAST_HTTP, min(_MOST_HTTP, self.kept_back - _FOR_OURSELVES))
 
     @property
     def receivers(self) -> int:

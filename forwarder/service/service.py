@@ -31,7 +31,7 @@ from forwarder.service.reloading import Reloader
 from forwarder.service.upkeep import Upkeep
 from forwarder.settings import Settings, environment
 from forwarder.subscriber import Arrival, Subscriber
-from forwarder.web import WebServer, build_app
+from forwarder.web import Limits, WebServer, build_app
 
 YOUNG_OBJECTS = 20_000
 """How many more objects than before are reason for the garbage collector to look for cycles among them."""
@@ -161,7 +161,10 @@ class Service:
     async def run(self) -> None:
         """Run every part until a signal, or until one of them fails."""
         host, port = self._settings.listen_address
-        web = WebServer(build_app(self._probe), host=host, port=port)
+        limits = Limits(connections=self._share.http_connections)
+        # Half of the connections stay for what is answered at once, /healthz above all.
+        app = build_app(self._probe, slow_answers=limits.connections // 2)
+        web = WebServer(app, host=host, port=port, limits=limits)
         stopping = self._listen_to_signals()
         writer = asyncio.create_task(self._outbox.run())
         await self._use(self._reloader.routes)

@@ -11,9 +11,6 @@ from starlette.routing import Route
 
 from forwarder.web.places import Places
 
-SLOW_ANSWERS = 32
-"""Half of the connections: so many may be answered by what takes its time, and the others by what does not."""
-
 
 class Probe(Protocol):
     """What the service tells about itself."""
@@ -28,8 +25,8 @@ class Probe(Protocol):
         """The Prometheus text."""
 
 
-def build_app(probe: Probe) -> Starlette:
-    """The HTTP application over what `probe` tells."""
+def build_app(probe: Probe, *, slow_answers: int) -> Starlette:
+    """The HTTP application over what `probe` tells; of what takes its time, at most so many answers at once."""
 
     async def healthz(_: Request) -> Response:
         stuck = probe.stuck_parts()
@@ -45,7 +42,7 @@ def build_app(probe: Probe) -> Starlette:
         content_type = "text/plain; version=0.0.4; charset=utf-8"
         return Response(await probe.metrics(), headers={"content-type": content_type})
 
-    slow = Middleware(Places(SLOW_ANSWERS).around)
+    slow = Middleware(Places(slow_answers).around)
     app = Starlette(
         routes=[
             Route("/healthz", healthz),

@@ -63,6 +63,12 @@ def test_share_is_kept_back(limit: int, kept_back: int) -> None:
     assert (share.kept_back, share.receivers) == (kept_back, limit - kept_back)
 
 
+@pytest.mark.parametrize(("limit", "connections"), [(20, 4), (128, 16), (1024, 64), (MOST, 64)])
+def test_port_takes_what_the_rest_leaves(limit: int, connections: int) -> None:
+    """With few descriptors the HTTP port has fewer connections, so that outbox and broker keep theirs."""
+    assert Share(limit).http_connections == connections
+
+
 def test_reserve_is_released_once() -> None:
     """Releasing it twice closes nobody else's files."""
     reserve = Reserve()

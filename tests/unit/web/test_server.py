@@ -15,10 +15,10 @@ from support.port_attack import HOST
 from support.service import eventually
 
 from forwarder.web import WebServer, build_app
-from forwarder.web.app import SLOW_ANSWERS
 from forwarder.web.gate import Limits
 
 GET = b"GET /healthz HTTP/1.1\r\nhost: a\r\n"
+SLOW_ANSWERS = 32
 LIMITS = Limits(connections=SLOW_ANSWERS + 8, refused_seconds=0.2)
 
 
@@ -43,7 +43,7 @@ class Service:
 async def serving(
     service: Service, *extra: Route, limits: Limits = LIMITS
 ) -> AsyncIterator[tuple[httpx.AsyncClient, WebServer]]:
-    app = build_app(service)
+    app = build_app(service, slow_answers=SLOW_ANSWERS)
     app.router.routes += extra
     server = WebServer(app, host=HOST, port=0, limits=limits)
     server.start()
