@@ -26,6 +26,7 @@ from forwarder.settings import (
     unknown_settings,
 )
 from forwarder.subscriber import probe
+from forwarder.terminal import plain
 
 T = TypeVar("T")
 
@@ -60,10 +61,10 @@ def command(*, connect: bool) -> None:
     """Validate settings, routes and template without starting; exit 2 when something is invalid."""
     findings = look_over(environment())
     for warning in findings.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(f"warning: {plain(warning)}", err=True)
     if findings.problems:
         raise ConfigurationError("\n".join(findings.problems))
-    click.echo("\n".join(summary(findings)))
+    click.echo("\n".join(map(plain, summary(findings))))
     if connect:
         try_connections(findings)
 
@@ -104,7 +105,7 @@ def try_connections(findings: Findings) -> None:
     """Tell of the broker and each endpoint whether it can be reached. Raises OperationError unless all can."""
     failures = 0
     for line, is_fine in asyncio.run(_connections(findings)):
-        click.echo(line)
+        click.echo(plain(line))
         failures += not is_fine
     if failures:
         noun = "connection" if failures == 1 else "connections"

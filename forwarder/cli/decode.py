@@ -14,6 +14,7 @@ from forwarder.normalise import Part, Trace, device_in_text, load_normaliser
 from forwarder.reading import JsonValue, Message, Reading, Unreadable, rfc3339, webhook_id
 from forwarder.render.data import encode_data
 from forwarder.settings import load_settings
+from forwarder.terminal import plain, plain_json
 
 _TOPIC_WITHOUT_DEVICE = "decode/unknown"
 _SHOWN_CHARACTERS = 60
@@ -54,7 +55,7 @@ def as_json_text(outcome: Reading | Unreadable, *, payload: bytes) -> str:
     if isinstance(outcome, Unreadable):
         return json.dumps({"quarantine": outcome.reason})
     data = encode_data(webhook_id(outcome.device, payload), outcome)
-    return f'{{"reading":{data.decode()}}}'
+    return f'{{"reading":{plain_json(data.decode())}}}'
 
 
 def print_trace(trace: Trace, *, console: Console) -> None:
@@ -71,9 +72,9 @@ def print_trace(trace: Trace, *, console: Console) -> None:
 def _headline(trace: Trace) -> str:
     outcome = trace.outcome
     if isinstance(outcome, Unreadable):
-        return f"quarantine: {outcome.reason}\n{_printable(outcome.detail)}"
+        return f"quarantine: {outcome.reason}\n{plain(outcome.detail)}"
     time = f"{rfc3339(outcome.measured_at)} (from: {outcome.time_source})"
-    return f"device {outcome.device} (named by the {trace.named_by}), measured at {time}"
+    return f"device {plain(outcome.device)} (named by the {trace.named_by}), measured at {time}"
 
 
 def _parts_table(parts: tuple[Part, ...]) -> Table:
@@ -83,7 +84,7 @@ def _parts_table(parts: tuple[Part, ...]) -> Table:
     for part in parts:
         variable = part.use.variable
         cells = (part.place, _shown(part.sent), part.use.event_name, variable.unit, _note(part))
-        table.add_row(*(Text(_printable(cell)) for cell in cells))
+        table.add_row(*(Text(plain(cell)) for cell in cells))
     return table
 
 
@@ -98,10 +99,5 @@ def _note(part: Part) -> str:
 
 
 def _shown(value: JsonValue, *, limit: int | None = _SHOWN_CHARACTERS) -> str:
-    text = _printable(json.dumps(value, ensure_ascii=False, default=str))
+    text = plain(json.dumps(value, ensure_ascii=False, default=str))
     return text if limit is None or len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _printable(text: str) -> str:
-    """Text that cannot steer the terminal: payloads are strangers' bytes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -57,7 +57,7 @@ def main() -> None:
     try:
         run_command_line()
     except ForwarderError as error:
-        say(str(error).splitlines())
+        say(str(error).split("\n"))
         sys.exit(error.exit_code)
 
 

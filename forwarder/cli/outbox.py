@@ -6,6 +6,7 @@ from forwarder.cli.options import as_json_option
 from forwarder.cli.tables import console, print_json, print_pairs
 from forwarder.dead_letters import Inspection, inspect
 from forwarder.settings import load_settings
+from forwarder.terminal import plain
 
 
 @click.group("outbox")
@@ -58,6 +59,6 @@ def _print(inspection: Inspection) -> None:
         ]
     )
     for fault in inspection.faults:
-        console().print(f"fault: {fault}", style="red", soft_wrap=True)
+        console().print(f"fault: {plain(fault)}", style="red", soft_wrap=True)
     if inspection.is_sound:
         console().print("The outbox is sound, and its accounts agree with its rows.", style="green")

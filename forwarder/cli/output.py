@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from forwarder.errors import OperationError
 from forwarder.line_writer import LineWriter, wait_for_room
+from forwarder.terminal import plain
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -35,7 +36,9 @@ def say(sentences: Iterable[str]) -> None:
     """Say on stderr what ends the command; whoever does not read it keeps us waiting for a second at most."""
     errors = LineWriter(2)
     for sentence in sentences:
-        errors.write(f"forwarder: {sentence}\n".encode(sys.stderr.encoding, "backslashreplace"))
+        errors.write(
+            f"forwarder: {plain(sentence)}\n".encode(sys.stderr.encoding, "backslashreplace")
+        )
     errors.flush()
 
 

@@ -13,6 +13,7 @@ from forwarder.errors import ConfigurationError, RoutesError
 from forwarder.reading import Device, JsonValue, parse_mac
 from forwarder.routes import EndpointName, Routes, Selection, diff
 from forwarder.settings import load_settings
+from forwarder.terminal import plain
 
 _SHOWN_DEVICES = 5
 
@@ -34,7 +35,7 @@ def show(device: str | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(one_device(routes, mac) if mac else everyone(routes)))
     elif mac:
-        click.echo("\n".join(one_device_lines(routes, mac)))
+        click.echo("\n".join(map(plain, one_device_lines(routes, mac))))
     else:
         Console(highlight=False).print(everyone_table(routes))
 
@@ -49,7 +50,7 @@ def diff_command(old: Path, new: Path | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(difference.to_json()))
     else:
-        click.echo("\n".join(difference.lines()) or "nothing changes")
+        click.echo("\n".join(map(plain, difference.lines())) or "nothing changes")
 
 
 def everyone(routes: Routes) -> JsonValue:

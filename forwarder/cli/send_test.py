@@ -16,6 +16,7 @@ from forwarder.routes.problems import nearest
 from forwarder.sender import Guard, Sender, pooled_transports
 from forwarder.settings import environment, load_settings
 from forwarder.signing import signature_headers
+from forwarder.terminal import plain
 
 SHOWN_CHARACTERS = 400
 
@@ -118,7 +119,7 @@ def as_sentences(name: str, result: AttemptResult, *, seconds: float) -> str:
     """What a person wants to know: the outcome, the start of the answer, and what to do."""
     lines = [f"{name} {_outcome(result)} after {round(seconds * 1000)} ms"]
     if result.answer:
-        lines.append(f"  its answer: {printable(result.answer)}")
+        lines.append(f"  its answer: {_start(result.answer)}")
     if not isinstance(result, Accepted):
         lines.append(f"  {advice(error_word(result))}")
     return "\n".join(lines)
@@ -133,14 +134,13 @@ def advice(word: str) -> str:
     return ADVICE.get(word) or ADVICE.get(family) or "look into the receiver's log"
 
 
-def printable(answer: bytes) -> str:
-    """The start of an answer on one line; nothing in it can move a terminal's cursor."""
+def _start(answer: bytes) -> str:
     text = answer.decode(errors="replace")[:SHOWN_CHARACTERS]
-    return "".join(letter if letter.isprintable() else " " for letter in text).strip()
+    return plain(" ".join(text.split()))
 
 
 def _outcome(result: AttemptResult) -> str:
     if result.status is not None:
         return f"answered {result.status}"
     assert isinstance(result, Failed)  # noqa: S101 - the others always carry a status
-    return f"gave no answer ({result.error}: {result.detail})"
+    return f"gave no answer ({result.error}: {plain(result.detail)})"

@@ -17,6 +17,7 @@ from forwarder.demo.shapes import Shape, from_template, payload_of
 from forwarder.demo.simulator import Publication, simulate
 from forwarder.errors import TemplateError
 from forwarder.settings import Broker, load_settings
+from forwarder.terminal import plain, plain_lines
 from forwarder.units import format_duration, parse_duration
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM)
@@ -87,8 +88,11 @@ async def _run(
     interval_seconds: float,
     rounds: int | None,
 ) -> None:
-    async with Publisher(broker, on_state=console.print) as publisher:
-        console.print(
+    def say(sentence: str) -> None:
+        console.print(plain(sentence), markup=False)
+
+    async with Publisher(broker, on_state=say) as publisher:
+        say(
             f"{len(fleet)} simulated device{'s' if len(fleet) > 1 else ''} at {broker.address}, "
             f"each every {format_duration(interval_seconds)}. Ctrl-C ends."
         )
@@ -113,9 +117,9 @@ async def _show_until_told(publications: AsyncIterator[Publication], console: Co
         nonlocal published
         async for publication in publications:
             if not published:
-                console.print(publication.payload.decode(), markup=False, style="dim")
+                console.print(plain_lines(publication.payload.decode()), markup=False, style="dim")
             published += 1
-            console.print(_line(publication), markup=False)
+            console.print(plain(_line(publication)), markup=False)
 
     loop, showing = asyncio.get_running_loop(), asyncio.create_task(show())
     for ending in _ENDINGS:

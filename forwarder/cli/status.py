@@ -16,7 +16,6 @@ from forwarder.cli.tables import (
     console,
     count_of,
     instant,
-    plain,
     print_json,
     table,
 )
@@ -24,6 +23,7 @@ from forwarder.dead_letters import EndpointStatus, Overview, look_at_routes, rea
 from forwarder.outbox.sqlite import is_running
 from forwarder.routes.load import Load
 from forwarder.settings import Settings, load_settings
+from forwarder.terminal import plain
 
 _COLOURS = {"closed": "green", "open": "red", "paused": "yellow", "removed": "dim"}
 _PAUSED = {

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from forwarder.reading import rfc3339
+from forwarder.terminal import plain, plain_json
 
 PIPED_WIDTH = 100
 """Columns where there is no terminal to ask."""
@@ -21,14 +22,6 @@ def console() -> Console:
     """Standard output for people: no markup, no guessed colours."""
     width = None if sys.stdout.isatty() else PIPED_WIDTH
     return Console(highlight=False, markup=False, emoji=False, width=width)
-
-
-def plain(text: str) -> str:
-    """The text on one line, with everything that a terminal might act on written as its escape."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
 
 
 def cell(value: object, style: str = "") -> Text:
@@ -84,7 +77,8 @@ def printable(payload: bytes) -> str | None:
         text = payload.decode()
     except UnicodeDecodeError:
         return None
-    is_safe = all(letter.isprintable() or letter in "\n\r\t" for letter in text)
+    # A carriage return on its own would write the rest of its line over the start.
+    is_safe = all(letter.isprintable() or letter in "\n\t" for letter in text.replace("\r\n", "\n"))
     return text if is_safe else None
 
 
@@ -125,7 +119,8 @@ def print_json_list(values: Iterable[object]) -> None:
 def with_raw(value: Mapping[str, object], name: str, raw: bytes | None) -> str:
     """A JSON object on one line with one more member, whose JSON is given: its digits stay as they are."""
     text = json.dumps(value)
-    return f"{text[:-1]}, {json.dumps(name)}: {'null' if raw is None else raw.decode()}}}"
+    member = "null" if raw is None else plain_json(raw.decode())
+    return f"{text[:-1]}, {json.dumps(name)}: {member}}}"
 
 
 def flattened(raw: bytes) -> Iterator[tuple[str, str]]:

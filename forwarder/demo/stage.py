@@ -19,6 +19,7 @@ from forwarder.demo.story import Story, Verdict
 from forwarder.demo.view import View, show_verdict, view_for
 from forwarder.errors import ForwarderError
 from forwarder.settings import Broker
+from forwarder.terminal import plain_lines
 
 _INTERVAL_SECONDS = 1.0
 _REFRESH_SECONDS = 0.2
@@ -117,4 +118,4 @@ async def _watched(story: Story, scene: Scene, progress: Progress, view: View) -
 
 def _show_log(console: Console, forwarder: ForwarderProcess) -> None:
     console.print("The end of the forwarder's own log:")
-    console.print(forwarder.log_tail(), markup=False, soft_wrap=True, style="dim")
+    console.print(plain_lines(forwarder.log_tail()), markup=False, soft_wrap=True, style="dim")

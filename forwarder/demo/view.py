@@ -15,6 +15,7 @@ from forwarder.demo.progress import STEPS, Progress, StepName
 from forwarder.demo.scene import Recipient, Scene
 from forwarder.demo.story import Verdict
 from forwarder.demo.wording import clock_of, power, register
+from forwarder.terminal import plain
 
 _PLAIN_LINE_EVERY_SECONDS = 2.0
 _SHOWN_READINGS = 5
@@ -57,7 +58,7 @@ class PlainView:
 
     def refresh(self, scene: Scene, ledger: Ledger, progress: Progress) -> None:
         for remark in progress.remarks[self._told :]:
-            self._print(remark.at_seconds, remark.words)
+            self._print(remark.at_seconds, plain(remark.words))
         self._told = len(progress.remarks)
         elapsed = progress.elapsed_seconds
         if progress.current and elapsed - self._counted_at >= _PLAIN_LINE_EVERY_SECONDS:
@@ -200,7 +201,7 @@ def _reading_row(scene: Scene, reading_id: str, request: Received) -> tuple[Rend
     reading = next(iter(request.readings), {})
     return (
         clock_of(reading.get("measured_at")),
-        request.device,
+        plain(request.device),
         power(reading),
         register(reading),
         _whereabouts(scene, reading_id, request.device),
@@ -222,7 +223,7 @@ def _story(progress: Progress) -> RenderableType:
         sign, style = _sign(step, progress)
         story.add_row(Text(sign, style=style), Text(at, style="dim"), Text(words, style=style))
         for remark in remarks[1:]:
-            story.add_row("", "", Text(remark.words, style="cyan"))
+            story.add_row("", "", Text(plain(remark.words), style="cyan"))
     return story
 
 
@@ -255,7 +256,8 @@ def _conclusion(verdict: Verdict) -> str:
             f"All {verdict.published} published readings arrived wherever they were wanted, each signature verified, "
             "in order per device; the dead letter was replayed and arrived."
         )
-    return "\n".join(["This did not go as it should:", *(f"  {one}" for one in verdict.problems)])
+    problems = (f"  {plain(problem)}" for problem in verdict.problems)
+    return "\n".join(["This did not go as it should:", *problems])
 
 
 def _grid(*, columns: int = 1) -> Table:

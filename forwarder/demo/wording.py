@@ -1,9 +1,10 @@
-"""How a reading and a request are put in a few words for people."""
+"""How a reading and a request are put in a few words for people; nothing in them can act on a terminal."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from forwarder.demo.listener import Received
+from forwarder.terminal import plain
 
 _ID_LETTERS = 8
 
@@ -26,13 +27,17 @@ def register(reading: Mapping[str, Any]) -> str:
 
 def clock_of(instant: object) -> str:
     """The time of day in an RFC 3339 instant, `12:26:10`."""
-    return str(instant or "")[11:19] or "–"
+    return plain(str(instant or "")[11:19]) or "–"
 
 
 def short_id(webhook_id: str) -> str:
     """Enough of an id to tell it from its neighbours."""
-    name, _, digits = webhook_id.partition("_")
-    return f"{name}_{digits[:_ID_LETTERS]}…" if len(digits) > _ID_LETTERS else webhook_id or "no id"
+    name, _, digits = plain(webhook_id).partition("_")
+    return (
+        f"{name}_{digits[:_ID_LETTERS]}…"
+        if len(digits) > _ID_LETTERS
+        else plain(webhook_id) or "no id"
+    )
 
 
 def what_came(received: Received) -> str:
@@ -42,7 +47,7 @@ def what_came(received: Received) -> str:
             return f"{len(received.body)} bytes that are no webhook of ours"
         case [reading] if "device" in reading:
             return (
-                f"{reading['device']}  {clock_of(reading.get('measured_at'))}  "
+                f"{plain(str(reading['device']))}  {clock_of(reading.get('measured_at'))}  "
                 f"{power(reading):<17} {register(reading):>12} kWh"
             )
         case [_]:
@@ -56,7 +61,7 @@ def signature(received: Received, *, verifies: bool) -> str:
     """What became of the signature."""
     if not verifies:
         return "not verified"
-    return "verified" if received.verified else f"REFUSED: {received.problem}"
+    return "verified" if received.verified else f"REFUSED: {plain(str(received.problem))}"
 
 
 def _measurements(reading: Mapping[str, Any]) -> Mapping[str, Any]:

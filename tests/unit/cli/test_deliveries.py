@@ -1,11 +1,14 @@
 """`forwarder deliveries`: did that partner get it?"""
 
+import json
 from dataclasses import replace
 
 import pytest
 from support.letters import BERN, DECISIONS, OutboxBuilder, attempt, seconds_ago
 from support.shell import Operator
+from support.terminal import HOSTILE
 
+from forwarder.cli.tables import with_raw
 from forwarder.delivery import Attempt
 
 
@@ -78,3 +81,13 @@ def test_list_for_people(operator: Operator, built: OutboxBuilder) -> None:
     (line,) = [one for one in operator.says("deliveries", "list").splitlines() if "1-1" in one]
 
     assert line.split()[1:6] == ["acme", "ECC9FF5C7AD4", "delivered", "1", "204"]
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_programs_get_a_reading_whose_text_acts_on_no_terminal(text: str) -> None:
+    """JSON is looked at by people too; it means the same to a program, digit by digit."""
+    raw = json.dumps({"a": text.encode(errors="replace").decode()}, ensure_ascii=False)
+    shown = with_raw({"id": 1}, "data", raw[:-1].encode() + b',"b":7.8490}')
+    assert shown.isprintable()
+    assert json.loads(shown)["data"]["a"] == json.loads(raw)["a"]
+    assert shown.endswith("7.8490}}")

@@ -35,6 +35,8 @@ def test_bytes_come_back_exactly(operator: Operator, built: OutboxBuilder, paylo
     [
         pytest.param(b'{"a": 1', '{"a": 1', id="text as it is"),
         pytest.param(b"\x1b[2J", "000000  1b 5b 32 4a", id="no text that moves the cursor"),
+        pytest.param(b"ab\rcd", "61 62 0d 63 64", id="no text that goes back to its start"),
+        pytest.param(b"ab\r\ncd", "ab\n", id="lines as Windows ends them"),
         pytest.param(b"\xff\x00ab", "ff 00 61 62", id="no text at all"),
     ],
 )

@@ -3,6 +3,7 @@ import io
 import pytest
 from rich.console import Console
 from support.clock import HandClock
+from support.terminal import HOSTILE, acts
 
 from forwarder.demo.ledger import Account, Ledger
 from forwarder.demo.progress import Progress
@@ -97,3 +98,20 @@ def test_bad_end_names_what_is_missing() -> None:
     show_verdict(console, verdict("out of order: ECC9FF5C001A"))
     assert "out of order: ECC9FF5C001A" in output.getvalue()
     assert "NO" in output.getvalue()
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_verdict_and_a_story_are_told_in_letters(
+    text: str, scene: Scene, clock: HandClock
+) -> None:
+    """Whoever reaches the receivers' ports can put words into both."""
+    progress = Progress(clock, seconds=20)
+    progress.begin("flow")
+    progress.remark(f"$ forwarder dead-letters list: {text}")
+    problem = f"acme: 1 not owed to it: {text}"
+    console = Console(file=io.StringIO(), width=120)
+    with PlainView(console) as view:
+        view.refresh(scene, Ledger(), progress)
+    show_verdict(console, Verdict(1, accounts=(), replayed=None, problems=(problem,)))
+    assert isinstance(console.file, io.StringIO)
+    assert acts(console.file.getvalue()) == set()

@@ -1,8 +1,11 @@
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from support.terminal import HOSTILE
 
-from forwarder.demo.wording import clock_of, power, register, short_id
+from forwarder.demo.listener import Received
+from forwarder.demo.wording import clock_of, power, register, short_id, signature, what_came
 
 
 @pytest.mark.parametrize(
@@ -41,3 +44,22 @@ def test_absent_values_are_dashes() -> None:
 )
 def test_id_is_shortened(webhook_id: str, short: str) -> None:
     assert short_id(webhook_id) == short
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_what_came_is_told_in_letters(text: str) -> None:
+    """Device, instant, id and the clause about the signature are a stranger's until it is verified, and after."""
+    received = Received(
+        order=1,
+        received_at=datetime.now(UTC),
+        webhook_id=text,
+        attempt=1,
+        problem=text,
+        verified=False,
+        readings=({"device": text, "measured_at": "2025-11-18T" + text},),
+        body=b"",
+        path="/",
+        headers={},
+    )
+    words = [what_came(received), signature(received, verifies=True), short_id(text)]
+    assert all(map(str.isprintable, words))
