@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from forwarder.cli.options import secret_of
 from forwarder.demo.listener import Answer, Listener, Received
 from forwarder.demo.wording import short_id, signature, what_came
 from forwarder.errors import OperationError
@@ -32,7 +33,9 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str) 
     "--secret",
     "secrets",
     multiple=True,
-    help="whsec_… of the endpoint; several while a key is rotated. Without it nothing is verified.",
+    metavar="SECRET",
+    help="The endpoint's, as env:NAME or file:PATH: whsec_… itself shows in the list of processes. "
+    "Several while a key is rotated; without any, nothing is verified.",
 )
 @click.option(
     "--fail-rate",
@@ -52,7 +55,7 @@ def command(
     """Receive webhooks, verify their signatures and print what arrives, until Ctrl-C."""
     console = Console(highlight=False, soft_wrap=True)
     listener = Listener(
-        secrets=secrets,
+        secrets=[secret_of(reference) for reference in secrets],
         host=host,
         port=port,
         answer=_rule(fail_rate=fail_rate, status=status, delay_seconds=delay),

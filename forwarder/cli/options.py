@@ -1,10 +1,12 @@
 """Options that several operator commands share: what narrows the rows down, and where the outbox is."""
 
 import functools
+import os
 import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +14,9 @@ import click
 from forwarder.dead_letters.selection import Selection
 from forwarder.errors import ConfigurationError
 from forwarder.reading import Device, parse_mac
+from forwarder.routes.files import Files
+from forwarder.routes.secrets import Vault
+from forwarder.settings import environment
 from forwarder.units import parse_duration
 
 MOST_LISTED = 100
@@ -106,6 +111,22 @@ def selecting(
         return wrapper
 
     return decorate
+
+
+def secret_of(reference: str) -> str:
+    """
+    The secret that `env:NAME` or `file:PATH` stands for, as in routes.yaml; any other text is the secret itself.
+
+    A variable may stand in `.env` too, which is read only when the process has none of that name: to a receiver's
+    developer it is another program's. Raises ConfigurationError, whose sentence never holds the secret.
+    """
+    kind, _, name = reference.partition(":")
+    is_elsewhere = kind == "env" and name.strip() not in os.environ
+    vault = Vault(environment() if is_elsewhere else os.environ, Files(Path()))
+    try:
+        return vault.resolve(reference)
+    except ValueError as wrong:
+        raise ConfigurationError(f"--secret: {wrong}") from None
 
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")

@@ -5,10 +5,12 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
+from standardwebhooks import Webhook
 
 from forwarder.demo.broker import EmbeddedBroker
 from forwarder.settings import Broker
@@ -44,6 +46,11 @@ async def line_with(process: Process, words: str) -> str:
         if words in line.decode():
             return line.decode()
     raise AssertionError(f"{words!r} was never printed")
+
+
+def command_line_of(process: Process) -> bytes:
+    """What everybody on the machine can see of it."""
+    return Path(f"/proc/{process.pid}/cmdline").read_bytes()
 
 
 async def test_simulate_publishes_and_ends(embedded: EmbeddedBroker, tmp_path: Path) -> None:
@@ -109,6 +116,62 @@ async def test_listen_prints_what_arrives(tmp_path: Path) -> None:
     assert (answer.status_code, code, output) == (503, 0, "0 readings received.\n")
     assert "not verified" in line
     assert "503" in line
+
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@pytest.mark.parametrize(
+    ("reference", "dotenv"),
+    [
+        pytest.param("env:ACME_SECRET", "'another program\n", id="a variable of the process"),
+        pytest.param("env:NEXT_SECRET", f"NEXT_SECRET={SECRET}\n", id="a variable in .env"),
+        pytest.param("file:secret", "", id="a file"),
+    ],
+)
+async def test_listen_takes_its_secret_from_elsewhere(
+    tmp_path: Path, reference: str, dotenv: str
+) -> None:
+    """The secret is in force, and stands in no list of processes."""
+    (tmp_path / "secret").write_text(SECRET + "\n")
+    (tmp_path / ".env").write_text(dotenv)
+    process = await start(
+        *["listen", "--port", "0", "--secret", reference], folder=tmp_path, ACME_SECRET=SECRET
+    )
+    url = (await line_with(process, "Listening on ")).split()[2]
+    assert SECRET.encode() not in command_line_of(process)
+    now = datetime.now(UTC)
+    signature = Webhook(SECRET).sign("msg_1", now, "{}")
+    headers = {"webhook-id": "msg_1", "webhook-timestamp": str(int(now.timestamp()))}
+    async with httpx.AsyncClient(trust_env=False) as client:
+        for given, status in ((signature, 204), (signature[:-4] + "AAA=", 401)):
+            answer = await client.post(
+                url, content="{}", headers=headers | {"webhook-signature": given}
+            )
+            assert answer.status_code == status
+    process.send_signal(signal.SIGINT)
+    assert (await finish(process))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("reference", "why"),
+    [
+        (
+            "env:ACME_SECRT",
+            'the environment variable "ACME_SECRT" is not set; did you mean "ACME_SECRET"?',
+        ),
+        ("env:", "expected env: and the name of an environment variable"),
+        ("file:nowhere", "cannot read nowhere: No such file or directory"),
+        ("file:large", "large is larger than 64 KiB"),
+    ],
+)
+async def test_listen_without_the_secret_it_is_told_of_is_one_sentence(
+    tmp_path: Path, reference: str, why: str
+) -> None:
+    """An invalid argument: exit 2."""
+    (tmp_path / "large").write_text("x" * 70_000)
+    process = await start("listen", "--secret", reference, folder=tmp_path, ACME_SECRET=SECRET)
+    assert await finish(process) == (2, "", f"forwarder: --secret: {why}\n")
 
 
 async def test_listen_on_a_taken_port_is_one_sentence(
