@@ -1,6 +1,7 @@
 import base64
 import json
 import time
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from forwarder.routes.model import SigningKey
-from forwarder.signing import signature_headers
+from forwarder.signing import WHY, Verdict, signature_headers, verify
 
 BODY = '{"type":"meter.reading","data":{"name":"Zähler"}}'.encode()
 OLD, NEW = SigningKey(b"o" * 24), SigningKey(b"n" * 64)
@@ -106,3 +107,88 @@ def test_a_key_is_never_shown() -> None:
     """A key that reaches a log or a traceback says nothing."""
     assert "o" * 24 not in repr(OLD)
     assert "b'" not in repr(OLD)
+
+
+def accepts(key: SigningKey, body: bytes, headers: dict[str, str]) -> bool:
+    """Whether the public library takes the request."""
+    try:
+        verifier(key).verify(body, headers, json_parse=False)
+    except WebhookVerificationError:
+        return False
+    return True
+
+
+@given(webhook_id=webhook_ids, text=st.text(), key=keys)
+def test_what_the_public_library_signs_is_verified(
+    webhook_id: str, text: str, key: SigningKey
+) -> None:
+    now = datetime.now(UTC)
+    headers = {
+        "webhook-id": webhook_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": verifier(key).sign(webhook_id, now, text),
+    }
+    assert verify(headers, text.encode(), keys=[key], now=now.timestamp()) == "verified"
+
+
+foreign_signatures = st.sampled_from(["v1,AAAA", "v1a,c2lnbmVk", "v2,AAAA", "v1,", "v0,c2lnbmVk"])
+
+
+@given(
+    seconds_ago=st.sampled_from([-4000, -310, -290, 0, 290, 310, 4000]),
+    signing=st.lists(keys, min_size=1, max_size=3),
+    knows=st.integers(0, 5),
+    body=st.sampled_from([BODY, BODY + b" ", b""]),
+    claimed_id=st.sampled_from(["msg_1", "msg_2"]),
+    missing=st.sampled_from(["", "webhook-id", "webhook-timestamp", "webhook-signature"]),
+    around=st.lists(foreign_signatures, max_size=2),
+)
+def test_ours_and_the_public_verifier_agree(
+    seconds_ago: int,
+    signing: list[SigningKey],
+    knows: int,
+    body: bytes,
+    claimed_id: str,
+    missing: str,
+    around: list[str],
+) -> None:
+    """The same requests pass, whatever was changed of them on the way."""
+    now = int(time.time())
+    headers = signed(BODY, *signing, unix_second=now - seconds_ago) | {"webhook-id": claimed_id}
+    headers["webhook-signature"] = " ".join([*around, headers["webhook-signature"], *around])
+    headers.pop(missing, None)
+    known = signing[knows] if knows < len(signing) else SigningKey(b"stranger" * 4)
+    ours = verify(headers, body, keys=[known], now=now)
+    assert (ours == "verified") == accepts(known, body, headers)
+
+
+@pytest.mark.parametrize(
+    ("changes", "now", "verdict", "reason"),
+    [
+        ({}, 1000, "verified", "in the second in which it was signed"),
+        ({}, 1300, "verified", "five minutes are allowed"),
+        ({}, 1301, "too_old", "more are not"),
+        ({}, 699, "too_new", "nor the other way"),
+        ({"webhook-id": ""}, 1000, "unsigned", "an empty header is none"),
+        ({"webhook-timestamp": "1e3"}, 1000, "malformed", "seconds are digits"),
+        ({"webhook-timestamp": "١٠٠٠"}, 1000, "malformed", "those of ASCII"),
+        ({"webhook-timestamp": "9" * 5000}, 1000, "malformed", "a few of them"),
+        ({"webhook-id": "mög_1"}, 1000, "malformed", "ids are ASCII"),
+        ({"webhook-signature": "v1"}, 1000, "no_match", "a signature without a comma is none"),
+        ({"webhook-signature": "v1,ü \ud800"}, 1000, "no_match", "nor is one that is not base64"),
+    ],
+)
+def test_verdict_says_why(
+    changes: dict[str, str], now: float, verdict: Verdict, reason: str
+) -> None:
+    """Never raises: what a stranger sent is judged, and each judgement but `verified` is explained."""
+    headers = signed(BODY, OLD, unix_second=1000) | changes
+    assert verify(headers, BODY, keys=[OLD], now=now) == verdict, reason
+    assert verdict in WHY or verdict == "verified"
+
+
+@pytest.mark.parametrize("known", [[OLD, NEW], [NEW, OLD], [NEW]], ids=["both", "both", "one"])
+def test_one_common_key_is_enough(known: list[SigningKey]) -> None:
+    """While a key is rotated, either side may know two."""
+    headers = signed(BODY, NEW, unix_second=1000)
+    assert verify(headers, BODY, keys=known, now=1000) == "verified"
