@@ -8,8 +8,11 @@ import click
 from rich.console import Console
 
 from forwarder.demo.screen import screen
-from forwarder.demo.verification import MISSING_EXTRA
 from forwarder.errors import OperationError
+
+MISSING_EXTRA = (
+    "this needs packages that a deployment does not: pip install 'whatwatt-forwarder[demo]'"
+)
 
 
 @click.command("demo")
@@ -49,7 +52,7 @@ async def _perform(console: Console, *, seconds: float, devices: int) -> bool:
     try:
         from forwarder.demo.stage import perform
     except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] not in ("amqtt", "standardwebhooks"):
+        if (missing.name or "").partition(".")[0] != "amqtt":
             raise
         raise OperationError(MISSING_EXTRA) from missing
     task = asyncio.current_task()

@@ -1,17 +1,23 @@
-"""`forwarder listen`: a local receiver that verifies signatures and prints what arrives."""
+"""`forwarder listen`: a local receiver that verifies signatures, prints what arrives, and may pass it on."""
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 
 import click
 from rich.console import Console
-from rich.text import Text
 
-from forwarder.cli.options import secret_of
-from forwarder.demo.listener import Answer, Listener, Received
-from forwarder.demo.wording import short_id, signature, what_came
-from forwarder.errors import OperationError
+from forwarder.cli.options import signing_keys
+from forwarder.cli.own_url import endpoint_at
+from forwarder.cli.relay import Relay
+from forwarder.cli.request_view import ForPeople, ForPrograms, RequestView
+from forwarder.demo.listener import Answer, AnswerRule, Listener, Received
+from forwarder.errors import ConfigurationError, OperationError
+from forwarder.routes.model import Endpoint
+from forwarder.sender import Sender, pooled_transports
+from forwarder.terminal import plain
 from forwarder.units import parse_duration
 
 _REMEMBERED_READINGS = 100_000
@@ -37,6 +43,9 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str) 
     help="The endpoint's, as env:NAME or file:PATH: whsec_… itself shows in the list of processes. "
     "Several while a key is rotated; without any, nothing is verified.",
 )
+@click.option("--body", is_flag=True, help="Print headers and bodies too.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: an object for each request.")
+@click.option("--to", metavar="URL", help="Pass verified requests on, and answer what URL answers.")
 @click.option(
     "--fail-rate",
     type=click.FloatRange(0, 1),
@@ -48,67 +57,100 @@ def command(
     host: str,
     port: int,
     secrets: tuple[str, ...],
+    to: str | None,
     fail_rate: float | None,
     status: int | None,
     delay: float,
+    *,
+    body: bool,
+    as_json: bool,
 ) -> None:
     """Receive webhooks, verify their signatures and print what arrives, until Ctrl-C."""
+    keys = signing_keys(secrets)
+    if to is not None and not keys:
+        raise ConfigurationError("--to passes on verified requests alone: give their --secret too")
+    target = None if to is None else endpoint_at(to, option="--to")
     console = Console(highlight=False, soft_wrap=True)
+    view = ForPrograms() if as_json else ForPeople(console, with_bodies=body)
     listener = Listener(
-        secrets=[secret_of(reference) for reference in secrets],
-        host=host,
-        port=port,
-        answer=_rule(fail_rate=fail_rate, status=status, delay_seconds=delay),
-        remember=_REMEMBERED_READINGS,
-        on_answered=lambda received: console.print(_line(received, verifies=bool(secrets))),
+        keys=keys, host=host, port=port, remember=_REMEMBERED_READINGS, on_answered=view.show
     )
+    failing = _failing(fail_rate=fail_rate, status=status)
     try:
-        asyncio.run(_listen(listener, console))
+        asyncio.run(_listen(listener, view, failing, delay_seconds=delay, target=target))
     except KeyboardInterrupt:
-        console.print(f"{len(listener.accepted)} readings received.")
+        view.end()
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """How often a request is failed on purpose, and with which status."""
+
+    share: float
+    status: int
+
+    def happens(self) -> bool:
+        return random.random() < self.share  # noqa: S311 - chance, not a secret
+
+
+def _failing(*, fail_rate: float | None, status: int | None) -> Failing:
+    share = fail_rate if fail_rate is not None else (0.0 if status is None else 1.0)
+    return Failing(share, status or 503)
+
+
+async def _listen(
+    listener: Listener,
+    view: RequestView,
+    failing: Failing,
+    *,
+    delay_seconds: float,
+    target: Endpoint | None,
+) -> None:
+    async with AsyncExitStack() as stack:
+        succeed: Callable[[Received], Awaitable[Answer]] = _take
+        if target is not None:
+            sender = Sender(pooled_transports())
+            stack.push_async_callback(sender.aclose)
+            succeed = Relay(target, sender, tell=_complain)
+        listener.answer = _rule(failing, succeed, delay_seconds=delay_seconds)
+        await _start(listener)
+        stack.push_async_callback(listener.stop)
+        view.begin(_greeting(listener, target))
+        await asyncio.Event().wait()
+
+
+async def _take(_received: Received) -> Answer:
+    return Answer(204)
 
 
 def _rule(
-    *, fail_rate: float | None, status: int | None, delay_seconds: float
-) -> Callable[[Received], Answer]:
-    share = fail_rate if fail_rate is not None else (0.0 if status is None else 1.0)
-    failure = status or 503
-
-    def answer(_received: Received) -> Answer:
-        fails = random.random() < share  # noqa: S311 - chance, not a secret
-        return Answer(failure if fails else 204, delay_seconds=delay_seconds)
+    failing: Failing, succeed: Callable[[Received], Awaitable[Answer]], *, delay_seconds: float
+) -> AnswerRule:
+    async def answer(received: Received) -> Answer:
+        answer = Answer(failing.status) if failing.happens() else await succeed(received)
+        return replace(answer, delay_seconds=delay_seconds)
 
     return answer
 
 
-async def _listen(listener: Listener, console: Console) -> None:
+async def _start(listener: Listener) -> None:
     try:
         await listener.start()
     except OSError as taken:
         raise OperationError(
             f"cannot listen on {listener.url}: {taken.strerror or taken}; choose another --port or --host"
         ) from taken
-    try:
-        verified = (
-            "signatures are verified"
-            if listener.verifies
-            else "signatures are not verified: no --secret"
-        )
-        console.print(f"Listening on {listener.url} ({verified}). Ctrl-C ends.")
-        await asyncio.Event().wait()
-    finally:
-        await listener.stop()
 
 
-def _line(received: Received, *, verifies: bool) -> Text:
-    judged = signature(received, verifies=verifies)
-    line = Text(f"{received.received_at.astimezone():%H:%M:%S}  ", style="dim")
-    line.append(what_came(received), style="not dim")
-    line.append(f"  {judged}", style="not dim " + ("green" if received.verified else "yellow"))
-    line.append(f"  attempt {received.attempt}" if received.attempt else "  no attempt number")
-    line.append(f"  {short_id(received.webhook_id)}")
-    line.append(
-        f"  {received.status}", style="not dim " + ("green" if received.was_accepted else "red")
+def _greeting(listener: Listener, target: Endpoint | None) -> str:
+    verified = (
+        "signatures are verified"
+        if listener.verifies
+        else "signatures are not verified: no --secret"
     )
-    line.append("  seen before" if received.is_duplicate else "")
-    return line
+    onward = f", what is verified goes to {target.name}" if target else ""
+    return f"Listening on {listener.url} ({verified}{onward}). Ctrl-C ends."
+
+
+def _complain(sentence: str) -> None:
+    click.echo(plain(sentence), err=True)

@@ -4,7 +4,7 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from forwarder.dead_letters.selection import Selection
 from forwarder.errors import ConfigurationError
 from forwarder.reading import Device, parse_mac
 from forwarder.routes.files import Files
-from forwarder.routes.secrets import Vault
+from forwarder.routes.model import SigningKey
+from forwarder.routes.secrets import Vault, parse_signing_key
 from forwarder.settings import environment
 from forwarder.units import parse_duration
 
@@ -111,6 +112,19 @@ def selecting(
         return wrapper
 
     return decorate
+
+
+def signing_keys(references: Iterable[str]) -> tuple[SigningKey, ...]:
+    """
+    The keys that `--secret` was given, each as `secret_of` reads it.
+
+    Raises ConfigurationError, also when one is not `whsec_…`; its sentence never holds any part of a secret.
+    """
+    secrets = [secret_of(reference) for reference in references]
+    try:
+        return tuple(map(parse_signing_key, secrets))
+    except ValueError as wrong:
+        raise ConfigurationError(f"--secret: {wrong}") from None
 
 
 def secret_of(reference: str) -> str:

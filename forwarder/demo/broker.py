@@ -106,7 +106,8 @@ class EmbeddedBroker:
             await self._broker.external_connected(
                 StreamReaderAdapter(reader), StreamWriterAdapter(writer), _LISTENER
             )
-        except ConnectionError:
+        # Cancelled is how `stop` ends it: asyncio's streams would report that as an error of theirs.
+        except (ConnectionError, asyncio.CancelledError):
             return
         finally:
             writer.close()

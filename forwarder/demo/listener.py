@@ -2,13 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from forwarder.demo.receiver import Answer, Receiver, Request
-from forwarder.demo.verification import Verify, verifier
+from forwarder.routes.model import SigningKey
+from forwarder.signing import WHY, Verdict, verify
 
 __all__ = ["Answer", "Listener", "Received", "always"]
 
@@ -23,10 +26,8 @@ class Received:
     webhook_id: str
     attempt: int
     """The header `webhook-attempt`; 0 when it is missing."""
-    problem: str | None
-    """Why the signature does not fit, in one clause; None when it does, or when nothing can be verified."""
-    verified: bool
-    """A signature was checked and fits."""
+    verdict: Verdict | None
+    """What became of the signature; None where there is no key to verify it with."""
     readings: tuple[Mapping[str, Any], ...] = field(repr=False)
     """The data objects, each with its `id` and `device`; several in a batch, none when the body is not ours."""
     body: bytes = field(repr=False)
@@ -36,6 +37,16 @@ class Received:
     """Every reading in it was accepted before."""
     status: int = 0
     """What it was answered; 0 while it is not."""
+
+    @property
+    def verified(self) -> bool:
+        """A signature was checked and fits."""
+        return self.verdict == "verified"
+
+    @property
+    def problem(self) -> str | None:
+        """Why the signature does not fit, in one clause; None when it does, or when nothing can be verified."""
+        return WHY.get(self.verdict) if self.verdict else None
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -58,7 +69,9 @@ class Received:
         return 200 <= self.status < 300
 
 
-AnswerRule = Callable[[Received], int | Answer]
+AnswerRule = Callable[[Received], int | Answer | Awaitable[Answer]]
+
+_ATTEMPT = re.compile(r"[0-9]{1,9}")
 
 
 def always(status: int) -> AnswerRule:
@@ -70,7 +83,7 @@ class Listener:
     """
     A receiver on loopback; use as an async context manager, or `start` and `stop`, as often as you like.
 
-    With secrets, every signature is verified and what does not fit is answered 401, whatever `answer` says.
+    With keys, every signature is verified and what does not fit is answered 401, whatever `answer` says.
     Without any, nothing is verified. `answer` may be set anew at any time; it is asked once per request.
     Everything is remembered, or the newest `remember` requests and readings alone.
     """
@@ -78,7 +91,7 @@ class Listener:
     def __init__(
         self,
         *,
-        secrets: Sequence[str] = (),
+        keys: Sequence[SigningKey] = (),
         answer: AnswerRule | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -90,7 +103,7 @@ class Listener:
         """Every request in the order of its answer."""
         self.accepted: dict[str, Received] = {}
         """Each reading's id with the request that first brought it and was answered 2xx, in that order."""
-        self._verify: Verify | None = verifier(secrets) if secrets else None
+        self._keys = tuple(keys)
         self._remember = remember
         self._on_answered = on_answered
         self._arrivals = 0
@@ -109,7 +122,7 @@ class Listener:
 
     @property
     def verifies(self) -> bool:
-        return self._verify is not None
+        return bool(self._keys)
 
     async def __aenter__(self) -> "Listener":
         await self.start()
@@ -143,7 +156,7 @@ class Listener:
         received = self._examine(request)
         if received is None:
             return Answer(405, headers=(("allow", "POST"),))
-        answer = self._decide(received)
+        answer = await self._decide(received)
         self._record(replace(received, status=0 if answer.hang_up else answer.status))
         async with self._changed:
             self._changed.notify_all()
@@ -153,15 +166,13 @@ class Listener:
         if request.method != "POST":
             return None
         self._arrivals += 1
-        problem = self._verify(request.body, request.headers) if self._verify else None
         attempt = request.headers.get("webhook-attempt", "")
         received = Received(
             order=self._arrivals,
             received_at=datetime.now(UTC),
             webhook_id=request.headers.get("webhook-id", ""),
-            attempt=int(attempt) if attempt.isdecimal() else 0,
-            problem=problem,
-            verified=self._verify is not None and problem is None,
+            attempt=int(attempt) if _ATTEMPT.fullmatch(attempt) else 0,
+            verdict=self._judge(request),
             readings=readings_in(request.body),
             body=request.body,
             path=request.path,
@@ -169,11 +180,18 @@ class Listener:
         )
         return replace(received, is_duplicate=set(received.reading_ids) <= self.accepted.keys())
 
-    def _decide(self, received: Received) -> Answer:
+    def _judge(self, request: Request) -> Verdict | None:
+        if not self._keys:
+            return None
+        return verify(request.headers, request.body, keys=self._keys, now=time.time())
+
+    async def _decide(self, received: Received) -> Answer:
         if received.problem is not None:
             return Answer(401, body=received.problem.encode())
         answer = self.answer(received)
-        return Answer(answer) if isinstance(answer, int) else answer
+        if isinstance(answer, int):
+            return Answer(answer)
+        return answer if isinstance(answer, Answer) else await answer
 
     def _record(self, received: Received) -> None:
         self.received.append(received)
@@ -197,7 +215,7 @@ def readings_in(body: bytes) -> tuple[Mapping[str, Any], ...]:
     """
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()
     events = document if isinstance(document, list) else [document]
     found: list[Any] = []

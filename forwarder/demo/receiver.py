@@ -69,7 +69,8 @@ class Receiver:
             task.add_done_callback(self._connections.discard)
         try:
             await self._converse(reader, writer)
-        except ConnectionError:
+        # Cancelled is how `stop` ends it: asyncio's streams would report that as an error of theirs.
+        except (ConnectionError, asyncio.CancelledError):
             return
         finally:
             writer.close()

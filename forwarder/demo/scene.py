@@ -9,6 +9,7 @@ from forwarder.demo.device import SimulatedDevice
 from forwarder.demo.listener import Listener
 from forwarder.demo.shapes import Shape, payload_of
 from forwarder.reading import Device
+from forwarder.routes.model import SigningKey
 
 USERNAME = "whatwatt.integration.client.demoville"
 TOPIC = "ext/demoville/#"
@@ -55,11 +56,7 @@ class Scene:
 
 
 def set_scene(device_count: int) -> Scene:
-    """
-    A cast of `device_count` devices, at least 2, that publish in different shapes.
-
-    Raises OperationError when the library that verifies signatures is missing.
-    """
+    """A cast of `device_count` devices, at least 2, that publish in different shapes."""
     fleet = tuple(
         SimulatedDevice(index, payload_of(_SHAPES[index % len(_SHAPES)]))
         for index in range(device_count)
@@ -75,8 +72,9 @@ def set_scene(device_count: int) -> Scene:
 
 
 def _recipient(name: str, wants: str, routing: str, devices: Sequence[Device]) -> Recipient:
-    secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    listener = Listener(secrets=[secret])
+    key = SigningKey(secrets.token_bytes(32))
+    secret = "whsec_" + base64.b64encode(key.secret).decode()
+    listener = Listener(keys=[key])
     return Recipient(name, wants, routing, frozenset(devices), secret, listener)
 
 

@@ -6,8 +6,6 @@ from typing import Any
 from forwarder.demo.listener import Received
 from forwarder.terminal import plain
 
-_ID_LETTERS = 8
-
 
 def power(reading: Mapping[str, Any]) -> str:
     """What flows at the meter: `draws 0.631 kW`, `feeds in 4.305 kW`, or a dash when the reading does not say."""
@@ -30,26 +28,13 @@ def clock_of(instant: object) -> str:
     return plain(str(instant or "")[11:19]) or "–"
 
 
-def short_id(webhook_id: str) -> str:
-    """Enough of an id to tell it from its neighbours."""
-    name, _, digits = plain(webhook_id).partition("_")
-    return (
-        f"{name}_{digits[:_ID_LETTERS]}…"
-        if len(digits) > _ID_LETTERS
-        else plain(webhook_id) or "no id"
-    )
-
-
 def what_came(received: Received) -> str:
     """The readings of a request in one clause."""
     match received.readings:
         case []:
             return f"{len(received.body)} bytes that are no webhook of ours"
         case [reading] if "device" in reading:
-            return (
-                f"{plain(str(reading['device']))}  {clock_of(reading.get('measured_at'))}  "
-                f"{power(reading):<17} {register(reading):>12} kWh"
-            )
+            return f"{plain(str(reading['device']))}  {power(reading)}"
         case [_]:
             return "a test event"
         case readings:
@@ -57,11 +42,11 @@ def what_came(received: Received) -> str:
             return f"{len(readings)} readings of {devices} device{'s' if devices > 1 else ''}"
 
 
-def signature(received: Received, *, verifies: bool) -> str:
+def signature(received: Received) -> str:
     """What became of the signature."""
-    if not verifies:
+    if received.verdict is None:
         return "not verified"
-    return "verified" if received.verified else f"REFUSED: {plain(str(received.problem))}"
+    return "verified" if received.verified else f"REFUSED: {received.problem}"
 
 
 def _measurements(reading: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -70,4 +55,7 @@ def _measurements(reading: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    try:
+        return float(value) if isinstance(value, int | float) else None
+    except OverflowError:  # JSON has integers that no float can hold
+        return None

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from forwarder.demo.listener import Listener, Received
+from forwarder.routes.secrets import parse_signing_key
 
 SECRET = Path("/run/secrets/receiver")
 
@@ -22,7 +23,8 @@ def show(received: Received) -> None:
 
 
 async def main(secret: str) -> None:
-    listener = Listener(secrets=[secret], host="0.0.0.0", port=9000, on_answered=show)
+    key = parse_signing_key(secret)
+    listener = Listener(keys=[key], host="0.0.0.0", port=9000, on_answered=show)
     async with listener:
         await asyncio.Event().wait()
 

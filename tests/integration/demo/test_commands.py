@@ -1,56 +1,16 @@
-import asyncio
-import os
 import re
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import pytest
-from standardwebhooks import Webhook
+from support.command import finish, line_with, start
 
 from forwarder.demo.broker import EmbeddedBroker
 from forwarder.settings import Broker
 
 USERNAME = "whatwatt.integration.client.demoville"
-
-
-async def start(*arguments: str, folder: Path, **settings: str) -> Process:
-    """A command of the program in an empty folder, with these settings alone."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("FORWARDER_")}
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "forwarder",
-        *arguments,
-        cwd=folder,
-        env=inherited | {"TMPDIR": str(folder)} | settings,
-        stdin=DEVNULL,
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-
-
-async def finish(process: Process) -> tuple[int | None, str, str]:
-    output, errors = await asyncio.wait_for(process.communicate(), 90)
-    return process.returncode, output.decode(), errors.decode()
-
-
-async def line_with(process: Process, words: str) -> str:
-    """The next line of output that holds these words."""
-    assert process.stdout is not None
-    while line := await asyncio.wait_for(process.stdout.readline(), 30):
-        if words in line.decode():
-            return line.decode()
-    raise AssertionError(f"{words!r} was never printed")
-
-
-def command_line_of(process: Process) -> bytes:
-    """What everybody on the machine can see of it."""
-    return Path(f"/proc/{process.pid}/cmdline").read_bytes()
 
 
 async def test_simulate_publishes_and_ends(embedded: EmbeddedBroker, tmp_path: Path) -> None:
@@ -100,87 +60,6 @@ async def test_simulate_refused_is_one_sentence(
     code, output, errors = await finish(process)
     assert (code, output) == (1, "")
     assert errors.startswith("forwarder: ")
-    assert errors.count("\n") == 1
-
-
-async def test_listen_prints_what_arrives(tmp_path: Path) -> None:
-    """A request is one line that says whether it was verified; Ctrl-C ends with a count."""
-    process = await start(*["listen", "--port", "0", "--status", "503"], folder=tmp_path)
-    url = (await line_with(process, "Listening on ")).split()[2]
-    body = {"data": {"id": "msg_1", "device": "ECC9FF5C001A"}}
-    async with httpx.AsyncClient(trust_env=False) as client:
-        answer = await client.post(url, json=body, headers={"webhook-id": "msg_1"})
-    line = await line_with(process, "ECC9FF5C001A")
-    process.send_signal(signal.SIGINT)
-    code, output, _ = await finish(process)
-    assert (answer.status_code, code, output) == (503, 0, "0 readings received.\n")
-    assert "not verified" in line
-    assert "503" in line
-
-
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-
-
-@pytest.mark.parametrize(
-    ("reference", "dotenv"),
-    [
-        pytest.param("env:ACME_SECRET", "'another program\n", id="a variable of the process"),
-        pytest.param("env:NEXT_SECRET", f"NEXT_SECRET={SECRET}\n", id="a variable in .env"),
-        pytest.param("file:secret", "", id="a file"),
-    ],
-)
-async def test_listen_takes_its_secret_from_elsewhere(
-    tmp_path: Path, reference: str, dotenv: str
-) -> None:
-    """The secret is in force, and stands in no list of processes."""
-    (tmp_path / "secret").write_text(SECRET + "\n")
-    (tmp_path / ".env").write_text(dotenv)
-    process = await start(
-        *["listen", "--port", "0", "--secret", reference], folder=tmp_path, ACME_SECRET=SECRET
-    )
-    url = (await line_with(process, "Listening on ")).split()[2]
-    assert SECRET.encode() not in command_line_of(process)
-    now = datetime.now(UTC)
-    signature = Webhook(SECRET).sign("msg_1", now, "{}")
-    headers = {"webhook-id": "msg_1", "webhook-timestamp": str(int(now.timestamp()))}
-    async with httpx.AsyncClient(trust_env=False) as client:
-        for given, status in ((signature, 204), (signature[:-4] + "AAA=", 401)):
-            answer = await client.post(
-                url, content="{}", headers=headers | {"webhook-signature": given}
-            )
-            assert answer.status_code == status
-    process.send_signal(signal.SIGINT)
-    assert (await finish(process))[0] == 0
-
-
-@pytest.mark.parametrize(
-    ("reference", "why"),
-    [
-        (
-            "env:ACME_SECRT",
-            'the environment variable "ACME_SECRT" is not set; did you mean "ACME_SECRET"?',
-        ),
-        ("env:", "expected env: and the name of an environment variable"),
-        ("file:nowhere", "cannot read nowhere: No such file or directory"),
-        ("file:large", "large is larger than 64 KiB"),
-    ],
-)
-async def test_listen_without_the_secret_it_is_told_of_is_one_sentence(
-    tmp_path: Path, reference: str, why: str
-) -> None:
-    """An invalid argument: exit 2."""
-    (tmp_path / "large").write_text("x" * 70_000)
-    process = await start("listen", "--secret", reference, folder=tmp_path, ACME_SECRET=SECRET)
-    assert await finish(process) == (2, "", f"forwarder: --secret: {why}\n")
-
-
-async def test_listen_on_a_taken_port_is_one_sentence(
-    embedded: EmbeddedBroker, tmp_path: Path
-) -> None:
-    process = await start("listen", "--port", str(embedded.port), folder=tmp_path)
-    code, _, errors = await finish(process)
-    assert code == 1
-    assert f"cannot listen on http://127.0.0.1:{embedded.port}/" in errors
     assert errors.count("\n") == 1
 
 
