@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import click
 
-from forwarder.cli.send_test import advice
+from forwarder.cli.answer_view import advice
 from forwarder.errors import ConfigurationError, OperationError, RoutesError
 from forwarder.normalise import Template, load_template
 from forwarder.reading import Device

@@ -1,66 +1,131 @@
-"""`forwarder send-test`: one signed `webhook.test` event to one endpoint, and what came back."""
+"""`forwarder send-test`: signed events to one endpoint or to any URL, and what came back."""
 
 import asyncio
-import json
+import itertools
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Literal, get_args
 
 import click
 
-from forwarder.delivery import Accepted, AttemptResult, Failed, Unsent
+from forwarder.cli.answer_view import (
+    ADVICE,
+    ADVICE_AT_A_URL,
+    Outcome,
+    as_object,
+    as_sentences,
+    summary,
+    summary_object,
+)
+from forwarder.cli.options import signing_keys
+from forwarder.cli.own_url import endpoint_at
+from forwarder.delivery import Accepted, Unsent
+from forwarder.demo.samples import SAMPLE_DEVICE, samples
 from forwarder.errors import ConfigurationError, ForwarderError
-from forwarder.render import TEST_DEVICE, render_test
+from forwarder.reading import Device
+from forwarder.render import TEST_DEVICE, Rendered, render, render_test
 from forwarder.routes import load_routes
-from forwarder.routes.model import Endpoint, EndpointName, Routes
+from forwarder.routes.model import BatchLimits, Endpoint, EndpointName, Format, Routes
 from forwarder.routes.problems import nearest
 from forwarder.sender import Guard, Sender, pooled_transports
 from forwarder.settings import environment, load_settings
 from forwarder.signing import signature_headers
-from forwarder.terminal import plain
 
-SHOWN_CHARACTERS = 400
+Event = Literal["test", "reading", "readings"]
 
-ADVICE = {
-    "dns": "check the host in its url, and the name server of this machine",
-    "refused": "nothing listens there: check the port in its url, and that the receiver runs",
-    "reset": "look into the receiver's log, and that of any proxy before it",
-    "unreachable": "check the network and the firewalls between here and there",
-    "tls": "check the receiver's certificate; for a private CA set the endpoint's tls.ca_file",
-    "timeout": "a receiver answers first and works after; else raise the endpoint's timeout",
-    "protocol": "check that its url names an HTTP server, and whether it is http or https",
-    "blocked_address": "if the receiver is meant to be in a private network, set allow_private: true;"
-    " the networks of FORWARDER_DENY_NETWORKS and FORWARDER_ALLOW_NETWORKS are the operator's",
-    "proxy": "check FORWARDER_PROXY_URL, and whether the proxy may reach the receiver",
-    "client_certificate": "check the endpoint's tls.cert_file and tls.key_file",
-    "http_401": "compare the endpoint's secret and auth with what the receiver expects",
-    "http_403": "compare the endpoint's secret and auth with what the receiver expects",
-    "http_404": "check the path in its url",
-    "http_405": "check the path in its url: what is there takes no POST",
-    "http_410": "the receiver wants nothing more; readings answered so pause the endpoint",
-    "http_429": "the receiver wants less at once: set the endpoint's rate_limit",
-    "http_501": "check its url: what is there takes no POST",
-    "http_3xx": "redirects are not followed: put the address it redirects to into its url",
-    "http_4xx": "look into the receiver's log; 400, 413, 414, 415 and 422 would make a reading a dead letter",
-    "http_5xx": "look into the receiver's log; readings answered so are tried again",
-}
-"""What to do about each way in which an attempt can fail."""
+BATCHED_READINGS = 3
+"""How many readings `--event readings` puts in one request, at most as many as the endpoint takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """Where to, what, and how often."""
+
+    endpoint: Endpoint
+    event: Event
+    count: int
+    advice: Mapping[str, str]
+    guard: Guard
+    proxy_url: str | None = None
+
+    @property
+    def device(self) -> Device:
+        """Which device takes the place of `{device}` in the URL: none that a customer has."""
+        return TEST_DEVICE if self.event == "test" else SAMPLE_DEVICE
 
 
 @click.command("send-test")
-@click.argument("name", metavar="ENDPOINT")
+@click.argument("name", metavar="[ENDPOINT]", required=False)
+@click.option("--url", help="Any URL instead of an endpoint; needs no settings and no routes.")
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="SECRET",
+    help="With --url: what to sign with, as env:NAME or file:PATH; several sign as during a rotation.",
+)
+@click.option(
+    "--event",
+    type=click.Choice(get_args(Event)),
+    default="test",
+    show_default=True,
+    help="webhook.test, or readings of a simulated device: one, or a batch.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(get_args(Format)),
+    help="The endpoint's unless given; standard for a URL.",
+)
+@click.option(
+    "--count", type=click.IntRange(1, 10_000), default=1, show_default=True, help="So many."
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-def command(context: click.Context, name: str, *, as_json: bool) -> None:
-    """Send one signed webhook.test event to ENDPOINT and show its answer; exit 0 when that is a 2xx."""
+def command(
+    context: click.Context,
+    name: str | None,
+    url: str | None,
+    secrets: tuple[str, ...],
+    event: Event,
+    form: Format | None,
+    count: int,
+    *,
+    as_json: bool,
+) -> None:
+    """Send signed events to ENDPOINT or --url and show the answer; exit 0 when each is answered 2xx."""
+    if (name is None) == (url is None):
+        raise ConfigurationError("name either an ENDPOINT of routes.yaml or a --url")
+    if url is not None:
+        sending = _to_url(url, secrets, event, count)
+    elif secrets:
+        raise ConfigurationError("--secret goes with --url; an endpoint signs with its own")
+    else:
+        sending = _to_endpoint(str(name), event, count)
+    endpoint = in_form(sending.endpoint, event=event, form=form)
+    outcomes = asyncio.run(send(replace(sending, endpoint=endpoint)))
+    click.echo(_described(sending, outcomes, as_json=as_json))
+    context.exit(0 if all(isinstance(one.result, Accepted) for one in outcomes) else 1)
+
+
+def _to_url(url: str, secrets: Sequence[str], event: Event, count: int) -> Sending:
+    keys = signing_keys(secrets)
+    if not keys:
+        raise ConfigurationError(
+            "--url needs the --secret that its receiver knows; `forwarder secret` prints a new one"
+        )
+    endpoint = endpoint_at(url, option="--url", keys=keys)
+    return Sending(endpoint, event, count, ADVICE | ADVICE_AT_A_URL, Guard())
+
+
+def _to_endpoint(name: str, event: Event, count: int) -> Sending:
     settings = load_settings()
     endpoint = find_endpoint(load_routes(settings.routes_file, environ=environment()), name)
     proxy = settings.proxy_url.get_secret_value() if settings.proxy_url else None
     guard = Guard(settings.deny_networks, settings.allow_networks, settings.listen_address)
-    sender = Sender(pooled_transports(proxy_url=proxy, guard=guard))
-    result, seconds = asyncio.run(attempt(endpoint, sender=sender))
-    describe = as_object if as_json else as_sentences
-    click.echo(describe(endpoint.name, result, seconds=seconds))
-    context.exit(0 if isinstance(result, Accepted) else 1)
+    return Sending(endpoint, event, count, ADVICE, guard, proxy)
 
 
 def find_endpoint(routes: Routes, name: str) -> Endpoint:
@@ -72,75 +137,60 @@ def find_endpoint(routes: Routes, name: str) -> Endpoint:
     return endpoint
 
 
-async def attempt(endpoint: Endpoint, *, sender: Sender) -> tuple[AttemptResult, float]:
-    """What the endpoint made of a test event, and the seconds that took; closes the sender."""
-    now = datetime.now(UTC)
-    rendered = render_test(endpoint, now=now)
+def in_form(endpoint: Endpoint, *, event: Event, form: Format | None) -> Endpoint:
+    """The endpoint as it has to be for that event: `readings` are a batch, also where single ones are sent else."""
+    batch = endpoint.batch
+    if event == "readings" and batch is None:
+        batch = BatchLimits(BATCHED_READINGS, 0.0)
+    return replace(endpoint, batch=batch, format=form or endpoint.format)
+
+
+async def send(sending: Sending) -> list[Outcome]:
+    """One request after the other, each with an id of its own, over one connection where the receiver keeps it."""
+    sender = Sender(pooled_transports(proxy_url=sending.proxy_url, guard=sending.guard))
+    try:
+        return [await _attempt(sending, one, sender) for one in _requests(sending)]
+    finally:
+        await sender.aclose()
+
+
+def _requests(sending: Sending) -> Iterator[Rendered]:
+    endpoint, now = sending.endpoint, datetime.now(UTC)
+    if sending.event == "test":
+        for _ in range(sending.count):
+            yield render_test(endpoint, now=datetime.now(UTC))
+        return
+    each = 1
+    if sending.event == "readings" and endpoint.batch is not None:
+        each = min(BATCHED_READINGS, endpoint.batch.max_events)
+    deliveries = samples(sending.count * each, endpoint=endpoint.name, now=now)
+    while several := list(itertools.islice(deliveries, each)):
+        yield render(several, endpoint=endpoint)
+
+
+async def _attempt(sending: Sending, rendered: Rendered, sender: Sender) -> Outcome:
+    endpoint = sending.endpoint
     signed = signature_headers(
         rendered.webhook_id,
-        unix_second=int(now.timestamp()),
+        unix_second=int(time.time()),
         attempt=1,
         body=rendered.body,
         keys=endpoint.keys,
     )
     headers = [("content-type", rendered.content_type), *signed]
     started = time.monotonic()
-    try:
-        result = await sender.post(
-            endpoint, url=endpoint.url_for(TEST_DEVICE), headers=headers, body=rendered.body
+    url = endpoint.url_for(sending.device)
+    result = await sender.post(endpoint, url=url, headers=headers, body=rendered.body)
+    if isinstance(result, Unsent):
+        raise ForwarderError(
+            "no file descriptor is free; raise the limit of open files (ulimit -n)"
         )
-        if isinstance(result, Unsent):
-            raise ForwarderError(
-                "no file descriptor is free; raise the limit of open files (ulimit -n)"
-            )
-        return result, time.monotonic() - started
-    finally:
-        await sender.aclose()
+    return Outcome(result, time.monotonic() - started)
 
 
-def as_object(name: str, result: AttemptResult, *, seconds: float) -> str:
-    """One JSON object; `error` and `detail` are null unless the attempt failed."""
-    failed = result if isinstance(result, Failed) else None
-    return json.dumps(
-        {
-            "endpoint": name,
-            "ok": isinstance(result, Accepted),
-            "status": result.status,
-            "error": None if isinstance(result, Accepted) else error_word(result),
-            "detail": failed.detail or None if failed else None,
-            "address": result.address,
-            "answer": result.answer.decode(errors="replace"),
-            "duration_ms": round(seconds * 1000),
-        }
-    )
-
-
-def as_sentences(name: str, result: AttemptResult, *, seconds: float) -> str:
-    """What a person wants to know: the outcome, the start of the answer, and what to do."""
-    lines = [f"{name} {_outcome(result)} after {round(seconds * 1000)} ms"]
-    if result.answer:
-        lines.append(f"  its answer: {_start(result.answer)}")
-    if not isinstance(result, Accepted):
-        lines.append(f"  {advice(error_word(result))}")
-    return "\n".join(lines)
-
-
-def error_word(result: AttemptResult) -> str:
-    return result.error if isinstance(result, Failed) else f"http_{result.status}"
-
-
-def advice(word: str) -> str:
-    family = word[: len("http_4")] + "xx"
-    return ADVICE.get(word) or ADVICE.get(family) or "look into the receiver's log"
-
-
-def _start(answer: bytes) -> str:
-    text = answer.decode(errors="replace")[:SHOWN_CHARACTERS]
-    return plain(" ".join(text.split()))
-
-
-def _outcome(result: AttemptResult) -> str:
-    if result.status is not None:
-        return f"answered {result.status}"
-    assert isinstance(result, Failed)  # noqa: S101 - the others always carry a status
-    return f"gave no answer ({result.error}: {plain(result.detail)})"
+def _described(sending: Sending, outcomes: Sequence[Outcome], *, as_json: bool) -> str:
+    name, known = sending.endpoint.name, sending.advice
+    if len(outcomes) == 1:
+        (one,) = outcomes
+        return as_object(name, one) if as_json else as_sentences(name, one, known=known)
+    return summary_object(name, outcomes) if as_json else summary(name, outcomes, known=known)

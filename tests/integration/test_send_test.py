@@ -164,3 +164,142 @@ def test_a_receiver_of_cloudevents_gets_one(send_test: SendTest, receiver: Recei
 def test_the_secret_is_not_shown(send_test: SendTest, receiver: Receiver) -> None:
     receiver.status = 401
     assert SECRET not in send_test().output
+
+
+def send(*arguments: str) -> Result:
+    """The command in a folder without settings and routes."""
+    return CliRunner(env={"ACME_SECRET": SECRET}).invoke(cli, ["send-test", *arguments])
+
+
+@pytest.fixture
+def to_url(receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The arguments that send to the receiver without naming an endpoint."""
+    monkeypatch.chdir(tmp_path)
+    url = f"http://127.0.0.1:{receiver.server_port}/in?token=hidden"
+    return ["--url", url, "--secret", "env:ACME_SECRET"]
+
+
+def verified(receiver: Receiver) -> list[Any]:
+    """The events that came, each judged by the public library."""
+    return [Webhook(SECRET).verify(body, headers) for _, headers, body in receiver.received]
+
+
+def test_a_url_needs_no_settings(to_url: list[str], receiver: Receiver) -> None:
+    """A developer of a receiver has neither broker nor routes; loopback is where they work."""
+    result = send(*to_url)
+    assert (result.exit_code, len(receiver.received)) == (0, 1)
+    assert result.output.startswith(f"http://127.0.0.1:{receiver.server_port} answered 204 after ")
+    assert "hidden" not in result.output
+    assert receiver.received[0][0] == "/in?token=hidden"
+    assert verified(receiver)[0]["type"] == "webhook.test"
+
+
+def test_a_reading_is_like_a_device_s(to_url: list[str], receiver: Receiver) -> None:
+    """All parts of an event of a real meter, of a device that nobody has."""
+    assert send(*to_url, "--event", "reading").exit_code == 0
+    (event,) = verified(receiver)
+    data = event["data"]
+    assert (event["type"], data["device"], data["time_source"]) == (
+        "meter.reading",
+        "EEC9FF5C001A",
+        "utc",
+    )
+    assert data["measurements"].keys() >= {"active_power_import_kw", "voltage_l1_v"}
+    assert data.keys() >= {"meter", "system", "tariff", "received_at"}
+    assert receiver.received[0][1]["webhook-id"] == data["id"]
+
+
+def test_readings_are_a_batch(to_url: list[str], receiver: Receiver) -> None:
+    assert send(*to_url, "--event", "readings").exit_code == 0
+    (event,) = verified(receiver)
+    assert (event["type"], len({one["id"] for one in event["data"]})) == ("meter.readings", 3)
+    assert receiver.received[0][1]["webhook-id"].startswith("batch_")
+
+
+@pytest.mark.parametrize(
+    ("event", "content_type", "types"),
+    [
+        ("test", "application/cloudevents+json", ["ch.whatwatt.webhook.test"]),
+        ("reading", "application/cloudevents+json", ["ch.whatwatt.meter.reading"]),
+        ("readings", "application/cloudevents-batch+json", ["ch.whatwatt.meter.reading"] * 3),
+    ],
+)
+def test_cloudevents_on_demand(
+    to_url: list[str], receiver: Receiver, event: str, content_type: str, types: list[str]
+) -> None:
+    assert send(*to_url, "--event", event, "--format", "cloudevents").exit_code == 0
+    (came,) = verified(receiver)
+    assert receiver.received[0][1]["content-type"] == content_type
+    assert [one["type"] for one in (came if isinstance(came, list) else [came])] == types
+
+
+@pytest.mark.parametrize("event", ["test", "reading", "readings"])
+def test_each_of_several_has_an_id_of_its_own(
+    to_url: list[str], receiver: Receiver, event: str
+) -> None:
+    """Also over two calls within a second: none may be taken for a repeat."""
+    for _ in range(2):
+        assert send(*to_url, "--event", event, "--count", "4").exit_code == 0
+    assert len({headers["webhook-id"] for _, headers, _ in receiver.received}) == 8
+
+
+def test_several_are_summed_up(to_url: list[str], receiver: Receiver) -> None:
+    assert f":{receiver.server_port} took 4 of 4, after " in send(*to_url, "--count", "4").output
+    receiver.status = 401
+    refused = send(*to_url, "--count", "4")
+    assert refused.exit_code == 1
+    assert "took 0 of 4" in refused.output
+    assert "4 times it answered 401: compare the --secret" in refused.output
+    told = json.loads(send(*to_url, "--count", "2", "--json").output)
+    assert (told["ok"], told["count"], told["accepted"], told["outcomes"]) == (
+        False,
+        2,
+        0,
+        {"401": 2},
+    )
+
+
+def test_an_endpoint_gets_a_reading_by_its_own_rules(
+    send_test: SendTest, receiver: Receiver
+) -> None:
+    """Its batch, its format and its fields hold; a device that no customer has stands in its URL."""
+    settings = ", batch: {max_events: 2, max_wait: 1s}, fields: [active_power_*]"
+    for event in ("reading", "readings"):
+        assert (
+            send_test("acme", "--event", event, url="/{device}", settings=settings).exit_code == 0
+        )
+    one, two = verified(receiver)
+    assert [one["type"], len(one["data"]), len(two["data"])] == ["meter.readings", 1, 2]
+    assert all(name.startswith("active_power") for name in one["data"][0]["measurements"])
+    assert "meter" not in one["data"][0]
+    assert receiver.received[0][0] == "/EEC9FF5C001A"
+
+
+def test_two_secrets_sign_as_during_a_rotation(to_url: list[str], receiver: Receiver) -> None:
+    other = "whsec_" + base64.b64encode(b"o" * 32).decode()
+    assert send(*to_url, "--secret", other).exit_code == 0
+    ((_, headers, body),) = receiver.received
+    for secret in (SECRET, other):
+        assert Webhook(secret).verify(body, headers)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ([], "name either an ENDPOINT of routes.yaml or a --url"),
+        (["acme", "--url", "http://localhost"], "name either an ENDPOINT of routes.yaml or a --url"),
+        (["acme", "--secret", SECRET], "--secret goes with --url"),
+        (["--url", "http://localhost"], "--url needs the --secret that its receiver knows"),
+        (["--url", "http://localhost", "--secret", "env:NONE"], '--secret: the environment variable "NONE"'),
+        (["--url", "localhost", "--secret", SECRET], "--url: expected https://host/path"),
+        (["--url", "http://169.254.169.254/", "--secret", SECRET], "--url: 169.254.169.254 is a link-local,"),
+    ],
+)  # fmt: skip
+def test_arguments_that_do_not_go_together_are_one_sentence(
+    arguments: list[str], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    error = send(*arguments).exception
+    assert isinstance(error, ConfigurationError)
+    assert str(error).startswith(why)
+    assert SECRET not in str(error)

@@ -12,8 +12,8 @@ import pytest
 
 import forwarder
 from forwarder import delivery
+from forwarder.cli.answer_view import ADVICE
 from forwarder.cli.main import COMMANDS
-from forwarder.cli.send_test import ADVICE
 from forwarder.delivery import REFUSALS, DeadReason
 from forwarder.metrics import Durations, Metrics, Tally
 from forwarder.outbox import MessageOutcome
