@@ -11,7 +11,7 @@ IMAGE := whatwatt-forwarder
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' forwarder/__init__.py)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help setup mosquitto demo test unit attack chaos endurance test-endurance lint format lock image image-demo test-container bench bench-quick plots peers peers-setup lint-deploy clean
+.PHONY: help setup mosquitto toolchains demo test unit attack chaos endurance test-endurance lint format lock image image-demo test-container bench bench-quick plots peers peers-setup lint-deploy clean
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -32,7 +32,12 @@ mosquitto: # the broker that tests run against, by apt when it is missing
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] \
 	  || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq mosquitto; }
 
-test: setup mosquitto ## every test; installs mosquitto by apt when it is missing
+TOOLCHAINS := node:nodejs npm:npm go:golang-go php:php-cli
+toolchains: # what the receivers of docs/examples are written in, by apt where it is missing
+	@packages=; for each in $(TOOLCHAINS); do command -v $${each%%:*} >/dev/null || packages="$$packages $${each##*:}"; done; \
+	  [ -z "$$packages" ] || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$packages; }
+
+test: setup mosquitto toolchains ## every test; installs mosquitto, Node, Go and PHP by apt where they are missing
 	$(BIN)/pytest $(ARGS)
 
 unit: setup ## the pure tests, in seconds
