@@ -9,6 +9,7 @@ from http import HTTPStatus
 import httptools
 
 MAX_BODY_BYTES = 8 << 20
+MAX_HEAD_BYTES = 64 << 10
 _READ_BYTES = 65536
 
 
@@ -108,6 +109,8 @@ class _Assembly:
         self._parser = httptools.HttpRequestParser(self)
         self._draft = _Draft()
         self._is_too_large = False
+        self._is_in_head = False
+        self._head_bytes = 0
 
     def feed(self, data: bytes) -> Answer | None:
         """Take more bytes; what is returned ends the connection."""
@@ -115,10 +118,18 @@ class _Assembly:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             return Answer(400)
+        if self._is_in_head:
+            self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            return Answer(431)
         return Answer(413) if self._is_too_large else None
 
     def on_message_begin(self) -> None:
         self._draft = _Draft()
+        self._is_in_head, self._head_bytes = True, 0
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head = False
 
     def on_url(self, url: bytes) -> None:
         self._draft.target += url

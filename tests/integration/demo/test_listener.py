@@ -192,6 +192,11 @@ async def talk(listener: Listener, wire: bytes) -> bytes:
             "a chunked body is read",
         ),
         (
+            b"GET / HTTP/1.1\r\n" + b"x: a\r\n" * 10_950,
+            [b"431"],
+            "a head without an end",
+        ),
+        (
             b"GET / HTTP/1.1\r\nhost: a\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
             [b"405", b"405"],
             "two requests on one connection",
