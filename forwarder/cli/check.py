@@ -10,10 +10,12 @@ import click
 
 from forwarder.cli.answer_view import advice
 from forwarder.errors import ConfigurationError, OperationError, RoutesError
+from forwarder.files import foreign_writers, printable
 from forwarder.normalise import Template, load_template
 from forwarder.reading import Device
-from forwarder.routes import EndpointName, Routes, Selection, load_routes
+from forwarder.routes import EndpointName, Routes, Selection
 from forwarder.routes.keys import key_remarks
+from forwarder.routes.load import read_routes
 from forwarder.sender import Guard
 from forwarder.sender.proxy import parse_proxy
 from forwarder.sender.reach import reach
@@ -25,6 +27,7 @@ from forwarder.settings import (
     load_settings,
     unknown_settings,
 )
+from forwarder.settings.environment import ENV_FILE
 from forwarder.subscriber import probe
 from forwarder.terminal import plain
 
@@ -74,14 +77,18 @@ def look_over(environ: Mapping[str, str]) -> Findings:
     findings = Findings(warnings=unknown_settings(environ))
     settings = findings.settings = findings.attempt(load_settings)
     routes_file = Path(environ.get(f"{PREFIX}ROUTES_FILE") or "routes.yaml")
+    secrets_dir = settings.secrets_dir if settings else None
     if settings:
         routes_file = settings.routes_file
         findings.broker = findings.attempt(settings.broker)
-        findings.attempt(lambda: settings.outbox_path)
+        if outbox := findings.attempt(lambda: settings.outbox_path):
+            _look_at_data(findings, outbox.parent)
         _look_at_proxy(findings, settings)
-    findings.routes = findings.attempt(lambda: load_routes(routes_file, environ=environ))
+    load = read_routes(routes_file, environ=environ, secrets_dir=secrets_dir)
+    findings.routes = findings.attempt(load.require)
     if findings.routes:
         findings.warnings += key_remarks(findings.routes.endpoints.values())
+    _look_at_writers(findings, environ, [wanted.path for wanted in load.seen])
     if settings and settings.template_file:
         _look_at_template(findings, settings.template_file)
     return findings
@@ -130,6 +137,29 @@ async def _connections(findings: Findings) -> list[tuple[str, bool]]:
     return told
 
 
+def _look_at_writers(
+    findings: Findings, environ: Mapping[str, str], of_routes: Sequence[Path]
+) -> None:
+    """Warn of what decides who gets which readings, and may be changed by everybody."""
+    named = [path for name, path in environ.items() if path and _names_a_file(name)]
+    for path in sorted({Path(ENV_FILE), *map(Path, named), *of_routes}):
+        if foreign_writers(path) == "everybody":
+            findings.warnings.append(
+                f"{printable(path)} may be changed by everybody on this machine; take that right away (chmod o-w)"
+            )
+
+
+def _names_a_file(variable: str) -> bool:
+    return variable.startswith(PREFIX) and variable.endswith("_FILE")
+
+
+def _look_at_data(findings: Findings, directory: Path) -> None:
+    if foreign_writers(directory):
+        findings.warnings.append(
+            f"the data directory {printable(directory)} may be written by others; take that right away (chmod go-w)"
+        )
+
+
 def _look_at_proxy(findings: Findings, settings: Settings) -> None:
     url = _proxy_url(settings)
     if url is None:
@@ -147,9 +177,9 @@ def _look_at_proxy(findings: Findings, settings: Settings) -> None:
 def _look_at_template(findings: Findings, file: Path) -> None:
     template = findings.template = findings.attempt(lambda: load_template(file))
     if template:
-        findings.warnings += [f"{file}: {remark}" for remark in template.remarks]
+        findings.warnings += [f"{printable(file)}: {remark}" for remark in template.remarks]
         findings.warnings += [
-            f"{file}: ${{{variable.variable}}} is not in it: {variable.wanted}"
+            f"{printable(file)}: ${{{variable.variable}}} is not in it: {variable.wanted}"
             for variable in template.lacks()
         ]
 

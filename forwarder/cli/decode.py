@@ -10,11 +10,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from forwarder.errors import ConfigurationError
+from forwarder.files import printable
 from forwarder.normalise import Part, Trace, device_in_text, load_normaliser
 from forwarder.reading import JsonValue, Message, Reading, Unreadable, rfc3339, webhook_id
 from forwarder.render.data import encode_data
 from forwarder.settings import load_settings
 from forwarder.terminal import plain, plain_json
+
+LONGEST_PAYLOAD = 256 << 20
+"""What one MQTT packet can hold (MQTT 3.1.1 §2.2.3)."""
 
 _TOPIC_WITHOUT_DEVICE = "decode/unknown"
 _SHOWN_CHARACTERS = 60
@@ -42,12 +47,24 @@ def command(topic: str | None, template_path: Path | None, as_json: bool, file: 
         trusts_payload_device=True if topic is None else None,
     )
     topic = _TOPIC_WITHOUT_DEVICE if topic is None else topic
-    message = Message(topic=topic, payload=file.read(), received_at=datetime.now(UTC))
+    message = Message(topic=topic, payload=_payload(file), received_at=datetime.now(UTC))
     trace = normaliser.trace(message)
     if as_json:
         click.echo(as_json_text(trace.outcome, payload=message.payload))
     else:
         print_trace(trace, console=Console(highlight=False))
+
+
+def _payload(file: BinaryIO) -> bytes:
+    try:
+        payload = file.read(LONGEST_PAYLOAD + 1)
+    except OSError as unreadable:
+        raise ConfigurationError(
+            f"cannot read {printable(file.name)}: {unreadable.strerror}"
+        ) from None
+    if len(payload) > LONGEST_PAYLOAD:
+        raise ConfigurationError("that is more than an MQTT message can hold (256 MiB)")
+    return payload
 
 
 def as_json_text(outcome: Reading | Unreadable, *, payload: bytes) -> str:

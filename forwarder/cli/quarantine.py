@@ -183,9 +183,10 @@ def replay(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_
     """Read messages again with today's settings and routes; what is understood now is delivered."""
     _require(ids, selection, all_of_them=all_of_them)
     settings = load_settings()
-    decode = decoder(
-        load_normaliser(settings), load_routes(settings.routes_file, environ=environment())
+    routes = load_routes(
+        settings.routes_file, environ=environment(), secrets_dir=settings.secrets_dir
     )
+    decode = decoder(load_normaliser(settings), routes)
     with opened(settings.outbox_path) as file:
         chosen = _choose(file, ids, selection)
         outcomes = replay_quarantined(file, chosen, decode=decode, now=time.time())

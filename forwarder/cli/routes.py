@@ -10,8 +10,10 @@ from rich.text import Text
 
 from forwarder.dead_letters.todays_routes import look_at_routes
 from forwarder.errors import ConfigurationError, RoutesError
+from forwarder.files import Unreadable, read_given
 from forwarder.reading import Device, JsonValue, parse_mac
 from forwarder.routes import EndpointName, Routes, Selection, diff
+from forwarder.routes.files import ROUTES_LIMIT
 from forwarder.settings import load_settings
 from forwarder.terminal import plain
 
@@ -46,7 +48,8 @@ def show(device: str | None, *, as_json: bool) -> None:
 @as_json_option
 def diff_command(old: Path, new: Path | None, *, as_json: bool) -> None:
     """Show what changes from the routing file OLD to NEW (default: the one in use)."""
-    difference = diff(_routes(old), _routes(new or load_settings().routes_file))
+    after = _given_routes(new) if new else _routes(load_settings().routes_file)
+    difference = diff(_given_routes(old), after)
     if as_json:
         click.echo(json.dumps(difference.to_json()))
     else:
@@ -100,10 +103,16 @@ def _mac(text: str) -> Device:
 
 def _routes(path: Path) -> Routes:
     """The routes; no variable has to be set for them, since who gets what does not depend on secrets."""
-    load = look_at_routes(path)
-    if load.routes is None:
-        raise RoutesError(load.problems)
-    return load.routes
+    return look_at_routes(path).require()
+
+
+def _given_routes(path: Path) -> Routes:
+    """The same of a file that was named on the command line."""
+    try:
+        content = read_given(path, limit=ROUTES_LIMIT)
+    except Unreadable as unreadable:
+        raise RoutesError((str(unreadable),)) from None
+    return look_at_routes(path, content=content).require()
 
 
 def _selection(routes: Routes, name: EndpointName) -> dict[str, JsonValue]:

@@ -122,7 +122,10 @@ def _to_url(url: str, secrets: Sequence[str], event: Event, count: int) -> Sendi
 
 def _to_endpoint(name: str, event: Event, count: int) -> Sending:
     settings = load_settings()
-    endpoint = find_endpoint(load_routes(settings.routes_file, environ=environment()), name)
+    routes = load_routes(
+        settings.routes_file, environ=environment(), secrets_dir=settings.secrets_dir
+    )
+    endpoint = find_endpoint(routes, name)
     proxy = settings.proxy_url.get_secret_value() if settings.proxy_url else None
     guard = Guard(settings.deny_networks, settings.allow_networks, settings.listen_address)
     return Sending(endpoint, event, count, ADVICE, guard, proxy)

@@ -16,6 +16,8 @@ from forwarder.demo.publisher import Publisher, topic_for
 from forwarder.demo.shapes import Shape, from_template, payload_of
 from forwarder.demo.simulator import Publication, simulate
 from forwarder.errors import TemplateError
+from forwarder.files import Unreadable, as_text, read_given
+from forwarder.normalise.template import TEMPLATE_LIMIT
 from forwarder.settings import Broker, load_settings
 from forwarder.terminal import plain, plain_lines
 from forwarder.units import format_duration, parse_duration
@@ -74,10 +76,9 @@ def command(
 
 def _read(template: Path) -> str:
     try:
-        return template.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as unreadable:
-        why = getattr(unreadable, "strerror", None) or "it is not UTF-8 text"
-        raise TemplateError(f"cannot read the template {template}: {why}") from unreadable
+        return as_text(read_given(template, limit=TEMPLATE_LIMIT), template)
+    except Unreadable as unreadable:
+        raise TemplateError(f"--template: {unreadable}") from None
 
 
 async def _run(

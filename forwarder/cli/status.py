@@ -21,6 +21,7 @@ from forwarder.cli.tables import (
 )
 from forwarder.dead_letters import EndpointStatus, Overview, look_at_routes, read_overview
 from forwarder.outbox.sqlite import is_running
+from forwarder.routes import Rejection
 from forwarder.routes.load import Load
 from forwarder.settings import Settings, load_settings
 from forwarder.terminal import plain
@@ -43,7 +44,7 @@ def command(*, as_json: bool) -> None:
     overview = read_overview(settings.outbox_path, routes=load.routes, now=now)
     readiness = ask_readiness(settings.listen_address)
     mqtt = _mqtt(readiness, settings)
-    routes = readiness.routes or _routes(load)
+    routes = _routes(load, readiness)
     if as_json:
         print_json(_object(overview, readiness, mqtt, routes, now))
         return
@@ -60,9 +61,23 @@ def _mqtt(readiness: Readiness, settings: Settings) -> dict[str, Any]:
     return {"connected": False, "problem": problem}
 
 
-def _routes(load: Load) -> dict[str, Any]:
-    endpoints = len(load.routes.endpoints) if load.routes is not None else 0
-    return {"endpoints": endpoints, "problem": load.problems[0] if load.problems else None}
+def _routes(load: Load, readiness: Readiness) -> dict[str, Any]:
+    """What the running service says of its routes, else the file; `problem` is the first sentence of our own look."""
+    if isinstance(load.outcome, Rejection):
+        found = load.outcome
+        own = {"endpoints": 0, "problems": found.count, "first": found.place}
+    else:
+        own = {"endpoints": len(load.outcome.endpoints), "problems": 0, "first": None}
+    routes = {**own, **readiness.routes}
+    return {**routes, "problem": load.problems[0] if load.problems and routes["problems"] else None}
+
+
+def _routes_line(routes: dict[str, Any]) -> tuple[str, str]:
+    count = routes.get("problems")
+    if not count:
+        return count_of(routes["endpoints"], "endpoint"), ""
+    first = routes.get("problem") or f"the first at {routes.get('first')}"
+    return f"{count_of(count, 'problem')}: {first}; all of them: forwarder check", "red"
 
 
 def _object(
@@ -119,10 +134,7 @@ def _print_lines(
 ) -> None:
     messages = ", ".join(f"{count:,} {outcome}" for outcome, count in overview.messages.items())
     _print_line("broker", *_broker(mqtt))
-    problem = routes.get("problem")
-    _print_line(
-        "routes", problem or count_of(routes["endpoints"], "endpoint"), "red" if problem else ""
-    )
+    _print_line("routes", *_routes_line(routes))
     if readiness.outbox.get("problem"):
         _print_line("outbox", readiness.outbox["problem"], "red")
     _print_line("messages", messages)

@@ -31,9 +31,13 @@ class _AnyEnvironment(Mapping[str, str]):
         return 0
 
 
-def look_at_routes(path: Path) -> Load:
-    """The routes, or what is wrong with them; nothing may be sent by them: their secrets may be placeholders."""
-    return read_routes(path, environ=_AnyEnvironment())
+def look_at_routes(path: Path, *, content: bytes | None = None) -> Load:
+    """
+    The routes, or what is wrong with them; `content` is read already.
+
+    Nothing may be sent by them: their secrets may be placeholders, and no folder confines where they come from.
+    """
+    return read_routes(path, environ=_AnyEnvironment(), content=content)
 
 
 def known_endpoints(file: OutboxFile, routes_file: Path | None) -> list[str]:

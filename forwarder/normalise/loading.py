@@ -3,6 +3,7 @@
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from forwarder.files import read_given
 from forwarder.normalise.normaliser import Normaliser
 from forwarder.normalise.template import load_template
 from forwarder.settings import Settings
@@ -15,16 +16,20 @@ def load_normaliser(
     trusts_payload_device: bool | None = None,
 ) -> Normaliser:
     """
-    The normaliser of these settings; what is given beside them stands in for theirs.
+    The normaliser of these settings; what is given beside them, a template by hand, stands in for theirs.
 
     Raises TemplateError when the template cannot be read or turned round.
     """
-    path = template_file or settings.template_file
+    template = None
+    if template_file:
+        template = load_template(template_file, read=read_given)
+    elif settings.template_file:
+        template = load_template(settings.template_file)
     if trusts_payload_device is None:
         trusts_payload_device = settings.trusts_payload_device
     return Normaliser(
         timezone=ZoneInfo(settings.timezone),
         max_message_bytes=settings.max_message_bytes,
         trusts_payload_device=trusts_payload_device,
-        template=load_template(path) if path else None,
+        template=template,
     )

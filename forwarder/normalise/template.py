@@ -6,13 +6,14 @@ A device template turned round: the text that whatwatt fills in tells where each
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 
 from forwarder.errors import TemplateError
+from forwarder.files import Unreadable, as_text, printable, read_bytes
 from forwarder.normalise.decoding import decode_json
 from forwarder.normalise.draft import Draft
 from forwarder.normalise.json_template import JsonTemplate, json_template
@@ -21,6 +22,10 @@ from forwarder.normalise.rules import Leaf
 from forwarder.normalise.unusable import Unusable
 from forwarder.normalise.variables import Kind, Variable, template_names, variable_named, variables
 from forwarder.reading import JsonValue
+
+TEMPLATE_LIMIT = 1 << 20
+_LONGEST_NAME = 60
+_LONGEST_SEPARATOR = 4
 
 _NUMBER_CHARACTERS = frozenset("0123456789+-.eE")
 _TIME_CHARACTERS = frozenset("0123456789+-:TZ")
@@ -52,12 +57,17 @@ class Finding:
     column: int
 
     @property
+    def shown(self) -> str:
+        """The name for people, short and on one line."""
+        return printable(self.name[:_LONGEST_NAME])
+
+    @property
     def sentence(self) -> str:
         """`line 2, column 11: ${1_7_0} becomes active_power_import_kw, in kW`."""
         if self.variable is None:
-            return f"{_place(self)}: ${{{self.name}}} is unknown and carried in extra if it has a value"
+            return f"{_place(self)}: ${{{self.shown}}} is unknown and carried in extra if it has a value"
         unit = f", in {self.variable.unit}" if self.variable.unit else ""
-        return f"{_place(self)}: ${{{self.name}}} becomes {self.event_name}{unit}"
+        return f"{_place(self)}: ${{{self.shown}}} becomes {self.event_name}{unit}"
 
 
 class Template:
@@ -141,18 +151,16 @@ class Template:
             return dict(self._pattern.take(even, draft))
 
 
-def load_template(path: Path) -> Template:
+def load_template(path: Path, *, read: Callable[..., bytes] = read_bytes) -> Template:
     """The template in a file; raises TemplateError that names the file."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as unreadable:
-        raise TemplateError(f"{path}: cannot be read: {unreadable.strerror}") from unreadable
-    except UnicodeDecodeError as wrong:
-        raise TemplateError(f"{path}: byte {wrong.start} is not UTF-8; save it as UTF-8") from wrong
+        text = as_text(read(path, limit=TEMPLATE_LIMIT), path)
+    except Unreadable as unreadable:
+        raise TemplateError(str(unreadable)) from None
     try:
         return Template.parse(text)
     except TemplateError as invalid:
-        raise TemplateError(f"{path}: {invalid}") from invalid
+        raise TemplateError(f"{printable(path)}: {invalid}") from invalid
 
 
 def _even(text: str) -> str:
@@ -220,15 +228,16 @@ def _refuse_ambiguity(pattern: Pattern, findings: Sequence[Finding]) -> None:
     for (left, right), literal in zip(pairwise(findings), between, strict=True):
         if not literal:
             raise TemplateError(
-                f"{_place(right)}: nothing stands between ${{{left.name}}} and ${{{right.name}}}, so no payload "
+                f"{_place(right)}: nothing stands between ${{{left.shown}}} and ${{{right.shown}}}, so no payload "
                 "shows where one ends and the other begins; put a separator between them"
             )
         if left.variable and set(literal) <= _CHARACTERS.get(
             left.variable.kind, _NUMBER_CHARACTERS
         ):
+            separator = repr(literal) if len(literal) < _LONGEST_SEPARATOR else "the text"
             raise TemplateError(
-                f"{_place(right)}: {literal!r} between ${{{left.name}}} and ${{{right.name}}} can be part of the first "
-                "value itself; separate them by something else, such as a comma or a space"
+                f"{_place(right)}: {separator} between ${{{left.shown}}} and ${{{right.shown}}} can be part of the "
+                "first value itself; separate them by something else, such as a comma or a space"
             )
 
 
@@ -237,7 +246,7 @@ def _unknown(findings: Sequence[Finding]) -> Iterator[str]:
         if finding.variable is None:
             close = get_close_matches(finding.name, template_names(), n=1)
             hint = f"; did you mean ${{{close[0]}}}?" if close else ""
-            yield f"{_place(finding)}: devices know no variable {finding.name} and leave it as it stands{hint}"
+            yield f"{_place(finding)}: devices know no variable {finding.shown} and leave it as it stands{hint}"
 
 
 def _misplaced(findings: Sequence[Finding], json: JsonTemplate | None) -> Iterator[str]:
@@ -247,7 +256,7 @@ def _misplaced(findings: Sequence[Finding], json: JsonTemplate | None) -> Iterat
         finding = findings[number]
         if finding.variable and not finding.variable.is_numeric:
             yield (
-                f"{_place(finding)}: ${{{finding.name}}} is text, and without quotes the payload is not JSON; "
+                f"{_place(finding)}: ${{{finding.shown}}} is text, and without quotes the payload is not JSON; "
                 "put quotes around it"
             )
 

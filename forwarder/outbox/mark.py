@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from forwarder.errors import OutboxIncomplete
+from forwarder.files import Unreadable, open_own, read_bytes
 from forwarder.logs import logger
 from forwarder.outbox import sqlite
 
@@ -44,8 +45,8 @@ def numbers_in(connection: sqlite3.Connection) -> Numbers:
 def read(outbox: Path) -> Numbers | None:
     """What the mark says; None where there is none, or not a whole one."""
     try:
-        content = path_of(outbox).read_bytes()
-    except OSError:
+        content = read_bytes(path_of(outbox), limit=_LENGTH)
+    except Unreadable:
         return None
     words = content.split()
     if len(words) != 3 or content != _line(numbers := Numbers(*map(_number, words[:2]))):
@@ -128,7 +129,7 @@ class Mark:
 
     def _write(self, line: bytes) -> None:
         if self._descriptor is None:
-            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._descriptor = open_own(self._path, os.O_WRONLY | os.O_CREAT)
         os.pwrite(self._descriptor, line, 0)
 
     def close(self) -> None:

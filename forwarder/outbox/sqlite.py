@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from forwarder.errors import OutboxDamaged, OutboxError, OutboxLocked, OutboxUnavailable
+from forwarder.files import open_own
 from forwarder.outbox.migrations import STEPS, Step
 
 SCHEMA_VERSION = 1 + len(STEPS)
@@ -225,7 +226,7 @@ class DirectoryLock:
         path = directory / "forwarder.lock"
         with translated(path):
             directory.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
         try:
             _hold(self._descriptor)
         except OSError as held:
@@ -251,7 +252,7 @@ def _hold(descriptor: int) -> None:
 def is_running(directory: Path) -> bool:
     """Whether a forwarder runs on a data directory; one that starts at this very instant may be missed."""
     try:
-        descriptor = os.open(directory / "forwarder.lock", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_own(directory / "forwarder.lock", os.O_RDONLY)
     except OSError:
         return False
     try:

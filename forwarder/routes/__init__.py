@@ -23,6 +23,7 @@ from forwarder.routes.model import (
     SigningKey,
     TlsFiles,
 )
+from forwarder.routes.problems import Rejection
 from forwarder.routes.watch import (
     LOOK_EVERY_SECONDS,
     Applied,
@@ -46,6 +47,7 @@ __all__ = [
     "NoUrlError",
     "RateLimit",
     "Rejected",
+    "Rejection",
     "Reload",
     "RetrySchedule",
     "Routes",

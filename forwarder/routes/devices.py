@@ -49,9 +49,10 @@ def _complain(
     problems: Problems,
 ) -> None:
     if device is None:
-        text = f"{shown(word)} is not a device: {_EXPECTED}, one a line"
+        # Never the text: a path that is mistyped may lead to a file of passwords.
+        text = f"{len(word):,} characters that are no device: {_EXPECTED}, one a line"
     else:
-        text = f"device {device} is listed twice, first at line {first[device]}"
+        text = f"this device is listed twice, first at line {first[device]}"
     problems.add(text, line=line, column=1, file=file)
 
 

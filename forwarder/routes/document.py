@@ -19,7 +19,7 @@ try:
 except ImportError:  # PyYAML built without libyaml reads the same, ten times slower
     from yaml import SafeLoader as Loader  # type: ignore[assignment] # the same interface
 
-MOST_NODES = 2_000_000
+MOST_NODES = 500_000
 """With every alias written out: far above any real file, far below a billion laughs."""
 MOST_LEVELS = 50
 
@@ -224,13 +224,14 @@ class _Composer:
 
     def _take_alias(self, event: yaml.AliasEvent) -> None:
         line, column = _place(event)
-        name = f"*{event.anchor}"
         if event.anchor not in self._anchors:
-            text = f'{shown(name)} names no anchor; a "*" that means every device stands in quotes'
+            # Not its name: it may be a password that begins with "*".
+            text = 'this alias names no anchor; a "*" that means every device, or begins a text, stands in quotes'
             raise Unparseable(Problem(line, column, text))
         built = self._anchors[event.anchor]
         if built is None:
-            raise Unparseable(Problem(line, column, f"{shown(name)} contains itself"))
+            name = shown(f"*{event.anchor}")
+            raise Unparseable(Problem(line, column, f"{name} contains itself"))
         self._place(built, line, column)
 
     def _take_document(self, event: yaml.DocumentStartEvent) -> None:
@@ -252,14 +253,15 @@ class _Composer:
             return
         self._stack[-1].add(built)
         if self._stack[-1].size > MOST_NODES:
-            text = f"the aliases expand to more than {MOST_NODES:,} values"
+            text = f"it holds more than {MOST_NODES:,} values, its aliases written out"
             raise Unparseable(Problem(line, column, text))
         if len(self._stack) + built.height > MOST_LEVELS:
             raise Unparseable(_too_deep(line, column))
 
     def _check_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
         if event.tag is not None and event.tag not in _HARMLESS_TAGS:
-            text = f"the tag {shown(event.tag)} is not supported; a secret is written env:NAME or file:/path"
+            # Not its name: it may be a password that begins with "!".
+            text = 'tags are not supported; a secret is env:NAME or file:/path, a text with "!" in front is quoted'
             self._complain(*_place(event), text)
 
     def _entries(self, children: list[Node]) -> dict[str, Entry]:

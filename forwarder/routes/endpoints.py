@@ -25,7 +25,7 @@ from forwarder.routes.model import (
     SigningKey,
     TlsFiles,
 )
-from forwarder.routes.problems import Problems, nearest, shown
+from forwarder.routes.problems import Problems, dotted, nearest, shown
 from forwarder.routes.secrets import Vault, parse_signing_key
 from forwarder.routes.spec import BasicSpec, EndpointSpec
 from forwarder.routes.tls import Certificates
@@ -183,10 +183,8 @@ class EndpointReader:
 
     def _tell(self, given: Given, path: Path, text: str, *, at_key: bool = False) -> None:
         node = given.key(*path) if at_key else given.node(*path)
-        setting = ".".join(step for step in path if isinstance(step, str))
-        self.problems.add(
-            f"{given.owner(path[0])}: {setting}: {text}", line=node.line, column=node.column
-        )
+        text = f"{given.owner(path[0])}: {dotted(path)}: {text}"
+        self.problems.add(text, line=node.line, column=node.column)
 
 
 def unknown_group(name: str, known: list[str]) -> str:

@@ -7,13 +7,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from forwarder.errors import RoutesError
+from forwarder.files import Unreadable, as_text
 from forwarder.reading import Device
 from forwarder.routes.devices import read_lines, read_list
 from forwarder.routes.document import Entry, Mapping, Node, Scalar, Sequence, compose, plain
 from forwarder.routes.endpoints import EndpointReader, Given, unknown_group
-from forwarder.routes.files import ROUTES_LIMIT, Files, Seen, Unreadable
+from forwarder.routes.files import Files, Seen, Wanted
 from forwarder.routes.model import Endpoint, EndpointName, Routes, Selection
-from forwarder.routes.problems import Problem, Problems, nearest, shown
+from forwarder.routes.problems import Problem, Problems, Rejection, nearest, shown
 from forwarder.routes.secrets import Vault
 from forwarder.routes.sentences import UNAVAILABLE, describe, locate, without_echoes
 from forwarder.routes.spec import (
@@ -49,45 +50,67 @@ _NOWHERE = Mapping({}, 0, 0)
 class Load:
     """What one look at the files came to: routes, or the problems that forbid them."""
 
-    routes: Routes | None
-    problems: tuple[str, ...]
-    seen: AbstractMapping[Path, Seen]
+    outcome: Routes | Rejection
+    seen: AbstractMapping[Wanted, Seen]
     """Every file that was looked at, also the missing ones: a change of any is worth another look."""
 
+    @property
+    def routes(self) -> Routes | None:
+        return None if isinstance(self.outcome, Rejection) else self.outcome
 
-def load_routes(path: Path, *, environ: AbstractMapping[str, str]) -> Routes:
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return self.outcome.sentences if isinstance(self.outcome, Rejection) else ()
+
+    def require(self) -> Routes:
+        """The routes. Raises RoutesError with every problem."""
+        if isinstance(self.outcome, Rejection):
+            raise RoutesError(self.outcome.sentences)
+        return self.outcome
+
+
+def load_routes(
+    path: Path, *, environ: AbstractMapping[str, str], secrets_dir: Path | None = None
+) -> Routes:
     """
     The routes of a file; relative paths in it start at its folder, `env:` looks into `environ`.
 
-    Raises RoutesError with every problem, each a sentence with file, line and column. Reads files and nothing
-    else, so that it can run in a thread.
+    Secrets that it takes from files have to lie below `secrets_dir`, if that is given. Raises RoutesError with every
+    problem, each a sentence with file, line and column. Reads files and nothing else, so that it can run in a thread.
     """
-    load = read_routes(path, environ=environ)
-    if load.routes is None:
-        raise RoutesError(load.problems)
-    return load.routes
+    return read_routes(path, environ=environ, secrets_dir=secrets_dir).require()
 
 
-def read_routes(path: Path, *, environ: AbstractMapping[str, str]) -> Load:
-    """The same without raising, and with a note of every file that was read."""
-    files = Files(path.parent)
+def read_routes(
+    path: Path,
+    *,
+    environ: AbstractMapping[str, str],
+    secrets_dir: Path | None = None,
+    content: bytes | None = None,
+) -> Load:
+    """The same without raising, and with a note of every file that was read; `content` is read already."""
+    files = Files(path.parent, secrets_dir)
     problems = Problems(path)
     try:
-        text = files.read_text(path, limit=ROUTES_LIMIT)
+        text = files.routes(path) if content is None else as_text(content, path)
     except Unreadable as unreadable:
-        return Load(None, (str(unreadable),), files.seen)
-    routes = None
+        return Load(Rejection.of_file(path, str(unreadable)), files.seen)
+    routes = _parse(text, files, environ, problems)
+    return Load(problems.rejection() if routes is None or problems else routes, files.seen)
+
+
+def _parse(
+    text: str, files: Files, environ: AbstractMapping[str, str], problems: Problems
+) -> Routes | None:
     try:
         document = compose(text)
     except Unparseable as unparseable:
         _add(problems, unparseable.problem)
-    else:
-        for problem in document.problems:
-            _add(problems, problem)
-        vault = Vault(environ, files)
-        reader = EndpointReader(vault, Certificates(files), problems)
-        routes = _Loader(files, problems, reader).load(document.root)
-    return Load(None if problems else routes, problems.sentences(), files.seen)
+        return None
+    for problem in document.problems:
+        _add(problems, problem)
+    reader = EndpointReader(Vault(environ, files), Certificates(files), problems)
+    return _Loader(files, problems, reader).load(document.root)
 
 
 def _add(problems: Problems, problem: Problem) -> None:
@@ -108,6 +131,7 @@ class _Loader:
     problems: Problems
     reader: EndpointReader
     groups: dict[str, frozenset[Device]] = field(default_factory=dict)
+    lists: dict[Path, frozenset[Device]] = field(default_factory=dict)
 
     def load(self, root: Node | None) -> Routes:
         sections = self._sections(root)
@@ -118,6 +142,8 @@ class _Loader:
         endpoints: dict[EndpointName, Endpoint] = {}
         selections: dict[EndpointName, Selection] = {}
         for name, entry in self._named(sections.get("endpoints"), "endpoint"):
+            if self.problems.are_plenty:
+                break
             given = self._given(EndpointName(name), entry, defaults, default_spec)
             if given is not None:
                 endpoints[given.name] = self.reader.read(given)
@@ -180,13 +206,18 @@ class _Loader:
             text = f"{owner}: expected a list such as [ECC9FF5C7AD4], or {{file: fleet.txt}}"
             self._tell(entry.value, text)
             return frozenset()
-        path = self.files.locate(group.file)
         try:
-            text = self.files.read_text(path, limit=ROUTES_LIMIT)
+            return self._list(self.files.locate(group.file))
         except Unreadable as unreadable:
             self._tell(entry.value, f"{owner}: {unreadable}")
             return frozenset()
-        return read_lines(text, file=path, problems=self.problems)
+
+    def _list(self, path: Path) -> frozenset[Device]:
+        """The devices of a file, read once however many groups name it. Raises Unreadable."""
+        if path not in self.lists:
+            text = self.files.devices(path)
+            self.lists[path] = read_lines(text, file=path, problems=self.problems)
+        return self.lists[path]
 
     def _given(
         self, name: EndpointName, entry: Entry, defaults: Mapping, default_spec: EndpointSpec

@@ -4,11 +4,18 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
-from forwarder.errors import RoutesError
+from forwarder.files import printable
 
-MOST_PROBLEMS = 200
+MOST_PROBLEMS = 100
+"""So many are told, and how many more there are: whoever mends those sees the next."""
+PLENTY = 1000
+"""So many of one file are kept, to be told in its order; of a file that is something else altogether, all are wrong."""
+
+_MOST_NAMES = 500  # with which a misspelt one is compared: each takes microseconds
+_PLAIN_STEP = re.compile(r"[A-Za-z0-9_-]{1,60}")
 _LONGEST_QUOTE = 60
 _SECRET = re.compile(r"(whsec|whsk|whpk)_[^\s\"',)\]}]*")
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")
@@ -23,8 +30,26 @@ class Problem:
     text: str
 
     def sentence(self, file: Path) -> str:
-        place = f"{file}:{self.line}:{self.column}" if self.line else f"{file}"
-        return f"{place}: {self.text}"
+        return f"{self.place(file)}: {self.text}"
+
+    def place(self, file: Path) -> str:
+        name = printable(file)
+        return f"{name}:{self.line}:{self.column}" if self.line else name
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a routing file is not used; there is at least one problem."""
+
+    sentences: tuple[str, ...]
+    """Finished, with their places, in file order; of very many only the first, and how many more there are."""
+    count: int
+    place: str
+    """Of the first: `routes.yaml:12:5`; the file alone where it cannot be read."""
+
+    @classmethod
+    def of_file(cls, file: Path, sentence: str) -> "Rejection":
+        return cls((sentence,), 1, printable(file))
 
 
 @dataclass(slots=True)
@@ -33,33 +58,47 @@ class Problems:
 
     file: Path
     _found: dict[Path, set[Problem]] = field(default_factory=dict)
+    _left_out: int = 0
+
+    @property
+    def are_plenty(self) -> bool:
+        """Whether the routing file is so wrong that its other endpoints are not worth a look."""
+        return len(self._found.get(self.file, ())) >= PLENTY
 
     def add(self, text: str, *, line: int, column: int, file: Path | None = None) -> None:
-        problem = Problem(line, column, _without_secrets(text))
-        self._found.setdefault(file or self.file, set()).add(problem)
+        found = self._found.setdefault(file or self.file, set())
+        if len(found) < PLENTY:
+            found.add(Problem(line, column, printable(_without_secrets(text))))
+        else:
+            self._left_out += 1
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
-    def sentences(self) -> tuple[str, ...]:
+    def rejection(self) -> Rejection:
+        """All of them; there has to be one."""
         files = sorted(self._found, key=lambda file: (file != self.file, str(file)))
-        every = [problem.sentence(file) for file in files for problem in sorted(self._found[file])]
-        if len(every) <= MOST_PROBLEMS:
-            return tuple(every)
-        left = len(every) - MOST_PROBLEMS
-        return (*every[:MOST_PROBLEMS], f"{self.file}: and {left} more problems like these")
-
-    def error(self) -> RoutesError:
-        return RoutesError(self.sentences())
+        every = [(file, problem) for file in files for problem in sorted(self._found[file])]
+        told = [problem.sentence(file) for file, problem in every[:MOST_PROBLEMS]]
+        count = len(every) + self._left_out
+        if count > len(told):
+            told.append(
+                f"{printable(self.file)}: and {count - len(told):,} more problems like these"
+            )
+        file, first = every[0]
+        return Rejection(tuple(told), count, first.place(file))
 
 
 def shown(text: str) -> str:
-    """The operator's own text in quotes, short, and with anything that looks like a secret left out."""
-    safe = "".join(
-        char if char.isprintable() else "\N{REPLACEMENT CHARACTER}"
-        for char in _without_secrets(text)
-    )
+    """The operator's own text in quotes, short, on one line, and with anything that looks like a secret left out."""
+    safe = printable(_without_secrets(text))
     return f'"{safe if len(safe) <= _LONGEST_QUOTE else safe[:_LONGEST_QUOTE] + "…"}"'
+
+
+def dotted(steps: Iterable[str | int]) -> str:
+    """A setting's name as people write it: `auth.basic.password`; a step that is no plain name stands in quotes."""
+    names = [step for step in steps if isinstance(step, str)]
+    return ".".join(name if _PLAIN_STEP.fullmatch(name) else shown(name) for name in names)
 
 
 def _without_secrets(text: str) -> str:
@@ -68,5 +107,5 @@ def _without_secrets(text: str) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean "groups"?` when a known name is close to `word`, else nothing."""
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(word, list(islice(known, _MOST_NAMES)), n=1, cutoff=0.6)
     return f"; did you mean {shown(matches[0])}?" if matches else ""

@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from forwarder.routes.files import SECRET_LIMIT, Files, Unreadable
+from forwarder.files import Unreadable
+from forwarder.routes.files import Files
 from forwarder.routes.model import SigningKey
 from forwarder.routes.problems import nearest, shown
+from forwarder.settings import PREFIX
 
 SHORTEST_KEY_BYTES = 24
 LONGEST_KEY_BYTES = 64
@@ -39,6 +41,11 @@ class Vault:
     def _from_environment(self, name: str) -> str:
         if _VARIABLE.fullmatch(name) is None:
             raise ValueError("expected env: and the name of an environment variable")
+        if name.upper().startswith(PREFIX):
+            raise ValueError(
+                f"{shown(name)} is a setting of the forwarder itself, and those are sent to nobody; give what is meant"
+                " for the receiver a variable of its own"
+            )
         value = self.environ.get(name)
         if value is None:
             hint = nearest(name, self.environ)
@@ -50,14 +57,10 @@ class Vault:
     def _from_file(self, name: str) -> str:
         if not name:
             raise ValueError("expected file: and a path")
-        path = self.files.locate(name)
         try:
-            text = self.files.read_text(path, limit=SECRET_LIMIT).strip()
+            return self.files.secret(self.files.locate(name))
         except Unreadable as unreadable:
             raise ValueError(str(unreadable)) from None
-        if not text:
-            raise ValueError(f"the file {path} is empty")
-        return text
 
 
 def parse_signing_key(text: str) -> SigningKey:

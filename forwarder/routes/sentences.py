@@ -5,7 +5,7 @@ from collections.abc import Mapping as AbstractMapping
 from pydantic_core import ErrorDetails
 
 from forwarder.routes.document import Mapping, Node, Scalar, find, find_key
-from forwarder.routes.problems import nearest, shown
+from forwarder.routes.problems import dotted, nearest, shown
 
 UNAVAILABLE = frozenset({"min_interval", "oauth2", "senml", "operator"})
 """Settings and values of versions to come."""
@@ -51,18 +51,17 @@ def describe(
     error: ErrorDetails, settings: Mapping, known: AbstractMapping[str, tuple[str, ...]]
 ) -> str:
     """One sentence without its place; `known` holds the names that each mapping of settings takes, "" for the outer."""
-    path = ".".join(step for step in error["loc"] if isinstance(step, str))
+    steps = [step for step in error["loc"] if isinstance(step, str)]
     if error["type"] == "extra_forbidden":
-        return _unknown(path, known)
+        return _unknown(dotted(steps[:-1]), steps[-1], known)
     if error["type"] == "missing":
-        return f"{path} is missing"
-    return f"{path}{_found(error, settings)}: {_expected(error)}"
+        return f"{dotted(steps)} is missing"
+    return f"{dotted(steps)}{_found(error, settings)}: {_expected(error)}"
 
 
-def _unknown(path: str, known: AbstractMapping[str, tuple[str, ...]]) -> str:
-    parent, _, name = path.rpartition(".")
+def _unknown(parent: str, name: str, known: AbstractMapping[str, tuple[str, ...]]) -> str:
     if name in UNAVAILABLE:
-        return f"{path} is not available in this version"
+        return f"{f'{parent}.' if parent else ''}{name} is not available in this version"
     names = known.get(parent, ())
     hint = nearest(name, names) or f"; known here: {', '.join(names)}"
     return f"unknown setting {shown(name)}{f' in {parent}' if parent else ''}{hint}"

@@ -23,6 +23,8 @@ _PLAINER = {
     "did not find expected ',' or '}'": 'a mapping that began with "{" is not closed by "}" here',
     "expected ',' or '}'": 'a mapping that began with "{" is not closed by "}" here',
 }
+_QUOTED = re.compile(r"'[^']{2,}'|\"[^\"]{2,}\"")
+"""What PyYAML without libyaml quotes of the file, other than single characters."""
 _UNCLOSED = ("found unexpected end of stream", "found unexpected document indicator")
 
 
@@ -46,7 +48,7 @@ def explain(error: yaml.YAMLError, text: str) -> Problem:
     for part, sentence in _PLAINER.items():
         if part in problem:
             return Problem(line, column, sentence)
-    return Problem(line, column, f"this is not YAML: {problem}")
+    return Problem(line, column, f"this is not YAML: {_QUOTED.sub('…', problem)}")
 
 
 def require_printable(text: str) -> None:

@@ -2,13 +2,13 @@
 
 import hashlib
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forwarder.routes.files import Files, Unreadable
+from forwarder.files import Unreadable
+from forwarder.routes.files import Files
 from forwarder.routes.model import TlsFiles
-
-_PEM_LIMIT = 4 << 20
 
 
 @dataclass(slots=True)
@@ -28,7 +28,11 @@ class Certificates:
     def _check(
         self, ca_file: Path | None, cert_file: Path | None, key_file: Path | None
     ) -> TlsFiles:
-        contents = [self._read(path) for path in (ca_file, cert_file, key_file)]
+        contents = [
+            _read(self.files.authorities, ca_file),
+            _read(self.files.identity, cert_file),
+            _read(self.files.identity, key_file),
+        ]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if ca_file:
             _try_ca(context, ca_file, contents[0])
@@ -41,13 +45,14 @@ class Certificates:
             digest.update(hashlib.blake2b(content).digest())
         return TlsFiles(ca_file, cert_file, key_file, digest.hexdigest())
 
-    def _read(self, path: Path | None) -> bytes:
-        if path is None:
-            return b""
-        try:
-            return self.files.read(path, limit=_PEM_LIMIT)
-        except Unreadable as unreadable:
-            raise ValueError(str(unreadable)) from None
+
+def _read(read: Callable[[Path], bytes], path: Path | None) -> bytes:
+    if path is None:
+        return b""
+    try:
+        return read(path)
+    except Unreadable as unreadable:
+        raise ValueError(str(unreadable)) from None
 
 
 def _try_ca(context: ssl.SSLContext, path: Path, content: bytes) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from forwarder.clock import Clock
-from forwarder.errors import RoutesError
 from forwarder.routes.diff import RoutesDiff, diff
-from forwarder.routes.files import NOT_LOOKED_AT, Seen, look, sign
+from forwarder.routes.files import NOT_LOOKED_AT, Seen, Wanted, look, sign
 from forwarder.routes.load import Load, read_routes
 from forwarder.routes.model import Routes
+from forwarder.routes.problems import Rejection
 
 LOOK_EVERY_SECONDS = 0.5
 """How often `check` is meant to be called; an edit then takes effect within 2 s."""
@@ -38,7 +38,7 @@ class Applied:
 class Rejected:
     """The files are wrong: the last good routes stay."""
 
-    problems: tuple[str, ...]
+    rejection: Rejection
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Unchanged:
 
 Reload: TypeAlias = Applied | Rejected | Unchanged
 
-_Digests: TypeAlias = Mapping[Path, bytes]
+_Digests: TypeAlias = Mapping[Wanted, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class _Noticed:
 class _Failure:
     """A load that failed, and when the first of its row did (monotonic seconds)."""
 
-    problems: tuple[str, ...]
+    rejection: Rejection
     since: float
 
 
@@ -78,24 +78,29 @@ class RoutesFile:
     call from several threads, and it changes nothing outside itself: the caller puts Applied routes to use.
     """
 
-    def __init__(self, path: Path, *, environ: Mapping[str, str], clock: Clock) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        environ: Mapping[str, str],
+        clock: Clock,
+        secrets_dir: Path | None = None,
+    ) -> None:
         self._path = path
         self._environ = environ
+        self._secrets_dir = secrets_dir
         self._clock = clock
         self._lock = threading.Lock()
         self._routes: Routes | None = None
-        self._seen: dict[Path, Seen] = {}
+        self._seen: dict[Wanted, Seen] = {}
         self._noticed: _Noticed | None = None
         self._failure: _Failure | None = None
 
     def load(self) -> Routes:
         """The routes as they are now. Raises RoutesError with every problem."""
         with self._lock:
-            read = self._read()
-            if read.routes is None:
-                raise RoutesError(read.problems)
-            self._routes = read.routes
-            return read.routes
+            self._routes = self._read().require()
+            return self._routes
 
     def check(self, *, force: bool = False) -> Reload | None:
         """
@@ -120,12 +125,12 @@ class RoutesFile:
         """The content of every file known from the last load; only what may have changed is read."""
         now = self._clock.unix()
         fresh = {}
-        for path, seen in self._seen.items():
-            signature = sign(path)
+        for wanted, seen in self._seen.items():
+            signature = sign(wanted.path)
             if signature == seen.signature and not _is_young(signature, now):
-                fresh[path] = seen.digest
+                fresh[wanted] = seen.digest
             else:
-                fresh[path] = look(path, limit=seen.limit)[0].digest
+                fresh[wanted] = look(wanted)[0].digest
         return fresh
 
     def _has_settled(self, digests: _Digests) -> bool:
@@ -143,31 +148,31 @@ class RoutesFile:
         if NOT_LOOKED_AT in _digests(self._seen).values():
             self._seen = known  # an edit is still to be noticed, once it can be read
             return None
-        if read.routes is None:
+        if isinstance(read.outcome, Rejection):
             since = self._failure.since if self._failure else self._clock.monotonic()
-            self._failure = _Failure(read.problems, since)
+            self._failure = _Failure(read.outcome, since)
             return self._overdue(patience_seconds=patience_seconds)
         self._failure = None
-        change = diff(self._routes, read.routes)
-        self._routes = read.routes
-        return Applied(read.routes, change) if change else Unchanged()
+        change = diff(self._routes, read.outcome)
+        self._routes = read.outcome
+        return Applied(read.outcome, change) if change else Unchanged()
 
     def _overdue(self, *, patience_seconds: float = _PATIENCE_SECONDS) -> Rejected | None:
         failure = self._failure
         if failure is None or self._clock.monotonic() - failure.since < patience_seconds:
             return None
         self._failure = None
-        return Rejected(failure.problems)
+        return Rejected(failure.rejection)
 
     def _read(self) -> Load:
-        read = read_routes(self._path, environ=self._environ)
+        read = read_routes(self._path, environ=self._environ, secrets_dir=self._secrets_dir)
         self._seen = dict(read.seen)
         self._noticed = None
         return read
 
 
-def _digests(seen: Mapping[Path, Seen]) -> _Digests:
-    return {path: file.digest for path, file in seen.items()}
+def _digests(seen: Mapping[Wanted, Seen]) -> _Digests:
+    return {wanted: file.digest for wanted, file in seen.items()}
 
 
 def _is_young(signature: tuple[int, ...], now: float) -> bool:

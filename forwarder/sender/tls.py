@@ -6,7 +6,10 @@ import ssl
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
+from forwarder.files import NoDescriptorLeft, Unreadable, beside_the_loop, read_pem
 from forwarder.routes.model import TlsFiles
 from forwarder.sender.descriptors import probe_descriptor
 from forwarder.sender.failure import NoDescriptor, TransportFailure, is_about_descriptors
@@ -85,7 +88,8 @@ class TlsIdentity:
         async with self._lock:
             if self._context is None:
                 # Reading a system's CAs takes tens of milliseconds, in which no other endpoint may wait.
-                self._context = await asyncio.to_thread(build_context, self._files, unix=self._unix)
+                build = partial(build_context, self._files, unix=self._unix)
+                self._context = await beside_the_loop(build)
             return self._context
 
 
@@ -117,8 +121,8 @@ def _trust(context: ssl.SSLContext, files: TlsFiles) -> None:
     # Whoever names a file pins what it holds, be it a root, an intermediate or the receiver's own certificate.
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     try:
-        context.load_verify_locations(cafile=files.ca_file)
-    except OSError as unusable:
+        context.load_verify_locations(cadata=_read(files.ca_file))
+    except (Unreadable, OSError, ValueError) as unusable:
         if is_about_descriptors(unusable):
             raise
         raise TransportFailure("tls", f"cannot use the CA file {files.ca_file}") from unusable
@@ -128,10 +132,21 @@ def _identify(context: ssl.SSLContext, files: TlsFiles) -> None:
     if files.cert_file is None:
         return
     try:
+        for file in (files.cert_file, files.key_file):
+            if file is not None:
+                _read(file)  # OpenSSL opens it by its path, and would wait for whatever is there
         # Without an answer of ours OpenSSL would ask the terminal for the password of an encrypted key.
         context.load_cert_chain(files.cert_file, files.key_file, password=lambda: "")
-    except (OSError, ValueError) as unusable:
+    except (Unreadable, OSError, ValueError) as unusable:
         if is_about_descriptors(unusable):
             raise
         detail = f"cannot use the client certificate {files.cert_file} with its key"
         raise TransportFailure("client_certificate", detail) from unusable
+
+
+def _read(file: Path) -> str:
+    """Raises Unreadable, and NoDescriptor when that says nothing about the file."""
+    try:
+        return read_pem(file)
+    except NoDescriptorLeft as error:
+        raise NoDescriptor from error

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from forwarder.clock import Clock
 from forwarder.errors import OutboxDamaged, OutboxIncomplete
+from forwarder.files import foreign_writers
 from forwarder.logs import logger
 from forwarder.outbox import Outbox, mark, sqlite
 from forwarder.settings import Settings
@@ -35,6 +36,14 @@ def open_outbox(settings: Settings, clock: Clock) -> Outbox:
         logger("outbox").error("outbox.incomplete", problem=str(loss))
         mark.forget(path)
         return _open(path, settings, clock)
+
+
+def warn_of_foreign_writers(directory: Path) -> None:
+    """Log it when others may put files of theirs in the place of ours."""
+    if writers := foreign_writers(directory):
+        who = "everybody" if writers == "everybody" else "a group that the forwarder is not in"
+        problem = f"{directory} may be written by {who}; take that right away (chmod go-w)"
+        logger("outbox").warning("outbox.exposed", problem=problem)
 
 
 def _open(path: Path, settings: Settings, clock: Clock) -> Outbox:

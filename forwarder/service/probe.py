@@ -13,6 +13,7 @@ from forwarder.normalise import Normaliser
 from forwarder.outbox import Outbox
 from forwarder.outbox.gauges import Gauges, read_gauges
 from forwarder.reading import QuarantineReason, rfc3339
+from forwarder.routes import Rejection
 from forwarder.sender import Descriptors
 from forwarder.service.reloading import Reloader
 from forwarder.subscriber import Subscriber
@@ -64,6 +65,8 @@ class ServiceProbe:
         since = self._outbox.committing_since
         if since is not None and self._clock.monotonic() - since > STUCK_SECONDS:
             stuck.append("the outbox has been waiting for the disk for over a minute")
+        if self._reloader.problem is not None:
+            stuck.append(self._reloader.problem)
         return stuck
 
     def readiness(self) -> dict[str, Any]:
@@ -71,6 +74,8 @@ class ServiceProbe:
         reasons = [] if session.subscribed else [session.problem or "not subscribed to the broker"]
         if self._outbox.problem is not None:
             reasons.append(self._outbox.problem)
+        if self._reloader.problem is not None:
+            reasons.append(self._reloader.problem)
         return {
             "ready": not reasons,
             "reasons": reasons,
@@ -86,7 +91,7 @@ class ServiceProbe:
             "descriptors": {"problem": self._descriptors.problem},
             "routes": {
                 "endpoints": len(self._reloader.routes.endpoints),
-                "problem": self._reloader.problem,
+                **_place_of(self._reloader.rejection),
             },
         }
 
@@ -143,3 +148,10 @@ class ServiceProbe:
         metrics.quarantined.clear()
         for reason, count in gauges.quarantined.items():
             metrics.quarantined.labels(reason).set(count)
+
+
+def _place_of(rejection: Rejection | None) -> dict[str, int | str | None]:
+    """How many mistakes, and where the first is: whoever may ask us need not be let into the file."""
+    if rejection is None:
+        return {"problems": 0, "first": None}
+    return {"problems": rejection.count, "first": rejection.place}

@@ -25,7 +25,7 @@ from forwarder.routes import Routes, RoutesFile
 from forwarder.sender import Descriptors, Guard, Sender, pooled_transports
 from forwarder.service.descriptors import Reserve, Share, raise_limit
 from forwarder.service.notify import Announcer, ServiceManager
-from forwarder.service.opening import open_outbox
+from forwarder.service.opening import open_outbox, warn_of_foreign_writers
 from forwarder.service.probe import ServiceProbe
 from forwarder.service.reloading import Reloader
 from forwarder.service.upkeep import Upkeep
@@ -50,10 +50,16 @@ async def run_service(settings: Settings, *, log_lines_dropped: Callable[[], int
     """
     settings.broker()
     normaliser = load_normaliser(settings)
-    file = RoutesFile(settings.routes_file, environ=environment(), clock=SystemClock())
+    file = RoutesFile(
+        settings.routes_file,
+        environ=environment(),
+        secrets_dir=settings.secrets_dir,
+        clock=SystemClock(),
+    )
     routes = file.load()
     lock = sqlite.DirectoryLock(settings.outbox_path.parent)
     try:
+        warn_of_foreign_writers(settings.outbox_path.parent)
         service = Service(
             settings,
             file=file,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from forwarder.files import Unreadable, read_pem
 from forwarder.settings.environment import PREFIX
 
 ANONYMOUS_CLIENT_ID = "whatwatt-forwarder"
@@ -86,15 +87,13 @@ def parse_topics(topics: str | None, *, username: str | None) -> tuple[str, ...]
 
 
 def check_readable(name: str, path: Path | None) -> None:
-    """Raises ValueError with a sentence when there is a path and nothing can be read there."""
+    """Raises ValueError with a sentence when there is a path and no PEM file can be read there."""
     if path is None:
         return
     try:
-        path.open("rb").close()
-    except OSError as unreadable:
-        raise ValueError(
-            f"{PREFIX}{name.upper()}: cannot read {path}: {unreadable.strerror}"
-        ) from unreadable
+        read_pem(path)
+    except Unreadable as unreadable:
+        raise ValueError(f"{PREFIX}{name.upper()}: {unreadable}") from None
 
 
 def _check_filter(topic: str) -> None:

@@ -2,15 +2,18 @@
 
 import os
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 
 from dotenv import dotenv_values
 
 from forwarder.errors import SettingsError
+from forwarder.files import Unreadable, read_secret, read_text
 
 PREFIX = "FORWARDER_"
 ENV_FILE = ".env"
-SECRETS_BY_FILE = ("mqtt_username", "mqtt_password", "outbox_url")
+ENV_LIMIT = 1 << 20
+SECRETS_BY_FILE = ("mqtt_username", "mqtt_password", "outbox_url", "proxy_url")
 
 
 def environment() -> dict[str, str]:
@@ -19,13 +22,18 @@ def environment() -> dict[str, str]:
 
     Raises SettingsError when `.env` is there and cannot be read.
     """
-    try:
-        values = dotenv_values(ENV_FILE) if Path(ENV_FILE).is_file() else {}
-    except OSError as unreadable:
-        raise SettingsError(f"cannot read {ENV_FILE}: {unreadable.strerror}") from unreadable
-    except UnicodeDecodeError as wrong:
-        raise SettingsError(f"cannot read {ENV_FILE}: it is not UTF-8 text") from wrong
+    values = dotenv_values(stream=StringIO(env_file_text(Path(ENV_FILE))))
     return {**{name: value for name, value in values.items() if value is not None}, **os.environ}
+
+
+def env_file_text(path: Path) -> str:
+    """What a `.env` file says; nothing where there is none. Raises SettingsError when it cannot be read."""
+    if not os.path.lexists(path):
+        return ""
+    try:
+        return read_text(path, limit=ENV_LIMIT)
+    except Unreadable as unreadable:
+        raise SettingsError(str(unreadable)) from None
 
 
 def secrets_from_files(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
@@ -46,12 +54,6 @@ def _read_secret(variable: str, path: str, *, is_given: bool) -> str:
     if is_given:
         raise ValueError(f"{variable} and {variable}_FILE are both set; keep one of them")
     try:
-        secret = Path(path).read_text(encoding="utf-8").strip()
-    except OSError as unreadable:
-        why = unreadable.strerror or "it cannot be opened"
-        raise ValueError(f"{variable}_FILE: cannot read {path}: {why}") from unreadable
-    except UnicodeDecodeError as wrong:
-        raise ValueError(f"{variable}_FILE: {path} is not UTF-8 text") from wrong
-    if not secret:
-        raise ValueError(f"{variable}_FILE: {path} is empty")
-    return secret
+        return read_secret(Path(path))
+    except Unreadable as unreadable:
+        raise ValueError(f"{variable}_FILE: {unreadable}") from None

@@ -1,6 +1,6 @@
 """Every setting: its name, form, range and default."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -8,14 +8,15 @@ from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from forwarder.addresses import IPNetwork, is_loopback_host, parse_networks
 from forwarder.errors import SettingsError
@@ -26,7 +27,7 @@ from forwarder.settings.broker import (
     parse_topics,
     parse_uri,
 )
-from forwarder.settings.environment import ENV_FILE, PREFIX, environment, secrets_from_files
+from forwarder.settings.environment import PREFIX, environment, secrets_from_files
 from forwarder.settings.sentences import sentence
 from forwarder.units import parse_duration, parse_size
 
@@ -47,17 +48,13 @@ def _networks(value: object) -> object:
 
 Seconds = Annotated[float, BeforeValidator(_duration, json_schema_input_type=str)]
 Bytes = Annotated[int, BeforeValidator(_size, json_schema_input_type=str)]
-Networks = Annotated[
-    tuple[IPNetwork, ...], NoDecode, BeforeValidator(_networks, json_schema_input_type=str)
-]
+Networks = Annotated[tuple[IPNetwork, ...], BeforeValidator(_networks, json_schema_input_type=str)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every setting, validated; the defaults are those of a small deployment on one machine."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True
-    )
+    model_config = ConfigDict(frozen=True)
 
     mqtt_uri: str | None = Field(
         None, description="`mqtt://host[:1883]` or `mqtts://host[:8883]`; required to run"
@@ -102,6 +99,10 @@ class Settings(BaseSettings):
     timezone: str = Field("Europe/Zurich", description="of times that carry no offset")
     max_message_bytes: Bytes = Field(65536, ge=256, description="larger messages are quarantined")
     routes_file: Path = Field(Path("routes.yaml"), description="the routing file")
+    secrets_dir: Path | None = Field(
+        None,
+        description="confines every `file:` of the routing file, and the client certificates that it names",
+    )
     outbox_url: SecretStr = Field(
         SecretStr("sqlite:///data/outbox.db"),
         description="three slashes: relative path, four: absolute",
@@ -168,6 +169,13 @@ class Settings(BaseSettings):
         host, colon, port = value.rpartition(":")
         if not (host and colon and port.isascii() and port.isdigit() and int(port) < 65536):
             raise ValueError("expected host:port such as 127.0.0.1:8080")
+        return value
+
+    @field_validator("secrets_dir")
+    @classmethod
+    def _is_a_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError("expected a folder that is there")
         return value
 
     @property
@@ -263,9 +271,10 @@ def load_settings() -> Settings:
 
     Raises SettingsError that names every wrong setting, one line each, and never repeats a secret.
     """
-    secrets, problems = secrets_from_files(environment())
+    environ = environment()
+    secrets, problems = secrets_from_files(environ)
     try:
-        settings = Settings.model_validate(secrets)
+        settings = Settings.model_validate({**_given(environ), **secrets})
     except ValidationError as invalid:
         problems += [sentence(error) for error in invalid.errors(include_url=False)]
     if problems:
@@ -277,6 +286,13 @@ def _is_unheard(uri: tuple[str, int, bool]) -> bool:
     """Whether nobody on the way to the broker can listen: it speaks TLS, or is on this machine."""
     host, _, use_tls = uri
     return use_tls or is_loopback_host(host)
+
+
+def _given(environ: Mapping[str, str]) -> dict[str, str]:
+    """The value of each setting that has one; an empty variable is as good as none."""
+    ours = {name.upper(): value for name, value in environ.items() if value}
+    variables = {name: PREFIX + name.upper() for name in Settings.model_fields}
+    return {name: ours[variable] for name, variable in variables.items() if variable in ours}
 
 
 def _collect(problems: list[str], parse: Callable[[], T]) -> T | None:

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from forwarder.files import printable
 from forwarder.settings.environment import PREFIX, SECRETS_BY_FILE
 from forwarder.settings.model import Settings
 from forwarder.settings.sentences import DURATIONS
@@ -44,6 +45,7 @@ def unknown_settings(environ: Mapping[str, str]) -> list[str]:
 def _stranger(name: str, known: list[str]) -> str:
     if name in _NOT_YET:
         return f"{name} is not available in this version"
+    name = printable(name)
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
     hint = f"; did you mean {nearest[0]}?" if nearest else ""
     return f"{name} is no setting and is ignored{hint}"

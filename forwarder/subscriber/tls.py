@@ -3,6 +3,7 @@
 import ssl
 from pathlib import Path
 
+from forwarder.files import Unreadable, printable, read_pem
 from forwarder.settings import Broker
 from forwarder.subscriber.problem import Problem, SessionFailed
 
@@ -24,9 +25,17 @@ def _trusting(ca_file: Path | None) -> ssl.SSLContext:
     if ca_file is None:
         return ssl.create_default_context()
     try:
-        context = ssl.create_default_context(cafile=ca_file)
+        context = ssl.create_default_context(cadata=read_pem(ca_file))
+    except Unreadable as unreadable:
+        raise SessionFailed(
+            Problem("certificate", f"FORWARDER_MQTT_CA_FILE: {unreadable}")
+        ) from None
     except (OSError, ValueError) as unusable:
-        raise _unusable("FORWARDER_MQTT_CA_FILE", ca_file, unusable) from unusable
+        sentence = (
+            f"FORWARDER_MQTT_CA_FILE {printable(ca_file)} holds no certificate: it must be PEM, beginning with"
+            " -----BEGIN CERTIFICATE-----"
+        )
+        raise SessionFailed(Problem("certificate", sentence)) from unusable
     # What is given is trusted as it stands: a server's own certificate need not be a CA, nor meet RFC 5280 in full.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
@@ -43,8 +52,13 @@ def _identify(context: ssl.SSLContext, cert_file: Path, key_file: Path) -> None:
         )
 
     try:
+        for file in (cert_file, key_file):
+            read_pem(file)  # OpenSSL opens them by their path, and would wait for whatever is there
         # Without a password function OpenSSL would ask on the terminal and wait there.
         context.load_cert_chain(cert_file, key_file, password=refuse)
+    except Unreadable as unreadable:
+        sentence = f"the pair of FORWARDER_MQTT_CERT_FILE and FORWARDER_MQTT_KEY_FILE: {unreadable}"
+        raise SessionFailed(Problem("client_certificate", sentence)) from None
     except ssl.SSLError as unusable:
         raise SessionFailed(_pair_problem(cert_file, key_file, unusable)) from unusable
     except OSError as unreadable:
@@ -70,11 +84,3 @@ def _unreadable_pair(cert_file: Path, key_file: Path, error: OSError) -> Problem
         "client_certificate",
         f"FORWARDER_MQTT_CERT_FILE {cert_file} or FORWARDER_MQTT_KEY_FILE {key_file} cannot be read: {error.strerror}",
     )
-
-
-def _unusable(setting: str, path: Path, error: Exception) -> SessionFailed:
-    if isinstance(error, ssl.SSLError) or not isinstance(error, OSError):
-        sentence = f"{setting} {path} holds no certificate: it must be PEM, beginning with -----BEGIN CERTIFICATE-----"
-    else:
-        sentence = f"{setting} {path} cannot be read: {error.strerror}"
-    return SessionFailed(Problem("certificate", sentence))

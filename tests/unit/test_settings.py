@@ -153,8 +153,8 @@ def test_all_wrong_settings_are_told_at_once(environ: Environ) -> None:
 
 
 SECRET_FILES = [
-    (b"", "FORWARDER_MQTT_PASSWORD_FILE: secret is empty"),
-    (b"\xff\xfe", "FORWARDER_MQTT_PASSWORD_FILE: secret is not UTF-8 text"),
+    (b"", "FORWARDER_MQTT_PASSWORD_FILE: the file secret is empty"),
+    (b"\xff\xfe", "FORWARDER_MQTT_PASSWORD_FILE: secret is not UTF-8 text (line 1)"),
 ]
 
 
@@ -181,7 +181,7 @@ def test_secret_given_twice_is_refused(environ: Environ, tmp_path: Path) -> None
 def test_unreadable_env_file_has_its_sentence(environ: Environ, tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes("FORWARDER_TIMEZONE=Zürich".encode("latin-1"))
 
-    assert problems(load_settings) == ["cannot read .env: it is not UTF-8 text"]
+    assert problems(load_settings) == [".env is not UTF-8 text (line 1)"]
 
 
 URIS = [

@@ -23,7 +23,7 @@ READY = {
         "problem": None,
     },
     "outbox": {"problem": None},
-    "routes": {"endpoints": 7, "problem": None},
+    "routes": {"endpoints": 7, "problems": 0, "first": None},
 }
 REFUSED = "the broker refused the user name or password; check FORWARDER_MQTT_PASSWORD\x1b[2J"
 NOT_READY = {
@@ -31,7 +31,7 @@ NOT_READY = {
     "ready": False,
     "reasons": [REFUSED],
     "mqtt": {"connected": False, "subscribed": False, "problem": REFUSED},
-    "routes": {"endpoints": 7, "problem": "routes.yaml:3:1: unknown key"},
+    "routes": {"endpoints": 7, "problems": 3, "first": "routes.yaml:3:1"},
 }
 
 
@@ -71,7 +71,7 @@ def test_service_that_is_ready(operator: Operator) -> None:
 
     assert said["ready"]
     assert said["mqtt"] == READY["mqtt"]
-    assert said["routes"] == {"endpoints": 7, "problem": None}
+    assert said["routes"] == {"endpoints": 7, "problems": 0, "first": None, "problem": None}
     assert "subscribed for" in shown
 
 
@@ -82,7 +82,18 @@ def test_service_that_is_not_ready(operator: Operator) -> None:
 
     assert said["reasons"] == [REFUSED]
     assert shown.splitlines()[0].endswith(r"check FORWARDER_MQTT_PASSWORD\x1b[2J")
-    assert "routes.yaml:3:1: unknown key" in shown
+    assert "3 problems: the first at routes.yaml:3:1; all of them: forwarder check" in shown
+
+
+def test_mistakes_that_the_service_only_counts_are_told_in_full(operator: Operator) -> None:
+    """The service tells whoever asks how many and where; who may read the file reads what they are."""
+    operator.write_routes("endpoints: [")
+    with service(operator, NOT_READY, status=503):
+        said, shown = operator.json("status"), operator.says("status")
+
+    assert said["routes"]["problems"] == 3
+    assert said["routes"]["problem"].startswith("routes.yaml:2:1: ")
+    assert said["routes"]["problem"] in shown
 
 
 def test_service_that_does_not_answer(operator: Operator) -> None:

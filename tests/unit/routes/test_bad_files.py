@@ -216,20 +216,20 @@ MISTAKES = [
         endpoint_with("secret: !secret acme"),
         [
             'routes.yaml:4:13: endpoint "acme": secret: expected whsec_… as `forwarder secret` prints it',
-            'routes.yaml:4:13: the tag "!secret" is not supported; a secret is written env:NAME or file:/path',
+            'routes.yaml:4:13: tags are not supported; a secret is env:NAME or file:/path, a text with "!" in front is quoted',
         ],
         id="a tag from another tool",
     ),
     pytest.param(
         "groups: {fleet: {file: folder}}\n" + ENDPOINT,
-        ['routes.yaml:1:17: group "fleet": cannot read folder: Is a directory'],
+        ['routes.yaml:1:17: group "fleet": folder is a directory; expected a regular file'],
         id="a group file that is a folder",
     ),
     pytest.param(
         "groups: {fleet: {file: fleet.txt}}\n" + ENDPOINT,
         [
-            'fleet.txt:4:1: "meter-7" is not a device: expected a MAC of 12 hexadecimal digits such as ECC9FF5C7AD4, one a line',
-            "fleet.txt:5:1: device ECC9FF5C7AD4 is listed twice, first at line 2",
+            "fleet.txt:4:1: 7 characters that are no device: expected a MAC of 12 hexadecimal digits such as ECC9FF5C7AD4, one a line",
+            "fleet.txt:5:1: this device is listed twice, first at line 2",
         ],
         id="a group file with mistakes",
     ),
@@ -268,7 +268,7 @@ MISTAKES = [
     pytest.param(
         "endpoints:\n  acme:\n    url: https://a.example/\n    secret: env:KEY\n    devices: *all\n",
         [
-            'routes.yaml:5:14: "*all" names no anchor; a "*" that means every device stands in quotes'
+            'routes.yaml:5:14: this alias names no anchor; a "*" that means every device, or begins a text, stands in quotes'
         ],
         id="an alias without its anchor",
     ),

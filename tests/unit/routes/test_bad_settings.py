@@ -199,7 +199,7 @@ HEADERS = [
     ),
     pytest.param(
         "headers: {X Key: x}",
-        ["6:15: headers.X Key: expected a header name of letters, digits and -"],
+        ['6:15: headers."X Key": expected a header name of letters, digits and -'],
         id="a name with a space",
     ),
     pytest.param(

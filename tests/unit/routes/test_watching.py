@@ -161,7 +161,7 @@ def test_broken_edit_is_told_once_with_its_problems(running: Running) -> None:
 
     (rejected,) = told
     assert isinstance(rejected, Rejected)
-    assert rejected.problems[0].startswith(f"{running.path}:2:1: ")
+    assert rejected.rejection.sentences[0].startswith(f"{running.path}:2:1: ")
     assert running.told_within(10) == []
 
 
@@ -228,13 +228,13 @@ def test_second_write_within_the_grain_of_time_stamps_is_noticed(tmp_path: Path)
     running = Running(tmp_path)
     stat = running.path.stat()
     running.clock.step(stat.st_mtime - running.clock.unix())
-    seen = running.file._seen[running.path]
+    [(wanted, seen)] = running.file._seen.items()
 
     running.path.write_text(NEW)
     os.utime(running.path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     now = running.path.stat()
     same = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
-    running.file._seen[running.path] = type(seen)(same, seen.digest, seen.limit)
+    running.file._seen[wanted] = type(seen)(same, seen.digest)
 
     (applied,) = running.told_within(2)
     assert isinstance(applied, Applied)
