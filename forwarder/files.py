@@ -78,7 +78,7 @@ def read_secret(path: Path, *, within: Path | None = None) -> str:
 
 def read_pem(path: Path) -> str:
     """The certificates or keys of a file, without what may stand between them. Raises Unreadable."""
-    return read_bytes(path, limit=PEM_LIMIT).decode("ascii", "ignore")
+    return as_pem(read_bytes(path, limit=PEM_LIMIT), path).decode("ascii", "ignore")
 
 
 def read_given(path: Path, *, limit: int) -> bytes:
@@ -107,6 +107,17 @@ def as_text(content: bytes, path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise Unreadable(f"{printable(path)} is not UTF-8 text (line {line})") from None
+
+
+def as_pem(content: bytes, path: Path) -> bytes:
+    """
+    The content, unless there is none, which raises Unreadable.
+
+    OpenSSL opens keys by their path, and would wait for a file of /proc that says it is empty.
+    """
+    if not content:
+        raise Unreadable(f"the file {printable(path)} is empty")
+    return content
 
 
 def as_secret(content: bytes, path: Path) -> str:

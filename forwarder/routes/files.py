@@ -11,6 +11,7 @@ from forwarder.files import (
     SECRET_LIMIT,
     NoDescriptorLeft,
     Unreadable,
+    as_pem,
     as_secret,
     as_text,
     read_bytes,
@@ -72,11 +73,11 @@ class Files:
 
     def authorities(self, path: Path) -> bytes:
         """Certificates that are trusted; they are public."""
-        return self._read(Wanted(path, PEM_LIMIT))
+        return as_pem(self._read(Wanted(path, PEM_LIMIT)), path)
 
     def identity(self, path: Path) -> bytes:
         """A certificate of ours, or its key: whoever names it here speaks in its name."""
-        return self._read(Wanted(path, PEM_LIMIT, self.secrets_dir))
+        return as_pem(self._read(Wanted(path, PEM_LIMIT, self.secrets_dir)), path)
 
     def _read(self, wanted: Wanted) -> bytes:
         if wanted not in self._contents:

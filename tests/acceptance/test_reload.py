@@ -55,13 +55,14 @@ async def test_a_broken_file_changes_nothing(line: Line) -> None:
     acme = await line.receiver("acme")
     await line.start()
     line.routes_file.write_text(BROKEN)
-    said = await line.service.readiness(lambda _, said: said["routes"]["problem"])
-    assert "routes.yaml:4:1: " in said["routes"]["problem"]
+    said = await line.service.readiness(lambda _, said: said["routes"]["problems"])
+    assert said["routes"]["problems"] == 1
+    assert said["routes"]["first"] == "routes.yaml:4:1"
     assert said["ready"]
     await line.publish(10)
     await acme.until_count(10)
     line.write_routes()
-    await line.service.readiness(lambda _, said: said["routes"]["problem"] is None)
+    await line.service.readiness(lambda _, said: said["routes"]["problems"] == 0)
 
 
 async def test_a_removed_endpoint_keeps_what_is_pending(line: Line) -> None:

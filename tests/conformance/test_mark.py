@@ -1,6 +1,8 @@
 """An outbox whose end is missing is noticed: nothing that was acknowledged goes without a word."""
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,12 @@ from support.readings import STARTED_AT, new_reading
 from support.workshop import Workshop
 
 from forwarder.dead_letters import inspect
-from forwarder.errors import OutboxDamaged, OutboxIncomplete
+from forwarder.errors import OutboxDamaged, OutboxIncomplete, OutboxUnavailable
 from forwarder.outbox import NewQuarantined, Outbox, mark, upkeep
 from forwarder.outbox.mark import Numbers
+from forwarder.outbox.sqlite import DirectoryLock, is_running
 from forwarder.reading import Device
-from forwarder.service.opening import open_outbox
+from forwarder.service.opening import open_outbox, warn_of_foreign_writers
 from forwarder.settings import Settings
 
 LOG_HEADER = 32
@@ -197,3 +200,39 @@ def test_an_outbox_that_is_gone_is_not_begun_anew(crashed: Path, left: str) -> N
     assert inspect(crashed).faults == ()
     (aside,) = crashed.parent.glob("*.damaged-*")
     assert aside.name.endswith(left)
+
+
+async def test_mark_is_not_written_through_a_link(
+    outbox: Outbox, workshop: Workshop, tmp_path: Path
+) -> None:
+    """What it leads to keeps its bytes, the line goes on without a mark, and the log says what to do."""
+    victim, path = tmp_path / "victim", mark.path_of(workshop.path)
+    victim.write_text("precious" * 20)
+    path.unlink(missing_ok=True)
+    path.symlink_to(victim)
+    with capture_logs() as logs:
+        await outbox.put([new_reading()])
+    assert victim.read_text() == "precious" * 20
+    assert [log["event"] for log in logs] == ["outbox.unmarked"]
+    assert "is a symbolic link; remove it" in logs[0]["problem"]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("victim")])
+def test_lock_is_no_other_file(make: Callable[[Path], object], tmp_path: Path) -> None:
+    """A link or a FIFO in its place is refused with a sentence, and not waited for."""
+    make(tmp_path / "forwarder.lock")
+    with pytest.raises(OutboxUnavailable, match=r"remove it|Is a directory"):
+        DirectoryLock(tmp_path)
+    assert not is_running(tmp_path)
+    assert not (tmp_path / "victim").exists()
+
+
+@pytest.mark.parametrize(("mode", "events"), [(0o777, ["outbox.exposed"]), (0o750, [])])
+def test_a_data_directory_that_others_may_write_into_is_told(
+    mode: int, events: list[str], tmp_path: Path
+) -> None:
+    """Whoever may write there may put an outbox of theirs in the place of ours."""
+    tmp_path.chmod(mode)
+    with capture_logs() as logs:
+        warn_of_foreign_writers(tmp_path)
+    assert [log["event"] for log in logs] == events

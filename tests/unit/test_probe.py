@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from forwarder.endpoint_health import EndpointHealth
 from forwarder.metrics import Metrics
 from forwarder.outbox import Outbox
 from forwarder.reading import Device
+from forwarder.routes import Rejection, Routes
 from forwarder.service.probe import ServiceProbe
 
 NEXT_ATTEMPT = "forwarder_endpoint_next_attempt_timestamp_seconds"
@@ -29,13 +31,28 @@ HOLDS = [
 class _Idle:
     """In the place of the parts that these metrics say nothing of."""
 
-    subscribed = True
-    misfits = 0
+    subscribed = connected = True
     problem = None
+    since = HandClock().now()
+    misfits = sessions = gaps = 0
 
     @property
     def state(self) -> "_Idle":
         return self
+
+
+@dataclass
+class _Reloader:
+    """In the place of the one that looks at routes.yaml."""
+
+    problem: str | None = None
+    rejection: Rejection | None = None
+    routes: Routes = Routes({}, every_device=(), by_device={}, groups={})  # noqa: RUF009 - immutable
+
+
+@pytest.fixture
+def reloader() -> _Reloader:
+    return _Reloader()
 
 
 @pytest.fixture
@@ -58,13 +75,15 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def probe(tmp_path: Path, outbox: Outbox, clock: HandClock, metrics: Metrics) -> ServiceProbe:
+def probe(
+    tmp_path: Path, outbox: Outbox, clock: HandClock, metrics: Metrics, reloader: _Reloader
+) -> ServiceProbe:
     idle = cast("Any", _Idle())
     return ServiceProbe(
         outbox=outbox,
         outbox_path=tmp_path / "outbox.db",
         subscriber=idle,
-        reloader=idle,
+        reloader=cast("Any", reloader),
         normaliser=idle,
         descriptors=idle,
         metrics=metrics,
@@ -124,3 +143,30 @@ async def test_scrapes_at_the_same_time_count_once(
     assert await asyncio.gather(*[probe.metrics() for _ in range(8)]) == [b"alone"] * 8
     name, labels = "forwarder_deliveries_enqueued_total", {"endpoint": "acme"}
     assert metrics.registry.get_sample_value(name, labels) == outbox.enqueued["acme"] == 1
+
+
+async def test_a_look_at_the_routes_that_hangs_is_told_everywhere(
+    probe: ServiceProbe, reloader: _Reloader
+) -> None:
+    """/healthz and /readyz both say no, with the reason."""
+    assert probe.stuck_parts() == []
+    assert probe.readiness()["ready"]
+
+    reloader.problem = "reading routes.yaml takes longer than 10 s"
+
+    assert probe.stuck_parts() == [reloader.problem]
+    assert not probe.readiness()["ready"]
+    assert probe.readiness()["reasons"] == [reloader.problem]
+
+
+async def test_mistakes_in_the_routes_are_counted_and_not_repeated(
+    probe: ServiceProbe, reloader: _Reloader
+) -> None:
+    """Whoever may ask gets to know how many and where, and the service stays ready: the last good routes hold."""
+    reloader.rejection = Rejection(("routes.yaml:3:1: hunter2", "…"), 2, "routes.yaml:3:1")
+
+    readiness = probe.readiness()
+
+    assert readiness["routes"] == {"endpoints": 0, "problems": 2, "first": "routes.yaml:3:1"}
+    assert readiness["ready"]
+    assert "hunter2" not in str(readiness)

@@ -302,11 +302,16 @@ TLS = [
         id="a certificate that is none",
     ),
     pytest.param(
-        "tls: {cert_file: fleet.txt, key_file: empty}",
+        "tls: {cert_file: fleet.txt, key_file: other}",
         [
-            "6:10: tls: fleet.txt and empty: expected a PEM certificate and its key, which must not be encrypted"
+            "6:10: tls: fleet.txt and other: expected a PEM certificate and its key, which must not be encrypted"
         ],
         id="a certificate and a key that are none",
+    ),
+    pytest.param(
+        "tls: {cert_file: fleet.txt, key_file: empty}",
+        ["6:10: tls: the file empty is empty"],
+        id="a key file that is empty",
     ),
     pytest.param(
         "tls: {verify: false}",
@@ -320,6 +325,7 @@ TLS = [
 def test_mistake_has_its_sentence(setting: str, expected: list[str], tmp_path: Path) -> None:
     """Each mistake in an endpoint is told with line and column, and nothing else is told."""
     (tmp_path / "empty").touch()
+    (tmp_path / "other").write_text("none")
     (tmp_path / "fleet.txt").write_text("ECC9FF5C7AD4\n")
 
     problems = problems_of(endpoint_with(setting), folder=tmp_path)

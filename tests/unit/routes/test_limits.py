@@ -6,8 +6,10 @@ import pytest
 from support.routing import ENDPOINT, problems_of, routes_of
 
 from forwarder.reading import Device
+from forwarder.routes import Rejection
 from forwarder.routes.document import MOST_LEVELS, MOST_NODES, compose, plain
 from forwarder.routes.load import read_routes
+from forwarder.routes.problems import PLENTY
 from forwarder.routes.syntax import Unparseable
 
 
@@ -112,3 +114,42 @@ def test_large_fleet_and_thousands_of_endpoints_load(tmp_path: Path) -> None:
     routes = routes_of(f"{text}endpoints:\n{endpoints}", folder=tmp_path)
 
     assert len(routes.match(Device(f"{99_999:012X}"))) == 2_000
+
+
+def test_a_file_of_something_else_is_not_told_line_by_line(tmp_path: Path) -> None:
+    """Of a million lines that are no devices, 100 are told and the others counted, without a word of what they say."""
+    (tmp_path / "big").write_text("hunter2\n" * 1_000_000)
+    text = "groups: {a: {file: big}, b: {file: big}}\n" + ENDPOINT
+
+    problems = problems_of(text, folder=tmp_path)
+
+    assert len(problems) == 101
+    assert problems[0].startswith("big:1:1: 7 characters that are no device: ")
+    assert problems[-1] == "routes.yaml: and 999,900 more problems like these"
+    assert "hunter2" not in str(problems)
+
+
+def test_as_many_values_without_an_alias_are_refused_too(tmp_path: Path) -> None:
+    """What costs is how many there are, not how they are written."""
+    values = ",".join(["1"] * (MOST_NODES + 1))
+
+    (problem,) = problems_of(f"groups: [{values}]", folder=tmp_path)
+
+    assert problem.endswith(f"it holds more than {MOST_NODES:,} values, its aliases written out")
+
+
+def test_after_very_many_mistakes_no_more_are_looked_for(tmp_path: Path) -> None:
+    """20,000 endpoints that are all wrong cost no more than the first thousand."""
+    endpoints = "".join(f"  e{number}: {{groups: [none]}}\n" for number in range(20_000))
+
+    rejection = read_routes(_written(tmp_path, f"endpoints:\n{endpoints}"), environ={}).outcome
+
+    assert isinstance(rejection, Rejection)
+    assert PLENTY <= rejection.count < PLENTY + 10
+    assert rejection.place == f"{tmp_path}/routes.yaml:2:3"
+
+
+def _written(folder: Path, text: str) -> Path:
+    file = folder / "routes.yaml"
+    file.write_text(text)
+    return file
