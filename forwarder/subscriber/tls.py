@@ -5,7 +5,7 @@ from pathlib import Path
 
 from forwarder.files import Unreadable, printable, read_pem
 from forwarder.settings import Broker
-from forwarder.subscriber.problem import Problem, SessionFailed
+from forwarder.subscriber.problem import Kind, Problem, SessionFailed
 
 
 def client_context(broker: Broker) -> ssl.SSLContext:
@@ -24,13 +24,10 @@ def client_context(broker: Broker) -> ssl.SSLContext:
 def _trusting(ca_file: Path | None) -> ssl.SSLContext:
     if ca_file is None:
         return ssl.create_default_context()
+    text = _read("FORWARDER_MQTT_CA_FILE", ca_file, "certificate")
     try:
-        context = ssl.create_default_context(cadata=read_pem(ca_file))
-    except Unreadable as unreadable:
-        raise SessionFailed(
-            Problem("certificate", f"FORWARDER_MQTT_CA_FILE: {unreadable}")
-        ) from None
-    except (OSError, ValueError) as unusable:
+        context = ssl.create_default_context(cadata=text)
+    except (ssl.SSLError, ValueError) as unusable:
         sentence = (
             f"FORWARDER_MQTT_CA_FILE {printable(ca_file)} holds no certificate: it must be PEM, beginning with"
             " -----BEGIN CERTIFICATE-----"
@@ -42,6 +39,13 @@ def _trusting(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
+def _read(setting: str, file: Path, kind: Kind) -> str:
+    try:
+        return read_pem(file)
+    except Unreadable as unreadable:
+        raise SessionFailed(Problem(kind, f"{setting}: {unreadable}")) from None
+
+
 def _identify(context: ssl.SSLContext, cert_file: Path, key_file: Path) -> None:
     def refuse() -> str:
         raise SessionFailed(
@@ -51,22 +55,18 @@ def _identify(context: ssl.SSLContext, cert_file: Path, key_file: Path) -> None:
             )
         )
 
+    # OpenSSL opens them by their path, and would wait for whatever is there.
+    _read("FORWARDER_MQTT_CERT_FILE", cert_file, "client_certificate")
+    _read("FORWARDER_MQTT_KEY_FILE", key_file, "client_certificate")
     try:
-        for file in (cert_file, key_file):
-            read_pem(file)  # OpenSSL opens them by their path, and would wait for whatever is there
         # Without a password function OpenSSL would ask on the terminal and wait there.
         context.load_cert_chain(cert_file, key_file, password=refuse)
-    except Unreadable as unreadable:
-        sentence = f"the pair of FORWARDER_MQTT_CERT_FILE and FORWARDER_MQTT_KEY_FILE: {unreadable}"
-        raise SessionFailed(Problem("client_certificate", sentence)) from None
-    except ssl.SSLError as unusable:
+    except (OSError, ValueError) as unusable:
         raise SessionFailed(_pair_problem(cert_file, key_file, unusable)) from unusable
-    except OSError as unreadable:
-        raise SessionFailed(_unreadable_pair(cert_file, key_file, unreadable)) from unreadable
 
 
-def _pair_problem(cert_file: Path, key_file: Path, error: ssl.SSLError) -> Problem:
-    if error.reason == "KEY_VALUES_MISMATCH":
+def _pair_problem(cert_file: Path, key_file: Path, error: Exception) -> Problem:
+    if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
         return Problem(
             "client_certificate",
             f"FORWARDER_MQTT_KEY_FILE {key_file} is not the key of FORWARDER_MQTT_CERT_FILE {cert_file}: "
@@ -76,11 +76,4 @@ def _pair_problem(cert_file: Path, key_file: Path, error: ssl.SSLError) -> Probl
         "client_certificate",
         f"FORWARDER_MQTT_CERT_FILE {cert_file} and FORWARDER_MQTT_KEY_FILE {key_file} cannot be used: "
         "both must be PEM",
-    )
-
-
-def _unreadable_pair(cert_file: Path, key_file: Path, error: OSError) -> Problem:
-    return Problem(
-        "client_certificate",
-        f"FORWARDER_MQTT_CERT_FILE {cert_file} or FORWARDER_MQTT_KEY_FILE {key_file} cannot be read: {error.strerror}",
     )

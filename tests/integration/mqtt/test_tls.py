@@ -166,9 +166,9 @@ def unusable_files(tmp_path: Path, authority: Authority) -> dict[str, dict[str, 
         ("encrypted key", "is encrypted: store the key without a passphrase"),
         ("another key", "is not the key of FORWARDER_MQTT_CERT_FILE"),
         ("no PEM", "cannot be used: both must be PEM"),
-        ("no such file", "cannot be read: No such file"),
+        ("no such file", "No such file or directory"),
         ("no certificate", "holds no certificate: it must be PEM"),
-        ("no such CA file", "cannot be read: No such file"),
+        ("no such CA file", "No such file or directory"),
     ],
 )
 async def test_unusable_file_is_said(
