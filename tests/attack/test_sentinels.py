@@ -35,8 +35,9 @@ ENCODED = base64.b64encode(SENTINEL.encode()).decode().rstrip("=")
 LOCATING = frozenset(
     {"mqtt_uri", "mqtt_username", "mqtt_client_id", "mqtt_topic", "http_listen", "outbox_url", "routes_file"}
     | {"template_file", "secrets_dir", "mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file"}
+    | {"deny_networks", "allow_networks"}
 )  # fmt: skip
-"""Settings whose values name something that errors have to name: a path, a host, a topic, who we are."""
+"""Settings whose values name something that errors have to name: a path, a host, a network, a topic, who we are."""
 
 CONTENTS = {
     "a word": f"{SENTINEL}\n".encode(),
@@ -126,7 +127,7 @@ def test_no_command_tells_what_is_in_a_file(
 
 @pytest.mark.timeout(900)
 def test_no_command_tells_a_setting(operator: Operator, extent: Extent, tried: list[Tried]) -> None:
-    """Values are not repeated, sound or not, but for what names a path, a host, a topic or ourselves."""
+    """Values are not repeated, sound or not, but for what names a path, a host, a network, a topic or ourselves."""
     commands = COMMANDS if extent == "full" else QUICK
     names = [name for name in Settings.model_fields if name not in LOCATING]
     for name, command in product(names, commands):
