@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.descriptors import no_descriptor_left
 
 from forwarder.files import (
+    NoDescriptorLeft,
     Unreadable,
     as_secret,
     beside_the_loop,
@@ -300,3 +302,12 @@ class _temporary:  # noqa: N801 - used as a function; hypothesis calls a test ma
 
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
+
+
+def test_a_process_without_a_descriptor_says_nothing_about_the_file(tmp_path: Path) -> None:
+    """Whoever asks can tell that it is worth another look, and that nothing is wrong with the file."""
+    path = tmp_path / "secret"
+    path.write_text("hunter2")
+
+    with no_descriptor_left(), pytest.raises(NoDescriptorLeft, match="Too many open files"):
+        read_secret(path)
