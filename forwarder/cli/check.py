@@ -28,7 +28,7 @@ from forwarder.settings import (
     unknown_settings,
 )
 from forwarder.settings.environment import ENV_FILE
-from forwarder.subscriber import probe
+from forwarder.subscriber import try_session
 from forwarder.terminal import plain
 
 T = TypeVar("T")
@@ -122,7 +122,7 @@ def try_connections(findings: Findings) -> None:
 async def _connections(findings: Findings) -> list[tuple[str, bool]]:
     told = []
     if findings.broker:
-        sentence = await probe(findings.broker, timeout_seconds=CONNECT_SECONDS)
+        sentence = await try_session(findings.broker, timeout_seconds=CONNECT_SECONDS)
         told.append((f"broker: {sentence or 'connects and lets us subscribe'}", sentence is None))
     if findings.routes and findings.settings:
         outcomes = await reach(

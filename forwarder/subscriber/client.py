@@ -8,28 +8,28 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from forwarder.settings import Broker
-from forwarder.subscriber.wire import Wire
+from forwarder.subscriber.shared_socket import SharedSocket
 
 RECEIVE_MAXIMUM = 1000
 """How many unacknowledged messages an MQTT 5 broker may hand us (§3.1.2.11.3); under 3.1.1 the broker decides."""
 
 
-class WiredClient(Client):
-    """A paho client that opens its socket as ever, and then sees of it what a Wire shows."""
+class SharingClient(Client):
+    """A paho client that opens its socket as ever, and then sees what a SharedSocket shows of it."""
 
     # paho has no public way to be given a socket, or to be fed packets; everything else here is its public API.
-    def _create_socket(self) -> Wire:
+    def _create_socket(self) -> SharedSocket:
         sock = super()._create_socket()
         if not isinstance(sock, socket.socket):
             raise TypeError(type(sock))
         # PUBACKs are small: without this the second write waits for the broker's TCP to answer the first.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return Wire(sock)
+        return SharedSocket(sock)
 
 
 def new_client(broker: Broker, *, keeps_session: bool) -> Client:
     is_mqtt5 = broker.protocol == "5"
-    client = WiredClient(
+    client = SharingClient(
         CallbackAPIVersion.VERSION2,
         client_id=broker.client_id,
         clean_session=None if is_mqtt5 else not keeps_session,

@@ -35,8 +35,8 @@ from forwarder.subscriber.diagnosis import (
 from forwarder.subscriber.dial import Dialling
 from forwarder.subscriber.packets import Packets, Unfit
 from forwarder.subscriber.problem import Problem, SessionFailed
-from forwarder.subscriber.pump import Pump
-from forwarder.subscriber.wire import Wire
+from forwarder.subscriber.shared_socket import SharedSocket
+from forwarder.subscriber.socket_driver import SocketDriver
 
 _GOODBYE_SECONDS = 1.0
 _PROTOCOL_ERROR = 0x82
@@ -84,7 +84,7 @@ class Connection:
         self._drained: asyncio.Future[None] = self._loop.create_future()
         self._last_error = ""
         self._client = self._new_client()
-        self._pump = Pump(
+        self._driver = SocketDriver(
             self._client,
             Packets(is_mqtt5=broker.protocol == "5", max_message_bytes=max_message_bytes),
             clock=clock,
@@ -104,10 +104,10 @@ class Connection:
     async def open(self, *, dial_seconds: float, answer_seconds: float) -> Welcome:
         """Connect and wait for CONNACK. Raises SessionFailed."""
         await self._dial(dial_seconds)
-        wire = self._client.socket()
-        if self.ended.done() or not isinstance(wire, Wire):
+        sock = self._client.socket()
+        if self.ended.done() or not isinstance(sock, SharedSocket):
             raise SessionFailed(closed_unanswered(self._broker))
-        self._pump.start(wire)
+        self._driver.start(sock)
         return await self._answer(self._welcome, answer_seconds, else_problem=mute(self._broker))
 
     async def subscribe(self, topics: Sequence[str], *, answer_seconds: float) -> tuple[int, ...]:
@@ -124,8 +124,8 @@ class Connection:
     def acknowledge(self, arrivals: Sequence[Arrival]) -> None:
         """Send their PUBACKs, as far as everything that came before them is acknowledged too."""
         if released := self._unacknowledged.release(arrivals):
-            self._pump.write(released)
-        self._pump.read_on()
+            self._driver.write(released)
+        self._driver.read_on()
         if self._is_draining and not self._unacknowledged and not self._drained.done():
             self._drained.set_result(None)
 
@@ -136,14 +136,14 @@ class Connection:
         What comes in meanwhile, or is still unacknowledged after `grace_seconds`, comes again with the next connection.
         """
         self._is_draining = True
-        if self._unacknowledged and self._pump.is_running:
+        if self._unacknowledged and self._driver.is_running:
             await self._first_of(self._drained, grace_seconds)
-        await self._pump.disconnect(timeout_seconds=_GOODBYE_SECONDS)
+        await self._driver.disconnect(timeout_seconds=_GOODBYE_SECONDS)
         self.abort()
 
     def abort(self, problem: Problem | None = None) -> None:
         """Close the socket now, whatever is in flight; does nothing the second time."""
-        self._pump.stop()
+        self._driver.stop()
         if (sock := self._client.socket()) is not None:
             sock.close()
         self._end(problem or lost(self._broker))
@@ -178,7 +178,7 @@ class Connection:
         left_seconds = timeout_seconds
         while left_seconds > 0 and not (answer.done() or self.ended.done()):
             await self._first_of(answer, left_seconds)
-            left_seconds = self._pump.last_held_at + timeout_seconds - self._clock.monotonic()
+            left_seconds = self._driver.last_held_at + timeout_seconds - self._clock.monotonic()
         if answer.done():
             return answer.result()
         if self.ended.done():
@@ -210,7 +210,7 @@ class Connection:
             self._end(explain_refusal(reason.value, reason.getName(), self._broker))
         elif not self._welcome.done():
             # Under MQTT 5 the broker may have set another one than we asked for; paho knows.
-            self._pump.keep_alive(self._client.keepalive)
+            self._driver.keep_alive(self._client.keepalive)
             expiry = getattr(properties, "SessionExpiryInterval", None)
             self._welcome.set_result(Welcome(flags.session_present, expiry))
 

@@ -20,7 +20,7 @@ from forwarder.subscriber.diagnosis import (
     refused_topics,
 )
 from forwarder.subscriber.problem import Problem, SessionFailed
-from forwarder.subscriber.trouble import Trouble
+from forwarder.subscriber.problem_log import ProblemLog
 
 _EARLY_ENDS = 3
 _RECURRING = frozenset({"clash", "packet"})
@@ -99,7 +99,7 @@ class Subscriber:
         self._pace = pace or Pace()
         self._log = logger("mqtt").bind(broker=broker.address)
         self._backlog = Backlog(self._log, clock)
-        self._trouble = Trouble(self._log, clock, repeat_seconds=self._pace.repeat_problem)
+        self._problem_log = ProblemLog(self._log, clock, repeat_seconds=self._pace.repeat_problem)
         self._backoff = Backoff(
             initial_seconds=self._pace.first_retry, max_seconds=self._pace.longest_retry
         )
@@ -112,7 +112,7 @@ class Subscriber:
 
     @property
     def state(self) -> SessionState:
-        problem = self._trouble.problem
+        problem = self._problem_log.problem
         return SessionState(
             connected=self._progress.connected_at is not None,
             subscribed=self._progress.is_subscribed,
@@ -173,7 +173,7 @@ class Subscriber:
             return await self._live(connection)
         except SessionFailed as failed:
             return failed.problem
-        except Exception as error:  # noqa: BLE001 - the top of the loop; Trouble logs it with its traceback
+        except Exception as error:  # noqa: BLE001 - the top of the loop; ProblemLog logs it with its traceback
             return internal(error)
         finally:
             connection.abort()
@@ -209,7 +209,7 @@ class Subscriber:
     async def _bear_refusal(self, connection: Connection, refused: Sequence[str]) -> None:
         """Stay connected for what was granted, and wait before the rest is asked for again."""
         delay = self._backoff.next_delay()
-        self._trouble.report(
+        self._problem_log.report(
             explain_subscription(refused, self._broker), retry_in_seconds=round(delay, 1)
         )
         if await connection.ended_within(delay):
@@ -231,15 +231,15 @@ class Subscriber:
 
     def _settle(self, lowered: Problem | None) -> None:
         if lowered is not None:
-            self._trouble.report(lowered)
+            self._problem_log.report(lowered)
         else:
-            self._trouble.clear()
+            self._problem_log.clear()
 
     def _judge(self, problem: Problem) -> float:
         """Say why the connection is over; the answer is how long to wait before the next, in seconds."""
         delay = self._backoff.next_delay()
         if self._progress.connected_at is None:
-            self._trouble.report(problem, retry_in_seconds=round(delay, 1))
+            self._problem_log.report(problem, retry_in_seconds=round(delay, 1))
             return delay
         lasted = self._clock.monotonic() - self._progress.connected_at
         self._early_ends = self._early_ends + 1 if lasted < self._steady_seconds else 0
@@ -248,12 +248,12 @@ class Subscriber:
         if problem.kind == "ended" and self._is_flapping:
             problem = explain_early_ends(self._broker, is_subscribed=self._progress.is_subscribed)
         if problem.kind == "ended":
-            self._trouble.note(problem)
+            self._problem_log.note(problem)
             self._log.warning(
                 "mqtt.disconnected", problem=problem.sentence, lasted_seconds=round(lasted, 1)
             )
         else:
-            self._trouble.report(problem, retry_in_seconds=round(delay, 1))
+            self._problem_log.report(problem, retry_in_seconds=round(delay, 1))
         return delay
 
     @property

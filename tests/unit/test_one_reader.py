@@ -16,7 +16,7 @@ ALLOWED = {
     "normalise/variables.py": {"read_text"},  # a resource of the package
     "outbox/sqlite.py": {"read_text"},  # likewise
     "settings/environment.py": {"dotenv_values"},  # given a text
-    "subscriber/visit.py": {"open"},  # a connection
+    "subscriber/trial.py": {"open"},  # a connection
     "subscriber/session.py": {"open"},
 }
 READ_BEFORE = {

@@ -13,7 +13,7 @@ from support.ports import free_port
 from support.publisher import Publisher
 from support.scripted_broker import CONNACK, Conversation, hold, scripted_broker
 
-from forwarder.subscriber import Pace, probe
+from forwarder.subscriber import Pace, try_session
 
 USERNAME = "whatwatt.integration.client.demoapp"
 IMPATIENT = Pace(dial=5.0, answer=0.3, first_retry=0.02, longest_retry=0.05, steady=30.0)
@@ -59,13 +59,13 @@ async def test_probe_says_the_same(
     mosquitto: Mosquitto, change: dict[str, Any], sentence: str
 ) -> None:
     """`check --connect` finds what the service would find."""
-    assert sentence in str(await probe(mosquitto.broker(**change), timeout_seconds=5))
+    assert sentence in str(await try_session(mosquitto.broker(**change), timeout_seconds=5))
 
 
 async def test_probe_leaves_the_running_session_alone(mosquitto: Mosquitto) -> None:
-    """A probe has a client id of its own, made as whatwatt wants it, and finds nothing wrong."""
+    """A trial session has a client id of its own, made as whatwatt wants it, and finds nothing wrong."""
     async with subscribed(mosquitto.broker()) as subscriber:
-        assert await probe(mosquitto.broker(), timeout_seconds=5) is None
+        assert await try_session(mosquitto.broker(), timeout_seconds=5) is None
         assert subscriber.state.sessions == 1
     visitors = [line for line in mosquitto.log.splitlines() if f"as {USERNAME}:" in line]
     assert len(visitors) == 1
@@ -143,7 +143,7 @@ async def test_refused_subscription_is_said_while_it_is_retried(
             async with running(broker, pace=IMPATIENT) as subscriber:
                 await until(subscriber, lambda _: len(logs) >= 5)
                 state = subscriber.state
-        assert "subscribe to ext/#" in str(await probe(broker, timeout_seconds=5))
+        assert "subscribe to ext/#" in str(await try_session(broker, timeout_seconds=5))
     assert (state.connected, state.subscribed, state.sessions) == (True, False, 1)
     assert "check FORWARDER_MQTT_TOPIC" in str(state.problem)
     failures = [log["log_level"] for log in logs if log["event"] == "mqtt.failed"]

@@ -13,7 +13,7 @@ from support.publisher import Publisher
 from support.scripted_broker import Conversation, hold, scripted_broker
 
 from forwarder.settings import Broker
-from forwarder.subscriber import Pace, probe
+from forwarder.subscriber import Pace, try_session
 
 USERNAME = "whatwatt.integration.client.demoapp"
 NAMES = ("localhost", "127.0.0.1")
@@ -138,8 +138,8 @@ async def test_client_certificate_is_shown(tmp_path: Path, authority: Authority)
     ) as mosquitto:
         nobody = mosquitto.broker(ca_file=authority.ca_file)
         known = replace(nobody, cert_file=client[0], key_file=client[1])
-        assert await probe(known, timeout_seconds=5) is None
-        said = await probe(nobody, timeout_seconds=5)
+        assert await try_session(known, timeout_seconds=5) is None
+        said = await try_session(nobody, timeout_seconds=5)
     assert "wants a client certificate that it accepts: set FORWARDER_MQTT_CERT_FILE" in str(said)
 
 
@@ -178,13 +178,13 @@ async def test_unusable_file_is_said(
     nowhere = Broker(
         host="127.0.0.1", port=1, use_tls=True, client_id="forwarder", topics=("ext/#",)
     )
-    said = await probe(replace(nowhere, **unusable_files[which]), timeout_seconds=5)
+    said = await try_session(replace(nowhere, **unusable_files[which]), timeout_seconds=5)
     assert sentence in str(said)
 
 
 async def _probe(tmp_path: Path, server_files: tuple[Path, Path], **changes: Any) -> str | None:
     with Mosquitto(tmp_path / "mosquitto", server_files=server_files) as mosquitto:
-        return await probe(mosquitto.broker(**changes), timeout_seconds=2)
+        return await try_session(mosquitto.broker(**changes), timeout_seconds=2)
 
 
 async def test_stop_does_not_wait_for_a_handshake(tmp_path: Path, authority: Authority) -> None:

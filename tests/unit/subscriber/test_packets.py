@@ -15,7 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from forwarder.reading import Message
 from forwarder.subscriber.oversize import HEAD_BYTES
 from forwarder.subscriber.packets import MOST_BYTES_OF_OTHERS, Packets
-from forwarder.subscriber.wire import Wire
+from forwarder.subscriber.shared_socket import SharedSocket
 
 NOW = datetime(2025, 11, 18, 10, 17, 40, tzinfo=UTC)
 PROTOCOLS = pytest.mark.parametrize("is_mqtt5", [False, True], ids=["3.1.1", "5"])
@@ -278,12 +278,12 @@ def as_paho_reads(one: bytes, *, is_mqtt5: bool) -> tuple[Message, bytes] | None
         read.append((Message(topic, payload, NOW, message.qos, *flags), acknowledgement))
 
     class Reader(Client):
-        def _create_socket(self) -> Wire:
-            return wire
+        def _create_socket(self) -> SharedSocket:
+            return shared
 
     mine, theirs = socket.socketpair()
     with mine, theirs:
-        wire = Wire(mine)
+        shared = SharedSocket(mine)
         client = Reader(
             CallbackAPIVersion.VERSION2,
             protocol=MQTTProtocolVersion.MQTTv5 if is_mqtt5 else MQTTProtocolVersion.MQTTv311,
@@ -291,9 +291,9 @@ def as_paho_reads(one: bytes, *, is_mqtt5: bool) -> tuple[Message, bytes] | None
         )
         client.on_message = keep
         client.connect("localhost")
-        wire.set_aside(one)
+        shared.set_aside(one)
         try:
-            while wire.has_set_aside and client.socket() is wire:
+            while shared.has_set_aside and client.socket() is shared:
                 client.loop_read()
         except (struct.error, IndexError, AttributeError, UnicodeDecodeError):
             return None

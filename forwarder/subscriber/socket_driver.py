@@ -20,7 +20,7 @@ from forwarder.subscriber.arrivals import Arrival
 from forwarder.subscriber.backlog import Backlog
 from forwarder.subscriber.keep_alive import Duty, KeepAlive
 from forwarder.subscriber.packets import Packets, Unfit
-from forwarder.subscriber.wire import Wire
+from forwarder.subscriber.shared_socket import SharedSocket
 
 _PACKETS_PER_TURN = 200
 _TICK_SECONDS = 1.0
@@ -31,7 +31,7 @@ _PUBREL, _PUBCOMP = 0x62, b"\x70\x02"
 _PINGREQ = b"\xc0\x00"
 
 
-class Pump:
+class SocketDriver:
     """
     Serves `client` from `start` until its socket is closed; what its callbacks raise goes to `on_failure`.
 
@@ -60,7 +60,7 @@ class Pump:
         self._on_silence = on_silence
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
-        self._wire: Wire | None = None
+        self._socket: SharedSocket | None = None
         self._keep_alive = KeepAlive(0, now=clock.monotonic())
         self._is_behind = False
         """Whether packets that were read may still have to be handled."""
@@ -73,13 +73,13 @@ class Pump:
 
     @property
     def is_running(self) -> bool:
-        return self._wire is not None
+        return self._socket is not None
 
-    def start(self, wire: Wire) -> None:
+    def start(self, sock: SharedSocket) -> None:
         """Begin with a socket that has just been opened; CONNECT is waiting to be written."""
-        self._wire = wire
-        self._watch_input(wire, wants=True)
-        self._watch_room(wire)
+        self._socket = sock
+        self._watch_input(sock, wants=True)
+        self._watch_room(sock)
         self._tick = self._clock.call_later(_TICK_SECONDS, self._on_tick)
 
     def keep_alive(self, seconds: float) -> None:
@@ -87,36 +87,36 @@ class Pump:
         self._keep_alive = KeepAlive(seconds, now=self._clock.monotonic())
 
     def stop(self) -> None:
-        if self._wire is not None:
-            self._watch_input(self._wire, wants=False)
-            self._loop.remove_writer(self._wire.fileno())
-            self._wire = None
+        if self._socket is not None:
+            self._watch_input(self._socket, wants=False)
+            self._loop.remove_writer(self._socket.fileno())
+            self._socket = None
         if self._tick is not None:
             self._tick.cancel()
             self._tick = None
 
     def write(self, packets: bytes) -> None:
         """Send whole packets, after everything that is on its way already."""
-        if self._wire is None:
+        if self._socket is None:
             return
         self._keep_alive.sent(now=self._clock.monotonic())
-        self._wire.write(packets)
-        self._watch_room(self._wire)
-        if self._wire.has_ended:
+        self._socket.write(packets)
+        self._watch_room(self._socket)
+        if self._socket.has_ended:
             self._loop.call_soon(self._read)
 
     def read_on(self) -> None:
         """Go on reading, if that was put off and need not be any more."""
-        if self._wire is not None and not self._watches_input and not self._is_held(self._wire):
+        if self._socket is not None and not self._watches_input and not self._is_held(self._socket):
             self._held_at = self._clock.monotonic()
-            self._watch_input(self._wire, wants=True)
+            self._watch_input(self._socket, wants=True)
             # What TLS has decrypted, or was not handled yet, is announced by no socket.
             self._loop.call_soon(self._read)
 
     @property
     def last_held_at(self) -> float:
         """By the monotonic clock, when the backlog last kept us from reading."""
-        if self._wire is not None and self._waits_for_backlog:
+        if self._socket is not None and self._waits_for_backlog:
             self._held_at = self._clock.monotonic()
         return self._held_at
 
@@ -125,19 +125,19 @@ class Pump:
         Write what is queued and DISCONNECT, then read on until the broker closes or the time is up.
 
         paho closes its socket at once. With messages still coming in, TCP would answer those with a reset, at which
-        the broker may drop our last PUBACKs unread; so the wire stays open, and what comes is thrown away.
+        the broker may drop our last PUBACKs unread; so the socket stays open, and what comes is thrown away.
         """
-        wire = self._wire
-        if wire is None:
+        sock = self._socket
+        if sock is None:
             return
-        fd, closed = wire.fileno(), self._loop.create_future()
+        fd, closed = sock.fileno(), self._loop.create_future()
 
         def throw_away() -> None:
-            if wire.throw_away() and not closed.done():
+            if sock.throw_away() and not closed.done():
                 closed.set_result(None)
 
-        self._watch_input(wire, wants=False)
-        wire.is_leaving = True
+        self._watch_input(sock, wants=False)
+        sock.is_leaving = True
         self._loop.add_reader(fd, throw_away)
         try:
             self._client.disconnect()
@@ -145,7 +145,7 @@ class Pump:
         finally:
             self._loop.remove_reader(fd)
             self.stop()
-            wire.hang_up()
+            sock.hang_up()
 
     def _on_readable(self) -> None:
         if not self._is_behind:
@@ -163,32 +163,32 @@ class Pump:
 
         What came before the connection ended is handled before paho is told of its end, if there is room for it.
         """
-        wire = self._wire
-        if wire is None:
+        sock = self._socket
+        if sock is None:
             return
-        if self._is_held(wire):
-            self._hold(wire)
+        if self._is_held(sock):
+            self._hold(sock)
             return
         if not self._is_behind:
-            self._receive(wire)
-        self._is_behind = self._handle_some(wire)
-        if self._wire is None:
+            self._receive(sock)
+        self._is_behind = self._handle_some(sock)
+        if self._socket is None:
             return
         if self._is_behind:
             self._loop.call_soon(self._read)
-        elif wire.has_ended:
+        elif sock.has_ended:
             self._client.loop_read()
 
-    def _receive(self, wire: Wire) -> None:
-        if chunk := wire.receive():
+    def _receive(self, sock: SharedSocket) -> None:
+        if chunk := sock.receive():
             self._keep_alive.heard(now=self._clock.monotonic())
             self._packets.feed(chunk)
-        self._watch_room(wire)
+        self._watch_room(sock)
 
-    def _handle_some(self, wire: Wire) -> bool:
+    def _handle_some(self, sock: SharedSocket) -> bool:
         """Whether there may be more to handle."""
         packets, now, left = self._packets, self._clock.now(), _PACKETS_PER_TURN
-        while left > 0 and self._wire is not None and not self._is_held(wire):
+        while left > 0 and self._socket is not None and not self._is_held(sock):
             taken = packets.take(limit=left, received_at=now)
             if isinstance(taken, list):
                 if not taken:
@@ -200,18 +200,18 @@ class Pump:
                     return False
             elif isinstance(taken, bytes):
                 left -= 1
-                self._let_paho_read(wire, taken)
+                self._let_paho_read(sock, taken)
             else:
                 self._on_unfit(taken)
                 return False
         return True
 
-    def _let_paho_read(self, wire: Wire, packet: bytes) -> None:
+    def _let_paho_read(self, sock: SharedSocket, packet: bytes) -> None:
         if packet[0] == _PUBREL:
             # Left by an earlier program under our client id. Unanswered it keeps a place among those in flight.
             self.write(_PUBCOMP + packet[2:4])
-        wire.set_aside(packet)
-        while wire.has_set_aside and self._wire is not None:
+        sock.set_aside(packet)
+        while sock.has_set_aside and self._socket is not None:
             self._client.loop_read()
 
     @property
@@ -219,16 +219,16 @@ class Pump:
         # CONNACK stands before all messages, and is always read.
         return self._backlog.is_full and self._packets.has_begun
 
-    def _is_held(self, wire: Wire) -> bool:
+    def _is_held(self, sock: SharedSocket) -> bool:
         """Whether to leave alone what comes in."""
-        is_unheard = wire.wants_room and (
-            wire.unsent_bytes > _MOST_UNSENT_BYTES or self._client.want_write()
+        is_unheard = sock.wants_room and (
+            sock.unsent_bytes > _MOST_UNSENT_BYTES or self._client.want_write()
         )
-        return self._waits_for_backlog or is_unheard or wire.is_leaving
+        return self._waits_for_backlog or is_unheard or sock.is_leaving
 
-    def _hold(self, wire: Wire) -> None:
-        self._watch_input(wire, wants=False)
-        if wire.has_ended:
+    def _hold(self, sock: SharedSocket) -> None:
+        self._watch_input(sock, wants=False)
+        if sock.has_ended:
             self._client.loop_read()
 
     def _on_room(self) -> None:
@@ -238,33 +238,33 @@ class Pump:
             self._on_failure(error)
 
     def _write_out(self) -> None:
-        wire = self._wire
-        if wire is None:
+        sock = self._socket
+        if sock is None:
             return
-        wire.flush()
-        if not wire.has_unsent:
+        sock.flush()
+        if not sock.has_unsent:
             self._client.loop_write()
-        if wire.has_ended or wire.read_waits_for_room:
+        if sock.has_ended or sock.read_waits_for_room:
             self._take_in()
-        if self._wire is not None:
-            self._watch_room(wire)
+        if self._socket is not None:
+            self._watch_room(sock)
             self.read_on()
 
-    def _watch_input(self, wire: Wire, *, wants: bool) -> None:
+    def _watch_input(self, sock: SharedSocket, *, wants: bool) -> None:
         """Have the loop tell when there is something to read, exactly while it would be read."""
         if wants and not self._watches_input:
-            self._loop.add_reader(wire.fileno(), self._on_readable)
+            self._loop.add_reader(sock.fileno(), self._on_readable)
         elif self._watches_input and not wants:
-            self._loop.remove_reader(wire.fileno())
+            self._loop.remove_reader(sock.fileno())
         self._watches_input = wants
 
-    def _watch_room(self, wire: Wire) -> None:
+    def _watch_room(self, sock: SharedSocket) -> None:
         """Have the loop tell when there is room to write, exactly while something waits for it."""
-        wants = wire.wants_room or (not wire.has_unsent and self._client.want_write())
+        wants = sock.wants_room or (not sock.has_unsent and self._client.want_write())
         if wants and not self._watches_room:
-            self._loop.add_writer(wire.fileno(), self._on_room)
+            self._loop.add_writer(sock.fileno(), self._on_room)
         elif self._watches_room and not wants:
-            self._loop.remove_writer(wire.fileno())
+            self._loop.remove_writer(sock.fileno())
         self._watches_room = wants
 
     def _on_tick(self) -> None:
@@ -278,19 +278,19 @@ class Pump:
         elif duty is Duty.GIVE_UP:
             # It may have been us who stood still, and the answer is there to be read.
             self._read()
-            if self._wire is not None and self._keep_alive.duty(now=now) is Duty.GIVE_UP:
+            if self._socket is not None and self._keep_alive.duty(now=now) is Duty.GIVE_UP:
                 self._on_silence()
 
     def _bear_hold(self, now: float) -> None:
         """It is us who do not listen, so the broker cannot be called silent; but it may have left."""
         self._keep_alive.heard(now=now)
         self._backlog.tell()
-        if self._wire is not None and self._wire.notice_end():
+        if self._socket is not None and self._socket.notice_end():
             self._read()
 
     def _on_socket_close(self, *_: Any) -> None:
         self.stop()
 
     def _on_paho_writes(self, *_: Any) -> None:
-        if self._wire is not None:
-            self._watch_room(self._wire)
+        if self._socket is not None:
+            self._watch_room(self._socket)

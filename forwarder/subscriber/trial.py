@@ -1,4 +1,4 @@
-"""One visit to the broker, to see whether a session would work."""
+"""One trial session with the broker, to see whether a session would work."""
 
 import random
 import string
@@ -15,18 +15,18 @@ from forwarder.subscriber.problem import SessionFailed
 _SUFFIX = string.ascii_letters + string.digits
 
 
-async def probe(broker: Broker, *, timeout_seconds: float) -> str | None:
+async def try_session(broker: Broker, *, timeout_seconds: float) -> str | None:
     """
     Whether a session with this broker would work: None, or the sentence that says what is in the way.
 
     Connects beside a running forwarder, with a client id and a clean session of its own, subscribes, and leaves.
     """
     suffix = "".join(random.choices(_SUFFIX, k=8))  # noqa: S311 - told apart, not kept secret
-    visitor = replace(broker, client_id=f"{broker.username or 'forwarder'}:{suffix}")
+    trial = replace(broker, client_id=f"{broker.username or 'forwarder'}:{suffix}")
     clock = SystemClock()
     backlog = Backlog(logger("mqtt"), clock)
     connection = Connection(
-        visitor,
+        trial,
         clock=clock,
         backlog=backlog,
         max_message_bytes=0,

@@ -5,7 +5,7 @@ from forwarder.logs import Log
 from forwarder.subscriber.problem import Problem
 
 
-class Trouble:
+class ProblemLog:
     """
     What is wrong now, if anything.
 

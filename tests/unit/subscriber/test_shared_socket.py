@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forwarder.subscriber.wire import Wire
+from forwarder.subscriber.shared_socket import SharedSocket
 
 
 class Moody(socket.socket):
@@ -29,12 +29,12 @@ class Moody(socket.socket):
         return super().recv(min(size, self._next()))
 
 
-def pair(*moods: int | OSError) -> tuple[Wire, Moody, socket.socket]:
+def pair(*moods: int | OSError) -> tuple[SharedSocket, Moody, socket.socket]:
     ours, theirs = socket.socketpair()
     moody = Moody(fileno=ours.detach())
     moody.setblocking(False)
     moody.moods = iter(moods)
-    return Wire(moody), moody, theirs
+    return SharedSocket(moody), moody, theirs
 
 
 MOODS = st.lists(
@@ -50,96 +50,100 @@ MOODS = st.lists(
 @given(moods=MOODS, writers=st.lists(st.booleans(), max_size=12))
 def test_packets_leave_whole_and_in_order(moods: list[int | OSError], writers: list[bool]) -> None:
     """PUBACKs and what paho writes never stand inside each other, however little is taken at a time."""
-    wire, ours, theirs = pair(*moods)
+    shared, ours, theirs = pair(*moods)
     expected = b""
     with ours, theirs:
         for number, is_paho in enumerate(writers):
             packet = bytes([number]) * 4
             if not is_paho:
-                wire.write(packet)
+                shared.write(packet)
             else:
                 try:
-                    assert wire.send(packet) == 4
+                    assert shared.send(packet) == 4
                 except BlockingIOError:
-                    assert wire.has_unsent
+                    assert shared.has_unsent
                     continue
             expected += packet
-        while wire.has_unsent:
-            wire.flush()
+        while shared.has_unsent:
+            shared.flush()
         theirs.setblocking(False)
         assert (theirs.recv(4096) if expected else b"") == expected
 
 
 def test_paho_waits_until_the_queue_is_empty() -> None:
     """paho closes once it has written its DISCONNECT, so it may only write when nothing is before it."""
-    wire, ours, theirs = pair(BlockingIOError(), BlockingIOError())
+    shared, ours, theirs = pair(BlockingIOError(), BlockingIOError())
     with ours, theirs:
-        wire.write(b"puback")
-        assert wire.wants_room
+        shared.write(b"puback")
+        assert shared.wants_room
         with pytest.raises(BlockingIOError):
-            wire.send(b"disconnect")
-        assert wire.send(b"disconnect") == 10
+            shared.send(b"disconnect")
+        assert shared.send(b"disconnect") == 10
         assert theirs.recv(64) == b"pubackdisconnect"
 
 
 def test_write_that_waits_for_input_waits_for_no_room() -> None:
     """TLS may have to read before it can write: then a writable socket says nothing, and would say it for ever."""
-    wire, ours, theirs = pair(ssl.SSLWantReadError())
+    shared, ours, theirs = pair(ssl.SSLWantReadError())
     with ours, theirs:
-        wire.write(b"puback")
-        assert (wire.has_unsent, wire.wants_room) == (True, False)
-        assert wire.receive() == b""
-        assert wire.wants_room
+        shared.write(b"puback")
+        assert (shared.has_unsent, shared.wants_room) == (True, False)
+        assert shared.receive() == b""
+        assert shared.wants_room
 
 
 def test_read_that_waits_for_room_says_so() -> None:
     """TLS may have to write before it can read on."""
-    wire, ours, theirs = pair(ssl.SSLWantWriteError())
+    shared, ours, theirs = pair(ssl.SSLWantWriteError())
     with ours, theirs:
         theirs.send(b"x")
-        assert wire.receive() == b""
-        assert (wire.read_waits_for_room, wire.wants_room, wire.has_ended) == (True, True, False)
-        assert wire.receive() == b"x"
-        assert not wire.wants_room
+        assert shared.receive() == b""
+        assert (shared.read_waits_for_room, shared.wants_room, shared.has_ended) == (
+            True,
+            True,
+            False,
+        )
+        assert shared.receive() == b"x"
+        assert not shared.wants_room
 
 
 def test_paho_reads_what_was_set_aside_and_then_nothing() -> None:
     """paho gets whole packets in pieces of the sizes it asks for, and is never told of an end that has not come."""
-    wire, ours, theirs = pair()
+    shared, ours, theirs = pair()
     with ours, theirs:
-        wire.set_aside(b"\xd0\x00")
-        assert (wire.recv(1), wire.recv(5), wire.has_set_aside) == (b"\xd0", b"\x00", False)
+        shared.set_aside(b"\xd0\x00")
+        assert (shared.recv(1), shared.recv(5), shared.has_set_aside) == (b"\xd0", b"\x00", False)
         with pytest.raises(BlockingIOError):
-            wire.recv(1)
+            shared.recv(1)
 
 
 def test_end_of_the_stream_is_told_after_what_came_before() -> None:
     """A DISCONNECT that says why must be read before the end that it explains."""
-    wire, ours, theirs = pair()
+    shared, ours, theirs = pair()
     with ours:
         with theirs:
             theirs.send(b"\xe0\x00")
-        assert (wire.receive(), wire.has_ended) == (b"\xe0\x00", False)
-        assert (wire.receive(), wire.has_ended) == (b"", True)
-        wire.set_aside(b"\xe0\x00")
-        assert (wire.recv(2), wire.recv(1)) == (b"\xe0\x00", b"")
+        assert (shared.receive(), shared.has_ended) == (b"\xe0\x00", False)
+        assert (shared.receive(), shared.has_ended) == (b"", True)
+        shared.set_aside(b"\xe0\x00")
+        assert (shared.recv(2), shared.recv(1)) == (b"\xe0\x00", b"")
 
 
 @pytest.mark.parametrize("does", ["read", "write"])
 def test_failure_is_raised_to_paho(does: str) -> None:
     """paho's own handling of errors decides what a broken connection means."""
-    wire, ours, theirs = pair(ConnectionResetError("broken"))
+    shared, ours, theirs = pair(ConnectionResetError("broken"))
     with ours, theirs:
-        wire.receive() if does == "read" else wire.write(b"puback")
-        assert (wire.has_ended, wire.wants_room) == (True, False)
+        shared.receive() if does == "read" else shared.write(b"puback")
+        assert (shared.has_ended, shared.wants_room) == (True, False)
         with pytest.raises(ConnectionResetError, match="broken"):
-            wire.recv(1)
+            shared.recv(1)
 
 
 def test_what_came_before_a_failed_write_can_still_be_read() -> None:
     """The broker may have said why before it closed."""
-    wire, ours, theirs = pair(BrokenPipeError())
+    shared, ours, theirs = pair(BrokenPipeError())
     with ours, theirs:
         theirs.send(b"\xe0\x00")
-        wire.write(b"puback")
-        assert wire.receive() == b"\xe0\x00"
+        shared.write(b"puback")
+        assert shared.receive() == b"\xe0\x00"

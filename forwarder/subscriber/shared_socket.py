@@ -1,4 +1,4 @@
-"""The socket of one connection, shared: the pump reads and writes it, paho sees of it what the pump leaves to it."""
+"""One connection's socket, shared: the driver reads and writes it, and paho sees what the driver leaves to it."""
 
 import os
 import select
@@ -12,7 +12,7 @@ _HAS_CLOSED = getattr(select, "POLLRDHUP", 0)
 """Asks for the end of the stream although more stands before it; Linux alone knows it."""
 
 
-class Wire:
+class SharedSocket:
     """
     Owns `sock`, and is what paho takes for its socket (`recv`, `send`, `close`, `fileno`, `setblocking`).
 

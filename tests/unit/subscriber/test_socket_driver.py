@@ -1,4 +1,4 @@
-"""The pump's turns on the loop: how much it does in one, and what it makes of errors and silence."""
+"""The turns of the driver on the loop: how much it does in one, and what it makes of errors and silence."""
 
 import asyncio
 import resource
@@ -13,8 +13,8 @@ from support.clock import HandClock
 from forwarder.logs import logger
 from forwarder.subscriber.backlog import BYTES_PER_MESSAGE, Backlog
 from forwarder.subscriber.packets import Packets, Unfit
-from forwarder.subscriber.pump import Pump
-from forwarder.subscriber.wire import Wire
+from forwarder.subscriber.shared_socket import SharedSocket
+from forwarder.subscriber.socket_driver import SocketDriver
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -29,17 +29,17 @@ PACKETS_PER_TURN = 200
 
 
 class Paho:
-    """As much of a paho client as the pump drives: reads what is left to it, and closes when that is the end."""
+    """As much of a paho client as the driver drives: reads what is left to it, and closes when that is the end."""
 
     def __init__(self) -> None:
         self.read = b""
-        self.wire: Wire | None = None
+        self.shared: SharedSocket | None = None
         self.told_of_the_end = asyncio.Event()
 
     def loop_read(self) -> None:
-        assert self.wire is not None
+        assert self.shared is not None
         try:
-            packet = self.wire.recv(65536)
+            packet = self.shared.recv(65536)
         except ConnectionError:
             packet = b""
         self.read += packet
@@ -56,13 +56,13 @@ class Paho:
 
     def disconnect(self) -> None:
         """As paho does: the packet leaves, and its socket is closed at once."""
-        assert self.wire is not None
-        self.wire.send(b"\xe0\x00")
-        self.wire.close()
+        assert self.shared is not None
+        self.shared.send(b"\xe0\x00")
+        self.shared.close()
         self.on_socket_close()
 
 
-class CountedWire(Wire):
+class CountedSocket(SharedSocket):
     reads = 0
 
     def receive(self) -> bytes:
@@ -71,15 +71,15 @@ class CountedWire(Wire):
 
 
 class Bench:
-    """A pump between a socket pair, with a clock to hand-set."""
+    """A driver between a socket pair, with a clock to hand-set."""
 
     def __init__(self, ours: socket.socket, theirs: socket.socket, *, most: int) -> None:
         ours.setblocking(False)
         self.theirs = theirs
-        self.wire = CountedWire(ours)
+        self.shared = CountedSocket(ours)
         self.clock = HandClock()
         self.paho = Paho()
-        self.paho.wire = self.wire
+        self.paho.shared = self.shared
         self.arrivals: list[Arrival] = []
         self.silences = 0
         self.failures: list[Exception] = []
@@ -89,7 +89,7 @@ class Bench:
         self.packets = Packets(is_mqtt5=False, max_message_bytes=65_536)
         self.packets.feed(CONNACK)
         self.packets.take(limit=1, received_at=self.clock.now())
-        self.pump = Pump(
+        self.driver = SocketDriver(
             cast("Client", self.paho),
             self.packets,
             clock=self.clock,
@@ -99,11 +99,11 @@ class Bench:
             on_silence=self._on_silence,
             on_failure=self.failures.append,
         )
-        self.pump.start(self.wire)
+        self.driver.start(self.shared)
 
     def acknowledge(self, count: int) -> None:
         self.backlog.remove(count)
-        self.pump.read_on()
+        self.driver.read_on()
 
     async def turn(self, turns: int = 20) -> None:
         """Let the loop do whatever it has to do."""
@@ -130,7 +130,7 @@ def bench(*, most: int = 1 << 20) -> Iterator[Bench]:
     with ours, theirs:
         made = Bench(ours, theirs, most=most)
         yield made
-        made.pump.stop()
+        made.driver.stop()
         assert made.failures == []
 
 
@@ -149,7 +149,7 @@ async def test_no_more_is_read_than_is_handled() -> None:
     with bench() as it:
         it.theirs.send(PUBLISH * 700)
         await it.turn_until(700)
-        assert it.wire.reads == 1
+        assert it.shared.reads == 1
 
 
 async def test_failed_write_loses_nothing_that_was_read() -> None:
@@ -158,7 +158,7 @@ async def test_failed_write_loses_nothing_that_was_read() -> None:
         it.theirs.send(PUBLISH * 700)
         it.theirs.shutdown(socket.SHUT_RD)
         await it.turn_until(1)
-        it.pump.write(b"\x40\x02\x00\x01")
+        it.driver.write(b"\x40\x02\x00\x01")
         await it.paho.told_of_the_end.wait()
         assert len(it.arrivals) == 700
 
@@ -171,14 +171,14 @@ async def test_end_is_told_after_all_that_came_before_it() -> None:
         async with asyncio.timeout(10):
             await it.paho.told_of_the_end.wait()
         assert (len(it.arrivals), it.paho.read) == (500, b"\xe0\x00")
-        assert not it.pump.is_running
+        assert not it.driver.is_running
 
 
 async def test_failed_write_ends_the_connection() -> None:
     """Without waiting for the socket to say so when it is read: with TLS it may never."""
     with bench() as it:
         it.theirs.shutdown(socket.SHUT_RD)
-        it.pump.write(b"\x40\x02\x00\x01")
+        it.driver.write(b"\x40\x02\x00\x01")
         async with asyncio.timeout(10):
             await it.paho.told_of_the_end.wait()
 
@@ -186,7 +186,7 @@ async def test_failed_write_ends_the_connection() -> None:
 async def test_silent_broker_is_pinged_and_given_up() -> None:
     """Two keep-alives after its last sign of life."""
     with bench() as it:
-        it.pump.keep_alive(5)
+        it.driver.keep_alive(5)
         it.clock.advance(9)
         assert (it.theirs.recv(64), it.silences) == (b"\xc0\x00", 0)
         it.clock.advance(1)
@@ -196,7 +196,7 @@ async def test_silent_broker_is_pinged_and_given_up() -> None:
 async def test_our_own_standstill_is_no_silence_of_the_broker() -> None:
     """After a long pause of this process the answer lies unread in the socket: it is read before the judgement."""
     with bench() as it:
-        it.pump.keep_alive(5)
+        it.driver.keep_alive(5)
         it.clock.advance(5)
         it.theirs.send(b"\xd0\x00")
         it.clock.elapsed += 60
@@ -223,10 +223,10 @@ async def test_full_backlog_leaves_the_rest_with_the_broker() -> None:
                 sent += it.theirs.send(PUBLISH * BURST) // len(PUBLISH)
             await it.turn()
         assert BURST <= len(it.arrivals) < BURST + PACKETS_PER_TURN
-        reads = it.wire.reads
+        reads = it.shared.reads
         it.acknowledge(BURST // 4)
         await it.turn()
-        assert it.wire.reads == reads
+        assert it.shared.reads == reads
         seen = len(it.arrivals)
         while seen < sent:
             it.acknowledge(len(it.arrivals) - seen + BURST)
@@ -239,7 +239,7 @@ async def test_full_backlog_leaves_the_rest_with_the_broker() -> None:
 async def test_broker_is_pinged_and_not_called_silent_while_we_do_not_read() -> None:
     """It is us who do not listen; so the session lives on, however long the outbox takes nothing."""
     with bench(most=BURST) as it:
-        it.pump.keep_alive(5)
+        it.driver.keep_alive(5)
         it.theirs.send(PUBLISH * BURST)
         await it.turn_until(BURST)
         for _ in range(60):
@@ -269,13 +269,13 @@ async def test_broker_that_reads_nothing_is_not_read() -> None:
     """What we answer is bounded too: whoever leaves our PUBACKs unread gets to send nothing more."""
     with bench() as it:
         it.theirs.setblocking(False)
-        while not it.wire.unsent_bytes:
-            it.pump.write(bytes(1 << 16))
-        it.pump.write(bytes(1 << 17))
+        while not it.shared.unsent_bytes:
+            it.driver.write(bytes(1 << 16))
+        it.driver.write(bytes(1 << 17))
         it.theirs.send(PUBLISH)
         await it.turn()
         assert it.arrivals == []
-        it.pump.keep_alive(5)
+        it.driver.keep_alive(5)
         it.clock.advance(5)
         it.clock.advance(5)
         assert it.silences == 1
@@ -307,13 +307,13 @@ async def test_stop_needs_no_descriptor() -> None:
     with bench(most=BURST) as it, no_descriptor_left():
         it.theirs.send(PUBLISH * 2 * BURST)
         await it.turn_until(BURST)
-        it.pump.write(b"\x40\x02\x00\x01")
-        leaving = asyncio.create_task(it.pump.disconnect(timeout_seconds=10))
+        it.driver.write(b"\x40\x02\x00\x01")
+        leaving = asyncio.create_task(it.driver.disconnect(timeout_seconds=10))
         await it.turn()
         assert it.theirs.recv(64) == b"\x40\x02\x00\x01\xe0\x00"
         it.theirs.shutdown(socket.SHUT_WR)
         await leaving
-        assert it.wire.fileno() == -1
+        assert it.shared.fileno() == -1
 
 
 @contextmanager
