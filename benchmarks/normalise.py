@@ -34,10 +34,10 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from forwarder.event_data import SerialisedReading, serialise
 from forwarder.ingest import new_reading
 from forwarder.normalise import Forms, Normaliser, Template
-from forwarder.reading import Message, Reading, Unreadable, Written
-from forwarder.render.data import written
+from forwarder.reading import Message, Reading, Unreadable
 
 PAYLOADS = Path(__file__).parents[1] / "tests" / "fixtures" / "payloads"
 RECEIVED_AT = datetime(2025, 11, 18, 10, 17, 41, 203000, UTC)
@@ -110,7 +110,7 @@ def measure(case: Case) -> list[float]:
         (d for d in ("ECC9FF5C7F14", "A842E39F8124") if d.encode() in case.payload), "ECC9FF5C7AD4"
     )
     message = Message(f"ext/partner/{device}", case.payload, RECEIVED_AT)
-    forms = Forms(normaliser, write=written)
+    forms = Forms(normaliser, serialise=serialise)
     forms.read(message)
     beside = case.beside or case.payload
     return microseconds(
@@ -121,7 +121,7 @@ def measure(case: Case) -> list[float]:
     )
 
 
-def stored(message: Message, reading: Reading | Written | Unreadable) -> None:
+def stored(message: Message, reading: Reading | SerialisedReading | Unreadable) -> None:
     """What the ingest does with a reading that somebody wants."""
     assert not isinstance(reading, Unreadable), reading.detail
     new_reading(message, reading, ())

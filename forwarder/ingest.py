@@ -13,6 +13,7 @@ from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from forwarder.errors import ForwarderError
+from forwarder.event_data import SerialisedReading, data_object, serialise
 from forwarder.logs import harmless, logger
 from forwarder.metrics import Metrics
 from forwarder.normalise import Forms, Normaliser, internal_error
@@ -30,12 +31,10 @@ from forwarder.reading import (
     Message,
     Reading,
     Unreadable,
-    Written,
     digest,
     unique_webhook_id,
     webhook_id,
 )
-from forwarder.render.data import with_head, written
 from forwarder.routes import Routes
 
 LARGEST_GROUP = 64
@@ -88,7 +87,7 @@ class Ingest(Generic[A]):
         acknowledge: Callable[[Sequence[A]], None],
     ) -> None:
         self._normaliser = normaliser
-        self._forms = Forms(normaliser, write=written)
+        self._forms = Forms(normaliser, serialise=serialise)
         self._outbox = outbox
         self._max_message_bytes = max_message_bytes
         self._acknowledge = acknowledge
@@ -278,7 +277,7 @@ class Matches:
 
 
 def new_reading(
-    message: Message, reading: Reading | Written, recipients: tuple[Recipient, ...]
+    message: Message, reading: Reading | SerialisedReading, recipients: tuple[Recipient, ...]
 ) -> NewReading:
     """
     A reading on its way into the outbox, with the id that its receivers will know it by.
@@ -287,7 +286,7 @@ def new_reading(
     only if the broker says that it repeats itself; so there the id is this arrival's own, and `content` the digest.
     """
     device, payload = reading.device, message.payload
-    text = written(reading) if isinstance(reading, Reading) else reading
+    text = serialise(reading) if isinstance(reading, Reading) else reading
     if text.time_source == "received":
         identity, content = unique_webhook_id(), digest(device, payload)
     else:
@@ -298,7 +297,7 @@ def new_reading(
         device,
         text.measured_at,
         message.received_at.timestamp(),
-        with_head(identity, text),
+        data_object(identity, text),
         recipients,
         content,
         message.is_redelivery,

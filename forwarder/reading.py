@@ -96,17 +96,6 @@ class Reading:
     extra: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
-class Written(NamedTuple):
-    """A reading that is written already, all but the webhook id; instants are as in events."""
-
-    device: Device
-    measured_at: str
-    time_source: TimeSource
-    received_at: str
-    body: str
-    """The JSON behind the head, from the comma on: `,"measurements":{…},"tariff":1}`."""
-
-
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """A message that could not be understood: it goes to quarantine with this reason."""

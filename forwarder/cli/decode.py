@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from forwarder.errors import ConfigurationError
+from forwarder.event_data import encode_data
 from forwarder.files import printable
 from forwarder.normalise import Part, Trace, device_in_text, load_normaliser
 from forwarder.reading import JsonValue, Message, Reading, Unreadable, rfc3339, webhook_id
-from forwarder.render.data import encode_data
 from forwarder.settings import load_settings
 from forwarder.terminal import plain, plain_json
 

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.demo.device import SimulatedDevice
 from forwarder.demo.shapes import report
+from forwarder.event_data import encode_data
 from forwarder.normalise import Normaliser
 from forwarder.reading import Device, Message, Reading, rfc3339, webhook_id
-from forwarder.render.data import encode_data
 
 SAMPLE_DEVICE = Device("EEC9FF5C001A")
 """A locally administered MAC (IEEE 802): no whatwatt Go has it, so no meter of a customer gets these values."""

@@ -2,7 +2,7 @@
 Any whatwatt payload to one kind of reading.
 
  bytes ─▶ decoding ─▶ rules ( a template turned round, or the known shapes ) ─▶ draft ─▶ Reading | Unreadable
-   └────▶ forms ( what payloads that differ in their values alone have in common ) ────▶ Written
+   └────▶ forms ( what payloads that differ in their values alone have in common ) ────▶ SerialisedReading
 
 `variables.csv` is the one table of what devices send; `values` and `times` say what a single value means.
 """

@@ -15,13 +15,14 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import TypeAlias
 
+from forwarder.event_data import SerialisedReading
 from forwarder.normalise.decoding import decode_json
 from forwarder.normalise.draft import Draft, Part
 from forwarder.normalise.times import TextKind
 from forwarder.normalise.unusable import Unusable
 from forwarder.normalise.values import Members, is_absent
 from forwarder.normalise.variables import Kind, Use
-from forwarder.reading import Device, JsonValue, Reading, Written
+from forwarder.reading import Device, JsonValue, Reading
 
 MOST_VALUES = 200
 """A full report has about 90; a lesson may read the payload once for each."""
@@ -77,14 +78,14 @@ def learn(
     values: Sequence[str],
     *,
     read: Read,
-    write: Callable[[Reading], Written],
+    serialise: Callable[[Reading], SerialisedReading],
 ) -> Form | None:
     """The form of a payload, which is these literals with the values between; None when it has none."""
     if not 0 < len(values) <= MOST_VALUES or not _is_skeleton(literals, values):
         return None
     lesson = _Lesson(literals, values, read)
     try:
-        return lesson.form(write)
+        return lesson.form(serialise)
     except (Unusable, _NoFormError):
         return None
 
@@ -104,7 +105,7 @@ class _Lesson:
         self._twins: dict[int, int] = {}
         self._parts: dict[int, Part] = {}
 
-    def form(self, write: Callable[[Reading], Written]) -> Form:
+    def form(self, serialise: Callable[[Reading], SerialisedReading]) -> Form:
         self._find_constants()
         self._find_variables()
         draft, left = self._read(self._second_marks())
@@ -116,7 +117,7 @@ class _Lesson:
         tariff = self._place_of("tariff")
         if tariff is not None:
             reading = replace(reading, tariff=_SECOND_SERIES + tariff)
-        body, order = self._split(write(reading).body)
+        body, order = self._split(serialise(reading).body)
         if tariff is not None:
             before = order.index(tariff) * 2
             body[before] = body[before].removesuffix(',"tariff":')

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
 
+from forwarder.event_data import SerialisedReading
 from forwarder.logs import logger
 from forwarder.normalise.device import device_in_text, device_in_topic
 from forwarder.normalise.draft import seconds_of_hours
@@ -30,7 +31,7 @@ from forwarder.normalise.times import (
     instant_of_timestamp,
     is_far_ahead,
 )
-from forwarder.reading import Device, Message, Reading, TimeSource, Written, rfc3339
+from forwarder.reading import Device, Message, Reading, TimeSource, rfc3339
 
 MOST_FORMS = 64
 LONGEST = 4096
@@ -62,13 +63,15 @@ _TARIFFS = {"0": "", **{digit: f',"tariff":{digit}' for digit in "1234"}}
 class Forms:
     """The forms that were met, and how a payload of each is written."""
 
-    def __init__(self, normaliser: Normaliser, *, write: Callable[[Reading], Written]) -> None:
+    def __init__(
+        self, normaliser: Normaliser, *, serialise: Callable[[Reading], SerialisedReading]
+    ) -> None:
         template = normaliser.template
         self._is_possible = template is None or template.is_plain_json
         # One byte less than may be kept: what is as long as that may be the beginning of a longer one.
         self._longest = min(LONGEST, normaliser.max_message_bytes - 1)
         self._normaliser = normaliser
-        self._write = write
+        self._serialise = serialise
         self._forms: dict[tuple[str, ...], Form] = {}
         self._latest: dict[str, tuple[Form, Device | None]] = {}
         """By topic: a device mostly sends what is of the same form as the last. Whose it is, where the topic tells."""
@@ -86,7 +89,7 @@ class Forms:
         """How many forms are remembered."""
         return len(self._forms)
 
-    def read(self, message: Message) -> Written | None:
+    def read(self, message: Message) -> SerialisedReading | None:
         """What the normaliser's reading would be written as; None when only the normaliser can tell. Never raises."""
         payload = message.payload
         if len(payload) > self._longest or not self._is_possible:
@@ -159,7 +162,7 @@ class Forms:
         # So many that broke are no accident: nothing more is learned.
         if literals in self._broken or len(self._broken) == MOST_FORMS:
             return
-        form = learn(literals, pieces[1::2], read=self._normaliser.read, write=self._write)
+        form = learn(literals, pieces[1::2], read=self._normaliser.read, serialise=self._serialise)
         if form is None:
             return
         if len(self._forms) == MOST_FORMS:
@@ -170,7 +173,7 @@ class Forms:
 
     def _written(
         self, form: Form, values: list[str], message: Message, device: Device | None
-    ) -> Written | None:
+    ) -> SerialisedReading | None:
         time = self._time(form, values, message)
         if device is None or time is None:
             return None
@@ -185,7 +188,9 @@ class Forms:
         body[1::2] = form.in_order(values)
         received_at = self._written_arrival(message.received_at)
         measured_at, source = time
-        return Written(device, measured_at or received_at, source, received_at, "".join(body))
+        return SerialisedReading(
+            device, measured_at or received_at, source, received_at, "".join(body)
+        )
 
     def _written_arrival(self, received_at: datetime) -> str:
         """Messages that were read from the connection together share this instant."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from forwarder.delivery import Delivery
+from forwarder.event_data import write_json
 from forwarder.reading import Device, WebhookId, rfc3339
 from forwarder.render import cloudevents, standard
-from forwarder.render.data import write_json
 from forwarder.render.event import Event, Renderer, TestEvent
 from forwarder.render.fields import keep_fields
 from forwarder.routes.model import Endpoint

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from forwarder.render.data import write_json
+from forwarder.event_data import write_json
 from forwarder.render.event import Event
 
 CONTENT_TYPE = "application/cloudevents+json"

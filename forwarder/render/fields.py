@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping
 from fnmatch import translate
 from functools import lru_cache
 
+from forwarder.event_data import NumberText, write_json
 from forwarder.reading import JsonValue
-from forwarder.render.data import NumberText, write_json
 
 ALWAYS = frozenset({"id", "device", "measured_at", "time_source", "received_at"})
 SECTIONS = frozenset({"measurements", "meter", "system", "network", "volumes", "report", "extra"})

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from support.payloads import message, normaliser
 
+from forwarder.event_data import serialise
 from forwarder.normalise import Forms
 from forwarder.normalise.variables import variables
 from forwarder.reading import Reading
-from forwarder.render.data import written
 
 _TOPICS = ("ext/partner/ECC9FF5C7AD4", "ext/partner/house", "ext/partner/..")
 _KINDS: dict[str, str] = {
@@ -96,7 +96,7 @@ def assert_read_alike(messages: Iterable[tuple[str, str]]) -> Mapping[str, int]:
     counts = {"by form": 0, "by the normaliser": 0, "quarantined": 0}
     for trusts in (False, True):
         line = normaliser(trusts_payload_device=trusts)
-        forms = Forms(line, write=written)
+        forms = Forms(line, serialise=serialise)
         for topic, payload in messages:
             one = message(payload, topic=topic)
             for _ in range(2):
@@ -104,7 +104,7 @@ def assert_read_alike(messages: Iterable[tuple[str, str]]) -> Mapping[str, int]:
                 found, expected = forms.read(one), line.normalise(one)
             assert not forms._broken, payload
             if isinstance(expected, Reading):
-                assert found in (None, written(expected)), payload
+                assert found in (None, serialise(expected)), payload
                 counts["by form" if found else "by the normaliser"] += 1
             else:
                 assert found is None, payload

@@ -9,13 +9,13 @@ from jsonschema import Draft202012Validator, ValidationError
 from support.payloads import PAYLOADS, read
 
 from forwarder.delivery import Delivery, ReadingNumber
+from forwarder.event_data import encode_data
 from forwarder.normalise.document import EXAMPLE, document
 from forwarder.normalise.schema import event_schema
 from forwarder.normalise.shapes import known_shapes
 from forwarder.normalise.variables import variable_named, variables
 from forwarder.reading import rfc3339, webhook_id
 from forwarder.render import render
-from forwarder.render.data import encode_data
 from forwarder.routes.model import BatchLimits, Endpoint, EndpointName
 
 PAGE = Path(__file__).parents[3] / "docs" / "events.md"

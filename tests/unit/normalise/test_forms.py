@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.payloads import PAYLOADS, RECEIVED_AT, message, normaliser
 
+from forwarder.event_data import SerialisedReading, serialise
 from forwarder.normalise import Forms
 from forwarder.normalise import forms as forms_module
 from forwarder.normalise.form_lesson import Form
@@ -25,8 +26,7 @@ from forwarder.normalise.forms import (
     MOST_TOPICS,
 )
 from forwarder.normalise.variables import Kind, variables
-from forwarder.reading import Message, Reading, Written
-from forwarder.render.data import written
+from forwarder.reading import Message, Reading
 
 SMALL = (PAYLOADS / "template-small.txt").read_text()
 WITH_CONSTANTS = (
@@ -87,9 +87,9 @@ class Line:
 
     def __init__(self, template: str | None = None) -> None:
         self.normaliser = normaliser(template)
-        self.forms = Forms(self.normaliser, write=written)
+        self.forms = Forms(self.normaliser, serialise=serialise)
 
-    def read(self, one: Message) -> Written | None:
+    def read(self, one: Message) -> SerialisedReading | None:
         """What the form makes of it, compared with the normaliser: no value, misfit or warning differs."""
         with structlog.testing.capture_logs() as by_form:
             found = self.forms.read(one)
@@ -99,7 +99,7 @@ class Line:
             expected = self.normaliser.normalise(one)
         if found is not None:
             assert isinstance(expected, Reading)
-            assert found == written(expected)
+            assert found == serialise(expected)
             assert self.normaliser.misfits == misfits
             assert not warned
         return found
@@ -322,7 +322,7 @@ def of_members(names: list[str], value: str) -> bytes:
 
 def test_memory_is_bounded() -> None:
     """However many forms come, the oldest make room, and lessons are rare."""
-    forms = Forms(normaliser(), write=written)
+    forms = Forms(normaliser(), serialise=serialise)
     for number in range(FIRST_LESSONS + 5):
         forms.read(message(b'{"P_In":1,"x%d":1}' % number))
     assert forms.known == FIRST_LESSONS
@@ -341,7 +341,7 @@ def test_form_of_the_last_message_is_tried_for_another_topic(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A fleet with one template is not searched for it topic by topic; whose message it is goes by its own topic."""
-    forms = Forms(normaliser(), write=written)
+    forms = Forms(normaliser(), serialise=serialise)
     first, second = (
         message(b'{"P_In":1}', topic=f"ext/it/ECC9FF5C000{number}") for number in (1, 2)
     )
@@ -356,7 +356,7 @@ def test_form_of_the_last_message_is_tried_for_another_topic(
 
 
 def test_topics_are_remembered_up_to_a_number() -> None:
-    forms = Forms(normaliser(), write=written)
+    forms = Forms(normaliser(), serialise=serialise)
     for number in range(MOST_TOPICS + 10):
         forms.read(message(b'{"P_In":1}', topic=f"ext/it/{number}"))
     assert forms.read(message(b'{"P_In":1}', topic="ext/it/1")) is not None
@@ -378,7 +378,7 @@ def test_what_breaks_has_no_form(monkeypatch: pytest.MonkeyPatch) -> None:
         raise IndexError("list index out of range")
 
     monkeypatch.setattr(forms_module, "learn", break_down)
-    forms = Forms(normaliser(), write=written)
+    forms = Forms(normaliser(), serialise=serialise)
     with structlog.testing.capture_logs() as logs:
         for _ in range(2 * LESSON_COST):
             assert forms.read(message(b'{"P_In":1}')) is None
@@ -412,7 +412,7 @@ def test_so_many_broken_forms_are_no_accident(monkeypatch: pytest.MonkeyPatch) -
     """Memory stays bounded: nothing more is learned."""
     monkeypatch.setattr(forms_module, "LESSON_COST", 1)
     monkeypatch.setattr(forms_module, "learn", broken_for("x"))
-    forms = Forms(normaliser(), write=written)
+    forms = Forms(normaliser(), serialise=serialise)
     with structlog.testing.capture_logs() as logs:
         for number in range(3 * MOST_FORMS):
             forms.read(message(b'{"P_In":1,"x%d":1}' % number))

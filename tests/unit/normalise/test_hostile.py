@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from support.payloads import PAYLOADS, message, normaliser
 
+from forwarder.event_data import encode_data
 from forwarder.normalise.schema import event_schema
 from forwarder.reading import Reading, Unreadable, webhook_id
-from forwarder.render.data import encode_data
 
 SIZE = 65536
 TEMPLATES = {

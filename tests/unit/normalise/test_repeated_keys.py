@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from support.fuzz import assert_read_alike, payloads
 from support.payloads import DEVICE, message, normaliser, read, refuse
 
+from forwarder.event_data import serialise
 from forwarder.normalise import Forms
 from forwarder.normalise.template import Template
-from forwarder.render.data import written
 
 BOTH_OF_A_TEMPLATE = (
     '{"P_In":${2_7_0},"net":${1_7_0},"P_In":${1_7_0},"ts":${timestamp}}'  # `check` takes it
@@ -98,7 +98,7 @@ def test_more_of_a_key_than_in_the_template_are_read_by_its_last_rule() -> None:
 def test_each_message_of_such_a_template_is_read() -> None:
     """Of 40 messages 16 went to quarantine, because learning their form broke."""
     line = normaliser(BOTH_OF_A_TEMPLATE)
-    forms = Forms(line, write=written)
+    forms = Forms(line, serialise=serialise)
     for number in range(40):
         one = message(f'{{"P_In":null,"net":{number},"P_In":{number},"ts":{1795884652 + number}}}')
         assert forms.read(one) is None

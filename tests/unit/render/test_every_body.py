@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forwarder.delivery import Delivery
+from forwarder.event_data import encode_data
 from forwarder.reading import Device, Reading, WebhookId
 from forwarder.render import FORMATS, render
-from forwarder.render.data import encode_data
 from forwarder.routes.model import BatchLimits, Endpoint, EndpointName
 
 instants = st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis wants it naive

@@ -1,15 +1,31 @@
-"""A reading as the event's `data` object: made once, when the reading is stored, and sent as these bytes ever after."""
+"""
+A reading as its event's `data` object.
+
+The left half writes it once, when the reading is stored; the right half sends these bytes ever after.
+"""
 
 import json
 import math
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from json.encoder import encode_basestring
+from typing import NamedTuple
 
-from forwarder.reading import JsonValue, Reading, WebhookId, Written, rfc3339
+from forwarder.reading import Device, JsonValue, Reading, TimeSource, WebhookId, rfc3339
 
 MAX_DEPTH = 64
 """Values nested deeper than this are left out: whoever reads the object again must not run out of stack."""
+
+
+class SerialisedReading(NamedTuple):
+    """A reading as its event's JSON, complete but for the webhook id; instants are as in events."""
+
+    device: Device
+    measured_at: str
+    time_source: TimeSource
+    received_at: str
+    body: str
+    """The JSON behind the head, from the comma on: `,"measurements":{…},"tariff":1}`."""
 
 
 class NumberText(str):
@@ -25,12 +41,12 @@ def encode_data(webhook_id: WebhookId, reading: Reading) -> bytes:
     Never raises and never writes what a receiver could not parse: None, NaN and infinities are left out, and so is a
     section that is empty without them; lone surrogates become U+FFFD. Numbers keep their digits.
     """
-    return with_head(webhook_id, written(reading))
+    return data_object(webhook_id, serialise(reading))
 
 
-def written(reading: Reading) -> Written:
+def serialise(reading: Reading) -> SerialisedReading:
     """The reading with all of its data object but the head; under the promises of `encode_data`."""
-    return Written(
+    return SerialisedReading(
         reading.device,
         rfc3339(reading.measured_at),
         reading.time_source,
@@ -39,7 +55,7 @@ def written(reading: Reading) -> Written:
     )
 
 
-def with_head(webhook_id: WebhookId, reading: Written) -> bytes:
+def data_object(webhook_id: WebhookId, reading: SerialisedReading) -> bytes:
     """The whole data object."""
     device, measured_at, time_source, received_at, body = reading
     return _utf8(

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from forwarder.event_data import MAX_DEPTH, encode_data
 from forwarder.reading import Device, JsonValue, Reading, WebhookId
-from forwarder.render.data import MAX_DEPTH, encode_data
 
 MEASURED_AT = datetime(2025, 11, 18, 10, 17, 40, tzinfo=UTC)
 RECEIVED_AT = datetime(2025, 11, 18, 10, 17, 41, 203_000, tzinfo=UTC)
