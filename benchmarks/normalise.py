@@ -36,7 +36,7 @@ from zoneinfo import ZoneInfo
 
 from forwarder.event_data import SerialisedReading, serialise
 from forwarder.ingest import new_reading
-from forwarder.normalise import Forms, Normaliser, Template
+from forwarder.normalise import FastPath, Normaliser, Template
 from forwarder.reading import Message, Reading, Unreadable
 
 PAYLOADS = Path(__file__).parents[1] / "tests" / "fixtures" / "payloads"
@@ -110,13 +110,13 @@ def measure(case: Case) -> list[float]:
         (d for d in ("ECC9FF5C7F14", "A842E39F8124") if d.encode() in case.payload), "ECC9FF5C7AD4"
     )
     message = Message(f"ext/partner/{device}", case.payload, RECEIVED_AT)
-    forms = Forms(normaliser, serialise=serialise)
-    forms.read(message)
+    fast_path = FastPath(normaliser, serialise=serialise)
+    fast_path.read(message)
     beside = case.beside or case.payload
     return microseconds(
         lambda: normaliser.normalise(message),
         lambda: stored(message, normaliser.normalise(message)),
-        lambda: stored(message, forms.read(message) or normaliser.normalise(message)),
+        lambda: stored(message, fast_path.read(message) or normaliser.normalise(message)),
         lambda: json.loads(beside),
     )
 

@@ -16,7 +16,7 @@ from forwarder.errors import ForwarderError
 from forwarder.event_data import SerialisedReading, data_object, serialise
 from forwarder.logs import harmless, logger
 from forwarder.metrics import Metrics
-from forwarder.normalise import Forms, Normaliser, internal_error
+from forwarder.normalise import FastPath, Normaliser, internal_error
 from forwarder.outbox import (
     MessageOutcome,
     NewQuarantined,
@@ -87,7 +87,7 @@ class Ingest(Generic[A]):
         acknowledge: Callable[[Sequence[A]], None],
     ) -> None:
         self._normaliser = normaliser
-        self._forms = Forms(normaliser, serialise=serialise)
+        self._fast_path = FastPath(normaliser, serialise=serialise)
         self._outbox = outbox
         self._max_message_bytes = max_message_bytes
         self._acknowledge = acknowledge
@@ -218,7 +218,7 @@ class Ingest(Generic[A]):
     def _judge(self, message: Message) -> Put | MessageOutcome:
         if message.is_retained:
             return "duplicate"
-        result = self._forms.read(message) or self._normaliser.normalise(message)
+        result = self._fast_path.read(message) or self._normaliser.normalise(message)
         if isinstance(result, Unreadable):
             return self._quarantine(message, result)
         recipients = self._matches.recipients(result.device)

@@ -5,9 +5,9 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from forwarder.logs import logger
+from forwarder.normalise.builder import Part, ReadingBuilder
 from forwarder.normalise.decoding import decode_json, decode_text
 from forwarder.normalise.device import Named, device_in_topic, quarantine_device
-from forwarder.normalise.draft import Draft, Part
 from forwarder.normalise.rules import described
 from forwarder.normalise.shapes import known_shapes
 from forwarder.normalise.template import Template
@@ -67,44 +67,44 @@ class Normaliser:
 
     def normalise(self, message: Message) -> Reading | Unreadable:
         """The reading, or the reason for the quarantine. Never raises, in bounded time, for any bytes."""
-        return self._outcome(message, Draft())
+        return self._outcome(message, ReadingBuilder())
 
     def trace(self, message: Message) -> Trace:
         """The same outcome, with the place of each value; for people."""
         parts: list[Part] = []
-        draft = Draft(parts)
-        outcome = self._outcome(message, draft)
+        builder = ReadingBuilder(parts)
+        outcome = self._outcome(message, builder)
         named = device_in_topic(message.topic)
-        is_of_payload = draft.device == outcome.device and not (named and named.is_mac)
+        is_of_payload = builder.device == outcome.device and not (named and named.is_mac)
         return Trace(outcome, tuple(parts), "payload" if is_of_payload else "topic")
 
-    def _outcome(self, message: Message, draft: Draft) -> Reading | Unreadable:
+    def _outcome(self, message: Message, builder: ReadingBuilder) -> Reading | Unreadable:
         named = device_in_topic(message.topic)
         if named is None or not named.is_mac:
-            draft.heeds_device = self.trusts_payload_device
+            builder.heeds_device = self.trusts_payload_device
         try:
             self._require_size(message.size)
-            extra = self.read(message.payload, draft)
-            device = _device(named, draft)
-            _require_values(draft)
-            reading = self._reading(message, draft, device=device, extra=extra)
+            extra = self.read(message.payload, builder)
+            device = _device(named, builder)
+            _require_values(builder)
+            reading = self._reading(message, builder, device=device, extra=extra)
         except Unusable as why:
-            own = draft.device if why.reason == "no_values" else None
+            own = builder.device if why.reason == "no_values" else None
             whose = quarantine_device(message.topic, own)
             return Unreadable(why.reason, why.detail, whose)
         except Exception as error:  # noqa: BLE001 - a defect in here must cost no message: quarantine keeps it
             self._log.error("message.broke", topic=message.topic, exc_info=error)
             return internal_error(message, error)
-        self.misfits += draft.misfits
+        self.misfits += builder.misfits
         return reading
 
-    def read(self, payload: bytes, draft: Draft) -> dict[str, JsonValue]:
-        """Put what a payload holds into the draft, no more; returns what `extra` keeps. Raises Unusable."""
+    def read(self, payload: bytes, builder: ReadingBuilder) -> dict[str, JsonValue]:
+        """Put what a payload holds into the builder, no more; returns what `extra` keeps. Raises Unusable."""
         text = decode_text(payload)
         left = (
-            self._read_shapes(text, draft)
+            self._read_shapes(text, builder)
             if self.template is None
-            else self._read_by(self.template, text, draft)
+            else self._read_by(self.template, text, builder)
         )
         return left if isinstance(left, dict) else {}
 
@@ -113,49 +113,54 @@ class Normaliser:
             detail = f"the payload has {size} bytes, MAX_MESSAGE_BYTES is {self.max_message_bytes}"
             raise Unusable("too_large", detail)
 
-    def _read_shapes(self, text: str, draft: Draft) -> JsonValue:
+    def _read_shapes(self, text: str, builder: ReadingBuilder) -> JsonValue:
         document = _known_json(text)
         if not isinstance(document, Members):
             detail = (
                 f"the payload is {described(document)}; without a template an object is expected"
             )
             raise Unusable("no_values", detail)
-        return self._shapes.take(document, draft)
+        return self._shapes.read(document, builder)
 
-    def _read_by(self, template: Template, text: str, draft: Draft) -> JsonValue:
-        left = template.take(text, draft)
-        if not draft.seen:
+    def _read_by(self, template: Template, text: str, builder: ReadingBuilder) -> JsonValue:
+        left = template.read(text, builder)
+        if not builder.seen:
             raise Unusable("template_mismatch", "the payload has none of the template's variables")
         return left
 
     def _reading(
-        self, message: Message, draft: Draft, *, device: Device, extra: dict[str, JsonValue]
+        self,
+        message: Message,
+        builder: ReadingBuilder,
+        *,
+        device: Device,
+        extra: dict[str, JsonValue],
     ) -> Reading:
-        found = draft.measured_at(zone=self.timezone, received_at=message.received_at)
+        found = builder.measured_at(zone=self.timezone, received_at=message.received_at)
         measured_at, time_source = found or (message.received_at, "received")
-        is_wrong = draft.unset_clock or is_far_ahead(measured_at, received_at=message.received_at)
+        is_wrong = builder.unset_clock or is_far_ahead(measured_at, received_at=message.received_at)
         # People who ask what becomes of a payload see it; they need no log beside.
-        if (is_wrong or draft.unheeded) and draft.trace is None:
-            self._warn_of(draft, device, rfc3339(measured_at), has_wrong_clock=is_wrong)
-        return draft.reading(
+        if (is_wrong or builder.unheeded) and builder.trace is None:
+            self._warn_of(builder, device, rfc3339(measured_at), has_wrong_clock=is_wrong)
+        return builder.reading(
             device=device,
             measured_at=measured_at,
             time_source=time_source,
             received_at=message.received_at,
-            extra=merged(draft.leftover_clock(), extra),
+            extra=merged(builder.leftover_clock(), extra),
         )
 
     def _warn_of(
-        self, draft: Draft, device: Device, measured_at: str, *, has_wrong_clock: bool
+        self, builder: ReadingBuilder, device: Device, measured_at: str, *, has_wrong_clock: bool
     ) -> None:
         if has_wrong_clock and self._is_first("clock", device):
-            is_set = not draft.unset_clock
+            is_set = not builder.unset_clock
             self._log.warning(
                 "clock.found_wrong", device=device, measured_at=measured_at, is_set=is_set
             )
-        if draft.unheeded is not None and self._is_first("device", device):
+        if builder.unheeded is not None and self._is_first("device", device):
             self._log.warning(
-                "device.unheeded", device=device, in_payload=draft.unheeded, hint=_UNHEEDED
+                "device.unheeded", device=device, in_payload=builder.unheeded, hint=_UNHEEDED
             )
 
     def _is_first(self, what: str, device: Device) -> bool:
@@ -175,8 +180,8 @@ def _known_json(text: str) -> JsonValue:
         raise Unusable(why.reason, f"{why.detail}; {hint}") from None
 
 
-def _require_values(draft: Draft) -> None:
-    if not draft.has_values:
+def _require_values(builder: ReadingBuilder) -> None:
+    if not builder.has_values:
         raise Unusable("no_values", "the payload holds no value that is known and present")
 
 
@@ -186,18 +191,18 @@ def internal_error(message: Message, error: Exception) -> Unreadable:
     return Unreadable("internal_error", detail, quarantine_device(message.topic, None))
 
 
-def _device(named: Named | None, draft: Draft) -> Device:
-    if draft.device is None:
+def _device(named: Named | None, builder: ReadingBuilder) -> Device:
+    if builder.device is None:
         if named is None:
-            raise Unusable("no_device", _NO_DEVICE if draft.heeds_device else _NO_DEVICE_IN_TOPIC)
+            raise Unusable("no_device", _NO_DEVICE if builder.heeds_device else _NO_DEVICE_IN_TOPIC)
         return named.device
-    if draft.other_device is not None:
+    if builder.other_device is not None:
         raise Unusable(
             "device_mismatch",
-            f"the payload names two devices, {draft.device} and {draft.other_device}",
+            f"the payload names two devices, {builder.device} and {builder.other_device}",
         )
-    if named is not None and named.is_mac and named.device != draft.device:
+    if named is not None and named.is_mac and named.device != builder.device:
         raise Unusable(
-            "device_mismatch", f"the topic names {named.device}, the payload {draft.device}"
+            "device_mismatch", f"the topic names {named.device}, the payload {builder.device}"
         )
-    return draft.device
+    return builder.device

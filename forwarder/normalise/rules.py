@@ -7,7 +7,7 @@ Known shapes and JSON templates are both trees of rules, so both are read by the
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from forwarder.normalise.draft import PUT, Draft, Part
+from forwarder.normalise.builder import PUT, Part, ReadingBuilder
 from forwarder.normalise.values import ABSENT, Members, beside, by_position, carried, text_of
 from forwarder.normalise.variables import Use
 from forwarder.reading import JsonValue
@@ -16,8 +16,8 @@ from forwarder.reading import JsonValue
 class Rule(Protocol):
     """Reads one value of the payload."""
 
-    def take(self, value: JsonValue, draft: Draft) -> JsonValue:
-        """Put what it knows into the draft; returns what it does not know, None when nothing is left."""
+    def read(self, value: JsonValue, builder: ReadingBuilder) -> JsonValue:
+        """Put what it knows into the builder; returns what it does not know, None when nothing is left."""
 
 
 class Leaf:
@@ -30,11 +30,11 @@ class Leaf:
         self.place = place
         self._put = PUT[use.variable.kind]
 
-    def take(self, value: JsonValue, draft: Draft) -> JsonValue:
-        draft.seen += 1
-        rest = self._put(draft, self.use, value)
-        if draft.trace is not None:
-            draft.trace.append(self._part(value, rest))
+    def read(self, value: JsonValue, builder: ReadingBuilder) -> JsonValue:
+        builder.seen += 1
+        rest = self._put(builder, self.use, value)
+        if builder.trace is not None:
+            builder.trace.append(self._part(value, rest))
         return rest
 
     def _part(self, value: JsonValue, rest: JsonValue) -> Part:
@@ -52,7 +52,7 @@ class Unknown:
 
     __slots__ = ()
 
-    def take(self, value: JsonValue, draft: Draft) -> JsonValue:  # noqa: ARG002 - the protocol's signature
+    def read(self, value: JsonValue, builder: ReadingBuilder) -> JsonValue:  # noqa: ARG002 - the protocol's signature
         return carried(value)
 
 
@@ -74,14 +74,14 @@ class Fields:
         self.rules = rules
         self.other = other
 
-    def take(self, value: JsonValue, draft: Draft) -> JsonValue:
+    def read(self, value: JsonValue, builder: ReadingBuilder) -> JsonValue:
         if not isinstance(value, Members):
             return carried(value)
         left: dict[str, JsonValue] = {}
         rules = self.rules
         for key, item in value:
             rule = rules.get(key) or self.other(key)
-            rest = rule.take(item, draft)
+            rest = rule.read(item, builder)
             if rest is not None:
                 left[key] = beside(left[key], rest) if key in left else rest
         return left or None
@@ -96,11 +96,11 @@ class Volumes:
         self.uses = uses
         self.place = place
 
-    def take(self, value: JsonValue, draft: Draft) -> JsonValue:
+    def read(self, value: JsonValue, builder: ReadingBuilder) -> JsonValue:
         if not isinstance(value, list):
             return carried(value)
         return by_position(
-            [self._entry(index).take(item, draft) for index, item in enumerate(value)]
+            [self._entry(index).read(item, builder) for index, item in enumerate(value)]
         )
 
     def _entry(self, index: int) -> Fields:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from support.payloads import message, normaliser
 
 from forwarder.event_data import serialise
-from forwarder.normalise import Forms
+from forwarder.normalise import FastPath
 from forwarder.normalise.variables import variables
 from forwarder.reading import Reading
 
@@ -96,13 +96,13 @@ def assert_read_alike(messages: Iterable[tuple[str, str]]) -> Mapping[str, int]:
     counts = {"by form": 0, "by the normaliser": 0, "quarantined": 0}
     for trusts in (False, True):
         line = normaliser(trusts_payload_device=trusts)
-        forms = Forms(line, serialise=serialise)
+        fast_path = FastPath(line, serialise=serialise)
         for topic, payload in messages:
             one = message(payload, topic=topic)
             for _ in range(2):
-                forms._credit = 1 << 20  # each form may be learned at once
-                found, expected = forms.read(one), line.normalise(one)
-            assert not forms._broken, payload
+                fast_path._credit = 1 << 20  # each form may be learned at once
+                found, expected = fast_path.read(one), line.normalise(one)
+            assert not fast_path._broken, payload
             if isinstance(expected, Reading):
                 assert found in (None, serialise(expected)), payload
                 counts["by form" if found else "by the normaliser"] += 1

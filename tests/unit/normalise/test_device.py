@@ -3,7 +3,7 @@ import structlog.testing
 from support.payloads import DEVICE, message, normaliser, read, refuse
 
 from forwarder.event_data import serialise
-from forwarder.normalise import Forms
+from forwarder.normalise import FastPath
 from forwarder.reading import Reading, Unreadable
 
 OTHER = "ECC9FF5C7F14"
@@ -98,9 +98,9 @@ def test_nobody_speaks_for_another_device(payload: str, extra: object) -> None:
     """Where the payload is not trusted the topic alone names the device, and `extra` keeps what the payload says."""
     line = normaliser(trusts_payload_device=False)
     one = message(f'{{"P_In":1,{payload}}}', topic="ext/example/attacker")
-    forms = Forms(line, serialise=serialise)
+    fast_path = FastPath(line, serialise=serialise)
     for _ in range(3):
-        assert forms.read(one) is None
+        assert fast_path.read(one) is None
         with structlog.testing.capture_logs() as logs:
             reading = line.normalise(one)
         assert isinstance(reading, Reading)

@@ -5,7 +5,7 @@ import structlog.testing
 from support.payloads import DEVICE, MAX_MESSAGE_BYTES, message, normaliser, read, refuse
 
 from forwarder.normalise import Template
-from forwarder.normalise.draft import Draft
+from forwarder.normalise.builder import ReadingBuilder
 from forwarder.reading import JsonValue, Unreadable
 
 TEMPLATE = '{"p": ${1_7_0}, "id": "${meter.id}"}'
@@ -161,10 +161,10 @@ def test_a_reading_needs_no_measurement(member: str) -> None:
 def test_an_error_of_our_own_is_no_fault_of_the_payload(monkeypatch: pytest.MonkeyPatch) -> None:
     """It has a reason of its own, and its message waits in quarantine for an update."""
 
-    def break_down(_: Template, text: str, draft: Draft) -> JsonValue:
-        raise ZeroDivisionError(text, draft)
+    def break_down(_: Template, text: str, builder: ReadingBuilder) -> JsonValue:
+        raise ZeroDivisionError(text, builder)
 
-    monkeypatch.setattr(Template, "take", break_down)
+    monkeypatch.setattr(Template, "read", break_down)
     with structlog.testing.capture_logs() as logs:
         outcome = normaliser(TEMPLATE).normalise(message('{"p":1}'))
     assert isinstance(outcome, Unreadable)

@@ -7,8 +7,8 @@ Found by searching the next literal, never by a regular expression: the time is 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
+from forwarder.normalise.builder import ReadingBuilder
 from forwarder.normalise.decoding import unescaped
-from forwarder.normalise.draft import Draft
 from forwarder.normalise.rules import Leaf
 from forwarder.normalise.times import is_instant
 from forwarder.normalise.unusable import Unusable
@@ -52,12 +52,12 @@ class Pattern:
         self.literals = tuple(literals)
         self.holes = tuple(holes)
 
-    def take(self, text: str, draft: Draft) -> Mapping[str, JsonValue]:
-        """Put every value into the draft; returns what no rule took, by name. Raises Unusable for another text."""
+    def read(self, text: str, builder: ReadingBuilder) -> Mapping[str, JsonValue]:
+        """Put every value into the builder; returns what no rule took, by name. Raises Unusable for another text."""
         left: dict[str, JsonValue] = {}
         for hole, written in zip(self.holes, self.split(text), strict=True):
             value = unescaped(written) if hole.is_quoted and "\\" in written else written
-            rest = hole.leaf.take(value, draft) if hole.leaf else unnamed(value)
+            rest = hole.leaf.read(value, builder) if hole.leaf else unnamed(value)
             if rest is not None:
                 left[hole.name] = rest
         return left

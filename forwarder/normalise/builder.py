@@ -34,7 +34,7 @@ class Part:
     """False: it was not what belongs in its place, or another value was there before; `extra` holds it."""
 
 
-class Draft:
+class ReadingBuilder:
     """What was found so far; the first value of a variable stays."""
 
     __slots__ = (
@@ -159,63 +159,63 @@ def _texts_of(section: Mapping[str, JsonValue]) -> Iterator[tuple[str, TextKind]
             yield str(section[key]), kind
 
 
-Put: TypeAlias = Callable[[Draft, Use, JsonValue], JsonValue]
-"""Puts one value into the draft; what it could not take comes back, None when nothing is left."""
+Put: TypeAlias = Callable[[ReadingBuilder, Use, JsonValue], JsonValue]
+"""Puts one value into the builder; what it could not take comes back, None when nothing is left."""
 
 
-def _put_measurement(draft: Draft, use: Use, value: JsonValue) -> JsonValue:
+def _put_measurement(builder: ReadingBuilder, use: Use, value: JsonValue) -> JsonValue:
     number = number_of(value)
     if isinstance(number, Verdict):
-        return _reject(draft, number, value)
-    held = draft.measurements.setdefault(use.variable.key, number)
+        return _reject(builder, number, value)
+    held = builder.measurements.setdefault(use.variable.key, number)
     return None if held == number else carried(value)
 
 
-def _put_tariff(draft: Draft, _: Use, value: JsonValue) -> JsonValue:
+def _put_tariff(builder: ReadingBuilder, _: Use, value: JsonValue) -> JsonValue:
     number = number_of(value)
     if isinstance(number, Verdict):
-        return _reject(draft, number, value)
+        return _reject(builder, number, value)
     tariff = int(number)
     if tariff != number or not 0 <= tariff <= _MOST_TARIFFS:
-        return _reject(draft, UNFIT, value)
-    draft.tariff = draft.tariff or tariff or None
-    return None if tariff in (0, draft.tariff) else carried(value)
+        return _reject(builder, UNFIT, value)
+    builder.tariff = builder.tariff or tariff or None
+    return None if tariff in (0, builder.tariff) else carried(value)
 
 
-def _put_factor(draft: Draft, _: Use, value: JsonValue) -> JsonValue:
+def _put_factor(builder: ReadingBuilder, _: Use, value: JsonValue) -> JsonValue:
     number = number_of(value)
     if isinstance(number, Verdict):
-        return _reject(draft, number, value)
-    if draft.factor is None:
-        draft.factor = number
-    return None if draft.factor == number else carried(value)
+        return _reject(builder, number, value)
+    if builder.factor is None:
+        builder.factor = number
+    return None if builder.factor == number else carried(value)
 
 
-def _put_timestamp(draft: Draft, _: Use, value: JsonValue) -> JsonValue:
+def _put_timestamp(builder: ReadingBuilder, _: Use, value: JsonValue) -> JsonValue:
     number = number_of(value)
     if isinstance(number, Verdict):
-        return _reject(draft, number, value)
+        return _reject(builder, number, value)
     instant = instant_of_timestamp(number)
     if instant is None:
-        draft.unset_clock = True
+        builder.unset_clock = True
         return carried(value)
-    draft.timestamp = draft.timestamp or instant
-    return None if draft.timestamp == instant else carried(value)
+    builder.timestamp = builder.timestamp or instant
+    return None if builder.timestamp == instant else carried(value)
 
 
-def _put_number(draft: Draft, use: Use, value: JsonValue) -> JsonValue:
+def _put_number(builder: ReadingBuilder, use: Use, value: JsonValue) -> JsonValue:
     number = number_of(value)
     if isinstance(number, Verdict):
-        return _reject(draft, number, value)
-    return _hold(draft, use, number, value)
+        return _reject(builder, number, value)
+    return _hold(builder, use, number, value)
 
 
-def _put_hours(draft: Draft, use: Use, value: JsonValue) -> JsonValue:
+def _put_hours(builder: ReadingBuilder, use: Use, value: JsonValue) -> JsonValue:
     number = number_of(value)
     if isinstance(number, Verdict):
-        return _reject(draft, number, value)
+        return _reject(builder, number, value)
     seconds = seconds_of_hours(str(number))
-    return carried(value) if seconds is None else _hold(draft, use, seconds, value)
+    return carried(value) if seconds is None else _hold(builder, use, seconds, value)
 
 
 def seconds_of_hours(hours: str) -> Number | None:
@@ -228,56 +228,56 @@ def seconds_of_hours(hours: str) -> Number | None:
     return whole if seconds == whole else float(seconds)
 
 
-def _put_text(draft: Draft, use: Use, value: JsonValue) -> JsonValue:
+def _put_text(builder: ReadingBuilder, use: Use, value: JsonValue) -> JsonValue:
     text = text_of(value)
     if isinstance(text, Verdict):
         return carried(value)
-    return _hold(draft, use, text, value)
+    return _hold(builder, use, text, value)
 
 
-def _put_device(draft: Draft, _: Use, value: JsonValue) -> JsonValue:
+def _put_device(builder: ReadingBuilder, _: Use, value: JsonValue) -> JsonValue:
     text = text_of(value)
     device = None if isinstance(text, Verdict) else device_in_text(text.strip())
     if device is None:
         return carried(value)
-    if not draft.heeds_device:
-        draft.unheeded = device
+    if not builder.heeds_device:
+        builder.unheeded = device
         return carried(value)
-    draft.device = draft.device or device
-    if draft.device != device:
-        draft.other_device = device
+    builder.device = builder.device or device
+    if builder.device != device:
+        builder.other_device = device
     return None
 
 
-def _put_date(draft: Draft, _: Use, value: JsonValue) -> JsonValue:
+def _put_date(builder: ReadingBuilder, _: Use, value: JsonValue) -> JsonValue:
     text = text_of(value)
     if isinstance(text, Verdict):
         return carried(value)
-    draft.date = draft.date or text
-    return None if draft.date == text else carried(value)
+    builder.date = builder.date or text
+    return None if builder.date == text else carried(value)
 
 
-def _put_clock(draft: Draft, _: Use, value: JsonValue) -> JsonValue:
+def _put_clock(builder: ReadingBuilder, _: Use, value: JsonValue) -> JsonValue:
     text = text_of(value)
     if isinstance(text, Verdict):
         return carried(value)
-    draft.clock = draft.clock or text
-    return None if draft.clock == text else carried(value)
+    builder.clock = builder.clock or text
+    return None if builder.clock == text else carried(value)
 
 
-def _hold(draft: Draft, use: Use, read: Number | str, value: JsonValue) -> JsonValue:
+def _hold(builder: ReadingBuilder, use: Use, read: Number | str, value: JsonValue) -> JsonValue:
     variable = use.variable
     if variable.section == "volumes":
-        section = draft.volumes.setdefault(use.index, {})
+        section = builder.volumes.setdefault(use.index, {})
     else:
-        section = draft.sections[variable.section]
+        section = builder.sections[variable.section]
     return None if section.setdefault(variable.key, read) == read else carried(value)
 
 
-def _reject(draft: Draft, verdict: Verdict, value: JsonValue) -> JsonValue:
+def _reject(builder: ReadingBuilder, verdict: Verdict, value: JsonValue) -> JsonValue:
     if verdict is ABSENT:
         return None
-    draft.misfits += 1
+    builder.misfits += 1
     return carried(value)
 
 

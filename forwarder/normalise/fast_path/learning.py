@@ -1,8 +1,8 @@
 """
-What payloads of one form have in common, learned from the normaliser itself.
+What payloads of one layout have in common, learned from the normaliser itself.
 
 Marks are put in the places of the values, and the normaliser reads that: where the marks come out is where the values
-of every payload of this form go. A form is learned only if each mark is accounted for exactly once, so nothing that
+of every payload of this layout go. A layout is learned only if each mark is accounted for exactly once, so nothing that
 the rules do with a value can be missed.
 """
 
@@ -16,8 +16,8 @@ from operator import itemgetter
 from typing import TypeAlias
 
 from forwarder.event_data import SerialisedReading
+from forwarder.normalise.builder import Part, ReadingBuilder
 from forwarder.normalise.decoding import decode_json
-from forwarder.normalise.draft import Draft, Part
 from forwarder.normalise.times import TextKind
 from forwarder.normalise.unusable import Unusable
 from forwarder.normalise.values import Members, is_absent
@@ -47,19 +47,19 @@ _NUMBERS: frozenset[Kind] = frozenset(
     ("measurement", "factor", "number", "hours", "timestamp", "tariff")
 )
 
-Read: TypeAlias = Callable[[bytes, Draft], dict[str, JsonValue]]
+Read: TypeAlias = Callable[[bytes, ReadingBuilder], dict[str, JsonValue]]
 Pick: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
 Times: TypeAlias = tuple[tuple[tuple[int, ...], TextKind], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class Layout:
     """How the values of a payload become its event; a place counts the values from 0."""
 
     usual: re.Pattern[str]
-    """What a payload of the form is, a group for each value, when its numbers stand as Python writes them."""
+    """What a payload of the layout is, a group for each value, when its numbers stand as Python writes them."""
     ordinary: str
-    """The same, when some of its numbers may have to be written anew; not compiled, for few forms ever need it."""
+    """The same, when some of its numbers may have to be written anew; not compiled, for few layouts ever need it."""
     numbers: tuple[int, ...]
     hours: tuple[int, ...]
     tariff: int | None
@@ -79,19 +79,19 @@ def learn(
     *,
     read: Read,
     serialise: Callable[[Reading], SerialisedReading],
-) -> Form | None:
-    """The form of a payload, which is these literals with the values between; None when it has none."""
+) -> Layout | None:
+    """The layout of a payload, which is these literals with the values between; None when it has none."""
     if not 0 < len(values) <= MOST_VALUES or not _is_skeleton(literals, values):
         return None
     lesson = _Lesson(literals, values, read)
     try:
-        return lesson.form(serialise)
-    except (Unusable, _NoFormError):
+        return lesson.layout(serialise)
+    except (Unusable, _NoLayoutError):
         return None
 
 
-class _NoFormError(Exception):
-    """Payloads of this form are not all read alike."""
+class _NoLayoutError(Exception):
+    """Payloads of this layout are not all read alike."""
 
 
 class _Lesson:
@@ -105,15 +105,15 @@ class _Lesson:
         self._twins: dict[int, int] = {}
         self._parts: dict[int, Part] = {}
 
-    def form(self, serialise: Callable[[Reading], SerialisedReading]) -> Form:
+    def layout(self, serialise: Callable[[Reading], SerialisedReading]) -> Layout:
         self._find_constants()
         self._find_variables()
-        draft, left = self._read(self._second_marks())
-        times = self._times(draft)
-        is_clear = not draft.misfits and all(part.is_understood for part in draft.trace or ())
-        if not (draft.measurements and is_clear):
-            raise _NoFormError
-        reading = _reading(draft, left)
+        builder, left = self._read(self._second_marks())
+        times = self._times(builder)
+        is_clear = not builder.misfits and all(part.is_understood for part in builder.trace or ())
+        if not (builder.measurements and is_clear):
+            raise _NoLayoutError
+        reading = _reading(builder, left)
         tariff = self._place_of("tariff")
         if tariff is not None:
             reading = replace(reading, tariff=_SECOND_SERIES + tariff)
@@ -121,26 +121,26 @@ class _Lesson:
         if tariff is not None:
             before = order.index(tariff) * 2
             body[before] = body[before].removesuffix(',"tariff":')
-        return self._form(times=times, body=body, order=order)
+        return self._layout(times=times, body=body, order=order)
 
-    def _times(self, draft: Draft) -> Times:
+    def _times(self, builder: ReadingBuilder) -> Times:
         """What tells the instant. Date and time of day belong together, and nothing may be surer than they are."""
-        times = tuple((_places_in(text), kind) for text, kind in draft.time_texts())
-        if draft.date is None and draft.clock is None:
+        times = tuple((_places_in(text), kind) for text, kind in builder.time_texts())
+        if builder.date is None and builder.clock is None:
             return times
-        if not (draft.date and draft.clock) or draft.timestamp or len(times[0][0]) != 2:
-            raise _NoFormError
+        if not (builder.date and builder.clock) or builder.timestamp or len(times[0][0]) != 2:
+            raise _NoLayoutError
         return times
 
-    def _form(
+    def _layout(
         self,
         *,
         times: Times,
         body: list[str],
         order: Sequence[int],
-    ) -> Form:
+    ) -> Layout:
         numbers = tuple(p for p in self._own() if self._value(p, _USUAL) == _USUAL)
-        return Form(
+        return Layout(
             usual=re.compile(self._pattern(_USUAL)),
             ordinary=self._pattern(_ORDINARY),
             numbers=numbers,
@@ -154,7 +154,7 @@ class _Lesson:
         )
 
     def _pattern(self, number: str) -> str:
-        """What matches every payload of the form whose numbers are such as this."""
+        """What matches every payload of the layout whose numbers are such as this."""
         first: dict[int, int] = {}
         groups = [self._group(place, number, first) for place in range(len(self._values))]
         return _joined([re.escape(literal) for literal in self._literals], groups, colon=": ?+")
@@ -230,10 +230,12 @@ class _Lesson:
         marks = {
             p: self._first_mark(p) for p in range(len(self._values)) if p not in self._constants
         }
-        draft, _ = self._read([marks.get(place, value) for place, value in enumerate(self._values)])
+        builder, _ = self._read(
+            [marks.get(place, value) for place, value in enumerate(self._values)]
+        )
         place_of_mark = {json.loads(mark): place for place, mark in marks.items()}
         first: dict[Use, int] = {}
-        for part in draft.trace or []:
+        for part in builder.trace or []:
             place = place_of_mark.get(part.sent) if isinstance(part.sent, int | str) else None
             if place is None:
                 continue
@@ -265,10 +267,10 @@ class _Lesson:
             return _text_mark(place)
         return f'"{mark}"' if self._is_quoted(place) else mark
 
-    def _read(self, values: Sequence[str]) -> tuple[Draft, dict[str, JsonValue]]:
-        draft = Draft([])
-        left = self._read_payload(_joined(self._literals, values).encode(), draft)
-        return draft, left
+    def _read(self, values: Sequence[str]) -> tuple[ReadingBuilder, dict[str, JsonValue]]:
+        builder = ReadingBuilder([])
+        left = self._read_payload(_joined(self._literals, values).encode(), builder)
+        return builder, left
 
     def _split(self, body: str) -> tuple[list[str], list[int]]:
         """The body between the marks, and their places; each but those that tell whose and when must be there once."""
@@ -280,7 +282,7 @@ class _Lesson:
             number = (_SECOND_SERIES + place) * (3600 if kind == "hours" else 1)
             marks[str(number) if self._is_number(place) else _text_mark(place)[1:-1]] = place
         if not marks:
-            raise _NoFormError
+            raise _NoLayoutError
         # A text is only ever all of a text of the event: its quotes are beside it.
         patterns = [
             mark if self._is_number(place) else f'(?<="){mark}(?=")'
@@ -289,7 +291,7 @@ class _Lesson:
         pieces = re.split("(" + "|".join(patterns) + ")", body)
         order = [marks[mark] for mark in pieces[1::2]]
         if Counter(order) != Counter(marks.values()):
-            raise _NoFormError
+            raise _NoLayoutError
         return pieces, order
 
 
@@ -297,7 +299,7 @@ def _is_skeleton(literals: Sequence[str], values: Sequence[str]) -> bool:
     """
     Whether each value stands by itself in the decoded text, and nothing else there is a value, save absent ones.
 
-    Of a key that comes twice the values are one or two in the event, depending on whether they are equal: no form.
+    Of a key that comes twice the values are one or two in the event, depending on whether they are equal: no layout.
     """
     if any("\\" in literal for literal in literals):
         return False
@@ -305,7 +307,7 @@ def _is_skeleton(literals: Sequence[str], values: Sequence[str]) -> bool:
     try:
         document = decode_json(_joined(literals, marks))
         leaves = [leaf for leaf in _leaves(document) if not _is_nothing(leaf)]
-    except (Unusable, _NoFormError):
+    except (Unusable, _NoLayoutError):
         return False
     return sorted(map(str, leaves)) == sorted(mark[1:-1] for mark in marks)
 
@@ -315,13 +317,13 @@ def _is_nothing(leaf: JsonValue) -> bool:
 
 
 def _leaves(document: JsonValue) -> Iterator[JsonValue]:
-    """Every value that is no container and not null; raises _NoFormError where an object has a key twice."""
+    """Every value that is no container and not null; raises _NoLayoutError where an object has a key twice."""
     waiting = [document]
     while waiting:
         value = waiting.pop()
         if isinstance(value, Members):
             if len(dict(value)) < len(value):
-                raise _NoFormError
+                raise _NoLayoutError
             waiting.extend(item for _, item in value)
         elif isinstance(value, list):
             waiting.extend(value)
@@ -348,8 +350,8 @@ def _pick(places: Sequence[int]) -> Pick:
     return itemgetter(slice(run.start, run.stop)) if [*run] == [*places] else itemgetter(*places)
 
 
-def _reading(draft: Draft, left: dict[str, JsonValue]) -> Reading:
-    return draft.reading(
+def _reading(builder: ReadingBuilder, left: dict[str, JsonValue]) -> Reading:
+    return builder.reading(
         device=Device(_ANY_MAC),
         measured_at=_AN_INSTANT,
         time_source="received",

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from forwarder.errors import TemplateError
 from forwarder.files import Unreadable, as_text, printable, read_bytes
+from forwarder.normalise.builder import ReadingBuilder
 from forwarder.normalise.decoding import decode_json
-from forwarder.normalise.draft import Draft
-from forwarder.normalise.json_template import JsonTemplate, json_template
-from forwarder.normalise.pattern import Hole, Pattern
 from forwarder.normalise.rules import Leaf
+from forwarder.normalise.template.json_template import JsonTemplate, json_template
+from forwarder.normalise.template.pattern import Hole, Pattern
 from forwarder.normalise.unusable import Unusable
 from forwarder.normalise.variables import Kind, Variable, template_names, variable_named, variables
 from forwarder.reading import JsonValue
@@ -125,30 +125,30 @@ class Template:
         wanted = [variable for variable in variables() if variable.wanted and variable not in sent]
         return tuple(v for v in wanted if not (has_time and v.kind == "timestamp"))
 
-    def take(self, text: str, draft: Draft) -> JsonValue:
-        """Read one payload into the draft; returns what `extra` keeps. Raises Unusable for other payloads."""
+    def read(self, text: str, builder: ReadingBuilder) -> JsonValue:
+        """Read one payload into the builder; returns what `extra` keeps. Raises Unusable for other payloads."""
         if self._json is None:
-            return self._take_text(text, draft)
+            return self._read_text(text, builder)
         try:
             document = decode_json(text, keep_number_texts=self._json.needs_number_texts)
         except Unusable as not_json:
-            return self._take_verbatim(text, draft, not_json)
-        return self._json.rule.take(document, draft)
+            return self._read_verbatim(text, builder, not_json)
+        return self._json.rule.read(document, builder)
 
-    def _take_verbatim(self, text: str, draft: Draft, not_json: Unusable) -> JsonValue:
+    def _read_verbatim(self, text: str, builder: ReadingBuilder, not_json: Unusable) -> JsonValue:
         """A value that breaks the JSON, such as a quote in a name, still stands between the template's literals."""
         try:
-            return self._take_text(text, draft)
+            return self._read_text(text, builder)
         except Unusable:
             raise not_json from None
 
-    def _take_text(self, text: str, draft: Draft) -> JsonValue:
+    def _read_text(self, text: str, builder: ReadingBuilder) -> JsonValue:
         even = _even(text)
         try:
-            return dict(self._pattern.take(even.rstrip(_LINE_ENDS), draft))
+            return dict(self._pattern.read(even.rstrip(_LINE_ENDS), builder))
         except Unusable:
             # Line ends may be separators with empty values between them.
-            return dict(self._pattern.take(even, draft))
+            return dict(self._pattern.read(even, builder))
 
 
 def load_template(path: Path, *, read: Callable[..., bytes] = read_bytes) -> Template:

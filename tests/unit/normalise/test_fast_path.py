@@ -1,4 +1,4 @@
-"""What is read by its form is what the normaliser makes of it, to the byte; what is in doubt goes to the normaliser."""
+"""The fast path and the normaliser write the same bytes; what is in doubt goes to the normaliser."""
 
 import json
 import random
@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from support.payloads import PAYLOADS, RECEIVED_AT, message, normaliser
 
 from forwarder.event_data import SerialisedReading, serialise
-from forwarder.normalise import Forms
-from forwarder.normalise import forms as forms_module
-from forwarder.normalise.form_lesson import Form
-from forwarder.normalise.forms import (
+from forwarder.normalise import FastPath
+from forwarder.normalise.fast_path import layouts as layouts_module
+from forwarder.normalise.fast_path.layouts import (
     FIRST_LESSONS,
     LESSON_COST,
     LONGEST,
     LONGEST_TOPIC,
-    MOST_FORMS,
+    MOST_LAYOUTS,
     MOST_TOPICS,
 )
+from forwarder.normalise.fast_path.learning import Layout
 from forwarder.normalise.variables import Kind, variables
 from forwarder.reading import Message, Reading
 
@@ -57,7 +57,7 @@ def example(name: str, device: str = "ECC9FF5C7AD4", template: str | None = None
     return Example((PAYLOADS / name).read_bytes().strip(), template, device)
 
 
-WITH_FORM = {
+WITH_LAYOUT = {
     "live": example("live.json"),
     "live stream": example("live-streaming.json"),
     "report": example("report-landis-gyr.json", "ECC9FF5C7F14"),
@@ -74,7 +74,7 @@ WITH_FORM = {
     "constants": Example(OF_CONSTANTS, WITH_CONSTANTS),
     "a name for a device": Example(b'{"P_In":1.5}', None, 'Zähler "7"'),
 }
-WITHOUT_FORM = {
+WITHOUT_LAYOUT = {
     "built values": Example(OF_BUILT, BUILT),
     "text": example(
         "template-influx.message.txt", template=(PAYLOADS / "template-influx.txt").read_text()
@@ -83,17 +83,17 @@ WITHOUT_FORM = {
 
 
 class Line:
-    """Forms beside the normaliser that they are to be equal to."""
+    """FastPath beside the normaliser that they are to be equal to."""
 
     def __init__(self, template: str | None = None) -> None:
         self.normaliser = normaliser(template)
-        self.forms = Forms(self.normaliser, serialise=serialise)
+        self.fast_path = FastPath(self.normaliser, serialise=serialise)
 
     def read(self, one: Message) -> SerialisedReading | None:
-        """What the form makes of it, compared with the normaliser: no value, misfit or warning differs."""
-        with structlog.testing.capture_logs() as by_form:
-            found = self.forms.read(one)
-        assert not by_form
+        """What the layout makes of it, compared with the normaliser: no value, misfit or warning differs."""
+        with structlog.testing.capture_logs() as by_layout:
+            found = self.fast_path.read(one)
+        assert not by_layout
         misfits = self.normaliser.misfits
         with structlog.testing.capture_logs() as warned:
             expected = self.normaliser.normalise(one)
@@ -111,16 +111,16 @@ def learned(one: Example) -> Line:
     return line
 
 
-@pytest.mark.parametrize("name", WITH_FORM)
+@pytest.mark.parametrize("name", WITH_LAYOUT)
 def test_second_message_of_a_form_is_read_by_it(name: str) -> None:
     """All shapes, and JSON templates, are learned at the first message."""
-    one = WITH_FORM[name]
+    one = WITH_LAYOUT[name]
     assert learned(one).read(message(one.payload, topic=one.topic)) is not None
 
 
-@pytest.mark.parametrize("name", WITHOUT_FORM)
-def test_what_is_built_of_several_parts_has_no_form(name: str) -> None:
-    one = WITHOUT_FORM[name]
+@pytest.mark.parametrize("name", WITHOUT_LAYOUT)
+def test_what_is_built_of_several_parts_has_no_layout(name: str) -> None:
+    one = WITHOUT_LAYOUT[name]
     assert learned(one).read(message(one.payload, topic=one.topic)) is None
 
 
@@ -176,12 +176,12 @@ def test_every_value_is_read_as_the_normaliser_reads_it(
     line.read(message(payload % value))
 
 
-@pytest.mark.parametrize("name", WITH_FORM | WITHOUT_FORM)
+@pytest.mark.parametrize("name", WITH_LAYOUT | WITHOUT_LAYOUT)
 @given(seed=st.integers())
 @settings(max_examples=15, deadline=None)
 def test_damaged_payloads_are_read_as_the_normaliser_reads_them(name: str, seed: int) -> None:
     """Pieces of the payload are cut out, doubled or overwritten; and the result may be learned too."""
-    one = (WITH_FORM | WITHOUT_FORM)[name]
+    one = (WITH_LAYOUT | WITHOUT_LAYOUT)[name]
     line, chance = learned(one), random.Random(seed)
     for _ in range(10):
         payload = damaged(one.payload, chance)
@@ -259,7 +259,7 @@ def streams(draw: st.DrawFn) -> list[str]:
 def test_any_values_of_known_keys_are_read_as_the_normaliser_reads_them(
     payloads: list[str], topic: str
 ) -> None:
-    """Each payload may be the one that its form is learned from, and is read a second time by that form."""
+    """Each payload may be the one that its layout is learned from, and is read a second time by that layout."""
     line = Line()
     for payload in [*payloads, *payloads]:
         line.read(message(payload, topic=topic))
@@ -282,7 +282,7 @@ def test_forms_may_take_turns_on_a_topic_and_be_shared_by_topics() -> None:
     for topic in ("ext/it/ECC9FF000001", "ext/it/house", "e/" * LONGEST_TOPIC + "ECC9FF000001"):
         for payload in payloads + payloads[::-1]:
             assert line.read(message(payload, topic=topic)) is not None
-    assert line.forms.known == 3
+    assert line.fast_path.known == 3
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_forms_may_take_turns_on_a_topic_and_be_shared_by_topics() -> None:
         pytest.param('{"P_In":1,"Uptime":1.5}', '{"P_In":1,"Uptime":1.50}', id="hours"),
     ],
 )
-def test_numbers_that_are_written_anew_have_a_form(learned_with: str, payload: str) -> None:
+def test_numbers_that_are_written_anew_have_a_layout(learned_with: str, payload: str) -> None:
     line = Line()
     for _ in range(2):
         line.read(message(learned_with))
@@ -306,13 +306,13 @@ def test_numbers_that_are_written_anew_have_a_form(learned_with: str, payload: s
 
 
 def test_no_payload_takes_long() -> None:
-    """What looks like a known form up to its last byte is given up in one pass, however its values could be cut."""
+    """What looks like a known layout up to its last byte is given up in one pass, however its values could be cut."""
     names = [f"x{number}" for number in range(150)]
     line = learned(Example(of_members(names, "1.5")))
-    assert line.forms.known == 1
+    assert line.fast_path.known == 1
     damaged_at_the_end = of_members(names, "1.55555")[:-1] + b"]"
     started = time.process_time()
-    line.forms.read(message(damaged_at_the_end))
+    line.fast_path.read(message(damaged_at_the_end))
     assert time.process_time() - started < 0.1
 
 
@@ -321,54 +321,54 @@ def of_members(names: list[str], value: str) -> bytes:
 
 
 def test_memory_is_bounded() -> None:
-    """However many forms come, the oldest make room, and lessons are rare."""
-    forms = Forms(normaliser(), serialise=serialise)
+    """However many layouts come, the oldest make room, and lessons are rare."""
+    fast_path = FastPath(normaliser(), serialise=serialise)
     for number in range(FIRST_LESSONS + 5):
-        forms.read(message(b'{"P_In":1,"x%d":1}' % number))
-    assert forms.known == FIRST_LESSONS
-    assert forms.read(message(b'{"P_In":1,"x0":1}', topic="ext/it/x0")) is not None
-    for number in range(MOST_FORMS * LESSON_COST):
-        forms.read(message(b'{"P_In":1,"y%d":1}' % number))
-    assert forms.known == MOST_FORMS
-    assert forms.read(message(b'{"P_In":1,"x0":1}', topic="ext/it/x0")) is None
-    assert forms.read(message(b'{"P_In":1,"y%d":1}' % (number - 1))) is None
+        fast_path.read(message(b'{"P_In":1,"x%d":1}' % number))
+    assert fast_path.known == FIRST_LESSONS
+    assert fast_path.read(message(b'{"P_In":1,"x0":1}', topic="ext/it/x0")) is not None
+    for number in range(MOST_LAYOUTS * LESSON_COST):
+        fast_path.read(message(b'{"P_In":1,"y%d":1}' % number))
+    assert fast_path.known == MOST_LAYOUTS
+    assert fast_path.read(message(b'{"P_In":1,"x0":1}', topic="ext/it/x0")) is None
+    assert fast_path.read(message(b'{"P_In":1,"y%d":1}' % (number - 1))) is None
     for _ in range(LESSON_COST):
-        forms.read(message(b'{"P_In":1,"another":1}'))
-    assert forms.read(message(b'{"P_In":1,"another":1}')) is not None
+        fast_path.read(message(b'{"P_In":1,"another":1}'))
+    assert fast_path.read(message(b'{"P_In":1,"another":1}')) is not None
 
 
 def test_form_of_the_last_message_is_tried_for_another_topic(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A fleet with one template is not searched for it topic by topic; whose message it is goes by its own topic."""
-    forms = Forms(normaliser(), serialise=serialise)
+    fast_path = FastPath(normaliser(), serialise=serialise)
     first, second = (
         message(b'{"P_In":1}', topic=f"ext/it/ECC9FF5C000{number}") for number in (1, 2)
     )
-    forms.read(first)
-    assert forms.read(first) is not None
+    fast_path.read(first)
+    assert fast_path.read(first) is not None
     with monkeypatch.context() as patch:
-        patch.delattr(Forms, "_find")
-        read = forms.read(second)
+        patch.delattr(FastPath, "_find")
+        read = fast_path.read(second)
     assert read is not None
     assert read.device == "ECC9FF5C0002"
-    assert forms.read(message(b'{"P_Out":1}', topic=first.topic)) is None
+    assert fast_path.read(message(b'{"P_Out":1}', topic=first.topic)) is None
 
 
 def test_topics_are_remembered_up_to_a_number() -> None:
-    forms = Forms(normaliser(), serialise=serialise)
+    fast_path = FastPath(normaliser(), serialise=serialise)
     for number in range(MOST_TOPICS + 10):
-        forms.read(message(b'{"P_In":1}', topic=f"ext/it/{number}"))
-    assert forms.read(message(b'{"P_In":1}', topic="ext/it/1")) is not None
-    assert len(forms._latest) < MOST_TOPICS
+        fast_path.read(message(b'{"P_In":1}', topic=f"ext/it/{number}"))
+    assert fast_path.read(message(b'{"P_In":1}', topic="ext/it/1")) is not None
+    assert len(fast_path._latest) < MOST_TOPICS
 
 
-def test_long_payloads_have_no_form() -> None:
+def test_long_payloads_have_no_layout() -> None:
     payload = b'{"P_In":1,"x":"%s"}' % (b"y" * LONGEST)
     assert learned(Example(payload)).read(message(payload)) is None
 
 
-def test_what_breaks_has_no_form(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_breaks_has_no_layout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever goes wrong in here, the normaliser reads the payload; it is told once, and never tried again."""
     tries = 0
 
@@ -377,43 +377,43 @@ def test_what_breaks_has_no_form(monkeypatch: pytest.MonkeyPatch) -> None:
         tries += 1
         raise IndexError("list index out of range")
 
-    monkeypatch.setattr(forms_module, "learn", break_down)
-    forms = Forms(normaliser(), serialise=serialise)
+    monkeypatch.setattr(layouts_module, "learn", break_down)
+    fast_path = FastPath(normaliser(), serialise=serialise)
     with structlog.testing.capture_logs() as logs:
         for _ in range(2 * LESSON_COST):
-            assert forms.read(message(b'{"P_In":1}')) is None
+            assert fast_path.read(message(b'{"P_In":1}')) is None
     assert (tries, [log["event"] for log in logs]) == (1, ["form.broke"])
 
 
 def test_a_known_form_that_breaks_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other forms go on."""
+    """Other layouts go on."""
     line = learned(Example(b'{"P_In":1}'))
     line.read(message(b'{"P_Out":1}'))
-    monkeypatch.setattr(forms_module, "_values", broken_for("P_In"))
+    monkeypatch.setattr(layouts_module, "_values", broken_for("P_In"))
     with structlog.testing.capture_logs() as logs:
-        assert [line.forms.read(message(b'{"P_In":2}')) for _ in range(3)] == [None, None, None]
+        assert [line.fast_path.read(message(b'{"P_In":2}')) for _ in range(3)] == [None, None, None]
     assert [log["event"] for log in logs] == ["form.broke"]
-    assert line.forms.known == 1
+    assert line.fast_path.known == 1
     assert line.read(message(b'{"P_Out":2}')) is not None
 
 
-def broken_for(name: str) -> Callable[[Form, str], list[str] | None]:
-    values = forms_module._values
+def broken_for(name: str) -> Callable[[Layout, str], list[str] | None]:
+    values = layouts_module._values
 
-    def break_down(form: Form, text: str) -> list[str] | None:
+    def break_down(layout: Layout, text: str) -> list[str] | None:
         if name in text:
             raise KeyError(name)
-        return values(form, text)
+        return values(layout, text)
 
     return break_down
 
 
 def test_so_many_broken_forms_are_no_accident(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory stays bounded: nothing more is learned."""
-    monkeypatch.setattr(forms_module, "LESSON_COST", 1)
-    monkeypatch.setattr(forms_module, "learn", broken_for("x"))
-    forms = Forms(normaliser(), serialise=serialise)
+    monkeypatch.setattr(layouts_module, "LESSON_COST", 1)
+    monkeypatch.setattr(layouts_module, "learn", broken_for("x"))
+    fast_path = FastPath(normaliser(), serialise=serialise)
     with structlog.testing.capture_logs() as logs:
-        for number in range(3 * MOST_FORMS):
-            forms.read(message(b'{"P_In":1,"x%d":1}' % number))
-    assert len(logs) == MOST_FORMS
+        for number in range(3 * MOST_LAYOUTS):
+            fast_path.read(message(b'{"P_In":1,"x%d":1}' % number))
+    assert len(logs) == MOST_LAYOUTS

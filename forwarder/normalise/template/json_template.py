@@ -6,9 +6,9 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from forwarder.normalise.draft import Draft
-from forwarder.normalise.pattern import Hole, Pattern
+from forwarder.normalise.builder import ReadingBuilder
 from forwarder.normalise.rules import UNKNOWN, Leaf, Rule, described
+from forwarder.normalise.template.pattern import Hole, Pattern
 from forwarder.normalise.unusable import Unusable
 from forwarder.normalise.values import Members, beside, by_position, carried
 from forwarder.reading import JsonValue
@@ -47,11 +47,11 @@ def json_template(
         )
     for number, hole in enumerate(holes):
         hole.is_quoted = quoted[number]
-    builder = _Builder(holes)
-    rule = builder.rule(document, "")
+    tree = _RuleTree(holes)
+    rule = tree.rule(document, "")
     numbers = range(len(holes))
     bare = tuple(number for number in numbers if not quoted[number])
-    return JsonTemplate(rule, bare, builder.needs_number_texts, builder.is_plain), ()
+    return JsonTemplate(rule, bare, tree.needs_number_texts, tree.is_plain), ()
 
 
 class Object:
@@ -71,7 +71,7 @@ class Object:
         """Keys that hold variables themselves."""
         self.place = place
 
-    def take(self, value: JsonValue, draft: Draft) -> JsonValue:
+    def read(self, value: JsonValue, builder: ReadingBuilder) -> JsonValue:
         if value is None:
             return None
         if not isinstance(value, Members):
@@ -79,15 +79,15 @@ class Object:
         left: dict[str, JsonValue] = {}
         rules = Turns(self.rules, self._in_turn) if self._in_turn else self.rules
         for key, item in value:
-            rule = rules.get(key) or self._rule_by_pattern(key, draft)
-            rest = rule.take(item, draft)
+            rule = rules.get(key) or self._rule_by_pattern(key, builder)
+            rest = rule.read(item, builder)
             if rest is not None:
                 left[key] = beside(left[key], rest) if key in left else rest
         return left or None
 
-    def _rule_by_pattern(self, key: str, draft: Draft) -> Rule:
+    def _rule_by_pattern(self, key: str, builder: ReadingBuilder) -> Rule:
         for pattern, rule in self.patterns:
-            if pattern.is_of(key) and not pattern.take(key, draft):
+            if pattern.is_of(key) and not pattern.read(key, builder):
                 return rule
         return UNKNOWN
 
@@ -118,12 +118,12 @@ class Items:
         self.rules = tuple(rules)
         self.place = place
 
-    def take(self, value: JsonValue, draft: Draft) -> JsonValue:
+    def read(self, value: JsonValue, builder: ReadingBuilder) -> JsonValue:
         if value is None:
             return None
         if not isinstance(value, list):
             raise _mismatch("an array", self.place, value)
-        known = [rule.take(item, draft) for rule, item in zip(self.rules, value, strict=False)]
+        known = [rule.read(item, builder) for rule, item in zip(self.rules, value, strict=False)]
         return by_position(known + [carried(item) for item in value[len(known) :]])
 
 
@@ -136,7 +136,7 @@ class Constant:
         self.value = carried(value)
         self.place = place
 
-    def take(self, value: JsonValue, draft: Draft) -> JsonValue:  # noqa: ARG002 - the protocol's signature
+    def read(self, value: JsonValue, builder: ReadingBuilder) -> JsonValue:  # noqa: ARG002 - the protocol's signature
         rest = carried(value)
         if rest != self.value:
             raise _mismatch(f"the constant {json.dumps(self.value)}", self.place, value)
@@ -152,16 +152,16 @@ class Composite:
         self.pattern = pattern
         self.place = place
 
-    def take(self, value: JsonValue, draft: Draft) -> JsonValue:
+    def read(self, value: JsonValue, builder: ReadingBuilder) -> JsonValue:
         if value is None:
             return None
         if isinstance(value, Members | list | bool):
             raise _mismatch("a text", self.place, value)
-        rest = self.pattern.take(str(value), draft)
+        rest = self.pattern.read(str(value), builder)
         return carried(value) if rest else None
 
 
-class _Builder:
+class _RuleTree:
     """Turns the decoded template, with marks in the place of variables, into rules."""
 
     def __init__(self, holes: Sequence[Hole]) -> None:
