@@ -1,22 +1,29 @@
 """
-What payloads of one layout have in common, learned from the normaliser itself.
+A layout, learned from what the normaliser itself makes of a payload.
 
-Marks are put in the places of the values, and the normaliser reads that: where the marks come out is where the values
-of every payload of this layout go. A layout is learned only if each mark is accounted for exactly once, so nothing that
-the rules do with a value can be missed.
+    payload ─▶ skeleton ─▶ constants ─▶ variables ─▶ layout
+               │           │            │            └ where each value comes out in the event
+               │           │            └ which variable each value is
+               │           └ which values a template does not let change
+               └ the text between the values; refused unless decoding finds exactly these values
+
+A placeholder stands for a value that may be any other one. The normaliser reads the payload with placeholders, and the
+place where each comes out is where the value of every payload of this layout goes. A layout is learned only if each
+placeholder comes out exactly once, so nothing that the rules do with a value can be missed.
 """
 
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from operator import itemgetter
 from typing import TypeAlias
 
 from forwarder.event_data import SerialisedReading
-from forwarder.normalise.builder import Part, ReadingBuilder
+from forwarder.normalise.builder import ReadingBuilder
 from forwarder.normalise.decoding import decode_json
 from forwarder.normalise.times import TextKind
 from forwarder.normalise.unusable import Unusable
@@ -25,15 +32,16 @@ from forwarder.normalise.variables import Kind, Use
 from forwarder.reading import Device, JsonValue, Reading
 
 MOST_VALUES = 200
-"""A full report has about 90; a lesson may read the payload once for each."""
+"""A full report has about 90. Learning may read the payload once for each value."""
 
-# Both are timestamps of a clock that is set, and few enough hours. Two series, because a template's constant may
-# happen to be the one, but not the other.
-_FIRST_SERIES, _SECOND_SERIES = 950_000_000, 960_000_000
-# Noncharacters (Unicode §23.7): they stand in no text that a device sends.
-_TEXT_MARK = re.compile("\ufdd2([0-9]+)\ufdd3")
+# Timestamps of a clock that is set, and few enough hours. There are two series, because a template's constant may
+# happen to be a number of one, but not of the other.
+_FIRST_NUMBERS, _SECOND_NUMBERS = 950_000_000, 960_000_000
+# Noncharacters (Unicode §23.7) stand in no text that a device sends.
+_TEXT_PLACEHOLDER = re.compile("\ufdd2([0-9]+)\ufdd3")
 _ANY_MAC = "ECC9FF000000"
-_AN_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
+_ANY_TARIFF = "1"
+_ANY_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
 
 # Numbers that Python writes as they came: 15 digits at most, no zeros at the end, not -0 and not below 0.0001.
 _USUAL = r"0(?!\.)|-?[1-9][0-9]{0,8}+(?:\.[0-9]{1,6}+(?<!0)|)|-?0\.(?!0000)[0-9]{1,6}+(?<!0)"
@@ -43,9 +51,10 @@ _ORDINARY = rf"-?(?:0|[1-9][0-9]*+)\.[0-9]++|{_INTEGER}"
 _TARIFF = "[0-4]"
 _TEXT = r'(?!null"|\$\{|\s*+")[^"\\\x00-\x1f]++'
 
-_NUMBERS: frozenset[Kind] = frozenset(
-    ("measurement", "factor", "number", "hours", "timestamp", "tariff")
-)
+_PLAIN_NUMBERS: frozenset[Kind] = frozenset(("measurement", "factor", "number", "hours"))
+_NUMBERS: frozenset[Kind] = _PLAIN_NUMBERS | {"timestamp", "tariff"}
+_IN_HEAD: frozenset[Kind] = frozenset(("device", "timestamp", "date", "clock"))
+"""Kinds whose values tell whose reading it is and when: they need not stand in the body."""
 
 Read: TypeAlias = Callable[[bytes, ReadingBuilder], dict[str, JsonValue]]
 Pick: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
@@ -57,9 +66,9 @@ class Layout:
     """How the values of a payload become its event; a place counts the values from 0."""
 
     usual: re.Pattern[str]
-    """What a payload of the layout is, a group for each value, when its numbers stand as Python writes them."""
+    """Matches a payload of the layout whose numbers stand as Python writes them; a group for each value."""
     ordinary: str
-    """The same, when some of its numbers may have to be written anew; not compiled, for few layouts ever need it."""
+    """The same for numbers that may have to be written anew; not compiled, because few layouts ever need it."""
     numbers: tuple[int, ...]
     hours: tuple[int, ...]
     tariff: int | None
@@ -81,11 +90,13 @@ def learn(
     serialise: Callable[[Reading], SerialisedReading],
 ) -> Layout | None:
     """The layout of a payload, which is these literals with the values between; None when it has none."""
-    if not 0 < len(values) <= MOST_VALUES or not _is_skeleton(literals, values):
-        return None
-    lesson = _Lesson(literals, values, read)
     try:
-        return lesson.layout(serialise)
+        skeleton = _skeleton(literals, values)
+        read_with = partial(_read, skeleton, read)
+        constants = _constants(skeleton, read_with)
+        variables = _variables(skeleton, constants, read_with)
+        slots = _slots(skeleton, constants, variables)
+        return _layout(skeleton, slots, read_with, serialise)
     except (Unusable, _NoLayoutError):
         return None
 
@@ -94,222 +105,275 @@ class _NoLayoutError(Exception):
     """Payloads of this layout are not all read alike."""
 
 
-class _Lesson:
-    """One payload, read with marks."""
+@dataclass(frozen=True, slots=True)
+class _Skeleton:
+    """A payload as literals with values between; texts keep their quotes."""
 
-    def __init__(self, literals: Sequence[str], values: Sequence[str], read: Read) -> None:
-        self._literals = literals
-        self._values = values
-        self._read_payload = read
-        self._constants: set[int] = set()
-        self._twins: dict[int, int] = {}
-        self._parts: dict[int, Part] = {}
+    literals: tuple[str, ...]
+    values: tuple[str, ...]
 
-    def layout(self, serialise: Callable[[Reading], SerialisedReading]) -> Layout:
-        self._find_constants()
-        self._find_variables()
-        builder, left = self._read(self._second_marks())
-        times = self._times(builder)
-        is_clear = not builder.misfits and all(part.is_understood for part in builder.trace or ())
-        if not (builder.measurements and is_clear):
-            raise _NoLayoutError
-        reading = _reading(builder, left)
-        tariff = self._place_of("tariff")
-        if tariff is not None:
-            reading = replace(reading, tariff=_SECOND_SERIES + tariff)
-        body, order = self._split(serialise(reading).body)
-        if tariff is not None:
-            before = order.index(tariff) * 2
-            body[before] = body[before].removesuffix(',"tariff":')
-        return self._layout(times=times, body=body, order=order)
+    @property
+    def places(self) -> range:
+        return range(len(self.values))
 
-    def _times(self, builder: ReadingBuilder) -> Times:
-        """What tells the instant. Date and time of day belong together, and nothing may be surer than they are."""
-        times = tuple((_places_in(text), kind) for text, kind in builder.time_texts())
-        if builder.date is None and builder.clock is None:
-            return times
-        if not (builder.date and builder.clock) or builder.timestamp or len(times[0][0]) != 2:
-            raise _NoLayoutError
-        return times
+    def is_quoted(self, place: int) -> bool:
+        return self.values[place][0] == '"'
 
-    def _layout(
-        self,
-        *,
-        times: Times,
-        body: list[str],
-        order: Sequence[int],
-    ) -> Layout:
-        numbers = tuple(p for p in self._own() if self._value(p, _USUAL) == _USUAL)
-        return Layout(
-            usual=re.compile(self._pattern(_USUAL)),
-            ordinary=self._pattern(_ORDINARY),
-            numbers=numbers,
-            hours=tuple(place for place in numbers if self._kind(place) == "hours"),
-            tariff=self._place_of("tariff"),
-            device=self._place_of("device"),
-            timestamp=self._place_of("timestamp"),
-            times=tuple((_pick(places), kind) for places, kind in times if places),
-            body=body,
-            in_order=_pick(order),
-        )
+    def filled(self, values: Sequence[str], *, colon: str = ":") -> str:
+        """The payload with other values in its places."""
+        pairs = zip(values, self.literals[1:], strict=True)
+        return self.literals[0] + "".join([f"{colon}{value}{text}" for value, text in pairs])
+
+
+@dataclass(frozen=True, slots=True)
+class _Constant:
+    """A value that every payload of the layout has, because the template has it."""
+
+    placeholder: str
+    """It stands for itself."""
+
+    def group(self, _: str) -> str:
+        return f"({re.escape(self.placeholder)})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A value that goes into the event."""
+
+    place: int
+    kind: Kind | None
+    """Of its variable; None where `extra` keeps the value."""
+    is_quoted: bool
+
+    @property
+    def is_number(self) -> bool:
+        return self.kind in _NUMBERS if self.kind else not self.is_quoted
+
+    @property
+    def is_plain_number(self) -> bool:
+        """Whether any number may stand here."""
+        return self.kind in _PLAIN_NUMBERS if self.kind else not self.is_quoted
+
+    @property
+    def placeholder(self) -> str:
+        """As the payload has it, quotes included."""
+        if self.kind == "device":
+            text = _ANY_MAC
+        elif self.kind == "tariff":
+            text = _ANY_TARIFF
+        elif self.is_number:
+            text = str(_SECOND_NUMBERS + self.place)
+        else:
+            return _text_placeholder(self.place)
+        return f'"{text}"' if self.is_quoted else text
+
+    @property
+    def outcome(self) -> str:
+        """The placeholder as the event has it, without quotes."""
+        if self.is_number:
+            return str((_SECOND_NUMBERS + self.place) * (3600 if self.kind == "hours" else 1))
+        return _text_placeholder(self.place)[1:-1]
+
+    @property
+    def outcome_pattern(self) -> str:
+        # A text is only ever all of a text of the event: its quotes are beside it.
+        return self.outcome if self.is_number else f'(?<="){self.outcome}(?=")'
+
+    def group(self, number: str) -> str:
+        """
+        What may stand here, in a group of its own and without its quotes; `number` matches a plain number.
+
+        The group is atomic: what has matched is never tried again in another way, so that no payload takes long.
+        """
+        return self.quoted(f"(?>(?P<v{self.place}>{self._pattern(number)}))")
+
+    def quoted(self, group: str) -> str:
+        return f'"{group}"' if self.is_quoted or not self.is_number else group
 
     def _pattern(self, number: str) -> str:
-        """What matches every payload of the layout whose numbers are such as this."""
-        first: dict[int, int] = {}
-        groups = [self._group(place, number, first) for place in range(len(self._values))]
-        return _joined([re.escape(literal) for literal in self._literals], groups, colon=": ?+")
-
-    def _group(self, place: int, number: str, first: dict[int, int]) -> str:
-        """
-        What may stand in this place, in a group of its own and without its quotes.
-
-        It is atomic: what has matched is never tried again in another way, so that no payload takes long.
-        """
-        if place in self._constants:
-            return f"({re.escape(self._values[place])})"
-        named = self._twins.get(place, place)
-        stood = first.setdefault(named, place)
-        value = self._value(named, number) if stood == place else f"(?P=v{stood})"
-        group = f"(?>(?P<v{place}>{value}))"
-        return f'"{group}"' if self._is_quoted(named) or not self._is_number(named) else group
-
-    def _value(self, place: int, number: str) -> str:
-        match self._kind(place):
+        match self.kind:
             case "timestamp":
                 return _INTEGER
             case "tariff":
                 return _TARIFF
             case _:
-                return number if self._is_number(place) else _TEXT
+                return number if self.is_number else _TEXT
 
-    def _own(self) -> Iterator[int]:
-        """The places whose values count."""
-        places = range(len(self._values))
-        return (p for p in places if p not in self._constants and p not in self._twins)
 
-    def _kind(self, place: int) -> Kind | None:
-        """Of the variable in this place; None where `extra` keeps the value."""
-        part = self._parts.get(place)
-        return part.use.variable.kind if part else None
+@dataclass(frozen=True, slots=True)
+class _Repeat:
+    """A further place of a variable: in payloads of the layout its value is the same as the first."""
 
-    def _place_of(self, kind: Kind) -> int | None:
-        places = [place for place in self._own() if self._kind(place) == kind]
-        return places[0] if places else None
+    first: _Value
 
-    def _is_number(self, place: int) -> bool:
-        kind = self._kind(place)
-        if kind is None:
-            return not self._is_quoted(place)
-        return kind in _NUMBERS
+    @property
+    def placeholder(self) -> str:
+        return self.first.placeholder
 
-    def _is_quoted(self, place: int) -> bool:
-        return self._values[place][0] == '"'
+    def group(self, _: str) -> str:
+        return self.first.quoted(f"((?P=v{self.first.place}))")
 
-    def _first_mark(self, place: int) -> str:
-        if self._is_quoted(place):
-            return _text_mark(place)
-        return str(_FIRST_SERIES + place)
 
-    def _find_constants(self) -> None:
-        marks = [self._first_mark(place) for place in range(len(self._values))]
-        if self._is_read(marks):
-            return
-        for place, mark in enumerate(marks):
-            alone = [*self._values[:place], mark, *self._values[place + 1 :]]
-            if not self._is_read(alone):
-                self._constants.add(place)
+_Slot: TypeAlias = _Constant | _Value | _Repeat
+_ReadWith: TypeAlias = Callable[[Sequence[str]], tuple[ReadingBuilder, dict[str, JsonValue]]]
+"""What the normaliser makes of the skeleton with these values, with what `extra` keeps. Raises Unusable."""
 
-    def _is_read(self, values: Sequence[str]) -> bool:
-        try:
-            self._read(values)
-        except Unusable:
-            return False
-        return True
 
-    def _find_variables(self) -> None:
-        marks = {
-            p: self._first_mark(p) for p in range(len(self._values)) if p not in self._constants
-        }
-        builder, _ = self._read(
-            [marks.get(place, value) for place, value in enumerate(self._values)]
-        )
-        place_of_mark = {json.loads(mark): place for place, mark in marks.items()}
-        first: dict[Use, int] = {}
-        for part in builder.trace or []:
-            place = place_of_mark.get(part.sent) if isinstance(part.sent, int | str) else None
-            if place is None:
-                continue
-            held = first.setdefault(part.use, place)
-            if held != place:
-                self._twins[place] = held
-            self._parts[place] = part
+def _read(
+    skeleton: _Skeleton, read: Read, values: Sequence[str]
+) -> tuple[ReadingBuilder, dict[str, JsonValue]]:
+    builder = ReadingBuilder([])
+    extra = read(skeleton.filled(values).encode(), builder)
+    return builder, extra
 
-    def _second_marks(self) -> list[str]:
-        marks: list[str] = []
-        for place, value in enumerate(self._values):
-            if place in self._constants:
-                marks.append(value)
-            elif place in self._twins:
-                marks.append(marks[self._twins[place]])
-            else:
-                marks.append(self._second_mark(place))
-        return marks
 
-    def _second_mark(self, place: int) -> str:
-        kind = self._kind(place)
-        if kind == "device":
-            mark = _ANY_MAC
-        elif kind == "tariff":
-            mark = "1"
-        elif self._is_number(place):
-            mark = str(_SECOND_SERIES + place)
+def _skeleton(literals: Sequence[str], values: Sequence[str]) -> _Skeleton:
+    """
+    The payload, if each value stands by itself in the decoded text, and nothing else there is a value save absent ones.
+
+    Two values of a repeated key are one or two in the event, depending on whether they are equal: such a payload has
+    no layout.
+    """
+    if not 0 < len(values) <= MOST_VALUES or any("\\" in literal for literal in literals):
+        raise _NoLayoutError
+    skeleton = _Skeleton(tuple(literals), tuple(values))
+    placeholders = [_text_placeholder(place) for place in skeleton.places]
+    document = decode_json(skeleton.filled(placeholders))
+    leaves = [leaf for leaf in _leaves(document) if not _is_nothing(leaf)]
+    if sorted(map(str, leaves)) != sorted(text[1:-1] for text in placeholders):
+        raise _NoLayoutError
+    return skeleton
+
+
+def _constants(skeleton: _Skeleton, read_with: _ReadWith) -> frozenset[int]:
+    """The places whose values a template does not let change."""
+    placeholders = _first_placeholders(skeleton)
+    if _is_read(placeholders, read_with):
+        return frozenset()
+    values = skeleton.values
+    return frozenset(
+        place
+        for place, text in enumerate(placeholders)
+        if not _is_read([*values[:place], text, *values[place + 1 :]], read_with)
+    )
+
+
+def _variables(
+    skeleton: _Skeleton, constants: frozenset[int], read_with: _ReadWith
+) -> dict[int, Use]:
+    """The variable of each place that has one: the normaliser's trace tells what it read each placeholder as."""
+    placeholders = _first_placeholders(skeleton)
+    builder, _ = read_with(
+        [skeleton.values[p] if p in constants else placeholders[p] for p in skeleton.places]
+    )
+    place_of = {json.loads(placeholders[p]): p for p in skeleton.places if p not in constants}
+    return {
+        place_of[part.sent]: part.use
+        for part in builder.trace or ()
+        if isinstance(part.sent, int | str) and part.sent in place_of
+    }
+
+
+def _slots(
+    skeleton: _Skeleton, constants: frozenset[int], variables: Mapping[int, Use]
+) -> list[_Slot]:
+    """What each place holds."""
+    first: dict[Use, _Value] = {}
+    slots: list[_Slot] = []
+    for place, text in enumerate(skeleton.values):
+        use = variables.get(place)
+        value = _Value(place, use.variable.kind if use else None, skeleton.is_quoted(place))
+        known = first.setdefault(use, value) if use else value
+        if place in constants:
+            slots.append(_Constant(text))
         else:
-            return _text_mark(place)
-        return f'"{mark}"' if self._is_quoted(place) else mark
-
-    def _read(self, values: Sequence[str]) -> tuple[ReadingBuilder, dict[str, JsonValue]]:
-        builder = ReadingBuilder([])
-        left = self._read_payload(_joined(self._literals, values).encode(), builder)
-        return builder, left
-
-    def _split(self, body: str) -> tuple[list[str], list[int]]:
-        """The body between the marks, and their places; each but those that tell whose and when must be there once."""
-        marks: dict[str, int] = {}
-        for place in self._own():
-            kind = self._kind(place)
-            if kind in ("device", "timestamp", "date", "clock"):
-                continue
-            number = (_SECOND_SERIES + place) * (3600 if kind == "hours" else 1)
-            marks[str(number) if self._is_number(place) else _text_mark(place)[1:-1]] = place
-        if not marks:
-            raise _NoLayoutError
-        # A text is only ever all of a text of the event: its quotes are beside it.
-        patterns = [
-            mark if self._is_number(place) else f'(?<="){mark}(?=")'
-            for mark, place in marks.items()
-        ]
-        pieces = re.split("(" + "|".join(patterns) + ")", body)
-        order = [marks[mark] for mark in pieces[1::2]]
-        if Counter(order) != Counter(marks.values()):
-            raise _NoLayoutError
-        return pieces, order
+            slots.append(value if known is value else _Repeat(known))
+    return slots
 
 
-def _is_skeleton(literals: Sequence[str], values: Sequence[str]) -> bool:
-    """
-    Whether each value stands by itself in the decoded text, and nothing else there is a value, save absent ones.
+def _layout(
+    skeleton: _Skeleton,
+    slots: Sequence[_Slot],
+    read_with: _ReadWith,
+    serialise: Callable[[Reading], SerialisedReading],
+) -> Layout:
+    """The layout itself: where the placeholder of each value comes out in the event."""
+    builder, extra = read_with([slot.placeholder for slot in slots])
+    _require_clear(builder)
+    values = [slot for slot in slots if isinstance(slot, _Value)]
+    tariff = _place_of("tariff", values)
+    body, order = _body(serialise(_reading(builder, extra, tariff)).body, values)
+    if tariff is not None:
+        # The value brings its member along: devices send 0 for no tariff, and then the event has none.
+        before = order.index(tariff) * 2
+        body[before] = body[before].removesuffix(',"tariff":')
+    return Layout(
+        usual=re.compile(_pattern(skeleton, slots, number=_USUAL)),
+        ordinary=_pattern(skeleton, slots, number=_ORDINARY),
+        numbers=tuple(value.place for value in values if value.is_plain_number),
+        hours=tuple(value.place for value in values if value.kind == "hours"),
+        tariff=tariff,
+        device=_place_of("device", values),
+        timestamp=_place_of("timestamp", values),
+        times=tuple((_pick(places), kind) for places, kind in _times(builder) if places),
+        body=body,
+        in_order=_pick(order),
+    )
 
-    Of a key that comes twice the values are one or two in the event, depending on whether they are equal: no layout.
-    """
-    if any("\\" in literal for literal in literals):
-        return False
-    marks = [_text_mark(place) for place in range(len(values))]
+
+def _require_clear(builder: ReadingBuilder) -> None:
+    is_clear = not builder.misfits and all(part.is_understood for part in builder.trace or ())
+    if not (builder.measurements and is_clear):
+        raise _NoLayoutError
+
+
+def _times(builder: ReadingBuilder) -> Times:
+    """What tells the instant. Date and time of day belong together, and nothing may be surer than they are."""
+    times = tuple((_places_in(text), kind) for text, kind in builder.time_texts())
+    if builder.date is None and builder.clock is None:
+        return times
+    if not (builder.date and builder.clock) or builder.timestamp or len(times[0][0]) != 2:
+        raise _NoLayoutError
+    return times
+
+
+def _body(text: str, values: Sequence[_Value]) -> tuple[list[str], list[int]]:
+    """The body between the placeholders, and their places: each must be there once, save those of the head."""
+    wanted = [value for value in values if value.kind not in _IN_HEAD]
+    if not wanted:
+        raise _NoLayoutError
+    place_of = {value.outcome: value.place for value in wanted}
+    pieces = re.split(f"({'|'.join([value.outcome_pattern for value in wanted])})", text)
+    order = [place_of[outcome] for outcome in pieces[1::2]]
+    if Counter(order) != Counter(place_of.values()):
+        raise _NoLayoutError
+    return pieces, order
+
+
+def _pattern(skeleton: _Skeleton, slots: Sequence[_Slot], *, number: str) -> str:
+    """What matches every payload of the layout whose numbers are such as this."""
+    escaped = replace(skeleton, literals=tuple(map(re.escape, skeleton.literals)))
+    return escaped.filled([slot.group(number) for slot in slots], colon=": ?+")
+
+
+def _place_of(kind: Kind, values: Sequence[_Value]) -> int | None:
+    return next((value.place for value in values if value.kind == kind), None)
+
+
+def _first_placeholders(skeleton: _Skeleton) -> list[str]:
+    """For every place, before it is known what stands there."""
+    return [
+        _text_placeholder(place) if skeleton.is_quoted(place) else str(_FIRST_NUMBERS + place)
+        for place in skeleton.places
+    ]
+
+
+def _is_read(values: Sequence[str], read_with: _ReadWith) -> bool:
     try:
-        document = decode_json(_joined(literals, marks))
-        leaves = [leaf for leaf in _leaves(document) if not _is_nothing(leaf)]
-    except (Unusable, _NoLayoutError):
+        read_with(values)
+    except Unusable:
         return False
-    return sorted(map(str, leaves)) == sorted(mark[1:-1] for mark in marks)
+    return True
 
 
 def _is_nothing(leaf: JsonValue) -> bool:
@@ -331,17 +395,12 @@ def _leaves(document: JsonValue) -> Iterator[JsonValue]:
             yield value
 
 
-def _joined(literals: Sequence[str], values: Sequence[str], *, colon: str = ":") -> str:
-    pairs = zip(values, literals[1:], strict=True)
-    return literals[0] + "".join([f"{colon}{value}{literal}" for value, literal in pairs])
-
-
-def _text_mark(place: int) -> str:
+def _text_placeholder(place: int) -> str:
     return f'"\ufdd2{place}\ufdd3"'
 
 
 def _places_in(text: str) -> tuple[int, ...]:
-    return tuple(int(place) for place in _TEXT_MARK.findall(text))
+    return tuple(int(place) for place in _TEXT_PLACEHOLDER.findall(text))
 
 
 def _pick(places: Sequence[int]) -> Pick:
@@ -350,11 +409,13 @@ def _pick(places: Sequence[int]) -> Pick:
     return itemgetter(slice(run.start, run.stop)) if [*run] == [*places] else itemgetter(*places)
 
 
-def _reading(builder: ReadingBuilder, left: dict[str, JsonValue]) -> Reading:
-    return builder.reading(
+def _reading(builder: ReadingBuilder, extra: dict[str, JsonValue], tariff: int | None) -> Reading:
+    """What the builder holds; its tariff is the placeholder, because no such number would have been read as one."""
+    reading = builder.reading(
         device=Device(_ANY_MAC),
-        measured_at=_AN_INSTANT,
+        measured_at=_ANY_INSTANT,
         time_source="received",
-        received_at=_AN_INSTANT,
-        extra=left,
+        received_at=_ANY_INSTANT,
+        extra=extra,
     )
+    return reading if tariff is None else replace(reading, tariff=_SECOND_NUMBERS + tariff)
