@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from forwarder.event_data import SerialisedReading, serialise
+from forwarder.event_data import SerialisedReading
 from forwarder.ingest import new_reading
 from forwarder.normalise import FastPath, Normaliser, Template
 from forwarder.reading import Message, Reading, Unreadable
@@ -110,7 +110,7 @@ def measure(case: Case) -> list[float]:
         (d for d in ("ECC9FF5C7F14", "A842E39F8124") if d.encode() in case.payload), "ECC9FF5C7AD4"
     )
     message = Message(f"ext/partner/{device}", case.payload, RECEIVED_AT)
-    fast_path = FastPath(normaliser, serialise=serialise)
+    fast_path = FastPath(normaliser)
     fast_path.read(message)
     beside = case.beside or case.payload
     return microseconds(

@@ -81,13 +81,14 @@ class Ingest(Generic[A]):
         self,
         *,
         normaliser: Normaliser,
+        fast_path: FastPath | None,
         outbox: Outbox,
         metrics: Metrics,
         max_message_bytes: int,
         acknowledge: Callable[[Sequence[A]], None],
     ) -> None:
         self._normaliser = normaliser
-        self._fast_path = FastPath(normaliser, serialise=serialise)
+        self._read_fast = fast_path.read if fast_path else _leave_to_normaliser
         self._outbox = outbox
         self._max_message_bytes = max_message_bytes
         self._acknowledge = acknowledge
@@ -218,7 +219,7 @@ class Ingest(Generic[A]):
     def _judge(self, message: Message) -> Put | MessageOutcome:
         if message.is_retained:
             return "duplicate"
-        result = self._fast_path.read(message) or self._normaliser.normalise(message)
+        result = self._read_fast(message) or self._normaliser.normalise(message)
         if isinstance(result, Unreadable):
             return self._quarantine(message, result)
         recipients = self._matches.recipients(result.device)
@@ -274,6 +275,10 @@ class Matches:
                 Recipient(one.name, only_latest=one.mode == "latest") for one in endpoints
             )
         return known
+
+
+def _leave_to_normaliser(_: Message) -> None:
+    """What reads payloads where there is no fast path."""
 
 
 def new_reading(

@@ -23,7 +23,7 @@ from support.webhooks import OK, UNAVAILABLE, Answer, Policy, Post, Webhooks, li
 from forwarder.clock import SystemClock
 from forwarder.dispatcher import Dispatcher
 from forwarder.ingest import Ingest
-from forwarder.normalise import Normaliser
+from forwarder.normalise import FastPath, Normaliser
 from forwarder.outbox import Outbox, sqlite
 from forwarder.reading import Message
 from forwarder.routes import BatchLimits, Endpoint, RetrySchedule, SigningKey
@@ -114,8 +114,10 @@ async def running(folder: Path, faults: Faults) -> AsyncIterator[Line]:
         def acknowledge(arrivals: Sequence[Arrived]) -> None:
             acknowledged.extend(arrivals)
 
+        normaliser = Normaliser(timezone=ZoneInfo("UTC"), max_message_bytes=65536)
         ingest: Ingest[Arrived] = Ingest(
-            normaliser=Normaliser(timezone=ZoneInfo("UTC"), max_message_bytes=65536),
+            normaliser=normaliser,
+            fast_path=FastPath(normaliser),
             outbox=outbox,
             metrics=metrics,
             max_message_bytes=65536,

@@ -96,7 +96,7 @@ def assert_read_alike(messages: Iterable[tuple[str, str]]) -> Mapping[str, int]:
     counts = {"by form": 0, "by the normaliser": 0, "quarantined": 0}
     for trusts in (False, True):
         line = normaliser(trusts_payload_device=trusts)
-        fast_path = FastPath(line, serialise=serialise)
+        fast_path = FastPath(line)
         for topic, payload in messages:
             one = message(payload, topic=topic)
             for _ in range(2):

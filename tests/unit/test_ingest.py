@@ -9,12 +9,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from support.clock import HandClock
-from support.outbox import fill, flush, make_room, until_it_failed
+from support.outbox import fill, flush, make_room, must_claim, until_it_failed
 from support.readings import endpoint, routes_to
 from support.workshop import Workshop
 
 from forwarder.dead_letters.file import opened
 from forwarder.dead_letters.quarantine import quarantined_message
+from forwarder.event_data import encode_data
 from forwarder.ingest import (
     LARGEST_GROUP,
     LARGEST_GROUP_BYTES,
@@ -23,10 +24,10 @@ from forwarder.ingest import (
     Ingest,
 )
 from forwarder.metrics import Metrics
-from forwarder.normalise import Normaliser
+from forwarder.normalise import FastPath, Normaliser
 from forwarder.outbox import Outbox
 from forwarder.outbox.gauges import read_gauges
-from forwarder.reading import Message, Reading, Unreadable
+from forwarder.reading import Message, Reading, Unreadable, WebhookId, webhook_id
 
 NOW = datetime.now(UTC)
 
@@ -80,6 +81,49 @@ async def test_message_that_breaks_us_is_kept_and_acknowledged(tmp_path: Path) -
     assert (await workshop.reopen()).message_totals() == {"quarantined": 1}
     assert read_gauges(workshop.path).quarantined == {"internal_error": 1}
     await workshop.kill()
+
+
+class Counting(Normaliser):
+    """A normaliser that knows how many payloads it has read."""
+
+    readings = 0
+
+    def normalise(self, message: Message) -> Reading | Unreadable:
+        self.readings += 1
+        return super().normalise(message)
+
+
+@pytest.mark.parametrize(("uses_fast_path", "normalised"), [(True, 1), (False, 3)])
+async def test_switch_of_the_fast_path_changes_no_byte(
+    tmp_path: Path, *, uses_fast_path: bool, normalised: int
+) -> None:
+    """Without the fast path the normaliser reads every payload, and the same is stored."""
+    workshop = Workshop(tmp_path / "outbox.db", HandClock())
+    outbox = workshop.open()
+    normaliser = Counting(timezone=ZoneInfo("UTC"), max_message_bytes=65536)
+    ingest = new_ingest(
+        workshop, [], normaliser=normaliser, outbox=outbox, uses_fast_path=uses_fast_path
+    )
+    messages = [
+        Message("ext/it/ECC9FF5C0001", b'{"timestamp":17634610%d,"P_In":1.50}' % second, NOW)
+        for second in (60, 61, 62)
+    ]
+    ingest.receive([Sent(message) for message in messages])
+    working = asyncio.create_task(ingest.run())
+    await ingest.drained()
+    working.cancel()
+    deliveries = must_claim(outbox, limit=3).deliveries
+    expected = [read_by_normaliser(message) for message in messages]
+    assert [(one.webhook_id, one.data) for one in deliveries] == expected
+    assert normaliser.readings == normalised
+    await workshop.kill()
+
+
+def read_by_normaliser(message: Message) -> tuple[WebhookId, bytes]:
+    reading = Normaliser(timezone=ZoneInfo("UTC"), max_message_bytes=65536).normalise(message)
+    assert isinstance(reading, Reading)
+    identity = webhook_id(reading.device, message.payload)
+    return identity, encode_data(identity, reading)
 
 
 @pytest.mark.parametrize(
@@ -177,12 +221,16 @@ def new_ingest(
     *,
     normaliser: Normaliser | None = None,
     outbox: Outbox | None = None,
+    uses_fast_path: bool = True,
 ) -> Ingest[Sent]:
+    normaliser = normaliser or Normaliser(timezone=ZoneInfo("UTC"), max_message_bytes=65536)
+
     def acknowledge(group: Sequence[Sent]) -> None:
         acknowledged.append(list(group))
 
     ingest: Ingest[Sent] = Ingest(
-        normaliser=normaliser or Normaliser(timezone=ZoneInfo("UTC"), max_message_bytes=65536),
+        normaliser=normaliser,
+        fast_path=FastPath(normaliser) if uses_fast_path else None,
         outbox=outbox or workshop.open(),
         metrics=Metrics(),
         max_message_bytes=65536,

@@ -1,5 +1,5 @@
 """
-Payloads that differ in their values alone: what they have in common is worked out once.
+The layouts that were met, and how a payload of each becomes an event.
 
 A layout is the text of a payload without its values. Devices send few of them, so the event of a known layout is
 written from the payload's own digits, without numbers, objects or rules in between:
@@ -8,14 +8,13 @@ written from the payload's own digits, without numbers, objects or rules in betw
     {"P_In" · ,"Date" · ,"Time" · }                          its layout, and three values
     ,"measurements":{"active_power_import_kw": · }}          what is written
 
-A layout is one regular expression for all of its payloads, so that a single match splits and checks them. FastPath are
-learned from what the normaliser makes of them (`learning`). Whatever is not surely the same in every payload of
-the layout goes through the normaliser itself: it is the specification, this is only faster. So whatever goes wrong here
-means that there is no layout, and no reading is lost for it.
+One regular expression matches all payloads of a layout, so that a single match checks a payload and splits it. A
+payload goes to the normaliser where anything about it may differ from the others of its layout, and where anything
+breaks in here. A defect of this module therefore costs time, not a reading.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 
@@ -31,7 +30,7 @@ from forwarder.normalise.times import (
     instant_of_timestamp,
     is_far_ahead,
 )
-from forwarder.reading import Device, Message, Reading, TimeSource, rfc3339
+from forwarder.reading import Device, Message, TimeSource, rfc3339
 
 MOST_LAYOUTS = 64
 LONGEST = 4096
@@ -40,47 +39,46 @@ MOST_TOPICS = 150_000
 """A quarter of a kilobyte each. More devices than that would find none of theirs again."""
 LONGEST_TOPIC = 128
 """Characters; no device has a longer one."""
-FIRST_LESSONS = 16
-LESSON_COST = 1000
+LEARNED_AT_ONCE = 16
+"""Layouts that are learned at their first payload; later ones have to wait their turn."""
+MESSAGES_PER_LAYOUT = 1000
 """
-Messages without a layout for each further lesson.
+Messages without a layout that pay for learning one more.
 
-One takes 4 ms for a usual payload and at most about 45 ms, with what is compiled later, while to read a thousand
-payloads such as that takes 160 ms: nobody can make it a burden.
+Learning takes 4 ms for a usual payload and at most about 45 ms, compiling included. The normaliser reads a thousand
+such payloads in 160 ms, so nobody can make learning a burden.
 """
 
-# What means "absent" is no value here but part of the layout: other members are written without it.
+# A value that means "absent" belongs to the layout: without it, other members are written.
 _VALUE = re.compile(r': ?(-?[0-9.eE+-]++|"(?!null"|\$\{)[^"\\\x00-\x1f]++")')
 
 _LONGEST_DECIMAL = 16
 """Characters of a decimal that is read as a float, whatever its digits."""
 
-_written_instant = lru_cache(maxsize=REMEMBERED)(rfc3339)
+_instant_as_text = lru_cache(maxsize=REMEMBERED)(rfc3339)
 
 _TARIFFS = {"0": "", **{digit: f',"tariff":{digit}' for digit in "1234"}}
 
 
 class FastPath:
-    """The layouts that were met, and how a payload of each is written."""
+    """Reads payloads of known layouts, and learns the layouts of others; as fast as the normaliser is thorough."""
 
-    def __init__(
-        self, normaliser: Normaliser, *, serialise: Callable[[Reading], SerialisedReading]
-    ) -> None:
+    def __init__(self, normaliser: Normaliser) -> None:
         template = normaliser.template
         self._is_possible = template is None or template.is_plain_json
-        # One byte less than may be kept: what is as long as that may be the beginning of a longer one.
+        # One byte less than may be kept, because a payload of just that length may be the beginning of a longer one.
         self._longest = min(LONGEST, normaliser.max_message_bytes - 1)
         self._normaliser = normaliser
-        self._serialise = serialise
         self._layouts: dict[tuple[str, ...], Layout] = {}
-        self._latest: dict[str, tuple[Layout, Device | None]] = {}
-        """By topic: a device mostly sends what it sent last. Whose it is, where the topic tells."""
+        self._by_topic: dict[str, tuple[Layout, Device | None]] = {}
+        """By topic: the layout of its last payload, and the device where the topic tells it."""
         self._broken: set[tuple[str, ...]] = set()
-        """Literals of payloads on which something here broke: they have no layout, ever."""
-        self._recent: Layout | None = None
-        """The last that was found: that of nearly every other topic too, where one template serves a whole fleet."""
+        """Literals of payloads on which something here broke: they never have a layout again."""
+        self._last: Layout | None = None
+        """The layout that was found last: where one template serves a whole fleet, nearly every topic has it."""
         self._log = logger("normalise")
-        self._credit = FIRST_LESSONS * LESSON_COST
+        # Each payload without a layout adds one, and each that is learned costs MESSAGES_PER_LAYOUT.
+        self._credit = LEARNED_AT_ONCE * MESSAGES_PER_LAYOUT
         self._arrival: datetime | None = None
         self._arrival_text = ""
 
@@ -90,7 +88,7 @@ class FastPath:
         return len(self._layouts)
 
     def read(self, message: Message) -> SerialisedReading | None:
-        """What the normaliser's reading would be written as; None when only the normaliser can tell. Never raises."""
+        """The normaliser's reading, serialised; None when only the normaliser can tell. Never raises."""
         payload = message.payload
         if len(payload) > self._longest or not self._is_possible:
             return None
@@ -99,8 +97,8 @@ class FastPath:
         except UnicodeDecodeError:
             return None
         try:
-            known = self._latest.get(message.topic)
-            layout, device = known or (self._recent, None)
+            known = self._by_topic.get(message.topic)
+            layout, device = known or (self._last, None)
             values = _values(layout, text) if layout else None
             if values is None:
                 known, layout = None, self._find(text)
@@ -111,40 +109,40 @@ class FastPath:
                 device = self._remember(message.topic, layout)
             if device is None:
                 device = self._device(layout, values, message.topic)
-            return self._written(layout, values, message, device)
+            return self._serialised(layout, values, message, device)
         except Exception as error:  # noqa: BLE001 - the one door: a defect in here must cost time, not a reading
             self._give_up(text, error)
             return None
 
     def _find(self, text: str) -> Layout | None:
-        """The layout of a payload that is not of the same as the one before it."""
+        """The known layout of any payload; an unknown one may be learned, for the next payload."""
         pieces = _VALUE.split(text)
         layout = self._layouts.get(_literals(pieces))
         if layout is None:
-            self._consider(pieces)
+            self._learn(pieces)
         return layout
 
     def _give_up(self, text: str, error: Exception) -> None:
-        """Have the normaliser read all payloads of this layout from now on, and say so once."""
+        """Leave all payloads of this layout to the normaliser from now on, and say so once."""
         literals = _literals(_VALUE.split(text))
         self._broken.add(literals)
         self._layouts.pop(literals, None)
-        self._latest.clear()
-        self._recent = None
+        self._by_topic.clear()
+        self._last = None
         self._log.error("form.broke", broken=len(self._broken), exc_info=error)
 
     def _remember(self, topic: str, layout: Layout) -> Device | None:
-        """The topic's layout, and whose it is where the topic tells."""
-        self._recent = layout
+        """Keep the layout for the topic's next payload; returns the device where the topic tells it."""
+        self._last = layout
         device = self._device(layout, (), topic) if layout.device is None else None
         if len(topic) <= LONGEST_TOPIC:
-            if len(self._latest) == MOST_TOPICS:
-                self._latest.clear()
-            self._latest[topic] = layout, device
+            if len(self._by_topic) == MOST_TOPICS:
+                self._by_topic.clear()
+            self._by_topic[topic] = layout, device
         return device
 
     def _device(self, layout: Layout, values: Sequence[str], topic: str) -> Device | None:
-        """Whose it is; None where the payload and the topic may differ about that."""
+        """The device of the payload; None where payload and topic may differ about it."""
         named = device_in_topic(topic)
         if layout.device is None:
             return named.device if named else None
@@ -153,27 +151,25 @@ class FastPath:
             return device if named.device == device else None
         return device if self._normaliser.trusts_payload_device else None
 
-    def _consider(self, pieces: Sequence[str]) -> None:
+    def _learn(self, pieces: Sequence[str]) -> None:
         self._credit += 1
-        if self._credit < LESSON_COST:
+        if self._credit < MESSAGES_PER_LAYOUT:
             return
-        self._credit -= LESSON_COST
+        self._credit -= MESSAGES_PER_LAYOUT
         literals = _literals(pieces)
-        # So many that broke are no accident: nothing more is learned.
+        # So many broken layouts are no accident: nothing more is learned.
         if literals in self._broken or len(self._broken) == MOST_LAYOUTS:
             return
-        layout = learn(
-            literals, pieces[1::2], read=self._normaliser.read, serialise=self._serialise
-        )
+        layout = learn(literals, pieces[1::2], read=self._normaliser.read)
         if layout is None:
             return
         if len(self._layouts) == MOST_LAYOUTS:
             del self._layouts[next(iter(self._layouts))]
-            self._latest.clear()
-            self._recent = None
+            self._by_topic.clear()
+            self._last = None
         self._layouts[literals] = layout
 
-    def _written(
+    def _serialised(
         self, layout: Layout, values: list[str], message: Message, device: Device | None
     ) -> SerialisedReading | None:
         time = self._time(layout, values, message)
@@ -188,14 +184,14 @@ class FastPath:
             values[place] = str(seconds)
         body = layout.body.copy()
         body[1::2] = layout.in_order(values)
-        received_at = self._written_arrival(message.received_at)
+        received_at = self._arrival_as_text(message.received_at)
         measured_at, source = time
         return SerialisedReading(
             device, measured_at or received_at, source, received_at, "".join(body)
         )
 
-    def _written_arrival(self, received_at: datetime) -> str:
-        """Messages that were read from the connection together share this instant."""
+    def _arrival_as_text(self, received_at: datetime) -> str:
+        """Remembered, because messages that one read brought share this instant."""
         if received_at is not self._arrival:
             self._arrival, self._arrival_text = received_at, rfc3339(received_at)
         return self._arrival_text
@@ -203,7 +199,7 @@ class FastPath:
     def _time(
         self, layout: Layout, values: Sequence[str], message: Message
     ) -> tuple[str, TimeSource] | None:
-        """The instant as events write it, empty for that of the arrival; None when it is to be looked at."""
+        """The instant as events write it, empty for that of the arrival; None when the normaliser must look at it."""
         found = _by_timestamp(layout, values)
         if found is None and layout.timestamp is not None:
             return None
@@ -221,17 +217,17 @@ class FastPath:
         return (
             None
             if is_far_ahead(instant, received_at=received_at)
-            else (_written_instant(instant), source)
+            else (_instant_as_text(instant), source)
         )
 
 
 def _literals(pieces: Sequence[str]) -> tuple[str, ...]:
-    """What a layout is known by: the payload's text between its values."""
+    """The payload's text between its values: a layout is known by it."""
     return tuple(pieces[::2])
 
 
 def _values(layout: Layout, text: str) -> list[str] | None:
-    """The values as they are to be written; None when the payload is not surely of this layout."""
+    """The values as the event has them; None when the payload is not surely of this layout."""
     found = layout.usual.fullmatch(text)
     if found is not None:
         return list(found.groups())

@@ -22,7 +22,7 @@ from functools import partial
 from operator import itemgetter
 from typing import TypeAlias
 
-from forwarder.event_data import SerialisedReading
+from forwarder.event_data import serialise
 from forwarder.normalise.builder import ReadingBuilder
 from forwarder.normalise.decoding import decode_json
 from forwarder.normalise.times import TextKind
@@ -87,7 +87,6 @@ def learn(
     values: Sequence[str],
     *,
     read: Read,
-    serialise: Callable[[Reading], SerialisedReading],
 ) -> Layout | None:
     """The layout of a payload, which is these literals with the values between; None when it has none."""
     try:
@@ -96,7 +95,7 @@ def learn(
         constants = _constants(skeleton, read_with)
         variables = _variables(skeleton, constants, read_with)
         slots = _slots(skeleton, constants, variables)
-        return _layout(skeleton, slots, read_with, serialise)
+        return _layout(skeleton, slots, read_with)
     except (Unusable, _NoLayoutError):
         return None
 
@@ -295,7 +294,6 @@ def _layout(
     skeleton: _Skeleton,
     slots: Sequence[_Slot],
     read_with: _ReadWith,
-    serialise: Callable[[Reading], SerialisedReading],
 ) -> Layout:
     """The layout itself: where the placeholder of each value comes out in the event."""
     builder, extra = read_with([slot.placeholder for slot in slots])

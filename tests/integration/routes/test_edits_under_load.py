@@ -17,7 +17,7 @@ from support.workshop import Workshop
 
 from forwarder.ingest import Ingest
 from forwarder.metrics import Metrics
-from forwarder.normalise import Normaliser
+from forwarder.normalise import FastPath, Normaliser
 from forwarder.reading import Device, Message, rfc3339
 from forwarder.routes import LOOK_EVERY_SECONDS, Applied, Rejected, Routes, RoutesFile
 
@@ -49,8 +49,10 @@ class Line:
         self.rejections = 0
         self.sent: list[Sent] = []
         self.acknowledged: dict[Message, int] = {}
+        normaliser = Normaliser(timezone=ZoneInfo("UTC"), max_message_bytes=65536)
         self.ingest: Ingest[Sent] = Ingest(
-            normaliser=Normaliser(timezone=ZoneInfo("UTC"), max_message_bytes=65536),
+            normaliser=normaliser,
+            fast_path=FastPath(normaliser),
             outbox=workshop.open(),
             metrics=Metrics(),
             max_message_bytes=65536,

@@ -2,7 +2,6 @@ import pytest
 import structlog.testing
 from support.payloads import DEVICE, message, normaliser, read, refuse
 
-from forwarder.event_data import serialise
 from forwarder.normalise import FastPath
 from forwarder.reading import Reading, Unreadable
 
@@ -98,7 +97,7 @@ def test_nobody_speaks_for_another_device(payload: str, extra: object) -> None:
     """Where the payload is not trusted the topic alone names the device, and `extra` keeps what the payload says."""
     line = normaliser(trusts_payload_device=False)
     one = message(f'{{"P_In":1,{payload}}}', topic="ext/example/attacker")
-    fast_path = FastPath(line, serialise=serialise)
+    fast_path = FastPath(line)
     for _ in range(3):
         assert fast_path.read(one) is None
         with structlog.testing.capture_logs() as logs:

@@ -17,10 +17,10 @@ from forwarder.event_data import SerialisedReading, serialise
 from forwarder.normalise import FastPath
 from forwarder.normalise.fast_path import layouts as layouts_module
 from forwarder.normalise.fast_path.layouts import (
-    FIRST_LESSONS,
-    LESSON_COST,
+    LEARNED_AT_ONCE,
     LONGEST,
     LONGEST_TOPIC,
+    MESSAGES_PER_LAYOUT,
     MOST_LAYOUTS,
     MOST_TOPICS,
 )
@@ -87,7 +87,7 @@ class Line:
 
     def __init__(self, template: str | None = None) -> None:
         self.normaliser = normaliser(template)
-        self.fast_path = FastPath(self.normaliser, serialise=serialise)
+        self.fast_path = FastPath(self.normaliser)
 
     def read(self, one: Message) -> SerialisedReading | None:
         """What the layout makes of it, compared with the normaliser: no value, misfit or warning differs."""
@@ -321,18 +321,18 @@ def of_members(names: list[str], value: str) -> bytes:
 
 
 def test_memory_is_bounded() -> None:
-    """However many layouts come, the oldest make room, and lessons are rare."""
-    fast_path = FastPath(normaliser(), serialise=serialise)
-    for number in range(FIRST_LESSONS + 5):
+    """However many layouts come, the oldest make room, and learning is rare."""
+    fast_path = FastPath(normaliser())
+    for number in range(LEARNED_AT_ONCE + 5):
         fast_path.read(message(b'{"P_In":1,"x%d":1}' % number))
-    assert fast_path.known == FIRST_LESSONS
+    assert fast_path.known == LEARNED_AT_ONCE
     assert fast_path.read(message(b'{"P_In":1,"x0":1}', topic="ext/it/x0")) is not None
-    for number in range(MOST_LAYOUTS * LESSON_COST):
+    for number in range(MOST_LAYOUTS * MESSAGES_PER_LAYOUT):
         fast_path.read(message(b'{"P_In":1,"y%d":1}' % number))
     assert fast_path.known == MOST_LAYOUTS
     assert fast_path.read(message(b'{"P_In":1,"x0":1}', topic="ext/it/x0")) is None
     assert fast_path.read(message(b'{"P_In":1,"y%d":1}' % (number - 1))) is None
-    for _ in range(LESSON_COST):
+    for _ in range(MESSAGES_PER_LAYOUT):
         fast_path.read(message(b'{"P_In":1,"another":1}'))
     assert fast_path.read(message(b'{"P_In":1,"another":1}')) is not None
 
@@ -341,7 +341,7 @@ def test_form_of_the_last_message_is_tried_for_another_topic(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A fleet with one template is not searched for it topic by topic; whose message it is goes by its own topic."""
-    fast_path = FastPath(normaliser(), serialise=serialise)
+    fast_path = FastPath(normaliser())
     first, second = (
         message(b'{"P_In":1}', topic=f"ext/it/ECC9FF5C000{number}") for number in (1, 2)
     )
@@ -356,11 +356,11 @@ def test_form_of_the_last_message_is_tried_for_another_topic(
 
 
 def test_topics_are_remembered_up_to_a_number() -> None:
-    fast_path = FastPath(normaliser(), serialise=serialise)
+    fast_path = FastPath(normaliser())
     for number in range(MOST_TOPICS + 10):
         fast_path.read(message(b'{"P_In":1}', topic=f"ext/it/{number}"))
     assert fast_path.read(message(b'{"P_In":1}', topic="ext/it/1")) is not None
-    assert len(fast_path._latest) < MOST_TOPICS
+    assert len(fast_path._by_topic) < MOST_TOPICS
 
 
 def test_long_payloads_have_no_layout() -> None:
@@ -378,9 +378,9 @@ def test_what_breaks_has_no_layout(monkeypatch: pytest.MonkeyPatch) -> None:
         raise IndexError("list index out of range")
 
     monkeypatch.setattr(layouts_module, "learn", break_down)
-    fast_path = FastPath(normaliser(), serialise=serialise)
+    fast_path = FastPath(normaliser())
     with structlog.testing.capture_logs() as logs:
-        for _ in range(2 * LESSON_COST):
+        for _ in range(2 * MESSAGES_PER_LAYOUT):
             assert fast_path.read(message(b'{"P_In":1}')) is None
     assert (tries, [log["event"] for log in logs]) == (1, ["form.broke"])
 
@@ -410,9 +410,9 @@ def broken_for(name: str) -> Callable[[Layout, str], list[str] | None]:
 
 def test_so_many_broken_forms_are_no_accident(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory stays bounded: nothing more is learned."""
-    monkeypatch.setattr(layouts_module, "LESSON_COST", 1)
+    monkeypatch.setattr(layouts_module, "MESSAGES_PER_LAYOUT", 1)
     monkeypatch.setattr(layouts_module, "learn", broken_for("x"))
-    fast_path = FastPath(normaliser(), serialise=serialise)
+    fast_path = FastPath(normaliser())
     with structlog.testing.capture_logs() as logs:
         for number in range(3 * MOST_LAYOUTS):
             fast_path.read(message(b'{"P_In":1,"x%d":1}' % number))

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from support.fuzz import assert_read_alike, payloads
 from support.payloads import DEVICE, message, normaliser, read, refuse
 
-from forwarder.event_data import serialise
 from forwarder.normalise import FastPath
 from forwarder.normalise.template import Template
 
@@ -98,7 +97,7 @@ def test_more_of_a_key_than_in_the_template_are_read_by_its_last_rule() -> None:
 def test_each_message_of_such_a_template_is_read() -> None:
     """Of 40 messages 16 went to quarantine, because learning their form broke."""
     line = normaliser(BOTH_OF_A_TEMPLATE)
-    fast_path = FastPath(line, serialise=serialise)
+    fast_path = FastPath(line)
     for number in range(40):
         one = message(f'{{"P_In":null,"net":{number},"P_In":{number},"ts":{1795884652 + number}}}')
         assert fast_path.read(one) is None
