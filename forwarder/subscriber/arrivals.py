@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from forwarder.reading import Message
 
 PUBACK = b"\x40\x02"
-"""How the packet begins that acknowledges a message; its packet id follows (MQTT 3.1.1 §3.4)."""
+"""A PUBACK up to its packet id (MQTT 3.1.1 §3.4)."""
 
 
 class Arrival:
@@ -17,7 +17,7 @@ class Arrival:
     def __init__(self, message: Message, acknowledgement: bytes) -> None:
         self.message = message
         self.acknowledgement = acknowledgement
-        """The packet that acknowledges it; empty at QoS 0, which knows no acknowledgement."""
+        """The PUBACK; empty at QoS 0, which knows none."""
         self.is_acknowledged = False
 
 
@@ -25,9 +25,9 @@ class Unacknowledged:
     """
     The arrivals of one connection whose acknowledgement has not left, released only from the oldest on.
 
-    PUBACKs must leave in the order of their PUBLISHes (MQTT-4.6.0-2), so one that is told early waits for those
-    before it. A packet id is free for another message once it is acknowledged, and on every new connection:
-    what is released are only this connection's own arrivals, each once, whatever else is told.
+    PUBACKs must leave in the order of their PUBLISHes (MQTT-4.6.0-2), so an early one waits for those before it. A
+    packet id is free for another message once it is acknowledged, and on every new connection: therefore only this
+    connection's own arrivals are released, each once, whatever else is told.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Unacknowledged:
         self._arrivals.extend([one for one in arrivals if one.acknowledgement])
 
     def release(self, told: Iterable[Arrival]) -> bytes:
-        """Take note of `told`; the answer is the acknowledgements that may leave now, oldest first."""
+        """Mark `told` as acknowledged; returns the PUBACKs that may leave now, oldest first."""
         for arrival in told:
             arrival.is_acknowledged = True
         arrivals, released = self._arrivals, []

@@ -1,4 +1,4 @@
-"""How much was handed over and is not acknowledged yet: at the limit, nothing more is read from the broker."""
+"""How much was handed over and not acknowledged yet: at the limit, nothing more is read from the broker."""
 
 from collections import deque
 
@@ -6,9 +6,9 @@ from forwarder.clock import Clock
 from forwarder.logs import Log
 
 MOST_BYTES = 16 << 20
-"""From so much on nothing is read. About 18,000 messages of 400 bytes: far more than two transactions take."""
+"""Nothing is read from so much on. About 18,000 messages of 400 bytes: far more than two transactions take."""
 BYTES_PER_MESSAGE = 512
-"""What a message takes in memory besides its own bytes, generously."""
+"""What a message takes in memory beside its own bytes, generously."""
 TOLD_AFTER_SECONDS = 10.0
 """A disk that is merely slow for a moment is no news."""
 _HINT = (
@@ -19,27 +19,27 @@ _HINT = (
 
 class Backlog:
     """
-    The bytes that wait, over all connections: what an earlier one brought is still in memory.
+    The bytes that wait, over all connections, because the messages of an earlier one are still in memory.
 
-    They are counted by reads and by groups, not by messages: those of one read are off once as many messages were
-    acknowledged as had come by then, whichever they were.
+    Bytes are counted by read, not by message: a read's bytes leave once as many messages are acknowledged as had come
+    by then, whichever they were.
     """
 
     def __init__(self, log: Log, clock: Clock, *, most_bytes: int = MOST_BYTES) -> None:
         self.is_full = False
-        """Set at the limit, and until half of it is left: so that reading goes on in large steps."""
+        """Set at the limit, and until half of it is left, so that reading goes on in large steps."""
         self._log = log
         self._clock = clock
         self._most_bytes = most_bytes
         self._bytes = 0
         self._reads: deque[tuple[int, int]] = deque()
         self._acknowledged = 0
-        """Messages that are not off yet, because others of their read wait."""
+        """Acknowledged messages whose read still counts, because others of it wait."""
         self._full_since = 0.0
         self._is_told = False
 
     def add(self, count: int, size: int) -> None:
-        """Messages are about to be handed over that hold `size` bytes together."""
+        """Count messages that are about to be handed over, of `size` bytes together."""
         size += count * BYTES_PER_MESSAGE
         self._reads.append((count, size))
         self._bytes += size
@@ -48,7 +48,7 @@ class Backlog:
             self._full_since = self._clock.monotonic()
 
     def remove(self, count: int) -> None:
-        """So many messages are done with."""
+        """Count so many messages as acknowledged."""
         self._acknowledged += count
         reads = self._reads
         while reads and reads[0][0] <= self._acknowledged:
@@ -60,7 +60,7 @@ class Backlog:
             self._tell_end()
 
     def tell(self) -> None:
-        """Say once that it has been full for long, if it has."""
+        """Say once that the backlog has been full for long, if it has."""
         if self._is_told or self._clock.monotonic() - self._full_since < TOLD_AFTER_SECONDS:
             return
         self._is_told = True

@@ -1,4 +1,4 @@
-"""How long to wait before the next connection; pure but for its dice."""
+"""How long to wait before the next connection; pure save for its dice."""
 
 import random
 from collections.abc import Callable
@@ -32,5 +32,5 @@ class Backoff:
         return max(self._floor_seconds, self._draw(0.0, ceiling))
 
     def reset(self) -> None:
-        """Start over at `initial_seconds`; for a session that has lasted, not for one that merely began."""
+        """Start over at `initial_seconds`: for a session that has lasted, not for one that merely began."""
         self._ceiling = self._initial_seconds

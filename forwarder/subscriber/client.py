@@ -15,14 +15,14 @@ RECEIVE_MAXIMUM = 1000
 
 
 class SharingClient(Client):
-    """A paho client that opens its socket as ever, and then sees what a SharedSocket shows of it."""
+    """A paho client that opens its socket itself, and then uses it through a SharedSocket."""
 
     # paho has no public way to be given a socket, or to be fed packets; everything else here is its public API.
     def _create_socket(self) -> SharedSocket:
         sock = super()._create_socket()
         if not isinstance(sock, socket.socket):
             raise TypeError(type(sock))
-        # PUBACKs are small: without this the second write waits for the broker's TCP to answer the first.
+        # PUBACKs are small. Without this a second write would wait for the broker's TCP to answer the first.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return SharedSocket(sock)
 
@@ -34,7 +34,7 @@ def new_client(broker: Broker, *, keeps_session: bool) -> Client:
         client_id=broker.client_id,
         clean_session=None if is_mqtt5 else not keeps_session,
         protocol=MQTTProtocolVersion.MQTTv5 if is_mqtt5 else MQTTProtocolVersion.MQTTv311,
-        # Else paho dials again by itself, in the middle of a read, when a broker refuses the protocol.
+        # Otherwise paho dials again by itself, in the middle of a read, when a broker refuses the protocol.
         reconnect_on_failure=False,
         manual_ack=True,
     )

@@ -1,4 +1,4 @@
-"""One MQTT connection, from its first packet to its end: a paho client driven by the running asyncio loop."""
+"""One MQTT connection, from its first packet to its end: a paho client on the running asyncio loop."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -50,16 +50,16 @@ class Welcome:
 
     is_session_present: bool
     session_expiry_seconds: int | None
-    """What an MQTT 5 broker made of the expiry we asked for; None when it said nothing."""
+    """The expiry that an MQTT 5 broker granted; None when it said nothing."""
 
 
 class Connection:
     """
     One connection to the broker; made once, never used again after `ended`.
 
-    Arrivals are handed over as they come in, also before `subscribe`, for a persistent session may hold some; while
-    `backlog` is full none comes in. Of each payload at most `max_message_bytes` are kept.
-    No callback raises into paho: what goes wrong ends the connection, and `ended` says why.
+    Arrivals are handed over as they come in, also before `subscribe`, because a persistent session may hold some. None
+    comes in while `backlog` is full. Of each payload at most `max_message_bytes` are kept.
+    No callback raises into paho: an error ends the connection, and `ended` says why.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Connection:
             Packets(is_mqtt5=broker.protocol == "5", max_message_bytes=max_message_bytes),
             clock=clock,
             backlog=backlog,
-            on_arrivals=self._take,
+            on_arrivals=self._hand_over,
             on_unfit=self._on_unfit,
             on_silence=lambda: self.abort(silent(broker)),
             on_failure=lambda error: self.abort(internal(error)),
@@ -108,13 +108,17 @@ class Connection:
         if self.ended.done() or not isinstance(sock, SharedSocket):
             raise SessionFailed(closed_unanswered(self._broker))
         self._driver.start(sock)
-        return await self._answer(self._welcome, answer_seconds, else_problem=mute(self._broker))
+        return await self._await_answer(
+            self._welcome, answer_seconds, else_problem=mute(self._broker)
+        )
 
     async def subscribe(self, topics: Sequence[str], *, answer_seconds: float) -> tuple[int, ...]:
         """The SUBACK code of each topic, 0x80 and above for a refusal. Raises SessionFailed."""
         self._granted = self._loop.create_future()
         self._client.subscribe([(topic, self._broker.qos) for topic in topics])
-        return await self._answer(self._granted, answer_seconds, else_problem=silent(self._broker))
+        return await self._await_answer(
+            self._granted, answer_seconds, else_problem=silent(self._broker)
+        )
 
     async def ended_within(self, seconds: float) -> bool:
         """Whether the connection ended before `seconds` had passed."""
@@ -122,7 +126,7 @@ class Connection:
         return self.ended.done()
 
     def acknowledge(self, arrivals: Sequence[Arrival]) -> None:
-        """Send their PUBACKs, as far as everything that came before them is acknowledged too."""
+        """Send the PUBACKs of all arrivals up to the first that is not acknowledged."""
         if released := self._unacknowledged.release(arrivals):
             self._driver.write(released)
         self._driver.read_on()
@@ -131,13 +135,13 @@ class Connection:
 
     async def drain(self, *, grace_seconds: float) -> None:
         """
-        Hand over nothing more, wait for what is unacknowledged, and disconnect; the broker keeps the session.
+        Hand over nothing more, wait for acknowledgements, and disconnect; the broker keeps the session.
 
-        What comes in meanwhile, or is still unacknowledged after `grace_seconds`, comes again with the next connection.
+        Messages that come in meanwhile, or stay unacknowledged, come again with the next connection.
         """
         self._is_draining = True
         if self._unacknowledged and self._driver.is_running:
-            await self._first_of(self._drained, grace_seconds)
+            await self._await_first(self._drained, grace_seconds)
         await self._driver.disconnect(timeout_seconds=_GOODBYE_SECONDS)
         self.abort()
 
@@ -157,27 +161,27 @@ class Connection:
         )
         dialling.start()
         try:
-            await self._answer(
+            await self._await_answer(
                 dialling.opened, timeout_seconds, else_problem=no_answer(self._broker)
             )
         finally:
             dialling.opened.cancel()
 
-    async def _first_of(self, awaited: "asyncio.Future[Any]", timeout_seconds: float) -> None:
+    async def _await_first(self, awaited: "asyncio.Future[Any]", timeout_seconds: float) -> None:
         either: set[asyncio.Future[Any]] = {awaited, self.ended}
         await asyncio.wait(either, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _answer(
+    async def _await_answer(
         self, answer: "asyncio.Future[T]", timeout_seconds: float, *, else_problem: Problem
     ) -> T:
         """
-        What `answer` brings; raises SessionFailed when the connection ends or the time is up first.
+        The result of `answer`; raises SessionFailed when the connection ends first, or the time is up.
 
-        The time in which the backlog keeps us from reading does not count, for the answer may stand behind messages.
+        Time in which the backlog stops the reading does not count, because the answer may stand behind messages.
         """
         left_seconds = timeout_seconds
         while left_seconds > 0 and not (answer.done() or self.ended.done()):
-            await self._first_of(answer, left_seconds)
+            await self._await_first(answer, left_seconds)
             left_seconds = self._driver.last_held_at + timeout_seconds - self._clock.monotonic()
         if answer.done():
             return answer.result()
@@ -209,7 +213,7 @@ class Connection:
         if reason.is_failure:
             self._end(explain_refusal(reason.value, reason.getName(), self._broker))
         elif not self._welcome.done():
-            # Under MQTT 5 the broker may have set another one than we asked for; paho knows.
+            # An MQTT 5 broker may set another keep-alive than we asked for; paho knows it.
             self._driver.keep_alive(self._client.keepalive)
             expiry = getattr(properties, "SessionExpiryInterval", None)
             self._welcome.set_result(Welcome(flags.session_present, expiry))
@@ -228,7 +232,7 @@ class Connection:
     def _on_unfit(self, unfit: Unfit) -> None:
         self.abort(explain_unfit(unfit, self._broker))
 
-    def _take(self, arrivals: Sequence[Arrival]) -> None:
+    def _hand_over(self, arrivals: Sequence[Arrival]) -> None:
         if not self._is_draining:
             self._unacknowledged.expect(arrivals)
             self._on_arrivals(arrivals)
@@ -253,6 +257,6 @@ class Connection:
             self._end(closed_unanswered(self._broker))
 
     def _on_log(self, _client: Client, _userdata: Any, level: int, text: str) -> None:
-        """Until CONNACK: paho tells why a read failed only here."""
+        """Keep why a read failed, until CONNACK: paho tells it only here."""
         if level == MQTT_LOG_ERR:
             self._last_error = text.partition(": ")[2]

@@ -15,8 +15,8 @@ class KeepAlive:
     """
     Watches over one connection, `seconds` being its keep-alive (MQTT 3.1.1 §3.1.2.10); 0 switches it off.
 
-    A ping is due when nothing was sent or nothing received for so long. Whatever comes after it answers it, for a
-    PINGRESP may stand behind many messages; a broker from which nothing at all has come since is given up.
+    A ping is due when nothing was sent or nothing received for so long. Any byte that comes after it is its answer,
+    because a PINGRESP may stand behind many messages. A broker from which nothing has come since is given up.
     """
 
     def __init__(self, seconds: float, *, now: float) -> None:

@@ -17,8 +17,8 @@ class Oversize:
     """
     One PUBLISH of `length` bytes behind its fixed header, and more than HEAD_BYTES, as its bytes come in.
 
-    It holds the head and the first `most_bytes` of the payload, whatever the length is and however large the properties
-    are, which mean nothing to us.
+    It holds the head and the first `most_bytes` of the payload, whatever the length. The properties may be of any size,
+    because they mean nothing to us and are passed over.
     """
 
     def __init__(self, first: int, length: int, *, is_mqtt5: bool, most_bytes: int) -> None:
@@ -42,7 +42,7 @@ class Oversize:
         return len(self._head) + len(self._payload)
 
     def feed(self, chunk: bytes) -> bytes:
-        """Take what belongs to it; the answer is what comes after it."""
+        """Take the bytes that belong to it; returns those behind it."""
         mine = chunk[: self._missing]
         self._missing -= len(mine)
         if self._payload_at:

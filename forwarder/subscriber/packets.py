@@ -1,11 +1,12 @@
 """
 The stream of bytes from the broker, split into packets; pure.
 
-A PUBLISH becomes an arrival here. Every other packet is given back as it came: paho knows what to make of it.
+A PUBLISH becomes an arrival here. Every other packet is given back as it came, because paho knows what to make of it.
 
-What a packet may cost is decided at its fixed header. Of a PUBLISH whose payload is too large the beginning is kept and
-the rest passes by, so that it can be quarantined and acknowledged; its properties, which mean nothing to us, are passed
-over at any size. Whatever else is too large, was never asked for, or is malformed, is unfit: it ends the connection.
+The fixed header of a packet decides what it may cost. A PUBLISH whose payload is too large keeps its beginning and
+loses the rest, so that it can be quarantined and acknowledged. Its properties mean nothing to us, and are passed over
+at any size. A packet is unfit, and ends the connection, when it is malformed, was never asked for, or is too large and
+no PUBLISH.
 """
 
 from datetime import datetime
@@ -25,10 +26,10 @@ from forwarder.subscriber.oversize import (
 
 Unfit = Literal["not_connack", "qos_2", "too_large", "malformed"]
 """Why the stream ends at this packet."""
-Taken: TypeAlias = "list[Arrival] | bytes | Unfit"
+Parsed: TypeAlias = "list[Arrival] | bytes | Unfit"
 
 MOST_BYTES_OF_OTHERS = 65_536
-"""Of a packet that is no PUBLISH. The largest of those, an MQTT 5 DISCONNECT with its reason, has a few hundred."""
+"""Of a packet that is no PUBLISH. The largest, an MQTT 5 DISCONNECT with its reason, has a few hundred."""
 _PUBLISH, _PUBLISH_MASK = 0x30, 0xF4
 """PUBLISH in the packet type, and not QoS 2 or 3 (MQTT 3.1.1 §3.3.1)."""
 _CONNACK, _TYPE_MASK, _QOS_MASK, _QOS_2 = 0x20, 0xF0, 0x06, 0x04
@@ -38,7 +39,7 @@ _LENGTH_BYTES = 4
 
 class Packets:
     """
-    Takes chunks as they are read from the socket, and gives out whole packets, in order.
+    Takes chunks as they are read from the socket, and gives out whole packets in their order.
 
     Of each payload at most `max_message_bytes` are kept.
     """
@@ -46,8 +47,8 @@ class Packets:
     def __init__(self, *, is_mqtt5: bool, max_message_bytes: int) -> None:
         self.has_begun = False
         """Whether CONNACK, which must be the first packet, was given out (MQTT-3.2.0-1)."""
-        self.taken_bytes = 0
-        """What the arrivals of the last `take` hold, about."""
+        self.parsed_bytes = 0
+        """About what the arrivals of the last `parse` hold."""
         self._is_mqtt5 = is_mqtt5
         self._max_message_bytes = max_message_bytes
         self._data = b""
@@ -58,36 +59,36 @@ class Packets:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing that was fed is left to be taken."""
+        """Whether every byte that was fed has been parsed."""
         return self._at == len(self._data) and self._oversize is None
 
     @property
     def held_bytes(self) -> int:
-        """What is in memory and was not taken: at most a chunk and the largest packet that is held whole."""
+        """Bytes in memory that were not parsed: at most a chunk and the largest packet that is held whole."""
         passing = self._oversize.held_bytes if self._oversize is not None else 0
         return len(self._data) - self._at + len(self._partial) + passing
 
     def feed(self, chunk: bytes) -> None:
-        """Add what was read next."""
+        """Add the next bytes of the stream."""
         if self._oversize is not None and not self._oversize.is_whole:
             chunk = self._oversize.feed(chunk)
         if self._at < len(self._data):
-            self._set_aside(missing=0)
+            self._keep_partial(missing=0)
         if not self._partial:
             self._data, self._at = chunk, 0
         elif len(chunk) < self._missing:
-            # Looked at only when the packet is whole: a large one may come byte by byte.
+            # Joined only when the packet is whole, because a large one may come byte by byte.
             self._partial += chunk
             self._missing -= len(chunk)
         else:
             self._data, self._at = b"".join((self._partial, chunk)), 0
             self._partial = bytearray()
 
-    def take(self, *, limit: int, received_at: datetime) -> Taken:
+    def parse(self, *, limit: int, received_at: datetime) -> Parsed:
         """
-        Up to `limit` arrivals that stand in a row, or the one other packet that is next; none: no further one is whole.
+        Up to `limit` arrivals that stand in a row, or the one other packet that is next; none when no further is whole.
 
-        After one that is unfit there is nothing more.
+        Nothing comes after an unfit packet.
         """
         if self._oversize is not None:
             return self._pass_by(self._oversize, received_at)
@@ -103,28 +104,28 @@ class Packets:
                 break
             arrivals.append(arrival)
             at = stop
-        self.taken_bytes = at - self._at
+        self.parsed_bytes = at - self._at
         self._at = at
         if arrivals and body <= end < stop and data[at] & _PUBLISH_MASK == _PUBLISH:
             self._await_rest(data[at], body, stop)  # as most reads end
         elif not arrivals and at < end and limit:
-            return self._exception(data, body, stop)
+            return self._parse_other(data, body, stop)
         return arrivals
 
-    def _pass_by(self, oversize: Oversize, received_at: datetime) -> Taken:
+    def _pass_by(self, oversize: Oversize, received_at: datetime) -> Parsed:
         if oversize.is_malformed:
             return "malformed"
         if not oversize.is_whole:
             return []
         self._oversize = None
-        self.taken_bytes = oversize.held_bytes
+        self.parsed_bytes = oversize.held_bytes
         return [oversize.arrival(received_at)]
 
-    def _exception(self, data: bytes, body: int, stop: int) -> Taken:
-        """What is next, when it is not a whole PUBLISH that becomes an arrival."""
+    def _parse_other(self, data: bytes, body: int, stop: int) -> Parsed:
+        """The next packet, where it is no whole PUBLISH that becomes an arrival."""
         end, first = len(data), data[self._at]
         if body > end:
-            self._set_aside(missing=1)
+            self._keep_partial(missing=1)
             return []
         if unfit := self._unfit(first, stop - body):
             return unfit
@@ -138,7 +139,7 @@ class Packets:
         return packet
 
     def _unfit(self, first: int, length: int) -> Unfit | None:
-        """What can be said against a packet as soon as its fixed header is there."""
+        """What its fixed header alone says against a packet."""
         if not self.has_begun and first != _CONNACK:
             return "not_connack"
         if length < 0:
@@ -152,7 +153,7 @@ class Packets:
     def _await_rest(self, first: int, body: int, stop: int) -> None:
         length = stop - body
         if first & _TYPE_MASK != _PUBLISH or length <= HEAD_BYTES + self._max_message_bytes:
-            self._set_aside(missing=stop - len(self._data))
+            self._keep_partial(missing=stop - len(self._data))
             return
         self._oversize = Oversize(
             first, length, is_mqtt5=self._is_mqtt5, most_bytes=self._max_message_bytes
@@ -160,7 +161,7 @@ class Packets:
         self._oversize.feed(self._data[body:])
         self._data, self._at = b"", 0
 
-    def _set_aside(self, *, missing: int) -> None:
+    def _keep_partial(self, *, missing: int) -> None:
         self._partial += self._data[self._at :]
         self._data, self._at = b"", 0
         self._missing = missing

@@ -1,4 +1,4 @@
-"""The problem in the way of the session: kept for those who ask, and said once in the log."""
+"""The problem in the way of the session: kept for /readyz, and said once in the log."""
 
 from forwarder.clock import Clock
 from forwarder.logs import Log
@@ -7,10 +7,10 @@ from forwarder.subscriber.problem import Problem
 
 class ProblemLog:
     """
-    What is wrong now, if anything.
+    The present problem, if any.
 
-    Each distinct sentence is a warning when it first appears, and again at most every `repeat_seconds` while it lasts;
-    in between it is only for those who debug. Its end is said once.
+    Each distinct sentence is a warning when it first appears, and again every `repeat_seconds` while it lasts. It is
+    logged at `debug` in between. Its end is said once.
     """
 
     def __init__(self, log: Log, clock: Clock, *, repeat_seconds: float) -> None:
@@ -36,7 +36,7 @@ class ProblemLog:
         )
 
     def note(self, problem: Problem) -> None:
-        """Keep it for those who ask; another log line has already said it."""
+        """Keep a problem that another log line has said."""
         self.problem = problem
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""The session that outlives its connections: connects and reconnects for ever, and says what is in the way."""
+"""The session outlives its connections: it connects and reconnects for ever, and says what is in the way."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ from forwarder.subscriber.problem_log import ProblemLog
 
 _EARLY_ENDS = 3
 _RECURRING = frozenset({"clash", "packet"})
-"""Problems that will most likely end the next session too: they are not over when it has begun."""
+"""Problems that most likely end the next session too, so the next CONNACK is not their end."""
 _LOST = "the broker had forgotten our session: what was published while we were away may be lost"
 
 
@@ -74,10 +74,10 @@ class Subscriber:
     """
     The one subscription to the broker.
 
-    Every message is handed to `on_arrivals`, on the loop, in the order of arrival, together with those that were read
-    with it; what is not acknowledged comes again with the next connection. Each must be acknowledged some time, also at
-    QoS 0, for while too much is not, nothing is read. `on_arrivals` must not block; when it raises, the connection is
-    made anew. Of each payload at most `max_message_bytes` are kept.
+    `on_arrivals` gets every message, on the loop, in the order of arrival, together with those that were read with it.
+    It must not block; when it raises, the connection is made anew. A message that is not acknowledged comes again with
+    the next connection. Each must be acknowledged some time, also at QoS 0, because nothing is read while too much is
+    not. Of each payload at most `max_message_bytes` are kept.
     `expects_session` says that an earlier process was subscribed: a broker that then knows no session has lost it.
     """
 
@@ -131,8 +131,8 @@ class Subscriber:
         """
         Send the PUBACKs of `arrivals`.
 
-        They leave in the order in which their messages came (MQTT-4.6.0-2), so one that is told before its
-        predecessors waits for them. Those of a connection that is over are dropped: their messages come again.
+        They leave in the order in which their messages came (MQTT-4.6.0-2), so an early one waits for those before it.
+        Those of a connection that is over are dropped, because their messages come again.
         """
         self._backlog.remove(len(arrivals))
         if self._connection is not None:
@@ -144,24 +144,24 @@ class Subscriber:
             problem = await self._one_connection()
             if self._stopping.is_set():
                 break
-            delay = self._judge(problem)
-            self._stand(_Progress())
+            delay = self._report_end(problem)
+            self._record_progress(_Progress())
             await self._pause(delay)
-        self._stand(_Progress())
+        self._record_progress(_Progress())
         self._log.info("mqtt.stopped", sessions=self._sessions, gaps=self._gaps)
 
     async def stop(self, *, grace_seconds: float = 5.0) -> None:
         """
-        Hand over nothing more, give what was handed over `grace_seconds` to be acknowledged, then disconnect.
+        Hand over nothing more, wait up to `grace_seconds` for acknowledgements, then disconnect. `run` returns.
 
-        The broker keeps the session and what was not acknowledged. `run` returns.
+        The broker keeps the session and what was not acknowledged.
         """
         self._stopping.set()
         if self._connection is not None:
             await self._connection.drain(grace_seconds=grace_seconds)
 
     async def _one_connection(self) -> Problem:
-        """Connect, subscribe and stay until the connection is over; the answer is why."""
+        """Connect, subscribe and stay until the connection is over; returns why it is."""
         connection = self._connection = Connection(
             self._broker,
             clock=self._clock,
@@ -170,44 +170,44 @@ class Subscriber:
             on_arrivals=self._on_arrivals,
         )
         try:
-            return await self._live(connection)
+            return await self._stay_subscribed(connection)
         except SessionFailed as failed:
             return failed.problem
-        except Exception as error:  # noqa: BLE001 - the top of the loop; ProblemLog logs it with its traceback
+        except Exception as error:  # noqa: BLE001 - the top of the loop; ProblemLog writes its traceback
             return internal(error)
         finally:
             connection.abort()
             self._connection = None
 
-    async def _live(self, connection: Connection) -> Problem:
-        self._greet(
+    async def _stay_subscribed(self, connection: Connection) -> Problem:
+        self._record_connected(
             await connection.open(dial_seconds=self._pace.dial, answer_seconds=self._pace.answer)
         )
         lowered = await self._subscribe(connection)
-        self._stand(replace(self._progress, is_subscribed=True))
+        self._record_progress(replace(self._progress, is_subscribed=True))
         if not self._is_flapping:
-            self._settle(lowered)
+            self._clear_or_report(lowered)
         if not await connection.ended_within(self._steady_seconds):
             self._backoff.reset()
             self._early_ends = 0
-            self._settle(lowered)
+            self._clear_or_report(lowered)
         return await connection.ended
 
     async def _subscribe(self, connection: Connection) -> Problem | None:
-        """Ask until every topic is granted, slowly; the answer is the problem of a QoS lower than asked."""
+        """Ask slowly until every topic is granted; returns the problem of a QoS lower than asked."""
         lowest, wanted = self._broker.qos, self._broker.topics
         while wanted:
             codes = await connection.subscribe(wanted, answer_seconds=self._pace.answer)
             refused = refused_topics(wanted, codes)
             lowest = min([lowest, *codes])
             if refused:
-                await self._bear_refusal(connection, refused)
+                await self._wait_after_refusal(connection, refused)
             wanted = refused
         self._log_session("mqtt.subscribed", topics=self._broker.topics, granted_qos=lowest)
         return explain_lowered_qos(lowest, self._broker) if lowest < self._broker.qos else None
 
-    async def _bear_refusal(self, connection: Connection, refused: Sequence[str]) -> None:
-        """Stay connected for what was granted, and wait before the rest is asked for again."""
+    async def _wait_after_refusal(self, connection: Connection, refused: Sequence[str]) -> None:
+        """Stay connected for the granted topics, and wait before asking for the rest again."""
         delay = self._backoff.next_delay()
         self._problem_log.report(
             explain_subscription(refused, self._broker), retry_in_seconds=round(delay, 1)
@@ -215,8 +215,8 @@ class Subscriber:
         if await connection.ended_within(delay):
             raise SessionFailed(await connection.ended)
 
-    def _greet(self, welcome: Welcome) -> None:
-        self._stand(_Progress(connected_at=self._clock.monotonic()))
+    def _record_connected(self, welcome: Welcome) -> None:
+        self._record_progress(_Progress(connected_at=self._clock.monotonic()))
         self._sessions += 1
         self._log_session(
             "mqtt.connected",
@@ -229,14 +229,14 @@ class Subscriber:
             if not self._is_flapping:
                 self._log.warning("mqtt.session_lost", gaps=self._gaps, problem=_LOST)
 
-    def _settle(self, lowered: Problem | None) -> None:
+    def _clear_or_report(self, lowered: Problem | None) -> None:
         if lowered is not None:
             self._problem_log.report(lowered)
         else:
             self._problem_log.clear()
 
-    def _judge(self, problem: Problem) -> float:
-        """Say why the connection is over; the answer is how long to wait before the next, in seconds."""
+    def _report_end(self, problem: Problem) -> float:
+        """Say why the connection is over; returns the seconds to wait before the next."""
         delay = self._backoff.next_delay()
         if self._progress.connected_at is None:
             self._problem_log.report(problem, retry_in_seconds=round(delay, 1))
@@ -262,18 +262,18 @@ class Subscriber:
 
     @property
     def _steady_seconds(self) -> float:
-        """How long a session must last to be sound; when flapping, until the other side cannot be just waiting."""
+        """How long a session must last to be sound; when flapping, longer than a rival may wait."""
         longest_wait = 2 * self._pace.longest_retry if self._is_flapping else 0.0
         return max(self._pace.steady, longest_wait)
 
     def _log_session(self, event: str, **fields: object) -> None:
-        """Sessions that come and go are news at first; once their problem is said, they would only bury it."""
+        """Log a session at `info`, or at `debug` once its flapping is said, so that it does not bury the problem."""
         if self._is_flapping:
             self._log.debug(event, **fields)
         else:
             self._log.info(event, **fields)
 
-    def _stand(self, progress: "_Progress") -> None:
+    def _record_progress(self, progress: "_Progress") -> None:
         if progress != self._progress:
             self._since = self._clock.now()
         self._progress = progress

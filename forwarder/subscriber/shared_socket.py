@@ -9,15 +9,15 @@ _CHUNK_BYTES = 65_536
 _RECORD_BYTES = 16_384
 """What TLS decrypts at once (RFC 8446 §5.1)."""
 _HAS_CLOSED = getattr(select, "POLLRDHUP", 0)
-"""Asks for the end of the stream although more stands before it; Linux alone knows it."""
+"""Asks for the end of the stream although bytes stand before it; Linux alone knows it."""
 
 
 class SharedSocket:
     """
     Owns `sock`, and is what paho takes for its socket (`recv`, `send`, `close`, `fileno`, `setblocking`).
 
-    paho reads the packets that `set_aside` gave it, and after them how the connection ended. Whatever is written goes
-    through one queue, so that no packet begins inside another when the kernel takes only part of one.
+    paho reads the packets that `leave_to_paho` gave it, and then how the connection ended. Both sides write through one
+    queue, so that no packet begins inside another when the kernel takes only part of one.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -25,17 +25,17 @@ class SharedSocket:
         self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
         self._for_paho = bytearray()
         self._unsent = bytearray()
-        self.read_waits_for_room = False
-        """TLS has something to say before it can be read on."""
-        self._write_waits_for_input = False
+        self.read_waits_for_write = False
+        """TLS must write before more can be read."""
+        self._write_waits_for_read = False
         self.is_leaving = False
-        """Nothing is read any more, and paho's `close` leaves the connection open until `hang_up`."""
+        """Nothing is read any more; paho's `close` leaves the connection open until `hang_up`."""
         self._failure: OSError | None = None
         self._is_over = False
 
     @property
     def has_ended(self) -> bool:
-        """Nothing more will come; paho is told why by its next read."""
+        """Nothing more will come; paho's next read says why."""
         return self._is_over or self._failure is not None
 
     @property
@@ -47,19 +47,19 @@ class SharedSocket:
         return len(self._unsent)
 
     @property
-    def wants_room(self) -> bool:
-        """Something waits for the socket to become writable."""
-        return self.read_waits_for_room or (
-            bool(self._unsent) and not self._write_waits_for_input and not self.has_ended
+    def wants_to_write(self) -> bool:
+        """Whether anything waits for the socket to become writable."""
+        return self.read_waits_for_write or (
+            bool(self._unsent) and not self._write_waits_for_read and not self.has_ended
         )
 
     def receive(self) -> bytes:
-        """What has come in, up to about 64 KiB; empty when nothing has, or nothing more will."""
+        """The bytes that have come in, up to about 64 KiB; empty when there are none, or will be none."""
         chunk = self._read(_CHUNK_BYTES)
         if self._tls is None or not chunk:
             return chunk
         records, size = [chunk], len(chunk)
-        # What TLS has already taken from the socket is read too, for of that the loop would not tell.
+        # TLS may hold more than it gave out. It is read now, because the loop would announce it no more.
         while (size < _CHUNK_BYTES or self._tls.pending()) and (
             record := self._read(_RECORD_BYTES)
         ):
@@ -68,7 +68,7 @@ class SharedSocket:
         return b"".join(records)
 
     def _read(self, size: int) -> bytes:
-        self.read_waits_for_room = self._write_waits_for_input = False
+        self.read_waits_for_write = self._write_waits_for_read = False
         chunk = b""
         try:
             chunk = self._sock.recv(size)
@@ -76,20 +76,20 @@ class SharedSocket:
         except (BlockingIOError, ssl.SSLWantReadError):
             pass
         except ssl.SSLWantWriteError:
-            self.read_waits_for_room = True
+            self.read_waits_for_write = True
         except OSError as error:
             self._failure = error
         return chunk
 
     def notice_end(self) -> bool:
-        """Whether the other side has closed, or the connection broke, as far as that shows without reading."""
+        """Whether the connection is over, as far as that shows without reading."""
         looking = select.poll()
         looking.register(self._sock, _HAS_CLOSED)
         self._is_over = self._is_over or bool(looking.poll(0))
         return self.has_ended
 
-    def throw_away(self) -> bool:
-        """Take what has come in off the socket, undecrypted; whether nothing more will come."""
+    def discard(self) -> bool:
+        """Drop the bytes that have come in, undecrypted; returns whether the stream has ended."""
         try:
             return not os.read(self.fileno(), _CHUNK_BYTES)
         except BlockingIOError:
@@ -98,37 +98,37 @@ class SharedSocket:
             return True
 
     def write(self, packets: bytes | bytearray) -> None:
-        """Send whole packets, after all that was written before; what the kernel does not take waits for `flush`."""
+        """Send whole packets behind those before; the rest waits for `flush` where the kernel takes only part."""
         self._unsent += packets
         self.flush()
 
     def flush(self) -> None:
-        """Send what waits, as far as the kernel takes it."""
-        self._write_waits_for_input = False
+        """Send the queue, as far as the kernel takes it."""
+        self._write_waits_for_read = False
         try:
             while self._unsent:
-                # What failed for want of room must be given to TLS again as it was: it stays at the front until then.
+                # TLS wants the same bytes again after a write that failed, so they stay at the front until then.
                 del self._unsent[: self._sock.send(self._unsent)]
         except (BlockingIOError, ssl.SSLWantWriteError):
             pass
         except ssl.SSLWantReadError:
-            self._write_waits_for_input = True
+            self._write_waits_for_read = True
         except OSError as error:
             self._failure = self._failure or error
 
-    def set_aside(self, packet: bytes) -> None:
-        """Leave `packet` to paho's next read."""
+    def leave_to_paho(self, packet: bytes) -> None:
+        """Give `packet` to paho's next read."""
         self._for_paho += packet
 
     @property
-    def has_set_aside(self) -> bool:
+    def has_left_for_paho(self) -> bool:
         return bool(self._for_paho)
 
     def recv(self, size: int) -> bytes:
         if self._for_paho:
-            taken = bytes(self._for_paho[:size])
+            part = bytes(self._for_paho[:size])
             del self._for_paho[:size]
-            return taken
+            return part
         if self._failure is not None:
             raise self._failure
         if self._is_over:
@@ -136,7 +136,7 @@ class SharedSocket:
         raise BlockingIOError
 
     def send(self, packet: bytes | bytearray) -> int:
-        """All of it or, while anything else waits, nothing: paho closes right after its DISCONNECT has left."""
+        """All of the packet, or nothing while the queue waits: paho closes right after its DISCONNECT has left."""
         self.flush()
         if self._unsent:
             raise BlockingIOError

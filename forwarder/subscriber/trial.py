@@ -1,4 +1,4 @@
-"""One trial session with the broker, to see whether a session would work."""
+"""A trial session: connects beside a running forwarder, to see whether its session would work."""
 
 import random
 import string
@@ -19,7 +19,7 @@ async def try_session(broker: Broker, *, timeout_seconds: float) -> str | None:
     """
     Whether a session with this broker would work: None, or the sentence that says what is in the way.
 
-    Connects beside a running forwarder, with a client id and a clean session of its own, subscribes, and leaves.
+    The trial has a client id and a clean session of its own; it subscribes, and leaves.
     """
     suffix = "".join(random.choices(_SUFFIX, k=8))  # noqa: S311 - told apart, not kept secret
     trial = replace(broker, client_id=f"{broker.username or 'forwarder'}:{suffix}")

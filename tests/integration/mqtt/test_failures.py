@@ -62,15 +62,15 @@ async def test_probe_says_the_same(
     assert sentence in str(await try_session(mosquitto.broker(**change), timeout_seconds=5))
 
 
-async def test_probe_leaves_the_running_session_alone(mosquitto: Mosquitto) -> None:
+async def test_trial_leaves_the_running_session_alone(mosquitto: Mosquitto) -> None:
     """A trial session has a client id of its own, made as whatwatt wants it, and finds nothing wrong."""
     async with subscribed(mosquitto.broker()) as subscriber:
         assert await try_session(mosquitto.broker(), timeout_seconds=5) is None
         assert subscriber.state.sessions == 1
-    visitors = [line for line in mosquitto.log.splitlines() if f"as {USERNAME}:" in line]
-    assert len(visitors) == 1
-    assert visitors[0].partition(f"as {USERNAME}:")[2].partition(" ")[0].isalnum()
-    assert "c1" in visitors[0]
+    trials = [line for line in mosquitto.log.splitlines() if f"as {USERNAME}:" in line]
+    assert len(trials) == 1
+    assert trials[0].partition(f"as {USERNAME}:")[2].partition(" ")[0].isalnum()
+    assert "c1" in trials[0]
 
 
 async def test_recovery_is_said_once(mosquitto: Mosquitto) -> None:

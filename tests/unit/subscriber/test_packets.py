@@ -46,7 +46,7 @@ def begun(stream: bytes = b"", *, is_mqtt5: bool = True) -> Packets:
     """The packets of a connection that was accepted, and then brought `stream`."""
     packets = Packets(is_mqtt5=is_mqtt5, max_message_bytes=LARGEST)
     packets.feed(CONNACK)
-    assert packets.take(limit=1, received_at=NOW) == CONNACK
+    assert packets.parse(limit=1, received_at=NOW) == CONNACK
     packets.feed(stream)
     return packets
 
@@ -88,18 +88,18 @@ ANYTHING = st.one_of(
 )
 
 
-def described(taken: Any) -> list[Any]:
-    if isinstance(taken, list):
-        return [(one.message, one.acknowledgement) for one in taken]
-    return [taken]
+def described(parsed: Any) -> list[Any]:
+    if isinstance(parsed, list):
+        return [(one.message, one.acknowledgement) for one in parsed]
+    return [parsed]
 
 
 def read_some(packets: Packets, *, limit: int = 1000) -> list[Any]:
-    """What can be taken, up to what ends the connection."""
+    """What can be parsed, up to what ends the connection."""
     read: list[Any] = []
-    while taken := packets.take(limit=limit, received_at=NOW):
-        read += described(taken)
-        if isinstance(taken, str):
+    while parsed := packets.parse(limit=limit, received_at=NOW):
+        read += described(parsed)
+        if isinstance(parsed, str):
             break
     return read
 
@@ -112,16 +112,16 @@ def read(stream: bytes, *, is_mqtt5: bool = True) -> list[Any]:
 @settings(deadline=None)
 @given(data=st.data(), stream=st.lists(ANYTHING, max_size=6).map(b"".join))
 def test_chunks_make_no_difference(is_mqtt5: bool, data: st.DataObject, stream: bytes) -> None:
-    """However the stream is cut into reads, and however few packets are taken a turn, the packets are the same."""
+    """However the stream is cut into reads, and however few packets are parsed a turn, the packets are the same."""
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
-    pieces, taken = begun(is_mqtt5=is_mqtt5), list[Any]()
+    pieces, parsed = begun(is_mqtt5=is_mqtt5), list[Any]()
     for start, stop in pairwise([0, *cuts, len(stream)]):
-        if not (taken and isinstance(taken[-1], str)):
+        if not (parsed and isinstance(parsed[-1], str)):
             pieces.feed(stream[start:stop])
-            taken += described(pieces.take(limit=data.draw(st.integers(0, 3)), received_at=NOW))
-    if not (taken and isinstance(taken[-1], str)):
-        taken += read_some(pieces, limit=1)
-    assert taken == read(stream, is_mqtt5=is_mqtt5)
+            parsed += described(pieces.parse(limit=data.draw(st.integers(0, 3)), received_at=NOW))
+    if not (parsed and isinstance(parsed[-1], str)):
+        parsed += read_some(pieces, limit=1)
+    assert parsed == read(stream, is_mqtt5=is_mqtt5)
 
 
 @PROTOCOLS
@@ -239,7 +239,7 @@ def test_unfit_packet_is_told_by_its_header(one: bytes, why: str) -> None:
     packets = begun(publish(0x30, b"ext/a", 0, b"{}", b"\0") + one)
     (message, _), found = read_some(packets)
     assert (message.payload, found) == (b"{}", why)
-    assert packets.take(limit=1, received_at=NOW) == why
+    assert packets.parse(limit=1, received_at=NOW) == why
 
 
 def test_no_topic_is_malformed_before_mqtt_5() -> None:
@@ -255,7 +255,7 @@ def test_connack_comes_first(first: bytes) -> None:
     """Whatever answers CONNECT with something else is no broker of ours (MQTT-3.2.0-1)."""
     packets = Packets(is_mqtt5=False, max_message_bytes=LARGEST)
     packets.feed(first)
-    assert packets.take(limit=9, received_at=NOW) == "not_connack"
+    assert packets.parse(limit=9, received_at=NOW) == "not_connack"
 
 
 @pytest.mark.parametrize("one", [b"\xd0\0", b"\x90\x03\0\x01\x01", b"\x62\x02\0\x07"])
@@ -291,9 +291,9 @@ def as_paho_reads(one: bytes, *, is_mqtt5: bool) -> tuple[Message, bytes] | None
         )
         client.on_message = keep
         client.connect("localhost")
-        shared.set_aside(one)
+        shared.leave_to_paho(one)
         try:
-            while shared.has_set_aside and client.socket() is shared:
+            while shared.has_left_for_paho and client.socket() is shared:
                 client.loop_read()
         except (struct.error, IndexError, AttributeError, UnicodeDecodeError):
             return None

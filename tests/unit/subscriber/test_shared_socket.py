@@ -75,7 +75,7 @@ def test_paho_waits_until_the_queue_is_empty() -> None:
     shared, ours, theirs = pair(BlockingIOError(), BlockingIOError())
     with ours, theirs:
         shared.write(b"puback")
-        assert shared.wants_room
+        assert shared.wants_to_write
         with pytest.raises(BlockingIOError):
             shared.send(b"disconnect")
         assert shared.send(b"disconnect") == 10
@@ -87,9 +87,9 @@ def test_write_that_waits_for_input_waits_for_no_room() -> None:
     shared, ours, theirs = pair(ssl.SSLWantReadError())
     with ours, theirs:
         shared.write(b"puback")
-        assert (shared.has_unsent, shared.wants_room) == (True, False)
+        assert (shared.has_unsent, shared.wants_to_write) == (True, False)
         assert shared.receive() == b""
-        assert shared.wants_room
+        assert shared.wants_to_write
 
 
 def test_read_that_waits_for_room_says_so() -> None:
@@ -98,21 +98,25 @@ def test_read_that_waits_for_room_says_so() -> None:
     with ours, theirs:
         theirs.send(b"x")
         assert shared.receive() == b""
-        assert (shared.read_waits_for_room, shared.wants_room, shared.has_ended) == (
+        assert (shared.read_waits_for_write, shared.wants_to_write, shared.has_ended) == (
             True,
             True,
             False,
         )
         assert shared.receive() == b"x"
-        assert not shared.wants_room
+        assert not shared.wants_to_write
 
 
 def test_paho_reads_what_was_set_aside_and_then_nothing() -> None:
     """paho gets whole packets in pieces of the sizes it asks for, and is never told of an end that has not come."""
     shared, ours, theirs = pair()
     with ours, theirs:
-        shared.set_aside(b"\xd0\x00")
-        assert (shared.recv(1), shared.recv(5), shared.has_set_aside) == (b"\xd0", b"\x00", False)
+        shared.leave_to_paho(b"\xd0\x00")
+        assert (shared.recv(1), shared.recv(5), shared.has_left_for_paho) == (
+            b"\xd0",
+            b"\x00",
+            False,
+        )
         with pytest.raises(BlockingIOError):
             shared.recv(1)
 
@@ -125,7 +129,7 @@ def test_end_of_the_stream_is_told_after_what_came_before() -> None:
             theirs.send(b"\xe0\x00")
         assert (shared.receive(), shared.has_ended) == (b"\xe0\x00", False)
         assert (shared.receive(), shared.has_ended) == (b"", True)
-        shared.set_aside(b"\xe0\x00")
+        shared.leave_to_paho(b"\xe0\x00")
         assert (shared.recv(2), shared.recv(1)) == (b"\xe0\x00", b"")
 
 
@@ -135,7 +139,7 @@ def test_failure_is_raised_to_paho(does: str) -> None:
     shared, ours, theirs = pair(ConnectionResetError("broken"))
     with ours, theirs:
         shared.receive() if does == "read" else shared.write(b"puback")
-        assert (shared.has_ended, shared.wants_room) == (True, False)
+        assert (shared.has_ended, shared.wants_to_write) == (True, False)
         with pytest.raises(ConnectionResetError, match="broken"):
             shared.recv(1)
 

@@ -88,7 +88,7 @@ class Bench:
         self.backlog = Backlog(logger("mqtt"), self.clock, most_bytes=most * size)
         self.packets = Packets(is_mqtt5=False, max_message_bytes=65_536)
         self.packets.feed(CONNACK)
-        self.packets.take(limit=1, received_at=self.clock.now())
+        self.packets.parse(limit=1, received_at=self.clock.now())
         self.driver = SocketDriver(
             cast("Client", self.paho),
             self.packets,
