@@ -3,17 +3,8 @@ CPU per message of the subscriber alone: 400 bytes at QoS 1 from a real mosquitt
 
     .venv/bin/python benchmarks/subscriber.py [--tls] [--protocol 5]
 
-The loop's thread only: mosquitto's log is read by another. Least of 5 runs of 20,000 messages, pinned to one core (TLS:
-of 3, not pinned), in alternation with the version before, two shared cores of 2026, load average 4 to 6:
-
-                                                  plain     TLS
-    paho reads and writes each message, once    31.8 µs   41.2 µs
-    edff08c                                      7.0 µs   12.0 µs
-    a message is a named tuple                   5.9 µs   10.8 µs
-
-Here a read brings about 10 messages, so most of it is the loop, the kernel and waiting for Python's lock, and it
-varies by 2 µs. In a tight loop over a socket pair, 100 messages a read, receiving, splitting and acknowledging took
-2.0 µs a message at edff08c and takes 1.5 µs; with 3 messages a read 4.3 µs and 3.8 µs.
+Only the loop's thread counts; another reads mosquitto's log. A read brings about 10 messages, so most of the time is
+the loop's, the kernel's, or spent waiting for Python's lock.
 """
 
 import argparse

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from forwarder.reading import Device, JsonValue, Reading, TimeSource, WebhookId, rfc3339
 
 MAX_DEPTH = 64
-"""Values nested deeper than this are left out: whoever reads the object again must not run out of stack."""
+"""Values nested deeper than this are left out, so that no reader of the object runs out of stack."""
 
 
 class SerialisedReading(NamedTuple):
@@ -45,7 +45,7 @@ def encode_data(webhook_id: WebhookId, reading: Reading) -> bytes:
 
 
 def serialise(reading: Reading) -> SerialisedReading:
-    """The reading with all of its data object but the head; under the promises of `encode_data`."""
+    """The reading's data object without its head, under the promises of `encode_data`."""
     return SerialisedReading(
         reading.device,
         rfc3339(reading.measured_at),

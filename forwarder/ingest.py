@@ -278,7 +278,7 @@ class Matches:
 
 
 def _leave_to_normaliser(_: Message) -> None:
-    """What reads payloads where there is no fast path."""
+    """Stands in for the fast path where that is turned off."""
 
 
 def new_reading(

@@ -1,4 +1,4 @@
-"""A reading in the making: rules put the values they find into it, each by the kind of its variable."""
+"""A reading in the making: rules put values into it, each by the kind of its variable."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,11 +31,11 @@ class Part:
     sent: JsonValue
     is_absent: bool
     is_understood: bool
-    """False: it was not what belongs in its place, or another value was there before; `extra` holds it."""
+    """False where the value does not belong in its place, or another was there before; `extra` holds it."""
 
 
 class ReadingBuilder:
-    """What was found so far; the first value of a variable stays."""
+    """The values found so far; the first value of a variable stays."""
 
     __slots__ = (
         "clock",
@@ -118,7 +118,7 @@ class ReadingBuilder:
         received_at: datetime,
         extra: dict[str, JsonValue],
     ) -> Reading:
-        """What was found, as a reading."""
+        """The reading of the values found."""
         sections = self.sections
         return Reading(
             device=device,
@@ -160,7 +160,7 @@ def _texts_of(section: Mapping[str, JsonValue]) -> Iterator[tuple[str, TextKind]
 
 
 Put: TypeAlias = Callable[[ReadingBuilder, Use, JsonValue], JsonValue]
-"""Puts one value into the builder; what it could not take comes back, None when nothing is left."""
+"""Puts one value into the builder; returns the part that `extra` keeps, None when nothing is left."""
 
 
 def _put_measurement(builder: ReadingBuilder, use: Use, value: JsonValue) -> JsonValue:

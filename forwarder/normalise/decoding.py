@@ -27,8 +27,8 @@ def _nothing(constant: str) -> None:  # noqa: ARG001 - NaN and Infinity: the dev
     return None
 
 
-# strict=False: a network name may hold control characters, and devices do not escape them. Members, for a dict would
-# lose what a key was given before.
+# strict=False: a network name may hold control characters, and devices do not escape them. Members, because a dict
+# would lose the earlier values of a key.
 _decoder = json.JSONDecoder(
     strict=False, parse_float=json_number, parse_constant=_nothing, object_pairs_hook=Members
 )
@@ -62,8 +62,8 @@ def decode_json(text: str, *, keep_number_texts: bool = False) -> JsonValue:
     """
     The JSON value of a payload; raises Unusable when it is none.
 
-    Forgiven is what devices' templates make: `${name}`, NaN, Infinity or nothing where a value belongs, which are
-    absent, and numbers such as `+1.5` or `007`. Lone surrogates become U+FFFD. An object is its Members.
+    Two faults of devices' templates are forgiven: `${name}`, NaN, Infinity or nothing in the place of a value, which is
+    then absent, and numbers such as `+1.5` or `007`. Lone surrogates become U+FFFD. An object is its Members.
     """
     value = _decode(text, _text_decoder if keep_number_texts else _decoder)
     if text.count("{") + text.count("[") > MAX_DEPTH and _is_deep(value):
@@ -98,7 +98,7 @@ def _decode_repaired(text: str, decoder: json.JSONDecoder) -> JsonValue:
 
 
 def repaired(text: str) -> str:
-    """An almost JSON text with null for what devices write where they have no value; strings stay as they are."""
+    """An almost JSON text with null in the places without a value; strings stay as they are."""
     return "".join(_repaired_pieces(text.strip(_ENDS)))
 
 
@@ -142,7 +142,7 @@ def _repaired_token(match: re.Match[str]) -> str:
 
 
 def without_lone_surrogates(value: JsonValue) -> JsonValue:
-    """The value with U+FFFD in place of what no UTF-8 can carry."""
+    """The value with U+FFFD for lone surrogates, which UTF-8 cannot carry."""
     if isinstance(value, str):
         return _encodable(value)
     if isinstance(value, Members):
@@ -161,7 +161,7 @@ def _encodable(text: str) -> str:
 
 
 def unescaped(text: str) -> str:
-    """What stands for `text` between the quotes of a JSON string; the text itself where it is no such thing."""
+    """The text that a JSON string with `text` between its quotes means; `text` itself where JSON forbids it."""
     try:
         return _encodable(json.loads(f'"{text}"', strict=False))
     except ValueError:

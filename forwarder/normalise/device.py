@@ -1,8 +1,8 @@
 """
 Whose message it is.
 
-The topic names the device, because a broker's access rules say who may publish on it. What the payload says counts
-beside a MAC in the topic, where both must agree; under another topic only if the operator trusts who publishes
+The topic names the device, because a broker's access rules say who may publish on it. A MAC in the payload must agree
+with a MAC in the topic. Under any other topic it counts only if the operator trusts the publishers
 (FORWARDER_TRUST_PAYLOAD_DEVICE).
 """
 
@@ -18,7 +18,7 @@ _NAMELESS = Device("unknown")
 
 
 class Named(NamedTuple):
-    """What the last level of a topic says."""
+    """The device that a topic's last level names."""
 
     device: Device
     is_mac: bool
@@ -46,7 +46,7 @@ def device_in_text(text: str) -> Device | None:
 
 
 def quarantine_device(topic: str, device: Device | None) -> Device:
-    """Whose quarantine a message counts in: the topic's device, else the one its payload named."""
+    """The device whose quarantine a message counts in: the topic's, else the payload's."""
     named = device_in_topic(topic)
     if device is not None and (named is None or not named.is_mac):
         return device

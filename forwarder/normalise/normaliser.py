@@ -1,4 +1,4 @@
-"""The stage itself: a message as it was received becomes a reading as it is understood, or says why it cannot."""
+"""The normaliser: a message as it was received becomes a reading as it is understood, or says why it cannot."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -34,13 +34,13 @@ NamedBy = Literal["topic", "payload"]
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What became of a message, and which part of the payload gave which value."""
+    """The outcome of a message, and the part of the payload behind each value."""
 
     outcome: Reading | Unreadable
     parts: tuple[Part, ...]
     """Every known place that the payload has, in the order in which it was read."""
     named_by: NamedBy
-    """Which of the two told the device of the outcome."""
+    """Which of the two named the device."""
 
 
 class Normaliser:
@@ -139,7 +139,7 @@ class Normaliser:
         found = builder.measured_at(zone=self.timezone, received_at=message.received_at)
         measured_at, time_source = found or (message.received_at, "received")
         is_wrong = builder.unset_clock or is_far_ahead(measured_at, received_at=message.received_at)
-        # People who ask what becomes of a payload see it; they need no log beside.
+        # A trace is shown to people, who then need no log line.
         if (is_wrong or builder.unheeded) and builder.trace is None:
             self._warn_of(builder, device, rfc3339(measured_at), has_wrong_clock=is_wrong)
         return builder.reading(
@@ -186,7 +186,7 @@ def _require_values(builder: ReadingBuilder) -> None:
 
 
 def internal_error(message: Message, error: Exception) -> Unreadable:
-    """What is said of a message on which the program itself broke."""
+    """The outcome of a message on which the program itself broke."""
     detail = f"an error in the forwarder itself ({type(error).__name__}); replay it after an update"
     return Unreadable("internal_error", detail, quarantine_device(message.topic, None))
 

@@ -17,7 +17,7 @@ class Rule(Protocol):
     """Reads one value of the payload."""
 
     def read(self, value: JsonValue, builder: ReadingBuilder) -> JsonValue:
-        """Put what it knows into the builder; returns what it does not know, None when nothing is left."""
+        """Put the known values into the builder; returns the unknown ones, None when there are none."""
 
 
 class Leaf:
@@ -114,7 +114,7 @@ class Volumes:
 
 
 def described(value: JsonValue) -> str:
-    """What a value is, for a sentence; never the value itself, which may be personal."""
+    """The kind of a value, for a sentence; never the value itself, which may be personal."""
     text = text_of(value)
     if text is ABSENT:
         return "nothing"

@@ -1,4 +1,4 @@
-"""When a reading was measured: the instants that whatwatt's time texts mean."""
+"""The instant of a reading: what whatwatt's timestamps and time texts mean."""
 
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
@@ -18,7 +18,7 @@ TextKind = Literal["utc", "offset", "local"]
 
 
 REMEMBERED = 4096
-"""Times whose meaning is kept: devices report by the second, and many within the same."""
+"""Times whose meaning is remembered, because many devices report within the same second."""
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -81,7 +81,7 @@ def _parse(text: str) -> datetime | None:
 
 def _instants(local: datetime, zone: tzinfo) -> tuple[datetime, ...]:
     first = _in_zone(local, zone)
-    # The same with `replace` takes four times as long.
+    # `replace` would take four times as long.
     second = datetime(
         local.year, local.month, local.day, local.hour, local.minute, local.second, local.microsecond, zone, fold=1
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""How the stages of the normaliser say that a payload is for the quarantine."""
+"""The exception by which the stages of the normaliser send a payload to the quarantine."""
 
 from forwarder.reading import QuarantineReason
 

@@ -1,4 +1,4 @@
-"""What single values mean: numbers with the digits that came, texts, and the many ways in which a value is absent."""
+"""The meaning of single values: numbers with the digits that came, texts, and the many ways to be absent."""
 
 import math
 from decimal import Decimal
@@ -90,7 +90,7 @@ def parse_number(text: str) -> Number | None:
 
 
 def json_number(text: str) -> Number | str:
-    """A JSON number with a point or an exponent; as text when no double can hold it, for `1e999` is no number."""
+    """A JSON number with a point or an exponent; as text when no double can hold it, as with `1e999`."""
     if len(text) <= _EXACT_CHARACTERS and "e" not in text and "E" not in text:
         return float(text)
     number = parse_number(text)
@@ -129,7 +129,7 @@ def text_of(value: JsonValue) -> str | Verdict:
 
 def carried(value: JsonValue) -> JsonValue:
     """
-    What `extra` keeps of a value that no rule knows: all of it but what is absent; None when nothing is left.
+    A value that no rule knows, as `extra` keeps it: without its absent parts; None when nothing is left.
 
     An array with absent places becomes an object keyed by position, so that nothing moves to another place.
     """
@@ -151,7 +151,7 @@ def carried(value: JsonValue) -> JsonValue:
 
 
 def beside(kept: JsonValue, another: JsonValue) -> JsonValue:
-    """What `extra` keeps under a key that comes again: one object of two, one value of two equal ones, else both."""
+    """Two values of one key as `extra` keeps them: one object of two, one value of two equal ones, else both."""
     if isinstance(kept, dict) and isinstance(another, dict):
         return merged(kept, another)
     several = kept if isinstance(kept, Several) else Several(kept)
@@ -167,7 +167,7 @@ def merged(kept: dict[str, JsonValue], another: dict[str, JsonValue]) -> dict[st
 
 
 def by_position(items: list[JsonValue]) -> JsonValue:
-    """What is left of an array, keyed by position; None when nothing is."""
+    """The remaining items of an array, keyed by position; None when there are none."""
     return {str(place): item for place, item in enumerate(items) if item is not None} or None
 
 

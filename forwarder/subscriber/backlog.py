@@ -8,7 +8,7 @@ from forwarder.logs import Log
 MOST_BYTES = 16 << 20
 """Nothing is read from so much on. About 18,000 messages of 400 bytes: far more than two transactions take."""
 BYTES_PER_MESSAGE = 512
-"""What a message takes in memory beside its own bytes, generously."""
+"""A message takes so much memory beside its own bytes, generously."""
 TOLD_AFTER_SECONDS = 10.0
 """A disk that is merely slow for a moment is no news."""
 _HINT = (

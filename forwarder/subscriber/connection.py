@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """What CONNACK said."""
+    """The content of CONNACK."""
 
     is_session_present: bool
     session_expiry_seconds: int | None

@@ -4,7 +4,7 @@ from enum import Enum
 
 
 class Duty(Enum):
-    """What the moment asks for."""
+    """The action that is due."""
 
     NONE = "none"
     PING = "ping"
@@ -32,7 +32,7 @@ class KeepAlive:
         self._sent_at = now
 
     def duty(self, *, now: float) -> Duty:
-        """What to do at `now`; a PING is taken as sent."""
+        """The action at `now`; a PING counts as sent."""
         if self._seconds == 0:
             return Duty.NONE
         if self._pinged_at is not None and now - self._pinged_at >= self._seconds:

@@ -139,7 +139,7 @@ class Packets:
         return packet
 
     def _unfit(self, first: int, length: int) -> Unfit | None:
-        """What its fixed header alone says against a packet."""
+        """The objection that a packet's fixed header alone raises."""
         if not self.has_begun and first != _CONNACK:
             return "not_connack"
         if length < 0:

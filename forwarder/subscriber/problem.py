@@ -1,4 +1,4 @@
-"""What keeps us from a session, as a value and as an error."""
+"""The problem that keeps us from a session, as a value and as an error."""
 
 from dataclasses import dataclass, field
 from typing import Literal

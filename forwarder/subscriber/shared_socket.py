@@ -7,7 +7,7 @@ import ssl
 
 _CHUNK_BYTES = 65_536
 _RECORD_BYTES = 16_384
-"""What TLS decrypts at once (RFC 8446 §5.1)."""
+"""TLS decrypts so much at once (RFC 8446 §5.1)."""
 _HAS_CLOSED = getattr(select, "POLLRDHUP", 0)
 """Asks for the end of the stream although bytes stand before it; Linux alone knows it."""
 

@@ -33,7 +33,7 @@ _PINGREQ = b"\xc0\x00"
 
 class SocketDriver:
     """
-    Serves `client` from `start` until its socket is closed; what its callbacks raise goes to `on_failure`.
+    Serves `client` from `start` until its socket is closed; an exception of its callbacks goes to `on_failure`.
 
     `on_silence` is called when the broker no longer answers, at most two keep-alives after its last sign of life.
     Nothing is read while the backlog is full, and that is no silence of the broker; call `read_on` once it is not.

@@ -33,7 +33,7 @@ def _trusting(ca_file: Path | None) -> ssl.SSLContext:
             " -----BEGIN CERTIFICATE-----"
         )
         raise SessionFailed(Problem("certificate", sentence)) from unusable
-    # What is given is trusted as it stands: a server's own certificate need not be a CA, nor meet RFC 5280 in full.
+    # A given certificate is trusted as it stands: it need not be of a CA, nor meet RFC 5280 in full.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context

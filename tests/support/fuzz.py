@@ -44,7 +44,7 @@ _SCALARS = (
 
 
 def payloads(seed: int, count: int) -> Iterator[tuple[str, str]]:
-    """So many topics and payloads; each form comes several times, with other values."""
+    """So many topics and payloads; each layout comes several times, with other values."""
     chance = random.Random(seed)
     while count > 0:
         topic, keys = chance.choices(_TOPICS, (6, 3, 1))[0], _keys(chance)
@@ -91,21 +91,21 @@ def _value(below: object, chance: random.Random) -> str:
 
 
 def assert_read_alike(messages: Iterable[tuple[str, str]]) -> Mapping[str, int]:
-    """What is read by its form is what the normaliser makes of it, to the byte; returns how many were read how."""
+    """The fast path and the normaliser write the same bytes; returns how many payloads were read how."""
     messages = list(messages)
-    counts = {"by form": 0, "by the normaliser": 0, "quarantined": 0}
+    counts = {"by the fast path": 0, "by the normaliser": 0, "quarantined": 0}
     for trusts in (False, True):
         line = normaliser(trusts_payload_device=trusts)
         fast_path = FastPath(line)
         for topic, payload in messages:
             one = message(payload, topic=topic)
             for _ in range(2):
-                fast_path._credit = 1 << 20  # each form may be learned at once
+                fast_path._credit = 1 << 20  # each layout may be learned at once
                 found, expected = fast_path.read(one), line.normalise(one)
             assert not fast_path._broken, payload
             if isinstance(expected, Reading):
                 assert found in (None, serialise(expected)), payload
-                counts["by form" if found else "by the normaliser"] += 1
+                counts["by the fast path" if found else "by the normaliser"] += 1
             else:
                 assert found is None, payload
                 assert expected.reason != "internal_error", payload

@@ -215,7 +215,7 @@ class _Repeat:
 
 _Slot: TypeAlias = _Constant | _Value | _Repeat
 _ReadWith: TypeAlias = Callable[[Sequence[str]], tuple[ReadingBuilder, dict[str, JsonValue]]]
-"""What the normaliser makes of the skeleton with these values, with what `extra` keeps. Raises Unusable."""
+"""Has the normaliser read the skeleton with these values; returns builder and `extra`. Raises Unusable."""
 
 
 def _read(
@@ -276,7 +276,7 @@ def _variables(
 def _slots(
     skeleton: _Skeleton, constants: frozenset[int], variables: Mapping[int, Use]
 ) -> list[_Slot]:
-    """What each place holds."""
+    """The constant, value or repeat in each place."""
     first: dict[Use, _Value] = {}
     slots: list[_Slot] = []
     for place, text in enumerate(skeleton.values):
@@ -326,7 +326,7 @@ def _require_clear(builder: ReadingBuilder) -> None:
 
 
 def _times(builder: ReadingBuilder) -> Times:
-    """What tells the instant. Date and time of day belong together, and nothing may be surer than they are."""
+    """The texts that tell the instant. Date and time of day belong together, and no surer text stands beside."""
     times = tuple((_places_in(text), kind) for text, kind in builder.time_texts())
     if builder.date is None and builder.clock is None:
         return times
@@ -349,7 +349,7 @@ def _body(text: str, values: Sequence[_Value]) -> tuple[list[str], list[int]]:
 
 
 def _pattern(skeleton: _Skeleton, slots: Sequence[_Slot], *, number: str) -> str:
-    """What matches every payload of the layout whose numbers are such as this."""
+    """The regular expression of every payload of the layout whose numbers match `number`."""
     escaped = replace(skeleton, literals=tuple(map(re.escape, skeleton.literals)))
     return escaped.filled([slot.group(number) for slot in slots], colon=": ?+")
 
@@ -408,7 +408,7 @@ def _pick(places: Sequence[int]) -> Pick:
 
 
 def _reading(builder: ReadingBuilder, extra: dict[str, JsonValue], tariff: int | None) -> Reading:
-    """What the builder holds; its tariff is the placeholder, because no such number would have been read as one."""
+    """The builder's reading; the tariff's placeholder goes in here, because no tariff in a payload is so large."""
     reading = builder.reading(
         device=Device(_ANY_MAC),
         measured_at=_ANY_INSTANT,

@@ -20,7 +20,7 @@ _DELIMITERS = frozenset(" \t\r\n,:[]{}")
 
 
 class JsonTemplate(NamedTuple):
-    """What payloads of a JSON template are read with."""
+    """The rules that read the payloads of a JSON template."""
 
     rule: Rule
     bare: tuple[int, ...]
@@ -37,7 +37,7 @@ def json_template(
     """The tree of a template, None for one that is no JSON; with a remark for one that only looks like it."""
     if not literals[0].lstrip().startswith(("{", "[")):
         return None, ()
-    marked, quoted = _mark(literals)
+    marked, quoted = _with_placeholders(literals)
     try:
         document = json.loads(marked, strict=False, object_pairs_hook=Members)
     except (json.JSONDecodeError, RecursionError) as wrong:
@@ -162,7 +162,7 @@ class Composite:
 
 
 class _RuleTree:
-    """Turns the decoded template, with marks in the place of variables, into rules."""
+    """Turns the decoded template, with placeholders for its variables, into rules."""
 
     def __init__(self, holes: Sequence[Hole]) -> None:
         self._holes = holes
@@ -221,8 +221,8 @@ def _joined(place: str, key: str) -> str:
     return f"{place}.{key}" if place else key
 
 
-def _mark(literals: Sequence[str]) -> tuple[str, list[bool]]:
-    """JSON with a mark for each hole, and whether each is in quotes; a bare value around a hole becomes a string."""
+def _with_placeholders(literals: Sequence[str]) -> tuple[str, list[bool]]:
+    """JSON with a placeholder for each hole, and whether each is in quotes; a bare value becomes a string."""
     marked: list[str] = []
     quoted: list[bool] = []
     bare: list[str] = []

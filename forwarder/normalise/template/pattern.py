@@ -1,7 +1,7 @@
 """
-A text with variables in it, turned round: what stands between the literal parts is the variables' values.
+A text with variables in it, turned round: the values of the variables stand between the literals.
 
-Found by searching the next literal, never by a regular expression: the time is bounded for every text.
+A search for the next literal finds them, never a regular expression, so that the time is bounded for every text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ class Hole:
 
 
 class Pattern:
-    """Literals and holes in turn; there is one literal more than there are holes."""
+    """Literals with a hole between any two."""
 
     __slots__ = ("holes", "literals")
 
@@ -74,8 +74,8 @@ class Pattern:
         """
         The text of each hole; raises Unusable when the literals are not there.
 
-        A literal counts where it first comes. Only if that puts something into a number's or a time's place that is
-        none, because a text before it holds the literal, the first split in which each kind fits is taken instead.
+        A literal counts where it first comes. A text that holds the next literal may then put a non-number into the
+        place of a number; in that case the first split counts in which each value fits its kind.
         """
         ends = self._shortest(text)
         values = list(self._between(text, ends))
@@ -143,7 +143,7 @@ class Pattern:
 
 
 def unnamed(value: str) -> str | None:
-    """What `extra` keeps of a variable that this program does not know."""
+    """The value of a variable that this program does not know, as `extra` keeps it."""
     return None if is_absent(value) else value
 
 

@@ -39,7 +39,7 @@ _CHARACTERS: Mapping[Kind, frozenset[str]] = {
     "local": _TIME_CHARACTERS,
 }
 _LINE_ENDS = "\0\r\n"
-"""What editors and C strings put behind the last line."""
+"""Editors and C strings put these behind the last line."""
 
 _TIME_KINDS = ("timestamp", "utc", "offset", "local")
 
@@ -86,7 +86,7 @@ class Template:
         self.findings = findings
         """Each place of a variable, in the order of the template."""
         self.remarks = remarks
-        """What works otherwise than its author may expect, one sentence each, with its place."""
+        """Sentences about what its author may not expect, each with its place."""
         self._pattern = pattern
         self._json = json
 
@@ -119,7 +119,7 @@ class Template:
         return tree is not None and tree.is_plain and not tree.needs_number_texts
 
     def lacks(self) -> tuple[Variable, ...]:
-        """What a receiver usually wants and this template does not send; `wanted` says why."""
+        """The variables that receivers usually want and this template does not send; `wanted` says why."""
         sent = {finding.variable for finding in self.findings if finding.variable}
         has_time = any(variable.kind in _TIME_KINDS for variable in sent)
         wanted = [variable for variable in variables() if variable.wanted and variable not in sent]
@@ -164,7 +164,7 @@ def load_template(path: Path, *, read: Callable[..., bytes] = read_bytes) -> Tem
 
 
 def _even(text: str) -> str:
-    """The text without what editors make of it on their own: a byte order mark, and other line ends."""
+    """The text without a byte order mark and with plain line ends, because editors add both on their own."""
     return text.removeprefix("\ufeff").replace("\r\n", "\n")
 
 

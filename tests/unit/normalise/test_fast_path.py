@@ -112,7 +112,7 @@ def learned(one: Example) -> Line:
 
 
 @pytest.mark.parametrize("name", WITH_LAYOUT)
-def test_second_message_of_a_form_is_read_by_it(name: str) -> None:
+def test_second_message_of_a_layout_is_read_by_it(name: str) -> None:
     """All shapes, and JSON templates, are learned at the first message."""
     one = WITH_LAYOUT[name]
     assert learned(one).read(message(one.payload, topic=one.topic)) is not None
@@ -273,7 +273,7 @@ def test_messages_of_other_times_are_told_apart() -> None:
         assert line.read(message(b'{"P_In":2}', received_at=arrival)) is not None
 
 
-def test_forms_may_take_turns_on_a_topic_and_be_shared_by_topics() -> None:
+def test_layouts_may_take_turns_on_a_topic_and_be_shared_by_topics() -> None:
     """What the last payload of a topic was like is only where the search begins."""
     line = Line()
     payloads = [b'{"P_In":1}', b'{"P_In":1,"P_Out":2}', b'{"P_Out":2}', b'{"P_In": 1}']
@@ -337,7 +337,7 @@ def test_memory_is_bounded() -> None:
     assert fast_path.read(message(b'{"P_In":1,"another":1}')) is not None
 
 
-def test_form_of_the_last_message_is_tried_for_another_topic(
+def test_layout_of_the_last_message_is_tried_for_another_topic(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A fleet with one template is not searched for it topic by topic; whose message it is goes by its own topic."""
@@ -385,7 +385,7 @@ def test_what_breaks_has_no_layout(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (tries, [log["event"] for log in logs]) == (1, ["form.broke"])
 
 
-def test_a_known_form_that_breaks_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_known_layout_that_breaks_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other layouts go on."""
     line = learned(Example(b'{"P_In":1}'))
     line.read(message(b'{"P_Out":1}'))
@@ -408,7 +408,7 @@ def broken_for(name: str) -> Callable[[Layout, str], list[str] | None]:
     return break_down
 
 
-def test_so_many_broken_forms_are_no_accident(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_so_many_broken_layouts_are_no_accident(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory stays bounded: nothing more is learned."""
     monkeypatch.setattr(layouts_module, "MESSAGES_PER_LAYOUT", 1)
     monkeypatch.setattr(layouts_module, "learn", broken_for("x"))

@@ -1,7 +1,7 @@
 """
 A JSON key given twice (thomasnordquist/MQTT-Explorer#705): the first value stays, a different second goes to `extra`.
 
-One rule for each depth, for shapes and templates, and for what is read by its form.
+One rule for each depth, for shapes and templates, and for the fast path.
 """
 
 import json
@@ -95,7 +95,7 @@ def test_more_of_a_key_than_in_the_template_are_read_by_its_last_rule() -> None:
 
 
 def test_each_message_of_such_a_template_is_read() -> None:
-    """Of 40 messages 16 went to quarantine, because learning their form broke."""
+    """Of 40 messages 16 went to quarantine, because learning their layout broke."""
     line = normaliser(BOTH_OF_A_TEMPLATE)
     fast_path = FastPath(line)
     for number in range(40):
@@ -133,5 +133,5 @@ def test_thousands_of_one_key_take_no_longer_than_other_keys() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_forms_and_normaliser_read_alike(seed: int) -> None:
-    """Generated payloads, keys repeated at every depth: what is read by its form is the same to the byte."""
+    """Generated payloads, keys repeated at every depth: the fast path writes the same bytes."""
     assert_read_alike(payloads(seed, 100))
