@@ -10,7 +10,7 @@ from support.payloads import PAYLOADS, read
 
 from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.event_data import encode_data
-from forwarder.normalise.document import EXAMPLE, document
+from forwarder.normalise.events_page import EXAMPLE, document
 from forwarder.normalise.schema import event_schema
 from forwarder.normalise.shapes import known_shapes
 from forwarder.normalise.variables import variable_named, variables
@@ -99,7 +99,7 @@ def test_the_schema_refuses_what_is_never_sent(path: tuple[str, ...], value: obj
 
 
 def test_the_page_is_current() -> None:
-    """docs/events.md is made by `python -m forwarder.normalise.document > docs/events.md`."""
+    """docs/events.md is made by `python -m forwarder.normalise.events_page > docs/events.md`."""
     assert PAGE.read_text(encoding="utf-8") == document()
 
 

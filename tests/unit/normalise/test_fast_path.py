@@ -83,14 +83,14 @@ WITHOUT_LAYOUT = {
 
 
 class Line:
-    """FastPath beside the normaliser that they are to be equal to."""
+    """The fast path beside the normaliser, which it must equal."""
 
     def __init__(self, template: str | None = None) -> None:
         self.normaliser = normaliser(template)
         self.fast_path = FastPath(self.normaliser)
 
     def read(self, one: Message) -> SerialisedReading | None:
-        """What the layout makes of it, compared with the normaliser: no value, misfit or warning differs."""
+        """The reading by the fast path, compared with the normaliser's: no value, misfit or warning differs."""
         with structlog.testing.capture_logs() as by_layout:
             found = self.fast_path.read(one)
         assert not by_layout

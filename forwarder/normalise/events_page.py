@@ -1,7 +1,7 @@
 """
 docs/events.md, made from the table of variables:
 
-    python -m forwarder.normalise.document > docs/events.md
+    python -m forwarder.normalise.events_page > docs/events.md
 """
 
 import json
@@ -36,7 +36,7 @@ EXAMPLE: JsonValue = {
 }
 
 _HEAD = """\
-<!-- Made by `python -m forwarder.normalise.document`; edit forwarder/normalise/, not this page. -->
+<!-- Made by `python -m forwarder.normalise.events_page`; edit forwarder/normalise/, not this page. -->
 
 # Events
 
