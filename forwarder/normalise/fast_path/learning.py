@@ -82,12 +82,7 @@ class Layout:
     """The values in the order of those places."""
 
 
-def learn(
-    literals: Sequence[str],
-    values: Sequence[str],
-    *,
-    read: Read,
-) -> Layout | None:
+def learn(literals: Sequence[str], values: Sequence[str], *, read: Read) -> Layout | None:
     """The layout of a payload, which is these literals with the values between; None when it has none."""
     try:
         skeleton = _skeleton(literals, values)
@@ -290,11 +285,7 @@ def _slots(
     return slots
 
 
-def _layout(
-    skeleton: _Skeleton,
-    slots: Sequence[_Slot],
-    read_with: _ReadWith,
-) -> Layout:
+def _layout(skeleton: _Skeleton, slots: Sequence[_Slot], read_with: _ReadWith) -> Layout:
     """The layout itself: where the placeholder of each value comes out in the event."""
     builder, extra = read_with([slot.placeholder for slot in slots])
     _require_clear(builder)
