@@ -3,12 +3,12 @@
 import random
 
 from support.line import Line, assert_balanced, assert_told_once_in_order
-from support.moods import moody
+from support.receiver_policies import unreliable
 
 
 async def test_everything_arrives_once_in_order_after_a_kill(line: Line) -> None:
     """Killed in the middle of 500 messages to a flaky receiver, it delivers each of them once by webhook-id."""
-    webhooks = await line.receiver("acme", moody(1))
+    webhooks = await line.receiver("acme", unreliable(1))
     await line.start()
     await line.publish(250)
     await webhooks.until_count(100)
@@ -25,7 +25,7 @@ async def test_everything_arrives_once_in_order_after_a_kill(line: Line) -> None
 async def test_no_moment_is_a_bad_one_to_be_killed(line: Line) -> None:
     """Killed again and again while messages flow, also while it starts, it delivers each of them under one id."""
     dice = random.Random(7)
-    webhooks = await line.receiver("acme", moody(7))
+    webhooks = await line.receiver("acme", unreliable(7))
     await line.start()
     async with line.flowing():
         for _ in range(2):

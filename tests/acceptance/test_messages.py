@@ -1,7 +1,7 @@
 """What becomes of messages that cannot be understood, that nobody wants, or for which there is no room."""
 
 from support.line import Line, assert_told_once_in_order, topic_of
-from support.moods import always
+from support.receiver_policies import always
 from support.webhooks import OK, UNAVAILABLE
 
 MORE_THAN_THE_BROKER_HANDS_OUT = 30

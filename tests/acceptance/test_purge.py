@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from support.line import Line
-from support.moods import always
+from support.receiver_policies import always
 from support.webhooks import UNAVAILABLE
 
 

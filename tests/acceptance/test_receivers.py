@@ -3,8 +3,8 @@
 import asyncio
 
 from support.line import Line, assert_balanced, assert_told_once_in_order
-from support.moods import always, moody, never, refusing
 from support.ports import free_port
+from support.receiver_policies import always, never, refusing, unreliable
 from support.webhooks import OK, UNAVAILABLE, Answer, Webhooks
 
 
@@ -92,7 +92,7 @@ async def test_a_reading_that_is_never_taken_ends_by_rule(line: Line) -> None:
 async def test_a_batched_endpoint_gets_several_readings_in_a_post(line: Line) -> None:
     """At most `max_events` each, in order per device, through every failure, each reading once."""
     batch = {"max_events": 5, "max_wait": "50ms"}
-    webhooks = await line.receiver("acme", moody(13), batch=batch)
+    webhooks = await line.receiver("acme", unreliable(13), batch=batch)
     await line.start()
     await line.publish(53)
     await webhooks.until_count(53)

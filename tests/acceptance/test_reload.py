@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 from support.line import Line, assert_told_once_in_order
-from support.moods import always
+from support.receiver_policies import always
 from support.webhooks import OK, UNAVAILABLE
 
 BROKEN = "endpoints:\n  acme:\n    url: [\n"

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from support.line import Line
-from support.moods import always
 from support.ports import free_port
+from support.receiver_policies import always
 from support.webhooks import RESET, Answer, Webhooks
 
 COMMANDS = (

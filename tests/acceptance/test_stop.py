@@ -4,7 +4,7 @@ import asyncio
 import signal
 
 from support.line import Line, assert_told_once_in_order
-from support.moods import always, moody, never
+from support.receiver_policies import always, never, unreliable
 from support.webhooks import OK, Answer
 
 HASTE = {"FORWARDER_DRAIN_TIMEOUT": "500ms"}
@@ -12,7 +12,10 @@ HASTE = {"FORWARDER_DRAIN_TIMEOUT": "500ms"}
 
 async def test_it_stops_under_load_beside_a_receiver_that_hangs(line: Line) -> None:
     """It exits 0 once the drain time is over, whoever hangs; after a restart nothing is missing anywhere."""
-    flaky, hanging = await line.receiver("flaky", moody(3)), await line.receiver("hanging", never())
+    flaky, hanging = (
+        await line.receiver("flaky", unreliable(3)),
+        await line.receiver("hanging", never()),
+    )
     line.service.settings |= HASTE
     await line.start()
     async with line.flowing():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.attack import Extent, Tried
 from support.line import Line, a_line, assert_balanced
-from support.moods import always
+from support.receiver_policies import always
 from support.webhooks import Answer, Policy, Post, Webhooks
 
 SHARE_OF_TIME = 2.0

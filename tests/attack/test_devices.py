@@ -5,7 +5,7 @@ from contextlib import closing
 
 from support.attack import Extent, Tried
 from support.line import Line, assert_told_once_in_order, topic_of
-from support.moods import always
+from support.receiver_policies import always
 from support.webhooks import OK, UNAVAILABLE, Webhooks
 
 VICTIM = "ECC9FF5C7F14"

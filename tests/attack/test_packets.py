@@ -11,7 +11,7 @@ from support.attack import Extent, Tried
 from support.heavy_publisher import HeavyPublisher
 from support.line import USERNAME, Fleet, Line, a_line, assert_told_once_in_order
 from support.memory import inside, memory_limit
-from support.moods import always
+from support.receiver_policies import always
 from support.scripted_broker import Conversation, hold, scripted_broker
 from support.service import Service
 from support.webhooks import OK, UNAVAILABLE, Webhooks

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from support.attack import Extent, Tried
 from support.installation import FILES, OF_ROUTES, SECRET, install
 from support.line import Line
-from support.moods import always
 from support.ports import free_port
+from support.receiver_policies import always
 from support.routing import ENVIRON
 from support.service import Service
 from support.shell import Operator

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.attack import Extent, Tried
 from support.line import Line, assert_told_once_in_order
-from support.moods import always
+from support.receiver_policies import always
 from support.service import eventually
 from support.webhooks import UNAVAILABLE, Webhooks
 

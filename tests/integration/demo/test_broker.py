@@ -6,7 +6,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from support.inbox import Inbox, subscribed
+from support.subscriber_harness import ArrivalRecorder, subscribed
 
 from forwarder.demo.broker import EmbeddedBroker
 from forwarder.demo.publisher import Publisher
@@ -60,14 +60,14 @@ async def test_broker_asks_like_whatwatts(
 
 async def test_everything_published_arrives_in_order(login: Callable[..., Broker]) -> None:
     """A subscriber with QoS 1 hears every message of a publisher, in order."""
-    inbox = Inbox()
+    recorder = ArrivalRecorder()
     payloads = [str(number).encode() for number in range(200)]
-    async with subscribed(login(), inbox), Publisher(login()) as publisher:
+    async with subscribed(login(), recorder), Publisher(login()) as publisher:
         for payload in payloads:
             publisher.publish("ext/demoville/ECC9FF5C001A", payload)
         await asyncio.wait_for(publisher.drain(), 20)
-        await inbox.wait(len(payloads))
-    assert inbox.payloads == payloads
+        await recorder.wait(len(payloads))
+    assert recorder.payloads == payloads
 
 
 async def test_publisher_says_why_it_is_refused(login: Callable[..., Broker]) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from support.aedes_broker import aedes_broker, install_aedes
-from support.inbox import Inbox, subscribed
 from support.publisher import Publisher
+from support.subscriber_harness import ArrivalRecorder, subscribed
 
 from forwarder.settings import Broker
 
@@ -29,7 +29,7 @@ def broker(aedes_folder: Path) -> Iterator[Broker]:
 
 async def test_unacknowledged_messages_come_again(broker: Broker) -> None:
     """A crash before PUBACK loses nothing, whatever the broker does with DUP and packet id."""
-    first, second = Inbox(), Inbox()
+    first, second = ArrivalRecorder(), ArrivalRecorder()
     async with subscribed(broker, first):
         with Publisher(broker) as device:
             device.publish_all(TOPIC, [b"1", b"2", b"3"])
@@ -42,7 +42,7 @@ async def test_unacknowledged_messages_come_again(broker: Broker) -> None:
 
 async def test_acknowledged_and_offline_messages(broker: Broker) -> None:
     """Acknowledged messages are done with; what is published while nobody is connected is kept."""
-    first, second = Inbox(), Inbox()
+    first, second = ArrivalRecorder(), ArrivalRecorder()
     async with subscribed(broker, first) as subscriber:
         with Publisher(broker) as device:
             device.publish_all(TOPIC, [b"1", b"2"])

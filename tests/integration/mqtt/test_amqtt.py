@@ -6,8 +6,8 @@ from pathlib import Path
 
 from support.amqtt_broker import amqtt_broker
 from support.certificates import Authority
-from support.inbox import QUICK, Inbox, running, subscribed, until
 from support.publisher import Publisher
+from support.subscriber_harness import QUICK, ArrivalRecorder, running, subscribed, until
 
 from forwarder.settings import Broker
 
@@ -17,14 +17,14 @@ TOPIC = "ext/demoapp/ECC9FF5C7AD4"
 
 async def test_login_topic_and_tls_bring_the_message(tmp_path: Path) -> None:
     """What whatwatt hands out is enough: URI, certificate, username, password, topic."""
-    authority, inbox = Authority(tmp_path), Inbox()
+    authority, recorder = Authority(tmp_path), ArrivalRecorder()
     files = authority.issue("localhost", "127.0.0.1")
     async with amqtt_broker(users={USERNAME: "secret"}, server_files=files) as reached:
         broker = replace(reached, ca_file=authority.ca_file, topics=("ext/demoapp/#",))
-        async with subscribed(broker, inbox) as subscriber:
+        async with subscribed(broker, recorder) as subscriber:
             await asyncio.to_thread(_publish, broker)
-            subscriber.acknowledge(await inbox.wait(1))
-    assert inbox.arrivals[0].message.topic == TOPIC
+            subscriber.acknowledge(await recorder.wait(1))
+    assert recorder.arrivals[0].message.topic == TOPIC
 
 
 async def test_wrong_password_is_said() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from support.inbox import QUICK, Inbox, running, subscribed, until
 from support.mosquitto import Mosquitto
 from support.ports import free_port
 from support.publisher import Publisher
 from support.scripted_broker import CONNACK, Conversation, hold, scripted_broker
+from support.subscriber_harness import QUICK, ArrivalRecorder, running, subscribed, until
 
 from forwarder.subscriber import Pace, try_session
 
@@ -201,11 +201,11 @@ async def test_topic_that_is_not_utf8_is_spelled_out() -> None:
         client.send(b"\x32\x0a\x00\x05ext/\xff\x00\x07{")
         await hold(client)
 
-    inbox = Inbox()
-    async with scripted_broker(publish_oddly) as broker, subscribed(broker, inbox):
-        await inbox.wait(1)
-    assert inbox.arrivals[0].message.topic == "ext/\\xff"
-    assert inbox.arrivals[0].message.payload == b"{"
+    recorder = ArrivalRecorder()
+    async with scripted_broker(publish_oddly) as broker, subscribed(broker, recorder):
+        await recorder.wait(1)
+    assert recorder.arrivals[0].message.topic == "ext/\\xff"
+    assert recorder.arrivals[0].message.payload == b"{"
 
 
 async def test_broker_that_freezes_is_left(mosquitto: Mosquitto) -> None:
@@ -219,12 +219,12 @@ async def test_broker_that_freezes_is_left(mosquitto: Mosquitto) -> None:
 
 async def test_messages_flow_again_after_the_password_was_corrected(mosquitto: Mosquitto) -> None:
     """Nothing has to be restarted when the broker's side was wrong."""
-    inbox = Inbox()
+    recorder = ArrivalRecorder()
     broker = mosquitto.broker(username="late", client_id="late")
-    async with running(broker, inbox, pace=QUICK) as subscriber:
+    async with running(broker, recorder, pace=QUICK) as subscriber:
         await until(subscriber, lambda state: state.problem is not None)
         mosquitto.add_user("late", "secret")
         await until(subscriber, lambda state: state.subscribed)
         with Publisher(mosquitto.broker()) as device:
             device.publish("ext/demoapp/ECC9FF5C7AD4", b"1")
-        await inbox.wait(1)
+        await recorder.wait(1)

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from support.inbox import Inbox, subscribed, until
 from support.mosquitto import Mosquitto
 from support.ports import free_port
 from support.publisher import Publisher
+from support.subscriber_harness import ArrivalRecorder, subscribed, until
 
 from forwarder.clock import SystemClock
 from forwarder.subscriber import Arrival, Subscriber
@@ -30,11 +30,11 @@ def protocol(request: pytest.FixtureRequest) -> str:
 
 async def test_message_arrives_as_it_was_published(mosquitto: Mosquitto, protocol: str) -> None:
     """Topic, payload and QoS are those of the PUBLISH; the time of arrival is our clock's."""
-    inbox = Inbox()
-    async with subscribed(mosquitto.broker(protocol=protocol), inbox):
+    recorder = ArrivalRecorder()
+    async with subscribed(mosquitto.broker(protocol=protocol), recorder):
         with Publisher(mosquitto.broker()) as device:
             device.publish(DEVICE, b'{"a":1}')
-        message = (await inbox.wait(1))[0].message
+        message = (await recorder.wait(1))[0].message
     assert (message.topic, message.payload, message.qos) == (DEVICE, b'{"a":1}', 1)
     assert (message.is_redelivery, message.is_retained) == (False, False)
 
@@ -46,17 +46,17 @@ async def test_offline_messages_are_delivered(mosquitto: Mosquitto, protocol: st
         pass
     with Publisher(mosquitto.broker()) as device:
         device.publish_all(DEVICE, [b"1", b"2", b"3"])
-    inbox = Inbox()
-    async with subscribed(broker, inbox) as subscriber:
-        await inbox.wait(3)
+    recorder = ArrivalRecorder()
+    async with subscribed(broker, recorder) as subscriber:
+        await recorder.wait(3)
         assert subscriber.state.gaps == 0
-    assert inbox.payloads == [b"1", b"2", b"3"]
+    assert recorder.payloads == [b"1", b"2", b"3"]
 
 
 async def test_unacknowledged_messages_come_again(mosquitto: Mosquitto, protocol: str) -> None:
     """A crash before PUBACK loses nothing: the broker sends the message again, with DUP set."""
     broker = mosquitto.broker(protocol=protocol)
-    first, second = Inbox(), Inbox()
+    first, second = ArrivalRecorder(), ArrivalRecorder()
     async with subscribed(broker, first):
         with Publisher(mosquitto.broker()) as device:
             device.publish_all(DEVICE, [b"1", b"2"])
@@ -69,7 +69,7 @@ async def test_unacknowledged_messages_come_again(mosquitto: Mosquitto, protocol
 
 async def test_acknowledged_messages_do_not_come_again(mosquitto: Mosquitto) -> None:
     """What was acknowledged is done with; only the rest comes again."""
-    first, second = Inbox(), Inbox()
+    first, second = ArrivalRecorder(), ArrivalRecorder()
     async with subscribed(mosquitto.broker(), first) as subscriber:
         with Publisher(mosquitto.broker()) as device:
             device.publish_all(DEVICE, [b"1", b"2", b"3"])
@@ -84,18 +84,18 @@ async def test_late_acknowledgement_of_an_earlier_connection_is_dropped(
     mosquitto: Mosquitto,
 ) -> None:
     """Packet ids start over with each connection: an old one would acknowledge another, unprocessed message."""
-    inbox, last = Inbox(), Inbox()
-    async with subscribed(mosquitto.broker(), inbox) as subscriber:
+    recorder, last = ArrivalRecorder(), ArrivalRecorder()
+    async with subscribed(mosquitto.broker(), recorder) as subscriber:
         with Publisher(mosquitto.broker()) as device:
             device.publish(DEVICE, b"1")
-        await inbox.wait(1)
+        await recorder.wait(1)
         mosquitto.stop()
         await until(subscriber, lambda state: not state.connected)
         mosquitto.start()
         await until(subscriber, lambda state: state.subscribed)
         with Publisher(mosquitto.broker()) as device:
             device.publish(DEVICE, b"2")
-        old, new = await inbox.wait(2)
+        old, new = await recorder.wait(2)
         assert old.acknowledgement == new.acknowledgement
         subscriber.acknowledge([old])
         await subscriber.stop(grace_seconds=0)
@@ -106,11 +106,11 @@ async def test_late_acknowledgement_of_an_earlier_connection_is_dropped(
 
 async def test_acknowledgements_leave_in_order_of_arrival(mosquitto: Mosquitto) -> None:
     """Told out of order, PUBACKs wait for those before them (MQTT-4.6.0-2)."""
-    inbox = Inbox()
-    async with subscribed(mosquitto.broker(), inbox) as subscriber:
+    recorder = ArrivalRecorder()
+    async with subscribed(mosquitto.broker(), recorder) as subscriber:
         with Publisher(mosquitto.broker()) as device:
             device.publish_all(DEVICE, [b"1", b"2", b"3"])
-        one, two, three = await inbox.wait(3)
+        one, two, three = await recorder.wait(3)
         subscriber.acknowledge([three])
         subscriber.acknowledge([two])
         assert subscriber.unacknowledged == 3
@@ -124,62 +124,62 @@ async def test_acknowledgements_leave_in_order_of_arrival(mosquitto: Mosquitto) 
 
 async def test_broker_holds_back_what_exceeds_its_limit(mosquitto: Mosquitto) -> None:
     """mosquitto hands out 20 unacknowledged messages, and the rest as acknowledgements come: none is lost."""
-    inbox = Inbox()
-    async with subscribed(mosquitto.broker(), inbox) as subscriber:
+    recorder = ArrivalRecorder()
+    async with subscribed(mosquitto.broker(), recorder) as subscriber:
         with Publisher(mosquitto.broker()) as device:
             device.publish_all(DEVICE, [b"%d" % number for number in range(100)])
-        await inbox.wait(20)
-        assert (len(inbox.arrivals), subscriber.unacknowledged) == (20, 20)
+        await recorder.wait(20)
+        assert (len(recorder.arrivals), subscriber.unacknowledged) == (20, 20)
         for count in range(20, 120, 20):
-            subscriber.acknowledge((await inbox.wait(count))[count - 20 :])
-    assert inbox.payloads == [b"%d" % number for number in range(100)]
+            subscriber.acknowledge((await recorder.wait(count))[count - 20 :])
+    assert recorder.payloads == [b"%d" % number for number in range(100)]
 
 
 async def test_several_topics_are_subscribed(mosquitto: Mosquitto) -> None:
     """Each topic filter brings its messages."""
-    inbox = Inbox()
-    async with subscribed(mosquitto.broker(topics=("ext/demoapp/#", "lab/+/power")), inbox):
+    recorder = ArrivalRecorder()
+    async with subscribed(mosquitto.broker(topics=("ext/demoapp/#", "lab/+/power")), recorder):
         with Publisher(mosquitto.broker()) as device:
             for topic in (DEVICE, "lab/kitchen/power", "other"):
                 device.publish(topic, b"1")
-        await inbox.wait(2)
-    assert {arrival.message.topic for arrival in inbox.arrivals} == {DEVICE, "lab/kitchen/power"}
+        await recorder.wait(2)
+    assert {arrival.message.topic for arrival in recorder.arrivals} == {DEVICE, "lab/kitchen/power"}
 
 
 async def test_retained_copy_is_marked(mosquitto: Mosquitto) -> None:
     """A copy that the broker keeps and sends because we subscribed says so."""
-    inbox = Inbox()
+    recorder = ArrivalRecorder()
     with Publisher(mosquitto.broker()) as device:
         device.publish(DEVICE, b"1", retain=True)
-    async with subscribed(mosquitto.broker(), inbox):
-        assert (await inbox.wait(1))[0].message.is_retained
+    async with subscribed(mosquitto.broker(), recorder):
+        assert (await recorder.wait(1))[0].message.is_retained
 
 
 async def test_quality_of_service_0_needs_no_acknowledgement(mosquitto: Mosquitto) -> None:
     """At QoS 0 nothing is owed to the broker."""
-    inbox = Inbox()
-    async with subscribed(mosquitto.broker(qos=0), inbox) as subscriber:
+    recorder = ArrivalRecorder()
+    async with subscribed(mosquitto.broker(qos=0), recorder) as subscriber:
         with Publisher(mosquitto.broker()) as device:
             device.publish_all(DEVICE, [b"%d" % number for number in range(1000)])
-        subscriber.acknowledge(await inbox.wait(1000))
+        subscriber.acknowledge(await recorder.wait(1000))
         assert subscriber.unacknowledged == 0
 
 
 async def test_session_survives_a_restart_of_the_broker(tmp_path: Path, protocol: str) -> None:
     """A broker that keeps its sessions on disk brings what was unacknowledged before; that is no gap."""
-    inbox = Inbox()
+    recorder = ArrivalRecorder()
     with Mosquitto(tmp_path / "mosquitto", persistence=True) as mosquitto:
-        async with subscribed(mosquitto.broker(protocol=protocol), inbox) as subscriber:
+        async with subscribed(mosquitto.broker(protocol=protocol), recorder) as subscriber:
             with Publisher(mosquitto.broker()) as device:
                 device.publish_all(DEVICE, [b"1", b"2"])
-            subscriber.acknowledge((await inbox.wait(2))[:1])
+            subscriber.acknowledge((await recorder.wait(2))[:1])
             await asyncio.to_thread(mosquitto.wait_for_log, "PUBACK from whatwatt")
             mosquitto.stop()
             await until(subscriber, lambda state: not state.connected)
             mosquitto.start()
-            await inbox.wait(3)
+            await recorder.wait(3)
             state = await until(subscriber, lambda state: state.subscribed)
-    assert inbox.payloads == [b"1", b"2", b"2"]
+    assert recorder.payloads == [b"1", b"2", b"2"]
     assert (state.sessions, state.gaps, state.problem) == (2, 0, None)
 
 
@@ -210,16 +210,16 @@ async def test_first_connection_is_a_gap_only_after_an_earlier_process(
 
 async def test_stop_waits_for_what_is_being_committed(mosquitto: Mosquitto) -> None:
     """After stop nothing more is handed over, and what was handed over can still be acknowledged."""
-    inbox, later = Inbox(), Inbox()
-    async with subscribed(mosquitto.broker(), inbox) as subscriber:
+    recorder, later = ArrivalRecorder(), ArrivalRecorder()
+    async with subscribed(mosquitto.broker(), recorder) as subscriber:
         with Publisher(mosquitto.broker()) as device:
             device.publish_all(DEVICE, [b"%d" % number for number in range(40)])
-        await inbox.wait(20)
+        await recorder.wait(20)
         stopping = asyncio.create_task(subscriber.stop())
         await asyncio.sleep(0)
-        subscriber.acknowledge(inbox.arrivals)
+        subscriber.acknowledge(recorder.arrivals)
         await stopping
-        assert (len(inbox.arrivals), subscriber.state.connected) == (20, False)
+        assert (len(recorder.arrivals), subscriber.state.connected) == (20, False)
     mosquitto.wait_for_log("Received DISCONNECT from whatwatt")
     async with subscribed(mosquitto.broker(), later):
         assert (await later.wait(20))[0].message.payload == b"20"
@@ -228,7 +228,7 @@ async def test_stop_waits_for_what_is_being_committed(mosquitto: Mosquitto) -> N
 async def test_stop_ends_run(mosquitto: Mosquitto) -> None:
     """`run` returns once `stop` has disconnected, in any state."""
     for broker in (mosquitto.broker(), mosquitto.broker(port=free_port())):
-        subscriber = Subscriber(broker, clock=SystemClock(), on_arrivals=Inbox())
+        subscriber = Subscriber(broker, clock=SystemClock(), on_arrivals=ArrivalRecorder())
         run = asyncio.create_task(subscriber.run())
         await until(subscriber, lambda state: state.subscribed or state.problem is not None)
         await subscriber.stop()
@@ -238,16 +238,16 @@ async def test_stop_ends_run(mosquitto: Mosquitto) -> None:
 
 async def test_failing_handler_costs_the_connection_and_nothing_else(mosquitto: Mosquitto) -> None:
     """A handler that raises leaves its message unacknowledged: it comes again, and the session goes on."""
-    inbox = Inbox()
+    recorder = ArrivalRecorder()
 
     def fail_once(arrivals: Sequence[Arrival]) -> None:
-        inbox(arrivals)
-        if len(inbox.arrivals) == 1:
+        recorder(arrivals)
+        if len(recorder.arrivals) == 1:
             raise ZeroDivisionError
 
     async with subscribed(mosquitto.broker(), fail_once) as subscriber:
         with Publisher(mosquitto.broker()) as device:
             device.publish(DEVICE, b"1")
-        await inbox.wait(2)
+        await recorder.wait(2)
         assert (await until(subscriber, lambda state: state.subscribed)).sessions == 2
-    assert inbox.payloads == [b"1", b"1"]
+    assert recorder.payloads == [b"1", b"1"]

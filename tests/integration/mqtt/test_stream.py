@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 from support.certificates import Authority
-from support.inbox import Inbox, running, subscribed, until
 from support.scripted_broker import CONNACK, SUBACK_QOS_1, Conversation, hold, scripted_broker
+from support.subscriber_harness import ArrivalRecorder, running, subscribed, until
 
 from forwarder.settings import Broker
 from forwarder.subscriber import Arrival, Pace, Subscriber
@@ -27,11 +27,11 @@ def numbered(number: int) -> bytes:
 
 
 @asynccontextmanager
-async def acknowledging(broker: Broker, inbox: Inbox) -> AsyncIterator[Subscriber]:
+async def acknowledging(broker: Broker, recorder: ArrivalRecorder) -> AsyncIterator[Subscriber]:
     """Acknowledges each message as it comes."""
 
     def take(arrivals: Sequence[Arrival]) -> None:
-        inbox(arrivals)
+        recorder(arrivals)
         subscriber.acknowledge(arrivals)
 
     async with running(broker, take, pace=IMPATIENT) as subscriber:
@@ -54,14 +54,14 @@ async def test_flood_is_acknowledged_in_order(tmp_path: Path, use_tls: bool) -> 
         done.set()
         await hold(client)
 
-    inbox = Inbox()
+    recorder = ArrivalRecorder()
     files = authority.issue("127.0.0.1") if use_tls else None
     async with scripted_broker(flood, server_files=files) as reached:
         broker = replace(reached, ca_file=authority.ca_file if use_tls else None)
-        async with acknowledging(broker, inbox), asyncio.timeout(20):
+        async with acknowledging(broker, recorder), asyncio.timeout(20):
             await done.wait()
-    assert inbox.payloads == [number.to_bytes(2) for number in range(1, count + 1)]
-    assert acknowledged == [b"\x40\x02" + payload for payload in inbox.payloads]
+    assert recorder.payloads == [number.to_bytes(2) for number in range(1, count + 1)]
+    assert acknowledged == [b"\x40\x02" + payload for payload in recorder.payloads]
 
 
 async def test_messages_with_properties_keep_their_place() -> None:
@@ -80,15 +80,15 @@ async def test_messages_with_properties_keep_their_place() -> None:
         done.set()
         await hold(client)
 
-    inbox = Inbox()
+    recorder = ArrivalRecorder()
     async with (
         scripted_broker(mix) as reached,
-        acknowledging(replace(reached, protocol="5"), inbox),
+        acknowledging(replace(reached, protocol="5"), recorder),
         asyncio.timeout(20),
     ):
         await done.wait()
-    assert inbox.payloads == [bytes([number]) for number in range(1, 9)]
-    assert heard == [b"\x40\x02\0" + payload for payload in inbox.payloads]
+    assert recorder.payloads == [bytes([number]) for number in range(1, 9)]
+    assert heard == [b"\x40\x02\0" + payload for payload in recorder.payloads]
 
 
 async def test_large_message_is_cut_and_acknowledged() -> None:
@@ -104,16 +104,16 @@ async def test_large_message_is_cut_and_acknowledged() -> None:
         done.set()
         await hold(client)
 
-    inbox = Inbox()
+    recorder = ArrivalRecorder()
     async with (
         scripted_broker(send_large) as broker,
-        acknowledging(broker, inbox),
+        acknowledging(broker, recorder),
         asyncio.timeout(20),
     ):
         await done.wait()
-    large = inbox.arrivals[0].message
+    large = recorder.arrivals[0].message
     assert (large.payload, large.size) == (payload[:65_536], len(payload))
-    assert inbox.payloads[1:] == [b"\0\x08"]
+    assert recorder.payloads[1:] == [b"\0\x08"]
     assert heard == [b"\x40\x02\x00\x07", b"\x40\x02\x00\x08"]
 
 
@@ -145,20 +145,20 @@ async def test_messages_behind_a_full_backlog_are_read_later(tmp_path: Path, use
         client.send(many * count + SUBACK_QOS_1)
         await hold(client)
 
-    authority, inbox = Authority(tmp_path), Inbox()
+    authority, recorder = Authority(tmp_path), ArrivalRecorder()
     files = authority.issue("127.0.0.1") if use_tls else None
     pace = replace(IMPATIENT, answer=2.0)
     async with (
         scripted_broker(send_many, server_files=files) as reached,
-        running(replace(reached, ca_file=authority.ca_file), inbox, pace=pace) as subscriber,
+        running(replace(reached, ca_file=authority.ca_file), recorder, pace=pace) as subscriber,
     ):
-        await inbox.wait(MOST_BYTES // (size + 1000))
+        await recorder.wait(MOST_BYTES // (size + 1000))
         await asyncio.sleep(1.5 * pace.answer)
-        assert len(inbox.arrivals) <= MOST_BYTES // size + 4
+        assert len(recorder.arrivals) <= MOST_BYTES // size + 4
         assert (subscriber.state.connected, subscriber.state.sessions) == (True, 1)
         seen = 0
         while seen < count:
-            arrivals = await inbox.wait(seen + 1)
+            arrivals = await recorder.wait(seen + 1)
             subscriber.acknowledge(arrivals[seen:])
             seen = len(arrivals)
         await until(subscriber, lambda state: state.subscribed)
@@ -187,14 +187,14 @@ async def test_unfit_packet_ends_the_connection(packet: bytes) -> None:
             client.send(numbered(1) + packet + numbered(2))
         await hold(client)
 
-    inbox = Inbox()
+    recorder = ArrivalRecorder()
     with capture_logs() as logs:
         async with (
             scripted_broker(speak_badly) as broker,
-            running(broker, inbox, pace=IMPATIENT) as subscriber,
+            running(broker, recorder, pace=IMPATIENT) as subscriber,
         ):
             state = await until(subscriber, lambda state: state.sessions == 2 and state.subscribed)
-    assert inbox.payloads == [b"\0\x01"]
+    assert recorder.payloads == [b"\0\x01"]
     [said] = [log for log in logs if log["event"] == "mqtt.failed"]
     assert (said["reason"], said["log_level"], said["problem"]) == (
         "packet",
@@ -214,7 +214,7 @@ async def test_reason_for_the_end_is_read_although_nothing_can_be_written_any_mo
 
     async with (
         scripted_broker(leave) as reached,
-        acknowledging(replace(reached, protocol="5"), Inbox()) as subscriber,
+        acknowledging(replace(reached, protocol="5"), ArrivalRecorder()) as subscriber,
     ):
         state = await until(subscriber, lambda state: state.problem is not None)
     assert "gave the session to another program" in str(state.problem)
@@ -258,11 +258,11 @@ async def test_broker_that_has_no_time_to_answer_pings_is_kept() -> None:
         client.send(b"\x30\x08\x00\x05ext/a2")
         await hold(client)
 
-    inbox = Inbox()
+    recorder = ArrivalRecorder()
     async with (
         scripted_broker(talk_on) as reached,
-        subscribed(replace(reached, keepalive_seconds=1), inbox) as subscriber,
+        subscribed(replace(reached, keepalive_seconds=1), recorder) as subscriber,
     ):
-        await inbox.wait(4)
+        await recorder.wait(4)
         assert (subscriber.state.sessions, subscriber.state.problem) == (1, None)
     assert pings == [b"\xc0\x00"] * 3

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from support.certificates import Authority, encrypt_key, self_signed
-from support.inbox import Inbox, running, subscribed
 from support.mosquitto import Mosquitto
 from support.publisher import Publisher
 from support.scripted_broker import Conversation, hold, scripted_broker
+from support.subscriber_harness import ArrivalRecorder, running, subscribed
 
 from forwarder.settings import Broker
 from forwarder.subscriber import Pace, try_session
@@ -27,16 +27,16 @@ def authority(tmp_path: Path) -> Authority:
 
 async def test_messages_flow_through_tls(tmp_path: Path, authority: Authority) -> None:
     """mqtts with the given certificate, username as client id: what whatwatt hands out, end to end."""
-    inbox = Inbox()
+    recorder = ArrivalRecorder()
     with Mosquitto(
         tmp_path / "mosquitto", users={USERNAME: "secret"}, server_files=authority.issue(*NAMES)
     ) as mosquitto:
         broker = mosquitto.broker(ca_file=authority.ca_file)
-        async with subscribed(broker, inbox) as subscriber:
+        async with subscribed(broker, recorder) as subscriber:
             with Publisher(broker) as device:
                 device.publish_all("ext/demoapp/ECC9FF5C7AD4", [b"%d" % n for n in range(20)])
-            subscriber.acknowledge(await inbox.wait(20))
-    assert inbox.payloads == [b"%d" % n for n in range(20)]
+            subscriber.acknowledge(await recorder.wait(20))
+    assert recorder.payloads == [b"%d" % n for n in range(20)]
 
 
 @pytest.mark.parametrize(
@@ -50,26 +50,26 @@ async def test_nothing_stays_behind_in_the_tls_layer(authority: Authority, count
         client.send(b"\x30\x08\x00\x05ext/a1" * count)
         await hold(client)
 
-    inbox = Inbox()
+    recorder = ArrivalRecorder()
     async with (
         scripted_broker(send_at_once, server_files=authority.issue(*NAMES)) as reached,
-        subscribed(replace(reached, ca_file=authority.ca_file), inbox),
+        subscribed(replace(reached, ca_file=authority.ca_file), recorder),
     ):
-        await inbox.wait(count)
-    assert inbox.payloads == [b"1"] * count
+        await recorder.wait(count)
+    assert recorder.payloads == [b"1"] * count
 
 
 async def test_large_messages_pass_through_tls(tmp_path: Path, authority: Authority) -> None:
     """A message of several TLS records arrives whole, between small ones."""
-    inbox = Inbox()
+    recorder = ArrivalRecorder()
     payloads = [b"small", LARGE, b"small", LARGE]
     with Mosquitto(tmp_path / "mosquitto", server_files=authority.issue(*NAMES)) as mosquitto:
         broker = mosquitto.broker(ca_file=authority.ca_file)
-        async with subscribed(broker, inbox):
+        async with subscribed(broker, recorder):
             with Publisher(broker) as device:
                 device.publish_all("ext/demoapp/ECC9FF5C7AD4", payloads)
-            await inbox.wait(len(payloads))
-    assert inbox.payloads == payloads
+            await recorder.wait(len(payloads))
+    assert recorder.payloads == payloads
 
 
 async def test_pinned_certificate_of_the_server_is_trusted(

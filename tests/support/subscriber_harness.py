@@ -1,4 +1,4 @@
-"""What a subscriber was handed, to be waited for."""
+"""A subscriber under test: runs it at quick pace, and records the arrivals it hands over."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -12,8 +12,8 @@ PATIENCE_SECONDS = 20.0
 QUICK = Pace(dial=5.0, answer=5.0, first_retry=0.05, longest_retry=0.2, steady=0.5)
 
 
-class Inbox:
-    """Keeps every arrival, and wakes those who wait for them."""
+class ArrivalRecorder:
+    """Keeps every arrival, and wakes the tests that wait for them."""
 
     def __init__(self) -> None:
         self.arrivals: list[Arrival] = []
@@ -47,7 +47,7 @@ async def until(subscriber: Subscriber, condition: Callable[[SessionState], bool
 @asynccontextmanager
 async def running(
     broker: Broker,
-    inbox: Callable[[Sequence[Arrival]], None] | None = None,
+    recorder: Callable[[Sequence[Arrival]], None] | None = None,
     *,
     pace: Pace = QUICK,
     expects_session: bool = False,
@@ -56,7 +56,7 @@ async def running(
     subscriber = Subscriber(
         broker,
         clock=SystemClock(),
-        on_arrivals=inbox or (lambda _: None),
+        on_arrivals=recorder or (lambda _: None),
         pace=pace,
         expects_session=expects_session,
     )
@@ -71,12 +71,12 @@ async def running(
 @asynccontextmanager
 async def subscribed(
     broker: Broker,
-    inbox: Callable[[Sequence[Arrival]], None] | None = None,
+    recorder: Callable[[Sequence[Arrival]], None] | None = None,
     *,
     pace: Pace = QUICK,
     expects_session: bool = False,
 ) -> AsyncIterator[Subscriber]:
     """As `running`, entered once it is subscribed."""
-    async with running(broker, inbox, pace=pace, expects_session=expects_session) as subscriber:
+    async with running(broker, recorder, pace=pace, expects_session=expects_session) as subscriber:
         await until(subscriber, lambda state: state.subscribed)
         yield subscriber

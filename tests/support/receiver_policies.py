@@ -10,11 +10,11 @@ def always(answer: Answer) -> Policy:
     return lambda _: answer
 
 
-def moody(seed: int) -> Policy:
+def unreliable(seed: int) -> Policy:
     """Takes most of what comes; now and then fails, hangs up, or takes it and cannot say so."""
     dice = random.Random(seed)
-    moods = (OK, UNAVAILABLE, RESET, RESET_AFTER_TAKING)
-    return lambda _: dice.choices(moods, weights=(85, 8, 4, 3))[0]
+    answers = (OK, UNAVAILABLE, RESET, RESET_AFTER_TAKING)
+    return lambda _: dice.choices(answers, weights=(85, 8, 4, 3))[0]
 
 
 def never() -> Policy:
