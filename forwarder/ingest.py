@@ -1,8 +1,8 @@
 """
 The left half: messages through normalise ▸ match ▸ put, and once they are on disk their PUBACKs.
 
-They go in small groups, for each takes a turn of the loop; nothing waits for a group to fill. While some are written,
-the next are made ready, and all that are ready by then go into the next transaction.
+Messages go in small groups, because each group takes a turn of the loop; nothing waits for a group to fill. The next
+groups are made ready while some are written, and all that are ready by then go into the next transaction.
 """
 
 import asyncio
@@ -44,13 +44,13 @@ LARGEST_GROUP_BYTES = 64 << 10
 MOST_STORING = 4000
 """Messages that wait for the disk while others are made ready: about so many are in two transactions at most."""
 MOST_STORING_BYTES = 2 << 20
-"""The same in bytes of payloads: by so much the outbox may pass its limit."""
+"""The same in bytes of payloads: the outbox may pass its limit by so much."""
 REMEMBERED_DEVICES = 100_000
 """Devices whose first unrouted or unreadable message was logged."""
 
 
 class Arriving(Protocol):
-    """A message with whatever its bringer needs to acknowledge it."""
+    """A message with all that the subscriber needs to acknowledge it."""
 
     @property
     def message(self) -> Message: ...
@@ -61,7 +61,7 @@ A = TypeVar("A", bound=Arriving)
 
 @dataclass(slots=True)
 class Group(Generic[A]):
-    """Messages that are stored together, and what became of each so far."""
+    """Messages that are stored together, and the outcome of each so far."""
 
     arrivals: Sequence[A]
     size: int
@@ -107,24 +107,24 @@ class Ingest(Generic[A]):
         self._is_idle.set()
 
     def use(self, routes: Routes) -> None:
-        """Match what is taken from now on by this table."""
+        """Match messages by this table from now on."""
         self._matches = Matches(routes)
 
     def receive(self, arrivals: Sequence[A]) -> None:
-        """Take messages; returns at once. How many may wait here is for who brings them to decide."""
+        """Take messages; returns at once. The subscriber decides how many may wait here."""
         if self._arrived:
             self._arrived += arrivals
             return
         self._is_idle.clear()
         self._arrived += arrivals
-        # The turn of the loop in which `run` wakes up is a twentieth of a single reading's way.
+        # A turn of the loop, in which `run` would wake up, is a twentieth of a single reading's way.
         if self._is_resting:
             self._ingest_some()
         if self._arrived or not self._storing:
             self._wake.set()
 
     async def run(self) -> None:
-        """Work through what arrives, until cancelled."""
+        """Work through the messages that arrive, until cancelled."""
         try:
             while True:
                 self._is_resting = True
@@ -194,7 +194,7 @@ class Ingest(Generic[A]):
             self._wake.set()
 
     def _conclude_stored(self) -> None:
-        # Only here: were we to die before, the broker sends them again, and their ids are the same.
+        # Only here: if we die before, the broker sends them again, and their ids are the same.
         while self._stored:
             group, outcomes = self._stored.popleft()
             group.outcomes += outcomes

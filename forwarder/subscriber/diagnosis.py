@@ -73,7 +73,7 @@ def no_answer(broker: Broker) -> Problem:
 
 
 def mute(broker: Broker) -> Problem:
-    """It took the connection, and then nothing came."""
+    """The broker took the connection and sent nothing."""
     other = "3.1.1" if broker.protocol == "5" else "5"
     return Problem(
         "timeout",
@@ -83,7 +83,7 @@ def mute(broker: Broker) -> Problem:
 
 
 def closed_unanswered(broker: Broker) -> Problem:
-    """It took the TCP connection and closed it without a CONNACK."""
+    """The broker took the TCP connection and closed it without a CONNACK."""
     advice = (
         "check that this port speaks MQTT over TLS, and whether it wants a client certificate "
         "(FORWARDER_MQTT_CERT_FILE and FORWARDER_MQTT_KEY_FILE)"
@@ -181,7 +181,7 @@ def _wrong_protocol(broker: Broker) -> Problem:
 
 
 def not_mqtt(broker: Broker) -> Problem:
-    """It answered, but not with a CONNACK of our protocol."""
+    """The broker answered, but not with a CONNACK of our protocol."""
     return Problem(
         "protocol",
         f"{broker.address} does not answer as an MQTT {broker.protocol} broker: "
@@ -204,7 +204,7 @@ def _credentials(broker: Broker) -> Problem:
 
 
 def refused_topics(topics: Sequence[str], codes: Sequence[int]) -> tuple[str, ...]:
-    """Those of `topics` that SUBACK refused; a broker that answers for fewer than were asked refused the rest."""
+    """The topics that SUBACK refused; a broker that answers for fewer than were asked refused the rest."""
     answers = [*codes, *[_FAILURE] * (len(topics) - len(codes))]
     return tuple(topic for topic, code in zip(topics, answers, strict=False) if code >= _FAILURE)
 
@@ -265,7 +265,7 @@ def explain_end(code: int, name: str, broker: Broker) -> Problem:
 
 
 def explain_unfit(unfit: Unfit, broker: Broker) -> Problem:
-    """Why we ended the connection over a packet; it may come again with the next session, so each says a way out."""
+    """Why we ended the connection over a packet. Each sentence says a way out, because the packet may come again."""
     match unfit:
         case "not_connack":
             return not_mqtt(broker)
