@@ -76,6 +76,7 @@ WITH_LAYOUT = {
 }
 WITHOUT_LAYOUT = {
     "built values": Example(OF_BUILT, BUILT),
+    "values in an array": Example(b'{"P_In":1.5,"x":[1.50,"a"]}'),
     "text": example(
         "template-influx.message.txt", template=(PAYLOADS / "template-influx.txt").read_text()
     ),
@@ -119,7 +120,8 @@ def test_second_message_of_a_layout_is_read_by_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WITHOUT_LAYOUT)
-def test_what_is_built_of_several_parts_has_no_layout(name: str) -> None:
+def test_value_that_is_no_member_has_no_layout(name: str) -> None:
+    """Payloads with values outside of members, or within texts, go to the normaliser, each time."""
     one = WITHOUT_LAYOUT[name]
     assert learned(one).read(message(one.payload, topic=one.topic)) is None
 
