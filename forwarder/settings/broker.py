@@ -35,6 +35,22 @@ class Broker:
     check_hostname: bool = True
     cert_file: Path | None = None
     key_file: Path | None = None
+    is_username_hidden: bool = False
+    """It stands in a file, and the text of files is never told: the wrong file may have been named."""
+
+    @property
+    def told_username(self) -> str:
+        """The username, or client id, as logs and errors may have it."""
+        return self._told(self.username or self.client_id)
+
+    @property
+    def told_client_id(self) -> str:
+        return self._told(self.client_id)
+
+    def _told(self, name: str) -> str:
+        if not self.is_username_hidden or self.username is None:
+            return name
+        return name.replace(self.username, f"(that of {PREFIX}MQTT_USERNAME_FILE)")
 
     @property
     def address(self) -> str:

@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -55,6 +56,8 @@ class Settings(BaseModel):
     """Every setting, validated; the defaults are those of a small deployment on one machine."""
 
     model_config = ConfigDict(frozen=True)
+
+    _is_username_in_file: bool = PrivateAttr(default=False)
 
     mqtt_uri: str | None = Field(
         None, description="`mqtt://host[:1883]` or `mqtts://host[:8883]`; required to run"
@@ -234,6 +237,7 @@ class Settings(BaseModel):
             check_hostname=self.mqtt_tls_hostname_check,
             cert_file=self.mqtt_cert_file,
             key_file=self.mqtt_key_file,
+            is_username_hidden=self._is_username_in_file,
         )
 
     def _halves(self) -> list[str]:
@@ -279,6 +283,7 @@ def load_settings() -> Settings:
         problems += [sentence(error) for error in invalid.errors(include_url=False)]
     if problems:
         raise SettingsError("\n".join(problems))
+    settings._is_username_in_file = "mqtt_username" in secrets  # noqa: SLF001 - the model's own module
     return settings
 
 

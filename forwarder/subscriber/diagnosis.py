@@ -149,7 +149,7 @@ def explain_refusal(code: int, name: str, broker: Broker) -> Problem:
         case 0x85:
             return Problem(
                 "client_id",
-                f"{broker.address} refuses the client id {broker.client_id}: it must be the username; "
+                f"{broker.address} refuses the client id {broker.told_client_id}: it must be the username; "
                 "check FORWARDER_MQTT_CLIENT_ID",
             )
         case 0x86 | 0x87 | 0x8C:
@@ -168,7 +168,7 @@ def explain_refusal(code: int, name: str, broker: Broker) -> Problem:
     return Problem(
         "credentials",
         f"{broker.address} refuses the session ({name}): ask the broker's operator about "
-        f"client id {broker.client_id}",
+        f"client id {broker.told_client_id}",
     )
 
 
@@ -198,7 +198,7 @@ def _credentials(broker: Broker) -> Problem:
         )
     return Problem(
         "credentials",
-        f"{broker.address} refuses the login of {broker.username} (client id {broker.client_id}): "
+        f"{broker.address} refuses the login of {broker.told_username} (client id {broker.told_client_id}): "
         "check FORWARDER_MQTT_USERNAME, FORWARDER_MQTT_PASSWORD and FORWARDER_MQTT_CLIENT_ID",
     )
 
@@ -213,7 +213,7 @@ def explain_subscription(refused: Sequence[str], broker: Broker) -> Problem:
     topics = " and ".join(refused)
     return Problem(
         "subscription",
-        f"{broker.address} does not let {broker.username or broker.client_id} subscribe to {topics}: "
+        f"{broker.address} does not let {broker.told_username} subscribe to {topics}: "
         "check FORWARDER_MQTT_TOPIC, usually ext/<integration>/#, and what the broker allows this user",
     )
 
@@ -230,7 +230,7 @@ def explain_clash(broker: Broker) -> Problem:
     return Problem(
         "clash",
         f"{broker.address} ends each session within seconds: another program seems to use the client id "
-        f"{broker.client_id}; stop it, or give one of them a client id of its own "
+        f"{broker.told_client_id}; stop it, or give one of them a client id of its own "
         "(FORWARDER_MQTT_CLIENT_ID, the username with :<8 letters and digits> after it)",
     )
 
@@ -242,7 +242,7 @@ def explain_early_ends(broker: Broker, *, is_subscribed: bool) -> Problem:
     return Problem(
         "subscription",
         f"{broker.address} ends each session when it is asked for {' '.join(broker.topics)}: "
-        f"check FORWARDER_MQTT_TOPIC, and that no other program uses the client id {broker.client_id}",
+        f"check FORWARDER_MQTT_TOPIC, and that no other program uses the client id {broker.told_client_id}",
     )
 
 
@@ -255,7 +255,7 @@ def explain_end(code: int, name: str, broker: Broker) -> Problem:
     if code == SESSION_TAKEN_OVER:
         return Problem(
             "clash",
-            f"{broker.address} gave the session to another program with the client id {broker.client_id}: "
+            f"{broker.address} gave the session to another program with the client id {broker.told_client_id}: "
             "stop it, or give one of them a client id of its own "
             "(FORWARDER_MQTT_CLIENT_ID, the username with :<8 letters and digits> after it)",
         )
@@ -272,7 +272,7 @@ def explain_unfit(unfit: Unfit, broker: Broker) -> Problem:
         case "qos_2":
             what = (
                 "sends a message at QoS 2, which was never asked for: another program seems to have subscribed under "
-                f"the client id {broker.client_id}; have the broker drop that session, or choose another "
+                f"the client id {broker.told_client_id}; have the broker drop that session, or choose another "
                 "FORWARDER_MQTT_CLIENT_ID"
             )
         case "too_large":

@@ -220,7 +220,7 @@ class Subscriber:
         self._sessions += 1
         self._log_session(
             "mqtt.connected",
-            client_id=self._broker.client_id,
+            client_id=self._broker.told_client_id,
             session_present=welcome.is_session_present,
             session_expiry_seconds=welcome.session_expiry_seconds,
         )

@@ -304,6 +304,23 @@ async def test_the_running_service_tells_none(
     )
 
 
+async def test_username_in_a_file_is_not_told(line: Line, tried: list[Tried]) -> None:
+    """The file of the password may have been named in its place: the broker's refusal does not have it said."""
+    (line.folder / "name").write_text(SENTINEL)
+    line.service.settings["FORWARDER_MQTT_USERNAME_FILE"] = "name"
+    line.service.settings["FORWARDER_MQTT_TOPIC"] = "ext/partner/#"
+    del line.service.settings["FORWARDER_MQTT_USERNAME"]
+    await line.receiver("acme")
+    line.write_routes()
+    await line.service.start()
+    await line.service.logged("mqtt.failed", reason="credentials")
+    await line.service.readiness(lambda status, _: status == 503)
+    await line.service.command("check", "--connect")
+    assert await line.service.stop() == 0
+    assert_unsaid(line.service.output, "the username")
+    tried.append(Tried("logs", "a username in a file, refused by the broker", 1, "said nowhere"))
+
+
 async def _name_endpoints(line: Line) -> None:
     (line.folder / "fleet.txt").write_text("ECC9FF5C7AD4\n")
     line.routes["groups"] = {"fleet": {"file": "fleet.txt"}}

@@ -152,6 +152,14 @@ def test_all_wrong_settings_are_told_at_once(environ: Environ) -> None:
     ]
 
 
+def test_username_in_a_file_is_hidden(environ: Environ, tmp_path: Path) -> None:
+    """What a file says is not told, also where it names who we are."""
+    (tmp_path / "name").write_text("somebody\n")
+    environ({"MQTT_URI": "mqtts://a", "MQTT_USERNAME_FILE": "name", "MQTT_TOPIC": "ext/#"})
+    broker = load_settings().broker()
+    assert (broker.username, "somebody" in broker.told_client_id) == ("somebody", False)
+
+
 SECRET_FILES = [
     (b"", "FORWARDER_MQTT_PASSWORD_FILE: the file secret is empty"),
     (b"\xff\xfe", "FORWARDER_MQTT_PASSWORD_FILE: secret is not UTF-8 text (line 1)"),

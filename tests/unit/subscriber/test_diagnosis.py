@@ -201,3 +201,19 @@ def test_unfit_packet_is_explained(unfit: Unfit, kind: Kind, advice: str) -> Non
     problem = diagnosis.explain_unfit(unfit, BROKER)
     assert problem.kind == kind
     assert advice in problem.sentence
+
+
+@pytest.mark.parametrize("code", range(0x80, 0xA3))
+def test_username_from_a_file_is_told_by_its_setting(code: int) -> None:
+    """Somebody may have named the file of the password: no answer of the broker has it said."""
+    hidden = replace(BROKER, is_username_hidden=True)
+    problems = [
+        diagnosis.explain_refusal(code, "refused", hidden),
+        diagnosis.explain_end(code, "ended", hidden),
+        diagnosis.explain_clash(hidden),
+        diagnosis.explain_subscription(["ext/#"], hidden),
+        diagnosis.explain_early_ends(hidden, is_subscribed=False),
+        *(diagnosis.explain_unfit(unfit, hidden) for unfit in get_args(Unfit)),
+    ]
+    assert not [one.sentence for one in problems if USERNAME in one.sentence]
+    assert "FORWARDER_MQTT_USERNAME_FILE" in diagnosis.explain_clash(hidden).sentence
