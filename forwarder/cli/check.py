@@ -14,6 +14,7 @@ from forwarder.files import foreign_writers, printable
 from forwarder.normalise import Template, load_template
 from forwarder.reading import Device
 from forwarder.routes import EndpointName, Routes, Selection
+from forwarder.routes.fields import field_remarks
 from forwarder.routes.keys import key_remarks
 from forwarder.routes.load import read_routes
 from forwarder.sender import Guard
@@ -88,6 +89,7 @@ def look_over(environ: Mapping[str, str]) -> Findings:
     findings.routes = findings.attempt(load.require)
     if findings.routes:
         findings.warnings += key_remarks(findings.routes.endpoints.values())
+        findings.warnings += field_remarks(findings.routes.endpoints.values())
     _look_at_writers(findings, environ, [wanted.path for wanted in load.seen])
     if settings and settings.template_file:
         _look_at_template(findings, settings.template_file)

@@ -4,7 +4,7 @@ Any whatwatt payload to one kind of reading.
  bytes ─▶ decoding ─▶ rules ( a template turned round, or the known shapes ) ─▶ builder ─▶ Reading | Unreadable
    └────▶ fast_path ( payloads that differ from an earlier one in their values alone ) ──▶ SerialisedReading
 
-`variables.csv` is the one table of what devices send; `values` and `times` say what a single value means.
+`forwarder/variables.csv` is the one table of what devices send; `values` and `times` say what a single value means.
 """
 
 from forwarder.normalise.builder import Part

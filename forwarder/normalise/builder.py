@@ -9,8 +9,8 @@ from typing import TypeAlias
 from forwarder.normalise.device import device_in_text
 from forwarder.normalise.times import TextKind, instant_of_text, instant_of_timestamp, is_instant
 from forwarder.normalise.values import ABSENT, UNFIT, Verdict, carried, number_of, text_of
-from forwarder.normalise.variables import Kind, Use
 from forwarder.reading import Device, JsonValue, Number, Reading, TimeSource
+from forwarder.variables import Kind, Use
 
 _TIME_KEYS: Mapping[TextKind, str] = {
     "utc": "date_time_utc",

@@ -8,8 +8,8 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from forwarder.normalise.variables import Variable, variables
 from forwarder.reading import JsonValue
+from forwarder.variables import Variable, variables
 
 EXAMPLE: JsonValue = {
     "type": "meter.reading",

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from forwarder.normalise.builder import PUT, Part, ReadingBuilder
 from forwarder.normalise.values import ABSENT, Members, beside, by_position, carried, text_of
-from forwarder.normalise.variables import Use
 from forwarder.reading import JsonValue
+from forwarder.variables import Use
 
 
 class Rule(Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from forwarder.normalise.variables import Variable, variables
+from forwarder.variables import Variable, variables
 
 Schema: TypeAlias = dict[str, Any]
 """A JSON Schema; its vocabulary is open, so it has no narrower type."""

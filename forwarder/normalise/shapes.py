@@ -10,7 +10,7 @@ from functools import cache
 from typing import TypeAlias
 
 from forwarder.normalise.rules import UNKNOWN, Fields, Leaf, Rule, Volumes
-from forwarder.normalise.variables import Use, Variable, variable_named, variables
+from forwarder.variables import Use, Variable, variable_named, variables
 
 Tree: TypeAlias = "dict[str, Tree | Rule]"
 

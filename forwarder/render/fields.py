@@ -18,9 +18,7 @@ from functools import lru_cache
 
 from forwarder.event_data import NumberText, write_json
 from forwarder.reading import JsonValue
-
-ALWAYS = frozenset({"id", "device", "measured_at", "time_source", "received_at"})
-SECTIONS = frozenset({"measurements", "meter", "system", "network", "volumes", "report", "extra"})
+from forwarder.variables import ALWAYS, SECTIONS
 
 _NOTHING = "(?!)"
 _decode = json.JSONDecoder(parse_float=NumberText, parse_int=NumberText).decode

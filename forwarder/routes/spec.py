@@ -10,6 +10,7 @@ from typing import Annotated, TypeAlias
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
+from forwarder.routes.fields import require_name
 from forwarder.routes.model import Format, Mode
 from forwarder.units import format_duration, parse_duration, parse_rate
 
@@ -59,6 +60,7 @@ def _token(value: object) -> object:
 def _field(value: str) -> str:
     if re.match(_FIELD_PATTERN, value) is None:
         raise ValueError("expected a name or glob such as active_power_*, meter.id or network.*")
+    require_name(value)
     return value
 
 

@@ -7,8 +7,8 @@ from support.payloads import message, normaliser
 
 from forwarder.event_data import serialise
 from forwarder.normalise import FastPath
-from forwarder.normalise.variables import variables
 from forwarder.reading import Reading
+from forwarder.variables import variables
 
 _TOPICS = ("ext/partner/ECC9FF5C7AD4", "ext/partner/house", "ext/partner/..")
 _KINDS: dict[str, str] = {

@@ -28,8 +28,8 @@ from forwarder.normalise.decoding import decode_json
 from forwarder.normalise.times import TextKind
 from forwarder.normalise.unusable import Unusable
 from forwarder.normalise.values import Members, is_absent
-from forwarder.normalise.variables import Kind, Use
 from forwarder.reading import Device, JsonValue, Reading
+from forwarder.variables import Kind, Use
 
 MOST_VALUES = 200
 """A full report has about 90. Learning may read the payload once for each value."""

@@ -18,8 +18,8 @@ from forwarder.normalise.values import (
     is_absent,
     number_of,
 )
-from forwarder.normalise.variables import Kind
 from forwarder.reading import JsonValue, parse_mac
+from forwarder.variables import Kind
 
 _MOST_STEPS = 1000
 """Of the second search, for texts that hold the separator themselves; each step costs one pass at most."""

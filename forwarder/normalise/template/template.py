@@ -20,8 +20,8 @@ from forwarder.normalise.rules import Leaf
 from forwarder.normalise.template.json_template import JsonTemplate, json_template
 from forwarder.normalise.template.pattern import Hole, Pattern
 from forwarder.normalise.unusable import Unusable
-from forwarder.normalise.variables import Kind, Variable, template_names, variable_named, variables
 from forwarder.reading import JsonValue
+from forwarder.variables import Kind, Variable, template_names, variable_named, variables
 
 TEMPLATE_LIMIT = 1 << 20
 _LONGEST_NAME = 60

@@ -13,10 +13,10 @@ from forwarder.event_data import encode_data
 from forwarder.normalise.events_page import EXAMPLE, document
 from forwarder.normalise.schema import event_schema
 from forwarder.normalise.shapes import known_shapes
-from forwarder.normalise.variables import variable_named, variables
 from forwarder.reading import rfc3339, webhook_id
 from forwarder.render import render
 from forwarder.routes.model import BatchLimits, Endpoint, EndpointName
+from forwarder.variables import variable_named, variables
 
 PAGE = Path(__file__).parents[3] / "docs" / "events.md"
 VALIDATOR = Draft202012Validator(event_schema())

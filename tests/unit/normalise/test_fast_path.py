@@ -25,8 +25,8 @@ from forwarder.normalise.fast_path.layouts import (
     MOST_TOPICS,
 )
 from forwarder.normalise.fast_path.learning import Layout
-from forwarder.normalise.variables import Kind, variables
 from forwarder.reading import Message, Reading
+from forwarder.variables import Kind, variables
 
 SMALL = (PAYLOADS / "template-small.txt").read_text()
 WITH_CONSTANTS = (

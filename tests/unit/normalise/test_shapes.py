@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from support.payloads import PAYLOADS, TOPIC, message, normaliser, read
 
-from forwarder.normalise.variables import Variable, variables
 from forwarder.reading import rfc3339
+from forwarder.variables import Variable, variables
 
 MEASUREMENTS = [variable for variable in variables() if variable.kind == "measurement"]
 

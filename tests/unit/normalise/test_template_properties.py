@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.payloads import DEVICE, message, normaliser
 
-from forwarder.normalise.variables import Use, Variable, variables
 from forwarder.reading import Reading
+from forwarder.variables import Use, Variable, variables
 
 SENDABLE = [variable for variable in variables() if variable.variable]
 SEPARATORS = (",", ";", "|", "\t", " ; ", "&", "\n")

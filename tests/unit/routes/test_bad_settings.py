@@ -133,6 +133,14 @@ SETTINGS = [
         id="a field that cannot be one",
     ),
     pytest.param(
+        "fields: [meter.id, active_powr, foo_*]",
+        [
+            '6:24: fields "active_powr": no event has such a name; did you mean "active_power_*"?',
+            '6:37: fields "foo_*": no event has such a name; `forwarder schema event` lists them',
+        ],
+        id="fields that name nothing",
+    ),
+    pytest.param(
         "fields: []", ["6:13: fields: expected at least 1 in the list"], id="no fields at all"
     ),
     pytest.param(

@@ -212,6 +212,15 @@ def test_check_warns_of_what_may_not_be_meant(run: Run) -> None:
     assert ruleless.startswith("warning: FORWARDER_DENY_NETWORKS and FORWARDER_ALLOW_NETWORKS do")
 
 
+def test_check_warns_of_fields_that_may_name_nothing(run: Run, tmp_path: Path) -> None:
+    """A name within `extra` is no mistake, and may be one: it is told, and the rest is valid."""
+    file = tmp_path / "routes.yaml"
+    file.write_text(file.read_text().replace("  acme:\n", "  acme:\n    fields: [extra.co2]\n"))
+    code, out, err = run("check", **GOOD)
+    assert (code, out.splitlines()[-1]) == (0, "everything is valid")
+    assert 'warning: endpoint "acme": fields "extra.co2" names nothing that is known;' in err
+
+
 def test_check_warns_of_keys_that_are_shared_or_weak(run: Run) -> None:
     """Both are valid, and neither is what a signature is for; exit 0."""
     code, _, err = run("check", **GOOD | {"KEY": secret(), "ARCHIVE_KEY": secret()})

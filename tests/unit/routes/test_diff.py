@@ -16,7 +16,7 @@ EDITS = [
     ("a duration", "timeout: 10s", "timeout: 1m", ["~ acme: timeout 10s → 1m"]),
     ("a word", "mode: every", "mode: latest", ["~ acme: mode every → latest, max_age 1d → 90s"]),
     ("a flag", "paused: false", "paused: true", ["~ acme: paused false → true"]),
-    ("fields", "paused: false", "fields: [a, b]", ["~ acme: fields all → [a, b]"]),
+    ("fields", "paused: false", "fields: [id, meter]", ["~ acme: fields all → [id, meter]"]),
     ("a batch", "batch: off", "batch: {max_events: 5}", ["~ acme: batch off → 5 in 1s"]),
     ("a rate", "rate_limit: 20/s", "rate_limit: off", ["~ acme: rate_limit 20 in 1s → off"]),
     (

@@ -24,6 +24,11 @@ Kind = Literal[
 ]
 """How a value is read; `utc`, `offset` and `local` are texts that tell an instant, `hours` become seconds."""
 
+ALWAYS = frozenset({"id", "device", "measured_at", "time_source", "received_at"})
+"""What every event says of its reading."""
+SECTIONS = frozenset({"measurements", "meter", "system", "network", "volumes", "report", "extra"})
+"""The parts of an event that hold values by name; what `extra` holds, no table knows."""
+
 _NETWORK = ("wifi", "eth", "plug")
 
 
@@ -49,6 +54,11 @@ class Variable:
     """The part of the event that holds it, empty for `tariff` and its like."""
     key: str
     """Its name within that part."""
+
+    @property
+    def field(self) -> str:
+        """What `fields` calls it: `active_power_import_kw`, `meter.vendor`, `network.wifi.sta.rssi`, `volumes.bus`."""
+        return self.key if self.section in ("", "measurements") else f"{self.section}.{self.key}"
 
     @property
     def is_numeric(self) -> bool:
