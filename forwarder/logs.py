@@ -8,12 +8,15 @@ metrics, is made `harmless` where it is handed over.
 
 import atexit
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, Self, TextIO, TypeVar, cast
 
 import structlog
+from structlog.typing import EventDict, Processor
 
+from forwarder.console_log import BEAT, ConsoleLog
 from forwarder.line_writer import LineWriter
 
 T = TypeVar("T")
@@ -52,11 +55,7 @@ def configure_logs(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer(colors=stream.isatty())
-            if chosen == "console"
-            else structlog.processors.JSONRenderer(),
+            *(_for_people(stream) if chosen == "console" else _for_machines()),
         ],
         wrapper_class=_unraising(logging.getLevelNamesMapping()[level.upper()], lines),
         logger_factory=lambda *_: _Sink(lines, encoding=stream.encoding),
@@ -64,6 +63,41 @@ def configure_logs(
     )
     logging.basicConfig(handlers=[_Libraries(lines)], level=logging.WARNING, force=True)
     return lines
+
+
+def _for_people(stream: TextIO) -> tuple[Processor, ...]:
+    is_terminal = stream.isatty()
+    colours = is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return (
+        structlog.processors.format_exc_info,
+        ConsoleLog(
+            colours=colours,
+            encoding=stream.encoding,
+            width=(lambda: _columns(stream)) if is_terminal else lambda: None,
+        ),
+    )
+
+
+def _columns(stream: TextIO) -> int | None:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except OSError:
+        return None
+
+
+def _for_machines() -> tuple[Processor, ...]:
+    return (
+        _without_beats,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(),
+    )
+
+
+def _without_beats(_logger: object, _method: str, event: EventDict) -> EventDict:
+    if event["event"] == BEAT:
+        raise structlog.DropEvent
+    return event
 
 
 def logger(name: str) -> Log:

@@ -5,6 +5,7 @@ Labels are bounded sets: endpoint names of routes.yaml, outcomes, reasons; never
 """
 
 from bisect import bisect_left
+from collections import Counter as Counts
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
@@ -42,6 +43,13 @@ class Tally(Collector):
     def count(self, *labels: str, by: int = 1) -> None:
         # A plain dict: collections.Counter takes twice as long to write to.
         self._counts[labels] = self._counts.get(labels, 0) + by
+
+    def by(self, label: str) -> dict[str, int]:
+        """The counts so far, summed up for each value of one label."""
+        place, sums = self.label_names.index(label), Counts[str]()
+        for values, count in self._counts.copy().items():
+            sums[values[place]] += count
+        return sums
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         (family,) = self.describe()

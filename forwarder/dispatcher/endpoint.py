@@ -5,7 +5,16 @@ import hashlib
 from collections.abc import Callable
 
 from forwarder.clock import Clock, Timer
-from forwarder.delivery import Accepted, Attempt, AttemptResult, Failed, Gone, Refused, Unsent
+from forwarder.delivery import (
+    Accepted,
+    Attempt,
+    AttemptResult,
+    Failed,
+    Gone,
+    Refused,
+    RetryAt,
+    Unsent,
+)
 from forwarder.dispatcher.batch import Batch
 from forwarder.dispatcher.circuit import Circuit
 from forwarder.dispatcher.claiming import Claiming
@@ -191,29 +200,33 @@ class EndpointDispatcher:
         if isinstance(result, Unsent):
             return False
         now, duration = self._clock.unix(), self._clock.monotonic() - started
-        attempt = _attempt_of(result, number, attempted_at, duration)
-        self._watch.attempted(endpoint.name, head, attempt)
-        self._heed(result, now)
+        self._follow(batch, result, _attempt_of(result, number, attempted_at, duration), now)
+        return True
+
+    def _follow(self, batch: Batch, result: AttemptResult, attempt: Attempt, now: float) -> None:
+        """Let the circuit take the answer in, and do what follows for the endpoint and for the batch."""
+        name = self.endpoint.name
+        self._watch.attempted(name, batch.head, attempt)
+        before = self._circuit.health
+        self._circuit.heed(result, now=now)
+        has_changed = self._circuit.health is not before
+        if has_changed:
+            self._heed(result, before)
         if isinstance(result, Accepted) and batch.is_last:
             self._claiming.deliver(batch, attempt, now=now)
         else:
             self._conclude(batch, result, attempt, now)
-        return True
+        if has_changed and before.is_open != self._circuit.is_open:
+            self._watch.circuit_changed(name, self._circuit.health)
 
-    def _heed(self, result: AttemptResult, now: float) -> None:
-        """Let the circuit take the answer in, and do what follows for the endpoint as a whole."""
-        circuit, name = self._circuit, self.endpoint.name
-        before = circuit.health
-        circuit.heed(result, now=now)
-        if circuit.health is before:
-            return
-        self._outbox.record_health(name, circuit.health)
+    def _heed(self, result: AttemptResult, before: EndpointHealth) -> None:
+        """Do what follows for the endpoint as a whole from what the circuit has taken in."""
+        circuit = self._circuit
+        self._outbox.record_health(self.endpoint.name, circuit.health)
         if isinstance(result, Gone):
             self._pause_gone()
         if before.is_open and not circuit.is_open:
             self._claiming.wake_all()
-        if before.is_open != circuit.is_open:
-            self._watch.circuit_changed(name, circuit.health)
 
     def _pause_gone(self) -> None:
         url = digest_of(self.endpoint.url)
@@ -232,9 +245,27 @@ class EndpointDispatcher:
             circumstances=Circumstances(now, self._spread()),
             superseded=self._claiming.superseded(batch, batch.head),
         )
+        if attempt.error:
+            self._watch.failed(
+                self.endpoint.name,
+                batch.head,
+                attempt,
+                wait_seconds=self._wait_before(conclusion, now),
+            )
         if isinstance(result, Refused) and len(batch.head) > 1:
             self._watch.split(self.endpoint.name, status=result.status)
         self._apply(batch, conclusion)
+
+    def _wait_before(self, conclusion: Conclusion, now: float) -> float | None:
+        """Seconds until the first of its readings may be tried again; None when none is."""
+        due = [
+            one.decision.due_at
+            for one in conclusion.settlements
+            if isinstance(one.decision, RetryAt)
+        ]
+        if not due or self._circuit.is_barred:
+            return None
+        return max(min(due) - now, self._circuit.held_until - self._clock.monotonic(), 0.0)
 
     def _apply(self, batch: Batch, conclusion: Conclusion) -> None:
         self._claiming.apply(batch, conclusion, is_barred=self._circuit.is_barred)

@@ -29,21 +29,22 @@ class Watch:
     def attempted(self, endpoint: str, deliveries: Sequence[Delivery], attempt: Attempt) -> None:
         self._attempts.count(endpoint, attempt.error or f"http_{attempt.status}")
         self._attempt_duration.of(endpoint).observe(attempt.duration_ms / 1000)
-        if not attempt.error and not self._tells_successes:
-            return
-        log = self._log.info if attempt.error else self._log.debug
-        log(
+        if self._tells_successes and not attempt.error:
+            self._log.debug("delivery.attempted", **_fields(endpoint, deliveries, attempt))
+
+    def failed(
+        self,
+        endpoint: str,
+        deliveries: Sequence[Delivery],
+        attempt: Attempt,
+        *,
+        wait_seconds: float | None,
+    ) -> None:
+        """What did not succeed, and when the next attempt may come; None: nobody tries again."""
+        self._log.info(
             "delivery.attempted",
-            endpoint=endpoint,
-            device=deliveries[0].device,
-            webhook_id=deliveries[0].webhook_id,
-            readings=len(deliveries),
-            attempt=attempt.number,
-            duration_ms=attempt.duration_ms,
-            status=attempt.status,
-            error=attempt.error or None,
-            detail=attempt.detail or None,
-            address=attempt.address,
+            **_fields(endpoint, deliveries, attempt),
+            retry_in_seconds=None if wait_seconds is None else round(wait_seconds, 1),
         )
 
     def delivered(self, endpoint: str, deliveries: Sequence[Delivery], *, now: float) -> None:
@@ -111,6 +112,21 @@ class Watch:
 
     def broke(self, endpoint: str, error: Exception) -> None:
         self._log.error("delivery.broke", endpoint=endpoint, exc_info=error)
+
+
+def _fields(endpoint: str, deliveries: Sequence[Delivery], attempt: Attempt) -> dict[str, object]:
+    return {
+        "endpoint": endpoint,
+        "device": deliveries[0].device,
+        "webhook_id": deliveries[0].webhook_id,
+        "readings": len(deliveries),
+        "attempt": attempt.number,
+        "duration_ms": attempt.duration_ms,
+        "status": attempt.status,
+        "error": attempt.error or None,
+        "detail": attempt.detail or None,
+        "address": attempt.address,
+    }
 
 
 def _instant(unix: float | None) -> str | None:

@@ -69,13 +69,18 @@ class ServiceProbe:
             stuck.append(self._reloader.problem)
         return stuck
 
-    def readiness(self) -> dict[str, Any]:
+    def reasons(self) -> list[str]:
+        """What keeps the service from its job, one sentence each."""
         session = self._subscriber.state
         reasons = [] if session.subscribed else [session.problem or "not subscribed to the broker"]
         if self._outbox.problem is not None:
             reasons.append(self._outbox.problem)
         if self._reloader.problem is not None:
             reasons.append(self._reloader.problem)
+        return reasons
+
+    def readiness(self) -> dict[str, Any]:
+        session, reasons = self._subscriber.state, self.reasons()
         return {
             "ready": not reasons,
             "reasons": reasons,

@@ -106,9 +106,11 @@ class Reloader:
     def _refuse(self, rejection: Rejection) -> None:
         self.rejection = rejection
         self._reloads.count("rejected")
-        self._log.error(
-            "routes.rejected", problems=rejection.sentences, hint="the last good routes stay"
-        )
+        self._log.error("routes.rejected", problems=rejection.sentences, hint=self._what_stays())
+
+    def _what_stays(self) -> str:
+        count = len(self.routes.endpoints)
+        return f"the last good routes ({count:,} endpoint{'' if count == 1 else 's'}) stay"
 
     def _keep(self) -> None:
         self.rejection = None

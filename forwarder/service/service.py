@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from forwarder.clock import SystemClock
 from forwarder.dispatcher import Dispatcher, Watch
@@ -21,9 +22,11 @@ from forwarder.logs import logger
 from forwarder.metrics import Metrics
 from forwarder.normalise import FastPath, Normaliser, load_normaliser
 from forwarder.outbox import sqlite
+from forwarder.outbox.gauges import read_gauges
 from forwarder.routes import Routes, RoutesFile
 from forwarder.sender import Descriptors, Guard, Sender, pooled_transports
 from forwarder.service.descriptors import Reserve, Share, raise_limit
+from forwarder.service.heartbeat import Heartbeat
 from forwarder.service.notify import Announcer, ServiceManager
 from forwarder.service.opening import open_outbox, warn_of_foreign_writers
 from forwarder.service.probe import ServiceProbe
@@ -159,6 +162,13 @@ class Service:
             clock=clock,
         )
 
+        self._heartbeat = Heartbeat(
+            metrics,
+            look=partial(read_gauges, settings.outbox_path),
+            problems=self._probe.reasons,
+            clock=clock,
+        )
+
     def _acknowledge(self, arrivals: Sequence[Arrival]) -> None:
         self._subscriber.acknowledge(arrivals)
 
@@ -182,6 +192,7 @@ class Service:
             "the subscription": asyncio.create_task(self._subscriber.run()),
             "the reloading of routes": asyncio.create_task(self._reloader.run()),
             "upkeep": asyncio.create_task(self._upkeep.run()),
+            "the heartbeat in the log": asyncio.create_task(self._heartbeat.run()),
             "the notices to the service manager": asyncio.create_task(self._announcer.run()),
         }
         self._probe.watch({"the outbox": writer, **parts})

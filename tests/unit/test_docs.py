@@ -14,6 +14,7 @@ import forwarder
 from forwarder import delivery
 from forwarder.cli.answer_view import ADVICE
 from forwarder.cli.main import COMMANDS
+from forwarder.console_log import SENTENCES
 from forwarder.delivery import REFUSALS, DeadReason
 from forwarder.metrics import Durations, Metrics, Tally
 from forwarder.outbox import MessageOutcome
@@ -189,6 +190,11 @@ def test_every_event_is_in_the_table_of_logs() -> None:
     first_cells = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)
 
     assert set(EVENT.findall(" ".join(first_cells))) == logged_events()
+
+
+def test_every_event_has_its_sentence_for_people() -> None:
+    """The console says each in words, and has none that is never logged."""
+    assert set(SENTENCES) == logged_events()
 
 
 def links() -> Iterator[tuple[Path, str]]:

@@ -1,6 +1,8 @@
 """What a process of its own writes into its log, and how it ends."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from typing import Any
@@ -91,5 +93,35 @@ def test_teller_that_breaks_is_told_once() -> None:
 def test_letters_that_an_encoding_lacks_are_escaped() -> None:
     """A console of another encoding costs no line."""
     _, out, err = output("pass", form="console", encoding="latin-1")
-    assert "word=\\u2192" in out
+    assert "first said · word \\u2192" in out
     assert err == ""
+
+
+def test_summary_of_a_minute_is_for_people() -> None:
+    """Machines have the same from /metrics, and their log stays as it was."""
+    beat = "log.info('service.beat', mark='\u2713', readings=1, delivered=1, waiting=0)"
+    assert said(beat) == []
+    assert "1 reading, 1 delivered, 0 waiting" in output(beat, form="console")[1]
+
+
+@pytest.mark.parametrize(
+    ("environment", "has_colours"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+)
+def test_colours_are_for_terminals_that_want_them(
+    environment: dict[str, str], has_colours: bool
+) -> None:
+    """NO_COLOR (no-color.org) and terminals without colours are heeded."""
+    ours, theirs = pty.openpty()
+    program = PROGRAM.format(form="console", then="log.warning('it.broke')")
+    subprocess.run([sys.executable, "-c", program], stdout=theirs, env=environment, timeout=20)
+    os.close(theirs)
+    written = os.read(ours, 1 << 16)
+    os.close(ours)
+    assert b"it broke" in written
+    assert (b"\x1b[" in written) is has_colours
+
+
+def test_pipe_gets_no_colours() -> None:
+    """Whoever asks for the console's form in a file gets text."""
+    assert "\x1b" not in output("log.warning('it.broke')", form="console")[1]

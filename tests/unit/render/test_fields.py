@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from forwarder.render.fields import ALWAYS, keep_fields
+from forwarder.render.fields import keep_fields
+from forwarder.variables import ALWAYS
 
 DATA = (
     '{"id":"msg_1","device":"ECC9FF5C7F14","measured_at":"2025-11-18T10:17:40Z","time_source":"utc",'
