@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from string import Formatter
 from textwrap import wrap
 from typing import Any
@@ -122,7 +123,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "telling.broke": ("log", "✗ an error of ours in {what}", "no reading is concerned"),
 }
 """
-Who, and what is said of it, part by part, of each event; `{field:form}` as `_Words` has it.
+Who, and what is said of it, part by part, of each event; `{field:form}` as `_said` has it.
 
 Of alternatives, `this|that`, the first counts whose fields are all there; a part with none of them is left out. The
 first part begins with its mark, where it is not that of its level.
@@ -202,7 +203,7 @@ def _plain_row(event: Mapping[str, Any]) -> tuple[str, ...]:
     return "{part}", name, *(f"{field.replace('_', ' ')} {{{field}}}" for field in named)
 
 
-class _Words(Formatter):
+class _Words:
     """The fields of one event, in words; those that are absent, None or empty raise LookupError."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
@@ -211,22 +212,31 @@ class _Words(Formatter):
 
     def part(self, template: str) -> str:
         """The first of the alternatives whose fields are all there; nothing when there is none."""
-        for alternative in template.split("|"):
+        for alternative in _alternatives(template):
             with suppress(LookupError):
-                return self.vformat(alternative, (), self._fields)
+                return "".join(
+                    text if name is None else text + self._shown(name, form)
+                    for text, name, form in alternative
+                )
         return ""
 
-    def get_value(self, key: int | str, _args: Any, _fields: Any) -> Any:
-        value = self._fields[str(key)]
+    def _shown(self, name: str, form: str) -> str:
+        value = self._fields[name]
         if value is None or value in ("", (), []):
-            raise LookupError(key)
-        return value
-
-    def format_field(self, value: Any, form: str) -> str:
+            raise LookupError(name)
         if form == "below":
             self.below += map(plain, value)
             return ""
         return plain(_said(value, form))
+
+
+@lru_cache(maxsize=512)
+def _alternatives(template: str) -> list[list[tuple[str, str | None, str]]]:
+    """Of each of them the texts, each with the field that follows it and its form."""
+    return [
+        [(text, name, form or "") for text, name, form, _ in Formatter().parse(one)]
+        for one in template.split("|")
+    ]
 
 
 def _said(value: Any, form: str) -> str:
