@@ -58,6 +58,8 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "endpoint.paused": ("{endpoint}", "paused", "{hint}"),
     "endpoint.recovered": ("{endpoint}", "✓ well again"),
     "form.broke": ("devices", "✗ an error of ours", "read without shortcut", "please report it"),
+    "http.broke": ("http", "✗ an error of ours", "please report it"),
+    "http.crowded": ("http", "{connections:connection}: no more are taken"),
     "library.complained": ("{by}", "{problem}"),
     "log_lines.dropped": ("log", "{count:line} were dropped: nobody took them"),
     "manager.not_told": ("systemd", "{problem}|✗ an error of ours: please report it"),
@@ -89,6 +91,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "mqtt.session_lost": ("broker", "{problem}"),
     "mqtt.stopped": ("broker", "disconnected"),
     "mqtt.subscribed": ("broker", "✓ subscribed to {topics}", "QoS {granted_qos}"),
+    "outbox.exposed": ("outbox", "{problem}"),
     "outbox.failed": ("outbox", "✗ {problem}"),
     "outbox.filled": ("outbox", "✗ {problem}"),
     "outbox.incomplete": ("outbox", "✗ {problem}"),
@@ -96,6 +99,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "outbox.recovered": ("outbox", "✓ takes writes again"),
     "outbox.unmarked": ("outbox", "✗ {problem}"),
     "outbox.unread": ("outbox", "✗ {problem}", "next in 1 s"),
+    "routes.read_again": ("routes", "✓ read again"),
     "routes.rejected": (
         "routes",
         "✗ an edit has {problems:problem}",
@@ -104,6 +108,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     ),
     "routes.reloaded": ("routes", "✓ an edit is in force", "{changes:below}"),
     "routes.unchanged": ("routes", "a file changed, what it says did not"),
+    "routes.unread": ("routes", "✗ {problem}", "{hint}"),
     BEAT: (
         "service",
         (
@@ -292,6 +297,8 @@ def _folded(parts: Sequence[str], *, indent: int, width: int | None) -> str:
     for part in parts:
         if lines and len(lines[-1]) + len(" · ") + len(part) <= room:
             lines[-1] += f" · {part}"
+        elif len(part) <= room:
+            lines.append(part)
         else:
             lines += wrap(part, room, break_long_words=False, break_on_hyphens=False)
     return ("\n" + " " * indent).join(lines)
