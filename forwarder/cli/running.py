@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 TIMEOUT_SECONDS = 2.0
-_LARGEST_ANSWER = 1 << 20
+_LARGEST_ANSWER = 4 << 20
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a server listens on, not what we dial
 
 
@@ -20,6 +20,8 @@ class Readiness:
     mqtt: dict[str, Any] = field(default_factory=dict)
     routes: dict[str, Any] = field(default_factory=dict)
     outbox: dict[str, Any] = field(default_factory=dict)
+    endpoints: dict[str, bool] = field(default_factory=dict)
+    """Those in force, and whether the routes pause them."""
 
 
 def ask(address: tuple[str, int], path: str, *, timeout_seconds: float) -> tuple[int, bytes]:
@@ -41,7 +43,7 @@ def ask(address: tuple[str, int], path: str, *, timeout_seconds: float) -> tuple
 def ask_readiness(address: tuple[str, int]) -> Readiness:
     """What GET /readyz says at the address that the service listens on; never raises."""
     try:
-        _, body = ask(address, "/readyz", timeout_seconds=TIMEOUT_SECONDS)
+        _, body = ask(address, "/readyz?endpoints", timeout_seconds=TIMEOUT_SECONDS)
         return _understood(json.loads(body))
     except (OSError, ValueError):
         return Readiness()
@@ -58,6 +60,10 @@ def _understood(answer: object) -> Readiness:
         mqtt=answer["mqtt"],
         routes=_part(answer, "routes", dict),
         outbox=_part(answer, "outbox", dict),
+        endpoints={
+            str(name): isinstance(said, dict) and said.get("paused") is True
+            for name, said in _part(answer, "endpoints", dict).items()
+        },
     )
 
 

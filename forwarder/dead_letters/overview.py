@@ -1,6 +1,6 @@
 """How everything stands: the totals, and who is well and who is not."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -8,7 +8,6 @@ from typing import Literal, TypeAlias
 from forwarder.dead_letters.file import opened
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox import reads
-from forwarder.routes import Endpoint, Routes
 
 State: TypeAlias = Literal["closed", "open", "paused", "removed"]
 PausedBy: TypeAlias = Literal["operator", "gone", "routes"]
@@ -36,6 +35,8 @@ class EndpointStatus:
 class Overview:
     """The outbox at one instant; all zeros while there is none."""
 
+    identity: str | None = None
+    """Which outbox this is; None while there is none."""
     messages: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_OUTCOMES, 0))
     quarantine: int = 0
     quarantine_evicted: dict[str, int] = field(default_factory=dict)
@@ -43,33 +44,33 @@ class Overview:
     endpoints: dict[str, EndpointStatus] = field(default_factory=dict)
 
 
-def read_overview(path: Path, *, routes: Routes | None, now: float) -> Overview:
-    """What the outbox holds, beside what routes.yaml says today (None: it cannot be read, so it says nothing)."""
+def read_overview(path: Path, *, in_force: Mapping[str, bool] | None, now: float) -> Overview:
+    """What the outbox holds, beside the endpoints in force and whether the routes pause them; None: nobody knows."""
     if not path.exists():
-        return Overview(endpoints=_judge([], {}, routes, now))
+        return Overview(endpoints=_judge([], {}, in_force, now))
     with opened(path, is_read_only=True) as file, file.snapshot() as connection:
+        identity = reads.identity(connection)
         totals = reads.totals(connection)
         messages = reads.message_totals(connection)
         quarantined = reads.quarantined(connection)
         evicted = reads.quarantine_evicted(connection)
         dead_letters = reads.dead_letters(connection)
     return Overview(
+        identity=identity,
         messages={outcome: messages.get(outcome, 0) for outcome in _OUTCOMES},
         quarantine=sum(quarantined.values()),
         quarantine_evicted=evicted,
-        endpoints=_judge(totals, dead_letters, routes, now),
+        endpoints=_judge(totals, dead_letters, in_force, now),
     )
 
 
 def _judge(
     totals: Iterable[reads.EndpointTotals],
     dead_letters: dict[tuple[str, str], int],
-    routes: Routes | None,
+    in_force: Mapping[str, bool] | None,
     now: float,
 ) -> dict[str, EndpointStatus]:
-    named: dict[str, Endpoint] = {}
-    if routes is not None:
-        named.update((str(name), endpoint) for name, endpoint in routes.endpoints.items())
+    named = in_force or {}
     known = {one.name: one for one in totals}
     for name in named:
         known.setdefault(name, _unused(name))
@@ -80,8 +81,8 @@ def _judge(
     return {
         name: judge(
             known[name],
-            named.get(name),
-            is_known=name in named or routes is None,
+            is_paused=named.get(name),
+            is_known=name in named or in_force is None,
             dead=dead[name],
             now=now,
         )
@@ -105,23 +106,23 @@ def _unused(name: str) -> reads.EndpointTotals:
 
 def judge(
     totals: reads.EndpointTotals,
-    endpoint: Endpoint | None,
     *,
+    is_paused: bool | None,
     is_known: bool,
     dead: int,
     now: float,
 ) -> EndpointStatus:
     """
-    What is to be said of an endpoint that routes.yaml describes as `endpoint`.
+    What is to be said of an endpoint that the routes pause or not; None: they are not known to name it.
 
     Open is also one that its own Retry-After holds back.
     """
     health = totals.health
     paused_by: PausedBy | None = health.paused_by
-    if paused_by is None and endpoint is not None and endpoint.paused:
+    if paused_by is None and is_paused:
         paused_by = "routes"
     state: State = "closed"
-    if not is_known or (totals.removed_at is not None and endpoint is None):
+    if not is_known or (totals.removed_at is not None and is_paused is None):
         state = "removed"
     elif paused_by:
         state = "paused"

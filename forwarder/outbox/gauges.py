@@ -20,6 +20,12 @@ class Gauges:
     """By reason, over the whole life of the outbox."""
 
 
+def read_identity(path: Path) -> str:
+    """Which outbox this is: a random id, made with it."""
+    with sqlite.translated(path), closing(sqlite.connect(path, is_read_only=True)) as connection:
+        return reads.identity(connection)
+
+
 def read_gauges(path: Path) -> Gauges:
     with sqlite.translated(path), closing(sqlite.connect(path, is_read_only=True)) as connection:
         connection.execute("BEGIN")

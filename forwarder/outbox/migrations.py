@@ -97,9 +97,16 @@ def keep_dialled_addresses(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE attempt ADD COLUMN address TEXT")
 
 
+def name_the_outbox(connection: sqlite3.Connection) -> None:
+    """Version 5: an outbox has a random id, which it shares with its copies alone."""
+    connection.execute("CREATE TABLE identity (id TEXT NOT NULL)")
+    connection.execute("INSERT INTO identity VALUES (lower(hex(randomblob(8))))")
+
+
 STEPS: tuple[Step, ...] = (
     lead_ids_by_their_instant,
     account_for_the_quarantine,
     keep_dialled_addresses,
+    name_the_outbox,
 )
 """The first brings version 1 to 2, and so on. A new file takes none: schema.sql is always the newest version."""

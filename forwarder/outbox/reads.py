@@ -141,6 +141,12 @@ def _totals(accounts: tuple[Any, ...], health: tuple[Any, ...]) -> EndpointTotal
     )
 
 
+def identity(connection: sqlite3.Connection) -> str:
+    """Which outbox this is."""
+    (found,) = connection.execute("SELECT id FROM identity").fetchone()
+    return str(found)
+
+
 def message_totals(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(connection.execute("SELECT outcome, count FROM message_total").fetchall())
 

@@ -1,4 +1,4 @@
--- Version 4 of the outbox. Instants are UNIX seconds. Rows, not pages, are the unit of meaning: every promise of
+-- Version 5 of the outbox. Instants are UNIX seconds. Rows, not pages, are the unit of meaning: every promise of
 -- accounting is kept by changing rows and the endpoint's totals in one transaction.
 
 CREATE TABLE endpoint (
@@ -123,6 +123,12 @@ CREATE TRIGGER quarantine_changed AFTER UPDATE ON quarantine BEGIN
     UPDATE quarantine_account SET kept = kept + 1, kept_bytes = kept_bytes + NEW.kept_bytes
         WHERE reason = NEW.reason;
 END;
+
+-- Which outbox this is: by it a command knows whether the service that answers it is the one of this outbox.
+CREATE TABLE identity (
+    id TEXT NOT NULL
+);
+INSERT INTO identity VALUES (lower(hex(randomblob(8))));
 
 -- Messages by outcome, over the whole life of the outbox.
 CREATE TABLE message_total (

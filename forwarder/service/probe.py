@@ -11,7 +11,7 @@ from forwarder.errors import OutboxError
 from forwarder.metrics import Metrics
 from forwarder.normalise import Normaliser
 from forwarder.outbox import Outbox
-from forwarder.outbox.gauges import Gauges, read_gauges
+from forwarder.outbox.gauges import Gauges, read_gauges, read_identity
 from forwarder.reading import QuarantineReason, rfc3339
 from forwarder.routes import Rejection
 from forwarder.sender import Descriptors
@@ -40,6 +40,7 @@ class ServiceProbe:
     ) -> None:
         self._outbox = outbox
         self._outbox_path = outbox_path
+        self._outbox_id = read_identity(outbox_path)
         self._subscriber = subscriber
         self._reloader = reloader
         self._normaliser = normaliser
@@ -92,13 +93,17 @@ class ServiceProbe:
                 "sessions": session.sessions,
                 "gaps": session.gaps,
             },
-            "outbox": {"problem": self._outbox.problem},
+            "outbox": {"id": self._outbox_id, "problem": self._outbox.problem},
             "descriptors": {"problem": self._descriptors.problem},
             "routes": {
                 "endpoints": len(self._reloader.routes.endpoints),
                 **_place_of(self._reloader.rejection),
             },
         }
+
+    def endpoints(self) -> dict[str, dict[str, bool]]:
+        routed = self._reloader.routes.endpoints
+        return {name: {"paused": endpoint.paused} for name, endpoint in routed.items()}
 
     async def metrics(self) -> bytes:
         """The Prometheus text; written beside the loop, for with thousands of endpoints that takes half a second."""

@@ -21,6 +21,9 @@ class Probe(Protocol):
     def readiness(self) -> Mapping[str, Any]:
         """`{"ready": bool, "reasons": [str], …}`: whether it does its job, and what is in the way."""
 
+    def endpoints(self) -> Mapping[str, Any]:
+        """The endpoints that are in force, by name, with what the routes say of each for everybody to know."""
+
     def metrics(self) -> Awaitable[bytes]:
         """The Prometheus text."""
 
@@ -34,8 +37,11 @@ def build_app(probe: Probe, *, slow_answers: int) -> Starlette:
             "\n".join(stuck or ["ok"]) + "\n", status_code=503 if stuck else 200
         )
 
-    async def readyz(_: Request) -> Response:
-        readiness = probe.readiness()
+    async def readyz(request: Request) -> Response:
+        readiness = dict(probe.readiness())
+        # Not unless it is asked for: there may be thousands, and most who look want to know one thing.
+        if "endpoints" in request.query_params:
+            readiness["endpoints"] = probe.endpoints()
         return JSONResponse(readiness, status_code=200 if readiness["ready"] else 503)
 
     async def metrics(_: Request) -> Response:

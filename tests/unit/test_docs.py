@@ -2,22 +2,31 @@
 
 import ast
 import importlib
+import io
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 import click
 import pytest
+from rich.console import Console
 
 import forwarder
 from forwarder import delivery
 from forwarder.cli.answer_view import ADVICE
 from forwarder.cli.main import COMMANDS
+from forwarder.cli.running import Readiness
+from forwarder.cli.status_view import View, frame
 from forwarder.console_log import SENTENCES
+from forwarder.dead_letters import Overview
+from forwarder.dead_letters.overview import judge
 from forwarder.delivery import REFUSALS, DeadReason
+from forwarder.endpoint_health import EndpointHealth
 from forwarder.metrics import Durations, Metrics, Tally
 from forwarder.outbox import MessageOutcome
+from forwarder.outbox.reads import EndpointTotals
 from forwarder.reading import QuarantineReason
 from forwarder.routes import load_routes
 from forwarder.settings import PREFIX, Settings
@@ -195,6 +204,55 @@ def test_every_event_is_in_the_table_of_logs() -> None:
 def test_every_event_has_its_sentence_for_people() -> None:
     """The console says each in words, and has none that is never logged."""
     assert set(SENTENCES) == logged_events()
+
+
+def status_as_on_the_page() -> View:
+    """A morning on which one endpoint is well, one refuses, one fails, and one was just written."""
+    now = 1_763_460_000.0
+    well = EndpointHealth(last_success_at=now - 2)
+    refusing = EndpointHealth(
+        last_success_at=now - 600, last_error="http_400", last_error_at=now - 3
+    )
+    failing = EndpointHealth(
+        9, now + 40, failing_since=now - 1500, last_error="timeout", last_error_at=now - 20
+    )
+    totals = partial(EndpointTotals, enqueued=7140, expired=0, superseded=0, removed_at=None)
+    endpoints = {
+        "acme": totals("acme", delivered=7140, dead=0, oldest_pending_at=None, health=well),
+        "billing": totals(
+            "billing", delivered=7133, dead=7, oldest_pending_at=None, health=refusing
+        ),
+        "home": totals(
+            "home", delivered=7090, dead=0, oldest_pending_at=now - 1500, health=failing
+        ),
+    }
+    return View(
+        overview=Overview(
+            identity="5f0c9a3e1b7d2468",
+            messages={"accepted": 7140, "quarantined": 1, "unrouted": 0, "duplicate": 0},
+            quarantine=1,
+            endpoints={
+                name: judge(one, is_paused=False, is_known=True, dead=one.dead, now=now)
+                for name, one in endpoints.items()
+            },
+        ),
+        readiness=Readiness(answered=True, is_ready=True),
+        mqtt={"subscribed": True, "since": "2025-11-18T07:00:00Z"},
+        routes={"endpoints": 3, "problems": 1, "first": "routes.yaml:14:13"},
+        not_in_force=["globex"],
+        outbox_path=Path("data/outbox.db"),
+        now=now,
+    )
+
+
+def test_status_on_the_page_is_what_the_program_prints() -> None:
+    """In a terminal of 80 columns."""
+    (shown,) = re.findall(r"\$ forwarder status\n(.*?)```", OPERATING, re.DOTALL)
+    view = status_as_on_the_page()
+    screen = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    screen.print(frame(view, screen))
+    assert isinstance(screen.file, io.StringIO)
+    assert [line.rstrip() for line in screen.file.getvalue().splitlines()] == shown.splitlines()
 
 
 def links() -> Iterator[tuple[Path, str]]:

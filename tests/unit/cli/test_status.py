@@ -1,12 +1,17 @@
 """`forwarder status` while there is no service to ask."""
 
+import io
+import re
 import time
 
 import pytest
+from rich.console import Console
 from support.letters import NOW, OutboxBuilder, seconds_ago
 from support.shell import Operator
 
-from forwarder.cli.status import describe
+from forwarder.cli.running import Readiness
+from forwarder.cli.status_view import View, describe, frame
+from forwarder.dead_letters import read_overview
 from forwarder.dead_letters.overview import judge
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.reads import EndpointTotals
@@ -65,6 +70,17 @@ def _totals(health: EndpointHealth, removed_at: float | None = None) -> Endpoint
         pytest.param(EndpointHealth(), "closed", "well", id="nothing against it"),
         pytest.param(EndpointHealth(failures=4), "closed", "well, 4 failures", id="not yet open"),
         pytest.param(
+            EndpointHealth(last_success_at=NOW - 60, last_error="http_400", last_error_at=NOW), "closed", "refusing",
+            id="it answers, and takes nothing",
+        ),
+        pytest.param(
+            EndpointHealth(last_error="http_422", last_error_at=NOW), "closed", "refusing", id="it never took one",
+        ),
+        pytest.param(
+            EndpointHealth(last_success_at=NOW, last_error="http_400", last_error_at=NOW + 0.5), "closed", "well",
+            id="some are refused, and others taken",
+        ),
+        pytest.param(
             EndpointHealth(failures=5, failing_since=NOW - 300), "open", "failing for 5m", id="open"
         ),
         pytest.param(
@@ -82,7 +98,7 @@ def _totals(health: EndpointHealth, removed_at: float | None = None) -> Endpoint
 )  # fmt: skip
 def test_state_of_an_endpoint(health: EndpointHealth, state: str, words: str) -> None:
     """One word for programs, a few for people: who is well, who is not, and since when."""
-    status = judge(_totals(health), None, is_known=True, dead=0, now=NOW)
+    status = judge(_totals(health), is_paused=None, is_known=True, dead=0, now=NOW)
 
     assert status.state == state
     assert describe(status, NOW) == words
@@ -121,6 +137,83 @@ def test_broken_routes_are_told(operator: Operator, built: OutboxBuilder) -> Non
     assert said["routes"]["endpoints"] == 0
     assert "routes.yaml" in said["routes"]["problem"]
     assert said["endpoints"]["acme"]["state"] == "closed"
+
+
+def test_dead_letters_are_hinted_at(operator: Operator, built: OutboxBuilder) -> None:
+    """How many there are, and the command that lists them."""
+    built.dead_letters(7, "acme")
+    assert "\n7 dead letters; see forwarder dead-letters list\n" in operator.says("status")
+
+
+def test_failing_endpoints_are_hinted_at(operator: Operator, built: OutboxBuilder) -> None:
+    """The command that tells what to look for at one of them."""
+    for name in ("acme", "home", "removed"):
+        built.health(name, EndpointHealth(failures=5, failing_since=NOW))
+    assert "acme and home are failing; see forwarder send-test acme" in operator.says("status")
+
+
+def test_folder_without_an_outbox_is_told(operator: Operator) -> None:
+    """All zeros have a reason."""
+    assert "outbox      there is none at data/outbox.db yet" in operator.says("status")
+
+
+def test_watching_is_for_terminals(operator: Operator) -> None:
+    """A pipe that fills with redrawn screens serves nobody; exit 2."""
+    error = operator.run("status", "--watch").exception
+    assert "for a terminal" in str(error)
+    assert getattr(error, "exit_code", None) == 2
+
+
+@pytest.mark.parametrize("width", [60, 80])
+@pytest.mark.parametrize("name", ["acme", "a-partner-with-a-long-name.example.com", "n" * 63])
+def test_names_are_never_cut(built: OutboxBuilder, width: int, name: str) -> None:
+    """A narrow terminal goes without columns; who is meant can be copied from it."""
+    built.delivery(name, "pending", at=seconds_ago(100))
+    worst = EndpointHealth(
+        failures=99, failing_since=NOW, last_error="client_certificate", last_error_at=NOW
+    )
+    built.health(name, worst)
+    shown = pictured(built, width=width, now=time.time())
+    assert max(map(len, shown)) <= width
+    assert name in "".join(line.split(" ")[0] for line in shown)
+
+
+def test_screen_that_is_too_low_shows_who_is_not_well(built: OutboxBuilder) -> None:
+    """Of a hundred endpoints those that fail stay in sight, and how many are left out."""
+    names = [f"e{number:03}" for number in range(100)]
+    built.health("e077", EndpointHealth(failures=5, failing_since=NOW))
+    shown = pictured(built, width=80, now=NOW, height=24, in_force=dict.fromkeys(names, False))
+    assert len(shown) <= 24
+    assert "e077" in "".join(shown)
+    left_out = re.search(r"and (\d+) endpoints more", "\n".join(shown))
+    assert left_out is not None
+    assert sum("well" in line for line in shown) + int(left_out[1]) == 99
+
+
+def pictured(
+    built: OutboxBuilder,
+    *,
+    width: int,
+    now: float,
+    height: int | None = None,
+    in_force: dict[str, bool] | None = None,
+) -> list[str]:
+    """The lines that a terminal of that size shows of this outbox, while no service runs."""
+    screen = Console(
+        file=io.StringIO(), width=width, height=height or 24, force_terminal=True, color_system=None
+    )
+    view = View(
+        overview=read_overview(built.path, in_force=in_force, now=now),
+        readiness=Readiness(),
+        mqtt={"problem": "the service is not running"},
+        routes={"endpoints": 1},
+        not_in_force=(),
+        outbox_path=built.path,
+        now=now,
+    )
+    screen.print(frame(view, screen, most_rows=0 if height else None))
+    assert isinstance(screen.file, io.StringIO)
+    return [line.rstrip() for line in screen.file.getvalue().splitlines()]
 
 
 def test_status_fits_a_terminal(operator: Operator, built: OutboxBuilder) -> None:

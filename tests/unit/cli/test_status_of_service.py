@@ -1,16 +1,20 @@
 """`forwarder status` and `forwarder health` beside whatever listens where the service should."""
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
+from support.letters import OutboxBuilder
 from support.shell import Operator
 
 from forwarder.cli.running import Readiness, ask_readiness
+from forwarder.outbox.gauges import read_identity
 from forwarder.outbox.sqlite import DirectoryLock
 
 READY = {
@@ -64,36 +68,95 @@ def service(operator: Operator, answer: object, *, status: int = 200) -> Iterato
         yield
 
 
-def test_service_that_is_ready(operator: Operator) -> None:
+@pytest.fixture
+def ours(operator: Operator, built: OutboxBuilder) -> Iterator[str]:
+    """The id of this folder's outbox, on which a service runs."""
+    lock = DirectoryLock(built.path.parent)
+    yield read_identity(built.path)
+    lock.release()
+
+
+def of_outbox(answer: dict[str, Any], identity: str | None, **endpoints: bool) -> dict[str, Any]:
+    """The answer of the service of that outbox, with the endpoints in force and whether the routes pause them."""
+    in_force = {name: {"paused": paused} for name, paused in endpoints.items()}
+    return {**answer, "outbox": {"id": identity, "problem": None}, "endpoints": in_force}
+
+
+def test_service_that_is_ready(operator: Operator, ours: str) -> None:
     """The session and the routes in use are what the service itself says."""
-    with service(operator, READY):
+    with service(operator, of_outbox(READY, ours, acme=False, home=True)):
         said, shown = operator.json("status"), operator.says("status")
 
     assert said["ready"]
     assert said["mqtt"] == READY["mqtt"]
-    assert said["routes"] == {"endpoints": 7, "problems": 0, "first": None, "problem": None}
+    assert said["outbox"] == {"id": ours, "problem": None}
+    assert said["routes"] == {
+        "endpoints": 7, "problems": 0, "first": None, "problem": None, "not_in_force": []
+    }  # fmt: skip
+    assert (said["endpoints"]["home"]["state"], said["endpoints"]["acme"]["state"]) == (
+        "paused",
+        "closed",
+    )
     assert "subscribed for" in shown
 
 
-def test_service_that_is_not_ready(operator: Operator) -> None:
+def test_service_that_is_not_ready(operator: Operator, ours: str) -> None:
     """What is in the way is shown first, in the service's words, without their control characters."""
-    with service(operator, NOT_READY, status=503):
+    with service(operator, of_outbox(NOT_READY, ours, acme=False, home=False), status=503):
         said, shown = operator.json("status"), operator.says("status")
 
     assert said["reasons"] == [REFUSED]
     assert shown.splitlines()[0].endswith(r"check FORWARDER_MQTT_PASSWORD\x1b[2J")
-    assert "3 problems: the first at routes.yaml:3:1; all of them: forwarder check" in shown
+    assert (
+        "7 endpoints in force; the file has 3 problems: the first at routes.yaml:3:1; all of them: forwarder check"
+        in shown
+    )
 
 
-def test_mistakes_that_the_service_only_counts_are_told_in_full(operator: Operator) -> None:
-    """The service tells whoever asks how many and where; who may read the file reads what they are."""
-    operator.write_routes("endpoints: [")
-    with service(operator, NOT_READY, status=503):
+@pytest.mark.parametrize(
+    "identity",
+    [
+        pytest.param("0123456789abcdef", id="another one's"),
+        pytest.param(None, id="one of before outboxes had ids"),
+    ],
+)
+def test_service_of_another_outbox(operator: Operator, ours: str, identity: str | None) -> None:
+    """Nothing of a stranger is shown, only that it is one; exit 1."""
+    with service(operator, of_outbox(READY, identity, strange=False)):
+        for result in (operator.run("status"), operator.run("status", "--json")):
+            sentence = str(result.exception)
+            assert "another outbox" in sentence
+            assert "\n" not in sentence
+            assert (result.output, getattr(result.exception, "exit_code", None)) == ("", 1)
+            assert "strange" not in sentence
+
+
+def test_service_of_another_outbox_where_there_is_none(operator: Operator) -> None:
+    """The first command in a wrong folder says so, and makes nothing there."""
+    with service(operator, of_outbox(READY, "0123456789abcdef", acme=False)):
+        sentence = operator.fails("status")
+
+    assert "another outbox" in sentence
+    assert f"{operator.folder}/data/outbox.db, where there is none yet" in sentence
+    assert not (operator.folder / "data").exists()
+
+
+def test_service_of_a_copy_of_the_outbox(operator: Operator, built: OutboxBuilder) -> None:
+    """A copy has the same id, but nobody runs on this one: what answers is the other's."""
+    with service(operator, of_outbox(READY, read_identity(built.path), acme=False)):
+        assert "whose service does not run" in operator.fails("status")
+
+
+def test_endpoints_that_a_rejected_edit_would_bring(operator: Operator, ours: str) -> None:
+    """What runs is shown as it runs; what stands in the file alone is marked, and is no endpoint for programs."""
+    with service(operator, of_outbox(NOT_READY, ours, acme=False, old=False)):
         said, shown = operator.json("status"), operator.says("status")
 
-    assert said["routes"]["problems"] == 3
-    assert said["routes"]["problem"].startswith("routes.yaml:2:1: ")
-    assert said["routes"]["problem"] in shown
+    assert list(said["endpoints"]) == ["acme", "old"]
+    assert said["endpoints"]["old"]["state"] == "closed"
+    assert said["routes"]["not_in_force"] == ["home"]
+    assert re.search(r"^home +not in force", shown, re.MULTILINE)
+    assert "home is in the file, and not in force; see forwarder check" in shown
 
 
 def test_service_that_does_not_answer(operator: Operator) -> None:

@@ -34,6 +34,9 @@ class Service:
     def readiness(self) -> Mapping[str, Any]:
         return {"ready": True}
 
+    def endpoints(self) -> Mapping[str, Any]:
+        return {"acme": {"paused": False}}
+
     async def metrics(self) -> bytes:
         await self.may_tell.wait()
         return b"m" * 4_000_000

@@ -1,0 +1,264 @@
+"""What `forwarder status` shows people: a few lines, a table of endpoints, and what to do next."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from forwarder.cli.running import Readiness
+from forwarder.cli.tables import age, cell, console, count_of, table
+from forwarder.dead_letters import EndpointStatus, Overview
+from forwarder.delivery import REFUSALS
+from forwarder.terminal import plain
+
+_COLOURS = {"closed": "green", "open": "red", "paused": "yellow", "removed": "dim"}
+_PAUSED = {
+    "operator": "paused by operator",
+    "gone": "paused by its 410",
+    "routes": "paused in routes",
+}
+_REFUSALS = frozenset(f"http_{status}" for status in REFUSALS)
+_NOTED_SECONDS = 1.0
+"""Of successes in a row, one in so many seconds is noted."""
+_COLUMNS = ("endpoint", "state", "pending", "oldest", "delivered", "dead", "last_answer")
+_SPARED = ("delivered", "oldest", "last_answer", "dead")
+"""Columns that a narrow terminal goes without, the first of them first; names are never cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One look at everything."""
+
+    overview: Overview
+    readiness: Readiness
+    mqtt: dict[str, Any]
+    routes: dict[str, Any]
+    not_in_force: Sequence[str]
+    """Endpoints of the routing file that the running service has not taken over."""
+    outbox_path: Path
+    now: float
+    """UNIX seconds."""
+
+
+def print_view(view: View) -> None:
+    """On a terminal lines are folded between words; elsewhere they are one line each, as programs want them."""
+    screen = console()
+    if screen.is_terminal:
+        screen.print(frame(view, screen, most_rows=None))
+        return
+    for name, text in _lines(view):
+        screen.print(_line(name, text), soft_wrap=True)
+    for part in _below(view, screen.width, most_rows=None):
+        screen.print(part)
+
+
+def frame(view: View, screen: Console, *, most_rows: int | None = 0) -> RenderableType:
+    """The whole of it; 0: of the endpoints as many as there is room for on the screen, None: all of them."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True, min_width=10)
+    grid.add_column(overflow="fold")
+    for name, text in _lines(view):
+        grid.add_row(name, text)
+    if most_rows == 0:
+        most_rows = max(screen.height - grid.row_count - 6, 3)
+    return Group(grid, *_below(view, screen.width, most_rows=most_rows))
+
+
+def _line(name: str, text: Text) -> Text:
+    return Text(f"{name:<12}", style="dim").append_text(text)
+
+
+def _lines(view: View) -> Iterator[tuple[str, Text]]:
+    overview, outbox = view.overview, view.readiness.outbox
+    yield "broker", _styled(*_broker(view.mqtt, view.now))
+    yield "routes", _styled(*_routes(view))
+    if overview.identity is None:
+        yield "outbox", _styled(f"there is none at {view.outbox_path} yet", "yellow")
+    elif outbox.get("problem"):
+        yield "outbox", _styled(str(outbox["problem"]), "red")
+    counts = (f"{count:,} {outcome}" for outcome, count in overview.messages.items())
+    yield "messages", _styled(", ".join(counts))
+    if overview.quarantine or overview.quarantine_evicted:
+        yield "quarantine", _styled(_quarantine(overview), "yellow")
+
+
+def _styled(text: str, style: str = "") -> Text:
+    return Text(plain(text), style=f"not dim {style}")
+
+
+def _routes(view: View) -> tuple[str, str]:
+    routes = view.routes
+    count, endpoints = routes.get("problems"), count_of(routes["endpoints"], "endpoint")
+    if not count:
+        return endpoints, ""
+    first = routes.get("problem") or f"the first at {routes.get('first')}"
+    problem = f"{count_of(count, 'problem')}: {first}; all of them: forwarder check"
+    is_edit = view.readiness.answered
+    return f"{f'{endpoints} in force; the file has ' if is_edit else ''}{problem}", "red"
+
+
+def _quarantine(overview: Overview) -> str:
+    kept = f"{overview.quarantine:,}; see: forwarder quarantine list"
+    evicted = ", ".join(f"{count:,} {word}" for word, count in overview.quarantine_evicted.items())
+    return f"{kept}; gone for newer ones: {evicted}" if evicted else kept
+
+
+def _broker(mqtt: dict[str, Any], now: float) -> tuple[str, str]:
+    if mqtt.get("problem"):
+        return str(mqtt["problem"]), "red"
+    since = _since(mqtt.get("since"), now)
+    return (
+        (f"subscribed{since}", "green")
+        if mqtt.get("subscribed")
+        else (f"connecting{since}", "yellow")
+    )
+
+
+def _since(written: object, now: float) -> str:
+    try:
+        since = datetime.fromisoformat(str(written)).timestamp()
+    except ValueError:
+        return ""
+    return f" for {age(now - since)}"
+
+
+def _below(view: View, width: int, *, most_rows: int | None) -> Iterator[RenderableType]:
+    shown = {name: one for name, one in view.overview.endpoints.items() if _matters(one)}
+    if not (shown or view.not_in_force):
+        return
+    left_out = 0 if most_rows is None else max(len(shown) - most_rows, 0)
+    if left_out:
+        worst_first = sorted(shown, key=lambda name: describe(shown[name], view.now) == "well")
+        shown = {name: shown[name] for name in worst_first[:most_rows]}
+    yield ""
+    yield _endpoints(view, shown, width)
+    if left_out:
+        yield Text(f"and {count_of(left_out, 'endpoint')} more", style="dim")
+    if hints := list(_hints(view)):
+        yield Group("", *(Text(hint) for hint in hints))
+
+
+def _endpoints(view: View, shown: dict[str, EndpointStatus], width: int) -> Table:
+    """With as many columns as there is room for."""
+    rows = [_row(name, one, view.now) for name, one in shown.items()]
+    rows += [
+        {"endpoint": cell(name, "bold"), "state": cell("not in force", "yellow")}
+        for name in view.not_in_force
+        if name not in shown
+    ]
+    for spared in range(len(_SPARED) + 1):
+        columns = [name for name in _COLUMNS if name not in _SPARED[:spared]]
+        built = _table(columns, rows)
+        wanted = Measurement.get(Console(width=1000), Console(width=1000).options, built).maximum
+        if wanted - 2 <= width:  # the last column's margin may go
+            break
+    return built
+
+
+def _table(columns: Sequence[str], rows: Sequence[dict[str, Text]]) -> Table:
+    right = {"justify": "right"}
+    forms: dict[str, dict[str, Any]] = {
+        "endpoint": {"no_wrap": False, "overflow": "fold"},
+        "state": {"no_wrap": False, "overflow": "fold"},
+        "pending": right, "oldest": right, "delivered": right, "dead": right, "last_answer": {},
+    }  # fmt: skip
+    built = table(**{name: forms[name] for name in columns})
+    for row in rows:
+        built.add_row(*(row.get(name, Text("")) for name in columns))
+    return built
+
+
+def _row(name: str, endpoint: EndpointStatus, now: float) -> dict[str, Text]:
+    oldest, dead = oldest_seconds(endpoint, now), endpoint.dead_letters
+    return {
+        "endpoint": cell(name, "bold"),
+        "state": cell(describe(endpoint, now), _colour(endpoint)),
+        "pending": cell(f"{endpoint.totals.pending:,}"),
+        "oldest": cell(None if oldest is None else age(oldest)),
+        "delivered": cell(f"{endpoint.totals.delivered:,}"),
+        "dead": cell(f"{dead:,}", "yellow" if dead else ""),
+        "last_answer": cell(_last_answer(endpoint, now)),
+    }
+
+
+def _hints(view: View) -> Iterator[str]:
+    endpoints = view.overview.endpoints
+    if dead := sum(one.dead_letters for one in endpoints.values()):
+        yield f"{count_of(dead, 'dead letter')}; see forwarder dead-letters list"
+    failing = [
+        name for name, one in endpoints.items() if describe(one, view.now).startswith("failing")
+    ]
+    if failing:
+        yield f"{_some(failing)} failing; see forwarder send-test {failing[0]}"
+    if view.not_in_force:
+        yield f"{_some(view.not_in_force)} in the file, and not in force; see forwarder check"
+
+
+def _some(names: Sequence[str]) -> str:
+    """`acme is`, `acme and home are`, `acme, home and 5 more are`."""
+    if len(names) == 1:
+        return f"{names[0]} is"
+    last = names[2] if len(names) == 3 else f"{len(names) - 2} more"
+    return (
+        f"{' and '.join(names)} are"
+        if len(names) == 2
+        else f"{names[0]}, {names[1]} and {last} are"
+    )
+
+
+def oldest_seconds(endpoint: EndpointStatus, now: float) -> float | None:
+    """The age of the oldest that is pending; None when nothing is."""
+    oldest_at = endpoint.totals.oldest_pending_at
+    return None if oldest_at is None else round(max(0.0, now - oldest_at), 1)
+
+
+def _matters(endpoint: EndpointStatus) -> bool:
+    return endpoint.state != "removed" or bool(endpoint.totals.pending or endpoint.dead_letters)
+
+
+def describe(endpoint: EndpointStatus, now: float) -> str:
+    """The state in a few words, with since when."""
+    health = endpoint.health
+    failing = f" for {age(now - health.failing_since)}" if health.failing_since else ""
+    match endpoint.state:
+        case "paused":
+            return _PAUSED[endpoint.paused_by or "operator"]
+        case "removed":
+            return "not in routes.yaml"
+        case "open" if health.is_open:
+            return f"failing{failing}"
+        case "open":
+            return f"held back for {age((health.open_until or now) - now)}"
+    if health.failures:
+        return f"well, {count_of(health.failures, 'failure')}"
+    return "refusing" if _is_refusing(endpoint) else "well"
+
+
+def _is_refusing(endpoint: EndpointStatus) -> bool:
+    """Whether it answers, and has taken nothing since it last refused a reading for good."""
+    health = endpoint.health
+    refused_at = health.last_error_at if health.last_error in _REFUSALS else None
+    return refused_at is not None and refused_at > (health.last_success_at or 0.0) + _NOTED_SECONDS
+
+
+def _colour(endpoint: EndpointStatus) -> str:
+    is_unsteady = endpoint.state == "closed" and (
+        endpoint.health.failures or _is_refusing(endpoint)
+    )
+    return "yellow" if is_unsteady else _COLOURS[endpoint.state]
+
+
+def _last_answer(endpoint: EndpointStatus, now: float) -> str:
+    health = endpoint.health
+    success, error = health.last_success_at or 0.0, health.last_error_at or 0.0
+    if success == error == 0.0:
+        return "nothing sent yet"
+    if success >= error:
+        return f"2xx {age(now - success)} ago"
+    return f"{health.last_error} {age(now - error)} ago"
