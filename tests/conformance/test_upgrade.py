@@ -31,6 +31,7 @@ from forwarder.dead_letters import (
 )
 from forwarder.errors import OutboxError
 from forwarder.outbox import Outbox, sqlite
+from forwarder.outbox.gauges import read_identity
 from forwarder.outbox.migrations import STEPS
 from forwarder.reading import WebhookId
 
@@ -155,6 +156,19 @@ def test_an_old_file_gets_the_tables_of_a_new_one(path: Path, tmp_path: Path) ->
     sqlite.create(path, steps=STEPS)
     sqlite.create(tmp_path / "new.db")
     assert tables(path) == tables(tmp_path / "new.db")
+
+
+def test_every_outbox_has_an_id_of_its_own(path: Path, tmp_path: Path) -> None:
+    """One of before gets it once, a new one is born with it; nothing but a copy shares it."""
+    sqlite.create(path)
+    first = read_identity(path)
+    sqlite.create(path)
+    new = [tmp_path / "new.db", tmp_path / "other.db"]
+    for one in new:
+        sqlite.create(one)
+    assert read_identity(path) == first
+    assert len({first, *map(read_identity, new)}) == 3
+    assert re.fullmatch("[0-9a-f]{16}", first)
 
 
 def test_steps_are_taken_in_order_and_once(path: Path) -> None:

@@ -17,6 +17,7 @@ from support.workshop import Workshop
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.metrics import Metrics
 from forwarder.outbox import Outbox
+from forwarder.outbox.gauges import read_identity
 from forwarder.reading import Device
 from forwarder.routes import Rejection, Routes
 from forwarder.service.probe import ServiceProbe
@@ -170,3 +171,12 @@ async def test_mistakes_in_the_routes_are_counted_and_not_repeated(
     assert readiness["routes"] == {"endpoints": 0, "problems": 2, "first": "routes.yaml:3:1"}
     assert readiness["ready"]
     assert "hunter2" not in str(readiness)
+
+
+async def test_outbox_is_told_by_its_id(probe: ServiceProbe, tmp_path: Path) -> None:
+    """Not by its path: whoever may ask need not know this machine."""
+    readiness = probe.readiness()
+
+    assert readiness["outbox"] == {"id": read_identity(tmp_path / "outbox.db"), "problem": None}
+    assert str(tmp_path) not in str(readiness)
+    assert probe.endpoints() == {}

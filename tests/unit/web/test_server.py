@@ -101,6 +101,14 @@ async def test_what_is_not_a_small_request_is_refused(sent: bytes, status: int) 
     assert b"connection: close" in said
 
 
+async def test_endpoints_are_named_to_whoever_asks_for_them() -> None:
+    """There may be thousands: a look at readiness does not carry them."""
+    async with serving(Service()) as (client, _):
+        short, long = await client.get("/readyz"), await client.get("/readyz?endpoints")
+    assert short.json() == {"ready": True}
+    assert long.json() == {"ready": True, "endpoints": {"acme": {"paused": False}}}
+
+
 async def test_no_redirect_is_made_from_the_host_header() -> None:
     """A path with a slash too many is not there."""
     async with serving(Service()) as (client, _):
