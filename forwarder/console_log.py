@@ -32,7 +32,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
         "its clock is {is_set:far off/not set}",
         "measured at {measured_at}",
     ),
-    "deliveries.swept": ("{endpoint}", "{count:reading} too old or without endpoint", "{outcome}"),
+    "deliveries.swept": ("{endpoint}", "{count:reading} settled by rule: {outcome}"),
     "delivery.attempted": (
         "{endpoint}",
         "✗ {detail:clause}|✗ {error:answer}|✓ answered {status} in {duration_ms:ms}",
