@@ -123,7 +123,11 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "service.failed": ("service", "✗ {part} failed: an error of ours, please report it"),
     "service.started": ("service", "✓ started", "{endpoints:endpoint}"),
     "service.stopped": ("service", "stopped"),
-    "service.stopping": ("service", "stopping", "{pending_attempts:attempt} in flight end first"),
+    "service.stopping": (
+        "service",
+        "stopping",
+        "{pending_attempts:any attempt} in flight end first",
+    ),
     "sweep.failed": ("outbox", "✗ {problem}", "next in 10 s"),
     "telling.broke": ("log", "✗ an error of ours in {what}", "no reading is concerned"),
 }
@@ -139,6 +143,7 @@ _COLOURS = {"✓": "\x1b[32m", "✗": "\x1b[31m", "!": "\x1b[33m"}
 _DIM, _BOLD, _PLAIN = "\x1b[2m", "\x1b[1m", "\x1b[0m"
 _SIMPLER = {"✓": "+", "✗": "x", "·": "-"}
 """What stands for a letter that an encoding lacks."""
+_LEAST = {"": 0, "any": 1, "several": 2}
 _SUBJECT_WIDTH, _LEAST_WIDTH = 7, 30
 _NO_FIELDS = frozenset({"event", "level", "part", "exception"})
 
@@ -258,11 +263,12 @@ def _said(value: Any, form: str) -> str:
 
 
 def _counted(value: Any, noun: str) -> str:
-    """`1 reading`, `2 readings`; a list counts its length, and `several …` only what is more than one."""
+    """`1 reading`, `2 readings`; a list counts its length. `any …` is for one or more, `several …` for two or more."""
     count = len(value) if isinstance(value, (list, tuple)) else int(value)
-    if noun.startswith("several ") and count == 1:
+    kind, _, counted = noun.rpartition(" ")
+    if count < _LEAST[kind]:
         raise LookupError(noun)
-    return f"{count:,} {noun.removeprefix('several ')}{'' if count == 1 else 's'}"
+    return f"{count:,} {counted}{'' if count == 1 else 's'}"
 
 
 def _span(seconds: float) -> str:

@@ -66,6 +66,7 @@ def lines(event: str, *, width: int | None = None, **fields: Any) -> list[str]:
             "service ! 120 readings for 2 endpoints, 120 delivered, 1,200 waiting · 3 dead · a is failing",
             id="a beat when all is not well",
         ),
+        pytest.param("service.stopping", {"pending_attempts": 0}, "service · stopping", id="none"),
         pytest.param(
             "mqtt.failed",
             {"broker": "b:1883", "reason": "timeout", "problem": "no answer", "retry_in_seconds": 0.4},
