@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.line import Line, a_line
-from support.moods import always
+from support.receiver_policies import always
 from support.webhooks import Answer
 
 from forwarder.outbox import sqlite
