@@ -43,7 +43,8 @@ import uvloop
 
 from forwarder.clock import SystemClock
 from forwarder.delivery import Attempt, Done
-from forwarder.outbox import NewReading, Outbox, Recipient, Settlement, sqlite
+from forwarder.outbox import NewReading, Outbox, Recipient, Settlement
+from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.reading import Device, WebhookId
 
 DEVICES = 1000
@@ -104,7 +105,7 @@ class Receivers:
 
 async def drive(folder: Path, prepared: list[list[NewReading]], profile: cProfile.Profile) -> Cost:
     path = folder / "outbox.db"
-    sqlite.create(path)
+    outbox_file.create(path)
     outbox = Outbox(path, clock=SystemClock())
     receivers = Receivers(outbox)
     run = asyncio.create_task(outbox.run())

@@ -21,12 +21,14 @@ from typing import Any
 sys.path[0] = str(Path(__file__).parents[1])
 
 from forwarder.cli.main import main
-from forwarder.dead_letters import letters
 from forwarder.delivery import Accepted
 from forwarder.dispatcher import Dispatcher
 from forwarder.ingest import Ingest
-from forwarder.outbox import Outbox, room, sqlite
-from forwarder.outbox.store import Store
+from forwarder.operator import letters
+from forwarder.outbox import Outbox
+from forwarder.outbox.sqlite import disk_space
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite.statements import Store
 from forwarder.sender import Sender
 from forwarder.subscriber import Subscriber
 
@@ -103,7 +105,7 @@ POINTS: dict[str, Callable[[Trap], None]] = {
     "in-settle": after(Store, "settle"),
     "in-reload": before(Dispatcher, "apply"),
     "in-replay": after(letters, "_revive"),
-    "in-creation": before(sqlite, "_lay_out"),
+    "in-creation": before(outbox_file, "_lay_out"),
     "in-start": before(Outbox, "_restore"),
 }
 """Each named point, and how its trap is laid."""
@@ -118,9 +120,9 @@ def prepare() -> None:
     if wanted := os.environ.get("CHAOS_POINT"):
         lay_trap(wanted)
     if mode := os.environ.get("CHAOS_SYNCHRONOUS"):
-        sqlite.SYNCHRONOUS = mode
+        outbox_file.SYNCHRONOUS = mode
     if pages := os.environ.get("CHAOS_CHECKPOINT"):
-        room.MOST_PAGES = int(pages)
+        disk_space.MOST_PAGES = int(pages)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from ledger import FIRST_SERIAL
 
-from forwarder.outbox import NewReading, Recipient, sqlite
-from forwarder.outbox.store import Store
+from forwarder.outbox import NewReading, Recipient
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite.statements import Store
 from forwarder.reading import Device, webhook_id
 
 OF_ONE_TRANSACTION = 20_000
@@ -20,8 +21,8 @@ def stocked_device(index: int) -> Device:
 
 def fill(path: Path, *, endpoint: str, count: int, devices: int) -> None:
     """Make the outbox at `path`, with `count` readings of `devices` devices pending at `endpoint`."""
-    sqlite.create(path)
-    connection = sqlite.connect(path)
+    outbox_file.create(path)
+    connection = outbox_file.connect(path)
     connection.execute("PRAGMA synchronous = OFF")
     store, recipients, now = Store(connection), (Recipient(endpoint),), time.time()
     for start in range(0, count, OF_ONE_TRANSACTION):

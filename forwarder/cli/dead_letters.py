@@ -28,7 +28,9 @@ from forwarder.cli.tables import (
     table,
     with_raw,
 )
-from forwarder.dead_letters import (
+from forwarder.delivery import DeadReason
+from forwarder.errors import ConfigurationError, OperationError
+from forwarder.operator import (
     Chosen,
     DeliveryRecord,
     OutboxFile,
@@ -48,8 +50,6 @@ from forwarder.dead_letters import (
     replay_to,
     require_endpoint,
 )
-from forwarder.delivery import DeadReason
-from forwarder.errors import ConfigurationError, OperationError
 from forwarder.routes import Routes
 from forwarder.settings import Settings, load_settings
 

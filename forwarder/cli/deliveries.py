@@ -9,7 +9,7 @@ from forwarder.cli import delivery_view
 from forwarder.cli.delivery_view import facts_object, next_attempt_at, result_of
 from forwarder.cli.options import all_option, as_json_option, most_listed, selecting
 from forwarder.cli.tables import YIELDING, age, cell, print_json_list, print_listed, table
-from forwarder.dead_letters import (
+from forwarder.operator import (
     Chosen,
     DeliveryRecord,
     OutboxFile,

@@ -3,8 +3,8 @@
 import click
 
 from forwarder.cli.tables import cell, console, flattened, instant, print_pairs, table, with_raw
-from forwarder.dead_letters import DeliveryFile, DeliveryRecord
 from forwarder.delivery import Attempt
+from forwarder.operator import DeliveryFile, DeliveryRecord
 
 
 def show(delivery: DeliveryFile, *, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 import click
 
-from forwarder.dead_letters import (
+from forwarder.operator import (
     known_endpoints,
     look_at_routes,
     opened,

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from forwarder.dead_letters.selection import Selection
 from forwarder.errors import ConfigurationError
+from forwarder.operator.selection import Selection
 from forwarder.reading import Device, parse_mac
 from forwarder.routes.files import Files
 from forwarder.routes.model import SigningKey

@@ -4,7 +4,7 @@ import click
 
 from forwarder.cli.options import as_json_option
 from forwarder.cli.tables import console, print_json, print_pairs
-from forwarder.dead_letters import Inspection, inspect
+from forwarder.operator import Inspection, inspect
 from forwarder.settings import load_settings
 from forwarder.terminal import plain
 

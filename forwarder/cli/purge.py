@@ -7,8 +7,8 @@ import click
 
 from forwarder.cli.options import parse_device
 from forwarder.cli.tables import count_of
-from forwarder.dead_letters import Purged, copies_aside, look_at_routes, opened, purge
 from forwarder.errors import OperationError
+from forwarder.operator import Purged, copies_aside, look_at_routes, opened, purge
 from forwarder.reading import Device
 from forwarder.settings import Settings, load_settings
 from forwarder.terminal import plain

@@ -32,7 +32,9 @@ from forwarder.cli.tables import (
     printable,
     table,
 )
-from forwarder.dead_letters import (
+from forwarder.errors import ConfigurationError
+from forwarder.normalise import load_normaliser
+from forwarder.operator import (
     Chosen,
     OutboxFile,
     Outcome,
@@ -46,8 +48,6 @@ from forwarder.dead_letters import (
     quarantined_messages,
     replay_quarantined,
 )
-from forwarder.errors import ConfigurationError
-from forwarder.normalise import load_normaliser
 from forwarder.reading import QuarantineReason
 from forwarder.routes import load_routes
 from forwarder.settings import environment, load_settings

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from forwarder.dead_letters.todays_routes import look_at_routes
 from forwarder.errors import ConfigurationError, RoutesError
 from forwarder.files import Unreadable, read_given
+from forwarder.operator.todays_routes import look_at_routes
 from forwarder.reading import Device, JsonValue, parse_mac
 from forwarder.routes import EndpointName, Routes, Selection, diff
 from forwarder.routes.files import ROUTES_LIMIT

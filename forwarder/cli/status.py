@@ -13,9 +13,9 @@ from forwarder.cli.options import as_json_option
 from forwarder.cli.running import Readiness, ask_readiness
 from forwarder.cli.status_view import View, frame, oldest_seconds, print_view
 from forwarder.cli.tables import console, instant, print_json
-from forwarder.dead_letters import EndpointStatus, look_at_routes, read_overview
 from forwarder.errors import ConfigurationError, ForwarderError, OperationError
-from forwarder.outbox.sqlite import is_running
+from forwarder.operator import EndpointStatus, look_at_routes, read_overview
+from forwarder.outbox.sqlite.file import is_running
 from forwarder.routes import Rejection
 from forwarder.routes.load import Load
 from forwarder.settings import Settings, load_settings

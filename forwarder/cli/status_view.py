@@ -13,8 +13,8 @@ from rich.text import Text
 
 from forwarder.cli.running import Readiness
 from forwarder.cli.tables import age, cell, console, count_of, table
-from forwarder.dead_letters import EndpointStatus, Overview
 from forwarder.delivery import REFUSALS
+from forwarder.operator import EndpointStatus, Overview
 from forwarder.terminal import plain
 
 _COLOURS = {"closed": "green", "open": "red", "paused": "yellow", "removed": "dim"}

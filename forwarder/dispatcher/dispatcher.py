@@ -10,7 +10,8 @@ from forwarder.dispatcher.endpoint import EndpointDispatcher
 from forwarder.dispatcher.watch import Watch
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.logs import harmless
-from forwarder.outbox import Outbox, upkeep
+from forwarder.outbox import Outbox
+from forwarder.outbox.sqlite import operations
 from forwarder.routes import Endpoint, Routes
 from forwarder.sender import Sender
 
@@ -107,10 +108,10 @@ class Dispatcher:
         if oldest is None or now - oldest < endpoint.max_age_seconds:
             return
         only_latest = endpoint.mode == "latest"
-        count = upkeep.CHUNK
-        while count >= upkeep.CHUNK:
+        count = operations.CHUNK
+        while count >= operations.CHUNK:
             count = await self._outbox.transact(
-                lambda store: upkeep.expire(
+                lambda store: operations.expire(
                     store,
                     endpoint=endpoint.name,
                     received_before=now - endpoint.max_age_seconds,
@@ -125,7 +126,7 @@ class Dispatcher:
         now = self._clock.unix()
         known = {name for name, one in self._endpoints.items() if not one.is_removed}
         removed = await self._outbox.transact(
-            lambda store: upkeep.mark_removed(store, known=known, now=now)
+            lambda store: operations.mark_removed(store, known=known, now=now)
         )
         for name, since in removed.items():
             if now - since < REMOVED_GRACE_SECONDS:
@@ -133,10 +134,10 @@ class Dispatcher:
             await self._bury(name, now)
 
     async def _bury(self, name: str, now: float) -> None:
-        count = upkeep.CHUNK
-        while count >= upkeep.CHUNK:
+        count = operations.CHUNK
+        while count >= operations.CHUNK:
             count = await self._outbox.transact(
-                lambda store: upkeep.bury_removed(
+                lambda store: operations.bury_removed(
                     store, endpoint=name, now=now, in_flight=self._outbox.in_flight(name)
                 )
             )

@@ -6,30 +6,23 @@ The durable queue between the two halves.
               ├──────────┘ retry at
               └─────────────────────────── dead, by replay only
 
-    words.py    what goes in and comes out          lanes.py   the schedule: who is next, who waits (memory, pure)
-    outbox.py   the running service's side          store.py   SQL that changes rows, within a transaction
-    work.py     what the next commit will hold      reads.py   SQL that reads them back
-    commit.py   one commit, tables and lanes        gauges.py  what it holds at this moment
-    writer.py   one transaction at a time           upkeep.py  what time does: expiry, retention, shrinking
-    sqlite.py   the file, its lock, its errors      migrations.py  from one schema to the next
-    mark.py     how far it has come, noted beside it  thread.py  where it works, and waits for the disk
-    many.py     one statement over many rows        handover.py  work on its way there
-    room.py    what may be taken, and is there      quarantine.py  what could not be understood
+    outbox.py        the face: put, claim, settle           lanes.py     the schedule: who is next, who waits (memory)
+    intake.py        what comes in                          settlement.py  what is claimed, and what was decided
+    changes.py       what the next commit will hold         commit.py    one commit, tables and lanes
+    group_commit.py  changes on their way to the thread     sqlite/      the file: SQL, lock, mark, disk space
 """
 
-from forwarder.outbox.lanes import Readiness
-from forwarder.outbox.outbox import Outbox
-from forwarder.outbox.words import (
-    Claim,
-    Delivered,
+from forwarder.outbox.intake import (
     MessageOutcome,
     NewQuarantined,
     NewReading,
     Outcomes,
     Put,
     Recipient,
-    Settlement,
 )
+from forwarder.outbox.lanes import Readiness
+from forwarder.outbox.outbox import Outbox
+from forwarder.outbox.settlement import Claim, Delivered, Settlement
 
 __all__ = [
     "Claim",

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from forwarder.clock import Clock
 from forwarder.delivery import Delivery, ReadingNumber
-from forwarder.outbox import reads
+from forwarder.outbox.changes import Changes
+from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Outcomes, Recipient
 from forwarder.outbox.lanes import EndpointLanes, Lane
-from forwarder.outbox.store import Owed, Run, Store
-from forwarder.outbox.words import MessageOutcome, NewQuarantined, NewReading, Outcomes, Recipient
-from forwarder.outbox.work import Work
+from forwarder.outbox.sqlite import queries
+from forwarder.outbox.sqlite.statements import Owed, Run, Store
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class Commit:
 
     def __init__(
         self,
-        work: Work,
+        work: Changes,
         *,
         store: Store,
         lanes: Callable[[str], EndpointLanes],
@@ -99,7 +99,7 @@ class Commit:
     def _recount(self) -> None:
         store, now = self._store, self._clock.monotonic()
         for name, device in self.work.touched | store.touched | store.take_touched_lanes():
-            pending = reads.pending_in_lane(
+            pending = queries.pending_in_lane(
                 store.connection, endpoint=store.endpoint_id(name), device=device
             )
             lane = self._lanes(name).recount(device, pending=pending, now=now)

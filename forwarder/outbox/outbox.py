@@ -18,21 +18,17 @@ from forwarder.delivery import Delivery, ReadingNumber, RetryAt
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.errors import OutboxError
 from forwarder.logs import logger
-from forwarder.outbox import reads, sqlite
+from forwarder.outbox.changes import Changes
 from forwarder.outbox.commit import Commit, LanesTouched
-from forwarder.outbox.handover import Handover
+from forwarder.outbox.group_commit import GroupCommit
+from forwarder.outbox.intake import Outcomes, Put
 from forwarder.outbox.lanes import EndpointLanes, Lane, Memory, Readiness
-from forwarder.outbox.room import quarantine_share
-from forwarder.outbox.store import Store
-from forwarder.outbox.words import (
-    Claim,
-    Delivered,
-    Outcomes,
-    Put,
-    Settlement,
-)
-from forwarder.outbox.work import Work
-from forwarder.outbox.writer import Writer
+from forwarder.outbox.settlement import Claim, Delivered, Settlement
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite import queries
+from forwarder.outbox.sqlite.disk_space import quarantine_share
+from forwarder.outbox.sqlite.statements import Store
+from forwarder.outbox.sqlite.writer import Writer
 
 COMPANY_SECONDS = 0.02
 """How long what is not urgent waits for company when no message brings a commit about."""
@@ -76,21 +72,21 @@ class Outbox:
         """Told after a commit in which endpoints something may be claimed now."""
         self.on_foreign_change: Callable[[], None] = lambda: None
         """Told when a command has changed the outbox."""
-        with sqlite.translated(path):
-            self._reader = sqlite.connect(path, is_read_only=True)
+        with outbox_file.translated(path):
+            self._reader = outbox_file.connect(path, is_read_only=True)
         self._writer = Writer(
             path, max_bytes=max_bytes, quarantine_max_bytes=self.quarantine_max_bytes
         )
         self._memory = Memory(MEMORY_LIMIT)
         self._lanes: dict[str, EndpointLanes] = {}
         self._endpoint_ids: dict[str, int] = {}
-        self._work = Work()
+        self._work = Changes()
         """What came in and is not handed over yet."""
-        self._kept = Work()
+        self._kept = Changes()
         """What was put and waits for room."""
         self._held: dict[Lane, str] = {}
         """Lanes that a commit holds until it is on disk, and their endpoints."""
-        self._handover = Handover(
+        self._handover = GroupCommit(
             self._writer,
             commit_of=self._commit_of,
             on_committed=self._on_committed,
@@ -123,7 +119,7 @@ class Outbox:
 
     def _restore(self) -> None:
         now = self._clock.monotonic()
-        for lane in reads.lanes(self._reader):
+        for lane in queries.lanes(self._reader):
             self.lanes(lane.endpoint).restore(lane.device, count=lane.pending, now=now)
 
     def put(self, puts: Sequence[Put]) -> "asyncio.Future[Outcomes]":
@@ -185,8 +181,8 @@ class Outbox:
 
     def _heads(self, endpoint: str, lane: Lane, limit: int) -> list[Delivery]:
         try:
-            with sqlite.translated(self._path):
-                heads = reads.heads(
+            with outbox_file.translated(self._path):
+                heads = queries.heads(
                     self._reader,
                     endpoint=self._endpoint_id(endpoint),
                     endpoint_name=endpoint,
@@ -204,12 +200,12 @@ class Outbox:
 
     def _endpoint_id(self, name: str) -> int:
         if name not in self._endpoint_ids:
-            self._endpoint_ids.update(reads.endpoint_ids(self._reader))
+            self._endpoint_ids.update(queries.endpoint_ids(self._reader))
         return self._endpoint_ids[name]
 
     def has_newer(self, delivery: Delivery) -> bool:
         """Whether a newer reading of its device is pending for the same endpoint."""
-        return reads.has_newer(
+        return queries.has_newer(
             self._reader,
             endpoint=self._endpoint_id(delivery.endpoint),
             device=delivery.device,
@@ -283,17 +279,17 @@ class Outbox:
 
     def oldest_pending_at(self, endpoint: str) -> float | None:
         """From when the age of the endpoint's oldest pending delivery counts."""
-        with sqlite.translated(self._path):
-            return reads.oldest_pending_at(self._reader, endpoint)
+        with outbox_file.translated(self._path):
+            return queries.oldest_pending_at(self._reader, endpoint)
 
-    def totals(self) -> list[reads.EndpointTotals]:
+    def totals(self) -> list[queries.EndpointTotals]:
         """The endpoints' accounts as of the last commit."""
-        with sqlite.translated(self._path):
-            return reads.totals(self._reader)
+        with outbox_file.translated(self._path):
+            return queries.totals(self._reader)
 
     def message_totals(self) -> dict[str, int]:
         """Messages by outcome over the whole life of the outbox, as of the last commit."""
-        return reads.message_totals(self._reader)
+        return queries.message_totals(self._reader)
 
     async def transact(self, job: Callable[[Store], T]) -> T:
         """
@@ -345,9 +341,9 @@ class Outbox:
         if not self._handover.is_running:
             self._turn.set()
 
-    def _take_work(self) -> Work:
+    def _take_work(self) -> Changes:
         self._heed_room()
-        work, self._work = self._work, Work()
+        work, self._work = self._work, Changes()
         return work
 
     def _heed_room(self) -> None:
@@ -357,9 +353,9 @@ class Outbox:
         if self._is_full():
             self._kept = self._kept.followed_by(self._work.take_puts())
         elif self._kept.puts:
-            self._work, self._kept = self._kept.followed_by(self._work), Work()
+            self._work, self._kept = self._kept.followed_by(self._work), Changes()
 
-    def _commit_of(self, work: Work) -> Commit:
+    def _commit_of(self, work: Changes) -> Commit:
         return Commit(
             work,
             store=self._writer.store,
@@ -378,7 +374,7 @@ class Outbox:
             self._defect = error
             self._ask_for_turn()
 
-    def _on_failed(self, work: Work, error: BaseException) -> None:
+    def _on_failed(self, work: Changes, error: BaseException) -> None:
         self._put_back(work)
         self._failure = error
         self._ask_for_turn()
@@ -402,7 +398,7 @@ class Outbox:
         if self._kept.puts:
             self._go_on()
 
-    def _put_back(self, work: Work) -> None:
+    def _put_back(self, work: Changes) -> None:
         self._work = work.followed_by(self._work)
 
     async def run(self) -> None:
@@ -474,7 +470,7 @@ class Outbox:
     async def _commit_here(self) -> None:
         """One transaction on the loop, which alone may look at lanes."""
         self.committing_since = self._clock.monotonic()
-        commit = self._commit_of(Work())
+        commit = self._commit_of(Changes())
         try:
             async with self._writer.transaction():
                 # Taken only once it has begun: whoever reads a lane again counts on what was settled before.
@@ -505,7 +501,7 @@ class Outbox:
         self.is_writable = False
         self.problem = str(problem)
 
-    def _fail_jobs(self, work: Work, error: Exception) -> None:
+    def _fail_jobs(self, work: Changes, error: Exception) -> None:
         if not work.jobs:
             raise error
         for _, answer in work.jobs:
@@ -536,5 +532,5 @@ class Outbox:
     @property
     def used_bytes(self) -> int:
         """What the file held at the last commit; raises OutboxUnavailable or OutboxDamaged."""
-        with sqlite.translated(self._path):
-            return sqlite.used_bytes(self._reader)
+        with outbox_file.translated(self._path):
+            return outbox_file.used_bytes(self._reader)

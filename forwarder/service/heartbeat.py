@@ -8,7 +8,7 @@ from forwarder.clock import Clock
 from forwarder.errors import OutboxError
 from forwarder.logs import logger
 from forwarder.metrics import Metrics
-from forwarder.outbox.gauges import Gauges
+from forwarder.outbox.sqlite.queries import Gauges
 
 BEAT_SECONDS = 60.0
 Counts = Mapping[str, int]

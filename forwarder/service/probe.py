@@ -11,7 +11,7 @@ from forwarder.errors import OutboxError
 from forwarder.metrics import Metrics
 from forwarder.normalise import Normaliser
 from forwarder.outbox import Outbox
-from forwarder.outbox.gauges import Gauges, read_gauges, read_identity
+from forwarder.outbox.sqlite.queries import Gauges, read_gauges, read_identity
 from forwarder.reading import QuarantineReason, rfc3339
 from forwarder.routes import Rejection
 from forwarder.sender import Descriptors

@@ -21,14 +21,14 @@ from forwarder.ingest import Ingest
 from forwarder.logs import logger
 from forwarder.metrics import Metrics
 from forwarder.normalise import FastPath, Normaliser, load_normaliser
-from forwarder.outbox import sqlite
-from forwarder.outbox.gauges import read_gauges
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite.opening import open_outbox, warn_of_foreign_writers
+from forwarder.outbox.sqlite.queries import read_gauges
 from forwarder.routes import Routes, RoutesFile
 from forwarder.sender import Descriptors, Guard, Sender, pooled_transports
 from forwarder.service.descriptors import Reserve, Share, raise_limit
 from forwarder.service.heartbeat import Heartbeat
 from forwarder.service.notify import Announcer, ServiceManager
-from forwarder.service.opening import open_outbox, warn_of_foreign_writers
 from forwarder.service.probe import ServiceProbe
 from forwarder.service.reloading import Reloader
 from forwarder.service.upkeep import Upkeep
@@ -62,7 +62,7 @@ async def run_service(settings: Settings, *, log_lines_dropped: Callable[[], int
         clock=SystemClock(),
     )
     routes = file.load()
-    lock = sqlite.DirectoryLock(settings.outbox_path.parent)
+    lock = outbox_file.DirectoryLock(settings.outbox_path.parent)
     try:
         warn_of_foreign_writers(settings.outbox_path.parent)
         service = Service(

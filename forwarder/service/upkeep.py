@@ -7,7 +7,9 @@ from forwarder.clock import Clock
 from forwarder.dispatcher import Dispatcher
 from forwarder.errors import ForwarderError
 from forwarder.logs import logger
-from forwarder.outbox import Outbox, sqlite, upkeep
+from forwarder.outbox import Outbox
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite import operations
 
 SWEEP_SECONDS = 10.0
 NEARLY_FULL = 0.9
@@ -51,24 +53,24 @@ class Upkeep:
     async def sweep(self) -> None:
         await self._dispatcher.sweep()
         await self._prune()
-        await self._outbox.transact(upkeep.shrink)
-        await asyncio.to_thread(sqlite.trim, self._outbox_path)
+        await self._outbox.transact(operations.shrink)
+        await asyncio.to_thread(outbox_file.trim, self._outbox_path)
 
     async def _prune(self) -> None:
         now = self._clock.unix()
         is_nearly_full = self._outbox.used_bytes >= NEARLY_FULL * self._max_bytes
         delivered_before = now if is_nearly_full else now - self._keep_delivered_seconds
         dead_before = now - self._keep_dead_seconds
-        count = upkeep.CHUNK
-        while count >= upkeep.CHUNK:
+        count = operations.CHUNK
+        while count >= operations.CHUNK:
             count = await self._outbox.transact(
-                lambda store: upkeep.prune(
+                lambda store: operations.prune(
                     store, delivered_before=delivered_before, dead_before=dead_before
                 )
             )
         most = self._outbox.quarantine_max_bytes
         while await self._outbox.transact(
-            lambda store: upkeep.prune_quarantine(
+            lambda store: operations.prune_quarantine(
                 store, received_before=dead_before, max_bytes=most
             )
         ):

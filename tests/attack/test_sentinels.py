@@ -26,7 +26,7 @@ from support.service import Service
 from support.shell import Operator
 from support.webhooks import RESET, Answer, Webhooks
 
-from forwarder.outbox import sqlite
+from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.routes.load import read_routes
 from forwarder.settings import PREFIX, Settings
 
@@ -84,7 +84,7 @@ def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
     """Someone at a shell beside a whole installation, whose service is not running."""
     monkeypatch.chdir(tmp_path)
     installation = install(tmp_path)
-    sqlite.create(tmp_path / "data" / "outbox.db")
+    outbox_file.create(tmp_path / "data" / "outbox.db")
     (tmp_path / "routes.yaml.sound").write_text((tmp_path / "routes.yaml").read_text())
     (tmp_path / "payload.json").write_text('{"p": 1, "t": 1763461060}')
     return Operator(tmp_path, dict(installation.settings))

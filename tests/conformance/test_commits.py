@@ -31,11 +31,11 @@ from forwarder.outbox import (
     Outbox,
     Recipient,
     Settlement,
-    handover,
-    sqlite,
+    group_commit,
 )
 from forwarder.outbox import outbox as outbox_module
-from forwarder.outbox.store import Store
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite.statements import Store
 from forwarder.reading import Device
 
 ONE, TWO, THREE = "ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0003"
@@ -317,7 +317,7 @@ async def test_only_what_nobody_builds_on_does_not_wait_for_the_disk(
     writer = outbox._writer
 
     def commit() -> None:
-        levels.append(sqlite.pragma(writer.connection, "synchronous"))
+        levels.append(outbox_file.pragma(writer.connection, "synchronous"))
         write()
 
     write = writer._commit
@@ -370,7 +370,7 @@ async def test_what_breaks_after_a_commit_ends_the_outbox(tmp_path: Path, clock:
     def fail(_: set[str]) -> None:
         raise ZeroDivisionError
 
-    sqlite.create(tmp_path / "outbox.db")
+    outbox_file.create(tmp_path / "outbox.db")
     outbox = Outbox(tmp_path / "outbox.db", clock=clock)
     outbox.on_claimable = fail
     put = asyncio.ensure_future(outbox.put([new_reading(ONE, "a")]))
@@ -464,7 +464,7 @@ async def test_commits_one_upon_the_other_keep_every_lane_in_order(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch, memory: int
 ) -> None:
     """Where much waits a commit begins before the loop has heard of the last; all is offered once, in turn."""
-    monkeypatch.setattr(handover, "LARGE", 1)
+    monkeypatch.setattr(group_commit, "LARGE", 1)
     outbox._memory.limit = memory
     offered: dict[str, list[str]] = {ONE: [], TWO: [], THREE: []}
 

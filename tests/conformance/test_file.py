@@ -12,7 +12,9 @@ from support.workshop import Workshop
 from forwarder.dispatcher import Dispatcher, Watch
 from forwarder.errors import OutboxDamaged, OutboxError
 from forwarder.metrics import Metrics
-from forwarder.outbox import Outbox, sqlite, upkeep
+from forwarder.outbox import Outbox
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite import operations
 from forwarder.sender import Sender, pooled_transports
 from forwarder.service.upkeep import Upkeep
 
@@ -30,9 +32,9 @@ async def test_free_pages_are_given_back(workshop: Workshop) -> None:
     await flush(outbox)
     free = free_pages(outbox)
     assert free > 20
-    await outbox.transact(lambda store: upkeep.shrink(store, pages=15))
+    await outbox.transact(lambda store: operations.shrink(store, pages=15))
     assert free_pages(outbox) == free - 15
-    await outbox.transact(upkeep.shrink)
+    await outbox.transact(operations.shrink)
     assert free_pages(outbox) == 0
 
 
@@ -42,7 +44,7 @@ async def test_the_file_of_an_idle_service_shrinks(workshop: Workshop) -> None:
     await outbox.put([new_reading(payload="x" * 500_000)])
     settle(outbox, must_claim(outbox))
     await flush(outbox)
-    with closing(sqlite.connect(workshop.path)) as connection:
+    with closing(outbox_file.connect(workshop.path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     assert workshop.path.stat().st_size > 500_000
     sender = Sender(pooled_transports(proxy_url=None))
@@ -66,10 +68,10 @@ async def test_the_file_of_an_idle_service_shrinks(workshop: Workshop) -> None:
 def test_an_emptied_file_is_damaged_not_new(tmp_path: Path) -> None:
     """A file of no bytes held something once: it is not quietly begun anew."""
     path = tmp_path / "outbox.db"
-    sqlite.create(path)
+    outbox_file.create(path)
     path.write_bytes(b"")
     with pytest.raises(OutboxDamaged, match="it is empty"):
-        sqlite.create(path)
+        outbox_file.create(path)
 
 
 def test_a_file_without_tables_is_damaged_not_new(tmp_path: Path) -> None:
@@ -80,32 +82,32 @@ def test_a_file_without_tables_is_damaged_not_new(tmp_path: Path) -> None:
         connection.execute("DROP TABLE gone")
     assert path.stat().st_size
     with pytest.raises(OutboxDamaged, match="it is empty"):
-        sqlite.create(path)
+        outbox_file.create(path)
 
 
 def test_creation_that_was_interrupted_starts_over(tmp_path: Path) -> None:
     """What a crash left of a file in the making is no outbox, and in nobody's way."""
     (tmp_path / "outbox.db.new").write_bytes(b"SQLite format 3\x00")
     (tmp_path / "outbox.db.new-wal").write_bytes(b"half a page")
-    sqlite.create(tmp_path / "outbox.db")
+    outbox_file.create(tmp_path / "outbox.db")
     assert [file.name for file in tmp_path.iterdir()] == ["outbox.db"]
-    sqlite.quick_check(tmp_path / "outbox.db")
+    outbox_file.quick_check(tmp_path / "outbox.db")
 
 
 def test_look_at_a_large_file_ends_in_time(tmp_path: Path) -> None:
     """The start does not wait for a look at gigabytes: it ends when its time is up, and finds what it came to see."""
     path = tmp_path / "outbox.db"
-    sqlite.create(path)
-    with closing(sqlite.connect(path)) as connection:
+    outbox_file.create(path)
+    with closing(outbox_file.connect(path)) as connection:
         connection.execute(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000)"
             " INSERT INTO body SELECT i, zeroblob(100) FROM n"
         )
-    sqlite.quick_check(path, seconds=0.0)
+    outbox_file.quick_check(path, seconds=0.0)
 
 
 def test_an_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that lacks what the statements need is told of at the start, in one sentence."""
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 26, 0))
     with pytest.raises(OutboxError, match=r"the outbox needs 3\.33 or newer; use another Python"):
-        sqlite.create(tmp_path / "outbox.db")
+        outbox_file.create(tmp_path / "outbox.db")

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from support.letters import BERN, DECISIONS, NOW, OutboxBuilder, attempt
 
-from forwarder.dead_letters import (
+from forwarder.delivery import Bury
+from forwarder.errors import OperationError
+from forwarder.operator import (
     Selection,
     choose_dead_letters,
     discard,
@@ -14,9 +16,7 @@ from forwarder.dead_letters import (
     replay,
     replay_to,
 )
-from forwarder.dead_letters.file import CHUNK
-from forwarder.delivery import Bury
-from forwarder.errors import OperationError
+from forwarder.operator.file import CHUNK
 
 LATER = NOW + 5000
 

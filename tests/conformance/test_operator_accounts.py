@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.letters import BERN, DECISIONS, NOW, ZURICH, OutboxBuilder
 
-from forwarder.dead_letters import (
+from forwarder.operator import (
     Selection,
     choose_dead_letters,
     discard,

@@ -24,9 +24,10 @@ from support.workshop import Workshop
 
 from forwarder.delivery import Bury, Done, RetryAt, Supersede
 from forwarder.endpoint_health import EndpointHealth
-from forwarder.outbox import NewQuarantined, Outbox, Recipient, Settlement, upkeep
-from forwarder.outbox.quarantine import KEPT_QUARANTINE
-from forwarder.outbox.store import KEPT_ATTEMPTS, Store
+from forwarder.outbox import NewQuarantined, Outbox, Recipient, Settlement
+from forwarder.outbox.sqlite import operations
+from forwarder.outbox.sqlite.quarantine import KEPT_QUARANTINE
+from forwarder.outbox.sqlite.statements import KEPT_ATTEMPTS, Store
 from forwarder.reading import Device
 
 ONE, TWO = "ECC9FF5C0001", "ECC9FF5C0002"
@@ -329,7 +330,7 @@ async def test_operators_pause_outlives_a_410(outbox: Outbox) -> None:
 class TestExpiry:
     async def expire(self, outbox: Outbox, clock: HandClock, *, only_latest: bool = False) -> int:
         return await outbox.transact(
-            lambda store: upkeep.expire(
+            lambda store: operations.expire(
                 store,
                 endpoint="acme",
                 received_before=clock.unix() - 60,
@@ -378,7 +379,7 @@ async def test_removed_endpoint_is_remembered_until_it_returns(
         (("acme",), {}),
         ((), {"acme": STARTED_AT + 10}),
     ):
-        mark = partial(upkeep.mark_removed, known=known, now=clock.unix())
+        mark = partial(operations.mark_removed, known=known, now=clock.unix())
         assert await outbox.transact(mark) == expected
         clock.advance(5)
 
@@ -391,7 +392,7 @@ async def test_prune_forgets_settled_deliveries_only(outbox: Outbox, clock: Hand
     clock.advance(10)
     now = clock.unix()
     await outbox.transact(
-        lambda store: upkeep.prune(store, delivered_before=now, dead_before=now - 60)
+        lambda store: operations.prune(store, delivered_before=now, dead_before=now - 60)
     )
     accounts = await totals(outbox)
     assert (rows(outbox, "reading"), rows(outbox, "delivery")) == (1, 1)

@@ -9,16 +9,18 @@ from support.outbox import flush
 from support.readings import STARTED_AT, new_reading
 from support.workshop import Workshop
 
-from forwarder.dead_letters import (
+from forwarder.operator import (
     Selection,
     choose_quarantined,
     discard_quarantined,
     inspect,
     opened,
 )
-from forwarder.outbox import NewQuarantined, Outbox, reads, sqlite, upkeep
-from forwarder.outbox.quarantine import held_bytes
-from forwarder.outbox.room import MOST_QUARANTINE_BYTES, quarantine_share
+from forwarder.outbox import NewQuarantined, Outbox
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite import operations, queries
+from forwarder.outbox.sqlite.disk_space import MOST_QUARANTINE_BYTES, quarantine_share
+from forwarder.outbox.sqlite.quarantine import held_bytes
 from forwarder.reading import Device, QuarantineReason
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -58,19 +60,19 @@ async def test_what_is_gone_is_counted_by_its_reason(workshop: Workshop) -> None
     """Of a device beyond its newest 1,000, and of all beyond the share; over the whole life of the outbox."""
     outbox = workshop.open(quarantine_max_bytes=2 * MIB)
     await outbox.put([junk(number, size=10, device="one") for number in range(1003)])
-    assert reads.quarantine_evicted(outbox._reader) == {"not_json": 3}
+    assert queries.quarantine_evicted(outbox._reader) == {"not_json": 3}
     await workshop.kill()
     outbox = workshop.open(quarantine_max_bytes=2 * MIB)
     await outbox.put([junk(number, size=60 * KIB, reason="too_large") for number in range(600)])
-    evicted = reads.quarantine_evicted(outbox._reader)
+    evicted = queries.quarantine_evicted(outbox._reader)
     assert evicted["not_json"] == 1003
-    assert reads.quarantined(outbox._reader) == {"too_large": 600 - evicted["too_large"]}
+    assert queries.quarantined(outbox._reader) == {"too_large": 600 - evicted["too_large"]}
 
 
 async def test_one_that_is_larger_than_the_share_is_only_counted(workshop: Workshop) -> None:
     outbox = workshop.open(quarantine_max_bytes=10 * KIB)
     assert await outbox.put([junk(1, size=60 * KIB)]) == ["quarantined"]
-    assert (kept(outbox), reads.quarantine_evicted(outbox._reader)) == ([], {"not_json": 1})
+    assert (kept(outbox), queries.quarantine_evicted(outbox._reader)) == ([], {"not_json": 1})
 
 
 async def how_many_fit(outbox: Outbox) -> int:
@@ -134,7 +136,7 @@ async def test_a_lowered_share_is_reached_in_steps(workshop: Workshop) -> None:
     assert len(kept(outbox)) in (598, 599)
     steps = 0
     while await outbox.transact(
-        lambda store: upkeep.prune_quarantine(store, received_before=0, max_bytes=MIB)
+        lambda store: operations.prune_quarantine(store, received_before=0, max_bytes=MIB)
     ):
         steps += 1
     assert 3 <= steps <= 6
@@ -148,8 +150,8 @@ async def test_commands_keep_the_account_too(workshop: Workshop) -> None:
     await outbox.put([junk(number) for number in range(10)])
     with opened(workshop.path) as file:
         assert discard_quarantined(file, choose_quarantined(file, Selection(limit=4))) == 4
-    assert reads.quarantined(outbox._reader) == {"not_json": 6}
-    assert reads.quarantine_evicted(outbox._reader) == {}
+    assert queries.quarantined(outbox._reader) == {"not_json": 6}
+    assert queries.quarantine_evicted(outbox._reader) == {}
     assert inspect(workshop.path).faults == ()
 
 
@@ -157,7 +159,7 @@ async def test_an_account_that_is_wrong_is_found(workshop: Workshop) -> None:
     outbox = workshop.open()
     await outbox.put([junk(1)])
     await workshop.kill()
-    connection = sqlite.connect(workshop.path)
+    connection = outbox_file.connect(workshop.path)
     connection.execute("UPDATE quarantine_account SET kept = 2")
     connection.close()
     (fault,) = inspect(workshop.path).faults
@@ -177,7 +179,7 @@ async def test_failed_commit_evicts_nothing_twice(workshop: Workshop) -> None:
     """What is tried again comes to the same: rows, account and what is counted as gone."""
     outbox = workshop.open(quarantine_max_bytes=20 * KIB)
     await outbox.put([junk(number) for number in range(20)])
-    evicted = reads.quarantine_evicted(outbox._reader)["not_json"]
+    evicted = queries.quarantine_evicted(outbox._reader)["not_json"]
     outbox._writer.connection.execute("PRAGMA query_only = ON")
     stored = outbox.put([junk(20)])
     async with asyncio.timeout(10):
@@ -188,5 +190,5 @@ async def test_failed_commit_evicts_nothing_twice(workshop: Workshop) -> None:
         while not stored.done():
             workshop.clock.advance(1)
             await asyncio.sleep(0)
-    assert reads.quarantine_evicted(outbox._reader)["not_json"] == evicted + 1
+    assert queries.quarantine_evicted(outbox._reader)["not_json"] == evicted + 1
     assert inspect(workshop.path).faults == ()

@@ -21,7 +21,8 @@ from support.outbox import claim, flush, ids, must_claim, settle, totals
 from support.readings import new_reading
 from support.workshop import Workshop
 
-from forwarder.dead_letters import (
+from forwarder.errors import OutboxError
+from forwarder.operator import (
     DeliveryId,
     Selection,
     choose_deliveries,
@@ -29,10 +30,10 @@ from forwarder.dead_letters import (
     inspect,
     opened,
 )
-from forwarder.errors import OutboxError
-from forwarder.outbox import Outbox, sqlite
-from forwarder.outbox.gauges import read_identity
-from forwarder.outbox.migrations import STEPS
+from forwarder.outbox import Outbox
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite.migrations import STEPS
+from forwarder.outbox.sqlite.queries import read_identity
 from forwarder.reading import WebhookId
 
 WRITTEN = Path(__file__).parents[1] / "fixtures" / "outbox-v1.db"
@@ -40,7 +41,7 @@ WRITTEN = Path(__file__).parents[1] / "fixtures" / "outbox-v1.db"
 
 DIES_IN_THE_SECOND_STEP = """
 import os, pathlib, signal, sys
-from forwarder.outbox import sqlite
+from forwarder.outbox.sqlite import file as outbox_file
 
 def widen(connection):
     connection.execute("ALTER TABLE reading ADD COLUMN tariff TEXT")
@@ -49,7 +50,7 @@ def die(connection):
     connection.execute("UPDATE reading SET tariff = 'low'")
     os.kill(os.getpid(), signal.SIGKILL)
 
-sqlite.create(pathlib.Path(sys.argv[1]), steps=[widen, die])
+outbox_file.create(pathlib.Path(sys.argv[1]), steps=[widen, die])
 """
 
 
@@ -87,7 +88,7 @@ async def test_what_was_pending_is_delivered_in_order(outbox: Outbox) -> None:
 async def test_it_is_sound_and_of_todays_schema(outbox: Outbox, workshop: Workshop) -> None:
     """Rows, accounts and quarantine have come along."""
     found = inspect(workshop.path)
-    assert (found.faults, found.schema_version) == ((), sqlite.SCHEMA_VERSION)
+    assert (found.faults, found.schema_version) == ((), outbox_file.SCHEMA_VERSION)
     assert (found.deliveries, found.quarantined) == ({"dead": 1, "delivered": 1, "pending": 4}, 1)
 
 
@@ -153,19 +154,19 @@ def tables(path: Path) -> set[tuple[str, str]]:
 
 def test_an_old_file_gets_the_tables_of_a_new_one(path: Path, tmp_path: Path) -> None:
     """Whoever changes schema.sql writes the step that brings older files there."""
-    sqlite.create(path, steps=STEPS)
-    sqlite.create(tmp_path / "new.db")
+    outbox_file.create(path, steps=STEPS)
+    outbox_file.create(tmp_path / "new.db")
     assert tables(path) == tables(tmp_path / "new.db")
 
 
 def test_every_outbox_has_an_id_of_its_own(path: Path, tmp_path: Path) -> None:
     """One of before gets it once, a new one is born with it; nothing but a copy shares it."""
-    sqlite.create(path)
+    outbox_file.create(path)
     first = read_identity(path)
-    sqlite.create(path)
+    outbox_file.create(path)
     new = [tmp_path / "new.db", tmp_path / "other.db"]
     for one in new:
-        sqlite.create(one)
+        outbox_file.create(one)
     assert read_identity(path) == first
     assert len({first, *map(read_identity, new)}) == 3
     assert re.fullmatch("[0-9a-f]{16}", first)
@@ -173,8 +174,8 @@ def test_every_outbox_has_an_id_of_its_own(path: Path, tmp_path: Path) -> None:
 
 def test_steps_are_taken_in_order_and_once(path: Path) -> None:
     """From the file's version on, each step once; the next start takes none."""
-    sqlite.create(path, steps=[widen, fill])
-    sqlite.create(path, steps=[widen, fill])
+    outbox_file.create(path, steps=[widen, fill])
+    outbox_file.create(path, steps=[widen, fill])
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT DISTINCT tariff FROM reading").fetchall() == [("low",)]
         assert connection.execute("PRAGMA user_version").fetchone() == (3,)
@@ -182,8 +183,8 @@ def test_steps_are_taken_in_order_and_once(path: Path) -> None:
 
 def test_only_the_steps_that_are_missing_are_taken(path: Path) -> None:
     """A file that has had the first step gets the second alone."""
-    sqlite.create(path, steps=[widen])
-    sqlite.create(path, steps=[fail, fill])
+    outbox_file.create(path, steps=[widen])
+    outbox_file.create(path, steps=[fail, fill])
     assert content(path)[0] == "version 3"
 
 
@@ -191,9 +192,9 @@ def test_a_step_that_fails_leaves_the_old_version_whole(path: Path) -> None:
     """Nothing of the steps before it stays, and the next start takes them all."""
     before = content(path)
     with pytest.raises(OutboxError, match="no such column: missing"):
-        sqlite.create(path, steps=[widen, fail])
+        outbox_file.create(path, steps=[widen, fail])
     assert content(path) == before
-    sqlite.create(path, steps=[widen, fill])
+    outbox_file.create(path, steps=[widen, fill])
 
 
 def test_a_crash_in_the_middle_leaves_the_old_version_whole(path: Path) -> None:
@@ -202,13 +203,13 @@ def test_a_crash_in_the_middle_leaves_the_old_version_whole(path: Path) -> None:
     died = subprocess.run([sys.executable, "-c", DIES_IN_THE_SECOND_STEP, path], check=False)
     assert died.returncode == -9
     assert content(path) == before
-    sqlite.create(path, steps=[widen, fill])
+    outbox_file.create(path, steps=[widen, fill])
 
 
 def test_a_newer_file_is_refused(path: Path) -> None:
     """An older program says so in one sentence, and changes nothing."""
-    sqlite.create(path, steps=[widen])
+    outbox_file.create(path, steps=[widen])
     before = content(path)
     with pytest.raises(OutboxError, match=r"newer forwarder \(schema 2, this one knows 1\)"):
-        sqlite.create(path, steps=[])
+        outbox_file.create(path, steps=[])
     assert content(path) == before

@@ -24,7 +24,8 @@ from forwarder.clock import SystemClock
 from forwarder.dispatcher import Dispatcher
 from forwarder.ingest import Ingest
 from forwarder.normalise import FastPath, Normaliser
-from forwarder.outbox import Outbox, sqlite
+from forwarder.outbox import Outbox
+from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.reading import Message
 from forwarder.routes import BatchLimits, Endpoint, RetrySchedule, SigningKey
 from forwarder.sender import Sender, pooled_transports
@@ -95,7 +96,7 @@ class Line:
 async def running(folder: Path, faults: Faults) -> AsyncIterator[Line]:
     """A line whose logs, metrics and watch have these faults."""
     path, clock, metrics = folder / "outbox.db", SystemClock(), faults.metrics()
-    sqlite.create(path)
+    outbox_file.create(path)
     sender = Sender(pooled_transports())
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(faults.logs(folder / "log"))

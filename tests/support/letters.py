@@ -18,8 +18,9 @@ from forwarder.delivery import (
 )
 from forwarder.delivery import Supersede as Superseded
 from forwarder.endpoint_health import EndpointHealth
-from forwarder.outbox import NewQuarantined, NewReading, Recipient, Settlement, sqlite
-from forwarder.outbox.store import Store
+from forwarder.outbox import NewQuarantined, NewReading, Recipient, Settlement
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite.statements import Store
 from forwarder.reading import Device, QuarantineReason, WebhookId, webhook_id
 
 ZURICH = Device("ECC9FF5C7AD4")
@@ -40,11 +41,11 @@ class OutboxBuilder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.readings = 0
-        sqlite.create(path)
+        outbox_file.create(path)
 
     @contextmanager
     def store(self) -> Iterator[Store]:
-        connection = sqlite.connect(self.path)
+        connection = outbox_file.connect(self.path)
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("BEGIN IMMEDIATE")
         store = Store(connection)
@@ -164,7 +165,7 @@ class OutboxBuilder:
             return store.endpoint_id(name)
 
     def rows(self, query: str, *parameters: object) -> list[Any]:
-        connection = sqlite.connect(self.path, is_read_only=True)
+        connection = outbox_file.connect(self.path, is_read_only=True)
         try:
             return connection.execute(query, parameters).fetchall()
         finally:

@@ -4,7 +4,7 @@ import asyncio
 
 from forwarder.delivery import Attempt, Decision, Done
 from forwarder.outbox import Claim, Outbox, Settlement
-from forwarder.outbox.reads import EndpointTotals
+from forwarder.outbox.sqlite.queries import EndpointTotals
 
 LONGEST_WAIT = 3600.0
 

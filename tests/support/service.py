@@ -20,8 +20,8 @@ from support.mosquitto import HOST
 from support.ports import free_port
 
 from forwarder.errors import OutboxError
-from forwarder.outbox import reads
-from forwarder.outbox.sqlite import connect
+from forwarder.outbox.sqlite import queries
+from forwarder.outbox.sqlite.file import connect
 
 PATIENCE_SECONDS = 30.0
 _LOOK_SECONDS = 0.01
@@ -209,20 +209,20 @@ class Service:
         said: dict[str, Any] = json.loads(finished.stdout)
         return said
 
-    def totals(self, endpoint: str) -> reads.EndpointTotals | None:
+    def totals(self, endpoint: str) -> queries.EndpointTotals | None:
         """An endpoint's accounts as of the last commit, read beside whoever runs."""
-        every: list[reads.EndpointTotals] = self._read(reads.totals, [])
+        every: list[queries.EndpointTotals] = self._read(queries.totals, [])
         return next((one for one in every if one.name == endpoint), None)
 
     def message_totals(self) -> dict[str, int]:
-        return self._read(reads.message_totals, {})
+        return self._read(queries.message_totals, {})
 
     async def settled(
-        self, endpoint: str, condition: Callable[[reads.EndpointTotals], object]
-    ) -> reads.EndpointTotals:
+        self, endpoint: str, condition: Callable[[queries.EndpointTotals], object]
+    ) -> queries.EndpointTotals:
         """An endpoint's accounts, once `condition` holds of them."""
 
-        async def look() -> reads.EndpointTotals | None:
+        async def look() -> queries.EndpointTotals | None:
             totals = self.totals(endpoint)
             return totals if totals is not None and condition(totals) else None
 

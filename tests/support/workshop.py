@@ -6,7 +6,8 @@ from pathlib import Path
 
 from support.clock import HandClock
 
-from forwarder.outbox import Outbox, sqlite
+from forwarder.outbox import Outbox
+from forwarder.outbox.sqlite import file as outbox_file
 
 
 class Workshop:
@@ -18,7 +19,7 @@ class Workshop:
         self._running: list[tuple[Outbox, asyncio.Task[None]]] = []
 
     def open(self, **limits: int) -> Outbox:
-        sqlite.create(self.path)
+        outbox_file.create(self.path)
         outbox = Outbox(self.path, clock=self.clock, **limits)
         self._running.append((outbox, asyncio.create_task(outbox.run())))
         return outbox

@@ -20,13 +20,13 @@ from forwarder.cli.main import COMMANDS
 from forwarder.cli.running import Readiness
 from forwarder.cli.status_view import View, frame
 from forwarder.console_log import SENTENCES
-from forwarder.dead_letters import Overview
-from forwarder.dead_letters.overview import judge
 from forwarder.delivery import REFUSALS, DeadReason
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.metrics import Durations, Metrics, Tally
+from forwarder.operator import Overview
+from forwarder.operator.overview import judge
 from forwarder.outbox import MessageOutcome
-from forwarder.outbox.reads import EndpointTotals
+from forwarder.outbox.sqlite.queries import EndpointTotals
 from forwarder.reading import QuarantineReason
 from forwarder.routes import load_routes
 from forwarder.settings import PREFIX, Settings

@@ -9,8 +9,7 @@ from support.clock import HandClock
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.errors import OutboxError
 from forwarder.metrics import Metrics
-from forwarder.outbox.gauges import Gauges
-from forwarder.outbox.reads import EndpointTotals
+from forwarder.outbox.sqlite.queries import EndpointTotals, Gauges
 from forwarder.service.heartbeat import Heartbeat, beat
 
 ACME = EndpointTotals("acme", 9, 5, 1, 0, 0, None, None, EndpointHealth())

@@ -13,8 +13,6 @@ from support.outbox import fill, flush, make_room, must_claim, until_it_failed
 from support.readings import endpoint, routes_to
 from support.workshop import Workshop
 
-from forwarder.dead_letters.file import opened
-from forwarder.dead_letters.quarantine import quarantined_message
 from forwarder.event_data import encode_data
 from forwarder.ingest import (
     LARGEST_GROUP,
@@ -25,8 +23,10 @@ from forwarder.ingest import (
 )
 from forwarder.metrics import Metrics
 from forwarder.normalise import FastPath, Normaliser
+from forwarder.operator.file import opened
+from forwarder.operator.quarantine import quarantined_message
 from forwarder.outbox import Outbox
-from forwarder.outbox.gauges import read_gauges
+from forwarder.outbox.sqlite.queries import read_gauges
 from forwarder.reading import Message, Reading, Unreadable, WebhookId, webhook_id
 
 NOW = datetime.now(UTC)

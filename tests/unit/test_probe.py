@@ -17,7 +17,7 @@ from support.workshop import Workshop
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.metrics import Metrics
 from forwarder.outbox import Outbox
-from forwarder.outbox.gauges import read_identity
+from forwarder.outbox.sqlite.queries import read_identity
 from forwarder.reading import Device
 from forwarder.routes import Rejection, Routes
 from forwarder.service.probe import ServiceProbe

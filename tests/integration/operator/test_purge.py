@@ -9,9 +9,10 @@ from support.outbox import flush
 from support.readings import new_reading
 from support.workshop import Workshop
 
-from forwarder.dead_letters import Purged, copies_aside, inspect, opened, purge
 from forwarder.delivery import Bury, Delivery
-from forwarder.outbox import Settlement, sqlite
+from forwarder.operator import Purged, copies_aside, inspect, opened, purge
+from forwarder.outbox import Settlement
+from forwarder.outbox.sqlite import file as outbox_file
 
 SPELLINGS = (b"ECC9FF5C7AD4", b"ecc9ff5c7ad4", b"EC:C9:FF:5C:7A:D4", b"ec-c9-ff-5c-7a-d4")
 STATES = ("pending", "delivered", "dead", "expired", "superseded")
@@ -69,7 +70,7 @@ def test_no_trace_is_left(built: OutboxBuilder) -> None:
 def test_what_was_deleted_long_ago_leaves_no_trace_either(built: OutboxBuilder) -> None:
     """Pages that were freed without being overwritten, by another build of SQLite, are gone too."""
     _fill(built, rounds=40)
-    connection = sqlite.connect(built.path)
+    connection = outbox_file.connect(built.path)
     connection.execute("PRAGMA secure_delete = OFF")
     for table in ("delivery", "body", "reading"):
         connection.execute(f"DELETE FROM {table}")

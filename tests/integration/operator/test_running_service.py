@@ -11,7 +11,8 @@ from support.outbox import claim, flush, ids, must_claim, settle
 from support.readings import new_reading
 from support.workshop import Workshop
 
-from forwarder.dead_letters import (
+from forwarder.delivery import Bury
+from forwarder.operator import (
     Selection,
     choose_dead_letters,
     discard,
@@ -21,9 +22,8 @@ from forwarder.dead_letters import (
     replay_to,
     resume,
 )
-from forwarder.delivery import Bury
 from forwarder.outbox import Outbox
-from forwarder.outbox.sqlite import DirectoryLock, is_running
+from forwarder.outbox.sqlite.file import DirectoryLock, is_running
 
 PATIENCE_SECONDS = 10.0
 

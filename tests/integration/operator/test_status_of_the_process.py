@@ -13,7 +13,7 @@ from support.line import Line, a_line
 from support.receiver_policies import always
 from support.webhooks import Answer
 
-from forwarder.outbox import sqlite
+from forwarder.outbox.sqlite import file as outbox_file
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ async def test_service_of_another_folder_is_no_business_of_ours(line: Line, tmp_
             assert "another outbox" in told.stderr
             assert len(told.stderr.splitlines()) == 1
         (elsewhere / "data").mkdir(exist_ok=True)
-        await asyncio.to_thread(sqlite.create, elsewhere / "data" / "outbox.db")
+        await asyncio.to_thread(outbox_file.create, elsewhere / "data" / "outbox.db")
     assert (await line.service.status())["ready"]
 
 

@@ -11,10 +11,10 @@ from support.shell import Operator
 
 from forwarder.cli.running import Readiness
 from forwarder.cli.status_view import View, describe, frame
-from forwarder.dead_letters import read_overview
-from forwarder.dead_letters.overview import judge
 from forwarder.endpoint_health import EndpointHealth
-from forwarder.outbox.reads import EndpointTotals
+from forwarder.operator import read_overview
+from forwarder.operator.overview import judge
+from forwarder.outbox.sqlite.queries import EndpointTotals
 
 TOTALS = {"enqueued", "delivered", "dead", "expired", "superseded", "pending"}
 

@@ -14,8 +14,8 @@ from support.letters import OutboxBuilder
 from support.shell import Operator
 
 from forwarder.cli.running import Readiness, ask_readiness
-from forwarder.outbox.gauges import read_identity
-from forwarder.outbox.sqlite import DirectoryLock
+from forwarder.outbox.sqlite.file import DirectoryLock
+from forwarder.outbox.sqlite.queries import read_identity
 
 READY = {
     "ready": True,

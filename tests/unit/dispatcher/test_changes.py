@@ -9,8 +9,9 @@ import pytest
 from support.desk import Desk, all_ids
 from support.readings import endpoint, new_reading
 
-from forwarder.dead_letters import Selection, choose_dead_letters, opened, purge, replay
-from forwarder.outbox import Recipient, sqlite
+from forwarder.operator import Selection, choose_dead_letters, opened, purge, replay
+from forwarder.outbox import Recipient
+from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.reading import Device
 from forwarder.routes import BatchLimits, Endpoint, RetrySchedule
 
@@ -156,7 +157,7 @@ async def test_erased_reading_is_not_sent_again_with_its_batch(desk: Desk) -> No
     await full_batch(desk, batched())
     desk.waiting[0].answer(500)
     await desk.rest()
-    lock = sqlite.DirectoryLock(desk.workshop.path.parent)
+    lock = outbox_file.DirectoryLock(desk.workshop.path.parent)
     await asyncio.to_thread(purge_one, desk.workshop.path)
     lock.release()
     await desk.advance(1)

@@ -10,7 +10,8 @@ from support.outbox import fill, make_room, until_it_failed
 from support.readings import endpoint, new_reading
 
 from forwarder.dispatcher.endpoint import BROKEN_SECONDS
-from forwarder.outbox import Recipient, reads
+from forwarder.outbox import Recipient
+from forwarder.outbox.sqlite import queries
 from forwarder.routes import BatchLimits, Endpoint, RateLimit, RetrySchedule
 from forwarder.sender.failure import NoDescriptor
 
@@ -125,7 +126,7 @@ async def test_what_has_no_url_is_a_dead_letter(desk: Desk, batch: BatchLimits |
     assert all_ids(desk.posted) == ["c"]
     totals = await desk.totals()
     assert (totals.dead, totals.delivered, totals.pending) == (2, 1, 0)
-    assert reads.dead_letters(outbox._reader) == {("acme", "unrenderable"): 2}
+    assert queries.dead_letters(outbox._reader) == {("acme", "unrenderable"): 2}
 
 
 async def test_attempts_can_be_exhausted(desk: Desk) -> None:

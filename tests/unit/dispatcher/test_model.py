@@ -18,7 +18,7 @@ from support.desk import Desk, Posted
 from support.readings import endpoint, new_reading
 from support.workshop import Workshop
 
-from forwarder.dead_letters import Selection, choose_dead_letters, opened, pause, replay, resume
+from forwarder.operator import Selection, choose_dead_letters, opened, pause, replay, resume
 from forwarder.outbox import NewReading, Recipient
 from forwarder.routes import BatchLimits, Endpoint, RetrySchedule
 

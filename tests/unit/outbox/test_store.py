@@ -22,8 +22,8 @@ from forwarder.delivery import (
     Supersede,
 )
 from forwarder.outbox import NewQuarantined, NewReading, Recipient, Settlement
-from forwarder.outbox.mark import numbers_in
-from forwarder.outbox.store import Store
+from forwarder.outbox.sqlite.high_water_mark import numbers_in
+from forwarder.outbox.sqlite.statements import Store
 from forwarder.reading import Device, WebhookId
 
 ONE, TWO = Device("ECC9FF5C0001"), Device("ECC9FF5C0002")
@@ -34,7 +34,7 @@ WINDOW: dict[str, Any] = {"now": NOW, "content_since": STARTED_AT - 10}
 @contextmanager
 def empty_store() -> Iterator[Store]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        schema = files("forwarder.outbox").joinpath("schema.sql").read_text(encoding="utf-8")
+        schema = files("forwarder.outbox.sqlite").joinpath("schema.sql").read_text(encoding="utf-8")
         connection.executescript(schema)
         yield Store(connection)
 

@@ -6,7 +6,7 @@ from threading import Event, get_ident
 
 import pytest
 
-from forwarder.outbox.thread import CommitThread
+from forwarder.outbox.sqlite.thread import CommitThread
 
 
 @pytest.fixture

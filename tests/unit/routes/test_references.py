@@ -7,7 +7,7 @@ import yaml
 from support.clock import HandClock
 from support.routing import ENDPOINT, ENVIRON, endpoint_with, problems_of, secret
 
-from forwarder.dead_letters import look_at_routes
+from forwarder.operator import look_at_routes
 from forwarder.routes import LOOK_EVERY_SECONDS, Applied, EndpointName, RoutesFile, load_routes
 from forwarder.routes.load import read_routes
 from forwarder.routes.syntax import explain

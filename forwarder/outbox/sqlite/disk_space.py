@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 from forwarder.errors import OutboxUnavailable
-from forwarder.outbox import sqlite
-from forwarder.outbox.quarantine import held_bytes
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite.quarantine import held_bytes
 
 MOST_PAGES = 4000
 """A checkpoint is part of a commit, and with SQLite's 1000 every 80th single message met one."""
@@ -34,7 +34,7 @@ LOOK_SECONDS = 1.0
 """How often it is looked at where it is ample. To look takes 80 µs of a message that comes alone."""
 
 
-class Room:
+class DiskSpace:
     """
     For the connection that writes: `look` before each transaction, `require` before it is committed, `note` after that.
     """
@@ -50,7 +50,7 @@ class Room:
         self._connection = connection
         self._path = path
         self._max_bytes = max_bytes - quarantine_max_bytes
-        self._page_size = sqlite.pragma(connection, "page_size")
+        self._page_size = outbox_file.pragma(connection, "page_size")
         self._log_pages = 0
         self._free_bytes = 0
         self._next_look = 0.0
@@ -103,8 +103,8 @@ class Room:
             self._committed_pages, self._used_bytes = self._pages, self._bytes
 
     def _measure(self) -> None:
-        self._pages = sqlite.pragma(self._connection, "page_count")
-        used_pages = self._pages - sqlite.pragma(self._connection, "freelist_count")
+        self._pages = outbox_file.pragma(self._connection, "page_count")
+        used_pages = self._pages - outbox_file.pragma(self._connection, "freelist_count")
         self._bytes = used_pages * self._page_size - held_bytes(self._connection)
 
 

@@ -9,7 +9,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from forwarder.outbox.words import NewQuarantined
+from forwarder.outbox.intake import NewQuarantined
 
 KEPT_QUARANTINE = 1000
 """Quarantined messages of a device that are kept: the newest."""

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 
 from forwarder.delivery import ReadingNumber
-from forwarder.outbox import quarantine
-from forwarder.outbox.store import Store
+from forwarder.outbox.sqlite import quarantine
+from forwarder.outbox.sqlite.statements import Store
 from forwarder.reading import Device
 
 CHUNK = 1000

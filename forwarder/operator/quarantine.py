@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
-from forwarder.dead_letters.file import Chosen, Key, OutboxFile, touch
-from forwarder.dead_letters.selection import Selection, clauses
 from forwarder.errors import OperationError
 from forwarder.ingest import new_reading
 from forwarder.normalise import Normaliser
+from forwarder.operator.file import Chosen, Key, OutboxFile, touch
+from forwarder.operator.selection import Selection, clauses
 from forwarder.outbox import NewReading, Recipient
-from forwarder.outbox.store import Store
+from forwarder.outbox.sqlite.statements import Store
 from forwarder.reading import Device, Message, Unreadable
 from forwarder.routes import Routes
 

@@ -10,8 +10,10 @@ from support.readings import new_reading
 from support.workshop import Workshop
 
 from forwarder.errors import OutboxUnavailable
-from forwarder.outbox import Outbox, room, sqlite
-from forwarder.outbox.words import NewReading
+from forwarder.outbox import Outbox
+from forwarder.outbox.intake import NewReading
+from forwarder.outbox.sqlite import disk_space
+from forwarder.outbox.sqlite import file as outbox_file
 
 PAGE = 4096
 
@@ -20,8 +22,8 @@ PAGE = 4096
 def disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many bytes are free on it: the last one; it is looked at before each commit."""
     free = [1 << 40]
-    monkeypatch.setattr(room, "AMPLE_BYTES", 1 << 50)
-    monkeypatch.setattr(room, "free_bytes", lambda _: free[-1])
+    monkeypatch.setattr(disk_space, "AMPLE_BYTES", 1 << 50)
+    monkeypatch.setattr(disk_space, "free_bytes", lambda _: free[-1])
     return free
 
 
@@ -57,7 +59,7 @@ async def test_what_would_not_fit_is_refused_and_kept(workshop: Workshop, disk: 
     await outbox.put([new_reading(payload="a")])
     disk.append(20 * PAGE)
     assert not await is_taken(outbox, new_reading(payload="b" * 20 * PAGE))
-    assert outbox.problem == f"the outbox {workshop.path} takes no writes: {room.FULL}"
+    assert outbox.problem == f"the outbox {workshop.path} takes no writes: {disk_space.FULL}"
     disk.append(60 * PAGE)
     async with asyncio.timeout(10):
         while not outbox.is_writable:
@@ -82,16 +84,16 @@ async def test_what_was_taken_fits_into_the_file(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However full the disk: the room for what stands only in the log is still there."""
-    monkeypatch.setattr(room, "AMPLE_BYTES", 1 << 50)
+    monkeypatch.setattr(disk_space, "AMPLE_BYTES", 1 << 50)
     outbox = workshop.open()
 
     def free(_: object) -> int:
         return max(0, 100 * PAGE - workshop.path.stat().st_size - log_bytes(workshop))
 
-    monkeypatch.setattr(room, "free_bytes", free)
+    monkeypatch.setattr(disk_space, "free_bytes", free)
     numbers = count()
     while await is_taken(outbox, new_reading(payload=f"{next(numbers)}" * 500)):
-        assert sqlite.pragma(outbox._reader, "page_count") * PAGE <= (
+        assert outbox_file.pragma(outbox._reader, "page_count") * PAGE <= (
             workshop.path.stat().st_size + free(None)
         )
     assert next(numbers) > 20
@@ -114,12 +116,12 @@ async def test_plenty_of_room_is_looked_at_now_and_then(
             await outbox.put([new_reading(payload=str(number))])
         return looks - before
 
-    monkeypatch.setattr(room, "free_bytes", free)
-    monkeypatch.setattr(room, "LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr(disk_space, "free_bytes", free)
+    monkeypatch.setattr(disk_space, "LOOK_SECONDS", 3600.0)
     outbox = workshop.open()
     assert await looks_in_five_commits(outbox) == 0
     await workshop.kill()
-    assert await looks_in_five_commits(workshop.open(max_bytes=room.AMPLE_BYTES)) == 5
+    assert await looks_in_five_commits(workshop.open(max_bytes=disk_space.AMPLE_BYTES)) == 5
 
 
 async def test_deliveries_make_room_on_a_disk_that_is_suddenly_full(
@@ -127,11 +129,11 @@ async def test_deliveries_make_room_on_a_disk_that_is_suddenly_full(
 ) -> None:
     """What was committed while nobody looked is not taken for what a settlement adds."""
     now, free = 0.0, 1 << 40
-    monkeypatch.setattr(room, "time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr(room, "free_bytes", lambda _: free)
+    monkeypatch.setattr(disk_space, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(disk_space, "free_bytes", lambda _: free)
     outbox = workshop.open()
     await outbox.put([new_reading(payload="a" * 40 * PAGE)])
-    now, free = room.LOOK_SECONDS, 0
+    now, free = disk_space.LOOK_SECONDS, 0
     settle(outbox, must_claim(outbox))
     async with asyncio.timeout(10):
         await flush(outbox)
@@ -142,6 +144,6 @@ def test_a_disk_that_does_not_tell(workshop: Workshop, monkeypatch: pytest.Monke
     def fail(_: object) -> int:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(room, "free_bytes", fail)
+    monkeypatch.setattr(disk_space, "free_bytes", fail)
     with pytest.raises(OutboxUnavailable, match="Input/output error"):
         workshop.open()

@@ -1,61 +1,15 @@
 """
-What goes into the outbox and what comes out of it, as values.
+What is taken out of the outbox for an attempt, and what was decided about it.
 
-Nobody changes one. Those that are made for each reading are not frozen all the same: that takes four times as long.
+Nobody changes one. They are made for each attempt; they are not frozen, because freezing makes them four times as slow.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 from forwarder.delivery import Attempt, Decision, Delivery
 from forwarder.outbox.lanes import Lane
-from forwarder.reading import Device, QuarantineReason, WebhookId
-
-MessageOutcome = Literal["accepted", "quarantined", "unrouted", "duplicate"]
-Outcomes: TypeAlias = list[MessageOutcome]
-"""Of messages that came together, in their order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """An endpoint that a reading is owed to."""
-
-    endpoint: str
-    only_latest: bool = False
-    """The reading supersedes what is pending in its lane and not in flight."""
-
-
-@dataclass(slots=True)
-class NewReading:
-    """A reading on its way in."""
-
-    webhook_id: WebhookId
-    device: Device
-    measured_at: str
-    received_at: float
-    data: bytes
-    recipients: tuple[Recipient, ...]
-    content: bytes | None = None
-    """A digest of the payload, when it holds no time: then the webhook id says nothing about redelivery."""
-    is_redelivery: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class NewQuarantined:
-    """A message that could not be understood, on its way in."""
-
-    device: Device
-    topic: str
-    received_at: float
-    reason: QuarantineReason
-    detail: str
-    size: int
-    """Of the whole message, in bytes; `payload` may be shorter."""
-    payload: bytes
-
-
-Put: TypeAlias = NewReading | NewQuarantined
+from forwarder.reading import Device
 
 
 @dataclass(slots=True)

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from forwarder.dead_letters.file import Key, OutboxFile, touch
-from forwarder.outbox.sqlite import is_running, translated
-from forwarder.outbox.store import Store
-from forwarder.outbox.upkeep import forget_deliveries
+from forwarder.operator.file import Key, OutboxFile, touch
+from forwarder.outbox.sqlite.file import is_running, translated
+from forwarder.outbox.sqlite.operations import forget_deliveries
+from forwarder.outbox.sqlite.statements import Store
 from forwarder.reading import Device, parse_mac
 
 MOST_PASSES = 10

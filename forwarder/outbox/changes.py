@@ -7,16 +7,17 @@ from operator import attrgetter
 from typing import Any, Self
 
 from forwarder.endpoint_health import EndpointHealth
+from forwarder.outbox.intake import MessageOutcome, NewReading, Outcomes, Put
 from forwarder.outbox.lanes import Lane
-from forwarder.outbox.store import Store
-from forwarder.outbox.words import Delivered, MessageOutcome, NewReading, Outcomes, Put, Settlement
+from forwarder.outbox.settlement import Delivered, Settlement
+from forwarder.outbox.sqlite.statements import Store
 from forwarder.reading import Device
 
 _only_latest = attrgetter("only_latest")
 
 
 @dataclass(slots=True)
-class Work:
+class Changes:
     """Everything that came in since the last commit began."""
 
     settlements: list[Settlement] = field(default_factory=list)
@@ -81,9 +82,9 @@ class Work:
         self.puts.append((puts, answer))
         self.may_supersede = self.may_supersede or _may_supersede(puts)
 
-    def take_puts(self) -> "Work":
+    def take_puts(self) -> "Changes":
         """The puts alone, which this is then without."""
-        taken = Work(puts=self.puts, may_supersede=self.may_supersede)
+        taken = Changes(puts=self.puts, may_supersede=self.may_supersede)
         self.puts, self.may_supersede = [], False
         return taken
 
@@ -91,7 +92,7 @@ class Work:
         """Forget what nobody waits for any more."""
         self.puts = [(puts, answer) for puts, answer in self.puts if not answer.done()]
 
-    def followed_by(self, later: "Work") -> Self:
+    def followed_by(self, later: "Changes") -> Self:
         """This work, and what came in after it; `later` is used up."""
         self.settlements += later.settlements
         self.delivered += later.delivered

@@ -12,13 +12,14 @@ from support.outbox import flush, must_claim, settle
 from support.readings import STARTED_AT, new_reading
 from support.workshop import Workshop
 
-from forwarder.dead_letters import inspect
 from forwarder.errors import OutboxDamaged, OutboxIncomplete, OutboxUnavailable
-from forwarder.outbox import NewQuarantined, Outbox, mark, upkeep
-from forwarder.outbox.mark import Numbers
-from forwarder.outbox.sqlite import DirectoryLock, is_running
+from forwarder.operator import inspect
+from forwarder.outbox import NewQuarantined, Outbox
+from forwarder.outbox.sqlite import high_water_mark, operations
+from forwarder.outbox.sqlite.file import DirectoryLock, is_running
+from forwarder.outbox.sqlite.high_water_mark import Numbers
+from forwarder.outbox.sqlite.opening import open_outbox, warn_of_foreign_writers
 from forwarder.reading import Device
-from forwarder.service.opening import open_outbox, warn_of_foreign_writers
 from forwarder.settings import Settings
 
 LOG_HEADER = 32
@@ -77,7 +78,7 @@ async def crashed(outbox: Outbox, workshop: Workshop, tmp_path: Path) -> Path:
 async def test_mark_stands_before_the_acknowledgement(outbox: Outbox, workshop: Workshop) -> None:
     """Once a put has returned, and a PUBACK may leave, the mark says so."""
     await outbox.put([new_reading(payload="1"), new_reading(payload="2"), a_quarantined()])
-    assert mark.read(workshop.path) == Numbers(reading=2, quarantined=1)
+    assert high_water_mark.read(workshop.path) == Numbers(reading=2, quarantined=1)
 
 
 def test_a_whole_log_is_no_loss(crashed: Path) -> None:
@@ -140,9 +141,9 @@ async def test_what_was_forgotten_is_not_missing(outbox: Outbox, workshop: Works
     settle(outbox, must_claim(outbox))
     await flush(outbox)
     later = STARTED_AT + 60
-    await outbox.transact(lambda s: upkeep.prune(s, delivered_before=later, dead_before=later))
+    await outbox.transact(lambda s: operations.prune(s, delivered_before=later, dead_before=later))
     await outbox.transact(
-        lambda s: upkeep.prune_quarantine(s, received_before=later, max_bytes=1 << 20)
+        lambda s: operations.prune_quarantine(s, received_before=later, max_bytes=1 << 20)
     )
     await workshop.kill()
     assert inspect(workshop.path).readings == 0
@@ -160,15 +161,15 @@ async def test_what_was_forgotten_is_not_missing(outbox: Outbox, workshop: Works
     ],
 )
 def test_mark_that_says_nothing_is_in_nobodys_way(crashed: Path, content: bytes | None) -> None:
-    mark.forget(crashed)
+    high_water_mark.forget(crashed)
     if content is not None:
-        mark.path_of(crashed).write_bytes(content)
+        high_water_mark.path_of(crashed).write_bytes(content)
     start(crashed)
 
 
 def test_mark_behind_its_outbox_is_no_loss(crashed: Path) -> None:
     """As a power cut leaves it, which may take the newest mark and never the commit before it."""
-    moved = mark.Mark(crashed)
+    moved = high_water_mark.HighWaterMark(crashed)
     moved.move(Numbers(reading=1, quarantined=0))
     moved.close()
     start(crashed)
@@ -178,14 +179,14 @@ async def test_mark_that_cannot_be_written_stops_nothing(
     outbox: Outbox, workshop: Workshop
 ) -> None:
     """It is logged once, tried again with the next commit, and written as soon as that is possible."""
-    mark.path_of(workshop.path).mkdir()
+    high_water_mark.path_of(workshop.path).mkdir()
     with capture_logs() as logs:
         await outbox.put([new_reading(payload="1")])
         await outbox.put([new_reading(payload="2")])
     assert [one["event"] for one in logs] == ["outbox.unmarked"]
-    mark.path_of(workshop.path).rmdir()
+    high_water_mark.path_of(workshop.path).rmdir()
     await outbox.put([new_reading(payload="3")])
-    assert mark.read(workshop.path) == Numbers(reading=3, quarantined=0)
+    assert high_water_mark.read(workshop.path) == Numbers(reading=3, quarantined=0)
 
 
 @pytest.mark.parametrize("left", ["-wal", "-mark"])
@@ -206,7 +207,7 @@ async def test_mark_is_not_written_through_a_link(
     outbox: Outbox, workshop: Workshop, tmp_path: Path
 ) -> None:
     """What it leads to keeps its bytes, the line goes on without a mark, and the log says what to do."""
-    victim, path = tmp_path / "victim", mark.path_of(workshop.path)
+    victim, path = tmp_path / "victim", high_water_mark.path_of(workshop.path)
     victim.write_text("precious" * 20)
     path.unlink(missing_ok=True)
     path.symlink_to(victim)

@@ -6,10 +6,10 @@ from contextlib import closing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forwarder.outbox.many import ManyRows
+from forwarder.outbox.sqlite.bulk_statement import BulkStatement
 
-PUT = ManyRows("INSERT INTO pair VALUES {rows} ON CONFLICT DO NOTHING", columns=2)
-CHANGE = ManyRows(
+PUT = BulkStatement("INSERT INTO pair VALUES {rows} ON CONFLICT DO NOTHING", columns=2)
+CHANGE = BulkStatement(
     "UPDATE pair SET value = ? + new.column2 FROM (VALUES {rows}) AS new WHERE key = new.column1 AND key < ?",
     columns=2,
 )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from forwarder.errors import OutboxDamaged, OutboxError, OutboxLocked, OutboxUnavailable
 from forwarder.files import open_own
-from forwarder.outbox.migrations import STEPS, Step
+from forwarder.outbox.sqlite.migrations import STEPS, Step
 
 SCHEMA_VERSION = 1 + len(STEPS)
 SYNCHRONOUS = "FULL"
@@ -103,7 +103,7 @@ def _make(path: Path) -> None:
 def _lay_out(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
-    schema = files("forwarder.outbox").joinpath("schema.sql").read_text(encoding="utf-8")
+    schema = files("forwarder.outbox.sqlite").joinpath("schema.sql").read_text(encoding="utf-8")
     connection.executescript(
         f"BEGIN IMMEDIATE; {schema}; PRAGMA application_id = {APPLICATION_ID};"
         f" PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"

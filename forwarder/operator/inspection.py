@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from forwarder.errors import OperationError, OutboxDamaged, OutboxError
-from forwarder.outbox import mark, sqlite
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite import high_water_mark
 
 _MOST_FAULTS = 10
 _ORPHANS = {
@@ -74,12 +75,12 @@ def inspect(path: Path) -> Inspection:
     found = _Rows()
     try:
         with (
-            sqlite.translated(path),
-            closing(sqlite.connect(path, is_read_only=True)) as connection,
+            outbox_file.translated(path),
+            closing(outbox_file.connect(path, is_read_only=True)) as connection,
         ):
             found = _look(connection, path)
     except OutboxDamaged as damage:
-        found.faults.append(f"{damage.fault}; {sqlite.WAY_OUT}")
+        found.faults.append(f"{damage.fault}; {outbox_file.WAY_OUT}")
     except OutboxError as error:
         found.faults.append(str(error.__cause__ or error))
     return Inspection(
@@ -87,7 +88,7 @@ def inspect(path: Path) -> Inspection:
         file_bytes=path.stat().st_size,
         wal_bytes=_size(path.with_name(path.name + "-wal")),
         schema_version=found.schema_version,
-        is_service_running=sqlite.is_running(path.parent),
+        is_service_running=outbox_file.is_running(path.parent),
         faults=tuple(found.faults),
         deliveries=found.deliveries,
         readings=found.readings,
@@ -113,18 +114,20 @@ class _Rows:
 def _look(connection: sqlite3.Connection, path: Path) -> _Rows:
     """What a file of an unsound structure holds is not looked at: it would mean nothing."""
     # The mark first: a running service moves on meanwhile, and its mark never stands before its outbox.
-    marked = mark.read(path)
-    version = sqlite.schema_version(connection, path)
+    marked = high_water_mark.read(path)
+    version = outbox_file.schema_version(connection, path)
     faults = _structure(connection)
-    if version != sqlite.SCHEMA_VERSION:
+    if version != outbox_file.SCHEMA_VERSION:
         faults.append(
             f"its schema is of version {version}; start the service once to bring it up to date"
         )
     if faults:
         return _Rows(version, faults)
     rows = _look_at_rows(connection, version)
-    if (lost := mark.shortfall(marked, mark.numbers_in(connection))) is not None:
-        rows.faults.append(f"{lost}; {mark.WAY_OUT}")
+    if (
+        lost := high_water_mark.shortfall(marked, high_water_mark.numbers_in(connection))
+    ) is not None:
+        rows.faults.append(f"{lost}; {high_water_mark.WAY_OUT}")
     return rows
 
 

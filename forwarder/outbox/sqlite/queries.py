@@ -1,12 +1,15 @@
-"""What is read back from the outbox: the lanes at start, the head of a lane, what endpoints have come to."""
+"""What is read back from the outbox: lanes at start, the head of a lane, the accounts, a look at it all."""
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
+from forwarder.outbox.sqlite.file import connect, translated
 from forwarder.reading import Device, WebhookId
 
 _HEADS = """
@@ -170,3 +173,34 @@ def dead_letters(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
         " WHERE d.state = 'dead' AND d.settled_at IS NOT NULL GROUP BY d.endpoint, d.reason"
     )
     return {(name, reason): count for name, reason, count in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """One look at the outbox, for metrics."""
+
+    endpoints: list[EndpointTotals]
+    dead_letters: dict[tuple[str, str], int]
+    """By endpoint and reason."""
+    quarantined: dict[str, int]
+    """By reason."""
+    quarantine_evicted: dict[str, int]
+    """By reason, over the whole life of the outbox."""
+
+
+def read_gauges(path: Path) -> Gauges:
+    """What it holds at this moment; read over a connection of its own, from any thread."""
+    with translated(path), closing(connect(path, is_read_only=True)) as connection:
+        connection.execute("BEGIN")
+        return Gauges(
+            endpoints=totals(connection),
+            dead_letters=dead_letters(connection),
+            quarantined=quarantined(connection),
+            quarantine_evicted=quarantine_evicted(connection),
+        )
+
+
+def read_identity(path: Path) -> str:
+    """Which outbox this is: a random id, made with it."""
+    with translated(path), closing(connect(path, is_read_only=True)) as connection:
+        return identity(connection)

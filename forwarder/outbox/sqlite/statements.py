@@ -23,17 +23,11 @@ from forwarder.delivery import (
     Supersede,
 )
 from forwarder.endpoint_health import EndpointHealth
-from forwarder.outbox import quarantine
-from forwarder.outbox.many import ManyRows
-from forwarder.outbox.mark import Numbers, numbers_in
-from forwarder.outbox.words import (
-    Delivered,
-    MessageOutcome,
-    NewQuarantined,
-    NewReading,
-    Recipient,
-    Settlement,
-)
+from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Recipient
+from forwarder.outbox.settlement import Delivered, Settlement
+from forwarder.outbox.sqlite import quarantine
+from forwarder.outbox.sqlite.bulk_statement import BulkStatement
+from forwarder.outbox.sqlite.high_water_mark import Numbers, numbers_in
 from forwarder.reading import Device
 
 KEPT_ATTEMPTS = 20
@@ -42,13 +36,13 @@ KEPT_ATTEMPTS = 20
 _STATE = """
     SELECT (SELECT seq FROM sqlite_sequence WHERE name = 'reading'),
         (SELECT seq FROM sqlite_sequence WHERE name = 'quarantine'), EXISTS (SELECT 1 FROM touched_lane)"""
-_INSERT_READINGS = ManyRows(
+_INSERT_READINGS = BulkStatement(
     """
     INSERT INTO reading (number, id, device, measured_at, received_at, content) VALUES {rows}
     ON CONFLICT DO NOTHING""",
     columns=6,
 )
-_INSERT_BODIES = ManyRows("INSERT INTO body VALUES {rows} ON CONFLICT DO NOTHING", columns=2)
+_INSERT_BODIES = BulkStatement("INSERT INTO body VALUES {rows} ON CONFLICT DO NOTHING", columns=2)
 _INSERT_DELIVERIES = """
     INSERT INTO delivery (reading, endpoint, device, enqueued_at, age_from)
     SELECT number, ?, device, ?, received_at FROM reading WHERE number BETWEEN ? AND ?"""
@@ -58,7 +52,7 @@ _INSERT_DELIVERY = """
 _OLDER = """
     SELECT reading FROM delivery
     WHERE endpoint = ? AND device = ? AND state = 'pending' AND reading < ?"""
-_SETTLE = ManyRows(
+_SETTLE = BulkStatement(
     """
     UPDATE delivery SET state = ?, reason = ?, attempts = ?, last_status = coalesce(?, last_status),
         last_error = coalesce(?, last_error), duration_ms = coalesce(ended.column2, duration_ms), address = ?,
@@ -71,7 +65,7 @@ _SETTLE = ManyRows(
 _POSTPONE = """
     UPDATE delivery SET due_at = ?, attempts = ?, last_status = ?, last_error = ?, duration_ms = ?
     WHERE reading = ? AND endpoint = ? AND state = 'pending'"""
-_DROP_BODIES = ManyRows(
+_DROP_BODIES = BulkStatement(
     """
     DELETE FROM body WHERE reading IN (VALUES {rows}) AND NOT EXISTS (
         SELECT 1 FROM delivery WHERE reading = body.reading AND state IN ('pending', 'dead'))""",

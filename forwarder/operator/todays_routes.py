@@ -4,9 +4,9 @@ import base64
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from forwarder.dead_letters.file import OutboxFile
 from forwarder.errors import ConfigurationError
-from forwarder.outbox import reads
+from forwarder.operator.file import OutboxFile
+from forwarder.outbox.sqlite import queries
 from forwarder.routes.load import Load, read_routes
 from forwarder.routes.problems import nearest
 
@@ -44,7 +44,7 @@ def known_endpoints(file: OutboxFile, routes_file: Path | None) -> list[str]:
     """The names that the routing file or the outbox knows."""
     routes = look_at_routes(routes_file).routes if routes_file is not None else None
     with file.snapshot() as connection:
-        stored = list(reads.endpoint_ids(connection))
+        stored = list(queries.endpoint_ids(connection))
     return list(dict.fromkeys([*(routes.endpoints if routes is not None else ()), *stored]))
 
 

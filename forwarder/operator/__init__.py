@@ -8,11 +8,11 @@ What an operator does with the outbox, while the service runs and while it is st
     inspection.py  is the file sound, do the accounts agree   todays_routes.py  routes.yaml without its secrets
 """
 
-from forwarder.dead_letters.endpoints import pause, resume
-from forwarder.dead_letters.erasure import Purged, copies_aside, purge
-from forwarder.dead_letters.file import Chosen, OutboxFile, opened
-from forwarder.dead_letters.inspection import Inspection, inspect
-from forwarder.dead_letters.letters import (
+from forwarder.operator.endpoints import pause, resume
+from forwarder.operator.erasure import Purged, copies_aside, purge
+from forwarder.operator.file import Chosen, OutboxFile, opened
+from forwarder.operator.inspection import Inspection, inspect
+from forwarder.operator.letters import (
     Replayed,
     choose_dead_letters,
     choose_deliveries,
@@ -21,8 +21,8 @@ from forwarder.dead_letters.letters import (
     replay,
     replay_to,
 )
-from forwarder.dead_letters.overview import EndpointStatus, Overview, read_overview
-from forwarder.dead_letters.quarantine import (
+from forwarder.operator.overview import EndpointStatus, Overview, read_overview
+from forwarder.operator.quarantine import (
     Outcome,
     Quarantined,
     choose_quarantined,
@@ -32,15 +32,15 @@ from forwarder.dead_letters.quarantine import (
     quarantined_messages,
     replay_quarantined,
 )
-from forwarder.dead_letters.records import (
+from forwarder.operator.records import (
     DeliveryFile,
     DeliveryRecord,
     deliveries_with_data,
     delivery_file,
     records,
 )
-from forwarder.dead_letters.selection import DeliveryId, Selection, parse_delivery_id
-from forwarder.dead_letters.todays_routes import known_endpoints, look_at_routes, require_endpoint
+from forwarder.operator.selection import DeliveryId, Selection, parse_delivery_id
+from forwarder.operator.todays_routes import known_endpoints, look_at_routes, require_endpoint
 
 __all__ = [
     "Chosen",

@@ -4,10 +4,10 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from forwarder.dead_letters.file import Key, OutboxFile
-from forwarder.dead_letters.selection import Clauses, DeliveryId, Selection, clauses
 from forwarder.delivery import Attempt
 from forwarder.errors import OperationError
+from forwarder.operator.file import Key, OutboxFile
+from forwarder.operator.selection import Clauses, DeliveryId, Selection, clauses
 from forwarder.reading import Device, WebhookId
 
 _RECORD = """

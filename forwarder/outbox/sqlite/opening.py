@@ -7,10 +7,12 @@ from forwarder.clock import Clock
 from forwarder.errors import OutboxDamaged, OutboxIncomplete
 from forwarder.files import foreign_writers
 from forwarder.logs import logger
-from forwarder.outbox import Outbox, mark, sqlite
+from forwarder.outbox import Outbox
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite import high_water_mark
 from forwarder.settings import Settings
 
-_PARTS = ("-wal", "-shm", "", mark.SUFFIX)
+_PARTS = ("-wal", "-shm", "", high_water_mark.SUFFIX)
 """Of an outbox, in the order in which they are moved: a crash in between is noticed at the next start."""
 
 
@@ -34,7 +36,7 @@ def open_outbox(settings: Settings, clock: Clock) -> Outbox:
         if not settings.outbox_repair:
             raise
         logger("outbox").error("outbox.incomplete", problem=str(loss))
-        mark.forget(path)
+        high_water_mark.forget(path)
         return _open(path, settings, clock)
 
 
@@ -49,9 +51,9 @@ def warn_of_foreign_writers(directory: Path) -> None:
 def _open(path: Path, settings: Settings, clock: Clock) -> Outbox:
     # Looked at before it is opened for writing, which would have SQLite tidy away what can still be saved of a log.
     if path.exists():
-        sqlite.quick_check(path)
-        mark.compare(path)
-    sqlite.create(path)
+        outbox_file.quick_check(path)
+        high_water_mark.compare(path)
+    outbox_file.create(path)
     return Outbox(
         path,
         clock=clock,

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from forwarder.errors import OperationError
-from forwarder.outbox import sqlite
-from forwarder.outbox.store import Store
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite.statements import Store
 
 CHUNK = 500
 """Rows that one transaction changes at most."""
@@ -40,7 +40,7 @@ class OutboxFile:
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """Everything that is read inside is as of one instant."""
-        with sqlite.translated(self.path):
+        with outbox_file.translated(self.path):
             self.connection.execute("BEGIN")
             try:
                 yield self.connection
@@ -50,7 +50,7 @@ class OutboxFile:
     @contextmanager
     def transaction(self) -> Iterator[Store]:
         """Everything that is changed inside is on disk afterwards, or nothing is."""
-        with sqlite.translated(self.path):
+        with outbox_file.translated(self.path):
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._store
@@ -67,7 +67,7 @@ class OutboxFile:
 
     def choose(self, query: str, parameters: Sequence[object]) -> "Chosen":
         """The rows whose two key columns `query` selects, in its order."""
-        with sqlite.translated(self.path):
+        with outbox_file.translated(self.path):
             return Chosen(self, query, parameters)
 
 
@@ -107,11 +107,11 @@ def opened(path: Path, *, is_read_only: bool = False) -> Iterator[OutboxFile]:
     """
     if not path.exists():
         raise OperationError(f"there is no outbox at {path} yet; start the service once")
-    connection = sqlite.connect(path, is_read_only=is_read_only)
+    connection = outbox_file.connect(path, is_read_only=is_read_only)
     try:
-        with sqlite.translated(path):
-            version = sqlite.schema_version(connection, path)
-        if version != sqlite.SCHEMA_VERSION:
+        with outbox_file.translated(path):
+            version = outbox_file.schema_version(connection, path)
+        if version != outbox_file.SCHEMA_VERSION:
             raise OperationError(
                 f"the outbox {path} is not set up for this version yet; start the service once"
             )

@@ -1,6 +1,6 @@
 """Pausing an endpoint and letting it go on; the running service notices either within a second."""
 
-from forwarder.dead_letters.file import OutboxFile
+from forwarder.operator.file import OutboxFile
 
 
 def pause(file: OutboxFile, name: str) -> bool:

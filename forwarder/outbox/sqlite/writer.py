@@ -13,10 +13,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from forwarder.errors import OutboxUnavailable
-from forwarder.outbox import mark, sqlite
-from forwarder.outbox.room import Room
-from forwarder.outbox.store import Store
-from forwarder.outbox.thread import CommitThread
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite import high_water_mark
+from forwarder.outbox.sqlite.disk_space import DiskSpace
+from forwarder.outbox.sqlite.statements import Store
+from forwarder.outbox.sqlite.thread import CommitThread
 
 BUSY_SECONDS = 0.005
 BUSY_TRIES = 2000
@@ -28,8 +29,8 @@ class Writer:
 
     def __init__(self, path: Path, *, max_bytes: int, quarantine_max_bytes: int) -> None:
         self._path = path
-        with sqlite.translated(path):
-            self.connection = sqlite.connect(path)
+        with outbox_file.translated(path):
+            self.connection = outbox_file.connect(path)
             # The loop's thread must never sleep in SQLite: a locked file is waited for in `_begin`.
             self.connection.execute("PRAGMA busy_timeout = 0")
             # Debian's SQLite blanks whatever is deleted, and here that is the body of each reading. What is to be
@@ -38,17 +39,17 @@ class Writer:
             # Looking up a state takes a microsecond for each delivery that is put. `Store` writes no other than those
             # of its own statements, and `outbox check` looks at them too.
             self.connection.execute("PRAGMA ignore_check_constraints = ON")
-            self._room = Room(
+            self._room = DiskSpace(
                 self.connection,
                 path,
                 max_bytes=max_bytes,
                 quarantine_max_bytes=quarantine_max_bytes,
             )
-        self._level = sqlite.SYNCHRONOUS
+        self._level = outbox_file.SYNCHRONOUS
         self.store = Store(self.connection)
-        self._mark = mark.Mark(path)
+        self._mark = high_water_mark.HighWaterMark(path)
         self._thread = CommitThread()
-        self._version = sqlite.pragma(self.connection, "data_version")
+        self._version = outbox_file.pragma(self.connection, "data_version")
 
     @property
     def is_full(self) -> bool:
@@ -66,14 +67,14 @@ class Writer:
         One that does not wait is in the file by then, where a process that dies leaves it, and on disk with the next
         that waits. What `change` raises undoes it. Raises OutboxUnavailable or OutboxDamaged.
         """
-        with sqlite.translated(self._path):
+        with outbox_file.translated(self._path):
             try:
                 for seconds in self._begin(waits_for_disk=waits_for_disk):
                     time.sleep(seconds)
                 change()
                 self._commit()
                 # Now, for it takes time, and the next message waits for the disk.
-                self._set_level(sqlite.SYNCHRONOUS)
+                self._set_level(outbox_file.SYNCHRONOUS)
             except BaseException:
                 self._undo()
                 raise
@@ -85,7 +86,7 @@ class Writer:
 
         Raises OutboxUnavailable or OutboxDamaged.
         """
-        with sqlite.translated(self._path):
+        with outbox_file.translated(self._path):
             try:
                 for seconds in self._begin():
                     await asyncio.sleep(seconds)
@@ -102,7 +103,7 @@ class Writer:
         """Begin a transaction; what it yields is how many seconds to wait for another program before the next try."""
         if self.connection.in_transaction:
             self._undo()
-        self._set_level(sqlite.SYNCHRONOUS if waits_for_disk else "NORMAL")
+        self._set_level(outbox_file.SYNCHRONOUS if waits_for_disk else "NORMAL")
         self._room.look()
         for _ in range(BUSY_TRIES):
             try:
@@ -147,8 +148,11 @@ class Writer:
 
         Raises OutboxUnavailable or OutboxDamaged.
         """
-        with sqlite.translated(self._path):
-            before, self._version = self._version, sqlite.pragma(self.connection, "data_version")
+        with outbox_file.translated(self._path):
+            before, self._version = (
+                self._version,
+                outbox_file.pragma(self.connection, "data_version"),
+            )
         return before != self._version
 
     def close(self) -> None:

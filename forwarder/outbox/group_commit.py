@@ -1,5 +1,5 @@
 """
-Work on its way to the commit thread.
+Changes on its way to the commit thread.
 
 The thread takes all that has been handed over and makes one transaction of it, from the first statement to the disk; a
 piece of work belongs to the loop or to the thread. What comes meanwhile is for the next transaction. That begins some
@@ -14,9 +14,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial, reduce
 
+from forwarder.outbox.changes import Changes
 from forwarder.outbox.commit import Commit
-from forwarder.outbox.work import Work
-from forwarder.outbox.writer import Writer
+from forwarder.outbox.sqlite.writer import Writer
 
 TURNS = 4
 """Of the loop between two transactions. Without them one held 90 single readings at full load, with them 130."""
@@ -24,7 +24,7 @@ LARGE = 512
 """Messages that are enough for a transaction: it begins at once."""
 
 
-class Handover:
+class GroupCommit:
     """
     Hands work to the thread in order, and tells on the loop what became of it.
 
@@ -36,9 +36,9 @@ class Handover:
         self,
         writer: Writer,
         *,
-        commit_of: Callable[[Work], Commit],
+        commit_of: Callable[[Changes], Commit],
         on_committed: Callable[[Commit], None],
-        on_failed: Callable[[Work, BaseException], None],
+        on_failed: Callable[[Changes, BaseException], None],
         on_rest: Callable[[], None],
     ) -> None:
         self._writer = writer
@@ -46,11 +46,11 @@ class Handover:
         self._on_committed = on_committed
         self._on_failed = on_failed
         self._on_rest = on_rest
-        self._given: deque[Work] = deque()
+        self._given: deque[Changes] = deque()
         self.is_running = False
         """Whether the thread has the writer, or is about to."""
 
-    def give(self, work: Work) -> None:
+    def give(self, work: Changes) -> None:
         """Have it committed after all that was given before; it is the thread's from now on."""
         self._given.append(work)
         if not self.is_running:
@@ -74,9 +74,9 @@ class Handover:
         else:
             _tell(loop, partial(self._conclude, commit))
 
-    def _take(self) -> Work:
+    def _take(self) -> Changes:
         """All that has been given, as one."""
-        return reduce(Work.followed_by, [self._given.popleft() for _ in range(len(self._given))])
+        return reduce(Changes.followed_by, [self._given.popleft() for _ in range(len(self._given))])
 
     def _conclude(self, commit: Commit) -> None:
         is_large = self._given_messages >= LARGE
@@ -103,7 +103,7 @@ class Handover:
     def _stop(self, commit: Commit, error: BaseException) -> None:
         """It begins anew when it is given something."""
         self.is_running = False
-        work = reduce(Work.followed_by, [commit.work, *self._given])
+        work = reduce(Changes.followed_by, [commit.work, *self._given])
         self._given.clear()
         self._on_failed(work, error)
         self._on_rest()

@@ -9,12 +9,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from forwarder.dead_letters.file import Chosen, Key, OutboxFile, touch
-from forwarder.dead_letters.records import dead_letters, deliveries, record
-from forwarder.dead_letters.selection import DeliveryId, Selection
 from forwarder.errors import OperationError
-from forwarder.outbox.store import Store
-from forwarder.outbox.upkeep import forget_deliveries
+from forwarder.operator.file import Chosen, Key, OutboxFile, touch
+from forwarder.operator.records import dead_letters, deliveries, record
+from forwarder.operator.selection import DeliveryId, Selection
+from forwarder.outbox.sqlite.operations import forget_deliveries
+from forwarder.outbox.sqlite.statements import Store
 
 _REVIVE = """
     UPDATE delivery SET state = 'pending', reason = NULL, attempts = 0, due_at = 0, settled_at = NULL, age_from = ?,

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from forwarder.errors import OutboxIncomplete
 from forwarder.files import Unreadable, open_own, read_bytes
 from forwarder.logs import logger
-from forwarder.outbox import sqlite
+from forwarder.outbox.sqlite import file as outbox_file
 
 SUFFIX = "-mark"
 WAY_OUT = "restore what is missing, or start with FORWARDER_OUTBOX_REPAIR=true to go on with what it holds"
@@ -83,8 +83,11 @@ def compare(outbox: Path) -> None:
     "Up to", because a repetition of a message may use up a number too.
     """
     marked = read(outbox)
-    with sqlite.translated(outbox), closing(sqlite.connect(outbox, is_read_only=True)) as file:
-        sqlite.schema_version(file, outbox)
+    with (
+        outbox_file.translated(outbox),
+        closing(outbox_file.connect(outbox, is_read_only=True)) as file,
+    ):
+        outbox_file.schema_version(file, outbox)
         lost = shortfall(marked, numbers_in(file))
     if lost is not None:
         raise OutboxIncomplete(
@@ -95,11 +98,11 @@ def compare(outbox: Path) -> None:
 
 def forget(outbox: Path) -> None:
     """Begin the mark anew, with the next commit."""
-    with sqlite.translated(outbox):
+    with outbox_file.translated(outbox):
         path_of(outbox).unlink(missing_ok=True)
 
 
-class Mark:
+class HighWaterMark:
     """
     The mark of a running service.
 

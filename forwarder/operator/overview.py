@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from forwarder.dead_letters.file import opened
 from forwarder.endpoint_health import EndpointHealth
-from forwarder.outbox import reads
+from forwarder.operator.file import opened
+from forwarder.outbox.sqlite import queries
 
 State: TypeAlias = Literal["closed", "open", "paused", "removed"]
 PausedBy: TypeAlias = Literal["operator", "gone", "routes"]
@@ -21,7 +21,7 @@ class EndpointStatus:
     """One endpoint's accounts and state; instants are UNIX seconds."""
 
     state: State
-    totals: reads.EndpointTotals
+    totals: queries.EndpointTotals
     paused_by: PausedBy | None = None
     dead_letters: int = 0
     """Those that wait for an operator; `totals.dead` also counts what was discarded or forgotten."""
@@ -49,12 +49,12 @@ def read_overview(path: Path, *, in_force: Mapping[str, bool] | None, now: float
     if not path.exists():
         return Overview(endpoints=_judge([], {}, in_force, now))
     with opened(path, is_read_only=True) as file, file.snapshot() as connection:
-        identity = reads.identity(connection)
-        totals = reads.totals(connection)
-        messages = reads.message_totals(connection)
-        quarantined = reads.quarantined(connection)
-        evicted = reads.quarantine_evicted(connection)
-        dead_letters = reads.dead_letters(connection)
+        identity = queries.identity(connection)
+        totals = queries.totals(connection)
+        messages = queries.message_totals(connection)
+        quarantined = queries.quarantined(connection)
+        evicted = queries.quarantine_evicted(connection)
+        dead_letters = queries.dead_letters(connection)
     return Overview(
         identity=identity,
         messages={outcome: messages.get(outcome, 0) for outcome in _OUTCOMES},
@@ -65,7 +65,7 @@ def read_overview(path: Path, *, in_force: Mapping[str, bool] | None, now: float
 
 
 def _judge(
-    totals: Iterable[reads.EndpointTotals],
+    totals: Iterable[queries.EndpointTotals],
     dead_letters: dict[tuple[str, str], int],
     in_force: Mapping[str, bool] | None,
     now: float,
@@ -90,8 +90,8 @@ def _judge(
     }
 
 
-def _unused(name: str) -> reads.EndpointTotals:
-    return reads.EndpointTotals(
+def _unused(name: str) -> queries.EndpointTotals:
+    return queries.EndpointTotals(
         name=name,
         enqueued=0,
         delivered=0,
@@ -105,7 +105,7 @@ def _unused(name: str) -> reads.EndpointTotals:
 
 
 def judge(
-    totals: reads.EndpointTotals,
+    totals: queries.EndpointTotals,
     *,
     is_paused: bool | None,
     is_known: bool,

@@ -17,7 +17,7 @@ SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, *range(64, 513, 64), *range(640, 
 Row: TypeAlias = tuple[object, ...]
 
 
-class ManyRows:
+class BulkStatement:
     """
     A statement with `{rows}` where its rows of so many `columns` belong, as VALUES takes them.
 

@@ -1,0 +1,1 @@
+"""The outbox on SQLite: one file beside its write-ahead log, its high-water mark and its lock."""
