@@ -24,9 +24,8 @@ from forwarder.cli.main import main
 from forwarder.delivery import Accepted
 from forwarder.dispatcher import Dispatcher
 from forwarder.ingest import Ingest
-from forwarder.operator import letters
 from forwarder.outbox import Outbox
-from forwarder.outbox.sqlite import disk_space
+from forwarder.outbox.sqlite import disk_space, operations
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite.statements import Store
 from forwarder.sender import Sender
@@ -104,7 +103,7 @@ POINTS: dict[str, Callable[[Trap], None]] = {
     "before-settle": after_success,
     "in-settle": after(Store, "settle"),
     "in-reload": before(Dispatcher, "apply"),
-    "in-replay": after(letters, "_revive"),
+    "in-replay": after(operations, "_revive"),
     "in-creation": before(outbox_file, "_lay_out"),
     "in-start": before(Outbox, "_restore"),
 }

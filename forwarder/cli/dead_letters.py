@@ -31,24 +31,24 @@ from forwarder.cli.tables import (
 from forwarder.delivery import DeadReason
 from forwarder.errors import ConfigurationError, OperationError
 from forwarder.operator import (
-    Chosen,
-    DeliveryRecord,
-    OutboxFile,
     Replayed,
-    Selection,
     choose_dead_letters,
-    deliveries_with_data,
     delivery_file,
     discard,
-    endpoints_of,
     known_endpoints,
     look_at_routes,
-    opened,
     parse_delivery_id,
-    records,
     replay,
     replay_to,
     require_endpoint,
+)
+from forwarder.outbox import (
+    Chosen,
+    DeliveryId,
+    DeliveryRecord,
+    OutboxAccess,
+    Selection,
+    opened,
 )
 from forwarder.routes import Routes
 from forwarder.settings import Settings, load_settings
@@ -72,26 +72,26 @@ def command() -> None:
 def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_json: bool) -> None:
     """List dead letters, those that died first in front."""
     settings = load_settings()
-    with opened(settings.outbox_path, is_read_only=True) as file:
-        chosen = _choose(file, settings, ids, selection)
+    with opened(settings.outbox_path, is_read_only=True) as outbox:
+        chosen = _choose(outbox, settings, ids, selection)
         if as_json:
-            print_json_list(map(as_object, _records(file, chosen)))
+            print_json_list(map(as_object, _records(outbox, chosen)))
         else:
-            _print_table(file, chosen, most_listed(selection, all_of_them=all_of_them))
+            _print_table(outbox, chosen, most_listed(selection, all_of_them=all_of_them))
 
 
 def _choose(
-    file: OutboxFile, settings: Settings, ids: tuple[str, ...], selection: Selection
-) -> Chosen:
+    outbox: OutboxAccess, settings: Settings, ids: tuple[str, ...], selection: Selection
+) -> Chosen[DeliveryId]:
     if selection.endpoint is not None:
-        require_endpoint(selection.endpoint, known_endpoints(file, settings.routes_file))
+        require_endpoint(selection.endpoint, known_endpoints(outbox, settings.routes_file))
     wanted = replace(selection, ids=tuple(parse_delivery_id(text) for text in ids))
-    return choose_dead_letters(file, wanted)
+    return choose_dead_letters(outbox, wanted)
 
 
-def _records(file: OutboxFile, chosen: Chosen) -> Iterator[DeliveryRecord]:
+def _records(outbox: OutboxAccess, chosen: Chosen[DeliveryId]) -> Iterator[DeliveryRecord]:
     for keys in chosen.chunks():
-        yield from records(file, keys)
+        yield from outbox.records(keys)
 
 
 def as_object(record: DeliveryRecord) -> dict[str, object]:
@@ -109,13 +109,13 @@ def as_object(record: DeliveryRecord) -> dict[str, object]:
     }
 
 
-def _print_table(file: OutboxFile, chosen: Chosen, most: int) -> None:
+def _print_table(outbox: OutboxAccess, chosen: Chosen[DeliveryId], most: int) -> None:
     rows = table(
         id={}, endpoint=YIELDING, device=YIELDING, reason={},
         attempts={"justify": "right"}, last_answer={"max_width": 18}, died={"justify": "right"},
     )  # fmt: skip
     now = time.time()
-    for record, _ in zip(_records(file, chosen), range(most), strict=False):
+    for record, _ in zip(_records(outbox, chosen), range(most), strict=False):
         rows.add_row(
             cell(record.id),
             cell(record.endpoint),
@@ -134,8 +134,8 @@ def _print_table(file: OutboxFile, chosen: Chosen, most: int) -> None:
 def show(name: str, *, as_json: bool) -> None:
     """Show one dead letter: its reading, and each attempt with what was answered."""
     key = parse_delivery_id(name)
-    with opened(load_settings().outbox_path, is_read_only=True) as file:
-        delivery = delivery_file(file, key)
+    with opened(load_settings().outbox_path, is_read_only=True) as outbox:
+        delivery = delivery_file(outbox, key)
     if delivery.record.state != "dead":
         state = delivery.record.state
         raise OperationError(
@@ -157,15 +157,17 @@ def replay_command(
     _require(ids, selection, all_of_them=all_of_them)
     settings = load_settings()
     routes = look_at_routes(settings.routes_file).routes
-    with opened(settings.outbox_path) as file:
+    with opened(settings.outbox_path) as outbox:
         if to is not None:
-            require_endpoint(to, list(routes.endpoints) if routes else known_endpoints(file, None))
-        chosen = _choose(file, settings, ids, selection)
+            require_endpoint(
+                to, list(routes.endpoints) if routes else known_endpoints(outbox, None)
+            )
+        chosen = _choose(outbox, settings, ids, selection)
         if to is None:
-            _require_routed(endpoints_of(file, chosen), routes)
-            outcome = replay(file, chosen, now=time.time())
+            _require_routed(outbox.endpoints_of(chosen), routes)
+            outcome = replay(outbox, chosen, now=time.time())
         else:
-            outcome = replay_to(file, chosen, endpoint=to, now=time.time())
+            outcome = replay_to(outbox, chosen, endpoint=to, now=time.time())
     _report(outcome, to, as_json=as_json)
 
 
@@ -208,8 +210,8 @@ def discard_command(
     """Erase dead letters for good; they stay counted as dead."""
     _require(ids, selection, all_of_them=all_of_them)
     settings = load_settings()
-    with opened(settings.outbox_path) as file:
-        erased = discard(file, _choose(file, settings, ids, selection))
+    with opened(settings.outbox_path) as outbox:
+        erased = discard(outbox, _choose(outbox, settings, ids, selection))
     click.echo(
         json.dumps({"discarded": erased})
         if as_json
@@ -224,7 +226,7 @@ def discard_command(
 def export(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:  # noqa: ARG001 - all is what it does anyway
     """Write dead letters with their event data to standard output, one JSON object a line."""
     settings = load_settings()
-    with opened(settings.outbox_path, is_read_only=True) as file:
-        for keys in _choose(file, settings, ids, selection).chunks():
-            for record, data in deliveries_with_data(file, keys):
+    with opened(settings.outbox_path, is_read_only=True) as outbox:
+        for keys in _choose(outbox, settings, ids, selection).chunks():
+            for record, data in outbox.records_with_data(keys):
                 click.echo(with_raw(as_object(record), "data", data))

@@ -10,17 +10,18 @@ from forwarder.cli.delivery_view import facts_object, next_attempt_at, result_of
 from forwarder.cli.options import all_option, as_json_option, most_listed, selecting
 from forwarder.cli.tables import YIELDING, age, cell, print_json_list, print_listed, table
 from forwarder.operator import (
-    Chosen,
-    DeliveryRecord,
-    OutboxFile,
-    Selection,
-    choose_deliveries,
     delivery_file,
     known_endpoints,
-    opened,
     parse_delivery_id,
-    records,
     require_endpoint,
+)
+from forwarder.outbox import (
+    Chosen,
+    DeliveryId,
+    DeliveryRecord,
+    OutboxAccess,
+    Selection,
+    opened,
 )
 from forwarder.settings import load_settings
 
@@ -40,29 +41,29 @@ def command() -> None:
 def list_(selection: Selection, *, all_of_them: bool, as_json: bool) -> None:
     """List deliveries, the newest in front; --since and --until go by when their readings came in."""
     settings = load_settings()
-    with opened(settings.outbox_path, is_read_only=True) as file:
+    with opened(settings.outbox_path, is_read_only=True) as outbox:
         if selection.endpoint is not None:
-            require_endpoint(selection.endpoint, known_endpoints(file, settings.routes_file))
-        chosen = choose_deliveries(file, selection)
+            require_endpoint(selection.endpoint, known_endpoints(outbox, settings.routes_file))
+        chosen = outbox.choose_deliveries(selection)
         if as_json:
-            print_json_list(map(facts_object, _records(file, chosen)))
+            print_json_list(map(facts_object, _records(outbox, chosen)))
         else:
-            _print_table(file, chosen, most_listed(selection, all_of_them=all_of_them))
+            _print_table(outbox, chosen, most_listed(selection, all_of_them=all_of_them))
 
 
-def _records(file: OutboxFile, chosen: Chosen) -> Iterator[DeliveryRecord]:
+def _records(outbox: OutboxAccess, chosen: Chosen[DeliveryId]) -> Iterator[DeliveryRecord]:
     for keys in chosen.chunks():
-        yield from records(file, keys)
+        yield from outbox.records(keys)
 
 
-def _print_table(file: OutboxFile, chosen: Chosen, most: int) -> None:
+def _print_table(outbox: OutboxAccess, chosen: Chosen[DeliveryId], most: int) -> None:
     rows = table(
         id={}, endpoint=YIELDING, device=YIELDING, state={},
         attempts={"justify": "right"}, last_answer={"max_width": 18}, came_in={"justify": "right"},
         settled={"justify": "right"},
     )  # fmt: skip
     now = time.time()
-    for record, _ in zip(_records(file, chosen), range(most), strict=False):
+    for record, _ in zip(_records(outbox, chosen), range(most), strict=False):
         rows.add_row(
             cell(record.id),
             cell(record.endpoint),
@@ -88,6 +89,6 @@ def _settled(record: DeliveryRecord, now: float) -> str | None:
 @as_json_option
 def show(name: str, *, as_json: bool) -> None:
     """Show one delivery with each of its attempts."""
-    with opened(load_settings().outbox_path, is_read_only=True) as file:
-        delivery = delivery_file(file, parse_delivery_id(name))
+    with opened(load_settings().outbox_path, is_read_only=True) as outbox:
+        delivery = delivery_file(outbox, parse_delivery_id(name))
     delivery_view.show(delivery, as_json=as_json)

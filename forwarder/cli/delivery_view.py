@@ -4,7 +4,10 @@ import click
 
 from forwarder.cli.tables import cell, console, flattened, instant, print_pairs, table, with_raw
 from forwarder.delivery import Attempt
-from forwarder.operator import DeliveryFile, DeliveryRecord
+from forwarder.outbox import (
+    DeliveryFile,
+    DeliveryRecord,
+)
 
 
 def show(delivery: DeliveryFile, *, as_json: bool) -> None:

@@ -5,10 +5,12 @@ import click
 from forwarder.operator import (
     known_endpoints,
     look_at_routes,
-    opened,
-    pause,
     require_endpoint,
-    resume,
+)
+from forwarder.outbox import (
+    Pause,
+    Resume,
+    opened,
 )
 from forwarder.settings import load_settings
 
@@ -23,9 +25,9 @@ def command() -> None:
 def pause_command(name: str) -> None:
     """Send nothing more to NAME; its readings are kept until their max_age."""
     settings = load_settings()
-    with opened(settings.outbox_path) as file:
-        require_endpoint(name, known_endpoints(file, settings.routes_file))
-        changed = pause(file, name)
+    with opened(settings.outbox_path) as outbox:
+        require_endpoint(name, known_endpoints(outbox, settings.routes_file))
+        (changed,) = outbox.operate(Pause(name))
     click.echo(f"{name} is paused" if changed else f"{name} was paused already")
 
 
@@ -34,9 +36,9 @@ def pause_command(name: str) -> None:
 def resume_command(name: str) -> None:
     """Let NAME go on, also after it answered 410."""
     settings = load_settings()
-    with opened(settings.outbox_path) as file:
-        require_endpoint(name, known_endpoints(file, settings.routes_file))
-        changed = resume(file, name)
+    with opened(settings.outbox_path) as outbox:
+        require_endpoint(name, known_endpoints(outbox, settings.routes_file))
+        (changed,) = outbox.operate(Resume(name))
     routes = look_at_routes(settings.routes_file).routes
     in_routes = (
         {} if routes is None else {str(one.name): one.paused for one in routes.endpoints.values()}

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from forwarder.errors import ConfigurationError
-from forwarder.operator.selection import Selection
+from forwarder.outbox import Selection
 from forwarder.reading import Device, parse_mac
 from forwarder.routes.files import Files
 from forwarder.routes.model import SigningKey

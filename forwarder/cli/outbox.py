@@ -4,7 +4,10 @@ import click
 
 from forwarder.cli.options import as_json_option
 from forwarder.cli.tables import console, print_json, print_pairs
-from forwarder.operator import Inspection, inspect
+from forwarder.outbox import (
+    Inspection,
+    inspect,
+)
 from forwarder.settings import load_settings
 from forwarder.terminal import plain
 

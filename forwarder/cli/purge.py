@@ -8,7 +8,14 @@ import click
 from forwarder.cli.options import parse_device
 from forwarder.cli.tables import count_of
 from forwarder.errors import OperationError
-from forwarder.operator import Purged, copies_aside, look_at_routes, opened, purge
+from forwarder.operator import (
+    look_at_routes,
+)
+from forwarder.outbox import (
+    Purged,
+    copies_aside,
+    opened,
+)
 from forwarder.reading import Device
 from forwarder.settings import Settings, load_settings
 from forwarder.terminal import plain
@@ -25,10 +32,10 @@ def command(device_text: str, *, yes: bool) -> None:
     """
     settings = load_settings()
     device = parse_device(device_text)
-    with opened(settings.outbox_path) as file:
+    with opened(settings.outbox_path) as outbox:
         if not yes and sys.stdin.isatty():
             click.confirm(f"Erase every trace of {plain(device)} for good?", abort=True)
-        purged = purge(file, device)
+        purged = outbox.purge(device)
     _report(purged, device)
     _warn(settings, device)
     if not purged.is_rewritten:

@@ -35,18 +35,19 @@ from forwarder.cli.tables import (
 from forwarder.errors import ConfigurationError
 from forwarder.normalise import load_normaliser
 from forwarder.operator import (
-    Chosen,
-    OutboxFile,
     Outcome,
-    Quarantined,
-    Selection,
     choose_quarantined,
     decoder,
     discard_quarantined,
-    opened,
     quarantined_message,
-    quarantined_messages,
     replay_quarantined,
+)
+from forwarder.outbox import (
+    Chosen,
+    OutboxAccess,
+    Quarantined,
+    Selection,
+    opened,
 )
 from forwarder.reading import QuarantineReason
 from forwarder.routes import load_routes
@@ -75,16 +76,16 @@ def command() -> None:
 @as_json_option
 def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_json: bool) -> None:
     """List messages in quarantine, in order of arrival."""
-    with opened(load_settings().outbox_path, is_read_only=True) as file:
-        chosen = _choose(file, ids, selection)
+    with opened(load_settings().outbox_path, is_read_only=True) as outbox:
+        chosen = _choose(outbox, ids, selection)
         if as_json:
-            print_json_list(map(as_object, _messages(file, chosen)))
+            print_json_list(map(as_object, _messages(outbox, chosen)))
         else:
-            _print_table(file, chosen, most_listed(selection, all_of_them=all_of_them))
+            _print_table(outbox, chosen, most_listed(selection, all_of_them=all_of_them))
 
 
-def _choose(file: OutboxFile, ids: tuple[str, ...], selection: Selection) -> Chosen:
-    return choose_quarantined(file, replace(selection, ids=tuple((_id(text), 0) for text in ids)))
+def _choose(outbox: OutboxAccess, ids: tuple[str, ...], selection: Selection) -> Chosen[int]:
+    return choose_quarantined(outbox, replace(selection, ids=tuple((_id(text), 0) for text in ids)))
 
 
 def _id(text: str) -> int:
@@ -95,11 +96,11 @@ def _id(text: str) -> int:
     return int(text)
 
 
-def _messages(file: OutboxFile, chosen: Chosen) -> Iterator[Quarantined]:
-    for keys in chosen.chunks():
-        for key in keys:
+def _messages(outbox: OutboxAccess, chosen: Chosen[int]) -> Iterator[Quarantined]:
+    for numbers in chosen.chunks():
+        for number in numbers:
             # One at a time: each may hold a message of the largest size.
-            yield from quarantined_messages(file, [key])
+            yield from outbox.quarantined([number])
 
 
 def as_object(message: Quarantined) -> dict[str, object]:
@@ -115,13 +116,13 @@ def as_object(message: Quarantined) -> dict[str, object]:
     }
 
 
-def _print_table(file: OutboxFile, chosen: Chosen, most: int) -> None:
+def _print_table(outbox: OutboxAccess, chosen: Chosen[int], most: int) -> None:
     rows = table(
         id={}, device=YIELDING, reason={}, came_in={"justify": "right"}, size={"justify": "right"},
         what_was_wrong={"no_wrap": False, "overflow": "fold"},
     )  # fmt: skip
     now = time.time()
-    for message, _ in zip(_messages(file, chosen), range(most), strict=False):
+    for message, _ in zip(_messages(outbox, chosen), range(most), strict=False):
         rows.add_row(
             cell(message.id),
             cell(message.device),
@@ -141,8 +142,8 @@ def _print_table(file: OutboxFile, chosen: Chosen, most: int) -> None:
 @as_json_option
 def show(name: str, *, raw: bool, as_json: bool) -> None:
     """Show one message: its topic, what was wrong, and its bytes as text, or in hexadecimal where they are none."""
-    with opened(load_settings().outbox_path, is_read_only=True) as file:
-        message = quarantined_message(file, _id(name))
+    with opened(load_settings().outbox_path, is_read_only=True) as outbox:
+        message = quarantined_message(outbox, _id(name))
     if raw:
         sys.stdout.buffer.write(message.payload)
     elif as_json:
@@ -187,9 +188,9 @@ def replay(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_
         settings.routes_file, environ=environment(), secrets_dir=settings.secrets_dir
     )
     decode = decoder(load_normaliser(settings), routes)
-    with opened(settings.outbox_path) as file:
-        chosen = _choose(file, ids, selection)
-        outcomes = replay_quarantined(file, chosen, decode=decode, now=time.time())
+    with opened(settings.outbox_path) as outbox:
+        chosen = _choose(outbox, ids, selection)
+        outcomes = replay_quarantined(outbox, chosen, decode=decode, now=time.time())
     if as_json:
         click.echo(json.dumps({outcome: outcomes[outcome] for outcome in _OUTCOMES}))
         return
@@ -213,8 +214,8 @@ def discard(
 ) -> None:
     """Erase messages for good."""
     _require(ids, selection, all_of_them=all_of_them)
-    with opened(load_settings().outbox_path) as file:
-        erased = discard_quarantined(file, _choose(file, ids, selection))
+    with opened(load_settings().outbox_path) as outbox:
+        erased = discard_quarantined(outbox, _choose(outbox, ids, selection))
     click.echo(
         json.dumps({"discarded": erased}) if as_json else f"{count_of(erased, 'message')} discarded"
     )
@@ -226,6 +227,6 @@ def discard(
 @all_option
 def export(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:  # noqa: ARG001 - all is what it does anyway
     """Write messages with their exact bytes in base64 to standard output, one JSON object a line."""
-    with opened(load_settings().outbox_path, is_read_only=True) as file:
-        for message in _messages(file, _choose(file, ids, selection)):
+    with opened(load_settings().outbox_path, is_read_only=True) as outbox:
+        for message in _messages(outbox, _choose(outbox, ids, selection)):
             click.echo(json.dumps(_with_payload(message)))

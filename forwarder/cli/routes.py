@@ -10,7 +10,7 @@ from rich.text import Text
 
 from forwarder.errors import ConfigurationError, RoutesError
 from forwarder.files import Unreadable, read_given
-from forwarder.operator.todays_routes import look_at_routes
+from forwarder.operator import look_at_routes
 from forwarder.reading import Device, JsonValue, parse_mac
 from forwarder.routes import EndpointName, Routes, Selection, diff
 from forwarder.routes.files import ROUTES_LIMIT

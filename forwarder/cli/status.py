@@ -14,8 +14,8 @@ from forwarder.cli.running import Readiness, ask_readiness
 from forwarder.cli.status_view import View, frame, oldest_seconds, print_view
 from forwarder.cli.tables import console, instant, print_json
 from forwarder.errors import ConfigurationError, ForwarderError, OperationError
-from forwarder.operator import EndpointStatus, look_at_routes, read_overview
-from forwarder.outbox.sqlite.file import is_running
+from forwarder.operator import EndpointStatus, look_at_routes, read_status
+from forwarder.outbox import is_running
 from forwarder.routes import Rejection
 from forwarder.routes.load import Load
 from forwarder.settings import Settings, load_settings
@@ -47,7 +47,7 @@ def look(settings: Settings, *, now: float) -> View:
     load = look_at_routes(settings.routes_file)
     written = _written(load)
     in_force = readiness.endpoints if readiness.answered else written
-    overview = read_overview(settings.outbox_path, in_force=in_force, now=now)
+    overview = read_status(settings.outbox_path, in_force=in_force, now=now)
     if readiness.answered:
         _require_ours(readiness, overview.identity, settings)
     return View(

@@ -14,7 +14,7 @@ from rich.text import Text
 from forwarder.cli.running import Readiness
 from forwarder.cli.tables import age, cell, console, count_of, table
 from forwarder.delivery import REFUSALS
-from forwarder.operator import EndpointStatus, Overview
+from forwarder.operator import EndpointStatus, Status
 from forwarder.terminal import plain
 
 _COLOURS = {"closed": "green", "open": "red", "paused": "yellow", "removed": "dim"}
@@ -35,7 +35,7 @@ _SPARED = ("delivered", "oldest", "last_answer", "dead")
 class View:
     """One look at everything."""
 
-    overview: Overview
+    overview: Status
     readiness: Readiness
     mqtt: dict[str, Any]
     routes: dict[str, Any]
@@ -103,7 +103,7 @@ def _routes(view: View) -> tuple[str, str]:
     return f"{f'{endpoints} in force; the file has ' if is_edit else ''}{problem}", "red"
 
 
-def _quarantine(overview: Overview) -> str:
+def _quarantine(overview: Status) -> str:
     kept = f"{overview.quarantine:,}; see: forwarder quarantine list"
     evicted = ", ".join(f"{count:,} {word}" for word, count in overview.quarantine_evicted.items())
     return f"{kept}; gone for newer ones: {evicted}" if evicted else kept

@@ -10,8 +10,7 @@ from forwarder.dispatcher.endpoint import EndpointDispatcher
 from forwarder.dispatcher.watch import Watch
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.logs import harmless
-from forwarder.outbox import Outbox
-from forwarder.outbox.sqlite import operations
+from forwarder.outbox import MOST_ROWS, BuryRemoved, ExpireOld, MarkRemoved, Outbox
 from forwarder.routes import Endpoint, Routes
 from forwarder.sender import Sender
 
@@ -108,44 +107,24 @@ class Dispatcher:
         if oldest is None or now - oldest < endpoint.max_age_seconds:
             return
         only_latest = endpoint.mode == "latest"
-        count = operations.CHUNK
-        while count >= operations.CHUNK:
-            count = await self._outbox.transact(
-                lambda store: operations.expire(
-                    store,
-                    endpoint=endpoint.name,
-                    received_before=now - endpoint.max_age_seconds,
-                    only_latest=only_latest,
-                    now=now,
-                    in_flight=self._outbox.in_flight(endpoint.name),
-                )
-            )
-            self._note(endpoint.name, "expired" if only_latest else "dead", count)
+        wanted = ExpireOld(endpoint.name, now - endpoint.max_age_seconds, only_latest, now)
+        await self._settle_all(endpoint.name, wanted, "expired" if only_latest else "dead")
+
+    async def _settle_all(
+        self, endpoint: str, wanted: ExpireOld | BuryRemoved, outcome: str
+    ) -> None:
+        count = MOST_ROWS
+        while count >= MOST_ROWS:
+            count = await self._outbox.operate(wanted)
+            if count:
+                self._watch.swept(endpoint, Counter({outcome: count}))
 
     async def _bury_removed(self) -> None:
         now = self._clock.unix()
-        known = {name for name, one in self._endpoints.items() if not one.is_removed}
-        removed = await self._outbox.transact(
-            lambda store: operations.mark_removed(store, known=known, now=now)
-        )
-        for name, since in removed.items():
-            if now - since < REMOVED_GRACE_SECONDS:
-                continue
-            await self._bury(name, now)
-
-    async def _bury(self, name: str, now: float) -> None:
-        count = operations.CHUNK
-        while count >= operations.CHUNK:
-            count = await self._outbox.transact(
-                lambda store: operations.bury_removed(
-                    store, endpoint=name, now=now, in_flight=self._outbox.in_flight(name)
-                )
-            )
-            self._note(name, "dead", count)
-
-    def _note(self, endpoint: str, outcome: str, count: int) -> None:
-        if count:
-            self._watch.swept(endpoint, Counter({outcome: count}))
+        known = frozenset(name for name, one in self._endpoints.items() if not one.is_removed)
+        for name, since in (await self._outbox.operate(MarkRemoved(known, now))).items():
+            if now - since >= REMOVED_GRACE_SECONDS:
+                await self._settle_all(name, BuryRemoved(name, now), "dead")
 
     @property
     def in_flight(self) -> int:

@@ -1,85 +1,48 @@
 """
-What an operator does with the outbox, while the service runs and while it is stopped.
+What an operator does with the outbox, while the service runs and while it is stopped; in an operator's words.
 
-    file.py        the outbox as a command opens it           letters.py     dead letters: replay, discard
-    selection.py   which rows are meant                       quarantine.py  messages that could not be understood
-    records.py     deliveries and their attempts              endpoints.py   pause and resume
-    overview.py    how everything stands                      erasure.py     one device's every trace, erased
-    inspection.py  is the file sound, do the accounts agree   todays_routes.py  routes.yaml without its secrets
+    dead_letters.py  replay, here or elsewhere, and discard     quarantine.py    messages that could not be understood
+    status.py        how everything stands                      known_routes.py  routes.yaml without its secrets
 """
 
-from forwarder.operator.endpoints import pause, resume
-from forwarder.operator.erasure import Purged, copies_aside, purge
-from forwarder.operator.file import Chosen, OutboxFile, opened
-from forwarder.operator.inspection import Inspection, inspect
-from forwarder.operator.letters import (
+from forwarder.operator.dead_letters import (
     Replayed,
     choose_dead_letters,
-    choose_deliveries,
+    delivery_file,
     discard,
-    endpoints_of,
+    parse_delivery_id,
     replay,
     replay_to,
 )
-from forwarder.operator.overview import EndpointStatus, Overview, read_overview
+from forwarder.operator.known_routes import known_endpoints, look_at_routes, require_endpoint
 from forwarder.operator.quarantine import (
     Outcome,
-    Quarantined,
     choose_quarantined,
     decoder,
     discard_quarantined,
     quarantined_message,
-    quarantined_messages,
     replay_quarantined,
 )
-from forwarder.operator.records import (
-    DeliveryFile,
-    DeliveryRecord,
-    deliveries_with_data,
-    delivery_file,
-    records,
-)
-from forwarder.operator.selection import DeliveryId, Selection, parse_delivery_id
-from forwarder.operator.todays_routes import known_endpoints, look_at_routes, require_endpoint
+from forwarder.operator.status import EndpointStatus, Status, read_status
 
 __all__ = [
-    "Chosen",
-    "DeliveryFile",
-    "DeliveryId",
-    "DeliveryRecord",
     "EndpointStatus",
-    "Inspection",
-    "OutboxFile",
     "Outcome",
-    "Overview",
-    "Purged",
-    "Quarantined",
     "Replayed",
-    "Selection",
+    "Status",
     "choose_dead_letters",
-    "choose_deliveries",
     "choose_quarantined",
-    "copies_aside",
     "decoder",
-    "deliveries_with_data",
     "delivery_file",
     "discard",
     "discard_quarantined",
-    "endpoints_of",
-    "inspect",
     "known_endpoints",
     "look_at_routes",
-    "opened",
     "parse_delivery_id",
-    "pause",
-    "purge",
     "quarantined_message",
-    "quarantined_messages",
-    "read_overview",
-    "records",
+    "read_status",
     "replay",
     "replay_quarantined",
     "replay_to",
     "require_endpoint",
-    "resume",
 ]

@@ -1,30 +1,27 @@
 """Messages that could not be understood: kept exactly as they came, until an operator decides."""
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 from forwarder.errors import OperationError
 from forwarder.ingest import new_reading
 from forwarder.normalise import Normaliser
-from forwarder.operator.file import Chosen, Key, OutboxFile, touch
-from forwarder.operator.selection import Selection, clauses
-from forwarder.outbox import NewReading, Recipient
-from forwarder.outbox.sqlite.statements import Store
-from forwarder.reading import Device, Message, Unreadable
+from forwarder.outbox import (
+    Chosen,
+    DiscardQuarantined,
+    ExplainQuarantined,
+    NewReading,
+    Operation,
+    OutboxAccess,
+    Quarantined,
+    Recipient,
+    ReplayQuarantined,
+    Selection,
+)
+from forwarder.reading import Message, Unreadable
 from forwarder.routes import Routes
-
-_COLUMNS = {
-    "id": "(id, 0)",
-    "device": "device",
-    "reason": "reason",
-    "time": "received_at",
-}
-_KEYS = "SELECT id, 0 FROM quarantine WHERE TRUE"
-_ROW = """
-    SELECT id, device, topic, received_at, reason, detail, size, payload FROM quarantine WHERE id = ?"""
 
 Outcome: TypeAlias = Literal["replayed", "duplicate", "unrouted", "unreadable", "cut_off", "gone"]
 """
@@ -35,68 +32,29 @@ its first bytes were kept. `duplicate` says that the same reading had come in be
 """
 Decode: TypeAlias = Callable[[Message], NewReading | Unreadable | None]
 """None when no endpoint wants the device."""
+Decoded: TypeAlias = NewReading | Unreadable | Literal["unrouted", "cut_off"]
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """One message in quarantine."""
-
-    id: int
-    device: Device
-    topic: str
-    received_at: float
-    reason: str
-    detail: str
-    size: int
-    """Of the whole message, in bytes."""
-    payload: bytes
-    """Its bytes; of one that was too large only the first."""
-
-    @property
-    def is_cut_off(self) -> bool:
-        return self.size > len(self.payload)
-
-
-def choose_quarantined(file: OutboxFile, selection: Selection) -> Chosen:
+def choose_quarantined(outbox: OutboxAccess, selection: Selection) -> Chosen[int]:
     """The messages that are meant, in order of arrival. Raises OperationError for an id that there is not."""
-    end = clauses(selection, _COLUMNS, order="id")
-    chosen = file.choose(_KEYS + end.sql, end.parameters)
+    chosen = outbox.choose_quarantined(selection)
     if selection.ids and chosen.count < len(set(selection.ids)):
         for number, _ in selection.ids:
-            quarantined_message(file, number)
+            quarantined_message(outbox, number)
     return chosen
 
 
-def quarantined_message(file: OutboxFile, number: int) -> Quarantined:
+def quarantined_message(outbox: OutboxAccess, number: int) -> Quarantined:
     """Raises OperationError when there is no such message."""
-    found = _rows(file, [Key(number, 0)])
+    found = outbox.quarantined([number])
     if not found:
         raise OperationError(f"there is no message {number} in quarantine")
     return found[0]
 
 
-def quarantined_messages(file: OutboxFile, keys: list[Key]) -> list[Quarantined]:
-    """Those of these keys that are there still."""
-    return _rows(file, keys)
-
-
-def _rows(file: OutboxFile, keys: list[Key]) -> list[Quarantined]:
-    with file.snapshot() as connection:
-        rows = [connection.execute(_ROW, (key.first,)).fetchone() for key in keys]
-    return [Quarantined(*row) for row in rows if row is not None]
-
-
-def discard_quarantined(file: OutboxFile, chosen: Chosen) -> int:
+def discard_quarantined(outbox: OutboxAccess, chosen: Chosen[int]) -> int:
     """Erase messages; returns how many."""
-    erased = 0
-    for keys in chosen.chunks():
-        with file.transaction() as store:
-            erased += sum(_erase(store, key.first) for key in keys)
-    return erased
-
-
-def _erase(store: Store, number: int) -> bool:
-    return store.connection.execute("DELETE FROM quarantine WHERE id = ?", (number,)).rowcount > 0
+    return sum(sum(outbox.operate(DiscardQuarantined(some))) for some in chosen.chunks())
 
 
 def decoder(normaliser: Normaliser, routes: Routes) -> Decode:
@@ -114,52 +72,31 @@ def decoder(normaliser: Normaliser, routes: Routes) -> Decode:
 
 
 def replay_quarantined(
-    file: OutboxFile, chosen: Chosen, *, decode: Decode, now: float
+    outbox: OutboxAccess, chosen: Chosen[int], *, decode: Decode, now: float
 ) -> Counter[Outcome]:
     """Read messages again; what is understood now leaves the quarantine as deliveries, at the end of their lanes."""
     outcomes: Counter[Outcome] = Counter()
-    for keys in chosen.chunks():
-        decoded = [(row, _decode(row, decode)) for row in _rows(file, keys)]
-        with file.transaction() as store:
-            outcomes.update([_conclude(store, row, result, now) for row, result in decoded])
+    for numbers in chosen.chunks():
+        decoded = [(row.id, _decode(row, decode)) for row in outbox.quarantined(numbers)]
+        outcomes.update(one for _, one in decoded if isinstance(one, str))
+        answers = outbox.operate(*_operations(decoded, now))
+        outcomes.update("unreadable" if answer is None else answer for answer in answers)
     return outcomes
 
 
-def _decode(
-    row: Quarantined, decode: Decode
-) -> NewReading | Unreadable | Literal["unrouted", "cut_off"]:
+def _decode(row: Quarantined, decode: Decode) -> Decoded:
     if row.is_cut_off:
         return "cut_off"
     message = Message(row.topic, row.payload, datetime.fromtimestamp(row.received_at, UTC))
     return decode(message) or "unrouted"
 
 
-def _conclude(
-    store: Store,
-    row: Quarantined,
-    result: NewReading | Unreadable | Literal["unrouted", "cut_off"],
-    now: float,
-) -> Outcome:
-    match result:
-        case NewReading():
-            return _put(store, result, now) if _erase(store, row.id) else "gone"
-        case Unreadable(reason, detail):
-            store.connection.execute(
-                "UPDATE quarantine SET reason = ?, detail = ? WHERE id = ?",
-                (reason, detail, row.id),
-            )
-            return "unreadable"
-    return result
-
-
-def _put(store: Store, reading: NewReading, now: float) -> Outcome:
-    number, recipients = store.put(reading, now=now, content_since=now)
-    for recipient in recipients:
-        endpoint = store.endpoint_id(recipient.endpoint)
-        # Its max_age counts from the replay; it may have come in days ago.
-        store.connection.execute(
-            "UPDATE delivery SET age_from = ? WHERE reading = ? AND endpoint = ?",
-            (now, number, endpoint),
-        )
-        touch(store.connection, endpoint, reading.device)
-    return "replayed" if recipients else "duplicate"
+def _operations(
+    decoded: Iterable[tuple[int, Decoded]], now: float
+) -> Iterator[Operation[Literal["replayed", "duplicate", "gone"] | None]]:
+    for number, result in decoded:
+        match result:
+            case NewReading():
+                yield ReplayQuarantined(number, result, now)
+            case Unreadable(reason, detail):
+                yield ExplainQuarantined(number, reason, detail)

@@ -1,7 +1,7 @@
 """What the next commit will hold."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Self
@@ -9,8 +9,8 @@ from typing import Any, Self
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.intake import MessageOutcome, NewReading, Outcomes, Put
 from forwarder.outbox.lanes import Lane
+from forwarder.outbox.operations import Operation
 from forwarder.outbox.settlement import Delivered, Settlement
-from forwarder.outbox.sqlite.statements import Store
 from forwarder.reading import Device
 
 _only_latest = attrgetter("only_latest")
@@ -33,7 +33,7 @@ class Changes:
     """What became of those of which there is nothing to store; a collections.Counter takes long to be made."""
     touched: set[tuple[str, Device]] = field(default_factory=set)
     """Lanes whose rows have to be counted again."""
-    jobs: list[tuple[Callable[[Store], Any], asyncio.Future[Any]]] = field(default_factory=list)
+    operations: list[tuple[Operation[Any], asyncio.Future[Any]]] = field(default_factory=list)
     puts: list[tuple[Sequence[Put], asyncio.Future[Outcomes]]] = field(default_factory=list)
     may_supersede: bool = False
     """Whether something that is pending may give way to what is put."""
@@ -48,13 +48,13 @@ class Changes:
             or self.gone
             or self.messages
             or self.touched
-            or self.jobs
+            or self.operations
         )
 
     @property
     def is_rows_alone(self) -> bool:
         """Whether nothing in it has to look at lanes, as far as is known before its transaction."""
-        return not (self.jobs or self.touched or self.may_supersede)
+        return not (self.operations or self.touched or self.may_supersede)
 
     @property
     def is_of_deliveries_alone(self) -> bool:
@@ -66,7 +66,7 @@ class Changes:
             or self.gone
             or self.messages
             or self.touched
-            or self.jobs
+            or self.operations
             or self.is_built_on
         )
         return not is_more and not any(lane.pending for _, lane in self.releases)
@@ -102,7 +102,7 @@ class Changes:
         for outcome, count in later.messages.items():
             self.count(outcome, count)
         self.touched |= later.touched
-        self.jobs += later.jobs
+        self.operations += later.operations
         self.puts += later.puts
         self.may_supersede |= later.may_supersede
         self.is_built_on |= later.is_built_on

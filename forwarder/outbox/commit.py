@@ -12,7 +12,9 @@ from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.outbox.changes import Changes
 from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Outcomes, Recipient
 from forwarder.outbox.lanes import EndpointLanes, Lane
+from forwarder.outbox.operations import BuryRemoved, ExpireOld, Operation
 from forwarder.outbox.sqlite import queries
+from forwarder.outbox.sqlite.operations import perform
 from forwarder.outbox.sqlite.statements import Owed, Run, Store
 
 T = TypeVar("T")
@@ -68,10 +70,10 @@ class Commit:
         self._outcomes: list[Outcomes] = []
 
     def apply(self) -> None:
-        """Bring the work into the tables; on the loop, for jobs, counts and what gives way go by the lanes."""
+        """Bring the work into the tables; on the loop, for operations, counts and what gives way go by the lanes."""
         self._in_flight = self._hold_superseded(self._readings)
         self._settle()
-        self._results = [job(self._store) for job, _ in self.work.jobs]
+        self._results = [self._perform(operation) for operation, _ in self.work.operations]
         # Counted before anything is put: what is put now joins its lane only once it is committed.
         self._recount()
         self._put()
@@ -86,6 +88,12 @@ class Commit:
         if self._store.has_touched_lanes():
             raise LanesTouched
         self._put()
+
+    def _perform(self, operation: Operation[Any]) -> Any:
+        in_flight: set[ReadingNumber] = set()
+        if isinstance(operation, ExpireOld | BuryRemoved):
+            in_flight = self._lanes(operation.endpoint).in_flight()
+        return perform(self._store, operation, in_flight=in_flight)
 
     def _settle(self) -> None:
         store, work = self._store, self.work
@@ -201,7 +209,7 @@ class Commit:
 
     def answer(self) -> None:
         """Tell whoever waits for it."""
-        for (_, answer), result in zip(self.work.jobs, self._results, strict=True):
+        for (_, answer), result in zip(self.work.operations, self._results, strict=True):
             _resolve(answer, result)
         for (_, waiting), outcomes in zip(self.work.puts, self._outcomes, strict=True):
             _resolve(waiting, outcomes)

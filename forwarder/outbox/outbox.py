@@ -23,11 +23,12 @@ from forwarder.outbox.commit import Commit, LanesTouched
 from forwarder.outbox.group_commit import GroupCommit
 from forwarder.outbox.intake import Outcomes, Put
 from forwarder.outbox.lanes import EndpointLanes, Lane, Memory, Readiness
+from forwarder.outbox.operations import Operation, Shrink
+from forwarder.outbox.records import EndpointTotals, Overview
 from forwarder.outbox.settlement import Claim, Delivered, Settlement
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite import queries
 from forwarder.outbox.sqlite.disk_space import quarantine_share
-from forwarder.outbox.sqlite.statements import Store
 from forwarder.outbox.sqlite.writer import Writer
 
 COMPANY_SECONDS = 0.02
@@ -282,25 +283,30 @@ class Outbox:
         with outbox_file.translated(self._path):
             return queries.oldest_pending_at(self._reader, endpoint)
 
-    def totals(self) -> list[queries.EndpointTotals]:
+    def totals(self) -> list[EndpointTotals]:
         """The endpoints' accounts as of the last commit."""
         with outbox_file.translated(self._path):
             return queries.totals(self._reader)
+
+    def overview(self) -> Overview:
+        """What it holds at this moment; from any thread. Raises OutboxUnavailable or OutboxDamaged."""
+        return queries.read_overview(self._path)
 
     def message_totals(self) -> dict[str, int]:
         """Messages by outcome over the whole life of the outbox, as of the last commit."""
         return queries.message_totals(self._reader)
 
-    async def transact(self, job: Callable[[Store], T]) -> T:
-        """
-        Run `job` in the next transaction and return what it returned, once that is on disk.
-
-        The job may run more than once; what it raises rolls the transaction back and is raised here.
-        """
+    async def operate(self, operation: Operation[T]) -> T:
+        """Do it with the next transaction and answer once that is on disk; what it raises is raised here."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._work.jobs.append((job, future))
+        self._work.operations.append((operation, future))
         self._go_on()
         return await future
+
+    async def shrink(self) -> None:
+        """Give free space back to the file system."""
+        await self.operate(Shrink())
+        await asyncio.to_thread(outbox_file.trim, self._path)
 
     def _wake_for_settlement(self, *, is_waited_for: bool = False) -> None:
         if is_waited_for:
@@ -480,8 +486,8 @@ class Outbox:
         except OutboxError:
             self._put_back(commit.work)
             raise
-        except Exception as error:  # noqa: BLE001 - a job's own error goes to the one who asked for the job
-            self._fail_jobs(commit.work, error)
+        except Exception as error:  # noqa: BLE001 - an operation's own error goes to the one who asked for it
+            self._fail_operations(commit.work, error)
         else:
             self._are_lanes_touched = False
             self._on_committed(commit)
@@ -501,13 +507,13 @@ class Outbox:
         self.is_writable = False
         self.problem = str(problem)
 
-    def _fail_jobs(self, work: Changes, error: Exception) -> None:
-        if not work.jobs:
+    def _fail_operations(self, work: Changes, error: Exception) -> None:
+        if not work.operations:
             raise error
-        for _, answer in work.jobs:
+        for _, answer in work.operations:
             if not answer.done():
                 answer.set_exception(error)
-        work.jobs = []
+        work.operations = []
         self._put_back(work)
 
     def _recovered(self) -> None:

@@ -8,7 +8,7 @@ from forwarder.clock import Clock
 from forwarder.errors import OutboxError
 from forwarder.logs import logger
 from forwarder.metrics import Metrics
-from forwarder.outbox.sqlite.queries import Gauges
+from forwarder.outbox import Overview
 
 BEAT_SECONDS = 60.0
 Counts = Mapping[str, int]
@@ -26,7 +26,7 @@ class Heartbeat:
         self,
         metrics: Metrics,
         *,
-        look: Callable[[], Gauges],
+        look: Callable[[], Overview],
         problems: Callable[[], Sequence[str]],
         clock: Clock,
     ) -> None:
@@ -62,7 +62,7 @@ class Heartbeat:
 def beat(
     before: tuple[Counts, Counts],
     now: tuple[Counts, Counts],
-    gauges: Gauges,
+    gauges: Overview,
     problems: Sequence[str],
 ) -> dict[str, Any]:
     """The fields of one beat; what there is none of is None, but for readings, delivered and waiting."""

@@ -3,15 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, get_args
 
 from forwarder.clock import Clock
 from forwarder.errors import OutboxError
 from forwarder.metrics import Metrics
 from forwarder.normalise import Normaliser
-from forwarder.outbox import Outbox
-from forwarder.outbox.sqlite.queries import Gauges, read_gauges, read_identity
+from forwarder.outbox import Outbox, Overview
 from forwarder.reading import QuarantineReason, rfc3339
 from forwarder.routes import Rejection
 from forwarder.sender import Descriptors
@@ -29,7 +27,6 @@ class ServiceProbe:
         self,
         *,
         outbox: Outbox,
-        outbox_path: Path,
         subscriber: Subscriber,
         reloader: Reloader,
         normaliser: Normaliser,
@@ -39,8 +36,7 @@ class ServiceProbe:
         log_lines_dropped: Callable[[], int],
     ) -> None:
         self._outbox = outbox
-        self._outbox_path = outbox_path
-        self._outbox_id = read_identity(outbox_path)
+        self._outbox_id = outbox.overview().identity
         self._subscriber = subscriber
         self._reloader = reloader
         self._normaliser = normaliser
@@ -118,7 +114,7 @@ class ServiceProbe:
         self._count_dropped()
         # Trouble with the outbox is told by /readyz; the other metrics are still worth having.
         with contextlib.suppress(OutboxError):
-            self._show(read_gauges(self._outbox_path))
+            self._show(self._outbox.overview())
         return self._metrics.text()
 
     def _count_commits(self) -> None:
@@ -131,9 +127,9 @@ class ServiceProbe:
         self._metrics.log_lines_dropped.inc(dropped - self._dropped)
         self._dropped = dropped
 
-    def _show(self, gauges: Gauges) -> None:
+    def _show(self, overview: Overview) -> None:
         metrics, now = self._metrics, self._clock.unix()
-        for totals in gauges.endpoints:
+        for totals in overview.endpoints:
             name = totals.name
             metrics.pending.labels(name).set(totals.pending)
             oldest = totals.oldest_pending_at
@@ -149,14 +145,14 @@ class ServiceProbe:
         metrics.misfits.inc(misfits - self._misfits)
         self._misfits = misfits
         metrics.dead_letters.clear()
-        for (name, reason), count in gauges.dead_letters.items():
+        for (name, reason), count in overview.dead_letters.items():
             metrics.dead_letters.labels(name, reason).set(count)
-        for reason, count in gauges.quarantine_evicted.items():
+        for reason, count in overview.quarantine_evicted.items():
             evicted = metrics.quarantine_evicted.labels(reason)
             evicted.inc(count - self._evicted.get(reason, 0))
-        self._evicted = gauges.quarantine_evicted
+        self._evicted = overview.quarantine_evicted
         metrics.quarantined.clear()
-        for reason, count in gauges.quarantined.items():
+        for reason, count in overview.quarantined.items():
             metrics.quarantined.labels(reason).set(count)
 
 

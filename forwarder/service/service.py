@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 from forwarder.clock import SystemClock
 from forwarder.dispatcher import Dispatcher, Watch
@@ -21,9 +20,7 @@ from forwarder.ingest import Ingest
 from forwarder.logs import logger
 from forwarder.metrics import Metrics
 from forwarder.normalise import FastPath, Normaliser, load_normaliser
-from forwarder.outbox.sqlite import file as outbox_file
-from forwarder.outbox.sqlite.opening import open_outbox, warn_of_foreign_writers
-from forwarder.outbox.sqlite.queries import read_gauges
+from forwarder.outbox import DirectoryLock, open_outbox, warn_of_foreign_writers
 from forwarder.routes import Routes, RoutesFile
 from forwarder.sender import Descriptors, Guard, Sender, pooled_transports
 from forwarder.service.descriptors import Reserve, Share, raise_limit
@@ -62,7 +59,7 @@ async def run_service(settings: Settings, *, log_lines_dropped: Callable[[], int
         clock=SystemClock(),
     )
     routes = file.load()
-    lock = outbox_file.DirectoryLock(settings.outbox_path.parent)
+    lock = DirectoryLock(settings.outbox_path.parent)
     try:
         warn_of_foreign_writers(settings.outbox_path.parent)
         service = Service(
@@ -108,7 +105,14 @@ class Service:
         self._settings = settings
         self._log = logger("service")
         clock, metrics = SystemClock(), Metrics()
-        self._outbox = open_outbox(settings, clock)
+        self._outbox = open_outbox(
+            settings.outbox_path,
+            clock=clock,
+            max_bytes=settings.outbox_max_bytes,
+            quarantine_max_bytes=settings.quarantine_max_bytes,
+            keep_delivered_seconds=settings.keep_delivered,
+            may_repair=settings.outbox_repair,
+        )
         proxy = settings.proxy_url.get_secret_value() if settings.proxy_url else None
         guard = Guard(settings.deny_networks, settings.allow_networks, settings.listen_address)
         self._share, self._descriptors = share, Descriptors(share.receivers)
@@ -137,7 +141,6 @@ class Service:
         self._reloader = Reloader(file, routes, apply=self._use, clock=clock, metrics=metrics)
         self._upkeep = Upkeep(
             outbox=self._outbox,
-            outbox_path=settings.outbox_path,
             dispatcher=self._dispatcher,
             clock=clock,
             keep_delivered_seconds=settings.keep_delivered,
@@ -146,7 +149,6 @@ class Service:
         )
         self._probe = ServiceProbe(
             outbox=self._outbox,
-            outbox_path=settings.outbox_path,
             subscriber=self._subscriber,
             reloader=self._reloader,
             normaliser=normaliser,
@@ -164,7 +166,7 @@ class Service:
 
         self._heartbeat = Heartbeat(
             metrics,
-            look=partial(read_gauges, settings.outbox_path),
+            look=self._outbox.overview,
             problems=self._probe.reasons,
             clock=clock,
         )

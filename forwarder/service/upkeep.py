@@ -1,15 +1,10 @@
 """Expiry and retention: every few seconds, in small transactions, so that the line never waits for them."""
 
-import asyncio
-from pathlib import Path
-
 from forwarder.clock import Clock
 from forwarder.dispatcher import Dispatcher
 from forwarder.errors import ForwarderError
 from forwarder.logs import logger
-from forwarder.outbox import Outbox
-from forwarder.outbox.sqlite import file as outbox_file
-from forwarder.outbox.sqlite import operations
+from forwarder.outbox import MOST_ROWS, Outbox, Prune, PruneQuarantine
 
 SWEEP_SECONDS = 10.0
 NEARLY_FULL = 0.9
@@ -23,7 +18,6 @@ class Upkeep:
         self,
         *,
         outbox: Outbox,
-        outbox_path: Path,
         dispatcher: Dispatcher,
         clock: Clock,
         keep_delivered_seconds: float,
@@ -31,7 +25,6 @@ class Upkeep:
         max_bytes: int,
     ) -> None:
         self._outbox = outbox
-        self._outbox_path = outbox_path
         self._dispatcher = dispatcher
         self._clock = clock
         self._keep_delivered_seconds = keep_delivered_seconds
@@ -53,25 +46,15 @@ class Upkeep:
     async def sweep(self) -> None:
         await self._dispatcher.sweep()
         await self._prune()
-        await self._outbox.transact(operations.shrink)
-        await asyncio.to_thread(outbox_file.trim, self._outbox_path)
+        await self._outbox.shrink()
 
     async def _prune(self) -> None:
         now = self._clock.unix()
         is_nearly_full = self._outbox.used_bytes >= NEARLY_FULL * self._max_bytes
         delivered_before = now if is_nearly_full else now - self._keep_delivered_seconds
         dead_before = now - self._keep_dead_seconds
-        count = operations.CHUNK
-        while count >= operations.CHUNK:
-            count = await self._outbox.transact(
-                lambda store: operations.prune(
-                    store, delivered_before=delivered_before, dead_before=dead_before
-                )
-            )
+        while await self._outbox.operate(Prune(delivered_before, dead_before)) >= MOST_ROWS:
+            pass
         most = self._outbox.quarantine_max_bytes
-        while await self._outbox.transact(
-            lambda store: operations.prune_quarantine(
-                store, received_before=dead_before, max_bytes=most
-            )
-        ):
+        while await self._outbox.operate(PruneQuarantine(dead_before, most)):
             pass

@@ -12,6 +12,7 @@ from support.clock import HandClock
 from support.outbox import (
     attempt,
     claim,
+    failing_operations,
     flush,
     ids,
     must_claim,
@@ -22,30 +23,30 @@ from support.outbox import (
 from support.readings import new_reading
 from support.workshop import Workshop
 
-from forwarder.delivery import Bury, Done, Expire, RetryAt
+from forwarder.delivery import Bury, Delivery, Done, RetryAt
 from forwarder.errors import OutboxUnavailable
 from forwarder.outbox import (
     Claim,
     Delivered,
     NewReading,
     Outbox,
+    Pause,
     Recipient,
     Settlement,
     group_commit,
 )
 from forwarder.outbox import outbox as outbox_module
 from forwarder.outbox.sqlite import file as outbox_file
-from forwarder.outbox.sqlite.statements import Store
-from forwarder.reading import Device
 
 ONE, TWO, THREE = "ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0003"
 
 T = TypeVar("T")
 
 
-def touch(store: Store) -> None:
+async def recount(outbox: Outbox) -> None:
     """What a sweep and a command do to a lane: something in it may have changed."""
-    store.touched.add(("acme", Device(ONE)))
+    touch_from_outside(outbox, ONE)
+    await flush(outbox)
 
 
 async def committing(outbox: Outbox, what: Awaitable[T]) -> "asyncio.Future[T]":
@@ -66,7 +67,7 @@ async def test_lane_that_is_counted_again_rests_meanwhile(outbox: Outbox) -> Non
     """What was delivered a moment ago is not read back before that is on disk."""
     await outbox.put([new_reading(ONE, name) for name in "ab"])
     settle(outbox, must_claim(outbox))
-    counted = await committing(outbox, outbox.transact(touch))
+    counted = await committing(outbox, recount(outbox))
     assert claim(outbox) is None
     await counted
     assert ids(must_claim(outbox)) == ["b"]
@@ -91,7 +92,7 @@ async def test_lane_counted_in_the_middle_of_a_claim_loses_nothing(outbox: Outbo
     claimed = must_claim(outbox, limit=2)
     record(outbox, claimed, first=1)
     await flush(outbox)
-    await outbox.transact(touch)
+    await recount(outbox)
     await outbox.put([new_reading(ONE, "d")])
     last = Settlement(claimed.deliveries[1], Done(), attempt())
     outbox.settle("acme", claimed, [last], recorded=1)
@@ -103,7 +104,7 @@ async def test_change_at_the_end_of_a_lane_hurries_nobody(outbox: Outbox, clock:
     """A reading that waits for its retry still waits after its lane was counted again."""
     await outbox.put([new_reading(ONE, "a")])
     settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 60), error="http_500")
-    await outbox.transact(touch)
+    await recount(outbox)
     assert claim(outbox) is None
     await flush(outbox)
     clock.advance(60)
@@ -170,7 +171,7 @@ async def test_command_in_the_middle_of_a_group_is_seen_by_it(outbox: Outbox) ->
 async def test_lane_that_is_counted_and_superseded_at_once_goes_on(outbox: Outbox) -> None:
     """A sweep or a command, and a newer reading where only the latest counts, in one commit: then the lane is free."""
     await outbox.put([latest(ONE, "a")])
-    await asyncio.gather(outbox.transact(touch), outbox.put([latest(ONE, "b")]))
+    await asyncio.gather(recount(outbox), outbox.put([latest(ONE, "b")]))
     touch_from_outside(outbox, ONE)
     await outbox.put([latest(ONE, "c")])
     assert ids(must_claim(outbox)) == ["c"]
@@ -187,17 +188,16 @@ async def test_lane_rests_until_a_commit_that_is_done_again_is_on_disk(outbox: O
     assert sorted(offered) == [["c"], ["x"]]
 
 
-async def test_lane_rests_until_a_commit_whose_job_failed_is_on_disk(outbox: Outbox) -> None:
-    """Nor when the rest of the work is committed without a job that raised."""
-
-    def fail(_: Store) -> None:
-        raise ValueError
-
+async def test_lane_rests_until_a_commit_whose_operation_failed_is_on_disk(
+    outbox: Outbox,
+) -> None:
+    """Nor when the rest of the work is committed without an operation that raised."""
     await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b")])
     settle(outbox, must_claim(outbox))
     offered = offered_by(outbox)
-    put, job = outbox.put([latest(ONE, "c")]), outbox.transact(fail)
-    outcomes = await asyncio.gather(put, job, return_exceptions=True)
+    with failing_operations(ValueError()):
+        put, operation = outbox.put([latest(ONE, "c")]), outbox.operate(Pause("acme"))
+        outcomes = await asyncio.gather(put, operation, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [list, ValueError]
     assert offered == [["c"]]
 
@@ -343,6 +343,14 @@ async def test_only_what_nobody_builds_on_does_not_wait_for_the_disk(
     assert (await totals(outbox)).delivered == 2
 
 
+def expire_from_outside(outbox: Outbox, delivery: Delivery) -> None:
+    with sqlite3.connect(outbox._path, timeout=10) as other:
+        expire = "UPDATE delivery SET state = 'expired', settled_at = 0 WHERE reading = ?"
+        other.execute(expire, (delivery.reading,))
+        other.execute("UPDATE endpoint SET expired = expired + 1")
+    other.close()
+
+
 def deliver(outbox: Outbox, claimed: Claim) -> None:
     outbox.settle_delivered([claimed], Delivered("acme", [*claimed.deliveries], attempt(1)))
 
@@ -352,8 +360,7 @@ async def test_batch_settles_what_is_still_pending(outbox: Outbox) -> None:
     await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b"), new_reading(TWO, "c")])
     claims = [must_claim(outbox, limit=2), must_claim(outbox)]
     brought = [one for claimed in claims for one in claimed.deliveries]
-    expired = Settlement(brought[0], Expire(), None)
-    await outbox.transact(lambda store: store.settle([expired], now=0.0))
+    expire_from_outside(outbox, brought[0])
     outbox.settle_delivered(claims, Delivered("acme", brought, attempt(2)))
     after = await totals(outbox)
     assert (after.delivered, after.expired, after.pending) == (2, 1, 0)

@@ -12,9 +12,8 @@ from support.workshop import Workshop
 from forwarder.dispatcher import Dispatcher, Watch
 from forwarder.errors import OutboxDamaged, OutboxError
 from forwarder.metrics import Metrics
-from forwarder.outbox import Outbox
+from forwarder.outbox import Outbox, Shrink
 from forwarder.outbox.sqlite import file as outbox_file
-from forwarder.outbox.sqlite import operations
 from forwarder.sender import Sender, pooled_transports
 from forwarder.service.upkeep import Upkeep
 
@@ -32,9 +31,9 @@ async def test_free_pages_are_given_back(workshop: Workshop) -> None:
     await flush(outbox)
     free = free_pages(outbox)
     assert free > 20
-    await outbox.transact(lambda store: operations.shrink(store, pages=15))
+    await outbox.operate(Shrink(pages=15))
     assert free_pages(outbox) == free - 15
-    await outbox.transact(operations.shrink)
+    await outbox.operate(Shrink())
     assert free_pages(outbox) == 0
 
 
@@ -51,7 +50,6 @@ async def test_the_file_of_an_idle_service_shrinks(workshop: Workshop) -> None:
     watch = Watch(Metrics())
     sweeping = Upkeep(
         outbox=outbox,
-        outbox_path=workshop.path,
         dispatcher=Dispatcher(outbox=outbox, sender=sender, clock=workshop.clock, watch=watch),
         clock=workshop.clock,
         keep_delivered_seconds=3600,

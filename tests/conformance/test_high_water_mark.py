@@ -13,14 +13,20 @@ from support.readings import STARTED_AT, new_reading
 from support.workshop import Workshop
 
 from forwarder.errors import OutboxDamaged, OutboxIncomplete, OutboxUnavailable
-from forwarder.operator import inspect
-from forwarder.outbox import NewQuarantined, Outbox
-from forwarder.outbox.sqlite import high_water_mark, operations
-from forwarder.outbox.sqlite.file import DirectoryLock, is_running
+from forwarder.outbox import (
+    DirectoryLock,
+    NewQuarantined,
+    Outbox,
+    Prune,
+    PruneQuarantine,
+    inspect,
+    is_running,
+    open_outbox,
+    warn_of_foreign_writers,
+)
+from forwarder.outbox.sqlite import high_water_mark
 from forwarder.outbox.sqlite.high_water_mark import Numbers
-from forwarder.outbox.sqlite.opening import open_outbox, warn_of_foreign_writers
 from forwarder.reading import Device
-from forwarder.settings import Settings
 
 LOG_HEADER = 32
 FRAME = 24 + 4096
@@ -51,8 +57,7 @@ def contents(outbox: Path) -> dict[str, bytes]:
 
 
 def start(outbox: Path, *, repair: bool = False) -> None:
-    settings = Settings(outbox_url=f"sqlite:///{outbox}", outbox_repair=repair)
-    open_outbox(settings, HandClock()).release_files()
+    open_outbox(outbox, clock=HandClock(), may_repair=repair).release_files()
 
 
 def a_quarantined() -> NewQuarantined:
@@ -141,10 +146,8 @@ async def test_what_was_forgotten_is_not_missing(outbox: Outbox, workshop: Works
     settle(outbox, must_claim(outbox))
     await flush(outbox)
     later = STARTED_AT + 60
-    await outbox.transact(lambda s: operations.prune(s, delivered_before=later, dead_before=later))
-    await outbox.transact(
-        lambda s: operations.prune_quarantine(s, received_before=later, max_bytes=1 << 20)
-    )
+    await outbox.operate(Prune(delivered_before=later, dead_before=later))
+    await outbox.operate(PruneQuarantine(received_before=later, max_bytes=1 << 20))
     await workshop.kill()
     assert inspect(workshop.path).readings == 0
     start(workshop.path)

@@ -8,15 +8,17 @@ from support.letters import BERN, DECISIONS, NOW, OutboxBuilder, attempt
 from forwarder.delivery import Bury
 from forwarder.errors import OperationError
 from forwarder.operator import (
-    Selection,
     choose_dead_letters,
     discard,
-    opened,
     parse_delivery_id,
     replay,
     replay_to,
 )
-from forwarder.operator.file import CHUNK
+from forwarder.outbox import (
+    Selection,
+    opened,
+)
+from forwarder.outbox.sqlite.access import CHUNK
 
 LATER = NOW + 5000
 

@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from support.letters import BERN, DECISIONS, NOW, ZURICH, OutboxBuilder
 
 from forwarder.operator import (
-    Selection,
     choose_dead_letters,
     discard,
-    inspect,
-    opened,
-    purge,
     replay,
     replay_to,
+)
+from forwarder.outbox import (
+    Selection,
+    inspect,
+    opened,
 )
 from forwarder.reading import Device
 
@@ -50,7 +51,7 @@ def discard_some(selection: Selection, built: OutboxBuilder) -> None:
 
 def purge_one(device: Device, built: OutboxBuilder) -> None:
     with opened(built.path) as file:
-        purge(file, device)
+        file.purge(device)
 
 
 devices = st.sampled_from([ZURICH, BERN])

@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from support.clock import HandClock
 from support.outbox import (
     attempt,
     claim,
+    failing_operations,
     fill,
     flush,
     ids,
@@ -24,10 +24,19 @@ from support.workshop import Workshop
 
 from forwarder.delivery import Bury, Done, RetryAt, Supersede
 from forwarder.endpoint_health import EndpointHealth
-from forwarder.outbox import NewQuarantined, Outbox, Recipient, Settlement
-from forwarder.outbox.sqlite import operations
+from forwarder.outbox import (
+    BuryRemoved,
+    ExpireOld,
+    MarkRemoved,
+    NewQuarantined,
+    Outbox,
+    Pause,
+    Prune,
+    Recipient,
+    Settlement,
+)
 from forwarder.outbox.sqlite.quarantine import KEPT_QUARANTINE
-from forwarder.outbox.sqlite.statements import KEPT_ATTEMPTS, Store
+from forwarder.outbox.sqlite.statements import KEPT_ATTEMPTS
 from forwarder.reading import Device
 
 ONE, TWO = "ECC9FF5C0001", "ECC9FF5C0002"
@@ -320,24 +329,15 @@ async def test_circuit_and_pause_survive_a_restart(workshop: Workshop) -> None:
 async def test_operators_pause_outlives_a_410(outbox: Outbox) -> None:
     """A pause that an operator set is not ended by anything but the operator."""
     await outbox.put([new_reading(ONE, "a")])
-    await outbox.transact(
-        lambda store: store.connection.execute("UPDATE endpoint SET paused_by = 'operator'")
-    )
+    await outbox.operate(Pause("acme"))
     outbox.record_gone("acme", None)
     assert (await totals(outbox)).health.paused_by == "operator"
 
 
 class TestExpiry:
     async def expire(self, outbox: Outbox, clock: HandClock, *, only_latest: bool = False) -> int:
-        return await outbox.transact(
-            lambda store: operations.expire(
-                store,
-                endpoint="acme",
-                received_before=clock.unix() - 60,
-                only_latest=only_latest,
-                now=clock.unix(),
-                in_flight=outbox.in_flight("acme"),
-            )
+        return await outbox.operate(
+            ExpireOld("acme", clock.unix() - 60, only_latest, now=clock.unix())
         )
 
     async def test_old_reading_becomes_a_dead_letter(
@@ -379,8 +379,7 @@ async def test_removed_endpoint_is_remembered_until_it_returns(
         (("acme",), {}),
         ((), {"acme": STARTED_AT + 10}),
     ):
-        mark = partial(operations.mark_removed, known=known, now=clock.unix())
-        assert await outbox.transact(mark) == expected
+        assert await outbox.operate(MarkRemoved(known, clock.unix())) == expected
         clock.advance(5)
 
 
@@ -391,9 +390,7 @@ async def test_prune_forgets_settled_deliveries_only(outbox: Outbox, clock: Hand
     await flush(outbox)
     clock.advance(10)
     now = clock.unix()
-    await outbox.transact(
-        lambda store: operations.prune(store, delivered_before=now, dead_before=now - 60)
-    )
+    await outbox.operate(Prune(delivered_before=now, dead_before=now - 60))
     accounts = await totals(outbox)
     assert (rows(outbox, "reading"), rows(outbox, "delivery")) == (1, 1)
     assert (accounts.enqueued, accounts.delivered, accounts.pending) == (2, 1, 1)
@@ -453,29 +450,23 @@ async def test_limit_of_size_is_found_from_afar(workshop: Workshop) -> None:
     waiting.cancel()
 
 
-async def test_error_of_a_job_reaches_its_caller_and_changes_nothing(outbox: Outbox) -> None:
-    """What a job did before it failed is rolled back; what was committed with it is not lost."""
-
-    def job(store: Store) -> None:
-        store.connection.execute("DELETE FROM delivery")
-        raise LookupError("no such thing")
-
+async def test_error_of_an_operation_reaches_its_caller_and_changes_nothing(
+    outbox: Outbox,
+) -> None:
+    """What an operation did before it failed is rolled back; what was committed with it is not lost."""
     await outbox.put([new_reading(ONE, "a")])
-    with pytest.raises(LookupError):
-        await outbox.transact(job)
+    with failing_operations(LookupError("no such thing")), pytest.raises(LookupError):
+        await outbox.operate(BuryRemoved("acme", now=STARTED_AT))
     assert ids(must_claim(outbox)) == ["a"]
     assert (await totals(outbox)).pending == 1
 
 
-async def test_endpoint_of_a_transaction_that_failed_is_made_anew(outbox: Outbox) -> None:
+async def test_endpoint_of_a_transaction_that_failed_is_made_anew(
+    outbox: Outbox,
+) -> None:
     """What a rollback has undone is not taken for known."""
-
-    def job(store: Store) -> None:
-        store.endpoint_id("home")
-        raise LookupError("no such thing")
-
-    with pytest.raises(LookupError):
-        await outbox.transact(job)
+    with failing_operations(LookupError("no such thing")), pytest.raises(LookupError):
+        await outbox.operate(Pause("home"))
     await outbox.put([new_reading(ONE, "a", to="home")])
     assert (await totals(outbox, "home")).pending == 1
 

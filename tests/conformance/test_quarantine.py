@@ -10,15 +10,19 @@ from support.readings import STARTED_AT, new_reading
 from support.workshop import Workshop
 
 from forwarder.operator import (
-    Selection,
     choose_quarantined,
     discard_quarantined,
+)
+from forwarder.outbox import (
+    NewQuarantined,
+    Outbox,
+    PruneQuarantine,
+    Selection,
     inspect,
     opened,
 )
-from forwarder.outbox import NewQuarantined, Outbox
 from forwarder.outbox.sqlite import file as outbox_file
-from forwarder.outbox.sqlite import operations, queries
+from forwarder.outbox.sqlite import queries
 from forwarder.outbox.sqlite.disk_space import MOST_QUARANTINE_BYTES, quarantine_share
 from forwarder.outbox.sqlite.quarantine import held_bytes
 from forwarder.reading import Device, QuarantineReason
@@ -135,9 +139,7 @@ async def test_a_lowered_share_is_reached_in_steps(workshop: Workshop) -> None:
     await outbox.put([junk(600, size=10 * KIB)])
     assert len(kept(outbox)) in (598, 599)
     steps = 0
-    while await outbox.transact(
-        lambda store: operations.prune_quarantine(store, received_before=0, max_bytes=MIB)
-    ):
+    while await outbox.operate(PruneQuarantine(received_before=0, max_bytes=MIB)):
         steps += 1
     assert 3 <= steps <= 6
     assert held(outbox) <= MIB

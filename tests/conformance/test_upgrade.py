@@ -22,18 +22,10 @@ from support.readings import new_reading
 from support.workshop import Workshop
 
 from forwarder.errors import OutboxError
-from forwarder.operator import (
-    DeliveryId,
-    Selection,
-    choose_deliveries,
-    delivery_file,
-    inspect,
-    opened,
-)
-from forwarder.outbox import Outbox
+from forwarder.operator import delivery_file
+from forwarder.outbox import Outbox, Selection, inspect, opened
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite.migrations import STEPS
-from forwarder.outbox.sqlite.queries import read_identity
 from forwarder.reading import WebhookId
 
 WRITTEN = Path(__file__).parents[1] / "fixtures" / "outbox-v1.db"
@@ -99,8 +91,8 @@ async def test_attempts_of_before_do_not_know_where_they_went(
     settle(outbox, must_claim(outbox), address="192.0.2.7")
     await flush(outbox)
     with opened(workshop.path) as file:
-        chosen = choose_deliveries(file, Selection())
-        keys = [DeliveryId(*key) for chunk in chosen.chunks() for key in chunk]
+        chosen = file.choose_deliveries(Selection())
+        keys = [key for chunk in chosen.chunks() for key in chunk]
         kept = {one.address for key in keys for one in delivery_file(file, key).attempts}
     assert kept == {None, "192.0.2.7"}
 
@@ -159,16 +151,21 @@ def test_an_old_file_gets_the_tables_of_a_new_one(path: Path, tmp_path: Path) ->
     assert tables(path) == tables(tmp_path / "new.db")
 
 
+def identity_of(path: Path) -> str:
+    with opened(path, is_read_only=True) as outbox:
+        return outbox.overview().identity
+
+
 def test_every_outbox_has_an_id_of_its_own(path: Path, tmp_path: Path) -> None:
     """One of before gets it once, a new one is born with it; nothing but a copy shares it."""
     outbox_file.create(path)
-    first = read_identity(path)
+    first = identity_of(path)
     outbox_file.create(path)
     new = [tmp_path / "new.db", tmp_path / "other.db"]
     for one in new:
         outbox_file.create(one)
-    assert read_identity(path) == first
-    assert len({first, *map(read_identity, new)}) == 3
+    assert identity_of(path) == first
+    assert len({first, *map(identity_of, new)}) == 3
     assert re.fullmatch("[0-9a-f]{16}", first)
 
 

@@ -12,8 +12,7 @@ from support.workshop import Workshop
 
 from forwarder.dispatcher import Dispatcher, Watch
 from forwarder.metrics import Metrics
-from forwarder.outbox import Outbox
-from forwarder.outbox.sqlite.queries import EndpointTotals
+from forwarder.outbox import EndpointTotals, Outbox
 from forwarder.routes import Endpoint
 from forwarder.sender import Sender
 

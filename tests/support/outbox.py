@@ -1,10 +1,14 @@
 """Short ways to do with an outbox what a dispatcher does."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
 
 from forwarder.delivery import Attempt, Decision, Done
-from forwarder.outbox import Claim, Outbox, Settlement
-from forwarder.outbox.sqlite.queries import EndpointTotals
+from forwarder.outbox import Claim, EndpointTotals, Outbox, Prune, Settlement
+from forwarder.outbox.sqlite import operations
 
 LONGEST_WAIT = 3600.0
 
@@ -52,7 +56,7 @@ def attempt(number: int = 1, *, error: str = "", address: str | None = None) -> 
 
 async def flush(outbox: Outbox) -> None:
     """Return once everything recorded so far is on disk."""
-    await outbox.transact(lambda _: None)
+    await outbox.operate(Prune(delivered_before=0.0, dead_before=0.0))
 
 
 async def totals(outbox: Outbox, endpoint: str = "acme") -> EndpointTotals:
@@ -80,3 +84,16 @@ async def until_it_failed(outbox: Outbox) -> None:
     async with asyncio.timeout(10):
         while outbox.is_writable:  # noqa: ASYNC110 - it is told to nobody, only shown
             await asyncio.sleep(0)
+
+
+@contextmanager
+def failing_operations(error: Exception) -> Iterator[None]:
+    """Operations do what they do, and then fail with an error of the program's own."""
+    perform = operations._perform
+
+    def fail(store: Any, operation: Any, in_flight: Any) -> None:
+        perform(store, operation, in_flight)
+        raise error
+
+    with patch.object(operations, "_perform", fail):
+        yield

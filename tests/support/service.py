@@ -20,6 +20,7 @@ from support.mosquitto import HOST
 from support.ports import free_port
 
 from forwarder.errors import OutboxError
+from forwarder.outbox import EndpointTotals
 from forwarder.outbox.sqlite import queries
 from forwarder.outbox.sqlite.file import connect
 
@@ -209,20 +210,20 @@ class Service:
         said: dict[str, Any] = json.loads(finished.stdout)
         return said
 
-    def totals(self, endpoint: str) -> queries.EndpointTotals | None:
+    def totals(self, endpoint: str) -> EndpointTotals | None:
         """An endpoint's accounts as of the last commit, read beside whoever runs."""
-        every: list[queries.EndpointTotals] = self._read(queries.totals, [])
+        every: list[EndpointTotals] = self._read(queries.totals, [])
         return next((one for one in every if one.name == endpoint), None)
 
     def message_totals(self) -> dict[str, int]:
         return self._read(queries.message_totals, {})
 
     async def settled(
-        self, endpoint: str, condition: Callable[[queries.EndpointTotals], object]
-    ) -> queries.EndpointTotals:
+        self, endpoint: str, condition: Callable[[EndpointTotals], object]
+    ) -> EndpointTotals:
         """An endpoint's accounts, once `condition` holds of them."""
 
-        async def look() -> queries.EndpointTotals | None:
+        async def look() -> EndpointTotals | None:
             totals = self.totals(endpoint)
             return totals if totals is not None and condition(totals) else None
 

@@ -23,10 +23,9 @@ from forwarder.console_log import SENTENCES
 from forwarder.delivery import REFUSALS, DeadReason
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.metrics import Durations, Metrics, Tally
-from forwarder.operator import Overview
-from forwarder.operator.overview import judge
-from forwarder.outbox import MessageOutcome
-from forwarder.outbox.sqlite.queries import EndpointTotals
+from forwarder.operator import Status
+from forwarder.operator.status import judge
+from forwarder.outbox import EndpointTotals, MessageOutcome
 from forwarder.reading import QuarantineReason
 from forwarder.routes import load_routes
 from forwarder.settings import PREFIX, Settings
@@ -227,7 +226,7 @@ def status_as_on_the_page() -> View:
         ),
     }
     return View(
-        overview=Overview(
+        overview=Status(
             identity="5f0c9a3e1b7d2468",
             messages={"accepted": 7140, "quarantined": 1, "unrouted": 0, "duplicate": 0},
             quarantine=1,

@@ -9,11 +9,11 @@ from support.clock import HandClock
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.errors import OutboxError
 from forwarder.metrics import Metrics
-from forwarder.outbox.sqlite.queries import EndpointTotals, Gauges
+from forwarder.outbox import EndpointTotals, Overview
 from forwarder.service.heartbeat import Heartbeat, beat
 
 ACME = EndpointTotals("acme", 9, 5, 1, 0, 0, None, None, EndpointHealth())
-GAUGES = Gauges([ACME], {}, {}, {})
+GAUGES = Overview("", [ACME], {}, {}, {}, {})
 NOTHING: tuple[dict[str, int], dict[str, int]] = ({}, {})
 
 
@@ -50,9 +50,9 @@ def test_what_is_not_well_is_named() -> None:
 async def test_each_line_counts_from_the_last() -> None:
     """Also when the outbox could not be read in between."""
     metrics = Metrics()
-    looks: list[Gauges | Exception] = [GAUGES, OutboxError("away"), ZeroDivisionError(), GAUGES]
+    looks: list[Overview | Exception] = [GAUGES, OutboxError("away"), ZeroDivisionError(), GAUGES]
 
-    def look() -> Gauges:
+    def look() -> Overview:
         if isinstance(answer := looks.pop(0), Exception):
             raise answer
         return answer

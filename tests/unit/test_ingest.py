@@ -23,10 +23,8 @@ from forwarder.ingest import (
 )
 from forwarder.metrics import Metrics
 from forwarder.normalise import FastPath, Normaliser
-from forwarder.operator.file import opened
-from forwarder.operator.quarantine import quarantined_message
-from forwarder.outbox import Outbox
-from forwarder.outbox.sqlite.queries import read_gauges
+from forwarder.operator import quarantined_message
+from forwarder.outbox import Outbox, opened
 from forwarder.reading import Message, Reading, Unreadable, WebhookId, webhook_id
 
 NOW = datetime.now(UTC)
@@ -78,8 +76,9 @@ async def test_message_that_breaks_us_is_kept_and_acknowledged(tmp_path: Path) -
     await ingest.drained()
     assert len(acknowledged) == 1
     working.cancel()
-    assert (await workshop.reopen()).message_totals() == {"quarantined": 1}
-    assert read_gauges(workshop.path).quarantined == {"internal_error": 1}
+    outbox = await workshop.reopen()
+    assert outbox.message_totals() == {"quarantined": 1}
+    assert outbox.overview().quarantined == {"internal_error": 1}
     await workshop.kill()
 
 

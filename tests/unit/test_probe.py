@@ -17,7 +17,6 @@ from support.workshop import Workshop
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.metrics import Metrics
 from forwarder.outbox import Outbox
-from forwarder.outbox.sqlite.queries import read_identity
 from forwarder.reading import Device
 from forwarder.routes import Rejection, Routes
 from forwarder.service.probe import ServiceProbe
@@ -82,7 +81,6 @@ def probe(
     idle = cast("Any", _Idle())
     return ServiceProbe(
         outbox=outbox,
-        outbox_path=tmp_path / "outbox.db",
         subscriber=idle,
         reloader=cast("Any", reloader),
         normaliser=idle,
@@ -173,10 +171,12 @@ async def test_mistakes_in_the_routes_are_counted_and_not_repeated(
     assert "hunter2" not in str(readiness)
 
 
-async def test_outbox_is_told_by_its_id(probe: ServiceProbe, tmp_path: Path) -> None:
+async def test_outbox_is_told_by_its_id(
+    probe: ServiceProbe, outbox: Outbox, tmp_path: Path
+) -> None:
     """Not by its path: whoever may ask need not know this machine."""
     readiness = probe.readiness()
 
-    assert readiness["outbox"] == {"id": read_identity(tmp_path / "outbox.db"), "problem": None}
+    assert readiness["outbox"] == {"id": outbox.overview().identity, "problem": None}
     assert str(tmp_path) not in str(readiness)
     assert probe.endpoints() == {}

@@ -1,7 +1,6 @@
 """What sweeps go through."""
 
 import asyncio
-from pathlib import Path
 from typing import Any, cast
 
 from support.clock import HandClock
@@ -19,12 +18,11 @@ class Broken:
         raise ZeroDivisionError
 
 
-async def test_sweep_that_breaks_is_tried_again(tmp_path: Path) -> None:
+async def test_sweep_that_breaks_is_tried_again() -> None:
     """An error of ours costs a sweep, not the service."""
     clock, broken = HandClock(), Broken()
     upkeep = Upkeep(
         outbox=cast("Any", None),
-        outbox_path=tmp_path,
         dispatcher=cast("Any", broken),
         clock=clock,
         keep_delivered_seconds=1,

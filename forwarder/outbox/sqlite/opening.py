@@ -7,37 +7,56 @@ from forwarder.clock import Clock
 from forwarder.errors import OutboxDamaged, OutboxIncomplete
 from forwarder.files import foreign_writers
 from forwarder.logs import logger
-from forwarder.outbox import Outbox
+from forwarder.outbox.outbox import Outbox
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite import high_water_mark
-from forwarder.settings import Settings
 
 _PARTS = ("-wal", "-shm", "", high_water_mark.SUFFIX)
 """Of an outbox, in the order in which they are moved: a crash in between is noticed at the next start."""
 
 
-def open_outbox(settings: Settings, clock: Clock) -> Outbox:
+def open_outbox(
+    path: Path,
+    *,
+    clock: Clock,
+    max_bytes: int = 10 << 30,
+    quarantine_max_bytes: int | None = None,
+    keep_delivered_seconds: float = 3600.0,
+    may_repair: bool = False,
+) -> Outbox:
     """
     The outbox of this process; the caller holds the directory's lock.
 
-    Raises OutboxDamaged when the file is not sound and OutboxIncomplete when it has lost its end, unless
-    FORWARDER_OUTBOX_REPAIR allows to move it aside, and to go on with what it holds.
+    Raises OutboxDamaged when the file is not sound and OutboxIncomplete when it has lost its end, unless it
+    `may_repair`: then it moves the file aside, or goes on with what it holds.
     """
-    path = settings.outbox_path
+
+    def begin() -> Outbox:
+        _check(path)
+        return Outbox(
+            path,
+            clock=clock,
+            max_bytes=max_bytes,
+            quarantine_max_bytes=quarantine_max_bytes,
+            keep_delivered_seconds=keep_delivered_seconds,
+        )
+
     try:
-        return _open(path, settings, clock)
-    except OutboxDamaged as damage:
-        if not settings.outbox_repair:
+        return begin()
+    except (OutboxDamaged, OutboxIncomplete) as trouble:
+        if not may_repair:
             raise
+        _repair(path, trouble)
+        return begin()
+
+
+def _repair(path: Path, trouble: OutboxDamaged | OutboxIncomplete) -> None:
+    if isinstance(trouble, OutboxDamaged):
         aside = move_aside(path)
-        logger("outbox").error("outbox.moved_aside", path=str(aside), problem=str(damage))
-        return _open(path, settings, clock)
-    except OutboxIncomplete as loss:
-        if not settings.outbox_repair:
-            raise
-        logger("outbox").error("outbox.incomplete", problem=str(loss))
+        logger("outbox").error("outbox.moved_aside", path=str(aside), problem=str(trouble))
+    else:
+        logger("outbox").error("outbox.incomplete", problem=str(trouble))
         high_water_mark.forget(path)
-        return _open(path, settings, clock)
 
 
 def warn_of_foreign_writers(directory: Path) -> None:
@@ -48,19 +67,12 @@ def warn_of_foreign_writers(directory: Path) -> None:
         logger("outbox").warning("outbox.exposed", problem=problem)
 
 
-def _open(path: Path, settings: Settings, clock: Clock) -> Outbox:
+def _check(path: Path) -> None:
     # Looked at before it is opened for writing, which would have SQLite tidy away what can still be saved of a log.
     if path.exists():
         outbox_file.quick_check(path)
         high_water_mark.compare(path)
     outbox_file.create(path)
-    return Outbox(
-        path,
-        clock=clock,
-        max_bytes=settings.outbox_max_bytes,
-        quarantine_max_bytes=settings.quarantine_max_bytes,
-        keep_delivered_seconds=settings.keep_delivered,
-    )
 
 
 def move_aside(path: Path) -> Path:

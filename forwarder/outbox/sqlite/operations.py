@@ -1,14 +1,37 @@
-"""What time does to the outbox: expiry, endpoints that are gone, retention, shrinking. Jobs for `Outbox.transact`."""
+"""Every operation in SQL, within a transaction that its caller owns."""
 
+import sqlite3
+from collections import Counter
 from collections.abc import Collection
+from typing import Any, Literal, TypeAlias, TypeVar, assert_never, cast
 
 from forwarder.delivery import ReadingNumber
+from forwarder.outbox.operations import (
+    MOST_ROWS,
+    BlankAnswers,
+    BuryRemoved,
+    Discard,
+    DiscardQuarantined,
+    EraseDeliveries,
+    EveryOperation,
+    ExpireOld,
+    ExplainQuarantined,
+    ForgetNotes,
+    MarkRemoved,
+    Operation,
+    Pause,
+    Prune,
+    PruneQuarantine,
+    Replay,
+    ReplayQuarantined,
+    ReplayTo,
+    Resume,
+    Shrink,
+)
+from forwarder.outbox.records import DeliveryId
 from forwarder.outbox.sqlite import quarantine
 from forwarder.outbox.sqlite.statements import Store
 from forwarder.reading import Device
-
-CHUNK = 1000
-"""Rows that one transaction changes at most, so that the left half never waits long."""
 
 EVICTED_BYTES = 1 << 20
 """Of quarantined messages, what one transaction lets go: some thousand rows where they are small."""
@@ -16,43 +39,114 @@ EVICTED_BYTES = 1 << 20
 _SETTLED_READINGS = """
     DELETE FROM reading WHERE number = ?1
     AND NOT EXISTS (SELECT 1 FROM delivery WHERE reading = ?1)"""
+_PAUSE = """
+    UPDATE endpoint SET paused_by = 'operator', gone_url = NULL WHERE id = ? AND paused_by IS NOT 'operator'"""
+_RESUME = """
+    UPDATE endpoint SET paused_by = NULL, gone_url = NULL, failures = 0, open_until = NULL, failing_since = NULL
+    WHERE id = ? AND paused_by IS NOT NULL"""
+_REVIVE = """
+    UPDATE delivery SET state = 'pending', reason = NULL, attempts = 0, due_at = 0, settled_at = NULL, age_from = ?,
+        last_status = NULL, last_error = NULL, duration_ms = NULL
+    WHERE reading = ? AND endpoint = ? AND state = ?"""
+_OWE = """
+    INSERT INTO delivery (reading, endpoint, device, enqueued_at, age_from) VALUES (?, ?, ?, ?, ?)"""
+_TO_PENDING = {
+    "dead": "UPDATE endpoint SET dead = dead - 1 WHERE id = ?",
+    "expired": "UPDATE endpoint SET expired = expired - 1 WHERE id = ?",
+    "superseded": "UPDATE endpoint SET superseded = superseded - 1 WHERE id = ?",
+    None: "UPDATE endpoint SET enqueued = enqueued + 1 WHERE id = ?",
+}
+"""How an endpoint's totals change when a delivery in this state, or one that was not there, becomes pending."""
+
+T = TypeVar("T")
+_Sent: TypeAlias = Literal["replayed", "already_there", "gone"]
 
 
-def expire(
-    store: Store,
-    *,
-    endpoint: str,
-    received_before: float,
-    only_latest: bool,
-    now: float,
-    in_flight: Collection[ReadingNumber],
-) -> int:
-    """
-    Settle what has grown older than `max_age`: dead letters, or dropped where only the latest counts.
+def perform(
+    store: Store, operation: Operation[T], *, in_flight: Collection[ReadingNumber] = ()
+) -> T:
+    """Do it and answer; what is `in_flight` at its endpoint is left alone."""
+    answer: T = _perform(store, cast("EveryOperation", operation), in_flight)
+    return answer
 
-    Returns how many; when that is CHUNK there may be more. What is in flight is judged when it comes back.
-    """
+
+def _perform(  # noqa: C901 - a flat match over the closed set
+    store: Store, operation: EveryOperation, in_flight: Collection[ReadingNumber]
+) -> Any:
+    match operation:
+        case ExpireOld():
+            return _expire(store, operation, in_flight)
+        case BuryRemoved():
+            return _bury_removed(store, operation, in_flight)
+        case MarkRemoved():
+            return _mark_removed(store, operation)
+        case Prune():
+            return _prune(store, operation)
+        case PruneQuarantine():
+            return _prune_quarantine(store, operation)
+        case Shrink(pages):
+            return _shrink(store, pages)
+        case Pause(endpoint):
+            return _changed(store, _PAUSE, store.endpoint_id(endpoint)) > 0
+        case Resume(endpoint):
+            return _changed(store, _RESUME, store.endpoint_id(endpoint)) > 0
+        case Replay(deliveries, now):
+            return sum(_revive(store, key, state="dead", now=now) for key in deliveries)
+        case ReplayTo():
+            return _replay_to(store, operation)
+        case Discard(deliveries):
+            return _discard(store, deliveries)
+        case ReplayQuarantined():
+            return _replay_quarantined(store, operation)
+        case ExplainQuarantined(number, reason, detail):
+            _changed(
+                store,
+                "UPDATE quarantine SET reason = ?, detail = ? WHERE id = ?",
+                reason,
+                detail,
+                number,
+            )
+            return None
+        case DiscardQuarantined(numbers):
+            return sum(_discard_quarantined(store, number) for number in numbers)
+        case EraseDeliveries():
+            return _erase(store, operation)
+        case BlankAnswers(deliveries):
+            blank = (
+                "UPDATE attempt SET answer = x'', detail = '' WHERE reading = ? AND endpoint = ?"
+            )
+            store.connection.executemany(blank, deliveries)
+            return None
+        case ForgetNotes(device):
+            _changed(store, "DELETE FROM touched_lane WHERE device = ?", device)
+            return None
+        case _:
+            assert_never(operation)
+
+
+def _changed(store: Store, statement: str, *parameters: object) -> int:
+    return store.connection.execute(statement, parameters).rowcount
+
+
+def _expire(store: Store, wanted: ExpireOld, in_flight: Collection[ReadingNumber]) -> int:
     rows = store.connection.execute(
         "SELECT reading, device FROM delivery"
         " WHERE endpoint = ? AND state = 'pending' AND age_from <= ? ORDER BY age_from LIMIT ?",
-        (store.endpoint_id(endpoint), received_before, CHUNK + len(in_flight)),
+        (store.endpoint_id(wanted.endpoint), wanted.received_before, MOST_ROWS + len(in_flight)),
     ).fetchall()
     old = [(number, device) for number, device in rows if number not in in_flight]
-    state, reason = ("expired", None) if only_latest else ("dead", "expired")
-    _finish(store, endpoint, old, state=state, reason=reason, now=now)
+    state, reason = ("expired", None) if wanted.only_latest else ("dead", "expired")
+    _finish(store, wanted.endpoint, old, state=state, reason=reason, now=wanted.now)
     return len(old)
 
 
-def bury_removed(
-    store: Store, *, endpoint: str, now: float, in_flight: Collection[ReadingNumber]
-) -> int:
-    """Make dead letters of what is pending for an endpoint that routes.yaml no longer names."""
+def _bury_removed(store: Store, wanted: BuryRemoved, in_flight: Collection[ReadingNumber]) -> int:
     rows = store.connection.execute(
         "SELECT reading, device FROM delivery WHERE endpoint = ? AND state = 'pending' LIMIT ?",
-        (store.endpoint_id(endpoint), CHUNK + len(in_flight)),
+        (store.endpoint_id(wanted.endpoint), MOST_ROWS + len(in_flight)),
     ).fetchall()
     left = [(number, device) for number, device in rows if number not in in_flight]
-    _finish(store, endpoint, left, state="dead", reason="endpoint_removed", now=now)
+    _finish(store, wanted.endpoint, left, state="dead", reason="endpoint_removed", now=wanted.now)
     return len(left)
 
 
@@ -73,72 +167,152 @@ def _finish(
         store.drop_bodies(number for number, _ in rows)
 
 
-def mark_removed(store: Store, *, known: Collection[str], now: float) -> dict[str, float]:
-    """
-    Note which endpoints routes.yaml no longer names, and forget it of those that came back.
-
-    Returns since when each of them with something pending is gone.
-    """
+def _mark_removed(store: Store, wanted: MarkRemoved) -> dict[str, float]:
     gone: dict[str, float] = {}
     rows = store.connection.execute(
         "SELECT id, name, removed_at,"
         " enqueued - delivered - dead - expired - superseded FROM endpoint"
     ).fetchall()
     for row_id, name, removed_at, pending in rows:
-        since = None if name in known else removed_at or now
+        since = None if name in wanted.known else removed_at or wanted.now
         if since != removed_at:
-            store.connection.execute(
-                "UPDATE endpoint SET removed_at = ? WHERE id = ?", (since, row_id)
-            )
+            _changed(store, "UPDATE endpoint SET removed_at = ? WHERE id = ?", since, row_id)
         if since is not None and pending:
             gone[name] = since
     return gone
 
 
-def prune(store: Store, *, delivered_before: float, dead_before: float) -> int:
-    """Forget deliveries that were settled before these times; returns how many, at most CHUNK."""
+def _prune(store: Store, wanted: Prune) -> int:
     rows: list[tuple[int, int]] = []
     for state, before in (
-        ("delivered", delivered_before),
-        ("expired", delivered_before),
-        ("superseded", delivered_before),
-        ("dead", dead_before),
+        ("delivered", wanted.delivered_before),
+        ("expired", wanted.delivered_before),
+        ("superseded", wanted.delivered_before),
+        ("dead", wanted.dead_before),
     ):
         rows += store.connection.execute(
             "SELECT reading, endpoint FROM delivery WHERE state = ? AND settled_at < ?"
             " ORDER BY settled_at LIMIT ?",
-            (state, before, CHUNK - len(rows)),
+            (state, before, MOST_ROWS - len(rows)),
         ).fetchall()
-    forget_deliveries(store, rows)
+    _forget(store, rows)
     return len(rows)
 
 
-def forget_deliveries(store: Store, rows: list[tuple[int, int]]) -> None:
-    """Erase settled deliveries given as (reading, endpoint), and readings that nothing refers to any more."""
+def _forget(store: Store, rows: Collection[tuple[int, int]]) -> None:
+    """Erase deliveries given as (reading, endpoint), and readings that nothing refers to any more."""
     connection = store.connection
     connection.executemany("DELETE FROM delivery WHERE reading = ? AND endpoint = ?", rows)
     connection.executemany("DELETE FROM attempt WHERE reading = ? AND endpoint = ?", rows)
-    readings = [(reading,) for reading, _ in rows]
     store.drop_bodies(reading for reading, _ in rows)
-    connection.executemany(_SETTLED_READINGS, readings)
+    connection.executemany(_SETTLED_READINGS, [(reading,) for reading, _ in rows])
 
 
-def prune_quarantine(store: Store, *, received_before: float, max_bytes: int) -> bool:
-    """
-    Forget quarantined messages that came before this time, at most CHUNK, and the oldest of more than may be kept.
-
-    More is kept after a lowered limit. Returns whether more has to go for it.
-    """
+def _prune_quarantine(store: Store, wanted: PruneQuarantine) -> bool:
     store.connection.execute(
         "DELETE FROM quarantine WHERE id IN"
         " (SELECT id FROM quarantine WHERE received_at < ? LIMIT ?)",
-        (received_before, CHUNK),
+        (wanted.received_before, MOST_ROWS),
     )
-    return quarantine.evict(store.connection, max_bytes=max_bytes, most_bytes=EVICTED_BYTES)
+    return quarantine.evict(store.connection, max_bytes=wanted.max_bytes, most_bytes=EVICTED_BYTES)
 
 
-def shrink(store: Store, *, pages: int = CHUNK) -> None:
-    """Give so many free pages back to the file system, which gets them with the next checkpoint."""
+def _shrink(store: Store, pages: int) -> None:
     for _ in range(pages):
         # One at a time: asked for more, SQLite frees a page at each step, and Python's sqlite3 takes only the first.
         store.connection.execute("PRAGMA incremental_vacuum(1)").fetchall()
+
+
+def _replay_to(store: Store, wanted: ReplayTo) -> Counter[_Sent]:
+    target = store.endpoint_id(wanted.endpoint)
+    return Counter([_send_to(store, key, target, wanted.now) for key in wanted.deliveries])
+
+
+def _send_to(store: Store, key: DeliveryId, target: int, now: float) -> _Sent:
+    there = DeliveryId(key.reading, target)
+    if _state(store, key) != "dead":
+        return "gone"
+    state = _state(store, there)
+    if state in ("pending", "delivered"):
+        return "already_there"
+    if state is None:
+        _owe(store, there, now)
+    else:
+        _revive(store, there, state=state, now=now)
+    if there != key:
+        _forget(store, [key])
+    return "replayed"
+
+
+def _state(store: Store, key: DeliveryId) -> str | None:
+    query = "SELECT state FROM delivery WHERE reading = ? AND endpoint = ?"
+    row = store.connection.execute(query, key).fetchone()
+    return row[0] if row else None
+
+
+def _owe(store: Store, key: DeliveryId, now: float) -> None:
+    device = _device(store.connection, key.reading)
+    store.connection.execute(_OWE, (*key, device, now, now))
+    store.connection.execute(_TO_PENDING[None], (key.endpoint,))
+    _note(store, key.endpoint, device)
+
+
+def _revive(store: Store, key: DeliveryId, *, state: str, now: float) -> bool:
+    if not _changed(store, _REVIVE, now, *key, state):
+        return False
+    # Attempts are numbered from 1 again: the old ones would mix with the new.
+    store.connection.execute("DELETE FROM attempt WHERE reading = ? AND endpoint = ?", key)
+    store.connection.execute(_TO_PENDING[state], (key.endpoint,))
+    _note(store, key.endpoint, _device(store.connection, key.reading))
+    return True
+
+
+def _device(connection: sqlite3.Connection, reading: int) -> str:
+    row = connection.execute("SELECT device FROM reading WHERE number = ?", (reading,)).fetchone()
+    device: str = row[0]
+    return device
+
+
+def _note(store: Store, endpoint: int, device: str) -> None:
+    """Tell the running service, with this transaction, that what is pending in a lane has changed."""
+    _changed(store, "INSERT OR IGNORE INTO touched_lane VALUES (?, ?)", endpoint, device)
+
+
+def _discard(store: Store, deliveries: Collection[DeliveryId]) -> int:
+    dead = [key for key in deliveries if _state(store, key) == "dead"]
+    _forget(store, dead)
+    return len(dead)
+
+
+def _replay_quarantined(
+    store: Store, wanted: ReplayQuarantined
+) -> Literal["replayed", "duplicate", "gone"]:
+    if not _discard_quarantined(store, wanted.number):
+        return "gone"
+    reading, now = wanted.reading, wanted.now
+    number, recipients = store.put(reading, now=now, content_since=now)
+    for recipient in recipients:
+        endpoint = store.endpoint_id(recipient.endpoint)
+        # Its max_age counts from the replay; it may have come in days ago.
+        renew = "UPDATE delivery SET age_from = ? WHERE reading = ? AND endpoint = ?"
+        _changed(store, renew, now, number, endpoint)
+        _note(store, endpoint, reading.device)
+    return "replayed" if recipients else "duplicate"
+
+
+def _discard_quarantined(store: Store, number: int) -> bool:
+    return _changed(store, "DELETE FROM quarantine WHERE id = ?", number) > 0
+
+
+def _erase(store: Store, wanted: EraseDeliveries) -> Counter[str]:
+    states: Counter[str] = Counter()
+    for key in wanted.deliveries:
+        state = _state(store, key)
+        if state is None:
+            continue
+        states[state] += 1
+        if state == "pending":
+            _changed(store, "UPDATE endpoint SET dead = dead + 1 WHERE id = ?", key.endpoint)
+            _note(store, key.endpoint, wanted.device)
+    _forget(store, wanted.deliveries)
+    return states

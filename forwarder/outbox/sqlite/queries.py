@@ -9,6 +9,7 @@ from typing import Any
 
 from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
+from forwarder.outbox.records import EndpointTotals, Overview
 from forwarder.outbox.sqlite.file import connect, translated
 from forwarder.reading import Device, WebhookId
 
@@ -29,25 +30,6 @@ class StoredLane:
     endpoint: str
     device: Device
     pending: int
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointTotals:
-    """One endpoint's accounts: enqueued = delivered + dead + expired + superseded + pending."""
-
-    name: str
-    enqueued: int
-    delivered: int
-    dead: int
-    expired: int
-    superseded: int
-    oldest_pending_at: float | None
-    removed_at: float | None
-    health: EndpointHealth
-
-    @property
-    def pending(self) -> int:
-        return self.enqueued - self.delivered - self.dead - self.expired - self.superseded
 
 
 def heads(
@@ -144,12 +126,6 @@ def _totals(accounts: tuple[Any, ...], health: tuple[Any, ...]) -> EndpointTotal
     )
 
 
-def identity(connection: sqlite3.Connection) -> str:
-    """Which outbox this is."""
-    (found,) = connection.execute("SELECT id FROM identity").fetchone()
-    return str(found)
-
-
 def message_totals(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(connection.execute("SELECT outcome, count FROM message_total").fetchall())
 
@@ -175,32 +151,26 @@ def dead_letters(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
     return {(name, reason): count for name, reason, count in rows}
 
 
-@dataclass(frozen=True, slots=True)
-class Gauges:
-    """One look at the outbox, for metrics."""
-
-    endpoints: list[EndpointTotals]
-    dead_letters: dict[tuple[str, str], int]
-    """By endpoint and reason."""
-    quarantined: dict[str, int]
-    """By reason."""
-    quarantine_evicted: dict[str, int]
-    """By reason, over the whole life of the outbox."""
+def identity(connection: sqlite3.Connection) -> str:
+    """Which outbox this is."""
+    (found,) = connection.execute("SELECT id FROM identity").fetchone()
+    return str(found)
 
 
-def read_gauges(path: Path) -> Gauges:
+def overview(connection: sqlite3.Connection) -> Overview:
+    """Within a transaction of the caller's, so that all of it is as of one instant."""
+    return Overview(
+        identity=identity(connection),
+        endpoints=totals(connection),
+        messages=message_totals(connection),
+        dead_letters=dead_letters(connection),
+        quarantined=quarantined(connection),
+        quarantine_evicted=quarantine_evicted(connection),
+    )
+
+
+def read_overview(path: Path) -> Overview:
     """What it holds at this moment; read over a connection of its own, from any thread."""
     with translated(path), closing(connect(path, is_read_only=True)) as connection:
         connection.execute("BEGIN")
-        return Gauges(
-            endpoints=totals(connection),
-            dead_letters=dead_letters(connection),
-            quarantined=quarantined(connection),
-            quarantine_evicted=quarantine_evicted(connection),
-        )
-
-
-def read_identity(path: Path) -> str:
-    """Which outbox this is: a random id, made with it."""
-    with translated(path), closing(connect(path, is_read_only=True)) as connection:
-        return identity(connection)
+        return overview(connection)

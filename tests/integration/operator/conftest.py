@@ -8,7 +8,7 @@ from support.clock import HandClock
 from support.letters import OutboxBuilder
 from support.workshop import Workshop
 
-from forwarder.outbox.sqlite.file import DirectoryLock
+from forwarder.outbox import DirectoryLock
 
 
 @pytest.fixture

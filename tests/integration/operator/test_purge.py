@@ -10,8 +10,13 @@ from support.readings import new_reading
 from support.workshop import Workshop
 
 from forwarder.delivery import Bury, Delivery
-from forwarder.operator import Purged, copies_aside, inspect, opened, purge
-from forwarder.outbox import Settlement
+from forwarder.outbox import (
+    Purged,
+    Settlement,
+    copies_aside,
+    inspect,
+    opened,
+)
 from forwarder.outbox.sqlite import file as outbox_file
 
 SPELLINGS = (b"ECC9FF5C7AD4", b"ecc9ff5c7ad4", b"EC:C9:FF:5C:7A:D4", b"ec-c9-ff-5c-7a-d4")
@@ -20,7 +25,7 @@ STATES = ("pending", "delivered", "dead", "expired", "superseded")
 
 def purge_file(path: Path) -> Purged:
     with opened(path) as file:
-        return purge(file, ZURICH)
+        return file.purge(ZURICH)
 
 
 def traces(directory: Path, *needles: bytes) -> list[tuple[str, bytes]]:

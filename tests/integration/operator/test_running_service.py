@@ -13,17 +13,20 @@ from support.workshop import Workshop
 
 from forwarder.delivery import Bury
 from forwarder.operator import (
-    Selection,
     choose_dead_letters,
     discard,
-    opened,
-    pause,
     replay,
     replay_to,
-    resume,
 )
-from forwarder.outbox import Outbox
-from forwarder.outbox.sqlite.file import DirectoryLock, is_running
+from forwarder.outbox import (
+    DirectoryLock,
+    Outbox,
+    Pause,
+    Resume,
+    Selection,
+    is_running,
+    opened,
+)
 
 PATIENCE_SECONDS = 10.0
 
@@ -115,13 +118,13 @@ async def test_pause_and_resume_reach_the_service(built: OutboxBuilder, workshop
     outbox = workshop.open()
     await _bury_first(outbox)
 
-    def run(command: Callable[..., bool]) -> None:
+    def run(command: Pause | Resume) -> None:
         with opened(built.path) as file:
-            command(file, "acme")
+            file.operate(command)
 
-    await _noticed(outbox, lambda: run(pause))
+    await _noticed(outbox, lambda: run(Pause("acme")))
     assert outbox.totals()[0].health.paused_by == "operator"
-    await _noticed(outbox, lambda: run(resume))
+    await _noticed(outbox, lambda: run(Resume("acme")))
     assert outbox.totals()[0].health.paused_by is None
 
 

@@ -12,9 +12,9 @@ from support.shell import Operator
 from forwarder.cli.running import Readiness
 from forwarder.cli.status_view import View, describe, frame
 from forwarder.endpoint_health import EndpointHealth
-from forwarder.operator import read_overview
-from forwarder.operator.overview import judge
-from forwarder.outbox.sqlite.queries import EndpointTotals
+from forwarder.operator import read_status
+from forwarder.operator.status import judge
+from forwarder.outbox import EndpointTotals
 
 TOTALS = {"enqueued", "delivered", "dead", "expired", "superseded", "pending"}
 
@@ -203,7 +203,7 @@ def pictured(
         file=io.StringIO(), width=width, height=height or 24, force_terminal=True, color_system=None
     )
     view = View(
-        overview=read_overview(built.path, in_force=in_force, now=now),
+        overview=read_status(built.path, in_force=in_force, now=now),
         readiness=Readiness(),
         mqtt={"problem": "the service is not running"},
         routes={"endpoints": 1},

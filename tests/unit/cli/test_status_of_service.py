@@ -14,8 +14,7 @@ from support.letters import OutboxBuilder
 from support.shell import Operator
 
 from forwarder.cli.running import Readiness, ask_readiness
-from forwarder.outbox.sqlite.file import DirectoryLock
-from forwarder.outbox.sqlite.queries import read_identity
+from forwarder.outbox import DirectoryLock
 
 READY = {
     "ready": True,
@@ -72,7 +71,7 @@ def service(operator: Operator, answer: object, *, status: int = 200) -> Iterato
 def ours(operator: Operator, built: OutboxBuilder) -> Iterator[str]:
     """The id of this folder's outbox, on which a service runs."""
     lock = DirectoryLock(built.path.parent)
-    yield read_identity(built.path)
+    yield built.rows("SELECT id FROM identity")[0][0]
     lock.release()
 
 
@@ -143,7 +142,9 @@ def test_service_of_another_outbox_where_there_is_none(operator: Operator) -> No
 
 def test_service_of_a_copy_of_the_outbox(operator: Operator, built: OutboxBuilder) -> None:
     """A copy has the same id, but nobody runs on this one: what answers is the other's."""
-    with service(operator, of_outbox(READY, read_identity(built.path), acme=False)):
+    with service(
+        operator, of_outbox(READY, built.rows("SELECT id FROM identity")[0][0], acme=False)
+    ):
         assert "whose service does not run" in operator.fails("status")
 
 

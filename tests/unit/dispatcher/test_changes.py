@@ -9,8 +9,15 @@ import pytest
 from support.desk import Desk, all_ids
 from support.readings import endpoint, new_reading
 
-from forwarder.operator import Selection, choose_dead_letters, opened, purge, replay
-from forwarder.outbox import Recipient
+from forwarder.operator import (
+    choose_dead_letters,
+    replay,
+)
+from forwarder.outbox import (
+    Recipient,
+    Selection,
+    opened,
+)
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.reading import Device
 from forwarder.routes import BatchLimits, Endpoint, RetrySchedule
@@ -168,7 +175,7 @@ async def test_erased_reading_is_not_sent_again_with_its_batch(desk: Desk) -> No
 
 def purge_one(path: Path) -> None:
     with opened(path) as file:
-        purge(file, Device(ONE))
+        file.purge(Device(ONE))
 
 
 class TestLatest:

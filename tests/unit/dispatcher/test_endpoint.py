@@ -10,8 +10,7 @@ from support.outbox import fill, make_room, until_it_failed
 from support.readings import endpoint, new_reading
 
 from forwarder.dispatcher.endpoint import BROKEN_SECONDS
-from forwarder.outbox import Recipient
-from forwarder.outbox.sqlite import queries
+from forwarder.outbox import Pause, Recipient, Resume
 from forwarder.routes import BatchLimits, Endpoint, RateLimit, RetrySchedule
 from forwarder.sender.failure import NoDescriptor
 
@@ -126,7 +125,7 @@ async def test_what_has_no_url_is_a_dead_letter(desk: Desk, batch: BatchLimits |
     assert all_ids(desk.posted) == ["c"]
     totals = await desk.totals()
     assert (totals.dead, totals.delivered, totals.pending) == (2, 1, 0)
-    assert queries.dead_letters(outbox._reader) == {("acme", "unrenderable"): 2}
+    assert outbox.overview().dead_letters == {("acme", "unrenderable"): 2}
 
 
 async def test_attempts_can_be_exhausted(desk: Desk) -> None:
@@ -334,14 +333,11 @@ async def test_operators_pause_and_resume_are_noticed(desk: Desk) -> None:
     desk.open(endpoint())
     await put(desk, "a")
     await desk.answer_all()
-    for paused_by, expected in (("'operator'", []), ("NULL", ["b"])):
-        await desk.outbox.transact(
-            lambda store, to=paused_by: store.connection.execute(  # type: ignore[misc]
-                f"UPDATE endpoint SET paused_by = {to}"
-            )
-        )
+    changes: list[tuple[Pause | Resume, list[str]]] = [(Pause("acme"), []), (Resume("acme"), ["b"])]
+    for change, expected in changes:
+        await desk.outbox.operate(change)
         desk.dispatcher.look_for_pauses()
-        if paused_by != "NULL":
+        if isinstance(change, Pause):
             await put(desk, "b")
         await desk.rest()
         assert all_ids(desk.waiting) == expected

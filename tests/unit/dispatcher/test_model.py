@@ -18,8 +18,18 @@ from support.desk import Desk, Posted
 from support.readings import endpoint, new_reading
 from support.workshop import Workshop
 
-from forwarder.operator import Selection, choose_dead_letters, opened, pause, replay, resume
-from forwarder.outbox import NewReading, Recipient
+from forwarder.operator import (
+    choose_dead_letters,
+    replay,
+)
+from forwarder.outbox import (
+    NewReading,
+    Pause,
+    Recipient,
+    Resume,
+    Selection,
+    opened,
+)
 from forwarder.routes import BatchLimits, Endpoint, RetrySchedule
 
 DEVICES = ["ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0003"]
@@ -129,7 +139,7 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NAMES), is_pause=st.booleans())
     def pause_or_resume(self, name: str, is_pause: bool) -> None:
         with opened(self.desk.workshop.path) as file:
-            (pause if is_pause else resume)(file, name)
+            file.operate(Pause(name) if is_pause else Resume(name))
         self.run(self.look())
 
     async def look(self) -> None:

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from forwarder.errors import ConfigurationError
-from forwarder.operator.file import OutboxFile
-from forwarder.outbox.sqlite import queries
+from forwarder.outbox import OutboxAccess
 from forwarder.routes.load import Load, read_routes
 from forwarder.routes.problems import nearest
 
@@ -40,12 +39,11 @@ def look_at_routes(path: Path, *, content: bytes | None = None) -> Load:
     return read_routes(path, environ=_AnyEnvironment(), content=content)
 
 
-def known_endpoints(file: OutboxFile, routes_file: Path | None) -> list[str]:
+def known_endpoints(outbox: OutboxAccess, routes_file: Path | None) -> list[str]:
     """The names that the routing file or the outbox knows."""
     routes = look_at_routes(routes_file).routes if routes_file is not None else None
-    with file.snapshot() as connection:
-        stored = list(queries.endpoint_ids(connection))
-    return list(dict.fromkeys([*(routes.endpoints if routes is not None else ()), *stored]))
+    named = routes.endpoints if routes is not None else ()
+    return list(dict.fromkeys([*named, *outbox.endpoint_names()]))
 
 
 def require_endpoint(name: str, known: Sequence[str]) -> None:

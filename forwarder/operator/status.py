@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from forwarder.endpoint_health import EndpointHealth
-from forwarder.operator.file import opened
-from forwarder.outbox.sqlite import queries
+from forwarder.outbox import EndpointTotals, opened
 
 State: TypeAlias = Literal["closed", "open", "paused", "removed"]
 PausedBy: TypeAlias = Literal["operator", "gone", "routes"]
@@ -21,7 +20,7 @@ class EndpointStatus:
     """One endpoint's accounts and state; instants are UNIX seconds."""
 
     state: State
-    totals: queries.EndpointTotals
+    totals: EndpointTotals
     paused_by: PausedBy | None = None
     dead_letters: int = 0
     """Those that wait for an operator; `totals.dead` also counts what was discarded or forgotten."""
@@ -32,7 +31,7 @@ class EndpointStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
+class Status:
     """The outbox at one instant; all zeros while there is none."""
 
     identity: str | None = None
@@ -44,28 +43,23 @@ class Overview:
     endpoints: dict[str, EndpointStatus] = field(default_factory=dict)
 
 
-def read_overview(path: Path, *, in_force: Mapping[str, bool] | None, now: float) -> Overview:
+def read_status(path: Path, *, in_force: Mapping[str, bool] | None, now: float) -> Status:
     """What the outbox holds, beside the endpoints in force and whether the routes pause them; None: nobody knows."""
     if not path.exists():
-        return Overview(endpoints=_judge([], {}, in_force, now))
-    with opened(path, is_read_only=True) as file, file.snapshot() as connection:
-        identity = queries.identity(connection)
-        totals = queries.totals(connection)
-        messages = queries.message_totals(connection)
-        quarantined = queries.quarantined(connection)
-        evicted = queries.quarantine_evicted(connection)
-        dead_letters = queries.dead_letters(connection)
-    return Overview(
-        identity=identity,
-        messages={outcome: messages.get(outcome, 0) for outcome in _OUTCOMES},
-        quarantine=sum(quarantined.values()),
-        quarantine_evicted=evicted,
-        endpoints=_judge(totals, dead_letters, in_force, now),
+        return Status(endpoints=_judge([], {}, in_force, now))
+    with opened(path, is_read_only=True) as outbox:
+        overview = outbox.overview()
+    return Status(
+        identity=overview.identity,
+        messages={outcome: overview.messages.get(outcome, 0) for outcome in _OUTCOMES},
+        quarantine=sum(overview.quarantined.values()),
+        quarantine_evicted=overview.quarantine_evicted,
+        endpoints=_judge(overview.endpoints, overview.dead_letters, in_force, now),
     )
 
 
 def _judge(
-    totals: Iterable[queries.EndpointTotals],
+    totals: Iterable[EndpointTotals],
     dead_letters: dict[tuple[str, str], int],
     in_force: Mapping[str, bool] | None,
     now: float,
@@ -90,8 +84,8 @@ def _judge(
     }
 
 
-def _unused(name: str) -> queries.EndpointTotals:
-    return queries.EndpointTotals(
+def _unused(name: str) -> EndpointTotals:
+    return EndpointTotals(
         name=name,
         enqueued=0,
         delivered=0,
@@ -105,7 +99,7 @@ def _unused(name: str) -> queries.EndpointTotals:
 
 
 def judge(
-    totals: queries.EndpointTotals,
+    totals: EndpointTotals,
     *,
     is_paused: bool | None,
     is_known: bool,

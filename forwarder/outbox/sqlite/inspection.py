@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from forwarder.errors import OperationError, OutboxDamaged, OutboxError
+from forwarder.outbox.records import Inspection
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite import high_water_mark
 
@@ -40,28 +41,6 @@ _QUARANTINE = """
     SELECT account.reason, kept, account.kept_bytes, count(id), coalesce(sum(quarantine.kept_bytes), 0)
     FROM quarantine_account AS account LEFT JOIN quarantine ON quarantine.reason = account.reason
     GROUP BY account.reason"""
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """What was found."""
-
-    path: Path
-    file_bytes: int
-    wal_bytes: int
-    """Of the write-ahead log."""
-    schema_version: int | None
-    is_service_running: bool
-    faults: tuple[str, ...] = ()
-    """Each a clause; none in a sound outbox."""
-    deliveries: dict[str, int] = field(default_factory=dict)
-    """How many are in which state."""
-    readings: int = 0
-    quarantined: int = 0
-
-    @property
-    def is_sound(self) -> bool:
-        return not self.faults
 
 
 def inspect(path: Path) -> Inspection:

@@ -1,0 +1,198 @@
+"""
+What time and operators do to the outbox, as values.
+
+An operation is one transaction, or a part of one, and may be done twice. The engine does it; whoever wants it done says
+only what. `EveryOperation` is closed: an engine that forgets one does not pass the type check.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+from forwarder.outbox.intake import NewReading
+from forwarder.outbox.records import DeliveryId
+from forwarder.reading import Device
+
+MOST_ROWS = 1000
+"""Rows that one operation changes at most: the line never waits long for it."""
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Operation(Generic[T_co]):
+    """One of `EveryOperation`; `T_co` is what it answers."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireOld(Operation[int]):
+    """
+    Settle what has grown older than `max_age`: dead letters, or dropped where only the latest counts.
+
+    Answers how many; when that is MOST_ROWS there may be more. What is in flight is judged when it comes back.
+    """
+
+    endpoint: str
+    received_before: float
+    only_latest: bool
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class BuryRemoved(Operation[int]):
+    """Make dead letters of what is pending for an endpoint that routes.yaml no longer names; answers how many."""
+
+    endpoint: str
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class MarkRemoved(Operation[dict[str, float]]):
+    """
+    Note which endpoints routes.yaml no longer names, and forget it of those that came back.
+
+    Answers since when each of them with something pending is gone.
+    """
+
+    known: Collection[str]
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prune(Operation[int]):
+    """Forget deliveries that were settled before these times; answers how many, at most MOST_ROWS."""
+
+    delivered_before: float
+    dead_before: float
+
+
+@dataclass(frozen=True, slots=True)
+class PruneQuarantine(Operation[bool]):
+    """
+    Forget messages that came before this time, and the oldest of more than may be kept.
+
+    More is kept after a lowered limit. Answers whether more has to go for it.
+    """
+
+    received_before: float
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shrink(Operation[None]):
+    """Give free space back, in pages of the engine; the file system gets it with the next checkpoint."""
+
+    pages: int = MOST_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class Pause(Operation[bool]):
+    """Send nothing more to an endpoint until `Resume`, across restarts; answers False when it was paused so already."""
+
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resume(Operation[bool]):
+    """End a pause, also one after a 410, and forget earlier failures; answers False when there was none."""
+
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replay(Operation[int]):
+    """Put dead letters back in their places, with new attempts and a new `max_age`; answers how many."""
+
+    deliveries: Sequence[DeliveryId]
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayTo(Operation[Counter[Literal["replayed", "already_there", "gone"]]]):
+    """
+    Owe the readings of dead letters to another endpoint instead; answers what each came to.
+
+    Where they died they stay counted as dead. A reading that the other endpoint has got, or is about to get, is not
+    sent again, and its dead letter stays.
+    """
+
+    deliveries: Sequence[DeliveryId]
+    endpoint: str
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Discard(Operation[int]):
+    """Erase dead letters with everything that only they need; they stay counted as dead. Answers how many."""
+
+    deliveries: Sequence[DeliveryId]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayQuarantined(Operation[Literal["replayed", "duplicate", "gone"]]):
+    """Take a message out of quarantine and owe the reading that it is understood as, at the end of its lanes."""
+
+    number: int
+    reading: NewReading
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainQuarantined(Operation[None]):
+    """Note why a message in quarantine is not understood today."""
+
+    number: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardQuarantined(Operation[int]):
+    """Erase messages in quarantine; answers how many."""
+
+    numbers: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class EraseDeliveries(Operation[Counter[str]]):
+    """Erase deliveries of one device in any state; answers how many, by state. A pending one counts as dead."""
+
+    deliveries: Sequence[DeliveryId]
+    device: Device
+
+
+@dataclass(frozen=True, slots=True)
+class BlankAnswers(Operation[None]):
+    """Forget what receivers answered to these deliveries."""
+
+    deliveries: Sequence[DeliveryId]
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetNotes(Operation[None]):
+    """Forget the notes for the running service that name a device."""
+
+    device: Device
+
+
+EveryOperation: TypeAlias = (
+    ExpireOld
+    | BuryRemoved
+    | MarkRemoved
+    | Prune
+    | PruneQuarantine
+    | Shrink
+    | Pause
+    | Resume
+    | Replay
+    | ReplayTo
+    | Discard
+    | ReplayQuarantined
+    | ExplainQuarantined
+    | DiscardQuarantined
+    | EraseDeliveries
+    | BlankAnswers
+    | ForgetNotes
+)

@@ -1,0 +1,165 @@
+"""What the outbox shows to operators, and how they say which rows they mean. Instants are UNIX seconds."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from forwarder.delivery import Attempt
+from forwarder.endpoint_health import EndpointHealth
+from forwarder.reading import Device, WebhookId
+
+
+class DeliveryId(NamedTuple):
+    """A delivery as commands name it: `4711-2` is what is owed of reading 4711 to the endpoint of row 2."""
+
+    reading: int
+    endpoint: int
+
+    def __str__(self) -> str:
+        return f"{self.reading}-{self.endpoint}"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What narrows the rows down; what is None or empty does not."""
+
+    ids: tuple[tuple[int, int], ...] = ()
+    endpoint: str | None = None
+    device: Device | None = None
+    reason: str | None = None
+    state: str | None = None
+    since: float | None = None
+    until: float | None = None
+    limit: int | None = None
+
+    @property
+    def narrows(self) -> bool:
+        """Whether it leaves anything out."""
+        return self != Selection()
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """One delivery's row."""
+
+    id: DeliveryId
+    endpoint: str
+    device: Device
+    state: str
+    reason: str | None
+    attempts: int
+    last_status: int | None
+    last_error: str | None
+    duration_ms: float | None
+    """Of its last attempt."""
+    address: str | None
+    """The IP address that the attempt dialled that settled it."""
+    enqueued_at: float
+    due_at: float
+    """Of its next attempt, while it is pending; 0 before the first."""
+    settled_at: float | None
+    webhook_id: WebhookId
+    measured_at: str
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFile:
+    """All there is about one delivery."""
+
+    record: DeliveryRecord
+    data: bytes | None
+    """The event's data object; None once it is no longer needed."""
+    attempts: tuple[Attempt, ...]
+    """Those that failed, as far as they are kept; and the one that succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One message in quarantine."""
+
+    id: int
+    device: Device
+    topic: str
+    received_at: float
+    reason: str
+    detail: str
+    size: int
+    """Of the whole message, in bytes."""
+    payload: bytes
+    """Its bytes; of one that was too large only the first."""
+
+    @property
+    def is_cut_off(self) -> bool:
+        return self.size > len(self.payload)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointTotals:
+    """One endpoint's accounts: enqueued = delivered + dead + expired + superseded + pending."""
+
+    name: str
+    enqueued: int
+    delivered: int
+    dead: int
+    expired: int
+    superseded: int
+    oldest_pending_at: float | None
+    removed_at: float | None
+    health: EndpointHealth
+
+    @property
+    def pending(self) -> int:
+        return self.enqueued - self.delivered - self.dead - self.expired - self.superseded
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The outbox at one instant."""
+
+    identity: str
+    """Which outbox this is: a random id, made with it, which its copies share."""
+    endpoints: list[EndpointTotals]
+    """Of every endpoint that the outbox has ever known, by name."""
+    messages: dict[str, int]
+    """By outcome, over the whole life of the outbox."""
+    dead_letters: dict[tuple[str, str], int]
+    """That wait for an operator, by endpoint and reason."""
+    quarantined: dict[str, int]
+    """By reason."""
+    quarantine_evicted: dict[str, int]
+    """That have left for newer ones, by reason, over the whole life of the outbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a look at the outbox's file found."""
+
+    path: Path
+    file_bytes: int
+    wal_bytes: int
+    """Of the write-ahead log."""
+    schema_version: int | None
+    is_service_running: bool
+    faults: tuple[str, ...] = ()
+    """Each a clause; none in a sound outbox."""
+    deliveries: dict[str, int] = field(default_factory=dict)
+    """How many are in which state."""
+    readings: int = 0
+    quarantined: int = 0
+
+    @property
+    def is_sound(self) -> bool:
+        return not self.faults
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What was erased of a device."""
+
+    deliveries: int
+    pending: int
+    """Of these, those that were not delivered yet: they count as dead."""
+    quarantined: int
+    is_rewritten: bool
+    """Whether the file holds no stale bytes either; when not, the purge is to be run again."""

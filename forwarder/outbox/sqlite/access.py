@@ -1,0 +1,190 @@
+"""
+The outbox as a command opens it: beside the running service, or without one.
+
+A command never holds the file for long. It reads in snapshots that end at once, and writes in chunks with a pause in
+between, so that the service always gets its turn.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from forwarder.errors import OperationError
+from forwarder.outbox.operations import Operation
+from forwarder.outbox.records import (
+    DeliveryFile,
+    DeliveryId,
+    DeliveryRecord,
+    Overview,
+    Purged,
+    Quarantined,
+    Selection,
+)
+from forwarder.outbox.sqlite import erasure, queries, records
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite.operations import perform
+from forwarder.outbox.sqlite.records import Clauses
+from forwarder.outbox.sqlite.statements import Store
+from forwarder.reading import Device
+
+CHUNK = 500
+"""Rows that one transaction changes at most."""
+PAUSE_SECONDS = 0.02
+"""Between two transactions: SQLite's lock knows no turns, and the service asks for it every few milliseconds."""
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+
+class OutboxAccess:
+    """One connection to the outbox; its errors are the outbox's."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.connection = connection
+        self._store = Store(connection)
+
+    def operate(self, *operations: Operation[T]) -> list[T]:
+        """Do them in one transaction and answer each; on disk afterwards, or nothing is."""
+        with outbox_file.translated(self.path):
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                answers = [perform(self._store, one) for one in operations]
+                self._store.add_totals()
+                self.connection.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+        return answers
+
+    def _roll_back(self) -> None:
+        self._store.forget()
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Everything that is read inside is as of one instant."""
+        with outbox_file.translated(self.path):
+            self.connection.execute("BEGIN")
+            try:
+                yield self.connection
+            finally:
+                self.connection.execute("ROLLBACK")
+
+    def overview(self) -> Overview:
+        with self._snapshot() as connection:
+            return queries.overview(connection)
+
+    def endpoint_names(self) -> list[str]:
+        with self._snapshot() as connection:
+            return list(queries.endpoint_ids(connection))
+
+    def choose_dead_letters(self, selection: Selection) -> "Chosen[DeliveryId]":
+        """Dead letters, those that died first in front."""
+        return self.choose(records.dead_letters(selection), DeliveryId)
+
+    def choose_deliveries(self, selection: Selection) -> "Chosen[DeliveryId]":
+        """Deliveries in any state, the newest in front."""
+        return self.choose(records.deliveries(selection), DeliveryId)
+
+    def choose_quarantined(self, selection: Selection) -> "Chosen[int]":
+        """Messages in quarantine, in order of arrival."""
+        return self.choose(records.quarantined(selection), lambda number, _: number)
+
+    def choose(self, query: Clauses, key: Callable[[int, int], K]) -> "Chosen[K]":
+        """The rows whose two key columns `query` selects, in its order."""
+        with outbox_file.translated(self.path):
+            return Chosen(self.connection, query, key)
+
+    def endpoints_of(self, chosen: "Chosen[DeliveryId]") -> list[str]:
+        """The names of the endpoints whose deliveries are chosen."""
+        if not chosen.count:
+            return []
+        with self._snapshot() as connection:
+            return records.endpoints_of_chosen(connection)
+
+    def records(self, keys: Sequence[DeliveryId]) -> list[DeliveryRecord]:
+        """The deliveries of these keys that are there still."""
+        with self._snapshot() as connection:
+            found = [records.record(connection, key) for key in keys]
+        return [one for one in found if one is not None]
+
+    def records_with_data(
+        self, keys: Sequence[DeliveryId]
+    ) -> list[tuple[DeliveryRecord, bytes | None]]:
+        """The same, each with the event's data object where that is kept."""
+        with self._snapshot() as connection:
+            found = [
+                (records.record(connection, key), records.body(connection, key.reading))
+                for key in keys
+            ]
+        return [(one, data) for one, data in found if one is not None]
+
+    def delivery_file(self, key: DeliveryId) -> DeliveryFile | None:
+        """All there is about one delivery; None when it is not there."""
+        with self._snapshot() as connection:
+            return records.delivery_file(connection, key)
+
+    def quarantined(self, numbers: Sequence[int]) -> list[Quarantined]:
+        """The messages of these numbers that are there still."""
+        with self._snapshot() as connection:
+            return records.quarantined_messages(connection, numbers)
+
+    def purge(self, device: Device) -> Purged:
+        """Erase the device's deliveries, readings and quarantined messages, and the bytes that they left behind."""
+        return erasure.purge(self, device)
+
+
+class Chosen(Generic[K]):
+    """The rows that a command means, noted once: what the service does meanwhile adds none to them."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, query: Clauses, key: Callable[[int, int], K]
+    ) -> None:
+        self._connection = connection
+        self._key = key
+        connection.execute("DROP TABLE IF EXISTS temp.chosen")
+        connection.execute(
+            "CREATE TEMP TABLE chosen (position INTEGER PRIMARY KEY, first INTEGER, second INTEGER)"
+        )
+        insert = f"INSERT INTO temp.chosen (first, second) {query.sql}"
+        connection.execute(insert, query.parameters)
+        row = connection.execute("SELECT count(*) FROM temp.chosen").fetchone()
+        self.count: int = row[0]
+
+    def chunks(self) -> Iterator[list[K]]:
+        """All of them, at most CHUNK at a time, with a pause after each for the service."""
+        for position in range(0, self.count, CHUNK):
+            if position:
+                time.sleep(PAUSE_SECONDS)
+            rows = self._connection.execute(
+                "SELECT first, second FROM temp.chosen WHERE position > ? ORDER BY position LIMIT ?",
+                (position, CHUNK),
+            )
+            yield [self._key(*row) for row in rows]
+
+
+@contextmanager
+def opened(path: Path, *, is_read_only: bool = False) -> Iterator[OutboxAccess]:
+    """
+    The outbox at `path`, closed afterwards; never made where there is none.
+
+    Raises OperationError when there is none yet, OutboxError when it cannot be used.
+    """
+    if not path.exists():
+        raise OperationError(f"there is no outbox at {path} yet; start the service once")
+    connection = outbox_file.connect(path, is_read_only=is_read_only)
+    try:
+        with outbox_file.translated(path):
+            version = outbox_file.schema_version(connection, path)
+        if version != outbox_file.SCHEMA_VERSION:
+            raise OperationError(
+                f"the outbox {path} is not set up for this version yet; start the service once"
+            )
+        yield OutboxAccess(path, connection)
+    finally:
+        connection.close()

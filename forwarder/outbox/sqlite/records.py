@@ -1,0 +1,147 @@
+"""Deliveries, their attempts and quarantined messages as an operator sees them, in SQL."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from forwarder.delivery import Attempt
+from forwarder.outbox.records import (
+    DeliveryFile,
+    DeliveryId,
+    DeliveryRecord,
+    Quarantined,
+    Selection,
+)
+
+_RECORD = """
+    SELECT e.name, d.device, d.state, d.reason, d.attempts, d.last_status, d.last_error, d.duration_ms,
+        d.address, d.enqueued_at, d.due_at, d.settled_at,
+        'msg_' || lower(hex(r.id)), r.measured_at, r.received_at
+    FROM delivery d JOIN endpoint e ON e.id = d.endpoint JOIN reading r ON r.number = d.reading
+    WHERE d.reading = ? AND d.endpoint = ?"""
+_KEYS = "SELECT d.reading, d.endpoint FROM delivery d JOIN endpoint e ON e.id = d.endpoint WHERE"
+_COLUMNS = {
+    "id": "(d.reading, d.endpoint)",
+    "endpoint": "e.name",
+    "device": "d.device",
+    "reason": "d.reason",
+    "state": "d.state",
+}
+_DIED = {**_COLUMNS, "time": "d.settled_at"}
+_ENQUEUED = {**_COLUMNS, "time": "d.enqueued_at"}
+_QUARANTINED = {
+    "id": "(id, 0)",
+    "device": "device",
+    "reason": "reason",
+    "time": "received_at",
+}
+_MESSAGE_KEYS = "SELECT id, 0 FROM quarantine WHERE TRUE"
+_MESSAGE = """
+    SELECT id, device, topic, received_at, reason, detail, size, payload FROM quarantine WHERE id = ?"""
+
+
+class Clauses(NamedTuple):
+    """The end of a query, with its parameters in order."""
+
+    sql: str
+    parameters: list[object]
+
+
+def clauses(selection: Selection, columns: Mapping[str, str], *, order: str) -> Clauses:
+    """
+    `AND … ORDER BY … LIMIT …`: what follows the WHERE of a query.
+
+    `columns` maps the names of `Selection` to SQL; `since` and `until` compare with its `time`, ids with its `id`.
+    """
+    parts: list[tuple[str, object]] = [
+        (f"{columns[name]} = ?", getattr(selection, name))
+        for name in ("endpoint", "device", "reason", "state")
+        if getattr(selection, name) is not None
+    ]
+    if selection.since is not None:
+        parts.append((f"{columns['time']} >= ?", selection.since))
+    if selection.until is not None:
+        parts.append((f"{columns['time']} < ?", selection.until))
+    sql = "".join(f" AND {clause}" for clause, _ in parts)
+    parameters = [value for _, value in parts]
+    if selection.ids:
+        sql += f" AND {columns['id']} IN (VALUES {', '.join(['(?, ?)'] * len(selection.ids))})"
+        parameters += [number for key in selection.ids for number in key]
+    sql += f" ORDER BY {order}"
+    if selection.limit is not None:
+        sql += " LIMIT ?"
+        parameters.append(selection.limit)
+    return Clauses(sql, parameters)
+
+
+def dead_letters(selection: Selection) -> Clauses:
+    """The keys of dead letters, those that died first in front."""
+    end = clauses(selection, _DIED, order="d.settled_at, d.reading, d.endpoint")
+    return Clauses(
+        f"{_KEYS} d.state = 'dead' AND d.settled_at IS NOT NULL{end.sql}", end.parameters
+    )
+
+
+def deliveries(selection: Selection) -> Clauses:
+    """The keys of deliveries in any state, the newest in front."""
+    end = clauses(selection, _ENQUEUED, order="d.reading DESC, d.endpoint")
+    return Clauses(f"{_KEYS} TRUE{end.sql}", end.parameters)
+
+
+def quarantined(selection: Selection) -> Clauses:
+    """The keys of messages in quarantine, in order of arrival."""
+    end = clauses(selection, _QUARANTINED, order="id")
+    return Clauses(_MESSAGE_KEYS + end.sql, end.parameters)
+
+
+def endpoints_of_chosen(connection: sqlite3.Connection) -> list[str]:
+    query = "SELECT name FROM endpoint WHERE id IN (SELECT second FROM temp.chosen) ORDER BY name"
+    return [name for (name,) in connection.execute(query)]
+
+
+def quarantined_messages(
+    connection: sqlite3.Connection, numbers: Sequence[int]
+) -> list[Quarantined]:
+    rows = [connection.execute(_MESSAGE, (number,)).fetchone() for number in numbers]
+    return [Quarantined(*row) for row in rows if row is not None]
+
+
+def record(connection: sqlite3.Connection, key: DeliveryId) -> DeliveryRecord | None:
+    row = connection.execute(_RECORD, key).fetchone()
+    return None if row is None else DeliveryRecord(key, *row)
+
+
+def delivery_file(connection: sqlite3.Connection, key: DeliveryId) -> DeliveryFile | None:
+    found = record(connection, key)
+    if found is None:
+        return None
+    attempts = [*_failed(connection, key), *_succeeded(found)]
+    return DeliveryFile(found, body(connection, key.reading), tuple(attempts))
+
+
+def body(connection: sqlite3.Connection, reading: int) -> bytes | None:
+    row = connection.execute("SELECT data FROM body WHERE reading = ?", (reading,)).fetchone()
+    return row[0] if row else None
+
+
+def _failed(connection: sqlite3.Connection, key: DeliveryId) -> Iterator[Attempt]:
+    rows = connection.execute(
+        "SELECT number, attempted_at, duration_ms, status, error, detail, answer, address FROM attempt"
+        " WHERE reading = ? AND endpoint = ? ORDER BY number",
+        key,
+    )
+    for row in rows:
+        yield Attempt(*row)
+
+
+def _succeeded(found: DeliveryRecord) -> Iterator[Attempt]:
+    if found.state == "delivered" and found.settled_at is not None:
+        duration_ms = found.duration_ms or 0.0
+        yield Attempt(
+            number=found.attempts,
+            attempted_at=found.settled_at - duration_ms / 1000,
+            duration_ms=duration_ms,
+            status=found.last_status,
+            error="",
+            address=found.address,
+        )
