@@ -7,21 +7,6 @@ Readings of 1,000 devices come in groups of 50 (of 1,000 for batches), as commit
 transport that answers at once and sends nothing: everything but HTTP. `with HTTP` has the forwarder's own transport and
 a minimal receiver on loopback, in a process of its own. The outbox is the lanes of the real one without its file; what
 is written about a settlement is not counted here. CPU of this process alone.
-
-The least of 7 rounds, pinned to one of 2 cores that other work shared, Python 3.11.7, uvloop 0.23.0; `first` at a load
-of 5 to 16, the others side by side, on a machine with nothing else to do:
-
-    µs of CPU a reading        first  before    now
-    one per POST, dispatch      54.1    19.7   15.7    of it signature 2.7, render 0.9; at first, httpx's objects too
-    one per POST, with HTTP    116.9    39.2   31.0    of it the kernel 11
-    100 per POST, dispatch      19.3     4.6    4.6
-    100 per POST, with HTTP     19.3     5.1    4.8
-
-The last two columns are the less of two runs of 1 s in alternation; their medians are at most 0.4 µs above.
-
-*First* is the first version of this program: a request and a response of httpx's for each attempt, its head encoded
-anew, a settlement call for each member of a batch, prometheus_client's own counters. *Before* asked for the running
-loop, a system call, four times a request, and had a semaphore for its connections.
 """
 
 import argparse
@@ -44,7 +29,7 @@ from forwarder.dispatcher import Dispatcher, Watch
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.logs import configure_logs
 from forwarder.metrics import Metrics
-from forwarder.outbox import Claim, Delivered, Readiness, Settlement
+from forwarder.outbox import Claim, Readiness, Settlement
 from forwarder.outbox.lanes import EndpointLanes, Memory
 from forwarder.reading import Device, WebhookId
 from forwarder.routes import BatchLimits, Endpoint, EndpointName, Routes, SigningKey
@@ -72,7 +57,7 @@ class MemoryOutbox:
         self.on_foreign_change: Any = None
 
     def lanes(self, endpoint: str) -> EndpointLanes:
-        return self._lanes.setdefault(endpoint, EndpointLanes(self._memory))
+        return self._lanes.setdefault(endpoint, EndpointLanes(endpoint, self._memory))
 
     def totals(self) -> list[Any]:
         return []
@@ -110,28 +95,20 @@ class MemoryOutbox:
         """Nothing waits here."""
 
     def settle(
-        self,
-        endpoint: str,
-        claim: Claim,
-        settlements: Sequence[Settlement] = (),
-        *,
-        recorded: int = 0,
+        self, endpoint: str, settlements: Sequence[Settlement] = (), *, ends: Sequence[Claim] = ()
     ) -> None:
-        if any(isinstance(one.decision, RetryAt) for one in settlements):
-            raise SystemExit("an attempt failed: the figures would be void")
-        lanes, settled, now = self._lanes[endpoint], recorded + len(settlements), time.monotonic()
-        self.settled += settled
-        if lanes.settle(claim.token, settled=settled, now=now):
-            lanes.confirm(claim.token, now=now)
+        lanes, now = self._lanes[endpoint], time.monotonic()
+        for one in settlements:
+            if isinstance(one.decision, RetryAt):
+                raise SystemExit("an attempt failed: the figures would be void")
+            written = lanes.settle(one.deliveries)
+            self.settled += len(one.deliveries)
+        for claim in ends:
+            lanes.end(claim.token, now=now)
+        for lane, count in written:
+            lanes.written(lane, count, now=now)
         if self.settled == self._put:
             self.missing.set()
-
-    def settle_delivered(self, claims: Sequence[Claim], delivered: Delivered) -> None:
-        for claim in claims:
-            self.settle(delivered.endpoint, claim, recorded=len(claim.deliveries))
-
-    def record(self, settlements: Sequence[Settlement]) -> None:
-        """Counted when their claim ends."""
 
     def record_health(self, endpoint: str, health: EndpointHealth) -> None:
         """Nobody asks for it here."""

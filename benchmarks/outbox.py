@@ -6,24 +6,6 @@ CPU per reading and per commit of the outbox alone: put, claim as soon as it may
 Each group of readings is one `put`, and what was settled of the group before goes to disk with it: one commit a group.
 "loop" is the CPU of the event loop's thread, "thread" that of the one that waits for the fsync (checksums, writes,
 checkpoints). The smallest of `--rounds` is shown.
-
-Python 3.11.7, SQLite 3.40.1, one of two cores of 2026, ext4; the least of three runs (before: cb493a0), other programs
-on the same cores (load average 0.1 to 7), so that the ratios say more than the figures:
-
-                     before, µs of CPU a reading         now
-    group  to        all    loop  thread        all    loop  thread
-        1     1    394.1   239.9   154.1      375.7   205.1   170.5
-       10     1     86.8    62.8    24.1       68.2    42.3    25.9
-       50     1     51.7    42.3     9.3       32.2    22.7     9.5
-      500     1     41.5    38.3     3.2       23.0    19.4     3.6
-        1    10    716.1   546.2   169.8      626.4   446.1   180.3
-       10    10    355.3   317.7    37.6      188.3   157.7    30.6
-       50    10    299.0   285.2    13.9      154.5   140.0    14.5
-      500    10    328.7   319.4     9.2      159.9   152.8     7.1
-
-Of a group of 50 for one endpoint, on an idle machine and in memory (--folder /dev/shm): loop 41.5 before, 19.6 now;
-statements and what prepares them 28.2 and 12.5, lanes once it is committed 4.0 and 1.9, claim and settle 5.3 and 3.0.
-The thread (5.0 and 4.9) now writes the mark beside the outbox too.
 """
 
 import argparse
@@ -43,8 +25,7 @@ import uvloop
 
 from forwarder.clock import SystemClock
 from forwarder.delivery import Attempt, Done
-from forwarder.outbox import NewReading, Outbox, Recipient, Settlement
-from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox import NewReading, Outbox, Recipient, Settlement, open_outbox
 from forwarder.reading import Device, WebhookId
 
 DEVICES = 1000
@@ -95,18 +76,15 @@ class Receivers:
     def take(self, endpoints: set[str]) -> None:
         for endpoint in endpoints:
             while claim := self._outbox.claim(endpoint, longest_wait_seconds=LONGEST_WAIT):
-                settlements = [
-                    Settlement(one, Done(), Attempt(1, 1763461060.0, 1.5, 204, ""))
-                    for one in claim.deliveries
-                ]
-                self._outbox.settle(endpoint, claim, settlements)
-                self.delivered += len(settlements)
+                attempt = Attempt(1, 1763461060.0, 1.5, 204, "")
+                settlement = Settlement(claim.deliveries, Done(), attempt)
+                self._outbox.settle(endpoint, [settlement], ends=[claim])
+                self.delivered += len(claim.deliveries)
 
 
 async def drive(folder: Path, prepared: list[list[NewReading]], profile: cProfile.Profile) -> Cost:
     path = folder / "outbox.db"
-    outbox_file.create(path)
-    outbox = Outbox(path, clock=SystemClock())
+    outbox = open_outbox(path, clock=SystemClock())
     receivers = Receivers(outbox)
     run = asyncio.create_task(outbox.run())
     for group in prepared[:WARM_UP]:

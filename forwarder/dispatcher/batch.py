@@ -14,7 +14,6 @@ from typing import TypeAlias
 
 from forwarder.delivery import Delivery
 from forwarder.outbox import Claim
-from forwarder.reading import Device
 from forwarder.render import envelope_bytes
 from forwarder.routes import BatchLimits, Endpoint
 
@@ -47,8 +46,6 @@ class Batch:
     """Of the endpoint when the batch was made up."""
     failures: int = 0
     """Failed attempts of the head as it is."""
-    settled: tuple[Device, ...] = ()
-    """The devices of claimed deliveries that are settled already, one for each."""
 
     @classmethod
     def of(cls, claims: Sequence[Claim], shape: Shape) -> "Batch":
@@ -82,7 +79,6 @@ class Batch:
             deliveries=[*left_of_head, *rest],
             size=len(left_of_head) or self.size,
             failures=self.failures if left_of_head else 0,
-            settled=(*self.settled, *(one.device for one in deliveries)),
         )
 
     def tried(self) -> "Batch":
@@ -106,8 +102,7 @@ class Batch:
     def _part(self, claims: Sequence[Claim]) -> "Batch":
         devices = {claim.device for claim in claims}
         members = [one for one in self.deliveries if one.device in devices]
-        settled = tuple(device for device in self.settled if device in devices)
-        return Batch(claims, members, len(members), self.shape, settled=settled)
+        return Batch(claims, members, len(members), self.shape)
 
 
 def _middle(claims: Sequence[Claim]) -> int:

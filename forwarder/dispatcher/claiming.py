@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Collection, Sequence
 from heapq import heappop, heappush
+from itertools import repeat
 from typing import assert_never
 
 from forwarder.clock import Clock
@@ -16,9 +17,9 @@ from forwarder.delivery import (
     Supersede,
 )
 from forwarder.dispatcher.batch import MAX_BATCH_BYTES, Batch, fitting, is_per_device, shape_of
-from forwarder.dispatcher.conclusion import Conclusion, Ended, GoesOn, attempt_of
+from forwarder.dispatcher.conclusion import Conclusion, Ended, GoesOn, settle
 from forwarder.dispatcher.watch import Watch
-from forwarder.outbox import Claim, Delivered, Outbox, Readiness, Settlement
+from forwarder.outbox import Claim, Outbox, Readiness, Settlement
 from forwarder.retry import expiry, longest_wait
 from forwarder.routes import Endpoint
 
@@ -105,7 +106,7 @@ class Claiming:
             fit, used_bytes = fitting(claim.deliveries, self._endpoint, free_bytes=free_bytes)
             if fit < len(claim.deliveries):
                 if fit == 0 and claims:
-                    self._outbox.settle(self._endpoint.name, claim)
+                    self._outbox.settle(self._endpoint.name, ends=[claim])
                     break
                 claim = claim.first(max(fit, 1))
             claims.append(claim)
@@ -166,7 +167,7 @@ class Claiming:
 
     def _drop(self, batch: Batch, deliveries: list[Delivery], decision: Decision) -> Batch:
         """Settle what is not to be sent any more."""
-        self.record([Settlement(one, decision, None) for one in deliveries])
+        self.record([Settlement(deliveries, decision, None)])
         return batch.without(deliveries)
 
     def superseded(self, batch: Batch, deliveries: Sequence[Delivery]) -> Collection[ReadingNumber]:
@@ -189,28 +190,24 @@ class Claiming:
     def record(self, settlements: Sequence[Settlement]) -> None:
         """Settle deliveries of a batch that goes on."""
         self._watch.settled(self._endpoint.name, settlements, now=self._clock.unix())
-        self._outbox.record(settlements)
+        self._outbox.settle(self._endpoint.name, settlements)
 
     def deliver(self, batch: Batch, attempt: Attempt, *, now: float) -> None:
         """Settle the last of a batch as delivered, and end it: the way of nearly every attempt."""
         name, head = self._endpoint.name, batch.head
         self._watch.delivered(name, head, now=now)
-        if len(head) == 1 and len(batch.claims) == 1:
-            self._settle(batch, (Settlement(head[0], DELIVERED, attempt),))
-            return
         if all(one.attempts + 1 == attempt.number for one in head):
-            self._outbox.settle_delivered(batch.claims, Delivered(name, head, attempt))
-            return
-        self._outbox.record([Settlement(one, DELIVERED, attempt_of(one, attempt)) for one in head])
-        for claim in batch.claims:
-            self._outbox.settle(name, claim, recorded=len(claim.deliveries))
+            settlements = [Settlement(head, DELIVERED, attempt)]
+        else:
+            settlements = settle(head, repeat(DELIVERED), attempt)
+        self._outbox.settle(name, settlements, ends=batch.claims)
 
     def apply(self, batch: Batch, conclusion: Conclusion, *, is_barred: bool) -> None:
         """Do what follows from an attempt; where nothing may be sent any more, what would go on ends."""
         match conclusion:
             case Ended(settlements):
                 self._watch.settled(self._endpoint.name, settlements, now=self._clock.unix())
-                self._settle(batch, settlements)
+                self._outbox.settle(self._endpoint.name, settlements, ends=batch.claims)
             case GoesOn(settlements, batches, wait_seconds):
                 self.record(settlements)
                 for one in batches:
@@ -220,11 +217,6 @@ class Claiming:
                         self._keep(one, wait_seconds)
             case _:
                 assert_never(conclusion)
-
-    def _settle(self, batch: Batch, settlements: Sequence[Settlement]) -> None:
-        (claim,) = batch.claims
-        recorded = batch.settled.count(claim.device)
-        self._outbox.settle(self._endpoint.name, claim, settlements, recorded=recorded)
 
     def _keep(self, batch: Batch, wait_seconds: float) -> None:
         """Send what is left of it after so long; end it when nothing is, or it was made up for another endpoint."""
@@ -239,19 +231,15 @@ class Claiming:
 
     def put_off(self, batch: Batch, *, until: float) -> None:
         """End it, as far as it had not ended, and let its lanes wait until `until` (UNIX seconds)."""
-        for claim in batch.claims:
-            if claim.is_over:
-                continue
-            left = [one for one in batch.head if one.device == claim.device]
-            settlements = [Settlement(one, RetryAt(until), None) for one in left[:1]]
-            recorded = batch.settled.count(claim.device)
-            self._outbox.settle(self._endpoint.name, claim, settlements, recorded=recorded)
+        ends = [claim for claim in batch.claims if not claim.is_over]
+        left = {one.device: one for one in reversed(batch.head)}
+        first = [left[claim.device] for claim in ends if claim.device in left]
+        settlements = [Settlement(first, RetryAt(until), None)] if first else []
+        self._outbox.settle(self._endpoint.name, settlements, ends=ends)
 
     def end(self, batch: Batch) -> None:
         """End the batch's claims; what is not settled is as if never claimed."""
-        for claim in batch.claims:
-            recorded = batch.settled.count(claim.device)
-            self._outbox.settle(self._endpoint.name, claim, recorded=recorded)
+        self._outbox.settle(self._endpoint.name, ends=batch.claims)
 
     def give_back(self) -> None:
         """End everything that is kept."""

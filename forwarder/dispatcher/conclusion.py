@@ -6,8 +6,10 @@ What follows from an attempt for the batch that was sent: what is settled, and w
     else     ─▶ each delivery by the retry schedule; the batch stays together, and is halved once it failed too often
 """
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import TypeAlias
 
 from forwarder.delivery import (
@@ -61,21 +63,16 @@ def conclude(
     """`superseded` are those of the head to which a newer reading is pending, where only the latest counts."""
     if isinstance(result, Refused) and len(batch.head) > 1:
         return _split(batch, result, attempt, circumstances.now)
-    settlements = [
-        Settlement(
-            one,
-            _decide(one, result, endpoint, circumstances, one.reading in superseded),
-            attempt_of(one, attempt),
-        )
+    decisions = [
+        _decide(one, result, endpoint, circumstances, one.reading in superseded)
         for one in batch.head
     ]
-    return _settled(batch, settlements, endpoint, circumstances.now)
+    return _settled(batch, settle(batch.head, decisions, attempt), endpoint, circumstances.now)
 
 
 def unrenderable(batch: Batch, *, endpoint: Endpoint) -> Conclusion:
     """Nothing can be sent of the head, today or later; an operator may replay it to another endpoint."""
-    settlements = [Settlement(one, Bury("unrenderable"), None) for one in batch.head]
-    return _settled(batch, settlements, endpoint, 0.0)
+    return _settled(batch, [Settlement(batch.head, Bury("unrenderable"), None)], endpoint, 0.0)
 
 
 def _settled(
@@ -99,16 +96,15 @@ def _decide(
 
 
 def _split(batch: Batch, result: Refused, attempt: Attempt, now: float) -> GoesOn:
-    settlements = [Settlement(one, RetryAt(now), attempt_of(one, attempt)) for one in batch.head]
+    settlements = settle(batch.head, repeat(RetryAt(now)), attempt)
     tried = batch.tried()
     return GoesOn(settlements, tried.halved() if result.status == _TOO_LARGE else tried.singled())
 
 
 def _go_on(batch: Batch, settlements: Sequence[Settlement], now: float) -> GoesOn:
     retries = [one.decision for one in settlements if isinstance(one.decision, RetryAt)]
-    left = batch.without(
-        [one.delivery for one in settlements if not isinstance(one.decision, RetryAt)]
-    )
+    ended = [one for one in settlements if not isinstance(one.decision, RetryAt)]
+    left = batch.without([delivery for one in ended for delivery in one.deliveries])
     if not retries:
         return GoesOn(settlements, [left])
     wait_seconds = max(retry.due_at for retry in retries) - now
@@ -120,7 +116,16 @@ def _after_failure(batch: Batch) -> list[Batch]:
     return batch.halved() if is_halved else [batch]
 
 
-def attempt_of(delivery: Delivery, attempt: Attempt) -> Attempt:
-    """The attempt as that of one of its deliveries, which may have had more or fewer than the first."""
-    number = delivery.attempts + 1
-    return attempt if number == attempt.number else replace(attempt, number=number)
+def settle(
+    deliveries: Iterable[Delivery], decisions: Iterable[Decision], attempt: Attempt
+) -> list[Settlement]:
+    """Deliveries that end alike in one settlement each: decided alike, at their attempt of the same number."""
+    alike: defaultdict[tuple[Decision, int], list[Delivery]] = defaultdict(list)
+    for one, decision in zip(deliveries, decisions, strict=False):
+        alike[decision, one.attempts + 1].append(one)
+    return [
+        Settlement(
+            some, decision, attempt if number == attempt.number else replace(attempt, number=number)
+        )
+        for (decision, number), some in alike.items()
+    ]

@@ -100,7 +100,7 @@ class Dispatcher:
         await self._bury_removed()
 
     async def _expire(self, endpoint: Endpoint) -> None:
-        if not self._outbox.lanes(endpoint.name).pending_count:
+        if not self._outbox.pending(endpoint.name):
             return
         oldest = self._outbox.oldest_pending_at(endpoint.name)
         now = self._clock.unix()

@@ -56,29 +56,30 @@ class Watch:
 
     def settled(self, endpoint: str, settlements: Iterable[Settlement], *, now: float) -> None:
         for settlement in settlements:
-            self._settled_one(endpoint, settlement, now)
+            self._settled_alike(endpoint, settlement, now)
 
-    def _settled_one(self, endpoint: str, settlement: Settlement, now: float) -> None:
-        delivery = settlement.delivery
+    def _settled_alike(self, endpoint: str, settlement: Settlement, now: float) -> None:
+        deliveries = settlement.deliveries
         match settlement.decision:
             case RetryAt():
                 pass
             case Done():
-                self.delivered(endpoint, (delivery,), now=now)
+                self.delivered(endpoint, deliveries, now=now)
             case Bury(reason):
-                self._deliveries.count(endpoint, "dead")
-                self._log.warning(
-                    "delivery.buried",
-                    endpoint=endpoint,
-                    device=delivery.device,
-                    webhook_id=delivery.webhook_id,
-                    reason=reason,
-                    attempts=delivery.attempts + (settlement.attempt is not None),
-                )
+                self._deliveries.count(endpoint, "dead", by=len(deliveries))
+                for delivery in deliveries:
+                    self._log.warning(
+                        "delivery.buried",
+                        endpoint=endpoint,
+                        device=delivery.device,
+                        webhook_id=delivery.webhook_id,
+                        reason=reason,
+                        attempts=delivery.attempts + (settlement.attempt is not None),
+                    )
             case Expire():
-                self._deliveries.count(endpoint, "expired")
+                self._deliveries.count(endpoint, "expired", by=len(deliveries))
             case Supersede():
-                self._deliveries.count(endpoint, "superseded")
+                self._deliveries.count(endpoint, "superseded", by=len(deliveries))
 
     def swept(self, endpoint: str, outcomes: Counter[str]) -> None:
         for outcome, count in outcomes.items():

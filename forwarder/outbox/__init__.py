@@ -51,7 +51,7 @@ from forwarder.outbox.records import (
     Quarantined,
     Selection,
 )
-from forwarder.outbox.settlement import Claim, Delivered, Settlement
+from forwarder.outbox.settlement import Claim, Settlement
 from forwarder.outbox.sqlite.access import Chosen, OutboxAccess, opened
 from forwarder.outbox.sqlite.erasure import copies_aside
 from forwarder.outbox.sqlite.file import DirectoryLock, is_running
@@ -63,7 +63,6 @@ __all__ = [
     "BuryRemoved",
     "Chosen",
     "Claim",
-    "Delivered",
     "DeliveryFile",
     "DeliveryId",
     "DeliveryRecord",

@@ -1,120 +1,114 @@
-"""What the next commit will hold."""
+"""What a transaction is given and what it answers: plain values, which neither the loop nor the engine shares."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
-from typing import Any, Self
+from typing import Any, TypeAlias
 
+from forwarder.delivery import ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
-from forwarder.outbox.intake import MessageOutcome, NewReading, Outcomes, Put
-from forwarder.outbox.lanes import Lane
+from forwarder.outbox.intake import MessageOutcome, NewReading, Outcomes, Put, Recipient
 from forwarder.outbox.operations import Operation
-from forwarder.outbox.settlement import Delivered, Settlement
+from forwarder.outbox.settlement import Settlement
 from forwarder.reading import Device
 
-_only_latest = attrgetter("only_latest")
+LaneKey: TypeAlias = tuple[str, Device]
+"""An endpoint's name and a device."""
 
 
 @dataclass(slots=True)
 class Changes:
-    """Everything that came in since the last commit began."""
+    """
+    What one transaction brings into the tables, in this order; whatever of it is there already changes nothing.
+
+    So it may be brought in twice, and a transaction that failed is tried again with the same.
+    """
 
     settlements: list[Settlement] = field(default_factory=list)
-    delivered: list[Delivered] = field(default_factory=list)
-    releases: list[tuple[str, Lane]] = field(default_factory=list)
-    """Lanes that go on once the settlements are on disk."""
-    is_built_on: bool = False
-    """Whether a lane sends something else already, or soon, after what was settled in it."""
     health: dict[str, EndpointHealth] = field(default_factory=dict)
     gone: dict[str, str | None] = field(default_factory=dict)
     """Endpoints that answered 410, with a digest of their URL; None ends that pause."""
+    operations: list[Operation[Any]] = field(default_factory=list)
+    puts: list[Sequence[Put]] = field(default_factory=list)
     messages: dict[MessageOutcome, int] = field(default_factory=dict)
     """What became of those of which there is nothing to store; a collections.Counter takes long to be made."""
-    touched: set[tuple[str, Device]] = field(default_factory=set)
-    """Lanes whose rows have to be counted again."""
-    operations: list[tuple[Operation[Any], asyncio.Future[Any]]] = field(default_factory=list)
-    puts: list[tuple[Sequence[Put], asyncio.Future[Outcomes]]] = field(default_factory=list)
-    may_supersede: bool = False
-    """Whether something that is pending may give way to what is put."""
+    uncertain: set[LaneKey] = field(default_factory=set)
+    """Lanes whose rows are to be counted, for they may be others than the loop believes."""
+    in_flight: dict[str, set[ReadingNumber]] = field(default_factory=dict)
+    """By endpoint, what neither gives way nor is expired or buried: an attempt of it is under way."""
+    waits_for_disk: bool = True
+    """False where a power cut may undo it: what it takes away is sent again, under the same ids."""
 
     def __bool__(self) -> bool:
         return bool(
             self.puts
             or self.settlements
-            or self.delivered
-            or self.releases
             or self.health
             or self.gone
             or self.messages
-            or self.touched
             or self.operations
+            or self.uncertain
         )
 
     @property
-    def is_rows_alone(self) -> bool:
-        """Whether nothing in it has to look at lanes, as far as is known before its transaction."""
-        return not (self.operations or self.touched or self.may_supersede)
-
-    @property
-    def is_of_deliveries_alone(self) -> bool:
-        """Whether it only says what has been delivered, in lanes that have nothing else to send."""
-        is_more = (
+    def are_settlements_alone(self) -> bool:
+        return not (
             self.puts
-            or self.settlements
             or self.health
             or self.gone
             or self.messages
-            or self.touched
             or self.operations
-            or self.is_built_on
+            or self.uncertain
         )
-        return not is_more and not any(lane.pending for _, lane in self.releases)
-
-    @property
-    def message_count(self) -> int:
-        return sum(len(puts) for puts, _ in self.puts)
 
     def count(self, outcome: MessageOutcome, count: int = 1) -> None:
         self.messages[outcome] = self.messages.get(outcome, 0) + count
 
-    def put(self, puts: Sequence[Put], answer: asyncio.Future[Outcomes]) -> None:
-        self.puts.append((puts, answer))
-        self.may_supersede = self.may_supersede or _may_supersede(puts)
-
-    def take_puts(self) -> "Changes":
-        """The puts alone, which this is then without."""
-        taken = Changes(puts=self.puts, may_supersede=self.may_supersede)
-        self.puts, self.may_supersede = [], False
-        return taken
-
-    def drop_unawaited(self) -> None:
-        """Forget what nobody waits for any more."""
-        self.puts = [(puts, answer) for puts, answer in self.puts if not answer.done()]
-
-    def followed_by(self, later: "Changes") -> Self:
-        """This work, and what came in after it; `later` is used up."""
+    def add(self, later: "Changes") -> None:
+        """Take over what came in after these; `later` is used up."""
         self.settlements += later.settlements
-        self.delivered += later.delivered
-        self.releases += later.releases
         self.health |= later.health
         self.gone |= later.gone
-        for outcome, count in later.messages.items():
-            self.count(outcome, count)
-        self.touched |= later.touched
         self.operations += later.operations
         self.puts += later.puts
-        self.may_supersede |= later.may_supersede
-        self.is_built_on |= later.is_built_on
-        return self
+        for outcome, count in later.messages.items():
+            self.count(outcome, count)
+        self.uncertain |= later.uncertain
 
 
-def _may_supersede(puts: Sequence[Put]) -> bool:
-    looked_at = None
-    for one in puts:
-        # Neighbours mostly share one tuple.
-        if isinstance(one, NewReading) and one.recipients is not looked_at:
-            looked_at = one.recipients
-            if any(map(_only_latest, looked_at)):
-                return True
-    return False
+@dataclass(slots=True)
+class Run:
+    """Readings whose numbers follow each other, and who of the same recipients did not have them yet."""
+
+    first: ReadingNumber
+    readings: list[NewReading]
+    recipients: tuple[Recipient, ...]
+    """Nobody: the readings were known."""
+
+    @property
+    def last(self) -> ReadingNumber:
+        return ReadingNumber(self.first + len(self.readings) - 1)
+
+
+@dataclass(slots=True)
+class Applied:
+    """What a transaction came to."""
+
+    runs: Sequence[Run] = ()
+    """All readings that were put, in their order."""
+    outcomes: Sequence[Outcomes] = ()
+    """What each message came to, in the groups in which they were put."""
+    superseded: dict[LaneKey, int] = field(default_factory=dict)
+    """How many deliveries gave way to newer ones."""
+    answers: Sequence[Any] = ()
+    """Of the operations, in their order."""
+    counted: dict[LaneKey, int] = field(default_factory=dict)
+    """What is pending in lanes that the transaction, or another process before it, changed in any other way."""
+
+
+class OperationFailed(Exception):  # noqa: N818 - the name states the fact
+    """An operation raised an error of the program's own; `index` says which. Nothing was changed."""
+
+    def __init__(self, index: int, error: Exception) -> None:
+        super().__init__(str(error))
+        self.index = index
+        self.error = error

@@ -1,220 +1,236 @@
-"""One commit: what it changes in the tables, and what the lanes learn of it once that is on disk."""
+"""
+One commit on the loop's side: what it brings, which lanes it holds, who waits for it.
 
-import asyncio
+    prepare   hold what the transaction may change otherwise than by claims, and say what is in flight there
+    (apply)   the engine's, in the thread
+    publish   let the lanes know what became of it, let go of what was held, answer
+
+A commit that failed is done again with whatever came meanwhile; what it holds it goes on holding.
+"""
+
+from asyncio import Future
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate, chain, groupby, pairwise, product
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, groupby, product
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from forwarder.clock import Clock
-from forwarder.delivery import Delivery, ReadingNumber
-from forwarder.outbox.changes import Changes
-from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Outcomes, Recipient
+from forwarder.delivery import Delivery, Done, ReadingNumber
+from forwarder.outbox.changes import Applied, Changes, LaneKey, Run
+from forwarder.outbox.intake import NewReading, Outcomes, Put, Recipient
 from forwarder.outbox.lanes import EndpointLanes, Lane
-from forwarder.outbox.operations import BuryRemoved, ExpireOld, Operation
-from forwarder.outbox.sqlite import queries
-from forwarder.outbox.sqlite.operations import perform
-from forwarder.outbox.sqlite.statements import Owed, Run, Store
+from forwarder.outbox.operations import BuryRemoved, ExpireOld
 
 T = TypeVar("T")
 
-
-class LanesTouched(Exception):  # noqa: N818 - the name states the fact
-    """Lanes have to be counted again, which only the loop's thread can do."""
+_only_latest = attrgetter("only_latest")
 
 
+@dataclass(slots=True)
 class Commit:
-    """
-    `apply` within the transaction; `publish`, `release` and `answer`, in this order, once it is on disk.
+    """Everything that came in since the commit before it was begun."""
 
-    Nearly all work is rows alone; that can be applied beside the loop (`apply_rows`), where it costs the loop nothing.
-    Lanes in which more changes than their own claims say are held in between: a reader on the same file still sees
-    them as they were before. They stay in `held` when the commit fails, for the one that does the same work again:
-    what was settled in them is not on disk yet.
-    """
+    changes: Changes = field(default_factory=Changes)
+    waiting: list[Future[Outcomes]] = field(default_factory=list)
+    """For each of the changes' puts."""
+    asking: list[Future[Any]] = field(default_factory=list)
+    """For each of the changes' operations."""
+    settled: list[tuple[EndpointLanes, Lane, int]] = field(default_factory=list)
+    """By each settlement, how many deliveries of a lane are pending no more."""
+    is_built_on: bool = False
+    """Whether a lane sends something else already, or soon, after what was settled in it."""
+    may_supersede: bool = False
+    """Whether something that is pending may give way to what is put."""
+    is_to_look: bool = False
+    """Whether to see if another process has changed the outbox."""
+    has_foreign_change: bool = False
+    message_count: int = 0
+    held_lanes: dict[Lane, EndpointLanes] = field(default_factory=dict)
+    held_endpoints: set[EndpointLanes] = field(default_factory=set)
 
-    def __init__(
-        self,
-        work: Changes,
-        *,
-        store: Store,
-        lanes: Callable[[str], EndpointLanes],
-        clock: Clock,
-        keep_delivered_seconds: float,
-        quarantine_max_bytes: int,
-        held: dict[Lane, str],
-    ) -> None:
-        self.work = work
-        self.enqueued: defaultdict[str, int] = defaultdict(int)
-        """Deliveries put in, by endpoint."""
-        self.claimable: set[str] = set()
-        """Endpoints in which something may be claimed now."""
-        self._store = store
-        self._lanes = lanes
-        self._clock = clock
-        self._keep_delivered_seconds = keep_delivered_seconds
-        self._quarantine_max_bytes = quarantine_max_bytes
-        self._held = held
-        self._readings: list[NewReading] = []
-        self._quarantined: list[tuple[int, NewQuarantined]] = []
-        """With their places among all that is put."""
-        for place, one in enumerate(chain.from_iterable(puts for puts, _ in work.puts)):
-            if isinstance(one, NewQuarantined):
-                self._quarantined.append((place, one))
-            else:
-                self._readings.append(one)
-        self._in_flight: set[tuple[str, ReadingNumber]] = set()
-        self._owed = Owed()
-        self._results: list[Any] = []
-        self._outcomes: list[Outcomes] = []
+    def __bool__(self) -> bool:
+        return self.writes or self.is_to_look
 
-    def apply(self) -> None:
-        """Bring the work into the tables; on the loop, for operations, counts and what gives way go by the lanes."""
-        self._in_flight = self._hold_superseded(self._readings)
-        self._settle()
-        self._results = [self._perform(operation) for operation, _ in self.work.operations]
-        # Counted before anything is put: what is put now joins its lane only once it is committed.
-        self._recount()
-        self._put()
+    @property
+    def writes(self) -> bool:
+        """Whether it takes a transaction, be it only to let go of what it holds."""
+        return bool(
+            self.changes or self.has_foreign_change or self.held_lanes or self.held_endpoints
+        )
 
-    def apply_rows(self) -> None:
-        """
-        The same for work that is rows alone, in any thread.
+    @property
+    def holds_lanes(self) -> bool:
+        """Whether it has to be prepared by lanes that know of all that was committed before."""
+        return self.may_supersede or bool(self.changes.operations)
 
-        Raises LanesTouched when it turns out that lanes have to be counted again; `apply` does that.
-        """
-        self._settle()
-        if self._store.has_touched_lanes():
-            raise LanesTouched
-        self._put()
+    def put(self, puts: Sequence[Put], answer: Future[Outcomes]) -> None:
+        self.changes.puts.append(puts)
+        self.waiting.append(answer)
+        self.message_count += len(puts)
+        self.may_supersede = self.may_supersede or _may_supersede(puts)
 
-    def _perform(self, operation: Operation[Any]) -> Any:
-        in_flight: set[ReadingNumber] = set()
-        if isinstance(operation, ExpireOld | BuryRemoved):
-            in_flight = self._lanes(operation.endpoint).in_flight()
-        return perform(self._store, operation, in_flight=in_flight)
+    def take_puts(self) -> "Commit":
+        """The puts alone, which this is then without."""
+        taken = Commit(may_supersede=self.may_supersede, message_count=self.message_count)
+        taken.changes.puts, taken.waiting = self.changes.puts, self.waiting
+        self.changes.puts, self.waiting = [], []
+        self.may_supersede, self.message_count = False, 0
+        return taken
 
-    def _settle(self) -> None:
-        store, work = self._store, self.work
-        if work.settlements or work.delivered:
-            store.settle(work.settlements, work.delivered, now=self._clock.unix())
-        for endpoint, health in work.health.items():
-            store.record_health(endpoint, health)
-        for endpoint, url in work.gone.items():
-            store.record_gone(endpoint, url)
+    def drop_unawaited(self) -> None:
+        """Forget what nobody waits for any more."""
+        puts = self.take_puts()
+        for some, answer in zip(puts.changes.puts, puts.waiting, strict=True):
+            if not answer.done():
+                self.put(some, answer)
 
-    def _recount(self) -> None:
-        store, now = self._store, self._clock.monotonic()
-        for name, device in self.work.touched | store.touched | store.take_touched_lanes():
-            pending = queries.pending_in_lane(
-                store.connection, endpoint=store.endpoint_id(name), device=device
-            )
-            lane = self._lanes(name).recount(device, pending=pending, now=now)
-            if lane in self._held:
-                self._lanes(name).release(lane, now=now)  # one hold is enough
-            elif lane is not None:
-                self._held[lane] = name
-        store.touched.clear()
+    def followed_by(self, later: "Commit") -> "Commit":
+        """This, and what came in after it; `later` is used up."""
+        self.changes.add(later.changes)
+        self.waiting += later.waiting
+        self.asking += later.asking
+        self.settled += later.settled
+        self.is_built_on |= later.is_built_on
+        self.may_supersede |= later.may_supersede
+        self.is_to_look |= later.is_to_look
+        self.has_foreign_change |= later.has_foreign_change
+        self.message_count += later.message_count
+        return self
 
-    def _put(self) -> None:
-        store, now = self._store, self._clock.unix()
-        if self.work.puts:
-            self._owed = store.put_all(
-                self._readings,
-                now=now,
-                content_since=now - self._keep_delivered_seconds,
-                in_flight=self._in_flight,
-            )
-            if self._quarantined:
-                kept = [one for _, one in self._quarantined]
-                store.quarantine(kept, max_bytes=self._quarantine_max_bytes)
-            self._note_outcomes()
-        store.count_messages(self._messages())
-        store.add_totals()
+    def fail_operation(self, index: int, error: Exception) -> None:
+        """Go on without an operation that raised; whoever asked for it hears why."""
+        del self.changes.operations[index]
+        answer = self.asking.pop(index)
+        if not answer.done():
+            answer.set_exception(error)
 
-    def _hold_superseded(self, readings: Iterable[NewReading]) -> set[tuple[str, ReadingNumber]]:
-        """Hold the lanes in which something may give way, and say what is in flight in them."""
-        in_flight: set[tuple[str, ReadingNumber]] = set()
-        for endpoint, lane in self._lanes_of_latest(readings):
-            in_flight.update((endpoint, delivery.reading) for delivery in lane.claimed)
-            if lane not in self._held:
-                self._held[lane] = endpoint
-                self._lanes(endpoint).hold(lane)
-        return in_flight
+    # Prepare.
 
-    def _lanes_of_latest(self, readings: Iterable[NewReading]) -> Iterator[tuple[str, Lane]]:
+    def prepare(self, lanes: Callable[[str], EndpointLanes]) -> None:
+        self.changes.waits_for_disk = not self._may_be_undone()
+        self.changes.in_flight = {}
+        for operation in self.changes.operations:
+            if isinstance(operation, ExpireOld | BuryRemoved):
+                endpoint = lanes(operation.endpoint)
+                endpoint.is_held = True
+                self.held_endpoints.add(endpoint)
+                self.changes.in_flight[operation.endpoint] = endpoint.in_flight()
+        if self.may_supersede:
+            self._hold_superseded(lanes)
+
+    def _may_be_undone(self) -> bool:
+        """Whether it only says what has been delivered, in lanes that have nothing else to send."""
+        return (
+            not self.is_built_on
+            and self.changes.are_settlements_alone
+            and all(isinstance(one.decision, Done) for one in self.changes.settlements)
+            and not any(lane.pending for _, lane, _ in self.settled)
+        )
+
+    def _hold_superseded(self, lanes: Callable[[str], EndpointLanes]) -> None:
+        for name, lane in self._lanes_of_latest(lanes):
+            if lane not in self.held_lanes:
+                self.held_lanes[lane] = lanes(name)
+                lanes(name).hold(lane)
+            in_flight = self.changes.in_flight.setdefault(name, set())
+            in_flight.update(delivery.reading for delivery in lane.claimed)
+
+    def _lanes_of_latest(self, lanes: Callable[[str], EndpointLanes]) -> Iterator[tuple[str, Lane]]:
+        readings = [
+            one for one in chain.from_iterable(self.changes.puts) if isinstance(one, NewReading)
+        ]
         for recipients, some in groupby(readings, key=attrgetter("recipients")):
             endpoints = [one.endpoint for one in recipients if one.only_latest]
             if endpoints:
                 for reading, endpoint in product(some, endpoints):
-                    lane = self._lanes(endpoint).find(reading.device)
+                    lane = lanes(endpoint).find(reading.device)
                     if lane is not None:
                         yield endpoint, lane
 
-    def _messages(self) -> dict[MessageOutcome, int]:
-        counts = self.work.messages.copy()
-        for outcome in chain.from_iterable(self._outcomes):
-            counts[outcome] = counts.get(outcome, 0) + 1
-        return counts
+    # Publish.
 
-    def _note_outcomes(self) -> None:
-        """What each message came to, in the groups in which they were put."""
-        outcomes: Outcomes = []
-        for run in self._owed.runs:
-            outcomes += ["accepted" if run.recipients else "duplicate"] * len(run.readings)
-        for place, _ in self._quarantined:
-            outcomes.insert(place, "quarantined")
-        ends = accumulate((len(puts) for puts, _ in self.work.puts), initial=0)
-        self._outcomes = [outcomes[start:end] for start, end in pairwise(ends)]
+    def publish(
+        self, applied: Applied, lanes: Callable[[str], EndpointLanes], *, now: float
+    ) -> dict[str, int]:
+        """
+        Let the lanes have what was committed, and let go of what was held; how many deliveries were put, by endpoint.
 
-    def publish(self) -> None:
-        """Let the lanes have what was put, and let those go on that waited for this."""
-        now = self._clock.monotonic()
-        for run in self._owed.runs:
+        A lane that was counted takes over that count, and nothing of what was put or gave way: it is in the count.
+        """
+        for endpoint, lane, count in self.settled:
+            endpoint.written(lane, count, now=now)
+        for (name, device), stored in applied.counted.items():
+            lanes(name).recount(device, stored=stored, now=now)
+        enqueued: defaultdict[str, int] = defaultdict(int)
+        for run in applied.runs:
             for recipient in run.recipients:
-                self.enqueued[recipient.endpoint] += len(run.readings)
-                self._join_lanes(run, recipient, now)
-        for (endpoint, device), gone in self._owed.superseded.items():
-            self._lanes(endpoint).add(device, count=-gone, now=now)
-        self.claimable.update(self.enqueued)
-        for endpoint, lane in self.work.releases:
-            self.claimable.add(endpoint)
-            self._lanes(endpoint).confirm(lane, now=now)
+                enqueued[recipient.endpoint] += len(run.readings)
+                _join(run, recipient, lanes(recipient.endpoint), applied.counted, now)
+        for (name, device), gone in applied.superseded.items():
+            if gone and (name, device) not in applied.counted:
+                lanes(name).give_way(device, gone)
+        for lane, endpoint in self.held_lanes.items():
+            endpoint.release(lane, now=now)
+        for endpoint in self.held_endpoints:
+            endpoint.is_held = False
+        return enqueued
 
-    def _join_lanes(self, run: Run, recipient: Recipient, now: float) -> None:
-        endpoint, lanes = recipient.endpoint, self._lanes(recipient.endpoint)
-        if recipient.only_latest:
-            for reading in run.readings:
-                lane = lanes.add(reading.device, now=now)
-                lane.due_at = None  # the wait was that of the reading which gave way
-            return
-        # By position, as this is made for every delivery; the order is that of the fields.
-        deliveries = [
-            Delivery(
-                ReadingNumber(number), endpoint, one.device, one.webhook_id, one.measured_at,
-                one.received_at, one.received_at, 0, one.data,
-            )
-            for number, one in enumerate(run.readings, run.first)
-        ]  # fmt: skip
-        lanes.extend(deliveries, now=now)
+    def touched_endpoints(self, applied: Applied) -> set[str]:
+        """In which something may be claimed now, those that only got something apart."""
+        return {
+            *{endpoint.endpoint for endpoint, _, _ in self.settled},
+            *{endpoint.endpoint for endpoint in self.held_lanes.values()},
+            *{endpoint.endpoint for endpoint in self.held_endpoints},
+            *{name for name, _ in applied.counted},
+        }
 
-    def release(self) -> None:
-        """Let go of the lanes that were held until this was on disk."""
-        now = self._clock.monotonic()
-        for lane, endpoint in self._held.items():
-            self._lanes(endpoint).release(lane, now=now)
-        self.claimable.update(self._held.values())
-        self._held.clear()
-
-    def answer(self) -> None:
+    def answer(self, applied: Applied) -> None:
         """Tell whoever waits for it."""
-        for (_, answer), result in zip(self.work.operations, self._results, strict=True):
-            _resolve(answer, result)
-        for (_, waiting), outcomes in zip(self.work.puts, self._outcomes, strict=True):
+        for asking, answer in zip(self.asking, applied.answers, strict=True):
+            _resolve(asking, answer)
+        for waiting, outcomes in zip(self.waiting, applied.outcomes, strict=True):
             _resolve(waiting, outcomes)
 
 
-def _resolve(future: asyncio.Future[T], result: T) -> None:
+def _may_supersede(puts: Sequence[Put]) -> bool:
+    looked_at = None
+    for one in puts:
+        # Neighbours mostly share one tuple.
+        if isinstance(one, NewReading) and one.recipients is not looked_at:
+            looked_at = one.recipients
+            if any(map(_only_latest, looked_at)):
+                return True
+    return False
+
+
+def _join(
+    run: Run,
+    recipient: Recipient,
+    lanes: EndpointLanes,
+    counted: dict[LaneKey, int],
+    now: float,
+) -> None:
+    endpoint = recipient.endpoint
+    if recipient.only_latest:
+        for reading in run.readings:
+            if (endpoint, reading.device) not in counted:
+                # The wait was that of the reading which gave way.
+                lanes.end_wait(lanes.add(reading.device, now=now))
+        return
+    # By position, as this is made for every delivery; the order is that of the fields.
+    deliveries = [
+        Delivery(
+            ReadingNumber(number), endpoint, one.device, one.webhook_id, one.measured_at,
+            one.received_at, one.received_at, 0, one.data,
+        )
+        for number, one in enumerate(run.readings, run.first)
+    ]  # fmt: skip
+    if counted:
+        deliveries = [one for one in deliveries if (endpoint, one.device) not in counted]
+    lanes.extend(deliveries, now=now)
+
+
+def _resolve(future: Future[T], result: T) -> None:
     if not future.done():
         future.set_result(result)

@@ -1,112 +1,191 @@
 """
-Changes on its way to the commit thread.
+Group commit: one transaction takes all that came in while the one before it was under way.
 
-The thread takes all that has been handed over and makes one transaction of it, from the first statement to the disk; a
-piece of work belongs to the loop or to the thread. What comes meanwhile is for the next transaction. That begins some
-turns of the loop later: while the loop is busy they make it larger, for a transaction has its price whatever it holds;
-while it is not they take no time. One that is large already begins at once, for then it is the thread that the line
-waits for.
+              hurry, or a timer                        thread                         loop
+    next ────────────────────────▶ prepare (loop) ──────────────▶ engine.apply ──────────────▶ published ─▶ next, if any
+      ▲                                                               │ OutboxError
+      └──────────── after a second, with what came meanwhile ◀────────┘
+
+The next transaction begins some turns of the loop after the last: while the loop is busy they make it larger, and a
+transaction has its price whatever it holds; while the loop is not busy they take no time. A large one begins at once,
+before the last is published, because then the line waits for the thread; not so where it has to hold lanes, which
+must know of the last one first.
+
+After a failure nothing that came later is committed before what failed.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial, reduce
+from functools import partial
 
-from forwarder.outbox.changes import Changes
+from forwarder.clock import Clock, Timer
+from forwarder.errors import OutboxError
+from forwarder.outbox.changes import Applied, OperationFailed
 from forwarder.outbox.commit import Commit
-from forwarder.outbox.sqlite.writer import Writer
+from forwarder.outbox.engine import Engine
+from forwarder.outbox.thread import CommitThread
 
 TURNS = 4
 """Of the loop between two transactions. Without them one held 90 single readings at full load, with them 130."""
 LARGE = 512
 """Messages that are enough for a transaction: it begins at once."""
+RETRY_SECONDS = 1.0
+"""How long after a commit that failed it is tried again."""
 
 
 class GroupCommit:
-    """
-    Hands work to the thread in order, and tells on the loop what became of it.
-
-    After a transaction that failed all that was handed over comes back: nothing that came later is ever committed
-    before it.
-    """
+    """Has the engine commit what comes in, one transaction after the other, until `stop`."""
 
     def __init__(
         self,
-        writer: Writer,
+        engine: Engine,
         *,
-        commit_of: Callable[[Changes], Commit],
-        on_committed: Callable[[Commit], None],
-        on_failed: Callable[[Changes, BaseException], None],
+        clock: Clock,
+        prepare: Callable[[Commit], Commit],
+        publish: Callable[[Commit, Applied | None], None],
+        on_failed: Callable[[OutboxError], None],
         on_rest: Callable[[], None],
+        on_defect: Callable[[BaseException], None],
     ) -> None:
-        self._writer = writer
-        self._commit_of = commit_of
-        self._on_committed = on_committed
+        self._engine = engine
+        self._clock = clock
+        self._prepare = prepare
+        self._publish = publish
         self._on_failed = on_failed
         self._on_rest = on_rest
-        self._given: deque[Changes] = deque()
-        self.is_running = False
-        """Whether the thread has the writer, or is about to."""
+        self._on_defect = on_defect
+        self._thread = CommitThread()
+        self.next = Commit()
+        """What came in since the last one was begun."""
+        self._under_way: Commit | None = None
+        self._is_busy = False
+        """Whether a commit is under way, or the turns after one are."""
+        self._is_wanted = False
+        """Whether somebody waits for the next one."""
+        self._is_started = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._retry: Timer | None = None
+        self.committing_since: float | None = None
+        """Monotonic seconds since which a transaction is under way."""
 
-    def give(self, work: Changes) -> None:
-        """Have it committed after all that was given before; it is the thread's from now on."""
-        self._given.append(work)
-        if not self.is_running:
-            self.is_running = True
-            self._start()
+    @property
+    def is_busy(self) -> bool:
+        return self._is_busy
 
-    def _start(self) -> None:
-        self._writer.start(partial(self._commit_given, asyncio.get_running_loop()))
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is to be committed, and nothing is under way."""
+        return not (self._is_busy or self.next)
 
-    def _commit_given(self, loop: asyncio.AbstractEventLoop) -> None:
+    @property
+    def has_gone_to_write(self) -> bool:
+        """Whether a pause of our own is not on disk yet."""
+        under_way = self._under_way
+        return bool(self.next.changes.gone or (under_way and under_way.changes.gone))
+
+    def start(self) -> None:
+        self._is_started = True
+        self.hurry()
+
+    def stop(self) -> None:
+        """Begin nothing more, and publish nothing more."""
+        self._is_started = False
+        for timer in (self._timer, self._retry):
+            if timer is not None:
+                timer.cancel()
+
+    def close(self) -> None:
+        """Return once the transaction under way is over."""
+        self._thread.close()
+
+    def within(self, seconds: float) -> None:
+        """Commit what has come in after so long at the latest."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.hurry()
+
+    def hurry(self) -> None:
+        """Commit what has come in as soon as the thread is free."""
+        self._is_wanted = True
+        if self._is_started and not self._is_busy and self._retry is None:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._is_wanted = False
+        commit, self.next = self.next, Commit()
+        commit = self._prepare(commit)
+        self._is_busy = bool(commit)
+        if not commit:
+            self._under_way, self.committing_since = None, None
+            self._on_rest()
+            return
+        self._under_way = commit
+        if commit.writes:
+            self.committing_since = self._clock.monotonic()
+        loop, now = asyncio.get_running_loop(), self._clock.unix()
+        self._thread.start(partial(self._apply, loop, commit, now))
+
+    def _apply(self, loop: asyncio.AbstractEventLoop, commit: Commit, now: float) -> None:
         """In the thread."""
-        commit = self._commit_of(self._take())
         try:
-            # What a power cut takes of deliveries is sent again, under the same ids. The next message of each of these
-            # lanes comes with a commit that waits for the disk, and by then all before it is there.
-            self._writer.commit_whole(
-                commit.apply_rows, waits_for_disk=not commit.work.is_of_deliveries_alone
-            )
-        except BaseException as error:  # noqa: BLE001 - it is raised on the loop
-            _tell(loop, partial(self._stop, commit, error))
+            if commit.is_to_look and self._engine.has_foreign_change():
+                commit.has_foreign_change = True
+            applied = self._engine.apply(commit.changes, now=now) if commit.writes else None
+        except BaseException as error:  # noqa: BLE001 - it is dealt with on the loop
+            _tell(loop, partial(self._conclude_failed, commit, error))
         else:
-            _tell(loop, partial(self._conclude, commit))
+            _tell(loop, partial(self._conclude, commit, applied))
 
-    def _take(self) -> Changes:
-        """All that has been given, as one."""
-        return reduce(Changes.followed_by, [self._given.popleft() for _ in range(len(self._given))])
-
-    def _conclude(self, commit: Commit) -> None:
-        is_large = self._given_messages >= LARGE
-        if is_large:
-            # While the loop hears of this one; it was busy, or there would not be so many.
-            self._start()
-        self._on_committed(commit)
-        if not is_large:
+    def _conclude(self, commit: Commit, applied: Applied | None) -> None:
+        if not self._is_started:
+            return
+        self._under_way = None
+        begins_at_once = (
+            self._is_wanted and self.next.message_count >= LARGE and not self.next.holds_lanes
+        )
+        try:
+            if begins_at_once:
+                self._begin()
+            self._publish(commit, applied)
+        except Exception as error:  # noqa: BLE001 - the top of a callback: it ends the outbox
+            self._on_defect(error)
+            return
+        if not begins_at_once:
             self._go_on_after(TURNS)
 
     def _go_on_after(self, turns: int) -> None:
-        if not self._given:
-            self.is_running = False
+        if not self._is_started:
+            return
+        if not self._is_wanted:
+            self._is_busy, self.committing_since = False, None
             self._on_rest()
-        elif turns and self._given_messages < LARGE:
+        elif turns and self.next.message_count < LARGE:
             asyncio.get_running_loop().call_soon(self._go_on_after, turns - 1)
         else:
-            self._start()
+            self._begin()
 
-    @property
-    def _given_messages(self) -> int:
-        return sum(work.message_count for work in self._given)
+    def _conclude_failed(self, commit: Commit, error: BaseException) -> None:
+        if not self._is_started:
+            return
+        self._is_busy, self._under_way, self.committing_since = False, None, None
+        self.next = commit.followed_by(self.next)
+        match error:
+            case OperationFailed():
+                self.next.fail_operation(error.index, error.error)
+                self.hurry()
+            case OutboxError():
+                self._retry = self._clock.call_later(RETRY_SECONDS, self._try_again)
+                self._on_failed(error)
+            case _:
+                self._on_defect(error)
 
-    def _stop(self, commit: Commit, error: BaseException) -> None:
-        """It begins anew when it is given something."""
-        self.is_running = False
-        work = reduce(Changes.followed_by, [commit.work, *self._given])
-        self._given.clear()
-        self._on_failed(work, error)
-        self._on_rest()
+    def _try_again(self) -> None:
+        self._retry = None
+        self.hurry()
 
 
 def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:

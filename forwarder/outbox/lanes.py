@@ -1,20 +1,33 @@
 """
 Lanes: the pending deliveries of one device to one endpoint, in order, of which one claim at a time is out.
 
-Pure and in memory. The durable facts are rows; this is the schedule over them, built anew at start, so that
-claiming needs no write. Times are monotonic seconds: no step of the wall clock can freeze a lane.
+Pure and in memory. The durable facts are rows; this is the schedule over them, built anew at start, so that claiming
+needs no write. Times are monotonic seconds: no step of the wall clock can freeze a lane.
 
-    add ─▶ READY ─▶ CLAIMED ─▶ settle ─▶ READY      when memory holds the next delivery
-             ▲                    └────▶ SETTLING ─▶ confirm, once the settlement is on disk
-             ├───────────────────────────────┤
-             └──────── WAITING ◀─────────────┘      when it was postponed
+    pending = stored - unwritten          stored     rows that are pending as of the last commit that was published
+                                          unwritten  settled for good in memory, and not on disk yet
+
+    A count of rows sets `stored` and nothing else, whenever it comes: what is settled meanwhile is in `unwritten`.
+
+             claim              end
+      READY ───────▶ CLAIMED ────────▶ READY    memory holds what comes next
+        ▲                        └───▶ RESTING  for one or more of these reasons:
+        └──────────────────────────────┘
+            UNWRITTEN   what comes next is to be read back, and a settlement in the lane is not on disk: read now, what
+                        was settled would be offered again. Ends when the last one is written.
+            HELD        a commit under way may change what is pending. Ends when that is published.
+            DUE         the head is tried again at `due_at`. Ends then, or when the endpoint recovers.
+
+    An endpoint as a whole is held while a commit may change any of its lanes: then nothing of it is claimed.
+    A lane goes when nothing is stored, unwritten, claimed or held in it.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from heapq import heappop, heappush
+from operator import attrgetter
 from typing import NamedTuple
 
 from forwarder.delivery import Delivery, ReadingNumber
@@ -25,16 +38,20 @@ class LaneState(Enum):
     """Where a lane is in the drawing above; GONE is out of it."""
 
     READY = "ready"
-    WAITING = "waiting"
     CLAIMED = "claimed"
-    SETTLING = "settling"
+    RESTING = "resting"
     GONE = "gone"
 
 
-READY, WAITING, CLAIMED, SETTLING, GONE = LaneState
+READY, CLAIMED, RESTING, GONE = LaneState
+
+# Why a lane rests: a set of bits, because an enum.Flag takes ten times as long.
+NOTHING, UNWRITTEN, HELD, DUE = 0, 1, 2, 4
 
 GONE_IN_QUEUE = 1000
 """Lanes that are gone leave the queue when their turn comes; where nothing is claimed, when there are so many."""
+
+_device_of = attrgetter("device")
 
 
 @dataclass(slots=True, eq=False)
@@ -43,29 +60,37 @@ class Lane:
 
     device: Device
     state: LaneState = GONE
-    pending: int = 0
-    """Deliveries that are not settled, those in flight included."""
+    stored: int = 0
+    """Rows that are pending as of the last commit that was published, those in flight included."""
+    unwritten: int = 0
+    """Of them, those that are settled for good and not on disk yet."""
+    unsaved: int = 0
+    """Settlements that are not on disk yet, those of deliveries that are tried again included."""
     fresh: deque[Delivery] = field(default_factory=deque)
     """The first deliveries that are not in flight, as far as memory holds them."""
     claimed: tuple[Delivery, ...] = ()
     """The deliveries in flight."""
+    settled: int = 0
+    """How many of those are settled for good already."""
+    reasons: int = NOTHING
+    """Why it rests, or will rest once its claim has ended."""
     due_at: float | None = None
-    """When it becomes ready again, while it waits or will wait."""
+    """When its head is tried again."""
     ready_since: float = 0.0
-    is_settling: bool = False
-    """Its last settlement is not on disk yet: until then nothing is claimed, for it might be read back."""
-    holds: int = 0
-    """Transactions that change what is pending; while there are any, nothing is claimed and nothing remembered."""
     is_restored: bool = False
     """Known from the outbox's rows alone: the time its head waits for is still to be read."""
     is_changed: bool = False
-    """Something else than its claim changed what is pending meanwhile: it is counted again when the claim ends."""
+    """Something else than its claim changed what is pending meanwhile: what memory would hold may not come next."""
     is_queued: bool = False
     """Whether the queue of ready lanes holds it, even if it is not ready at the moment."""
 
     @property
+    def pending(self) -> int:
+        return self.stored - self.unwritten
+
+    @property
     def unclaimed(self) -> int:
-        return self.pending - len(self.claimed)
+        return self.stored - self.unwritten - len(self.claimed) + self.settled
 
 
 class Readiness(NamedTuple):
@@ -96,13 +121,16 @@ class Memory:
 class EndpointLanes:
     """All lanes of one endpoint; among those that are ready, the first to become so is served first."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, endpoint: str, memory: Memory) -> None:
+        self.endpoint = endpoint
         self._memory = memory
         self._claimed: set[Lane] = set()
         self._lanes: dict[Device, Lane] = {}
         self._ready: deque[Lane] = deque()
-        self._waiting: list[tuple[float, int, Lane]] = []
+        self._due: list[tuple[float, int, Lane]] = []
         self._pushes = 0
+        self.is_held = False
+        """Whether a commit under way may change any lane: nothing is claimed meanwhile."""
         self.ready_count = 0
         """Deliveries in ready lanes."""
         self.pending_count = 0
@@ -117,10 +145,12 @@ class EndpointLanes:
     def find(self, device: Device) -> Lane | None:
         return self._lanes.get(device)
 
+    # What commits bring.
+
     def add(self, device: Device, *, count: int = 1, now: float) -> Lane:
-        """`count` more deliveries at the end of the device's lane."""
+        """`count` more rows at the end of the device's lane."""
         lane = self._lanes.get(device) or self._begin(device, now)
-        self._count(lane, lane.pending + count)
+        self._store(lane, lane.stored + count)
         return lane
 
     def _begin(self, device: Device, now: float) -> Lane:
@@ -132,21 +162,97 @@ class EndpointLanes:
         """At start: a lane as the outbox holds it, whose head may have to wait still."""
         self.add(device, count=count, now=now).is_restored = True
 
-    def remember(self, lane: Lane, deliveries: Sequence[Delivery]) -> None:
-        """Hold these, which come next in the lane, in memory."""
-        lane.fresh.extend(deliveries)
-        self._memory.used += len(deliveries)
-
     def extend(self, deliveries: Iterable[Delivery], *, now: float) -> None:
         """Each at the end of its lane, held in memory while there is room and nothing is before it."""
         known, memory = self._lanes, self._memory
         for one in deliveries:
             lane = known.get(one.device) or self._begin(one.device, now)
-            is_next = len(lane.fresh) == lane.pending - len(lane.claimed)
-            if is_next and lane.holds == 0 and not lane.is_changed and memory.used < memory.limit:
+            if (
+                memory.used < memory.limit
+                and len(lane.fresh) == lane.unclaimed
+                and not lane.reasons & HELD
+                and not lane.is_changed
+            ):
                 lane.fresh.append(one)
                 memory.used += 1
-            self._count(lane, lane.pending + 1)
+            self._store(lane, lane.stored + 1)
+
+    def give_way(self, device: Device, count: int) -> None:
+        """So many rows of the lane have given way to newer ones; memory may hold some of them."""
+        lane = self._lanes[device]
+        self._store(lane, lane.stored - count)
+        self._empty_memory(lane)
+
+    def end_wait(self, lane: Lane) -> None:
+        """The head that was to be tried again has given way; the lane goes on once it is released."""
+        lane.due_at = None
+        lane.reasons &= ~DUE
+
+    def written(self, lane: Lane, count: int, *, now: float) -> None:
+        """A settlement of the lane is on disk, by which `count` of its rows are pending no more."""
+        lane.unsaved -= 1
+        lane.stored -= count
+        lane.unwritten -= count
+        if not lane.unsaved and lane.reasons & UNWRITTEN:
+            lane.reasons &= ~UNWRITTEN
+            self._go_on(lane, now)
+
+    def recount(self, device: Device, *, stored: int, now: float) -> None:
+        """Take over how many rows a commit counted, after something else than claims and puts changed them."""
+        lane = self._lanes.get(device)
+        if lane is None:
+            if stored <= 0:
+                return
+            lane = self._begin(device, now)
+        self._store(lane, stored)
+        if lane.state is CLAIMED:
+            lane.is_changed = True
+        else:
+            self._leave(lane, RESTING)
+            self.end_wait(lane)
+            lane.is_restored = True
+        self._empty_memory(lane)
+        self._go_on(lane, now)
+
+    def hold(self, lane: Lane) -> None:
+        """Let nothing more be claimed from the lane until a `release`: a commit is changing what is pending."""
+        lane.reasons |= HELD
+        self._empty_memory(lane)
+        if lane.state is not CLAIMED:
+            self._leave(lane, RESTING)
+
+    def release(self, lane: Lane, *, now: float) -> None:
+        lane.reasons &= ~HELD
+        self._go_on(lane, now)
+
+    # What the dispatcher does.
+
+    def claim(self, *, now: float) -> Lane | None:
+        """Take the lane that is served next; None when none is ready."""
+        if self.is_held:
+            return None
+        if self._due:
+            self.wake_due(now)
+        while self._ready:
+            lane = self._pop_ready()
+            if lane.state is READY:
+                self._leave(lane, CLAIMED)
+                return lane
+        return None
+
+    def claim_for_probe(self, *, now: float) -> Lane | None:
+        """Take a ready lane, else the one that waits for the nearest time."""
+        lane = self.claim(now=now)
+        if lane is None and not self.is_held and self.next_due() is not None:
+            lane = heappop(self._due)[2]
+            self.end_wait(lane)
+            self._leave(lane, CLAIMED)
+        return lane
+
+    def remember(self, lane: Lane, deliveries: Sequence[Delivery]) -> None:
+        """Hold these, which come next in the lane, in memory."""
+        lane.fresh.extend(deliveries)
+        self._memory.used += len(deliveries)
 
     def take(self, lane: Lane, *, limit: int) -> tuple[Delivery, ...]:
         """The first deliveries that memory holds of a claimed lane: they are in flight now."""
@@ -164,117 +270,71 @@ class EndpointLanes:
         """The readings that are claimed."""
         return {delivery.reading for lane in self._claimed for delivery in lane.claimed}
 
-    def claim(self, *, now: float) -> Lane | None:
-        """Take the lane that is served next; None when none is ready."""
-        if self._waiting:
-            self.wake_due(now)
-        while self._ready:
-            lane = self._pop_ready()
-            if lane.state is READY:
-                self._leave(lane, CLAIMED)
-                return lane
-        return None
-
-    def claim_for_probe(self, *, now: float) -> Lane | None:
-        """Take a ready lane, else the one that waits for the nearest time."""
-        lane = self.claim(now=now)
-        if lane is None and self.next_due() is not None:
-            lane = heappop(self._waiting)[2]
-            self._leave(lane, CLAIMED)
-        return lane
-
     def settle(
-        self, lane: Lane, *, settled: int = 0, due_at: float | None = None, now: float
-    ) -> bool:
+        self, deliveries: Sequence[Delivery], *, is_final: bool = True
+    ) -> list[tuple[Lane, int]]:
         """
-        End a claim: `settled` of its deliveries are pending no more; the others go on, or wait until `due_at`.
+        Settle claimed deliveries, for good or to be tried again; their claims go on.
 
-        True when the lane rests, because memory does not hold what comes next, if anything does: it goes on after
-        a `confirm`, which is owed once the settlement is on disk. Read before, the outbox would offer it again.
-        What is put into an empty lane meanwhile is remembered all the same.
+        Returns the lanes with what is to be said to `written` of each.
         """
-        if settled < len(lane.claimed):
+        if len(deliveries) == 1:
+            return [(self._settle(deliveries[0].device, 1 if is_final else 0))]
+        counts = Counter(map(_device_of, deliveries))
+        return [self._settle(one, count if is_final else 0) for one, count in counts.items()]
+
+    def _settle(self, device: Device, count: int) -> tuple[Lane, int]:
+        lane = self._lanes[device]
+        lane.unsaved += 1
+        lane.settled += count
+        lane.unwritten += count
+        self.pending_count -= count
+        return lane, count
+
+    def end(self, lane: Lane, *, due_at: float | None = None, now: float) -> bool:
+        """
+        End a claim: what of it is not settled is the head again, and waits until `due_at`.
+
+        True when the lane could go on if only what was settled in it were on disk.
+        """
+        if lane.settled < len(lane.claimed) or lane.is_changed or due_at is not None:
             self._empty_memory(lane)  # it holds what comes after those that are not settled
             lane.is_restored = due_at is None
-        lane.claimed = ()
+        lane.claimed, lane.settled, lane.is_changed = (), 0, False
         self._claimed.discard(lane)
         lane.due_at = due_at
-        self._count(lane, lane.pending - settled)
-        if due_at is None and lane.fresh and lane.holds == 0:
-            self._make_ready(lane, now)
-            return False
-        lane.state = SETTLING
-        lane.is_settling = True
-        self._empty_memory(lane)
-        return True
-
-    def confirm(self, lane: Lane, *, now: float) -> None:
-        """The settlement that the lane rested for is on disk: it goes on, unless a transaction holds it."""
-        lane.is_settling = False
+        if due_at is not None:
+            lane.reasons |= DUE
+        if lane.unsaved and not lane.fresh:
+            lane.reasons |= UNWRITTEN
+        lane.state = RESTING
         self._go_on(lane, now)
-
-    def hold(self, lane: Lane) -> None:
-        """Let nothing more be claimed from the lane until a `release`: a transaction is changing what is pending."""
-        lane.holds += 1
-        self._empty_memory(lane)
-        if lane.state is not CLAIMED:
-            self._leave(lane, SETTLING)
-
-    def release(self, lane: Lane, *, now: float) -> None:
-        """End one hold; after the last one the lane goes on."""
-        lane.holds -= 1
-        self._go_on(lane, now)
-
-    def _go_on(self, lane: Lane, now: float) -> None:
-        if lane.holds > 0 or lane.is_settling or lane.state is not SETTLING:
-            return
-        if lane.pending <= 0:
-            self._forget(lane)
-        elif lane.due_at is None or lane.due_at <= now:
-            self._make_ready(lane, now)
-        else:
-            self._make_wait(lane, lane.due_at)
-
-    def recount(self, device: Device, *, pending: int, now: float) -> Lane | None:
-        """
-        Take over how many deliveries of a lane its transaction counts, after something else than a claim changed them.
-
-        The lane is held until a `release`, which is owed once the transaction is over; None when there is none.
-        """
-        lane = self._lanes.get(device)
-        if lane is None and pending <= 0:
-            return None
-        lane = lane or self.add(device, count=pending, now=now)
-        self._count(lane, pending)
-        lane.is_changed = lane.state is CLAIMED
-        if not lane.is_changed:
-            lane.due_at = None
-            lane.is_restored = True
-        self.hold(lane)
-        return lane
+        return lane.reasons == UNWRITTEN and lane.stored > lane.unwritten
 
     def wake_due(self, now: float) -> None:
         """Make ready every lane whose wait is over."""
         while (due_at := self.next_due()) is not None and due_at <= now:
-            self._make_ready(heappop(self._waiting)[2], now)
+            lane = heappop(self._due)[2]
+            self.end_wait(lane)
+            self._make_ready(lane, now)
 
     def wake_all(self, now: float) -> None:
         """Let no lane wait for its own time any more: the endpoint has recovered."""
-        for _, _, lane in sorted(self._waiting):
-            if lane.state is WAITING:
-                self._make_ready(lane, now)
-        self._waiting.clear()
+        waiting = [lane for _, _, lane in sorted(self._due) if lane.reasons == DUE]
+        self._due.clear()
         for lane in self._lanes.values():
             lane.is_restored = False
-            lane.due_at = None
+            self.end_wait(lane)
+        for lane in waiting:
+            self._go_on(lane, now)
 
     def next_due(self) -> float | None:
         """When the next waiting lane becomes ready, in monotonic seconds."""
-        while self._waiting:
-            due_at, _, lane = self._waiting[0]
-            if lane.state is WAITING and lane.due_at == due_at:
+        while self._due:
+            due_at, _, lane = self._due[0]
+            if lane.reasons == DUE and lane.state is RESTING and lane.due_at == due_at:
                 return due_at
-            heappop(self._waiting)
+            heappop(self._due)
         return None
 
     def served_next(self) -> Lane | None:
@@ -285,18 +345,35 @@ class EndpointLanes:
 
     def readiness(self, now: float) -> Readiness:
         """What could be claimed."""
-        if self._waiting:
+        if self.is_held:
+            return Readiness()
+        if self._due:
             self.wake_due(now)
-        next_due_at = self.next_due() if self._waiting else None
+        next_due_at = self.next_due() if self._due else None
         due_at = float("inf") if next_due_at is None else next_due_at
         first = self.served_next()
         if first is None:
             return Readiness(next_due_at=due_at)
         return Readiness(self.ready_count, first.pending, first.ready_since, due_at)
 
+    # From one state to the next.
+
+    def _go_on(self, lane: Lane, now: float) -> None:
+        """Leave the rest when no reason is left for it."""
+        if lane.state is not RESTING:
+            return
+        if lane.reasons & DUE and lane.due_at is not None and lane.due_at <= now:
+            self.end_wait(lane)
+        if lane.stored <= 0 and not lane.unsaved and not lane.reasons & HELD:
+            self._forget(lane)
+        elif lane.reasons == DUE and lane.due_at is not None:
+            self._pushes += 1
+            heappush(self._due, (lane.due_at, self._pushes, lane))
+        elif not lane.reasons:
+            self._make_ready(lane, now)
+
     def _make_ready(self, lane: Lane, now: float) -> None:
-        self._leave(lane, READY)
-        lane.due_at = None
+        lane.state = READY
         self.ready_count += lane.pending
         if not lane.is_queued:
             lane.is_queued = True
@@ -308,33 +385,28 @@ class EndpointLanes:
         lane.is_queued = False
         return lane
 
-    def _make_wait(self, lane: Lane, due_at: float) -> None:
-        self._leave(lane, WAITING)
-        self._empty_memory(lane)
-        lane.due_at = due_at
-        self._pushes += 1
-        heappush(self._waiting, (due_at, self._pushes, lane))
-
     def _empty_memory(self, lane: Lane) -> None:
-        if lane.fresh:
-            self._memory.used -= len(lane.fresh)
-            lane.fresh.clear()
+        self._memory.used -= len(lane.fresh)
+        lane.fresh.clear()
+        if lane.unsaved and lane.state is not CLAIMED:
+            lane.reasons |= UNWRITTEN
+            self._leave(lane, RESTING)
 
     def _leave(self, lane: Lane, state: LaneState) -> None:
         if lane.state is READY:
             self.ready_count -= lane.pending
         lane.state = state
 
-    def _count(self, lane: Lane, pending: int) -> None:
-        more = pending - lane.pending
+    def _store(self, lane: Lane, stored: int) -> None:
+        more = stored - lane.stored
         if lane.state is READY:
             self.ready_count += more
         self.pending_count += more
-        lane.pending = pending
+        lane.stored = stored
 
     def _forget(self, lane: Lane) -> None:
         self._leave(lane, GONE)
-        self._count(lane, 0)
+        self._store(lane, 0)
         self._empty_memory(lane)
         if self._lanes.get(lane.device) is lane:
             del self._lanes[lane.device]

@@ -14,20 +14,12 @@ from forwarder.reading import Device
 
 @dataclass(slots=True)
 class Settlement:
-    """What was decided about one delivery; without an attempt when it was not even sent (too old)."""
+    """What was decided about deliveries of one endpoint that ended alike, each at its attempt of the same number."""
 
-    delivery: Delivery
+    deliveries: Sequence[Delivery]
     decision: Decision
     attempt: Attempt | None
-
-
-@dataclass(slots=True)
-class Delivered:
-    """Deliveries that one POST has brought to their endpoint, each at its attempt of the same number."""
-
-    endpoint: str
-    deliveries: Sequence[Delivery]
-    attempt: Attempt
+    """None when they were not even sent (too old)."""
 
 
 @dataclass(slots=True)

@@ -1,14 +1,13 @@
 """What may happen while a commit is under way: nothing is offered twice, out of order, or never."""
 
 import asyncio
-import sqlite3
-import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import pytest
 from support.clock import HandClock
+from support.engines import HeldDisk
 from support.outbox import (
     attempt,
     claim,
@@ -23,29 +22,27 @@ from support.outbox import (
 from support.readings import new_reading
 from support.workshop import Workshop
 
-from forwarder.delivery import Bury, Delivery, Done, RetryAt
-from forwarder.errors import OutboxUnavailable
+from forwarder.delivery import Bury, Done, RetryAt
 from forwarder.outbox import (
     Claim,
-    Delivered,
     NewReading,
     Outbox,
     Pause,
     Recipient,
     Settlement,
     group_commit,
+    open_outbox,
 )
 from forwarder.outbox import outbox as outbox_module
-from forwarder.outbox.sqlite import file as outbox_file
 
 ONE, TWO, THREE = "ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0003"
 
 T = TypeVar("T")
 
 
-async def recount(outbox: Outbox) -> None:
+async def recount(outbox: Outbox, workshop: Workshop) -> None:
     """What a sweep and a command do to a lane: something in it may have changed."""
-    touch_from_outside(outbox, ONE)
+    workshop.other.note(ONE)
     await flush(outbox)
 
 
@@ -60,22 +57,23 @@ async def committing(outbox: Outbox, what: Awaitable[T]) -> "asyncio.Future[T]":
 
 def record(outbox: Outbox, claimed: Claim, *, first: int) -> None:
     """Some of a claim are delivered, and the claim goes on."""
-    outbox.record([Settlement(one, Done(), attempt()) for one in claimed.deliveries[:first]])
+    outbox.settle("acme", [Settlement(claimed.deliveries[:first], Done(), attempt())])
 
 
-async def test_lane_that_is_counted_again_rests_meanwhile(outbox: Outbox) -> None:
+async def test_lane_that_is_counted_again_rests_meanwhile(workshop: Workshop) -> None:
     """What was delivered a moment ago is not read back before that is on disk."""
+    outbox = workshop.open(memory_limit=0)
     await outbox.put([new_reading(ONE, name) for name in "ab"])
     settle(outbox, must_claim(outbox))
-    counted = await committing(outbox, recount(outbox))
+    counted = await committing(outbox, recount(outbox, workshop))
     assert claim(outbox) is None
     await counted
     assert ids(must_claim(outbox)) == ["b"]
 
 
-async def test_emptied_lane_rests_until_that_is_on_disk(outbox: Outbox) -> None:
+async def test_emptied_lane_rests_until_that_is_on_disk(workshop: Workshop) -> None:
     """A reading that comes in while the one before it is settled does not bring that back."""
-    outbox._memory.limit = 0
+    outbox = workshop.open(memory_limit=0)
     await outbox.put([new_reading(ONE, "a")])
     claimed = must_claim(outbox)
     put = await committing(outbox, outbox.put([new_reading(ONE, "b")]))
@@ -86,81 +84,83 @@ async def test_emptied_lane_rests_until_that_is_on_disk(outbox: Outbox) -> None:
     assert ids(must_claim(outbox)) == ["b"]
 
 
-async def test_lane_counted_in_the_middle_of_a_claim_loses_nothing(outbox: Outbox) -> None:
+async def test_lane_counted_in_the_middle_of_a_claim_loses_nothing(
+    outbox: Outbox, workshop: Workshop
+) -> None:
     """A claim that was settled in part when its lane was counted again leaves the rest of the lane as it is."""
     await outbox.put([new_reading(ONE, name) for name in "abc"])
     claimed = must_claim(outbox, limit=2)
     record(outbox, claimed, first=1)
     await flush(outbox)
-    await recount(outbox)
+    await recount(outbox, workshop)
     await outbox.put([new_reading(ONE, "d")])
-    last = Settlement(claimed.deliveries[1], Done(), attempt())
-    outbox.settle("acme", claimed, [last], recorded=1)
+    last = Settlement(claimed.deliveries[1:], Done(), attempt())
+    outbox.settle("acme", [last], ends=[claimed])
     await flush(outbox)
     assert ids(must_claim(outbox, limit=9)) == ["c", "d"]
 
 
-async def test_change_at_the_end_of_a_lane_hurries_nobody(outbox: Outbox, clock: HandClock) -> None:
+async def test_change_at_the_end_of_a_lane_hurries_nobody(
+    outbox: Outbox, clock: HandClock, workshop: Workshop
+) -> None:
     """A reading that waits for its retry still waits after its lane was counted again."""
     await outbox.put([new_reading(ONE, "a")])
     settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 60), error="http_500")
-    await recount(outbox)
+    await recount(outbox, workshop)
     assert claim(outbox) is None
     await flush(outbox)
     clock.advance(60)
     assert ids(must_claim(outbox)) == ["a"]
 
 
-async def test_backlog_of_many_devices_stays_on_disk(outbox: Outbox) -> None:
+async def test_backlog_of_many_devices_stays_on_disk(workshop: Workshop) -> None:
     """However many lanes are worked through, what is read ahead of its turn is bounded over all of them."""
-    outbox._memory.limit = 4
+    outbox = workshop.open(memory_limit=4)
     for device in (ONE, TWO, THREE):
         await outbox.put([new_reading(device, f"{device}{number}") for number in range(9)])
     for _ in range(6):
         settle(outbox, must_claim(outbox))
         await flush(outbox)
-        assert outbox._memory.used <= 4
+        assert outbox.remembered <= 4
 
 
-async def test_lane_that_cannot_be_read_is_tried_again(outbox: Outbox, clock: HandClock) -> None:
+async def test_lane_that_cannot_be_read_is_tried_again(
+    workshop: Workshop, clock: HandClock
+) -> None:
     """Trouble with the disk at a claim keeps no lane from being claimed once it is over."""
-    outbox._memory.limit = 0
+    outbox = workshop.open(memory_limit=0)
     await outbox.put([new_reading(ONE, "a")])
-    outbox._reader, reader = sqlite3.connect(":memory:"), outbox._reader
-    assert claim(outbox) is None
-    outbox._reader.close()
-    outbox._reader = reader
+    with workshop.engine.unreadable():
+        assert claim(outbox) is None
     await flush(outbox)
     clock.advance(1)
     assert ids(must_claim(outbox)) == ["a"]
 
 
-async def test_own_pause_is_on_disk_before_commands_are_looked_at(outbox: Outbox) -> None:
+async def test_own_pause_is_on_disk_before_commands_are_looked_at(
+    outbox: Outbox, workshop: Workshop
+) -> None:
     """A pause after 410 that is not committed yet is not mistaken for one that a command has ended."""
     await outbox.put([new_reading(ONE, "a")])
     told: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
     outbox.on_foreign_change = lambda: told.set_result(outbox.totals()[0].health.paused_by)
-    change_from_outside(outbox)
+    workshop.other.change_health()
     put = await committing(outbox, outbox.put([new_reading(ONE, "b")]))
-    outbox._is_to_look = True
+    outbox.look()
     outbox.record_gone("acme", "digest")
     await put
     assert await asyncio.wait_for(told, timeout=10) == "gone"
 
 
-def change_from_outside(outbox: Outbox) -> None:
-    with sqlite3.connect(outbox._path, timeout=10) as other:
-        other.execute("UPDATE endpoint SET last_error = 'dns'")
-    other.close()
-
-
-async def test_command_in_the_middle_of_a_group_is_seen_by_it(outbox: Outbox) -> None:
+async def test_command_in_the_middle_of_a_group_is_seen_by_it(
+    outbox: Outbox, workshop: Workshop
+) -> None:
     """A replay that comes in just before a commit is counted by it: lane and file agree, and nothing is put twice."""
     await outbox.put([new_reading(ONE, "a"), new_reading(TWO, "b")])
     settle(outbox, must_claim(outbox), Bury("refused"), error="http_400")
     settle(outbox, must_claim(outbox))
     await flush(outbox)
-    replay_from_outside(outbox)
+    workshop.other.replay()
     outcomes = await outbox.put([new_reading(ONE, "c"), new_reading(TWO, "b")])
     assert outcomes == ["accepted", "duplicate"]
     assert ids(must_claim(outbox, limit=9)) == ["a", "c"]
@@ -168,20 +168,24 @@ async def test_command_in_the_middle_of_a_group_is_seen_by_it(outbox: Outbox) ->
     assert (await totals(outbox)).pending == 2
 
 
-async def test_lane_that_is_counted_and_superseded_at_once_goes_on(outbox: Outbox) -> None:
+async def test_lane_that_is_counted_and_superseded_at_once_goes_on(
+    outbox: Outbox, workshop: Workshop
+) -> None:
     """A sweep or a command, and a newer reading where only the latest counts, in one commit: then the lane is free."""
     await outbox.put([latest(ONE, "a")])
-    await asyncio.gather(recount(outbox), outbox.put([latest(ONE, "b")]))
-    touch_from_outside(outbox, ONE)
+    await asyncio.gather(recount(outbox, workshop), outbox.put([latest(ONE, "b")]))
+    workshop.other.note(ONE)
     await outbox.put([latest(ONE, "c")])
     assert ids(must_claim(outbox)) == ["c"]
 
 
-async def test_lane_rests_until_a_commit_that_is_done_again_is_on_disk(outbox: Outbox) -> None:
+async def test_lane_rests_until_a_commit_that_is_done_again_is_on_disk(
+    outbox: Outbox, workshop: Workshop
+) -> None:
     """What was settled in it before a command interfered is not offered again in between."""
     await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b"), latest(TWO, "x")])
     first = must_claim(outbox)
-    touch_from_outside(outbox, TWO)
+    workshop.other.note(TWO)
     settle(outbox, first)
     offered = offered_by(outbox)
     await outbox.put([latest(ONE, "c")])
@@ -218,38 +222,26 @@ def offered_by(outbox: Outbox) -> list[list[str]]:
     return offered
 
 
-def touch_from_outside(outbox: Outbox, device: str) -> None:
-    with sqlite3.connect(outbox._path, timeout=10) as other:
-        other.execute(
-            "INSERT INTO touched_lane SELECT endpoint, device FROM delivery WHERE device = ?"
-            " ON CONFLICT DO NOTHING",
-            (device,),
-        )
-    other.close()
-
-
-async def test_trouble_before_a_transaction_is_borne(outbox: Outbox, clock: HandClock) -> None:
+async def test_trouble_before_a_transaction_is_borne(
+    outbox: Outbox, clock: HandClock, workshop: Workshop
+) -> None:
     """A disk that cannot even say whether a command has changed something keeps nobody from trying again."""
-    has_foreign_change = outbox._writer.has_foreign_change
-
-    def fail() -> bool:
-        outbox._writer.has_foreign_change = has_foreign_change  # type: ignore[method-assign] # once
-        raise OutboxUnavailable("no")
-
-    outbox._writer.has_foreign_change = fail  # type: ignore[method-assign] # a disk that fails at this very moment
-    outbox._is_to_look = True
+    workshop.engine.fail_next_look()
+    outbox.look()
     put = asyncio.ensure_future(outbox.put([new_reading(ONE, "a")]))
     await until_it_failed(outbox)
     clock.advance(1)
     assert await put == ["accepted"]
 
 
-async def test_what_comes_during_a_commit_is_the_next_one(outbox: Outbox) -> None:
+async def test_what_comes_during_a_commit_is_the_next_one(
+    outbox: Outbox, workshop: Workshop
+) -> None:
     """However many groups come meanwhile, they share a transaction, in their order."""
     await outbox.put([new_reading(ONE, "a")])
     commits = outbox.commits
-    with HeldDisk(outbox) as disk:
-        puts = [await disk.reached_by(outbox.put([new_reading(ONE, "b")]))]
+    with HeldDisk(workshop.engine) as disk:
+        puts = [await reaching(disk, outbox.put([new_reading(ONE, "b")]))]
         for name in "cde":
             puts.append(asyncio.ensure_future(outbox.put([new_reading(ONE, name)])))
             await asyncio.sleep(0)
@@ -259,11 +251,13 @@ async def test_what_comes_during_a_commit_is_the_next_one(outbox: Outbox) -> Non
     assert ids(must_claim(outbox, limit=9)) == ["a", "b", "c", "d", "e"]
 
 
-async def test_later_work_never_overtakes_what_failed(outbox: Outbox, clock: HandClock) -> None:
+async def test_later_work_never_overtakes_what_failed(
+    outbox: Outbox, clock: HandClock, workshop: Workshop
+) -> None:
     """What was handed over while a commit failed comes after it, also in the file."""
     await outbox.put([new_reading(TWO, "x")])
-    with HeldDisk(outbox, fails=True) as disk:
-        first = await disk.reached_by(outbox.put([new_reading(ONE, "a")]))
+    with HeldDisk(workshop.engine, fails=True) as disk:
+        first = await reaching(disk, outbox.put([new_reading(ONE, "a")]))
         second = asyncio.ensure_future(outbox.put([new_reading(ONE, "b")]))
         await asyncio.sleep(0)
         disk.let_go()
@@ -272,10 +266,8 @@ async def test_later_work_never_overtakes_what_failed(outbox: Outbox, clock: Han
     await asyncio.sleep(0)
     clock.advance(1)
     await asyncio.gather(first, second, third)
-    rows = outbox._reader.execute(
-        "SELECT data FROM body JOIN reading ON reading = number WHERE device = ?", (ONE,)
-    )
-    assert [row[0].decode().split('"')[3] for row in rows] == ["a", "b", "c"]
+    stored = [row["data"].decode().split('"')[3] for row in workshop.engine.rows("body")]
+    assert stored == ["x", "a", "b", "c"]
     must_claim(outbox)
     assert ids(must_claim(outbox, limit=9)) == ["a", "b", "c"]
 
@@ -310,63 +302,49 @@ async def test_settlement_does_not_wait_for_the_next_message(
 
 
 async def test_only_what_nobody_builds_on_does_not_wait_for_the_disk(
-    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    outbox: Outbox, workshop: Workshop
 ) -> None:
     """A message waits, and so does a settlement after which the lane goes on, or that is a retry's or a burial's."""
-    levels: list[int] = []
-    writer = outbox._writer
+    waits = workshop.engine.waits
 
-    def commit() -> None:
-        levels.append(outbox_file.pragma(writer.connection, "synchronous"))
-        write()
-
-    write = writer._commit
-    monkeypatch.setattr(writer, "_commit", commit)
-    normal, full = 1, 2
-
-    async def level_of_next() -> int:
-        count = len(levels)
+    async def next_waits() -> bool:
+        count = len(waits)
         async with asyncio.timeout(10):
-            while len(levels) == count or outbox.committing_since is not None:  # noqa: ASYNC110 - nobody is told
+            while len(waits) == count or outbox.committing_since is not None:  # noqa: ASYNC110 - nobody is told
                 await asyncio.sleep(0)
-        return levels[-1]
+        return waits[-1]
 
     await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b"), new_reading(TWO, "c")])
     deliver(outbox, must_claim(outbox))
-    assert await level_of_next() == full  # b comes next in this lane
+    assert await next_waits()  # b comes next in this lane
     deliver(outbox, must_claim(outbox))
-    assert await level_of_next() == normal
+    assert not await next_waits()
     settle(outbox, must_claim(outbox), Bury("refused"))
-    assert await level_of_next() == full
+    assert await next_waits()
     await outbox.put([new_reading(ONE, "d")])
-    assert levels == [full, full, normal, full, full]
+    assert waits == [True, True, False, True, True]
     assert (await totals(outbox)).delivered == 2
 
 
-def expire_from_outside(outbox: Outbox, delivery: Delivery) -> None:
-    with sqlite3.connect(outbox._path, timeout=10) as other:
-        expire = "UPDATE delivery SET state = 'expired', settled_at = 0 WHERE reading = ?"
-        other.execute(expire, (delivery.reading,))
-        other.execute("UPDATE endpoint SET expired = expired + 1")
-    other.close()
-
-
 def deliver(outbox: Outbox, claimed: Claim) -> None:
-    outbox.settle_delivered([claimed], Delivered("acme", [*claimed.deliveries], attempt(1)))
+    outbox.settle("acme", [Settlement(claimed.deliveries, Done(), attempt(1))], ends=[claimed])
 
 
-async def test_batch_settles_what_is_still_pending(outbox: Outbox) -> None:
+async def test_batch_settles_what_is_still_pending(outbox: Outbox, workshop: Workshop) -> None:
     """A POST that brought a reading which was expired meanwhile delivers the others, and each is counted once."""
     await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b"), new_reading(TWO, "c")])
     claims = [must_claim(outbox, limit=2), must_claim(outbox)]
     brought = [one for claimed in claims for one in claimed.deliveries]
-    expire_from_outside(outbox, brought[0])
-    outbox.settle_delivered(claims, Delivered("acme", brought, attempt(2)))
+    workshop.other.expire(brought[0])
+    outbox.settle("acme", [Settlement(brought, Done(), attempt(2))], ends=claims)
     after = await totals(outbox)
     assert (after.delivered, after.expired, after.pending) == (2, 1, 0)
-    rows = outbox._reader.execute("SELECT state, attempts, last_status FROM delivery")
-    assert list(rows)[1:] == [("delivered", 2, 204)] * 2
-    assert outbox._reader.execute("SELECT count(*) FROM body").fetchone() == (0,)
+    rows = [
+        (row["state"], row["attempts"], row["last_status"])
+        for row in workshop.engine.rows("delivery")
+    ]
+    assert rows[1:] == [("delivered", 2, 204)] * 2
+    assert workshop.engine.rows("body") == []
     await outbox.put([new_reading(ONE, "d"), new_reading(TWO, "e")])
     assert [ids(must_claim(outbox, limit=9)) for _ in range(2)] == [["d"], ["e"]]
 
@@ -377,8 +355,7 @@ async def test_what_breaks_after_a_commit_ends_the_outbox(tmp_path: Path, clock:
     def fail(_: set[str]) -> None:
         raise ZeroDivisionError
 
-    outbox_file.create(tmp_path / "outbox.db")
-    outbox = Outbox(tmp_path / "outbox.db", clock=clock)
+    outbox = open_outbox(tmp_path / "outbox.db", clock=clock)
     outbox.on_claimable = fail
     put = asyncio.ensure_future(outbox.put([new_reading(ONE, "a")]))
     with pytest.raises(ZeroDivisionError):
@@ -387,52 +364,11 @@ async def test_what_breaks_after_a_commit_ends_the_outbox(tmp_path: Path, clock:
     outbox.release_files()
 
 
-class HeldDisk:
-    """Lets no transaction begin until it is told to; then, where it `fails`, the first one does."""
-
-    def __init__(self, outbox: Outbox, *, fails: bool = False) -> None:
-        self._writer = outbox._writer
-        self._commit_whole = self._writer.commit_whole
-        self._fails = fails
-        self._is_reached = threading.Event()
-        self._may_go = threading.Event()
-
-    def __enter__(self) -> Self:
-        self._writer.commit_whole = self._commit  # type: ignore[method-assign]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._may_go.set()
-        self._writer.commit_whole = self._commit_whole  # type: ignore[method-assign]
-
-    async def reached_by(self, what: Awaitable[T]) -> "asyncio.Future[T]":
-        """Return once the thread is at it."""
-        task = asyncio.ensure_future(what)
-        assert await asyncio.to_thread(self._is_reached.wait, 10)
-        return task
-
-    def let_go(self) -> None:
-        self._may_go.set()
-
-    def _commit(self, change: Callable[[], None], *, waits_for_disk: bool = True) -> None:
-        self._is_reached.set()
-        assert self._may_go.wait(10)
-        if self._fails:
-            self._fails = False
-            raise OutboxUnavailable("no")
-        self._commit_whole(change, waits_for_disk=waits_for_disk)
-
-
-def replay_from_outside(outbox: Outbox) -> None:
-    with sqlite3.connect(outbox._path, timeout=10) as other:
-        other.execute(
-            "INSERT INTO touched_lane SELECT endpoint, device FROM delivery WHERE state = 'dead'"
-        )
-        other.execute(
-            "UPDATE delivery SET state = 'pending', settled_at = NULL WHERE state = 'dead'"
-        )
-        other.execute("UPDATE endpoint SET dead = dead - 1")
-    other.close()
+async def reaching(disk: HeldDisk, what: Awaitable[T]) -> "asyncio.Future[T]":
+    """Return once the thread is at it."""
+    task = asyncio.ensure_future(what)
+    assert await asyncio.to_thread(disk.is_reached.wait, 10)
+    return task
 
 
 async def test_full_outbox_does_not_keep_a_stop_waiting(workshop: Workshop) -> None:
@@ -457,22 +393,21 @@ async def test_end_in_the_middle_of_a_commit(workshop: Workshop) -> None:
     assert ids(must_claim(outbox, limit=9)) == ["a", "b"]
 
 
-async def test_transaction_left_open_is_ended(outbox: Outbox) -> None:
+async def test_transaction_left_open_is_ended(outbox: Outbox, workshop: Workshop) -> None:
     """Whatever a failed commit has left behind, the next one begins anew."""
     await outbox.put([new_reading(ONE, "a")])
-    outbox._writer.connection.execute("BEGIN")
-    outbox._writer.connection.execute("DELETE FROM delivery")
+    workshop.engine.leave_transaction_open()
     await outbox.put([new_reading(ONE, "b")])
     assert ids(must_claim(outbox, limit=9)) == ["a", "b"]
 
 
 @pytest.mark.parametrize("memory", [0, 3, 4096])
 async def test_commits_one_upon_the_other_keep_every_lane_in_order(
-    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, memory: int
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, memory: int
 ) -> None:
     """Where much waits a commit begins before the loop has heard of the last; all is offered once, in turn."""
     monkeypatch.setattr(group_commit, "LARGE", 1)
-    outbox._memory.limit = memory
+    outbox = workshop.open(memory_limit=memory)
     offered: dict[str, list[str]] = {ONE: [], TWO: [], THREE: []}
 
     def work_off(_: set[str]) -> None:

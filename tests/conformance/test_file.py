@@ -12,15 +12,10 @@ from support.workshop import Workshop
 from forwarder.dispatcher import Dispatcher, Watch
 from forwarder.errors import OutboxDamaged, OutboxError
 from forwarder.metrics import Metrics
-from forwarder.outbox import Outbox, Shrink
+from forwarder.outbox import Shrink
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.sender import Sender, pooled_transports
 from forwarder.service.upkeep import Upkeep
-
-
-def free_pages(outbox: Outbox) -> int:
-    count: int = outbox._writer.connection.execute("PRAGMA freelist_count").fetchone()[0]
-    return count
 
 
 async def test_free_pages_are_given_back(workshop: Workshop) -> None:
@@ -29,12 +24,12 @@ async def test_free_pages_are_given_back(workshop: Workshop) -> None:
     await outbox.put([new_reading(payload="x" * 100_000)])
     settle(outbox, must_claim(outbox))
     await flush(outbox)
-    free = free_pages(outbox)
+    free = workshop.engine.free_pages
     assert free > 20
     await outbox.operate(Shrink(pages=15))
-    assert free_pages(outbox) == free - 15
+    assert workshop.engine.free_pages == free - 15
     await outbox.operate(Shrink())
-    assert free_pages(outbox) == 0
+    assert workshop.engine.free_pages == 0
 
 
 async def test_the_file_of_an_idle_service_shrinks(workshop: Workshop) -> None:

@@ -1,7 +1,6 @@
 """What every outbox engine owes to the two halves."""
 
 import asyncio
-import sqlite3
 from typing import Any
 
 import pytest
@@ -10,10 +9,8 @@ from support.outbox import (
     attempt,
     claim,
     failing_operations,
-    fill,
     flush,
     ids,
-    make_room,
     must_claim,
     settle,
     totals,
@@ -42,8 +39,8 @@ from forwarder.reading import Device
 ONE, TWO = "ECC9FF5C0001", "ECC9FF5C0002"
 
 
-def rows(outbox: Outbox, table: str) -> int:
-    return int(outbox._reader.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+def rows(workshop: Workshop, table: str) -> int:
+    return len(workshop.engine.rows(table))
 
 
 async def test_put_survives_a_crash(workshop: Workshop) -> None:
@@ -86,10 +83,10 @@ async def test_a_device_is_claimed_in_order_of_arrival(outbox: Outbox) -> None:
     assert seen == ["a", "b", "c"]
 
 
-async def test_order_holds_beyond_what_memory_holds(outbox: Outbox) -> None:
+async def test_order_holds_beyond_what_memory_holds(workshop: Workshop) -> None:
     """A backlog that is read from disk piece by piece comes out in order, each reading once."""
     payloads = [f"{number:03}" for number in range(100)]
-    outbox._memory.limit = 5
+    outbox = workshop.open(memory_limit=5)
     await outbox.put([new_reading(ONE, payload) for payload in payloads])
     seen: list[str] = []
     while len(seen) < 100:
@@ -122,15 +119,15 @@ async def test_claim_that_nobody_settled_returns_after_a_restart(workshop: Works
     assert after == before
 
 
-async def test_delivered_reading_keeps_no_body(outbox: Outbox) -> None:
+async def test_delivered_reading_keeps_no_body(outbox: Outbox, workshop: Workshop) -> None:
     """Of a delivered reading the log keeps its id and times, not its data; others still have theirs."""
     await outbox.put([new_reading(ONE, "a", to="acme home")])
     settle(outbox, must_claim(outbox, "acme"))
     await flush(outbox)
-    assert rows(outbox, "body") == 1
+    assert rows(workshop, "body") == 1
     settle(outbox, must_claim(outbox, "home"))
     await flush(outbox)
-    assert (rows(outbox, "body"), rows(outbox, "delivery")) == (0, 2)
+    assert (rows(workshop, "body"), rows(workshop, "delivery")) == (0, 2)
 
 
 async def test_retry_waits_and_goes_first(outbox: Outbox, clock: HandClock) -> None:
@@ -177,21 +174,21 @@ async def test_clock_step_while_running_moves_no_retry(outbox: Outbox, clock: Ha
     assert ids(must_claim(outbox)) == ["a"]
 
 
-async def test_dead_letter_leaves_its_lane(outbox: Outbox) -> None:
+async def test_dead_letter_leaves_its_lane(outbox: Outbox, workshop: Workshop) -> None:
     """A refused reading goes dead at once and holds nobody back; its body stays for the operator."""
     await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b")])
     settle(outbox, must_claim(outbox), Bury("refused"), error="http_400")
     await flush(outbox)
     assert ids(must_claim(outbox)) == ["b"]
     assert (await totals(outbox)).dead == 1
-    assert rows(outbox, "body") == 2
+    assert rows(workshop, "body") == 2
 
 
 async def test_unsettled_part_of_a_claim_comes_again_in_order(outbox: Outbox) -> None:
     """Deliveries of a claim that get no decision are as if never claimed."""
     await outbox.put([new_reading(ONE, payload) for payload in "abc"])
     claimed = must_claim(outbox, limit=3)
-    outbox.settle("acme", claimed, [Settlement(claimed.deliveries[0], Done(), attempt())])
+    outbox.settle("acme", [Settlement(claimed.deliveries[:1], Done(), attempt())], ends=[claimed])
     await flush(outbox)
     assert ids(must_claim(outbox, limit=3)) == ["b", "c"]
 
@@ -200,8 +197,8 @@ async def test_recorded_part_of_a_claim_is_settled_once(outbox: Outbox) -> None:
     """What was recorded while the claim went on is not settled again with it."""
     await outbox.put([new_reading(ONE, payload) for payload in "ab"])
     claimed = must_claim(outbox, limit=2)
-    outbox.record([Settlement(claimed.deliveries[0], Done(), attempt())])
-    outbox.settle("acme", claimed, recorded=1)
+    outbox.settle("acme", [Settlement(claimed.deliveries[:1], Done(), attempt())])
+    outbox.settle("acme", ends=[claimed])
     await flush(outbox)
     assert ids(must_claim(outbox)) == ["b"]
     assert (await totals(outbox)).delivered == 1
@@ -225,6 +222,12 @@ class TestOnlyLatest:
         """Readings that are committed together supersede each other in their order."""
         await outbox.put([self.latest(payload) for payload in "abc"])
         assert ids(must_claim(outbox, limit=9)) == ["c"]
+
+    async def test_edit_to_latest_within_a_group(self, outbox: Outbox) -> None:
+        """What came in just before the endpoint's mode was edited gives way as well, and is not sent from memory."""
+        await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b"), self.latest("c")])
+        assert ids(must_claim(outbox, limit=9)) == ["c"]
+        assert (await totals(outbox)).superseded == 2
 
     async def test_reading_in_flight_is_not_superseded(self, outbox: Outbox) -> None:
         """What is on its way is settled by its own outcome; the newer one comes after it."""
@@ -286,7 +289,7 @@ class TestTimelessReadings:
         assert await outbox.put([late]) == ["accepted"]
 
 
-async def test_quarantine_keeps_the_newest_of_a_device(outbox: Outbox) -> None:
+async def test_quarantine_keeps_the_newest_of_a_device(outbox: Outbox, workshop: Workshop) -> None:
     """A flood of bad messages of one device does not fill the disk, nor push out another's."""
 
     def bad(device: str, number: int) -> NewQuarantined:
@@ -296,20 +299,22 @@ async def test_quarantine_keeps_the_newest_of_a_device(outbox: Outbox) -> None:
         )
 
     await outbox.put([bad(TWO, 0), *(bad(ONE, number) for number in range(KEPT_QUARANTINE + 5))])
-    oldest = outbox._reader.execute("SELECT payload FROM quarantine WHERE device = ?", (ONE,))
-    assert rows(outbox, "quarantine") == KEPT_QUARANTINE + 1
-    assert oldest.fetchone()[0] == b"5"
+    kept = [row["payload"] for row in workshop.engine.rows("quarantine") if row["device"] == ONE]
+    assert rows(workshop, "quarantine") == KEPT_QUARANTINE + 1
+    assert kept[0] == b"5"
     assert outbox.message_totals() == {"quarantined": KEPT_QUARANTINE + 6}
 
 
-async def test_last_failed_attempts_stay_on_record(outbox: Outbox, clock: HandClock) -> None:
+async def test_last_failed_attempts_stay_on_record(
+    outbox: Outbox, clock: HandClock, workshop: Workshop
+) -> None:
     """Of a delivery that fails for days the last attempts are kept."""
     await outbox.put([new_reading(ONE, "a")])
     for _ in range(KEPT_ATTEMPTS + 3):
         settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 1), error="timeout")
         await flush(outbox)
         clock.advance(1)
-    numbers = [row[0] for row in outbox._reader.execute("SELECT number FROM attempt")]
+    numbers = [row["number"] for row in workshop.engine.rows("attempt")]
     assert numbers == list(range(4, KEPT_ATTEMPTS + 4))
 
 
@@ -351,13 +356,15 @@ class TestExpiry:
         assert ids(must_claim(outbox)) == ["b"]
         assert (await totals(outbox)).dead == 1
 
-    async def test_latest_drops_it(self, outbox: Outbox, clock: HandClock) -> None:
+    async def test_latest_drops_it(
+        self, outbox: Outbox, clock: HandClock, workshop: Workshop
+    ) -> None:
         """Where only the latest counts, nothing is kept of an old one but the count."""
         await outbox.put([new_reading(ONE, "a")])
         clock.advance(60)
         await self.expire(outbox, clock, only_latest=True)
         assert (await totals(outbox)).expired == 1
-        assert rows(outbox, "body") == 0
+        assert rows(workshop, "body") == 0
 
     async def test_reading_in_flight_is_left_alone(self, outbox: Outbox, clock: HandClock) -> None:
         """An attempt that is under way decides for itself."""
@@ -383,7 +390,9 @@ async def test_removed_endpoint_is_remembered_until_it_returns(
         clock.advance(5)
 
 
-async def test_prune_forgets_settled_deliveries_only(outbox: Outbox, clock: HandClock) -> None:
+async def test_prune_forgets_settled_deliveries_only(
+    outbox: Outbox, clock: HandClock, workshop: Workshop
+) -> None:
     """After its time a delivered reading leaves no row; pending ones stay, and the totals know of all."""
     await outbox.put([new_reading(ONE, "a"), new_reading(TWO, "b")])
     settle(outbox, must_claim(outbox))
@@ -392,7 +401,7 @@ async def test_prune_forgets_settled_deliveries_only(outbox: Outbox, clock: Hand
     now = clock.unix()
     await outbox.operate(Prune(delivered_before=now, dead_before=now - 60))
     accounts = await totals(outbox)
-    assert (rows(outbox, "reading"), rows(outbox, "delivery")) == (1, 1)
+    assert (rows(workshop, "reading"), rows(workshop, "delivery")) == (1, 1)
     assert (accounts.enqueued, accounts.delivered, accounts.pending) == (2, 1, 1)
 
 
@@ -400,25 +409,27 @@ class TestWhenTheDiskTakesNothing:
     """A commit that fails is tried again with everything in it; meanwhile nothing is promised."""
 
     async def test_put_waits_and_is_done_once_there_is_room(
-        self, outbox: Outbox, clock: HandClock
+        self, outbox: Outbox, clock: HandClock, workshop: Workshop
     ) -> None:
-        fill(outbox)
+        workshop.engine.fill()
         waiting = asyncio.ensure_future(outbox.put([new_reading(ONE, "a", to="acme" * 3000)]))
         await until_it_failed(outbox)
         assert not waiting.done()
         assert outbox.problem is not None
-        make_room(outbox)
+        workshop.engine.make_room()
         clock.advance(1)
         assert await waiting == ["accepted"]
         assert outbox.problem is None
 
-    async def test_settlement_is_not_lost(self, outbox: Outbox, clock: HandClock) -> None:
+    async def test_settlement_is_not_lost(
+        self, outbox: Outbox, clock: HandClock, workshop: Workshop
+    ) -> None:
         await outbox.put([new_reading(ONE, "a")])
         settle(outbox, must_claim(outbox))
-        fill(outbox)
+        workshop.engine.fill()
         waiting = asyncio.ensure_future(outbox.put([new_reading(ONE, "b" * 20000)]))
         await until_it_failed(outbox)
-        make_room(outbox)
+        workshop.engine.make_room()
         clock.advance(1)
         await waiting
         accounts = await totals(outbox)
@@ -442,7 +453,7 @@ async def test_limit_of_size_is_found_from_afar(workshop: Workshop) -> None:
     """However fast it grows past the limit, the next look finds it."""
     outbox = workshop.open(max_bytes=500_000)
     await outbox.put([new_reading(ONE, f"{number}" * 1000) for number in range(1000, 1200)])
-    outbox._is_to_look = True
+    outbox.look()
     waiting = asyncio.ensure_future(outbox.put([new_reading(TWO, "b")]))
     await flush(outbox)
     assert outbox.problem is not None
@@ -457,6 +468,7 @@ async def test_error_of_an_operation_reaches_its_caller_and_changes_nothing(
     await outbox.put([new_reading(ONE, "a")])
     with failing_operations(LookupError("no such thing")), pytest.raises(LookupError):
         await outbox.operate(BuryRemoved("acme", now=STARTED_AT))
+    await flush(outbox)
     assert ids(must_claim(outbox)) == ["a"]
     assert (await totals(outbox)).pending == 1
 
@@ -471,21 +483,15 @@ async def test_endpoint_of_a_transaction_that_failed_is_made_anew(
     assert (await totals(outbox, "home")).pending == 1
 
 
-async def test_lane_that_a_command_changed_is_counted_again(outbox: Outbox) -> None:
+async def test_lane_that_a_command_changed_is_counted_again(
+    outbox: Outbox, workshop: Workshop
+) -> None:
     """What another process changes in the outbox is noticed by itself."""
     await outbox.put([new_reading(ONE, "a")])
     settle(outbox, must_claim(outbox), Bury("refused"), error="http_400")
     await flush(outbox)
     changed = asyncio.Event()
     outbox.on_claimable = lambda _: changed.set()
-    replay_from_outside(outbox)
+    workshop.other.replay()
     await asyncio.wait_for(changed.wait(), timeout=10)
     assert ids(must_claim(outbox)) == ["a"]
-
-
-def replay_from_outside(outbox: Outbox) -> None:
-    with sqlite3.connect(outbox._path, timeout=10) as other:
-        other.execute("UPDATE delivery SET state = 'pending', settled_at = NULL, reason = NULL")
-        other.execute("UPDATE endpoint SET dead = dead - 1")
-        other.execute("INSERT INTO touched_lane SELECT endpoint, device FROM delivery")
-    other.close()

@@ -22,9 +22,7 @@ from forwarder.outbox import (
     opened,
 )
 from forwarder.outbox.sqlite import file as outbox_file
-from forwarder.outbox.sqlite import queries
 from forwarder.outbox.sqlite.disk_space import MOST_QUARANTINE_BYTES, quarantine_share
-from forwarder.outbox.sqlite.quarantine import held_bytes
 from forwarder.reading import Device, QuarantineReason
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -39,14 +37,14 @@ def junk(
     return NewQuarantined(Device(name), topic, STARTED_AT, reason, "not JSON", size, payload)
 
 
-def kept(outbox: Outbox) -> list[int]:
+def kept(workshop: Workshop) -> list[int]:
     """The numbers of what is kept, in order of arrival."""
-    rows = outbox._reader.execute("SELECT payload FROM quarantine ORDER BY id").fetchall()
-    return [int(payload.partition(b":")[0]) for (payload,) in rows]
+    return [int(row["payload"].partition(b":")[0]) for row in workshop.engine.rows("quarantine")]
 
 
-def held(outbox: Outbox) -> int:
-    return held_bytes(outbox._reader)
+def held(workshop: Workshop) -> int:
+    """Bytes that all of it takes, as the outbox accounts for it."""
+    return sum(row["kept_bytes"] for row in workshop.engine.rows("quarantine_account"))
 
 
 async def test_oldest_go_first(workshop: Workshop) -> None:
@@ -54,29 +52,29 @@ async def test_oldest_go_first(workshop: Workshop) -> None:
     outbox = workshop.open(quarantine_max_bytes=20 * KIB)
     for number in range(100):
         assert await outbox.put([junk(number)]) == ["quarantined"]
-    numbers = kept(outbox)
+    numbers = kept(workshop)
     assert numbers == [*range(numbers[0], 100)]
     assert len(numbers) in (14, 15)
-    assert 18 * KIB < held(outbox) <= 20 * KIB
+    assert 18 * KIB < held(workshop) <= 20 * KIB
 
 
 async def test_what_is_gone_is_counted_by_its_reason(workshop: Workshop) -> None:
     """Of a device beyond its newest 1,000, and of all beyond the share; over the whole life of the outbox."""
     outbox = workshop.open(quarantine_max_bytes=2 * MIB)
     await outbox.put([junk(number, size=10, device="one") for number in range(1003)])
-    assert queries.quarantine_evicted(outbox._reader) == {"not_json": 3}
+    assert outbox.overview().quarantine_evicted == {"not_json": 3}
     await workshop.kill()
     outbox = workshop.open(quarantine_max_bytes=2 * MIB)
     await outbox.put([junk(number, size=60 * KIB, reason="too_large") for number in range(600)])
-    evicted = queries.quarantine_evicted(outbox._reader)
+    evicted = outbox.overview().quarantine_evicted
     assert evicted["not_json"] == 1003
-    assert queries.quarantined(outbox._reader) == {"too_large": 600 - evicted["too_large"]}
+    assert outbox.overview().quarantined == {"too_large": 600 - evicted["too_large"]}
 
 
 async def test_one_that_is_larger_than_the_share_is_only_counted(workshop: Workshop) -> None:
     outbox = workshop.open(quarantine_max_bytes=10 * KIB)
     assert await outbox.put([junk(1, size=60 * KIB)]) == ["quarantined"]
-    assert (kept(outbox), queries.quarantine_evicted(outbox._reader)) == ([], {"not_json": 1})
+    assert (kept(workshop), outbox.overview().quarantine_evicted) == ([], {"not_json": 1})
 
 
 async def how_many_fit(outbox: Outbox) -> int:
@@ -112,7 +110,7 @@ async def test_nothing_is_taken_once_readings_have_filled_it(workshop: Workshop)
     waiting = outbox.put([junk(2)])
     await flush(outbox)
     assert not waiting.done()
-    assert kept(outbox) == [1]
+    assert kept(workshop) == [1]
     waiting.cancel()
 
 
@@ -126,7 +124,7 @@ async def test_small_ones_under_thousands_of_names_stay_within_the_share(
     for _ in range(100):
         some = [junk(chance.randrange(10**9), size=10) for _ in range(100)]
         await outbox.put([*some, *(junk(7, size=10, device="loud") for _ in range(100))])
-    assert held(outbox) <= MIB
+    assert held(workshop) <= MIB
     assert outbox.used_bytes - before <= 1.5 * MIB
 
 
@@ -137,13 +135,13 @@ async def test_a_lowered_share_is_reached_in_steps(workshop: Workshop) -> None:
     await workshop.kill()
     outbox = workshop.open(quarantine_max_bytes=MIB)
     await outbox.put([junk(600, size=10 * KIB)])
-    assert len(kept(outbox)) in (598, 599)
+    assert len(kept(workshop)) in (598, 599)
     steps = 0
     while await outbox.operate(PruneQuarantine(received_before=0, max_bytes=MIB)):
         steps += 1
     assert 3 <= steps <= 6
-    assert held(outbox) <= MIB
-    assert kept(outbox)[-1] == 600
+    assert held(workshop) <= MIB
+    assert kept(workshop)[-1] == 600
 
 
 async def test_commands_keep_the_account_too(workshop: Workshop) -> None:
@@ -152,8 +150,8 @@ async def test_commands_keep_the_account_too(workshop: Workshop) -> None:
     await outbox.put([junk(number) for number in range(10)])
     with opened(workshop.path) as file:
         assert discard_quarantined(file, choose_quarantined(file, Selection(limit=4))) == 4
-    assert queries.quarantined(outbox._reader) == {"not_json": 6}
-    assert queries.quarantine_evicted(outbox._reader) == {}
+    assert outbox.overview().quarantined == {"not_json": 6}
+    assert outbox.overview().quarantine_evicted == {}
     assert inspect(workshop.path).faults == ()
 
 
@@ -181,16 +179,16 @@ async def test_failed_commit_evicts_nothing_twice(workshop: Workshop) -> None:
     """What is tried again comes to the same: rows, account and what is counted as gone."""
     outbox = workshop.open(quarantine_max_bytes=20 * KIB)
     await outbox.put([junk(number) for number in range(20)])
-    evicted = queries.quarantine_evicted(outbox._reader)["not_json"]
-    outbox._writer.connection.execute("PRAGMA query_only = ON")
+    evicted = outbox.overview().quarantine_evicted["not_json"]
+    workshop.engine.refuse_writes()
     stored = outbox.put([junk(20)])
     async with asyncio.timeout(10):
         while outbox.is_writable:  # noqa: ASYNC110 - it is told to nobody, only shown
             await asyncio.sleep(0)
-    outbox._writer.connection.execute("PRAGMA query_only = OFF")
+    workshop.engine.accept_writes()
     async with asyncio.timeout(10):
         while not stored.done():
             workshop.clock.advance(1)
             await asyncio.sleep(0)
-    assert queries.quarantine_evicted(outbox._reader)["not_json"] == evicted + 1
+    assert outbox.overview().quarantine_evicted["not_json"] == evicted + 1
     assert inspect(workshop.path).faults == ()

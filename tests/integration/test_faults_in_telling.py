@@ -24,8 +24,7 @@ from forwarder.clock import SystemClock
 from forwarder.dispatcher import Dispatcher
 from forwarder.ingest import Ingest
 from forwarder.normalise import FastPath, Normaliser
-from forwarder.outbox import Outbox
-from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox import Outbox, open_outbox
 from forwarder.reading import Message
 from forwarder.routes import BatchLimits, Endpoint, RetrySchedule, SigningKey
 from forwarder.sender import Sender, pooled_transports
@@ -96,7 +95,6 @@ class Line:
 async def running(folder: Path, faults: Faults) -> AsyncIterator[Line]:
     """A line whose logs, metrics and watch have these faults."""
     path, clock, metrics = folder / "outbox.db", SystemClock(), faults.metrics()
-    outbox_file.create(path)
     sender = Sender(pooled_transports())
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(faults.logs(folder / "log"))
@@ -106,7 +104,7 @@ async def running(folder: Path, faults: Faults) -> AsyncIterator[Line]:
         ]
         acme.policy, batched.policy = recovering(), halving
         gone.policy, refusing.policy = lambda _: Answer(410), lambda _: Answer(400)
-        outbox = Outbox(path, clock=clock)
+        outbox = open_outbox(path, clock=clock)
         dispatcher = Dispatcher(
             outbox=outbox, sender=sender, clock=clock, watch=faults.watch(metrics)
         )

@@ -110,7 +110,7 @@ class Desk:
 
     @property
     def outbox_is_idle(self) -> bool:
-        return not self.outbox._work and self.outbox.committing_since is None
+        return self.outbox.is_at_rest
 
     async def advance(self, seconds: float) -> None:
         await self.rest()
@@ -135,6 +135,7 @@ class Desk:
         return answered
 
     async def totals(self, endpoint: str = "acme") -> EndpointTotals:
+        await self.rest()
         return await totals(self.outbox, endpoint)
 
 

@@ -129,7 +129,7 @@ class OutboxBuilder:
             is_last = attempts is None or index == len(attempts) - 1
             decided = decision if is_last else RetryAt(NOW)
             with self.store() as store:
-                store.settle([Settlement(delivery, decided, one)], now=settled_at)
+                store.settle([Settlement([delivery], decided, one)], now=settled_at)
 
     def quarantine(
         self,

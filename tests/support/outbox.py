@@ -33,14 +33,9 @@ def settle(
 ) -> None:
     """Settle all of a claim in one way, by default as delivered."""
     decision = decision or Done()
-    outbox.settle(
-        claimed.deliveries[0].endpoint,
-        claimed,
-        [
-            Settlement(one, decision, attempt(one.attempts + 1, error=error, address=address))
-            for one in claimed.deliveries
-        ],
-    )
+    last = attempt(claimed.deliveries[0].attempts + 1, error=error, address=address)
+    settlement = Settlement(claimed.deliveries, decision, last)
+    outbox.settle(claimed.deliveries[0].endpoint, [settlement], ends=[claimed])
 
 
 def attempt(number: int = 1, *, error: str = "", address: str | None = None) -> Attempt:
@@ -67,16 +62,6 @@ async def totals(outbox: Outbox, endpoint: str = "acme") -> EndpointTotals:
 def ids(claimed: Claim) -> list[str]:
     """What tells the claimed readings apart: the payloads of `new_reading`."""
     return [one.data.decode().split('"')[3] for one in claimed.deliveries]
-
-
-def fill(outbox: Outbox) -> None:
-    """SQLite's own way of a full disk: no page more than there are."""
-    pages = outbox._writer.connection.execute("PRAGMA page_count").fetchone()[0]
-    outbox._writer.connection.execute(f"PRAGMA max_page_count = {pages}")
-
-
-def make_room(outbox: Outbox) -> None:
-    outbox._writer.connection.execute("PRAGMA max_page_count = 1000000")
 
 
 async def until_it_failed(outbox: Outbox) -> None:

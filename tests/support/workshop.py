@@ -5,22 +5,25 @@ import contextlib
 from pathlib import Path
 
 from support.clock import HandClock
+from support.engines import AnotherProcess, SqliteUnderTest, open_sqlite
 
 from forwarder.outbox import Outbox
-from forwarder.outbox.sqlite import file as outbox_file
 
 
 class Workshop:
     """Opens, runs, kills and reopens one outbox."""
 
+    engine: SqliteUnderTest
+    """Of the outbox that was opened last."""
+
     def __init__(self, path: Path, clock: HandClock) -> None:
         self.path = path
         self.clock = clock
+        self.other = AnotherProcess(path)
         self._running: list[tuple[Outbox, asyncio.Task[None]]] = []
 
     def open(self, **limits: int) -> Outbox:
-        outbox_file.create(self.path)
-        outbox = Outbox(self.path, clock=self.clock, **limits)
+        outbox, self.engine = open_sqlite(self.path, clock=self.clock, **limits)
         self._running.append((outbox, asyncio.create_task(outbox.run())))
         return outbox
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from support.clock import HandClock
-from support.outbox import fill, flush, make_room, must_claim, until_it_failed
+from support.outbox import flush, must_claim, until_it_failed
 from support.readings import endpoint, routes_to
 from support.workshop import Workshop
 
@@ -190,7 +190,7 @@ async def test_what_waits_for_the_disk_is_bounded(tmp_path: Path, payload_bytes:
     acknowledged: list[list[Sent]] = []
     outbox = workshop.open()
     ingest = new_ingest(workshop, acknowledged, outbox=outbox)
-    fill(outbox)
+    workshop.engine.fill()
     sent = [
         Sent(Message("ext/it/ECC9FF5C0001", (b'{"P_In":%d}' % number).ljust(payload_bytes), NOW))
         for number in range(2 * MOST_STORING)
@@ -206,7 +206,7 @@ async def test_what_waits_for_the_disk_is_bounded(tmp_path: Path, payload_bytes:
     assert len(waiting) >= MOST_STORING or size >= MOST_STORING_BYTES
     assert len(waiting) < MOST_STORING + LARGEST_GROUP
     assert size < MOST_STORING_BYTES + LARGEST_GROUP_BYTES + payload_bytes
-    make_room(outbox)
+    workshop.engine.make_room()
     clock.advance(1)
     await ingest.drained()
     assert [one for group in acknowledged for one in group] == sent

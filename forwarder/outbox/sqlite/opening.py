@@ -7,9 +7,11 @@ from forwarder.clock import Clock
 from forwarder.errors import OutboxDamaged, OutboxIncomplete
 from forwarder.files import foreign_writers
 from forwarder.logs import logger
-from forwarder.outbox.outbox import Outbox
+from forwarder.outbox.outbox import MEMORY_LIMIT, Outbox
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite import high_water_mark
+from forwarder.outbox.sqlite.disk_space import quarantine_share
+from forwarder.outbox.sqlite.engine import SqliteEngine
 
 _PARTS = ("-wal", "-shm", "", high_water_mark.SUFFIX)
 """Of an outbox, in the order in which they are moved: a crash in between is noticed at the next start."""
@@ -23,6 +25,7 @@ def open_outbox(
     quarantine_max_bytes: int | None = None,
     keep_delivered_seconds: float = 3600.0,
     may_repair: bool = False,
+    memory_limit: int = MEMORY_LIMIT,
 ) -> Outbox:
     """
     The outbox of this process; the caller holds the directory's lock.
@@ -33,12 +36,17 @@ def open_outbox(
 
     def begin() -> Outbox:
         _check(path)
-        return Outbox(
+        share = (
+            quarantine_share(max_bytes) if quarantine_max_bytes is None else quarantine_max_bytes
+        )
+        engine = SqliteEngine(
             path,
-            clock=clock,
             max_bytes=max_bytes,
-            quarantine_max_bytes=quarantine_max_bytes,
+            quarantine_max_bytes=share,
             keep_delivered_seconds=keep_delivered_seconds,
+        )
+        return Outbox(
+            engine, path, clock=clock, quarantine_max_bytes=share, memory_limit=memory_limit
         )
 
     try:

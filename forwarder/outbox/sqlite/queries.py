@@ -3,12 +3,12 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
+from forwarder.outbox.engine import StoredLane
 from forwarder.outbox.records import EndpointTotals, Overview
 from forwarder.outbox.sqlite.file import connect, translated
 from forwarder.reading import Device, WebhookId
@@ -21,15 +21,6 @@ _HEADS = """
 _LANES = """
     SELECT e.name, d.device, count(*), min(d.reading) FROM delivery d JOIN endpoint e ON e.id = d.endpoint
     WHERE d.state = 'pending' GROUP BY d.endpoint, d.device ORDER BY min(d.reading)"""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredLane:
-    """A lane as the outbox holds it at start."""
-
-    endpoint: str
-    device: Device
-    pending: int
 
 
 def heads(

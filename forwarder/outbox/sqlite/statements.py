@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, assert_never
 from forwarder.delivery import (
     Attempt,
     Bury,
+    Decision,
     Delivery,
     Done,
     Expire,
@@ -23,13 +24,15 @@ from forwarder.delivery import (
     Supersede,
 )
 from forwarder.endpoint_health import EndpointHealth
+from forwarder.outbox.changes import Run
 from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Recipient
-from forwarder.outbox.settlement import Delivered, Settlement
+from forwarder.outbox.settlement import Settlement
 from forwarder.outbox.sqlite import quarantine
 from forwarder.outbox.sqlite.bulk_statement import BulkStatement
 from forwarder.outbox.sqlite.high_water_mark import Numbers, numbers_in
 from forwarder.reading import Device
 
+EMPTY: Mapping[str, Collection[ReadingNumber]] = {}
 KEPT_ATTEMPTS = 20
 """Failed attempts of a delivery that stay on record: the last ones."""
 
@@ -90,20 +93,6 @@ Timed: TypeAlias = tuple[Delivery, float | None]
 
 
 @dataclass(slots=True)
-class Run:
-    """Readings whose numbers follow each other, and who of the same recipients did not have them yet."""
-
-    first: ReadingNumber
-    readings: list[NewReading]
-    recipients: tuple[Recipient, ...]
-    """Nobody: the readings were known."""
-
-    @property
-    def last(self) -> ReadingNumber:
-        return ReadingNumber(self.first + len(self.readings) - 1)
-
-
-@dataclass(slots=True)
 class Owed:
     """What a group of readings came to."""
 
@@ -122,7 +111,8 @@ class Store:
         self._changes: defaultdict[tuple[int, str], int] = defaultdict(int)
         self._numbers: Numbers | None = None
         """What `numbers` are, as long as that is known without asking."""
-        self._has_commands_touched = False
+        self.has_noted_lanes = False
+        """Whether commands had changed lanes when the transaction began."""
         self.touched: set[tuple[str, Device]] = set()
         """Lanes in which something else than a claim changed what is pending."""
 
@@ -130,7 +120,7 @@ class Store:
         """See in what state the transaction that has just begun finds the tables: one query for all of it."""
         reading, quarantined, has_touched = self.connection.execute(_STATE).fetchone()
         self._numbers = Numbers(reading or 0, quarantined or 0)
-        self._has_commands_touched = bool(has_touched)
+        self.has_noted_lanes = bool(has_touched)
 
     def numbers(self) -> Numbers:
         """The highest ones given out so far, in this transaction too."""
@@ -153,11 +143,7 @@ class Store:
         self._numbers = None
         self.touched.clear()
 
-    def has_touched_lanes(self) -> bool:
-        """Whether there are lanes to be counted again: touched in this transaction, or by a command before it."""
-        return bool(self.touched) or self._has_commands_touched
-
-    def take_touched_lanes(self) -> set[tuple[str, Device]]:
+    def take_noted_lanes(self) -> set[tuple[str, Device]]:
         """The lanes that commands have changed since this was last asked."""
         rows = self.connection.execute("SELECT endpoint, device FROM touched_lane").fetchall()
         if not rows:
@@ -179,13 +165,13 @@ class Store:
         *,
         now: float,
         content_since: float,
-        in_flight: Collection[tuple[str, ReadingNumber]] = (),
+        in_flight: Mapping[str, Collection[ReadingNumber]] = EMPTY,
     ) -> Owed:
         """
         Owe readings to their recipients, in this order.
 
         `content_since` is how far back the same content of a redelivered, timeless message is the same reading;
-        what is `in_flight` is not superseded.
+        what is `in_flight` at an endpoint is not superseded there.
         """
         owed = Owed()
         for is_timeless, some in groupby(readings, key=_is_timeless_repetition):
@@ -196,7 +182,7 @@ class Store:
                 known = self._by_content(reading, content_since)
                 owed.runs += self._put_run([reading], now) if known is None else [known]
         for (endpoint, device), number in _newest(owed.runs).items():
-            gone = self._supersede(number, device, endpoint, now, in_flight)
+            gone = self._supersede(number, device, endpoint, now, in_flight.get(endpoint, ()))
             owed.superseded[endpoint, device] = gone
         return owed
 
@@ -282,11 +268,11 @@ class Store:
         device: Device,
         name: str,
         now: float,
-        in_flight: Collection[tuple[str, ReadingNumber]],
+        in_flight: Collection[ReadingNumber],
     ) -> int:
         endpoint = self.endpoint_id(name)
         rows = self.connection.execute(_OLDER, (endpoint, device, number)).fetchall()
-        older = [reading for (reading,) in rows if (name, reading) not in in_flight]
+        older = [reading for (reading,) in rows if reading not in in_flight]
         for reading in older:
             self.finish(reading, endpoint, state="superseded", reason=None, settled_at=now)
         self.drop_bodies(older)
@@ -310,21 +296,22 @@ class Store:
         self._changes[endpoint, state] += changed
         return changed > 0
 
-    def settle(
-        self, settlements: Sequence[Settlement], delivered: Sequence[Delivered] = (), *, now: float
-    ) -> None:
+    def settle(self, settlements: Sequence[Settlement], *, now: float) -> None:
         """Record what was decided; a lane in which a delivery was not pending any more is touched."""
         ended: defaultdict[tuple[str, Ending], list[Timed]] = defaultdict(list)
         for settlement in settlements:
+            attempt, decision = settlement.attempt, settlement.decision
             # What was postponed on its way to its end comes first: the end is for good.
-            if isinstance(settlement.decision, RetryAt):
-                self._postpone(settlement, settlement.decision.due_at)
+            if isinstance(decision, RetryAt):
+                self._postpone(settlement, decision.due_at)
+            elif attempt is not None:
+                ending = (*_ending(decision), *_attempted(attempt), attempt.address)
+                timed = zip(settlement.deliveries, repeat(attempt.duration_ms))
+                ended[settlement.deliveries[0].endpoint, ending].extend(timed)
             else:
-                timed = (settlement.delivery, _duration(settlement))
-                ended[settlement.delivery.endpoint, _ending(settlement)].append(timed)
-        for group in delivered:
-            timed_alike = zip(group.deliveries, repeat(group.attempt.duration_ms))
-            ended[group.endpoint, _delivered(group.attempt)].extend(timed_alike)
+                for one in settlement.deliveries:
+                    ending = (*_ending(decision), one.attempts, None, None, None)
+                    ended[one.endpoint, ending].append((one, None))
         for (endpoint, ending), some in ended.items():
             self._close(some, self.endpoint_id(endpoint), ending, now)
         self.drop_bodies(
@@ -336,11 +323,14 @@ class Store:
         self._record_failures(settlements)
 
     def _postpone(self, settlement: Settlement, due_at: float) -> None:
-        delivery = settlement.delivery
-        key = (delivery.reading, self.endpoint_id(delivery.endpoint))
-        row = (due_at, *_attempted(settlement), _duration(settlement), *key)
-        if self.connection.execute(_POSTPONE, row).rowcount == 0:
-            self._touch([delivery])
+        attempt = settlement.attempt
+        for one in settlement.deliveries:
+            key = (one.reading, self.endpoint_id(one.endpoint))
+            attempted = (one.attempts, None, None) if attempt is None else _attempted(attempt)
+            duration = None if attempt is None else attempt.duration_ms
+            row = (due_at, *attempted, duration, *key)
+            if self.connection.execute(_POSTPONE, row).rowcount == 0:
+                self._touch([one])
 
     def _close(self, ended: list[Timed], endpoint: int, ending: Ending, now: float) -> None:
         rows = [(delivery.reading, duration) for delivery, duration in ended]
@@ -364,13 +354,16 @@ class Store:
             attempt = settlement.attempt
             if attempt is None or not attempt.error:
                 continue
-            reading = settlement.delivery.reading
-            endpoint = self.endpoint_id(settlement.delivery.endpoint)
-            self.connection.execute(_INSERT_ATTEMPT, (reading, endpoint, *_columns(attempt)))
-            self.connection.execute(
-                "DELETE FROM attempt WHERE reading = ? AND endpoint = ? AND number <= ?",
-                (reading, endpoint, attempt.number - KEPT_ATTEMPTS),
-            )
+            for one in settlement.deliveries:
+                self._record_failure(one, attempt)
+
+    def _record_failure(self, delivery: Delivery, attempt: Attempt) -> None:
+        key = (delivery.reading, self.endpoint_id(delivery.endpoint))
+        self.connection.execute(_INSERT_ATTEMPT, (*key, *_columns(attempt)))
+        self.connection.execute(
+            "DELETE FROM attempt WHERE reading = ? AND endpoint = ? AND number <= ?",
+            (*key, attempt.number - KEPT_ATTEMPTS),
+        )
 
     def quarantine(self, messages: Sequence[NewQuarantined], *, max_bytes: int) -> None:
         """Keep messages that could not be understood, and let the oldest go for them; see `quarantine.keep`."""
@@ -441,39 +434,25 @@ def _newest(runs: Iterable[Run]) -> dict[tuple[str, Device], ReadingNumber]:
     return newest
 
 
-def _ending(settlement: Settlement) -> Ending:
-    match settlement.decision:
+def _ending(decision: Decision) -> tuple[str, str | None]:
+    """State and why dead."""
+    match decision:
         case Done():
-            return "delivered", None, *_attempted(settlement), _address(settlement)
+            return "delivered", None
         case Bury(reason):
-            return "dead", reason, *_attempted(settlement), _address(settlement)
+            return "dead", reason
         case Expire():
-            return "expired", None, *_attempted(settlement), _address(settlement)
+            return "expired", None
         case Supersede():
-            return "superseded", None, *_attempted(settlement), _address(settlement)
+            return "superseded", None
         case RetryAt():
             raise TypeError("a retry is no end")
         case _:
-            assert_never(settlement.decision)
+            assert_never(decision)
 
 
-def _delivered(attempt: Attempt) -> Ending:
-    return "delivered", None, attempt.number, attempt.status, None, attempt.address
-
-
-def _attempted(settlement: Settlement) -> Attempted:
-    attempt = settlement.attempt
-    if attempt is None:
-        return settlement.delivery.attempts, None, None
+def _attempted(attempt: Attempt) -> Attempted:
     return attempt.number, attempt.status, attempt.error or None
-
-
-def _duration(settlement: Settlement) -> float | None:
-    return None if settlement.attempt is None else settlement.attempt.duration_ms
-
-
-def _address(settlement: Settlement) -> str | None:
-    return None if settlement.attempt is None else settlement.attempt.address
 
 
 def _columns(attempt: Attempt) -> tuple[object, ...]:

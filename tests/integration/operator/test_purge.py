@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.letters import BERN, ZURICH, OutboxBuilder, attempt
-from support.outbox import flush
+from support.outbox import claim, flush, must_claim
 from support.readings import new_reading
 from support.workshop import Workshop
 
@@ -139,28 +139,28 @@ async def test_purge_while_the_service_runs(built: OutboxBuilder, workshop: Work
 
     assert (purged.pending, purged.is_rewritten) == (50, True)
     assert traces(built.path.parent) == []
-    lanes = outbox.lanes("acme")
-    assert [lane.device for lane in lanes] == [BERN]
-    assert lanes.pending_count == 50
+    assert outbox.pending("acme") == 50
+    assert must_claim(outbox).device == BERN
+    assert claim(outbox) is None
 
 
 async def test_attempt_in_flight_leaves_no_trace(built: OutboxBuilder, workshop: Workshop) -> None:
     """An attempt that ends after its delivery was erased is recorded nowhere, and counted once."""
     outbox = workshop.open()
     await outbox.put([new_reading(ZURICH, "a")])
-    claim = outbox.claim("acme", longest_wait_seconds=60)
-    assert claim is not None
+    claimed = outbox.claim("acme", longest_wait_seconds=60)
+    assert claimed is not None
 
     await asyncio.to_thread(purge_file, built.path)
-    outbox.settle("acme", claim, [_refused(claim.deliveries[0])])
+    outbox.settle("acme", [_refused(claimed.deliveries[0])], ends=[claimed])
     await flush(outbox)
 
     assert built.accounts("acme") == {
         "enqueued": 1, "delivered": 0, "dead": 1, "expired": 0, "superseded": 0, "pending": 0,
     }  # fmt: skip
     assert inspect(built.path).faults == ()
-    assert len(outbox.lanes("acme")) == 0
+    assert outbox.pending("acme") == 0
 
 
 def _refused(delivery: Delivery) -> Settlement:
-    return Settlement(delivery, Bury("refused"), attempt(1, answer=b"ECC9FF5C7AD4"))
+    return Settlement([delivery], Bury("refused"), attempt(1, answer=b"ECC9FF5C7AD4"))

@@ -84,7 +84,7 @@ async def test_replay_while_another_is_in_flight(built: OutboxBuilder, workshop:
     await flush(outbox)
 
     assert ids(must_claim(outbox)) == ["a"]
-    assert outbox.lanes("acme").pending_count == 2
+    assert outbox.pending("acme") == 2
 
 
 async def test_replay_to_an_endpoint_without_lanes(

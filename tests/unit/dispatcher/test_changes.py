@@ -68,8 +68,7 @@ async def test_batch_of_old_and_new_readings_keeps_each_count(desk: Desk) -> Non
     await put(desk, "2", device=TWO)
     assert [sorted(one.ids) for one in desk.waiting] == [["1", "2"]]
     assert await settled(desk) == (2, 0, 0)
-    rows = desk.outbox._reader.execute("SELECT attempts FROM delivery ORDER BY reading")
-    assert rows.fetchall() == [(2,), (1,)]
+    assert [row["attempts"] for row in desk.workshop.engine.rows("delivery")] == [2, 1]
 
 
 class TestBatchAfterAnEdit:
@@ -245,8 +244,7 @@ async def test_each_member_of_a_batch_counts_its_own_attempts(desk: Desk) -> Non
     await put(desk, "2", device=TWO)
     await desk.advance(1)
     await desk.answer_next(409, times=1)
-    attempts = "SELECT attempts FROM delivery ORDER BY reading"
-    assert desk.outbox._reader.execute(attempts).fetchall() == [(2,), (1,)]
+    assert [row["attempts"] for row in desk.workshop.engine.rows("delivery")] == [2, 1]
 
 
 async def test_nothing_starts_in_a_drain(desk: Desk) -> None:

@@ -119,8 +119,9 @@ def test_no_delivery_is_lost_or_sent_twice(
             break
         conclusion = concluded(open_batches.pop(0), answer, at)
         ended.update(
-            one.delivery.reading
+            delivery.reading
             for one in conclusion.settlements
+            for delivery in one.deliveries
             if not isinstance(one.decision, RetryAt) or isinstance(conclusion, Ended)
         )
         if isinstance(conclusion, GoesOn):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from support.desk import Desk, all_ids
 from support.faults import Faults
-from support.outbox import fill, make_room, until_it_failed
+from support.outbox import until_it_failed
 from support.readings import endpoint, new_reading
 
 from forwarder.dispatcher.endpoint import BROKEN_SECONDS
@@ -528,6 +528,7 @@ class TestBatch:
         for number in range(4):
             await put(desk, str(number))
         desk.waiting[0].answer(410)
+        await desk.rest()
         desk.clock.advance(11)
         await desk.dispatcher.sweep()
         assert (await desk.totals()).dead == 4
@@ -549,14 +550,14 @@ async def test_nothing_is_sent_while_nothing_can_be_recorded(desk: Desk) -> None
     """While a settlement cannot be written, no new attempt starts: the same reading would be sent for ever."""
     desk.open(endpoint())
     await put(desk, "a", "b", "c")
-    fill(desk.outbox)
+    desk.workshop.engine.fill()
     desk.waiting[0].answer()
     waiting = asyncio.create_task(put(desk, "d" * 20000))
     await until_it_failed(desk.outbox)
     desk.waiting[0].answer()  # it was under way before the failure was known
     await asyncio.sleep(0)
     assert "c" not in all_ids(desk.posted)
-    make_room(desk.outbox)
+    desk.workshop.engine.make_room()
     desk.clock.advance(1)
     await waiting
     assert all_ids(desk.waiting) == ["c"]

@@ -144,7 +144,7 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
 
     async def look(self) -> None:
         """What the outbox does by itself every half second."""
-        self.desk.outbox._is_to_look = True
+        self.desk.outbox.look()
         await self.desk.rest()
 
     @rule()
@@ -206,12 +206,10 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
         assert accounts.enqueued == self.number
         assert accounts.pending == 0
         assert accounts.delivered == len(set(self.delivered[one.name]))
-        rows = self.desk.outbox._reader.execute(
-            "SELECT state, count(*) FROM delivery WHERE endpoint ="
-            " (SELECT id FROM endpoint WHERE name = ?) GROUP BY state",
-            (one.name,),
-        )
-        kept = Counter(dict(rows.fetchall()))
+        engine = self.desk.workshop.engine
+        ids = {row["name"]: row["id"] for row in engine.rows("endpoint")}
+        rows = engine.rows("delivery")
+        kept = Counter(row["state"] for row in rows if row["endpoint"] == ids[one.name])
         assert kept["delivered"] == accounts.delivered
         assert kept["dead"] == accounts.dead
         assert kept["superseded"] == accounts.superseded

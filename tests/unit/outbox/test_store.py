@@ -127,7 +127,7 @@ def test_settlements_together_are_as_one_by_one(
         for store in (together, singly):
             (run,) = store.put_all(group, **WINDOW).runs
         settlements = [
-            Settlement(_delivery(number, one), decision, outcome)
+            Settlement([_delivery(number, one)], decision, outcome)
             for (number, one), (decision, outcome) in zip(
                 enumerate(run.readings, run.first), decided, strict=True
             )
@@ -154,7 +154,7 @@ def test_lanes_of_what_was_pending_no_more_are_touched() -> None:
             "UPDATE delivery SET state = 'dead' WHERE reading = ?", (run.last,)
         )
         done = [
-            Settlement(_delivery(number, one), Done(), attempt())
+            Settlement([_delivery(number, one)], Done(), attempt())
             for number, one in enumerate(run.readings, run.first)
         ]
         store.settle(done, now=NOW)

@@ -1,0 +1,67 @@
+"""What the outbox takes at the moment: whether there is room for messages, and whether anything can be written."""
+
+from pathlib import Path
+
+from forwarder.errors import OutboxError
+from forwarder.logs import logger
+from forwarder.outbox.commit import Commit
+from forwarder.outbox.engine import Engine
+
+
+class Capacity:
+    """
+    Keeps back what is put while the outbox is full, and says what is in the way.
+
+        takes all ─▶ full: settlements go on, puts are kept back ─▶ takes all, once a commit made room
+            │
+            └─────▶ unwritable: nothing is promised, nothing new is sent ─▶ takes all, with the first commit that holds
+    """
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self._engine = engine
+        self._path = path
+        self._log = logger("outbox")
+        self.kept = Commit()
+        """What was put and waits for room."""
+        self.problem: str | None = None
+        """Why no message is taken, as one sentence."""
+        self.is_writable = True
+
+    def admit(self, commit: Commit) -> Commit:
+        """What of it may be committed now, with what was kept back before."""
+        if not (commit.changes.puts or self.kept.changes.puts):
+            return commit
+        if self._is_full():
+            self.kept = self.kept.followed_by(commit.take_puts())
+        elif self.kept.changes.puts:
+            kept, self.kept = self.kept, Commit()
+            puts = kept.followed_by(commit.take_puts()).take_puts()
+            commit = commit.followed_by(puts)
+        return commit
+
+    def _is_full(self) -> bool:
+        is_full = self._engine.is_full
+        if is_full and self.problem is None:
+            self.problem = (
+                f"the outbox {self._path} has reached FORWARDER_OUTBOX_MAX_BYTES; new messages stay with the broker"
+                " until deliveries make room, dead letters are discarded, or the limit is raised"
+            )
+            self._log.error("outbox.filled", problem=self.problem)
+        elif not is_full and self.is_writable:
+            self.problem = None
+        return is_full
+
+    def failed(self, problem: OutboxError) -> None:
+        """A commit failed."""
+        if self.is_writable:
+            self._log.error("outbox.failed", problem=str(problem))
+        self.is_writable = False
+        self.problem = str(problem)
+
+    def recovered(self) -> bool:
+        """A commit held; whether it is the first after some that failed."""
+        if self.is_writable:
+            return False
+        self._log.info("outbox.recovered")
+        self.problem, self.is_writable = None, True
+        return True

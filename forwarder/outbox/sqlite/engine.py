@@ -1,0 +1,278 @@
+"""
+The outbox on SQLite: one connection that writes, one transaction at a time, and one that reads.
+
+A transaction is begun, filled and committed in one call, from the commit thread; nothing else uses that connection.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, chain, pairwise
+from pathlib import Path
+from typing import Any
+
+from forwarder.delivery import Delivery
+from forwarder.errors import OutboxUnavailable
+from forwarder.outbox.changes import Applied, Changes, LaneKey, OperationFailed, Run
+from forwarder.outbox.engine import StoredLane
+from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Outcomes, Put
+from forwarder.outbox.operations import BuryRemoved, ExpireOld, Operation
+from forwarder.outbox.records import EndpointTotals, Overview
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite import queries
+from forwarder.outbox.sqlite.disk_space import DiskSpace
+from forwarder.outbox.sqlite.file import pragma, translated
+from forwarder.outbox.sqlite.high_water_mark import HighWaterMark
+from forwarder.outbox.sqlite.operations import perform
+from forwarder.outbox.sqlite.statements import Owed, Store
+from forwarder.reading import Device
+
+BUSY_SECONDS = 0.005
+BUSY_TRIES = 2000
+"""How often, and how many times, a transaction is begun while a command is writing."""
+
+
+class SqliteEngine:
+    """See `Engine`."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_bytes: int,
+        quarantine_max_bytes: int,
+        keep_delivered_seconds: float,
+    ) -> None:
+        self._path = path
+        self._quarantine_max_bytes = quarantine_max_bytes
+        self._keep_delivered_seconds = keep_delivered_seconds
+        with translated(path):
+            self._reader = outbox_file.connect(path, is_read_only=True)
+            self._connection = _writer(path)
+            self._disk_space = DiskSpace(
+                self._connection,
+                path,
+                max_bytes=max_bytes,
+                quarantine_max_bytes=quarantine_max_bytes,
+            )
+        self._level = outbox_file.SYNCHRONOUS
+        self._store = Store(self._connection)
+        self._mark = HighWaterMark(path)
+        self._version = pragma(self._connection, "data_version")
+        self._endpoint_ids: dict[str, int] = {}
+
+    # What is read, of the last commit.
+
+    @property
+    def is_full(self) -> bool:
+        return self._disk_space.is_full
+
+    @property
+    def used_bytes(self) -> int:
+        with translated(self._path):
+            return outbox_file.used_bytes(self._reader)
+
+    def lanes(self) -> Iterator[StoredLane]:
+        with translated(self._path):
+            yield from queries.lanes(self._reader)
+
+    def heads(self, endpoint: str, device: Device, *, limit: int) -> list[Delivery]:
+        with translated(self._path):
+            return queries.heads(
+                self._reader,
+                endpoint=self._endpoint_id(endpoint),
+                endpoint_name=endpoint,
+                device=device,
+                limit=limit,
+            )
+
+    def has_newer(self, delivery: Delivery) -> bool:
+        with translated(self._path):
+            return queries.has_newer(
+                self._reader,
+                endpoint=self._endpoint_id(delivery.endpoint),
+                device=delivery.device,
+                reading=delivery.reading,
+            )
+
+    def _endpoint_id(self, name: str) -> int:
+        if name not in self._endpoint_ids:
+            self._endpoint_ids.update(queries.endpoint_ids(self._reader))
+        return self._endpoint_ids[name]
+
+    def oldest_pending_at(self, endpoint: str) -> float | None:
+        with translated(self._path):
+            return queries.oldest_pending_at(self._reader, endpoint)
+
+    def totals(self) -> list[EndpointTotals]:
+        with translated(self._path):
+            return queries.totals(self._reader)
+
+    def message_totals(self) -> dict[str, int]:
+        with translated(self._path):
+            return queries.message_totals(self._reader)
+
+    def overview(self) -> Overview:
+        return queries.read_overview(self._path)
+
+    # What is written.
+
+    def apply(self, changes: Changes, *, now: float) -> Applied:
+        with translated(self._path):
+            try:
+                self._begin(waits_for_disk=changes.waits_for_disk)
+                applied = self._bring_in(changes, now)
+                self._commit()
+                # Now, for it takes time, and the next message waits for the disk.
+                self._set_level(outbox_file.SYNCHRONOUS)
+            except BaseException:
+                self._undo()
+                raise
+        return applied
+
+    def _bring_in(self, changes: Changes, now: float) -> Applied:
+        store = self._store
+        if changes.settlements:
+            store.settle(changes.settlements, now=now)
+        for endpoint, health in changes.health.items():
+            store.record_health(endpoint, health)
+        for endpoint, url in changes.gone.items():
+            store.record_gone(endpoint, url)
+        answers = [
+            self._perform(index, one, changes) for index, one in enumerate(changes.operations)
+        ]
+        owed, outcomes = self._put(changes, now) if changes.puts else (Owed(), [])
+        store.count_messages(_messages(changes, outcomes))
+        store.add_totals()
+        # Last, so that a count holds all that the transaction changed.
+        counted = self._count(changes)
+        return Applied(owed.runs, outcomes, owed.superseded, answers, counted)
+
+    def _perform(self, index: int, operation: Operation[Any], changes: Changes) -> Any:
+        in_flight = (
+            changes.in_flight.get(operation.endpoint, ())
+            if isinstance(operation, ExpireOld | BuryRemoved)
+            else ()
+        )
+        try:
+            return perform(self._store, operation, in_flight=in_flight)
+        except sqlite3.Error:
+            raise
+        except Exception as error:
+            raise OperationFailed(index, error) from error
+
+    def _put(self, changes: Changes, now: float) -> tuple[Owed, list[Outcomes]]:
+        readings: list[NewReading] = []
+        quarantined: list[tuple[int, NewQuarantined]] = []
+        for place, one in enumerate(chain.from_iterable(changes.puts)):
+            if isinstance(one, NewQuarantined):
+                quarantined.append((place, one))
+            else:
+                readings.append(one)
+        owed = self._store.put_all(
+            readings,
+            now=now,
+            content_since=now - self._keep_delivered_seconds,
+            in_flight=changes.in_flight,
+        )
+        if quarantined:
+            kept = [one for _, one in quarantined]
+            self._store.quarantine(kept, max_bytes=self._quarantine_max_bytes)
+        return owed, _outcomes(owed.runs, [place for place, _ in quarantined], changes.puts)
+
+    def _count(self, changes: Changes) -> dict[LaneKey, int]:
+        store = self._store
+        lanes = changes.uncertain | store.touched
+        if store.has_noted_lanes or changes.operations:
+            lanes |= store.take_noted_lanes()
+        store.touched.clear()
+        return {
+            (name, device): queries.pending_in_lane(
+                self._connection, endpoint=store.endpoint_id(name), device=device
+            )
+            for name, device in lanes
+        }
+
+    def _begin(self, *, waits_for_disk: bool) -> None:
+        if self._connection.in_transaction:
+            self._undo()
+        self._set_level(outbox_file.SYNCHRONOUS if waits_for_disk else "NORMAL")
+        self._disk_space.look()
+        for _ in range(BUSY_TRIES):
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                self._store.begin()
+            except sqlite3.OperationalError as busy:
+                # The low byte is the primary code: another program may be recovering the log (SQLITE_BUSY_RECOVERY).
+                if busy.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+                time.sleep(BUSY_SECONDS)
+            else:
+                return
+        raise OutboxUnavailable(
+            f"the outbox {self._path} takes no writes: another program keeps it locked"
+        )
+
+    def _set_level(self, level: str) -> None:
+        """How far the next transaction waits for the disk, as SQLite's `synchronous` names it."""
+        if level != self._level:
+            self._connection.execute(f"PRAGMA synchronous = {level}")
+            self._level = level
+
+    def _commit(self) -> None:
+        numbers = self._store.numbers()
+        self._disk_space.require()
+        self._connection.execute("COMMIT")
+        self._disk_space.note()
+        self._mark.move(numbers)
+
+    def _undo(self) -> None:
+        self._store.forget()
+        if self._connection.in_transaction:
+            self._connection.rollback()
+
+    def has_foreign_change(self) -> bool:
+        with translated(self._path):
+            before, self._version = self._version, pragma(self._connection, "data_version")
+        return before != self._version
+
+    def trim(self) -> None:
+        outbox_file.trim(self._path)
+
+    def close(self) -> None:
+        self._reader.close()
+        self._mark.close()
+        self._connection.close()
+
+
+def _writer(path: Path) -> sqlite3.Connection:
+    connection = outbox_file.connect(path)
+    # A locked file is waited for in `_begin`, which may be told to stop.
+    connection.execute("PRAGMA busy_timeout = 0")
+    # Debian's SQLite blanks whatever is deleted, and here that is the body of each reading. What is to be erased for
+    # good has a command of its own, which writes the file anew.
+    connection.execute("PRAGMA secure_delete = OFF")
+    # Looking up a state takes a microsecond for each delivery that is put. `Store` writes no other than those of its
+    # own statements, and `outbox check` looks at them too.
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    return connection
+
+
+def _outcomes(
+    runs: Sequence[Run], quarantined: Sequence[int], puts: Sequence[Sequence[Put]]
+) -> list[Outcomes]:
+    """What each message came to, in the groups in which they were put; `quarantined` are places among all."""
+    outcomes: Outcomes = []
+    for run in runs:
+        outcomes += ["accepted" if run.recipients else "duplicate"] * len(run.readings)
+    for place in quarantined:
+        outcomes.insert(place, "quarantined")
+    ends = accumulate(map(len, puts), initial=0)
+    return [outcomes[start:end] for start, end in pairwise(ends)]
+
+
+def _messages(changes: Changes, outcomes: Sequence[Outcomes]) -> dict[MessageOutcome, int]:
+    counts = changes.messages.copy()
+    for outcome in chain.from_iterable(outcomes):
+        counts[outcome] = counts.get(outcome, 0) + 1
+    return counts

@@ -1,0 +1,32 @@
+"""The thread that waits for the disk."""
+
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Thread
+
+
+class CommitThread:
+    """
+    Runs one call after the other.
+
+    An executor does the same for twice the CPU (on the loop 50 instead of 26 µs a call). The thread is a daemon: a
+    process that ends without `close` does as one that is killed, which the engine stands.
+    """
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread = Thread(target=self._run, name="commit", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+
+    def start(self, function: Callable[[], None]) -> None:
+        """Have it called, after all before it; it tells by itself how it ended, and raises nothing."""
+        self._calls.put(function)
+
+    def close(self) -> None:
+        """Return once all calls are done; there may be none after it."""
+        self._calls.put(None)
+        self._thread.join()

@@ -1,0 +1,205 @@
+"""The engines that owe what the conformance suite says, and what its tests do to one beside its face."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from forwarder.clock import Clock
+from forwarder.delivery import Delivery
+from forwarder.errors import OutboxUnavailable
+from forwarder.outbox import DeliveryId, Outbox, Replay, opened
+from forwarder.outbox.changes import Applied, Changes
+from forwarder.outbox.engine import Engine
+from forwarder.outbox.outbox import MEMORY_LIMIT
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite.disk_space import quarantine_share
+from forwarder.outbox.sqlite.engine import SqliteEngine
+from forwarder.reading import Device
+
+Row = dict[str, Any]
+
+
+class EngineUnderTest(Engine, Protocol):
+    """An engine, with a hand on its disk."""
+
+    waits: list[bool]
+    """Of each transaction, whether it waited for the disk."""
+
+    def rows(self, table: str) -> list[Row]:
+        """What a table holds."""
+
+    def fill(self) -> None:
+        """A disk that takes nothing more."""
+
+    def make_room(self) -> None:
+        """The disk takes everything again."""
+
+    def refuse_writes(self) -> None:
+        """A disk that takes nothing, not even in place of something else."""
+
+    def accept_writes(self) -> None:
+        """The end of that."""
+
+    def fail_next_look(self) -> None:
+        """A disk that cannot even say whether a command has changed something, once."""
+
+    def unreadable(self) -> Any:
+        """A context in which nothing can be read."""
+
+    def leave_transaction_open(self) -> None:
+        """What a commit that broke off has left behind."""
+
+
+class SqliteUnderTest(SqliteEngine):
+    """See `EngineUnderTest`."""
+
+    def __init__(self, path: Path, **limits: Any) -> None:
+        super().__init__(path, **limits)
+        self.waits: list[bool] = []
+        self._fails_to_look = False
+        self._is_unreadable = False
+
+    def rows(self, table: str) -> list[Row]:
+        with closing(outbox_file.connect(self._path, is_read_only=True)) as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
+
+    def fill(self) -> None:
+        """SQLite's own way of a full disk: no page more than there are."""
+        pages = outbox_file.pragma(self._connection, "page_count")
+        self._connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    def make_room(self) -> None:
+        self._connection.execute("PRAGMA max_page_count = 1000000")
+
+    def refuse_writes(self) -> None:
+        self._connection.execute("PRAGMA query_only = ON")
+
+    def accept_writes(self) -> None:
+        self._connection.execute("PRAGMA query_only = OFF")
+
+    def apply(self, changes: Changes, *, now: float) -> Applied:
+        applied = super().apply(changes, now=now)
+        self.waits.append(changes.waits_for_disk)
+        return applied
+
+    def fail_next_look(self) -> None:
+        self._fails_to_look = True
+
+    def has_foreign_change(self) -> bool:
+        if self._fails_to_look:
+            self._fails_to_look = False
+            raise OutboxUnavailable("no")
+        return super().has_foreign_change()
+
+    @contextmanager
+    def unreadable(self) -> Iterator[None]:
+        self._is_unreadable = True
+        yield
+        self._is_unreadable = False
+
+    def heads(self, endpoint: str, device: Device, *, limit: int) -> list[Delivery]:
+        if self._is_unreadable:
+            raise OutboxUnavailable("no")
+        return super().heads(endpoint, device, limit=limit)
+
+    def leave_transaction_open(self) -> None:
+        self._connection.execute("BEGIN")
+        self._connection.execute("DELETE FROM delivery")
+
+    @property
+    def page_count(self) -> int:
+        return outbox_file.pragma(self._reader, "page_count")
+
+    @property
+    def free_pages(self) -> int:
+        return outbox_file.pragma(self._connection, "freelist_count")
+
+
+def open_sqlite(
+    path: Path,
+    *,
+    clock: Clock,
+    max_bytes: int = 10 << 30,
+    quarantine_max_bytes: int | None = None,
+    memory_limit: int = MEMORY_LIMIT,
+) -> tuple[Outbox, SqliteUnderTest]:
+    outbox_file.create(path)
+    share = quarantine_share(max_bytes) if quarantine_max_bytes is None else quarantine_max_bytes
+    engine = SqliteUnderTest(
+        path, max_bytes=max_bytes, quarantine_max_bytes=share, keep_delivered_seconds=3600.0
+    )
+    outbox = Outbox(
+        engine, path, clock=clock, quarantine_max_bytes=share, memory_limit=memory_limit
+    )
+    return outbox, engine
+
+
+class AnotherProcess:
+    """What commands change in the outbox, beside the service."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def note(self, device: str) -> None:
+        """Tell the service that a device's lanes have changed, though nothing has."""
+        self._execute(
+            "INSERT INTO touched_lane SELECT endpoint, device FROM delivery WHERE device = ?"
+            " ON CONFLICT DO NOTHING",
+            device,
+        )
+
+    def replay(self) -> None:
+        """All dead letters, as `forwarder dead-letters replay` does."""
+        with closing(sqlite3.connect(self._path)) as file:
+            query = "SELECT reading, endpoint FROM delivery WHERE state = 'dead'"
+            keys = [DeliveryId(*row) for row in file.execute(query)]
+        with opened(self._path) as access:
+            access.operate(Replay(keys, now=0.0))
+
+    def change_health(self) -> None:
+        """Something that concerns no lane."""
+        self._execute("UPDATE endpoint SET last_error = 'dns'")
+
+    def expire(self, delivery: Delivery) -> None:
+        """One delivery, without a note of it."""
+        expire = "UPDATE delivery SET state = 'expired', settled_at = 0 WHERE reading = ?"
+        self._execute(expire, delivery.reading)
+        self._execute("UPDATE endpoint SET expired = expired + 1")
+
+    def _execute(self, statement: str, *parameters: object) -> None:
+        with closing(sqlite3.connect(self._path, timeout=10)) as file, file:
+            file.execute(statement, parameters)
+
+
+class HeldDisk:
+    """Lets no transaction begin until it is told to; then, where it `fails`, the first one does."""
+
+    def __init__(self, engine: EngineUnderTest, *, fails: bool = False) -> None:
+        self._engine = engine
+        self._apply_through = engine.apply
+        self._fails = fails
+        self.is_reached = threading.Event()
+        self._may_go = threading.Event()
+
+    def __enter__(self) -> "HeldDisk":
+        self._engine.apply = self._apply  # type: ignore[method-assign] # the disk that is held
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._may_go.set()
+        self._engine.apply = self._apply_through  # type: ignore[method-assign]
+
+    def let_go(self) -> None:
+        self._may_go.set()
+
+    def _apply(self, changes: Changes, *, now: float) -> Applied:
+        self.is_reached.set()
+        assert self._may_go.wait(10)
+        if self._fails:
+            self._fails = False
+            raise OutboxUnavailable("no")
+        return self._apply_through(changes, now=now)

@@ -1,0 +1,272 @@
+"""
+Lanes and commits beside a model: puts, claims, settlements, failures of a commit, foreign changes and restarts.
+
+The model is the rows, as lists of numbers. What is offered must be the first rows that are not settled, in order; what
+is in flight must neither give way nor expire; when everything is written and counted, lanes and rows agree.
+"""
+
+from collections import Counter
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.readings import delivery, new_reading
+
+from forwarder.delivery import Delivery, Done, ReadingNumber, RetryAt
+from forwarder.outbox import ExpireOld, NewReading, Recipient, Settlement
+from forwarder.outbox.changes import Applied, Changes, LaneKey, Run
+from forwarder.outbox.commit import Commit
+from forwarder.outbox.lanes import EndpointLanes, Lane, Memory
+from forwarder.reading import Device
+
+ONE, TWO = Device("ECC9FF5C0001"), Device("ECC9FF5C0002")
+DEVICES = st.sampled_from([ONE, TWO])
+
+
+class Rows:
+    """What is pending on disk, by device: an engine for one endpoint, in a few lines."""
+
+    def __init__(self) -> None:
+        self.pending: dict[Device, list[int]] = {ONE: [], TWO: []}
+        self.last = 0
+        self.noted: set[LaneKey] = set()
+        self.ends: Counter[int] = Counter()
+        """By number, how often it was delivered, superseded, expired or erased."""
+
+    def apply(self, changes: Changes) -> Applied:
+        touched, applied = {*changes.uncertain, *self.noted}, Applied(runs=[])
+        in_flight = changes.in_flight.get("acme", set())
+        for settlement in changes.settlements:
+            for one in settlement.deliveries if settlement.decision == Done() else ():
+                if not self.end(one.device, one.reading):
+                    touched.add(("acme", one.device))
+        for operation in changes.operations:
+            assert isinstance(operation, ExpireOld)
+            for device, numbers in self.pending.items():
+                for number in [one for one in numbers[:2] if one not in in_flight]:
+                    self.end(device, number)
+                    touched.add(("acme", device))
+        for (reading,) in changes.puts:
+            assert isinstance(reading, NewReading)
+            applied.runs = [*applied.runs, self.put(reading, in_flight, applied.superseded)]
+        applied.counted = {key: len(self.pending[key[1]]) for key in touched}
+        self.noted.clear()
+        return applied
+
+    def put(
+        self, reading: NewReading, in_flight: set[ReadingNumber], superseded: dict[LaneKey, int]
+    ) -> Run:
+        self.last += 1
+        numbers = self.pending[reading.device]
+        if reading.recipients[0].only_latest:
+            older = [one for one in numbers if one not in in_flight]
+            key = ("acme", reading.device)
+            superseded[key] = superseded.get(key, 0) + len(older)
+            for one in older:
+                self.end(reading.device, one)
+        numbers.append(self.last)
+        return Run(ReadingNumber(self.last), [reading], reading.recipients)
+
+    def end(self, device: Device, number: int) -> bool:
+        if number not in self.pending[device]:
+            return False
+        self.pending[device].remove(number)
+        self.ends[number] += 1
+        return True
+
+
+class OutboxAgainstRows(RuleBasedStateMachine):
+    """Whatever happens: order, one claim a lane, nothing twice, right counts, and nothing is forgotten."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = Rows()
+        self.now = 0.0
+        self.begin_process()
+
+    def begin_process(self) -> None:
+        self.memory = Memory(limit=2)
+        self.lanes = EndpointLanes("acme", self.memory)
+        self.next = Commit()
+        self.under_way: tuple[Commit, Applied | None] | None = None
+        self.claims: dict[Device, tuple[Lane, list[Delivery]]] = {}
+        self.settled: set[int] = set()
+        """For good, by this process."""
+        for device, numbers in self.rows.pending.items():
+            if numbers:
+                self.lanes.restore(device, count=len(numbers), now=self.now)
+        self.rows.noted.clear()
+
+    @rule(device=DEVICES, is_latest=st.booleans())
+    def put(self, device: Device, is_latest: bool) -> None:
+        to = Recipient("acme", only_latest=is_latest)
+        reading = new_reading(device, "payload", recipients=(to,))
+        self.next.changes.puts.append([reading])
+        self.next.may_supersede |= is_latest
+
+    @rule()
+    def expire(self) -> None:
+        self.next.changes.operations.append(ExpireOld("acme", 0.0, only_latest=False, now=0.0))
+
+    @rule(device=DEVICES, is_replay=st.booleans())
+    def change_from_outside(self, device: Device, is_replay: bool) -> None:
+        """A command puts a delivery at the head of a lane, or erases the last one."""
+        numbers = self.rows.pending[device]
+        if is_replay:
+            self.rows.last += 1
+            numbers.insert(0, -self.rows.last)
+        elif numbers:
+            self.rows.end(device, numbers[-1])
+        self.rows.noted.add(("acme", device))
+
+    @rule(limit=st.integers(1, 3), is_probe=st.booleans())
+    def claim(self, limit: int, is_probe: bool) -> None:
+        take = self.lanes.claim_for_probe if is_probe else self.lanes.claim
+        lane = take(now=self.now)
+        if lane is None:
+            return
+        assert lane.device not in self.claims
+        is_known = not self.is_unseen(lane.device)
+        if not lane.fresh:
+            numbers = self.rows.pending[lane.device][:3]
+            self.lanes.remember(lane, [delivery(one, lane.device) for one in numbers])
+        taken = list(self.lanes.take(lane, limit=limit))
+        numbers = [int(one.reading) for one in taken]
+        assert not self.settled.intersection(numbers)
+        if is_known:
+            owed = [one for one in self.rows.pending[lane.device] if one not in self.settled]
+            assert numbers == owed[: len(numbers)]
+        self.claims[lane.device] = (lane, taken)
+
+    def is_unseen(self, device: Device) -> bool:
+        """Whether rows of the lane were changed, and the lanes have not been told of it yet."""
+        applied = self.under_way[1] if self.under_way else None
+        is_counted = applied is not None and ("acme", device) in applied.counted
+        return ("acme", device) in self.rows.noted or is_counted
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), is_final=st.booleans(), ends=st.booleans(), wait=st.booleans())
+    def settle(self, data: st.DataObject, is_final: bool, ends: bool, wait: bool) -> None:
+        device = data.draw(st.sampled_from(sorted(self.claims)))
+        _, left = self.claims[device]
+        if left and (is_final or wait):
+            self.record(left[:1], is_final=is_final)
+            if is_final:
+                left.pop(0)
+        if ends:
+            self.end(device, due_at=self.now + 5.0 if wait and not is_final else None)
+
+    def record(self, deliveries: list[Delivery], *, is_final: bool) -> None:
+        for lane, count in self.lanes.settle(deliveries, is_final=is_final):
+            self.next.settled.append((self.lanes, lane, count))
+        decision = Done() if is_final else RetryAt(0.0)
+        self.next.changes.settlements.append(Settlement(deliveries, decision, None))
+        if is_final:
+            self.settled.update(int(one.reading) for one in deliveries)
+
+    def end(self, device: Device, *, due_at: float | None = None) -> None:
+        lane, _ = self.claims.pop(device)
+        self.lanes.end(lane, due_at=due_at, now=self.now)
+
+    @precondition(lambda self: self.under_way is None)
+    @rule()
+    def begin(self) -> None:
+        """A commit is prepared, and is on its way to the thread."""
+        commit, self.next = self.next, Commit()
+        commit.prepare(lambda _: self.lanes)
+        self.under_way = (commit, None)
+
+    @precondition(lambda self: self.under_way and self.under_way[1] is None)
+    @rule(fails=st.booleans())
+    def apply(self, fails: bool) -> None:
+        """The thread has brought it into the rows, which the loop does not know yet; or it could not."""
+        assert self.under_way is not None
+        commit, _ = self.under_way
+        if fails:
+            self.next, self.under_way = commit.followed_by(self.next), None
+            return
+        in_flight = {int(one.reading) for _, left in self.claims.values() for one in left}
+        before = {one: count for one, count in self.rows.ends.items() if one in in_flight}
+        applied = self.rows.apply(commit.changes)
+        # What is in flight still was neither superseded nor expired; a settlement of it is yet to come.
+        assert all(self.rows.ends[one] == before.get(one, 0) for one in in_flight)
+        self.under_way = (commit, applied)
+
+    @precondition(lambda self: self.under_way and self.under_way[1] is not None)
+    @rule()
+    def publish(self) -> None:
+        assert self.under_way is not None
+        commit, applied = self.under_way
+        assert applied is not None
+        self.under_way = None
+        commit.publish(applied, lambda _: self.lanes, now=self.now)
+
+    @rule()
+    def restart(self) -> None:
+        """The process dies: what was not committed is gone, claims are void, a commit that was made stays made."""
+        self.begin_process()
+
+    @rule(seconds=st.floats(0.1, 10.0))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def recover(self) -> None:
+        self.lanes.wake_all(self.now)
+
+    @invariant()
+    def counts_agree(self) -> None:
+        assert self.lanes.pending_count == sum(lane.pending for lane in self.lanes)
+        assert self.memory.used == sum(len(lane.fresh) for lane in self.lanes)
+        assert all(count == 1 for count in self.rows.ends.values())
+
+    @invariant()
+    def lanes_agree_with_rows(self) -> None:
+        """While nothing is under way: pending is what the rows hold, without what is settled and not written."""
+        if self.under_way is not None:
+            return
+        for device, numbers in self.rows.pending.items():
+            if ("acme", device) not in self.rows.noted and not self.has_vanished(device):
+                lane = self.lanes.find(device)
+                owed = [one for one in numbers if one not in self.settled]
+                assert (lane.pending if lane else 0) == len(owed)
+
+    def has_vanished(self, device: Device) -> bool:
+        """Whether something was settled that was erased meanwhile: its commit will count the lane."""
+        return any(
+            one.device == device and int(one.reading) not in self.rows.pending[device]
+            for settlement in self.next.changes.settlements
+            for one in settlement.deliveries
+        )
+
+    def teardown(self) -> None:
+        """In the end everything is offered, and delivered."""
+        for device in list(self.claims):
+            self.end(device)
+        for _ in range(12):
+            self.commit_all()
+            self.now += 100.0
+            while (lane := self.lanes.claim(now=self.now)) is not None:
+                if not lane.fresh:
+                    numbers = self.rows.pending[lane.device]
+                    self.lanes.remember(lane, [delivery(one, lane.device) for one in numbers])
+                left = list(self.lanes.take(lane, limit=99))
+                if left:
+                    self.record(left, is_final=True)
+                self.lanes.end(lane, now=self.now)
+        self.commit_all()
+        assert self.rows.pending == {ONE: [], TWO: []}
+        assert self.lanes.pending_count == 0
+
+    def commit_all(self) -> None:
+        if self.under_way is None:
+            self.begin()
+        if self.under_way and self.under_way[1] is None:
+            self.apply(fails=False)
+        self.publish()
+
+
+OutboxAgainstRows.TestCase.settings = settings(
+    max_examples=150, stateful_step_count=40, deadline=None
+)
+TestOutboxAgainstRows = OutboxAgainstRows.TestCase
