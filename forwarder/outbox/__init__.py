@@ -1,17 +1,56 @@
 """
-The durable queue between the two halves.
+The durable queue between the two halves: readings in, deliveries out, nothing lost in between.
 
-    put ─▶ pending ─▶ claimed ─▶ delivered | dead | expired | superseded
+What it owes. A message is acknowledged only after its readings are on disk. Deliveries of one device to one endpoint
+leave in order, one claim at a time. A crash at any instant loses no acknowledged reading, and settles none twice.
+
+    put ─▶ pending ─▶ in flight ─▶ delivered | dead | expired | superseded
               ▲          │
               ├──────────┘ retry at
               └─────────────────────────── dead, by replay only
 
-    outbox.py        the face: put, claim, settle           lanes.py     the schedule: who is next, who waits (memory)
-    intake.py        what comes in                          settlement.py  what is claimed, and what was decided
-    changes.py       what the next commit will hold         commit.py    one commit, tables and lanes
-    group_commit.py  changes on their way to the thread     sqlite/      the file: SQL, lock, mark, disk space
+`in flight` is in memory alone: on disk such a delivery is pending, so a crash gives every claim back by itself.
+
+A commit takes all that came in while the one before it was under way.
+
+      loop       put, settle, operate, count        claim ◀──────────────── lanes (memory)
+                  │                                                            ▲
+                  ▼                                                            │
+                prepare: hold the lanes that this      publish: rows that were put join their lanes,
+                may change otherwise than by claims,   settled ones leave, held lanes go on, answers are given
+                copy what is in flight there                                   ▲
+                  │ Changes                                            Applied │
+      thread      └─────────────▶ engine.apply: one transaction, to the disk ──┘
+
+What is settled takes effect for claims at once and reaches the disk with the next commit, so a lane keeps `stored` and
+`unwritten` apart (lanes.py). What comes next is read from disk only where nothing in the lane is unwritten. A commit
+that failed is done again with the same changes, and nothing that came later overtakes it; every change may be made
+twice. A crash leaves what was applied: a settlement that was not is sent again under the same id, a put that was not
+comes again from the broker.
+
+Other processes change rows as well (operator's commands). They note the lanes in the same transaction; the engine
+counts those with its next one, and the loop takes the count over.
+
+    outbox.py        the face of the service           access.py, records.py   the face of commands
+    intake.py        what comes in                     settlement.py   what is claimed, and what was decided
+    operations.py    what time and operators do        lanes.py        the schedule: who is next, who rests
+    changes.py       what a transaction gets, answers  commit.py       one commit's steps on the loop
+    group_commit.py  one commit after the other        capacity.py     full, unwritable, recovered
+    engine.py        the seam                          drivers.py      engines by name
+    thread.py        where an engine works             sqlite/         SQL, the file, and nothing else knows them
 """
 
+from forwarder.outbox.access import Chosen, OutboxAccess
+from forwarder.outbox.drivers import (
+    Lock,
+    copies_aside,
+    inspect,
+    is_running,
+    open_outbox,
+    opened,
+    take_lock,
+    warn_of_foreign_writers,
+)
 from forwarder.outbox.intake import (
     MessageOutcome,
     NewQuarantined,
@@ -52,11 +91,6 @@ from forwarder.outbox.records import (
     Selection,
 )
 from forwarder.outbox.settlement import Claim, Settlement
-from forwarder.outbox.sqlite.access import Chosen, OutboxAccess, opened
-from forwarder.outbox.sqlite.erasure import copies_aside
-from forwarder.outbox.sqlite.file import DirectoryLock, is_running
-from forwarder.outbox.sqlite.inspection import inspect
-from forwarder.outbox.sqlite.opening import open_outbox, warn_of_foreign_writers
 
 __all__ = [
     "MOST_ROWS",
@@ -66,13 +100,13 @@ __all__ = [
     "DeliveryFile",
     "DeliveryId",
     "DeliveryRecord",
-    "DirectoryLock",
     "Discard",
     "DiscardQuarantined",
     "EndpointTotals",
     "ExpireOld",
     "ExplainQuarantined",
     "Inspection",
+    "Lock",
     "MarkRemoved",
     "MessageOutcome",
     "NewQuarantined",
@@ -102,5 +136,6 @@ __all__ = [
     "is_running",
     "open_outbox",
     "opened",
+    "take_lock",
     "warn_of_foreign_writers",
 ]

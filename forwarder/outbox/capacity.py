@@ -7,6 +7,16 @@ from forwarder.logs import logger
 from forwarder.outbox.commit import Commit
 from forwarder.outbox.engine import Engine
 
+QUARANTINE_PART = 20
+"""The quarantine may take a twentieth of the outbox, unless it is told otherwise,"""
+MOST_QUARANTINE_BYTES = 256 << 20
+"""and no more than this."""
+
+
+def quarantine_share(max_bytes: int) -> int:
+    """What of so large an outbox the quarantine may take."""
+    return min(max_bytes // QUARANTINE_PART, MOST_QUARANTINE_BYTES)
+
 
 class Capacity:
     """

@@ -20,7 +20,7 @@ from forwarder.ingest import Ingest
 from forwarder.logs import logger
 from forwarder.metrics import Metrics
 from forwarder.normalise import FastPath, Normaliser, load_normaliser
-from forwarder.outbox import DirectoryLock, open_outbox, warn_of_foreign_writers
+from forwarder.outbox import open_outbox, take_lock, warn_of_foreign_writers
 from forwarder.routes import Routes, RoutesFile
 from forwarder.sender import Descriptors, Guard, Sender, pooled_transports
 from forwarder.service.descriptors import Reserve, Share, raise_limit
@@ -59,7 +59,7 @@ async def run_service(settings: Settings, *, log_lines_dropped: Callable[[], int
         clock=SystemClock(),
     )
     routes = file.load()
-    lock = DirectoryLock(settings.outbox_path.parent)
+    lock = take_lock(settings.outbox_path.parent)
     try:
         warn_of_foreign_writers(settings.outbox_path.parent)
         service = Service(

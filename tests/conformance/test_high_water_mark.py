@@ -14,7 +14,6 @@ from support.workshop import Workshop
 
 from forwarder.errors import OutboxDamaged, OutboxIncomplete, OutboxUnavailable
 from forwarder.outbox import (
-    DirectoryLock,
     NewQuarantined,
     Outbox,
     Prune,
@@ -25,6 +24,7 @@ from forwarder.outbox import (
     warn_of_foreign_writers,
 )
 from forwarder.outbox.sqlite import high_water_mark
+from forwarder.outbox.sqlite.file import DirectoryLock
 from forwarder.outbox.sqlite.high_water_mark import Numbers
 from forwarder.reading import Device
 

@@ -16,8 +16,8 @@ from forwarder.operator import (
 )
 from forwarder.outbox import (
     Selection,
-    opened,
 )
+from forwarder.outbox.sqlite import opened
 from forwarder.outbox.sqlite.access import CHUNK
 
 LATER = NOW + 5000

@@ -21,8 +21,8 @@ from forwarder.outbox import (
     inspect,
     opened,
 )
+from forwarder.outbox.capacity import MOST_QUARANTINE_BYTES, quarantine_share
 from forwarder.outbox.sqlite import file as outbox_file
-from forwarder.outbox.sqlite.disk_space import MOST_QUARANTINE_BYTES, quarantine_share
 from forwarder.reading import Device, QuarantineReason
 
 KIB, MIB = 1 << 10, 1 << 20

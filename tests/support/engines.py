@@ -11,11 +11,11 @@ from forwarder.clock import Clock
 from forwarder.delivery import Delivery
 from forwarder.errors import OutboxUnavailable
 from forwarder.outbox import DeliveryId, Outbox, Replay, opened
+from forwarder.outbox.capacity import quarantine_share
 from forwarder.outbox.changes import Applied, Changes
 from forwarder.outbox.engine import Engine
 from forwarder.outbox.outbox import MEMORY_LIMIT
 from forwarder.outbox.sqlite import file as outbox_file
-from forwarder.outbox.sqlite.disk_space import quarantine_share
 from forwarder.outbox.sqlite.engine import SqliteEngine
 from forwarder.reading import Device
 

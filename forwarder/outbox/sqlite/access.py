@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from forwarder.errors import OperationError
+from forwarder.outbox.access import Chosen
 from forwarder.outbox.operations import Operation
 from forwarder.outbox.records import (
     DeliveryFile,
@@ -39,8 +40,8 @@ T = TypeVar("T")
 K = TypeVar("K")
 
 
-class OutboxAccess:
-    """One connection to the outbox; its errors are the outbox's."""
+class SqliteAccess:
+    """See `OutboxAccess`."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
@@ -83,24 +84,24 @@ class OutboxAccess:
         with self._snapshot() as connection:
             return list(queries.endpoint_ids(connection))
 
-    def choose_dead_letters(self, selection: Selection) -> "Chosen[DeliveryId]":
+    def choose_dead_letters(self, selection: Selection) -> "ChosenRows[DeliveryId]":
         """Dead letters, those that died first in front."""
         return self.choose(records.dead_letters(selection), DeliveryId)
 
-    def choose_deliveries(self, selection: Selection) -> "Chosen[DeliveryId]":
+    def choose_deliveries(self, selection: Selection) -> "ChosenRows[DeliveryId]":
         """Deliveries in any state, the newest in front."""
         return self.choose(records.deliveries(selection), DeliveryId)
 
-    def choose_quarantined(self, selection: Selection) -> "Chosen[int]":
+    def choose_quarantined(self, selection: Selection) -> "ChosenRows[int]":
         """Messages in quarantine, in order of arrival."""
         return self.choose(records.quarantined(selection), lambda number, _: number)
 
-    def choose(self, query: Clauses, key: Callable[[int, int], K]) -> "Chosen[K]":
+    def choose(self, query: Clauses, key: Callable[[int, int], K]) -> "ChosenRows[K]":
         """The rows whose two key columns `query` selects, in its order."""
         with outbox_file.translated(self.path):
-            return Chosen(self.connection, query, key)
+            return ChosenRows(self.connection, query, key)
 
-    def endpoints_of(self, chosen: "Chosen[DeliveryId]") -> list[str]:
+    def endpoints_of(self, chosen: Chosen[DeliveryId]) -> list[str]:
         """The names of the endpoints whose deliveries are chosen."""
         if not chosen.count:
             return []
@@ -139,7 +140,7 @@ class OutboxAccess:
         return erasure.purge(self, device)
 
 
-class Chosen(Generic[K]):
+class ChosenRows(Generic[K]):
     """The rows that a command means, noted once: what the service does meanwhile adds none to them."""
 
     def __init__(
@@ -169,7 +170,7 @@ class Chosen(Generic[K]):
 
 
 @contextmanager
-def opened(path: Path, *, is_read_only: bool = False) -> Iterator[OutboxAccess]:
+def opened(path: Path, *, is_read_only: bool = False) -> Iterator[SqliteAccess]:
     """
     The outbox at `path`, closed afterwards; never made where there is none.
 
@@ -185,6 +186,6 @@ def opened(path: Path, *, is_read_only: bool = False) -> Iterator[OutboxAccess]:
             raise OperationError(
                 f"the outbox {path} is not set up for this version yet; start the service once"
             )
-        yield OutboxAccess(path, connection)
+        yield SqliteAccess(path, connection)
     finally:
         connection.close()

@@ -26,10 +26,6 @@ SHARE = 8
 """The log is carried over once it has taken an eighth of what is free."""
 AMPLE_BYTES = 256 << 20
 """More than is ever written in LOOK_SECONDS."""
-QUARANTINE_PART = 20
-"""The quarantine may take a twentieth of the outbox, unless it is told otherwise,"""
-MOST_QUARANTINE_BYTES = 256 << 20
-"""and no more than this."""
 LOOK_SECONDS = 1.0
 """How often it is looked at where it is ample. To look takes 80 µs of a message that comes alone."""
 
@@ -106,11 +102,6 @@ class DiskSpace:
         self._pages = outbox_file.pragma(self._connection, "page_count")
         used_pages = self._pages - outbox_file.pragma(self._connection, "freelist_count")
         self._bytes = used_pages * self._page_size - held_bytes(self._connection)
-
-
-def quarantine_share(max_bytes: int) -> int:
-    """What of so large an outbox the quarantine may take."""
-    return min(max_bytes // QUARANTINE_PART, MOST_QUARANTINE_BYTES)
 
 
 def free_bytes(folder: Path) -> int:

@@ -24,7 +24,7 @@ from forwarder.outbox.sqlite.records import Clauses
 from forwarder.reading import Device, parse_mac
 
 if TYPE_CHECKING:
-    from forwarder.outbox.sqlite.access import OutboxAccess
+    from forwarder.outbox.sqlite.access import SqliteAccess
 
 MOST_PASSES = 10
 """A device that still sends brings new rows while the old ones are erased."""
@@ -45,7 +45,7 @@ _ANSWERS = (
 _NOTES = "SELECT count(*) FROM touched_lane WHERE device = ?"
 
 
-def purge(access: "OutboxAccess", device: Device) -> Purged:
+def purge(access: "SqliteAccess", device: Device) -> Purged:
     """Erase the device's deliveries, readings and quarantined messages, and the bytes that they left in the file."""
     mentions = _mentions(device)
     with translated(access.path):
@@ -83,7 +83,7 @@ def _mentions(device: Device) -> Callable[[object], bool]:
     return mentions
 
 
-def _erase_deliveries(access: "OutboxAccess", device: Device) -> Counter[str]:
+def _erase_deliveries(access: "SqliteAccess", device: Device) -> Counter[str]:
     """Returns how many, by the state that they were in."""
     states: Counter[str] = Counter()
     chosen = access.choose(Clauses(_DELIVERIES, [device]), DeliveryId)
@@ -96,7 +96,7 @@ def _erase_deliveries(access: "OutboxAccess", device: Device) -> Counter[str]:
     return states
 
 
-def _erase_quarantined(access: "OutboxAccess", device: Device) -> int:
+def _erase_quarantined(access: "SqliteAccess", device: Device) -> int:
     """Also the messages of other devices, or of none, that name this one."""
     chosen = access.choose(Clauses(_MESSAGES, [device]), lambda number, _: number)
     for numbers in chosen.chunks():
@@ -104,13 +104,13 @@ def _erase_quarantined(access: "OutboxAccess", device: Device) -> int:
     return chosen.count
 
 
-def _blank_answers(access: "OutboxAccess") -> None:
+def _blank_answers(access: "SqliteAccess") -> None:
     """A receiver's answer to a batch may name a device in the attempts of others."""
     for keys in access.choose(Clauses(_ANSWERS, []), DeliveryId).chunks():
         access.operate(BlankAnswers(keys))
 
 
-def _forget_notes(access: "OutboxAccess", device: Device) -> None:
+def _forget_notes(access: "SqliteAccess", device: Device) -> None:
     """The notes for the service hold the device's name: they go once it has read them, or when there is none."""
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until and is_running(access.path.parent):
@@ -122,7 +122,7 @@ def _forget_notes(access: "OutboxAccess", device: Device) -> None:
     access.operate(ForgetNotes(device))
 
 
-def _rewrite(access: "OutboxAccess") -> bool:
+def _rewrite(access: "SqliteAccess") -> bool:
     connection = access.connection
     connection.execute("DROP TABLE IF EXISTS temp.chosen")
     # In the data directory: elsewhere may be too small for it, or not to be written to.

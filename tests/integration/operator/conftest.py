@@ -8,7 +8,7 @@ from support.clock import HandClock
 from support.letters import OutboxBuilder
 from support.workshop import Workshop
 
-from forwarder.outbox import DirectoryLock
+from forwarder.outbox.sqlite.file import DirectoryLock
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from forwarder.operator import (
     replay_to,
 )
 from forwarder.outbox import (
-    DirectoryLock,
     Outbox,
     Pause,
     Resume,
@@ -27,6 +26,7 @@ from forwarder.outbox import (
     is_running,
     opened,
 )
+from forwarder.outbox.sqlite.file import DirectoryLock
 
 PATIENCE_SECONDS = 10.0
 

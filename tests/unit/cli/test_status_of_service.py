@@ -14,7 +14,7 @@ from support.letters import OutboxBuilder
 from support.shell import Operator
 
 from forwarder.cli.running import Readiness, ask_readiness
-from forwarder.outbox import DirectoryLock
+from forwarder.outbox.sqlite.file import DirectoryLock
 
 READY = {
     "ready": True,

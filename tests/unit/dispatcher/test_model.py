@@ -28,8 +28,8 @@ from forwarder.outbox import (
     Recipient,
     Resume,
     Selection,
-    opened,
 )
+from forwarder.outbox.sqlite import opened
 from forwarder.routes import BatchLimits, Endpoint, RetrySchedule
 
 DEVICES = ["ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0003"]

@@ -250,9 +250,11 @@ class OutboxAgainstRows(RuleBasedStateMachine):
                 if not lane.fresh:
                     numbers = self.rows.pending[lane.device]
                     self.lanes.remember(lane, [delivery(one, lane.device) for one in numbers])
-                left = list(self.lanes.take(lane, limit=99))
-                if left:
-                    self.record(left, is_final=True)
+                if not lane.fresh:
+                    self.next.changes.uncertain.add(("acme", lane.device))
+                    self.lanes.end(lane, due_at=self.now + 1.0, now=self.now)
+                    continue
+                self.record(list(self.lanes.take(lane, limit=99)), is_final=True)
                 self.lanes.end(lane, now=self.now)
         self.commit_all()
         assert self.rows.pending == {ONE: [], TWO: []}

@@ -1,0 +1,82 @@
+"""The outbox as an operator's command opens it: beside the running service, or without one."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from forwarder.outbox.operations import Operation
+from forwarder.outbox.records import (
+    DeliveryFile,
+    DeliveryId,
+    DeliveryRecord,
+    Overview,
+    Purged,
+    Quarantined,
+    Selection,
+)
+from forwarder.reading import Device
+
+T = TypeVar("T")
+K_co = TypeVar("K_co", covariant=True)
+
+
+class Chosen(Protocol[K_co]):
+    """The rows that a command means, noted once: what the service does meanwhile adds none to them."""
+
+    @property
+    def count(self) -> int:
+        """How many they were."""
+
+    def chunks(self) -> Iterator[Sequence[K_co]]:
+        """All of them, some hundred at a time, with a pause after each for the service."""
+
+
+class OutboxAccess(Protocol):
+    """
+    One connection to the outbox.
+
+    Every read is as of one instant, and every call of `operate` one transaction. Raises OutboxUnavailable or
+    OutboxDamaged.
+    """
+
+    @property
+    def path(self) -> Path:
+        """Where it is kept."""
+
+    def operate(self, *operations: Operation[T]) -> list[T]:
+        """Do them in one transaction and answer each; on disk afterwards, or nothing is."""
+
+    def overview(self) -> Overview:
+        """The whole outbox at one instant."""
+
+    def endpoint_names(self) -> list[str]:
+        """Of all that the outbox has ever known."""
+
+    def choose_dead_letters(self, selection: Selection) -> Chosen[DeliveryId]:
+        """Dead letters, those that died first in front."""
+
+    def choose_deliveries(self, selection: Selection) -> Chosen[DeliveryId]:
+        """Deliveries in any state, the newest in front."""
+
+    def choose_quarantined(self, selection: Selection) -> Chosen[int]:
+        """Messages in quarantine, in order of arrival."""
+
+    def endpoints_of(self, chosen: Chosen[DeliveryId]) -> list[str]:
+        """The names of the endpoints whose deliveries were chosen last."""
+
+    def records(self, keys: Sequence[DeliveryId]) -> list[DeliveryRecord]:
+        """The deliveries of these keys that are there still."""
+
+    def records_with_data(
+        self, keys: Sequence[DeliveryId]
+    ) -> list[tuple[DeliveryRecord, bytes | None]]:
+        """The same, each with the event's data object where that is kept."""
+
+    def delivery_file(self, key: DeliveryId) -> DeliveryFile | None:
+        """All there is about one delivery; None when it is not there."""
+
+    def quarantined(self, numbers: Sequence[int]) -> list[Quarantined]:
+        """The messages of these numbers that are there still."""
+
+    def purge(self, device: Device) -> Purged:
+        """Erase the device's deliveries, readings and quarantined messages, and the bytes that they left behind."""
