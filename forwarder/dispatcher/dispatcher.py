@@ -92,17 +92,15 @@ class Dispatcher:
 
     async def sweep(self) -> None:
         """Settle by rule what nobody sends any more: what is too old, and what an endpoint left behind."""
+        oldest = await self._outbox.oldest_pending()
         for dispatcher in list(self._endpoints.values()):
             if not dispatcher.is_removed:
                 dispatcher.settle_outdated()
-                await self._expire(dispatcher.endpoint)
+                await self._expire(dispatcher.endpoint, oldest.get(dispatcher.endpoint.name))
                 await asyncio.sleep(0)  # thousands of endpoints must not keep the line waiting
         await self._bury_removed()
 
-    async def _expire(self, endpoint: Endpoint) -> None:
-        if not self._outbox.pending(endpoint.name):
-            return
-        oldest = self._outbox.oldest_pending_at(endpoint.name)
+    async def _expire(self, endpoint: Endpoint, oldest: float | None) -> None:
         now = self._clock.unix()
         if oldest is None or now - oldest < endpoint.max_age_seconds:
             return

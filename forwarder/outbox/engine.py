@@ -22,8 +22,9 @@ class Engine(Protocol):
     The tables behind an outbox. It knows no lane, no loop and no clock.
 
     Plain values go in and come out; every call may be made twice. `apply` and `has_foreign_change` are the commit
-    thread's, `overview` is any thread's, the others are the loop's and read what was committed last. All raise
-    OutboxUnavailable, after which nothing has changed and trying again is right, or OutboxDamaged.
+    thread's, `overview`, `oldest_pending` and `trim` are any thread's; the others are the loop's, and read what was
+    committed last. All raise OutboxUnavailable, after which nothing has changed and trying again is right, or
+    OutboxDamaged.
     """
 
     @property
@@ -54,8 +55,8 @@ class Engine(Protocol):
     def has_newer(self, delivery: Delivery) -> bool:
         """Whether a newer reading of its device is pending for the same endpoint."""
 
-    def oldest_pending_at(self, endpoint: str) -> float | None:
-        """UNIX seconds from which the age of the oldest pending delivery counts; None when nothing is pending."""
+    def oldest_pending(self) -> dict[str, float]:
+        """By endpoint, UNIX seconds from which the age of its oldest pending delivery counts."""
 
     def totals(self) -> list[EndpointTotals]:
         """The accounts of every endpoint the outbox has ever known, by name."""
@@ -67,7 +68,7 @@ class Engine(Protocol):
         """The whole outbox at one instant."""
 
     def trim(self) -> None:
-        """Hand free space over to the file system; from any thread."""
+        """Hand free space over to the file system."""
 
     def close(self) -> None:
         """Let go of everything; there may be no call after it."""

@@ -263,9 +263,9 @@ class Outbox:
         """What it held at the last commit; raises OutboxUnavailable or OutboxDamaged."""
         return self._engine.used_bytes
 
-    def oldest_pending_at(self, endpoint: str) -> float | None:
-        """From when the age of the endpoint's oldest pending delivery counts."""
-        return self._engine.oldest_pending_at(endpoint)
+    async def oldest_pending(self) -> dict[str, float]:
+        """By endpoint, from when the age of its oldest pending delivery counts; read beside the loop."""
+        return await asyncio.to_thread(self._engine.oldest_pending)
 
     def totals(self) -> list[EndpointTotals]:
         """The endpoints' accounts as of the last commit."""

@@ -7,6 +7,7 @@ A transaction is begun, filled and committed in one call, from the commit thread
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -100,9 +101,12 @@ class SqliteEngine:
             self._endpoint_ids.update(queries.endpoint_ids(self._reader))
         return self._endpoint_ids[name]
 
-    def oldest_pending_at(self, endpoint: str) -> float | None:
-        with translated(self._path):
-            return queries.oldest_pending_at(self._reader, endpoint)
+    def oldest_pending(self) -> dict[str, float]:
+        with (
+            translated(self._path),
+            closing(outbox_file.connect(self._path, is_read_only=True)) as connection,
+        ):
+            return queries.oldest_pending(connection)
 
     def totals(self) -> list[EndpointTotals]:
         with translated(self._path):

@@ -80,15 +80,13 @@ def has_newer(
     return row is not None
 
 
-def oldest_pending_at(connection: sqlite3.Connection, endpoint: str) -> float | None:
-    """UNIX seconds from which the age of the oldest pending delivery counts; None when nothing is pending."""
-    row = connection.execute(
-        "SELECT min(age_from) FROM delivery WHERE state = 'pending'"
-        " AND endpoint = (SELECT id FROM endpoint WHERE name = ?)",
-        (endpoint,),
-    ).fetchone()
-    oldest: float | None = row[0]
-    return oldest
+def oldest_pending(connection: sqlite3.Connection) -> dict[str, float]:
+    """By endpoint, UNIX seconds from which the age of its oldest pending delivery counts."""
+    rows = connection.execute(
+        "SELECT name, (SELECT min(age_from) FROM delivery WHERE endpoint = endpoint.id AND state = 'pending')"
+        " FROM endpoint"
+    )
+    return {name: oldest for name, oldest in rows if oldest is not None}
 
 
 def totals(connection: sqlite3.Connection) -> list[EndpointTotals]:
