@@ -9,7 +9,7 @@ from collections import Counter
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from support.readings import delivery, new_reading
 
 from forwarder.delivery import Delivery, Done, ReadingNumber, RetryAt
@@ -96,6 +96,12 @@ class OutboxAgainstRows(RuleBasedStateMachine):
             if numbers:
                 self.lanes.restore(device, count=len(numbers), now=self.now)
         self.rows.noted.clear()
+
+    @initialize(count=st.integers(0, 4))
+    def begin_with_some(self, count: int) -> None:
+        for _ in range(count):
+            self.put(ONE, is_latest=False)
+        self.commit_all()
 
     @rule(device=DEVICES, is_latest=st.booleans())
     def put(self, device: Device, is_latest: bool) -> None:
@@ -200,6 +206,11 @@ class OutboxAgainstRows(RuleBasedStateMachine):
         assert applied is not None
         self.under_way = None
         commit.publish(applied, lambda _: self.lanes, now=self.now)
+
+    @rule()
+    def commit(self) -> None:
+        """All of it at once."""
+        self.commit_all()
 
     @rule()
     def restart(self) -> None:
