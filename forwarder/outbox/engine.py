@@ -61,9 +61,6 @@ class Engine(Protocol):
     def totals(self) -> list[EndpointTotals]:
         """The accounts of every endpoint the outbox has ever known, by name."""
 
-    def message_totals(self) -> dict[str, int]:
-        """Messages by outcome, over the whole life of the outbox."""
-
     def overview(self) -> Overview:
         """The whole outbox at one instant."""
 

@@ -24,6 +24,7 @@ from forwarder.errors import OutboxError
 from forwarder.outbox.changes import Applied, OperationFailed
 from forwarder.outbox.commit import Commit
 from forwarder.outbox.engine import Engine
+from forwarder.outbox.lanes import EndpointLanes
 from forwarder.outbox.thread import CommitThread
 
 TURNS = 4
@@ -42,7 +43,8 @@ class GroupCommit:
         engine: Engine,
         *,
         clock: Clock,
-        prepare: Callable[[Commit], Commit],
+        admit: Callable[[Commit], Commit],
+        lanes: Callable[[str], EndpointLanes],
         publish: Callable[[Commit, Applied | None], None],
         on_failed: Callable[[OutboxError], None],
         on_rest: Callable[[], None],
@@ -50,7 +52,8 @@ class GroupCommit:
     ) -> None:
         self._engine = engine
         self._clock = clock
-        self._prepare = prepare
+        self._admit = admit
+        self._lanes = lanes
         self._publish = publish
         self._on_failed = on_failed
         self._on_rest = on_rest
@@ -117,7 +120,8 @@ class GroupCommit:
     def _begin(self) -> None:
         self._is_wanted = False
         commit, self.next = self.next, Commit()
-        commit = self._prepare(commit)
+        commit = self._admit(commit)
+        commit.prepare(self._lanes)
         self._is_busy = bool(commit)
         if not commit:
             self._under_way, self.committing_since = None, None

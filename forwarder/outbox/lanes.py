@@ -23,7 +23,7 @@ needs no write. Times are monotonic seconds: no step of the wall clock can freez
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from heapq import heappop, heappush
@@ -135,12 +135,6 @@ class EndpointLanes:
         """Deliveries in ready lanes."""
         self.pending_count = 0
         """Deliveries in all lanes."""
-
-    def __len__(self) -> int:
-        return len(self._lanes)
-
-    def __iter__(self) -> Iterator[Lane]:
-        return iter(self._lanes.values())
 
     def find(self, device: Device) -> Lane | None:
         return self._lanes.get(device)
@@ -278,18 +272,17 @@ class EndpointLanes:
 
         Returns the lanes with what is to be said to `written` of each.
         """
-        if len(deliveries) == 1:
-            return [(self._settle(deliveries[0].device, 1 if is_final else 0))]
-        counts = Counter(map(_device_of, deliveries))
-        return [self._settle(one, count if is_final else 0) for one, count in counts.items()]
-
-    def _settle(self, device: Device, count: int) -> tuple[Lane, int]:
-        lane = self._lanes[device]
-        lane.unsaved += 1
-        lane.settled += count
-        lane.unwritten += count
-        self.pending_count -= count
-        return lane, count
+        said = []
+        is_one = len(deliveries) == 1
+        counts = {deliveries[0].device: 1} if is_one else Counter(map(_device_of, deliveries))
+        for device, count in counts.items():
+            lane, final = self._lanes[device], count if is_final else 0
+            lane.unsaved += 1
+            lane.settled += final
+            lane.unwritten += final
+            self.pending_count -= final
+            said.append((lane, final))
+        return said
 
     def end(self, lane: Lane, *, due_at: float | None = None, now: float) -> bool:
         """
@@ -337,12 +330,6 @@ class EndpointLanes:
             heappop(self._due)
         return None
 
-    def served_next(self) -> Lane | None:
-        """The lane that is served next, if any is ready."""
-        while self._ready and self._ready[0].state is not READY:
-            self._pop_ready()
-        return self._ready[0] if self._ready else None
-
     def readiness(self, now: float) -> Readiness:
         """What could be claimed."""
         if self.is_held:
@@ -351,9 +338,11 @@ class EndpointLanes:
             self.wake_due(now)
         next_due_at = self.next_due() if self._due else None
         due_at = float("inf") if next_due_at is None else next_due_at
-        first = self.served_next()
-        if first is None:
+        while self._ready and self._ready[0].state is not READY:
+            self._pop_ready()
+        if not self._ready:
             return Readiness(next_due_at=due_at)
+        first = self._ready[0]
         return Readiness(self.ready_count, first.pending, first.ready_since, due_at)
 
     # From one state to the next.

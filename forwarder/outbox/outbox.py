@@ -66,7 +66,8 @@ class Outbox:
         self._commits = GroupCommit(
             engine,
             clock=clock,
-            prepare=self._prepare,
+            admit=self._capacity.admit,
+            lanes=self._lanes_of,
             publish=self._publish,
             on_failed=self._capacity.failed,
             on_rest=self._on_rest,
@@ -158,10 +159,6 @@ class Outbox:
         """The endpoint takes readings again: no lane waits for its own time any more."""
         self._lanes_of(endpoint).wake_all(self._clock.monotonic())
 
-    def pending(self, endpoint: str) -> int:
-        """How many of its deliveries are not settled."""
-        return self._lanes_of(endpoint).pending_count
-
     def has_newer(self, delivery: Delivery) -> bool:
         """Whether a newer reading of its device is pending for the same endpoint."""
         return self._engine.has_newer(delivery)
@@ -191,13 +188,9 @@ class Outbox:
             due_at = due[lane.device] + offset if lane.device in due else None
             is_waited_for |= lanes.end(lane, due_at=due_at, now=now)
             commit.is_built_on = commit.is_built_on or lane.pending > 0
-        if settlements:
-            self._write_soon(is_waited_for=is_waited_for)
-
-    def _write_soon(self, *, is_waited_for: bool) -> None:
         if is_waited_for:
             self._commits.hurry()
-        else:
+        elif settlements:
             # While the thread rests: later it would make the commit of the next message longer.
             self._commits.within(COMPANY_SECONDS if self._commits.is_busy else 0.0)
 
@@ -254,11 +247,6 @@ class Outbox:
         return self._commits.is_at_rest and not self._capacity.kept
 
     @property
-    def remembered(self) -> int:
-        """Deliveries that wait in memory, over all lanes."""
-        return self._memory.used
-
-    @property
     def used_bytes(self) -> int:
         """What it held at the last commit; raises OutboxUnavailable or OutboxDamaged."""
         return self._engine.used_bytes
@@ -271,20 +259,11 @@ class Outbox:
         """The endpoints' accounts as of the last commit."""
         return self._engine.totals()
 
-    def message_totals(self) -> dict[str, int]:
-        """Messages by outcome over the whole life of the outbox, as of the last commit."""
-        return self._engine.message_totals()
-
     def overview(self) -> Overview:
         """What it holds at this moment; from any thread. Raises OutboxUnavailable or OutboxDamaged."""
         return self._engine.overview()
 
     # A commit's steps on the loop.
-
-    def _prepare(self, commit: Commit) -> Commit:
-        commit = self._capacity.admit(commit)
-        commit.prepare(self._lanes_of)
-        return commit
 
     def _publish(self, commit: Commit, applied: Applied | None) -> None:
         """What was committed is there for all."""
@@ -300,9 +279,6 @@ class Outbox:
             if self._capacity.kept:
                 self._commits.hurry()
         self._has_foreign_change |= commit.has_foreign_change
-        self._tell_foreign_change()
-
-    def _tell_foreign_change(self) -> None:
         # A pause of our own that is not on disk yet would look like one that a command has ended.
         if self._has_foreign_change and not self._commits.has_gone_to_write:
             self._has_foreign_change = False
@@ -313,7 +289,7 @@ class Outbox:
     async def run(self) -> None:
         """Commit what comes in, until `close`."""
         self._end = asyncio.get_running_loop().create_future()
-        looker = asyncio.create_task(self._look_regularly())
+        looker = asyncio.create_task(_every(LOOK_SECONDS, self.look))
         self._commits.start()
         self._on_rest()
         try:
@@ -321,11 +297,6 @@ class Outbox:
         finally:
             self._commits.stop()
             looker.cancel()
-
-    async def _look_regularly(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            self.look()
 
     def _on_rest(self) -> None:
         if self._is_closing and self.is_at_rest and self._end is not None and not self._end.done():
@@ -345,6 +316,12 @@ class Outbox:
     def release_files(self) -> None:
         self._commits.close()
         self._engine.close()
+
+
+async def _every(seconds: float, call: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        call()
 
 
 def _note_due(due: dict[Device, float], deliveries: Iterable[Delivery], at: float) -> None:

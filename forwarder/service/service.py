@@ -136,7 +136,7 @@ class Service:
             clock=clock,
             on_arrivals=self._ingest.receive,
             max_message_bytes=settings.max_message_bytes,
-            expects_session=bool(self._outbox.message_totals()),
+            expects_session=bool(self._outbox.overview().messages),
         )
         self._reloader = Reloader(file, routes, apply=self._use, clock=clock, metrics=metrics)
         self._upkeep = Upkeep(

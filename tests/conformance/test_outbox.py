@@ -302,7 +302,7 @@ async def test_quarantine_keeps_the_newest_of_a_device(outbox: Outbox, workshop:
     kept = [row["payload"] for row in workshop.engine.rows("quarantine") if row["device"] == ONE]
     assert rows(workshop, "quarantine") == KEPT_QUARANTINE + 1
     assert kept[0] == b"5"
-    assert outbox.message_totals() == {"quarantined": KEPT_QUARANTINE + 6}
+    assert outbox.overview().messages == {"quarantined": KEPT_QUARANTINE + 6}
 
 
 async def test_last_failed_attempts_stay_on_record(

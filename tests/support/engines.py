@@ -27,6 +27,8 @@ class EngineUnderTest(Engine, Protocol):
 
     waits: list[bool]
     """Of each transaction, whether it waited for the disk."""
+    read: int
+    """Deliveries that were read back."""
 
     def rows(self, table: str) -> list[Row]:
         """What a table holds."""
@@ -59,6 +61,7 @@ class SqliteUnderTest(SqliteEngine):
     def __init__(self, path: Path, **limits: Any) -> None:
         super().__init__(path, **limits)
         self.waits: list[bool] = []
+        self.read = 0
         self._fails_to_look = False
         self._is_unreadable = False
 
@@ -104,7 +107,9 @@ class SqliteUnderTest(SqliteEngine):
     def heads(self, endpoint: str, device: Device, *, limit: int) -> list[Delivery]:
         if self._is_unreadable:
             raise OutboxUnavailable("no")
-        return super().heads(endpoint, device, limit=limit)
+        heads = super().heads(endpoint, device, limit=limit)
+        self.read += len(heads)
+        return heads
 
     def leave_transaction_open(self) -> None:
         self._connection.execute("BEGIN")

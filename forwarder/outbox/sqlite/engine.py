@@ -112,10 +112,6 @@ class SqliteEngine:
         with translated(self._path):
             return queries.totals(self._reader)
 
-    def message_totals(self) -> dict[str, int]:
-        with translated(self._path):
-            return queries.message_totals(self._reader)
-
     def overview(self) -> Overview:
         return queries.read_overview(self._path)
 

@@ -227,8 +227,8 @@ class OutboxAgainstRows(RuleBasedStateMachine):
 
     @invariant()
     def counts_agree(self) -> None:
-        assert self.lanes.pending_count == sum(lane.pending for lane in self.lanes)
-        assert self.memory.used == sum(len(lane.fresh) for lane in self.lanes)
+        assert self.lanes.pending_count == sum(lane.pending for lane in self.lanes._lanes.values())
+        assert self.memory.used == sum(len(lane.fresh) for lane in self.lanes._lanes.values())
         assert all(count == 1 for count in self.rows.ends.values())
 
     @invariant()

@@ -190,7 +190,7 @@ def test_recount_to_nothing_forgets_the_lane(lanes: Schedule) -> None:
     """A lane that a command has emptied is gone."""
     lanes.add(ONE, count=2, now=0.0)
     lanes.recount(ONE, stored=0, now=0.0)
-    assert (len(lanes), lanes.claim(now=0.0), lanes.pending_count) == (0, None, 0)
+    assert (len(lanes._lanes), lanes.claim(now=0.0), lanes.pending_count) == (0, None, 0)
 
 
 def test_recount_brings_a_lane_back(lanes: Schedule) -> None:
