@@ -13,10 +13,8 @@ ALLOWED = {
     "files.py": {"open"},  # the reader
     "cli/output.py": {"open"},  # the standard descriptors
     "demo/process.py": {"open", "read_text"},  # the log of the process that the demo starts
-    "normalise/variables.py": {"read_text"},  # a resource of the package
-    "outbox/sqlite/file.py": {"read_text"},  # likewise
     "variables.py": {"read_text"},  # a resource of the package
-    "outbox/sqlite.py": {"read_text"},  # likewise
+    "outbox/sqlite/file.py": {"read_text"},  # likewise
     "settings/environment.py": {"dotenv_values"},  # given a text
     "subscriber/trial.py": {"open"},  # a connection
     "subscriber/session.py": {"open"},
