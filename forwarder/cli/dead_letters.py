@@ -13,16 +13,24 @@ from forwarder.cli.delivery_view import result_of
 from forwarder.cli.options import (
     all_option,
     as_json_option,
+    id_argument,
+    ids_argument,
     most_listed,
     require_selection,
     selecting,
+    which_endpoint_option,
 )
 from forwarder.cli.tables import (
-    YIELDING,
+    DEVICE,
+    LEAVES_LAST,
+    NAME,
+    STAYS,
     age,
     cell,
     count_of,
     instant,
+    leaves,
+    number,
     print_json_list,
     print_listed,
     table,
@@ -36,27 +44,25 @@ from forwarder.dead_letters import (
     Selection,
     choose_dead_letters,
     deliveries_with_data,
-    delivery_file,
     discard,
     endpoints_of,
     known_endpoints,
     look_at_routes,
+    name_dead_letters,
     opened,
-    parse_delivery_id,
     records,
     replay,
     replay_to,
     require_endpoint,
 )
 from forwarder.delivery import DeadReason
-from forwarder.errors import ConfigurationError, OperationError
+from forwarder.errors import ConfigurationError
 from forwarder.routes import Routes
 from forwarder.settings import Settings, load_settings
 
 _selecting = selecting(
     "endpoint", "device", "since", "until", "limit", reasons=get_args(DeadReason)
 )
-_ids = click.argument("ids", metavar="[ID]...", nargs=-1)
 
 
 @click.group("dead-letters")
@@ -65,7 +71,7 @@ def command() -> None:
 
 
 @command.command("list")
-@_ids
+@ids_argument
 @_selecting
 @all_option
 @as_json_option
@@ -85,8 +91,8 @@ def _choose(
 ) -> Chosen:
     if selection.endpoint is not None:
         require_endpoint(selection.endpoint, known_endpoints(file, settings.routes_file))
-    wanted = replace(selection, ids=tuple(parse_delivery_id(text) for text in ids))
-    return choose_dead_letters(file, wanted)
+    keys = tuple(name_dead_letters(file, ids))
+    return choose_dead_letters(file, replace(selection, ids=keys))
 
 
 def _records(file: OutboxFile, chosen: Chosen) -> Iterator[DeliveryRecord]:
@@ -96,7 +102,7 @@ def _records(file: OutboxFile, chosen: Chosen) -> Iterator[DeliveryRecord]:
 
 def as_object(record: DeliveryRecord) -> dict[str, object]:
     return {
-        "id": str(record.id),
+        "id": record.webhook_id,
         "endpoint": record.endpoint,
         "device": record.device,
         "webhook_id": record.webhook_id,
@@ -111,13 +117,13 @@ def as_object(record: DeliveryRecord) -> dict[str, object]:
 
 def _print_table(file: OutboxFile, chosen: Chosen, most: int) -> None:
     rows = table(
-        id={}, endpoint=YIELDING, device=YIELDING, reason={},
-        attempts={"justify": "right"}, last_answer={"max_width": 18}, died={"justify": "right"},
+        id=STAYS, endpoint=NAME, device=DEVICE, reason=LEAVES_LAST,
+        attempts=number(leaves=1), last_answer=leaves(3), died=number(leaves=2),
     )  # fmt: skip
     now = time.time()
     for record, _ in zip(_records(file, chosen), range(most), strict=False):
         rows.add_row(
-            cell(record.id),
+            cell(record.webhook_id),
             cell(record.endpoint),
             cell(record.device),
             cell(record.reason),
@@ -129,23 +135,19 @@ def _print_table(file: OutboxFile, chosen: Chosen, most: int) -> None:
 
 
 @command.command("show")
-@click.argument("name", metavar="ID")
+@id_argument
+@which_endpoint_option
 @as_json_option
-def show(name: str, *, as_json: bool) -> None:
-    """Show one dead letter: its reading, and each attempt with what was answered."""
-    key = parse_delivery_id(name)
+def show(name: str, endpoint: str | None, *, as_json: bool) -> None:
+    """Show one dead letter: its reading, and each attempt with what was answered; at every endpoint where it died."""
     with opened(load_settings().outbox_path, is_read_only=True) as file:
-        delivery = delivery_file(file, key)
-    if delivery.record.state != "dead":
-        state = delivery.record.state
-        raise OperationError(
-            f"{key} is not a dead letter, it is {state}; see: forwarder deliveries show {key}"
-        )
-    delivery_view.show(delivery, as_json=as_json)
+        keys = name_dead_letters(file, [name])
+        deliveries = delivery_view.of_one_reading(file, keys, endpoint=endpoint)
+    delivery_view.show(deliveries, as_json=as_json)
 
 
 @command.command("replay")
-@_ids
+@ids_argument
 @_selecting
 @all_option
 @click.option("--to", "to", metavar="NAME", help="Send them to this endpoint instead.")
@@ -166,7 +168,8 @@ def replay_command(
             outcome = replay(file, chosen, now=time.time())
         else:
             outcome = replay_to(file, chosen, endpoint=to, now=time.time())
-    _report(outcome, to, as_json=as_json)
+        whose = endpoints_of(file, chosen)
+    _report(outcome, whose, to, as_json=as_json)
 
 
 def _require(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:
@@ -183,22 +186,27 @@ def _require_routed(names: list[str], routes: Routes | None) -> None:
         )
 
 
-def _report(outcome: Replayed, to: str | None, *, as_json: bool) -> None:
+def _report(outcome: Replayed, whose: list[str], to: str | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(
             json.dumps({"replayed": outcome.replayed, "already_there": outcome.already_there})
         )
         return
     where = f" to {to}" if to else ""
-    click.echo(f"{count_of(outcome.replayed, 'dead letter')} replayed{where}")
+    click.echo(f"{count_of(outcome.replayed, 'dead letter')} replayed{where}{_of(whose)}")
     if outcome.already_there:
         click.echo(
             f"{outcome.already_there} not sent: {to} has them already; they stay dead letters"
         )
 
 
+def _of(endpoints: list[str]) -> str:
+    """One reading may have died at several, and its id means all of them: they are listed."""
+    return f" ({', '.join(endpoints)})" if len(endpoints) > 1 else ""
+
+
 @command.command("discard")
-@_ids
+@ids_argument
 @_selecting
 @all_option
 @as_json_option
@@ -209,16 +217,18 @@ def discard_command(
     _require(ids, selection, all_of_them=all_of_them)
     settings = load_settings()
     with opened(settings.outbox_path) as file:
-        erased = discard(file, _choose(file, settings, ids, selection))
+        chosen = _choose(file, settings, ids, selection)
+        whose = endpoints_of(file, chosen)
+        erased = discard(file, chosen)
     click.echo(
         json.dumps({"discarded": erased})
         if as_json
-        else f"{count_of(erased, 'dead letter')} discarded"
+        else f"{count_of(erased, 'dead letter')} discarded{_of(whose)}"
     )
 
 
 @command.command("export")
-@_ids
+@ids_argument
 @_selecting
 @all_option
 def export(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:  # noqa: ARG001 - all is what it does anyway

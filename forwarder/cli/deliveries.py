@@ -2,23 +2,43 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import click
 
 from forwarder.cli import delivery_view
 from forwarder.cli.delivery_view import facts_object, next_attempt_at, result_of
-from forwarder.cli.options import all_option, as_json_option, most_listed, selecting
-from forwarder.cli.tables import YIELDING, age, cell, print_json_list, print_listed, table
+from forwarder.cli.options import (
+    all_option,
+    as_json_option,
+    id_argument,
+    ids_argument,
+    most_listed,
+    selecting,
+    which_endpoint_option,
+)
+from forwarder.cli.tables import (
+    DEVICE,
+    LEAVES_LAST,
+    NAME,
+    STAYS,
+    age,
+    cell,
+    leaves,
+    number,
+    print_json_list,
+    print_listed,
+    table,
+)
 from forwarder.dead_letters import (
     Chosen,
     DeliveryRecord,
     OutboxFile,
     Selection,
     choose_deliveries,
-    delivery_file,
     known_endpoints,
+    name_deliveries,
     opened,
-    parse_delivery_id,
     records,
     require_endpoint,
 )
@@ -34,16 +54,18 @@ def command() -> None:
 
 
 @command.command("list")
+@ids_argument
 @selecting("endpoint", "device", "since", "until", "limit", states=_STATES)
 @all_option
 @as_json_option
-def list_(selection: Selection, *, all_of_them: bool, as_json: bool) -> None:
+def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_json: bool) -> None:
     """List deliveries, the newest in front; --since and --until go by when their readings came in."""
     settings = load_settings()
     with opened(settings.outbox_path, is_read_only=True) as file:
         if selection.endpoint is not None:
             require_endpoint(selection.endpoint, known_endpoints(file, settings.routes_file))
-        chosen = choose_deliveries(file, selection)
+        keys = tuple(name_deliveries(file, ids))
+        chosen = choose_deliveries(file, replace(selection, ids=keys))
         if as_json:
             print_json_list(map(facts_object, _records(file, chosen)))
         else:
@@ -57,14 +79,14 @@ def _records(file: OutboxFile, chosen: Chosen) -> Iterator[DeliveryRecord]:
 
 def _print_table(file: OutboxFile, chosen: Chosen, most: int) -> None:
     rows = table(
-        id={}, endpoint=YIELDING, device=YIELDING, state={},
-        attempts={"justify": "right"}, last_answer={"max_width": 18}, came_in={"justify": "right"},
-        settled={"justify": "right"},
+        id=STAYS, endpoint=NAME, device=DEVICE, state=LEAVES_LAST,
+        attempts=number(leaves=1), last_answer=leaves(3), came_in=number(leaves=4),
+        settled=number(leaves=2),
     )  # fmt: skip
     now = time.time()
     for record, _ in zip(_records(file, chosen), range(most), strict=False):
         rows.add_row(
-            cell(record.id),
+            cell(record.webhook_id),
             cell(record.endpoint),
             cell(record.device),
             cell(record.state, _COLOURS.get(record.state, "")),
@@ -84,10 +106,12 @@ def _settled(record: DeliveryRecord, now: float) -> str | None:
 
 
 @command.command("show")
-@click.argument("name", metavar="ID")
+@id_argument
+@which_endpoint_option
 @as_json_option
-def show(name: str, *, as_json: bool) -> None:
-    """Show one delivery with each of its attempts."""
+def show(name: str, endpoint: str | None, *, as_json: bool) -> None:
+    """Show one reading's deliveries, each with its attempts; ID is its webhook id, or the beginning of it."""
     with opened(load_settings().outbox_path, is_read_only=True) as file:
-        delivery = delivery_file(file, parse_delivery_id(name))
-    delivery_view.show(delivery, as_json=as_json)
+        keys = name_deliveries(file, [name])
+        deliveries = delivery_view.of_one_reading(file, keys, endpoint=endpoint)
+    delivery_view.show(deliveries, as_json=as_json)

@@ -143,6 +143,11 @@ def secret_of(reference: str) -> str:
         raise ConfigurationError(f"--secret: {wrong}") from None
 
 
+ids_argument = click.argument("ids", metavar="[ID]...", nargs=-1)
+id_argument = click.argument("name", metavar="ID")
+which_endpoint_option = click.option(
+    "--endpoint", metavar="NAME", help="Only what is owed to this endpoint."
+)
 as_json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 all_option = click.option("--all", "all_of_them", is_flag=True, help="Every one of them.")
 

@@ -13,18 +13,23 @@ import click
 from forwarder.cli.options import (
     all_option,
     as_json_option,
+    id_argument,
+    ids_argument,
     most_listed,
     require_selection,
     selecting,
 )
 from forwarder.cli.tables import (
-    YIELDING,
+    DEVICE,
+    PROSE,
+    STAYS,
     age,
     cell,
     console,
     count_of,
     hex_lines,
     instant,
+    number,
     print_json,
     print_json_list,
     print_listed,
@@ -53,7 +58,6 @@ from forwarder.routes import load_routes
 from forwarder.settings import environment, load_settings
 
 _selecting = selecting("device", "since", "until", "limit", reasons=get_args(QuarantineReason))
-_ids = click.argument("ids", metavar="[ID]...", nargs=-1)
 _OUTCOMES: dict[Outcome, str] = {
     "replayed": "replayed",
     "duplicate": "had come in before as well, and left the quarantine",
@@ -69,7 +73,7 @@ def command() -> None:
 
 
 @command.command("list")
-@_ids
+@ids_argument
 @_selecting
 @all_option
 @as_json_option
@@ -117,8 +121,8 @@ def as_object(message: Quarantined) -> dict[str, object]:
 
 def _print_table(file: OutboxFile, chosen: Chosen, most: int) -> None:
     rows = table(
-        id={}, device=YIELDING, reason={}, came_in={"justify": "right"}, size={"justify": "right"},
-        what_was_wrong={"no_wrap": False, "overflow": "fold"},
+        id=STAYS, device=DEVICE, reason=STAYS, came_in=number(leaves=2), size=number(leaves=1),
+        what_was_wrong=PROSE,
     )  # fmt: skip
     now = time.time()
     for message, _ in zip(_messages(file, chosen), range(most), strict=False):
@@ -136,7 +140,7 @@ def _print_table(file: OutboxFile, chosen: Chosen, most: int) -> None:
 
 
 @command.command("show")
-@click.argument("name", metavar="ID")
+@id_argument
 @click.option("--raw", is_flag=True, help="Only its bytes, exactly as they came.")
 @as_json_option
 def show(name: str, *, raw: bool, as_json: bool) -> None:
@@ -175,7 +179,7 @@ def _print_message(message: Quarantined) -> None:
 
 
 @command.command("replay")
-@_ids
+@ids_argument
 @_selecting
 @all_option
 @as_json_option
@@ -204,7 +208,7 @@ def _require(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -
 
 
 @command.command("discard")
-@_ids
+@ids_argument
 @_selecting
 @all_option
 @as_json_option
@@ -221,7 +225,7 @@ def discard(
 
 
 @command.command("export")
-@_ids
+@ids_argument
 @_selecting
 @all_option
 def export(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:  # noqa: ARG001 - all is what it does anyway

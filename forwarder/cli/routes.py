@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from forwarder.cli.grid import Grid
+from forwarder.cli.tables import NAME, PROSE, STAYS, cell, console, table
 from forwarder.dead_letters.todays_routes import look_at_routes
 from forwarder.errors import ConfigurationError, RoutesError
 from forwarder.files import Unreadable, read_given
@@ -39,7 +38,7 @@ def show(device: str | None, *, as_json: bool) -> None:
     elif mac:
         click.echo("\n".join(map(plain, one_device_lines(routes, mac))))
     else:
-        Console(highlight=False).print(everyone_table(routes))
+        console().print(everyone_table(routes))
 
 
 @command.command("diff")
@@ -64,13 +63,15 @@ def everyone(routes: Routes) -> JsonValue:
     }
 
 
-def everyone_table(routes: Routes) -> Table:
+def everyone_table(routes: Routes) -> Grid:
     """Every endpoint with what it asks for, for people."""
-    table = Table("endpoint", "gets", "because of", "state", box=None, pad_edge=False)
+    rows = table(endpoint=NAME, gets=PROSE, because_of=PROSE, state=STAYS)
     for name, endpoint in routes.endpoints.items():
         state = "paused" if endpoint.paused else ""
-        table.add_row(name, _gets(routes, name), Text(_because(routes, name)), state)
-    return table
+        rows.add_row(
+            cell(name), cell(_gets(routes, name)), cell(_because(routes, name)), cell(state)
+        )
+    return rows
 
 
 def one_device(routes: Routes, device: Device) -> JsonValue:

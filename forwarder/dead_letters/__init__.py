@@ -3,7 +3,8 @@ What an operator does with the outbox, while the service runs and while it is st
 
     file.py        the outbox as a command opens it           letters.py     dead letters: replay, discard
     selection.py   which rows are meant                       quarantine.py  messages that could not be understood
-    records.py     deliveries and their attempts              endpoints.py   pause and resume
+    naming.py      which deliveries an id means               endpoints.py   pause and resume
+    records.py     deliveries and their attempts
     overview.py    how everything stands                      erasure.py     one device's every trace, erased
     inspection.py  is the file sound, do the accounts agree   todays_routes.py  routes.yaml without its secrets
 """
@@ -21,6 +22,7 @@ from forwarder.dead_letters.letters import (
     replay,
     replay_to,
 )
+from forwarder.dead_letters.naming import name_dead_letters, name_deliveries
 from forwarder.dead_letters.overview import EndpointStatus, Overview, read_overview
 from forwarder.dead_letters.quarantine import (
     Outcome,
@@ -39,7 +41,7 @@ from forwarder.dead_letters.records import (
     delivery_file,
     records,
 )
-from forwarder.dead_letters.selection import DeliveryId, Selection, parse_delivery_id
+from forwarder.dead_letters.selection import DeliveryId, Selection
 from forwarder.dead_letters.todays_routes import known_endpoints, look_at_routes, require_endpoint
 
 __all__ = [
@@ -69,8 +71,9 @@ __all__ = [
     "inspect",
     "known_endpoints",
     "look_at_routes",
+    "name_dead_letters",
+    "name_deliveries",
     "opened",
-    "parse_delivery_id",
     "pause",
     "purge",
     "quarantined_message",

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from forwarder.dead_letters.file import Chosen, Key, OutboxFile, touch
-from forwarder.dead_letters.records import dead_letters, deliveries, record
-from forwarder.dead_letters.selection import DeliveryId, Selection
-from forwarder.errors import OperationError
+from forwarder.dead_letters.records import dead_letters, deliveries
+from forwarder.dead_letters.selection import Selection
 from forwarder.outbox.store import Store
 from forwarder.outbox.upkeep import forget_deliveries
 
@@ -44,29 +43,13 @@ class Replayed:
 
 
 def choose_dead_letters(file: OutboxFile, selection: Selection) -> Chosen:
-    """The dead letters that are meant. Raises OperationError for an id that is no dead letter."""
-    chosen = file.choose(*dead_letters(selection))
-    if selection.ids and chosen.count < len(set(selection.ids)):
-        _explain_missing(file, selection)
-    return chosen
+    """The dead letters that are meant, those that died first in front."""
+    return file.choose(*dead_letters(selection))
 
 
 def choose_deliveries(file: OutboxFile, selection: Selection) -> Chosen:
     """The deliveries that are meant, in any state, the newest in front."""
     return file.choose(*deliveries(selection))
-
-
-def _explain_missing(file: OutboxFile, selection: Selection) -> None:
-    with file.snapshot() as connection:
-        for reading, endpoint in selection.ids:
-            key = DeliveryId(reading, endpoint)
-            found = record(connection, key)
-            if found is None:
-                raise OperationError(f"there is no dead letter {key}; nothing was changed")
-            if found.state != "dead":
-                raise OperationError(
-                    f"{key} is not a dead letter, it is {found.state}; nothing was changed"
-                )
 
 
 def endpoints_of(file: OutboxFile, chosen: Chosen) -> list[str]:

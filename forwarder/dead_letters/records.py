@@ -107,7 +107,7 @@ def delivery_file(file: OutboxFile, key: DeliveryId) -> DeliveryFile:
         found = record(connection, key)
         if found is None:
             raise OperationError(
-                f"there is no delivery {key}; it was never made, or forgotten after its time"
+                "that delivery was forgotten a moment ago; forwarder deliveries list shows what there is"
             )
         attempts = [*_failed(connection, key), *_succeeded(found)]
         return DeliveryFile(found, body(connection, key.reading), tuple(attempts))

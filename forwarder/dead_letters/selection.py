@@ -4,30 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from forwarder.errors import ConfigurationError
 from forwarder.reading import Device
 
 
 class DeliveryId(NamedTuple):
-    """A delivery as commands name it: `4711-2` is what is owed of reading 4711 to the endpoint of row 2."""
+    """A delivery's row: the number of its reading, and the row of its endpoint. People know it by its webhook id."""
 
     reading: int
     endpoint: int
-
-    def __str__(self) -> str:
-        return f"{self.reading}-{self.endpoint}"
-
-
-def parse_delivery_id(text: str) -> DeliveryId:
-    """Raises ConfigurationError for what no command has printed."""
-    reading, dash, endpoint = text.partition("-")
-    if not (dash and _is_number(reading) and _is_number(endpoint)):
-        raise ConfigurationError(f"{text!r} is not the id of a delivery; they look like 4711-2")
-    return DeliveryId(int(reading), int(endpoint))
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
 @dataclass(frozen=True, slots=True)
