@@ -258,7 +258,7 @@ class Operator:
             letters = await stage.forwarder.dead_letters()
             await self._replay(letters[::2])
             await self._discard(letters[1::2])
-            await self._command("quarantine", "discard", "--all")
+            await self._command("quarantine", "discard", "--all", "--yes")
         stage.hit(OPERATOR)
 
     async def _replay(self, letters: list[Letter]) -> None:

@@ -13,12 +13,14 @@ from forwarder.cli.delivery_view import result_of
 from forwarder.cli.options import (
     all_option,
     as_json_option,
+    ask_first,
     id_argument,
     ids_argument,
     most_listed,
     require_selection,
     selecting,
     which_endpoint_option,
+    yes_option,
 )
 from forwarder.cli.tables import (
     DEVICE,
@@ -209,15 +211,18 @@ def _of(endpoints: list[str]) -> str:
 @ids_argument
 @_selecting
 @all_option
+@yes_option
 @as_json_option
 def discard_command(
-    ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_json: bool
+    ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, yes: bool, as_json: bool
 ) -> None:
-    """Erase dead letters for good; they stay counted as dead."""
+    """Erase dead letters for good; they stay counted as dead. It asks before it erases --all."""
     _require(ids, selection, all_of_them=all_of_them)
     settings = load_settings()
     with opened(settings.outbox_path) as file:
         chosen = _choose(file, settings, ids, selection)
+        if all_of_them:
+            ask_first(f"Discard {count_of(chosen.count, 'dead letter')} for good?", yes=yes)
         whose = endpoints_of(file, chosen)
         erased = discard(file, chosen)
     click.echo(

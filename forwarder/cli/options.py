@@ -149,6 +149,7 @@ which_endpoint_option = click.option(
     "--endpoint", metavar="NAME", help="Only what is owed to this endpoint."
 )
 as_json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask first.")
 all_option = click.option("--all", "all_of_them", is_flag=True, help="Every one of them.")
 
 
@@ -157,6 +158,15 @@ def most_listed(selection: Selection, *, all_of_them: bool) -> int:
     if all_of_them:
         return sys.maxsize
     return selection.limit or MOST_LISTED
+
+
+def ask_first(question: str, *, yes: bool) -> None:
+    """Raises ConfigurationError where there is no terminal to ask at, click.Abort when the answer is no."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigurationError("not a terminal: give --yes")
+    click.confirm(question, abort=True, err=True)
 
 
 def require_selection(selection: Selection, *, all_of_them: bool, what: str) -> None:

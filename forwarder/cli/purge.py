@@ -1,11 +1,10 @@
 """`forwarder purge`: erase every trace of one device."""
 
 import os
-import sys
 
 import click
 
-from forwarder.cli.options import parse_device
+from forwarder.cli.options import ask_first, parse_device, yes_option
 from forwarder.cli.tables import count_of
 from forwarder.dead_letters import Purged, copies_aside, look_at_routes, opened, purge
 from forwarder.errors import OperationError
@@ -16,7 +15,7 @@ from forwarder.terminal import plain
 
 @click.command("purge")
 @click.option("--device", "device_text", metavar="MAC", required=True, help="In any spelling.")
-@click.option("--yes", is_flag=True, help="Do not ask first.")
+@yes_option
 def command(device_text: str, *, yes: bool) -> None:
     """
     Erase every trace of one device: its deliveries, dead letters, quarantined messages and their bytes in the file.
@@ -26,8 +25,7 @@ def command(device_text: str, *, yes: bool) -> None:
     settings = load_settings()
     device = parse_device(device_text)
     with opened(settings.outbox_path) as file:
-        if not yes and sys.stdin.isatty():
-            click.confirm(f"Erase every trace of {plain(device)} for good?", abort=True)
+        ask_first(f"Erase every trace of {plain(device)} for good?", yes=yes)
         purged = purge(file, device)
     _report(purged, device)
     _warn(settings, device)

@@ -13,11 +13,13 @@ import click
 from forwarder.cli.options import (
     all_option,
     as_json_option,
+    ask_first,
     id_argument,
     ids_argument,
     most_listed,
     require_selection,
     selecting,
+    yes_option,
 )
 from forwarder.cli.tables import (
     DEVICE,
@@ -211,14 +213,18 @@ def _require(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -
 @ids_argument
 @_selecting
 @all_option
+@yes_option
 @as_json_option
 def discard(
-    ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_json: bool
+    ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, yes: bool, as_json: bool
 ) -> None:
-    """Erase messages for good."""
+    """Erase messages for good; it asks before it erases --all."""
     _require(ids, selection, all_of_them=all_of_them)
     with opened(load_settings().outbox_path) as file:
-        erased = discard_quarantined(file, _choose(file, ids, selection))
+        chosen = _choose(file, ids, selection)
+        if all_of_them:
+            ask_first(f"Discard {count_of(chosen.count, 'message')} for good?", yes=yes)
+        erased = discard_quarantined(file, chosen)
     click.echo(
         json.dumps({"discarded": erased}) if as_json else f"{count_of(erased, 'message')} discarded"
     )

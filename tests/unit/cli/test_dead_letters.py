@@ -135,7 +135,9 @@ def test_replay_and_discard_say_how_many(operator: Operator, built: OutboxBuilde
         "replayed": 1,
         "already_there": 0,
     }
-    assert operator.says("dead-letters", "discard", "--all") == "2 dead letters discarded\n"
+    assert (
+        operator.says("dead-letters", "discard", "--all", "--yes") == "2 dead letters discarded\n"
+    )
 
 
 def test_replay_to_nowhere_is_refused(operator: Operator, built: OutboxBuilder) -> None:
