@@ -59,7 +59,7 @@ class Findings:
         return None
 
 
-@click.command("check")
+@click.command("check", short_help="Validate settings, routes and template")
 @click.option("--connect", is_flag=True, help="Try the broker and each endpoint's host, too.")
 def command(*, connect: bool) -> None:
     """Validate settings, routes and template without starting; exit 2 when something is invalid."""

@@ -10,6 +10,7 @@ import click
 
 from forwarder.cli import delivery_view
 from forwarder.cli.delivery_view import result_of
+from forwarder.cli.groups import CommandGroup
 from forwarder.cli.options import (
     all_option,
     as_json_option,
@@ -67,12 +68,16 @@ _selecting = selecting(
 )
 
 
-@click.group("dead-letters")
+@click.group(
+    "dead-letters",
+    cls=CommandGroup,
+    short_help="What could not be delivered: list, replay, discard",
+)
 def command() -> None:
     """List, show, replay, discard or export readings that could not be delivered."""
 
 
-@command.command("list")
+@command.command("list", short_help="List them, those that died first in front")
 @ids_argument
 @_selecting
 @all_option
@@ -136,7 +141,7 @@ def _print_table(file: OutboxFile, chosen: Chosen, most: int) -> None:
     print_listed(rows, count=chosen.count, what="dead letter")
 
 
-@command.command("show")
+@command.command("show", short_help="Show one, with its reading and each attempt")
 @id_argument
 @which_endpoint_option
 @as_json_option
@@ -148,7 +153,7 @@ def show(name: str, endpoint: str | None, *, as_json: bool) -> None:
     delivery_view.show(deliveries, as_json=as_json)
 
 
-@command.command("replay")
+@command.command("replay", short_help="Try them again, here or at another endpoint")
 @ids_argument
 @_selecting
 @all_option
@@ -207,7 +212,7 @@ def _of(endpoints: list[str]) -> str:
     return f" ({', '.join(endpoints)})" if len(endpoints) > 1 else ""
 
 
-@command.command("discard")
+@command.command("discard", short_help="Erase them for good")
 @ids_argument
 @_selecting
 @all_option
@@ -232,7 +237,7 @@ def discard_command(
     )
 
 
-@command.command("export")
+@command.command("export", short_help="Write them out, one JSON object a line")
 @ids_argument
 @_selecting
 @all_option

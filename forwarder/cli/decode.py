@@ -25,7 +25,7 @@ _TOPIC_WITHOUT_DEVICE = "decode/unknown"
 _SHOWN_CHARACTERS = 60
 
 
-@click.command("decode")
+@click.command("decode", short_help="Show what a payload becomes, or why it does not")
 @click.option(
     "--topic",
     help="The topic it came on; its last level names the device. Default: whatever device the payload names.",

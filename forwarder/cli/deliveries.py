@@ -8,6 +8,7 @@ import click
 
 from forwarder.cli import delivery_view
 from forwarder.cli.delivery_view import facts_object, next_attempt_at, result_of
+from forwarder.cli.groups import CommandGroup
 from forwarder.cli.options import (
     all_option,
     as_json_option,
@@ -48,12 +49,12 @@ _STATES = ("pending", "delivered", "dead", "expired", "superseded")
 _COLOURS = {"delivered": "green", "dead": "red", "pending": "yellow"}
 
 
-@click.group("deliveries")
+@click.group("deliveries", cls=CommandGroup, short_help="What was delivered and what is pending")
 def command() -> None:
     """List what was delivered within KEEP_DELIVERED and what is pending, and show each attempt."""
 
 
-@command.command("list")
+@command.command("list", short_help="List them, the newest in front")
 @ids_argument
 @selecting("endpoint", "device", "since", "until", "limit", states=_STATES)
 @all_option
@@ -105,7 +106,7 @@ def _settled(record: DeliveryRecord, now: float) -> str | None:
     return f"next in {age(due_at - now)}" if due_at is not None and due_at > now else None
 
 
-@command.command("show")
+@command.command("show", short_help="Show one reading's, with each attempt")
 @id_argument
 @which_endpoint_option
 @as_json_option

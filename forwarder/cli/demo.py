@@ -15,7 +15,7 @@ MISSING_EXTRA = (
 )
 
 
-@click.command("demo")
+@click.command("demo", short_help="Show the whole line at work on this machine")
 @click.option(
     "--seconds",
     default=20.0,

@@ -2,6 +2,7 @@
 
 import click
 
+from forwarder.cli.groups import CommandGroup
 from forwarder.dead_letters import (
     known_endpoints,
     look_at_routes,
@@ -13,12 +14,12 @@ from forwarder.dead_letters import (
 from forwarder.settings import load_settings
 
 
-@click.group("endpoints")
+@click.group("endpoints", cls=CommandGroup, short_help="Pause endpoints, and let them go on")
 def command() -> None:
     """Pause and resume endpoints; a running service notices within a second, and a restart keeps it."""
 
 
-@command.command("pause")
+@command.command("pause", short_help="Send nothing more to an endpoint")
 @click.argument("name", metavar="NAME")
 def pause_command(name: str) -> None:
     """Send nothing more to NAME; its readings are kept until their max_age."""
@@ -29,7 +30,7 @@ def pause_command(name: str) -> None:
     click.echo(f"{name} is paused" if changed else f"{name} was paused already")
 
 
-@command.command("resume")
+@command.command("resume", short_help="Let an endpoint go on, also after a 410")
 @click.argument("name", metavar="NAME")
 def resume_command(name: str) -> None:
     """Let NAME go on, also after it answered 410."""

@@ -9,7 +9,7 @@ from forwarder.settings import load_settings
 TIMEOUT_SECONDS = 3.0
 
 
-@click.command("health")
+@click.command("health", short_help="Exit 0 when the running service is healthy")
 def command() -> None:
     """Exit 0 when /healthz of the running service answers 200, else 1."""
     host, port = address = load_settings().listen_address

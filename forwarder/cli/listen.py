@@ -30,7 +30,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str) 
         raise click.BadParameter(str(malformed)) from malformed
 
 
-@click.command("listen")
+@click.command("listen", short_help="Receive webhooks, verify them, print what arrives")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", default=9000, show_default=True, type=click.IntRange(0, 65535), help="0: a free one."

@@ -6,6 +6,7 @@ import sys
 import click
 
 from forwarder import __version__
+from forwarder.cli.groups import CommandGroup
 from forwarder.cli.output import say
 from forwarder.errors import ForwarderError
 
@@ -32,8 +33,19 @@ COMMANDS = {
 """Each command and its module in this package, which holds it as `command`."""
 
 
-class LazyGroup(click.Group):
+SECTIONS = {
+    "Service": ("run", "check", "endpoints", "secret", "health"),
+    "Look": ("status", "deliveries", "routes"),
+    "Repair": ("dead-letters", "quarantine", "outbox", "purge"),
+    "Try": ("demo", "send-test", "listen", "decode", "simulate", "schema"),
+}
+"""Each command under its heading, as the help shows them."""
+
+
+class LazyGroup(CommandGroup):
     """Imports only the module of the command that was asked for: `forwarder health` runs every few seconds."""
+
+    sections = SECTIONS
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)

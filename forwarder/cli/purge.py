@@ -13,7 +13,7 @@ from forwarder.settings import Settings, load_settings
 from forwarder.terminal import plain
 
 
-@click.command("purge")
+@click.command("purge", short_help="Erase every trace of one device")
 @click.option("--device", "device_text", metavar="MAC", required=True, help="In any spelling.")
 @yes_option
 def command(device_text: str, *, yes: bool) -> None:

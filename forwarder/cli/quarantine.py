@@ -10,6 +10,7 @@ from typing import get_args
 
 import click
 
+from forwarder.cli.groups import CommandGroup
 from forwarder.cli.options import (
     all_option,
     as_json_option,
@@ -69,12 +70,14 @@ _OUTCOMES: dict[Outcome, str] = {
 }
 
 
-@click.group("quarantine")
+@click.group(
+    "quarantine", cls=CommandGroup, short_help="What could not be understood: list, replay, discard"
+)
 def command() -> None:
     """List, show, replay, discard or export messages that could not be understood."""
 
 
-@command.command("list")
+@command.command("list", short_help="List them, in order of arrival")
 @ids_argument
 @_selecting
 @all_option
@@ -141,7 +144,7 @@ def _print_table(file: OutboxFile, chosen: Chosen, most: int) -> None:
     )
 
 
-@command.command("show")
+@command.command("show", short_help="Show one, with its bytes")
 @id_argument
 @click.option("--raw", is_flag=True, help="Only its bytes, exactly as they came.")
 @as_json_option
@@ -180,7 +183,7 @@ def _print_message(message: Quarantined) -> None:
     click.echo("\n".join(hex_lines(message.payload)) if text is None else text)
 
 
-@command.command("replay")
+@command.command("replay", short_help="Read them again with today's settings and routes")
 @ids_argument
 @_selecting
 @all_option
@@ -209,7 +212,7 @@ def _require(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -
         require_selection(selection, all_of_them=all_of_them, what="messages")
 
 
-@command.command("discard")
+@command.command("discard", short_help="Erase them for good")
 @ids_argument
 @_selecting
 @all_option
@@ -230,7 +233,7 @@ def discard(
     )
 
 
-@command.command("export")
+@command.command("export", short_help="Write them out, one JSON object a line")
 @ids_argument
 @_selecting
 @all_option

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from forwarder.cli.grid import Grid
+from forwarder.cli.groups import CommandGroup
 from forwarder.cli.tables import NAME, PROSE, STAYS, cell, console, table
 from forwarder.dead_letters.todays_routes import look_at_routes
 from forwarder.errors import ConfigurationError, RoutesError
@@ -21,12 +22,14 @@ _SHOWN_DEVICES = 5
 as_json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
-@click.group("routes")
+@click.group(
+    "routes", cls=CommandGroup, short_help="Show who gets which devices, and what an edit changes"
+)
 def command() -> None:
     """Look into the routing file."""
 
 
-@command.command("show")
+@command.command("show", short_help="Show who gets which devices, and why")
 @click.argument("device", required=False)
 @as_json_option
 def show(device: str | None, *, as_json: bool) -> None:
@@ -41,7 +44,7 @@ def show(device: str | None, *, as_json: bool) -> None:
         console().print(everyone_table(routes))
 
 
-@command.command("diff")
+@command.command("diff", short_help="Show what an edit changes")
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", required=False, type=click.Path(path_type=Path))
 @as_json_option

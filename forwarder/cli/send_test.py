@@ -56,7 +56,7 @@ class Sending:
         return TEST_DEVICE if self.event == "test" else SAMPLE_DEVICE
 
 
-@click.command("send-test")
+@click.command("send-test", short_help="Send signed events to an endpoint or any URL")
 @click.argument("name", metavar="[ENDPOINT]", required=False)
 @click.option("--url", help="Any URL instead of an endpoint; needs no settings and no routes.")
 @click.option(

@@ -35,7 +35,7 @@ def _interval(_context: click.Context, _parameter: click.Parameter, value: str) 
     return seconds
 
 
-@click.command("simulate")
+@click.command("simulate", short_help="Publish to the broker as simulated devices")
 @click.option(
     "--devices",
     default=1,
