@@ -51,7 +51,7 @@ _COLOURS = {"delivered": "green", "dead": "red", "pending": "yellow"}
 
 @click.group("deliveries", cls=CommandGroup, short_help="What was delivered and what is pending")
 def command() -> None:
-    """List what was delivered within KEEP_DELIVERED and what is pending, and show each attempt."""
+    """List what was delivered within FORWARDER_KEEP_DELIVERED and what is pending, and show each attempt."""
 
 
 @command.command("list", short_help="List them, the newest in front")

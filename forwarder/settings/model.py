@@ -94,7 +94,7 @@ class Settings(BaseModel):
     trust_payload_device: Literal["auto", "true", "false"] = Field(
         "auto",
         description="whether, under a topic that ends in no MAC, the payload's own MAC names the device;"
-        " auto: only where MQTT_TOPIC is set",
+        " auto: only where FORWARDER_MQTT_TOPIC is set",
     )
     template_file: Path | None = Field(
         None, description="the payload template exactly as given to whatwatt"
@@ -117,7 +117,7 @@ class Settings(BaseModel):
         None,
         ge=0,
         description="how much of the outbox quarantined messages may take, the oldest go first;"
-        " default: 5 % of OUTBOX_MAX_BYTES, at most 256MiB",
+        " default: 5 % of FORWARDER_OUTBOX_MAX_BYTES, at most 256MiB",
     )
     keep_delivered: Seconds = Field(
         3600.0, ge=0, description="how long delivered readings stay in the delivery log"
