@@ -17,7 +17,16 @@ def command() -> None:
         status, body = ask(address, "/healthz", timeout_seconds=TIMEOUT_SECONDS)
     except OSError as error:
         raise OperationError(f"the service does not answer on {host}:{port}: {error}") from error
+    text = body[:4096].decode(errors="replace").strip()
+    if not _is_ours(status, text):
+        raise OperationError(
+            f"{host}:{port} is no forwarder; FORWARDER_HTTP_LISTEN says where ours is asked for"
+        )
     if status != 200:
-        text = body[:4096].decode(errors="replace").strip()
-        raise OperationError(f"the service is not healthy: {text}")
+        raise OperationError(f"the service is not healthy: {'; '.join(text.splitlines())}")
     click.echo("healthy")
+
+
+def _is_ours(status: int, text: str) -> bool:
+    """Any server may answer, with a page of its own; ours says 200 or 503, in plain words."""
+    return status in (200, 503) and not text.startswith("<")

@@ -13,6 +13,7 @@ from forwarder.errors import ConfigurationError, RoutesError
 from forwarder.files import Unreadable, read_given
 from forwarder.reading import Device, JsonValue, parse_mac
 from forwarder.routes import EndpointName, Routes, Selection, diff
+from forwarder.routes.diff import RoutesDiff
 from forwarder.routes.files import ROUTES_LIMIT
 from forwarder.settings import load_settings
 from forwarder.terminal import plain
@@ -50,12 +51,23 @@ def show(device: str | None, *, as_json: bool) -> None:
 @as_json_option
 def diff_command(old: Path, new: Path | None, *, as_json: bool) -> None:
     """Show what changes from the routing file OLD to NEW (default: the one in use)."""
-    after = _given_routes(new) if new else _routes(load_settings().routes_file)
-    difference = diff(_given_routes(old), after)
+    before = _given_routes(old)
+    if new is None:
+        new = load_settings().routes_file
+        difference = diff(before, _routes(new))
+    else:
+        difference = diff(before, _given_routes(new))
     if as_json:
         click.echo(json.dumps(difference.to_json()))
     else:
-        click.echo("\n".join(map(plain, difference.lines())) or "nothing changes")
+        click.echo("\n".join(map(plain, diff_lines(difference, old, new))))
+
+
+def diff_lines(difference: RoutesDiff, old: Path, new: Path) -> list[str]:
+    """What changes, under a line that says in which direction."""
+    changes = difference.lines()
+    way = f"from {old} to {new}"
+    return [f"{way}:", *changes] if changes else [f"nothing changes {way}"]
 
 
 def everyone(routes: Routes) -> JsonValue:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -94,14 +95,14 @@ def run(tmp_path: Path) -> Run:
         "FORWARDER_TYPO": "1",
     }
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "forwarder", *(one.format(id=identity) for one in arguments)],
             cwd=tmp_path,
             env=environment,
             capture_output=True,
             text=True,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             timeout=60,
             check=False,
         )
@@ -164,3 +165,15 @@ def test_what_is_logged_is_no_answer(run: Run) -> None:
 
     assert json.loads(ended.stdout)["replayed"] == 1
     assert "clock.found_wrong" in ended.stderr
+
+
+def test_decode_says_that_it_reads_from_the_terminal(run: Run, tmp_path: Path) -> None:
+    """Whoever gives it no file sees what it waits for; stdout is the answer's alone."""
+    ours, terminal = pty.openpty()
+    os.write(ours, b'{"P_In": 1}\n\x04')
+    ended = run("decode", "--json", stdin=terminal)
+    os.close(terminal)
+    os.close(ours)
+
+    assert ended.stderr == "reading from the terminal; Ctrl-D ends it\n"
+    assert json.loads(ended.stdout)["reading"]["measurements"] == {"active_power_import_kw": 1}

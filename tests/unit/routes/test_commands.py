@@ -96,15 +96,19 @@ def test_show_of_what_is_no_device_is_an_error(run: Run) -> None:
 
 
 def test_diff_tells_what_changes_to_the_file_in_use(run: Run, tmp_path: Path) -> None:
-    """OLD alone is compared with the routes in use; nothing is said twice."""
+    """OLD alone is compared with the routes in use; the direction is said first, and nothing twice."""
     (tmp_path / "old.yaml").write_text(FILE)
 
     assert run("routes", "diff", "old.yaml") == (
         0,
-        "+ archive is added, gets 1 device: ECC9FF5C7AD4\n",
+        "from old.yaml to routes.yaml:\n+ archive is added, gets 1 device: ECC9FF5C7AD4\n",
         "",
     )
-    assert run("routes", "diff", "old.yaml", "old.yaml") == (0, "nothing changes\n", "")
+    assert run("routes", "diff", "old.yaml", "old.yaml") == (
+        0,
+        "nothing changes from old.yaml to old.yaml\n",
+        "",
+    )
     assert json.loads(run("routes", "diff", "old.yaml", "--json")[1])["removed"] == []
 
 
