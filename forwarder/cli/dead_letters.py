@@ -56,6 +56,7 @@ from forwarder.dead_letters import (
     records,
     replay,
     replay_to,
+    require_device,
     require_endpoint,
 )
 from forwarder.delivery import DeadReason
@@ -98,6 +99,7 @@ def _choose(
 ) -> Chosen:
     if selection.endpoint is not None:
         require_endpoint(selection.endpoint, known_endpoints(file, settings.routes_file))
+    require_device(file, selection.device)
     keys = tuple(name_dead_letters(file, ids))
     return choose_dead_letters(file, replace(selection, ids=keys))
 

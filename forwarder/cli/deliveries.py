@@ -41,6 +41,7 @@ from forwarder.dead_letters import (
     name_deliveries,
     opened,
     records,
+    require_device,
     require_endpoint,
 )
 from forwarder.settings import load_settings
@@ -65,6 +66,7 @@ def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_j
     with opened(settings.outbox_path, is_read_only=True) as file:
         if selection.endpoint is not None:
             require_endpoint(selection.endpoint, known_endpoints(file, settings.routes_file))
+        require_device(file, selection.device)
         keys = tuple(name_deliveries(file, ids))
         chosen = choose_deliveries(file, replace(selection, ids=keys))
         if as_json:

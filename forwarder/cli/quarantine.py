@@ -53,6 +53,7 @@ from forwarder.dead_letters import (
     quarantined_message,
     quarantined_messages,
     replay_quarantined,
+    require_device,
 )
 from forwarder.errors import ConfigurationError
 from forwarder.normalise import load_normaliser
@@ -93,6 +94,7 @@ def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_j
 
 
 def _choose(file: OutboxFile, ids: tuple[str, ...], selection: Selection) -> Chosen:
+    require_device(file, selection.device)
     return choose_quarantined(file, replace(selection, ids=tuple((_id(text), 0) for text in ids)))
 
 

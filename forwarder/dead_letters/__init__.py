@@ -22,7 +22,7 @@ from forwarder.dead_letters.letters import (
     replay,
     replay_to,
 )
-from forwarder.dead_letters.naming import name_dead_letters, name_deliveries
+from forwarder.dead_letters.naming import name_dead_letters, name_deliveries, require_device
 from forwarder.dead_letters.overview import EndpointStatus, Overview, read_overview
 from forwarder.dead_letters.quarantine import (
     Outcome,
@@ -83,6 +83,7 @@ __all__ = [
     "replay",
     "replay_quarantined",
     "replay_to",
+    "require_device",
     "require_endpoint",
     "resume",
 ]

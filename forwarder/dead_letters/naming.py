@@ -1,5 +1,5 @@
 """
-Which deliveries an operator means by an id.
+Which deliveries an operator means by an id, and whether a device is one.
 
 An id is the webhook id that logs, headers and receivers know: `msg_` and 32 hex digits, or the first of them, as many
 as tell it from every other. One reading may be owed to several endpoints; its id means all of these deliveries.
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from forwarder.dead_letters.file import OutboxFile
 from forwarder.dead_letters.selection import DeliveryId
 from forwarder.errors import ConfigurationError, OperationError
-from forwarder.reading import WebhookId
+from forwarder.reading import Device, WebhookId, parse_mac
 
 _DIGITS = 32
 _BEGINNING = re.compile(rf"msg_[0-9a-f]{{1,{_DIGITS}}}")
@@ -23,6 +23,10 @@ _SHOWN = 10
 _FOUND = """
     SELECT 'msg_' || lower(hex(r.id)), d.reading, d.endpoint, d.state
     FROM reading r JOIN delivery d ON d.reading = r.number WHERE"""
+
+_KNOWN = """
+    SELECT EXISTS (SELECT 1 FROM reading WHERE device = :device)
+    OR EXISTS (SELECT 1 FROM quarantine WHERE device = :device)"""
 
 _Found = tuple[WebhookId, DeliveryId, str]
 """A delivery with its webhook id, and its state."""
@@ -51,6 +55,19 @@ def name_dead_letters(file: OutboxFile, names: Sequence[str]) -> list[DeliveryId
             _explain(name, found[name])
         keys += [key for _, key, _ in _one_reading(name, dead, "dead letter")]
     return keys
+
+
+def require_device(file: OutboxFile, device: Device | None) -> None:
+    """Raises ConfigurationError for a name that is no MAC, and that nothing in the outbox goes by."""
+    if device is None or parse_mac(device):
+        return
+    with file.snapshot() as connection:
+        (is_known,) = connection.execute(_KNOWN, {"device": device}).fetchone()
+    if not is_known:
+        raise ConfigurationError(
+            f"{device!r} is not a device: expected a MAC such as ECC9FF5C7AD4, and nothing in the outbox goes by"
+            " that name"
+        )
 
 
 def _find(file: OutboxFile, names: Sequence[str]) -> Mapping[str, list[_Found]]:

@@ -132,3 +132,16 @@ def test_many_whole_ids_are_found_at_once(operator: Operator, built: OutboxBuild
     ids = [one["id"] for one in operator.json("dead-letters", "list")]
 
     assert operator.json("dead-letters", "discard", *ids[:1200]) == {"discarded": 1200}
+
+
+@pytest.mark.parametrize("command", ["dead-letters", "deliveries", "quarantine"])
+def test_what_is_no_device_is_said(operator: Operator, built: OutboxBuilder, command: str) -> None:
+    """A MAC that nothing came from gives an empty list; a word that is nobody's name is a mistake."""
+    built.delivery("acme", "dead", device="kitchen")
+
+    assert operator.run(command, "list", "--device", "zurich").exception.exit_code == 2  # type: ignore[union-attr] # it is a ForwarderError
+    assert "'zurich' is not a device: expected a MAC" in operator.fails(
+        command, "list", "--device", "zurich"
+    )
+    assert operator.json(command, "list", "--device", "ECC9FF5C0000") == []
+    assert len(operator.json(command, "list", "--device", "kitchen")) == (command != "quarantine")
