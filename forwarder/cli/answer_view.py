@@ -12,7 +12,7 @@ SHOWN_CHARACTERS = 400
 
 ADVICE = {
     "dns": "check the host in its url, and the name server of this machine",
-    "refused": "nothing listens there: check the port in its url, and that the receiver runs",
+    "connect_refused": "nothing listens there: check the port in its url, and that the receiver runs",
     "reset": "look into the receiver's log, and that of any proxy before it",
     "unreachable": "check the network and the firewalls between here and there",
     "tls": "check the receiver's certificate; for a private CA set the endpoint's tls.ca_file",

@@ -44,7 +44,7 @@ class NoDescriptor(TransportFailure):
 
 
 _WORDS = {
-    errno.ECONNREFUSED: "refused",
+    errno.ECONNREFUSED: "connect_refused",
     errno.ECONNRESET: "reset",
     errno.ECONNABORTED: "reset",
     errno.EPIPE: "reset",

@@ -69,7 +69,7 @@ async def test_first_failure_speaks_for_all() -> None:
         addresses = [address_of(listener) for listener in listeners]
     with pytest.raises(TransportFailure) as failed:
         await connect_first([*addresses, Address(socket.AF_APPLETALK, ("127.0.0.1", 1))])
-    assert failed.value.word == "refused"
+    assert failed.value.word == "connect_refused"
 
 
 async def test_without_a_spare_descriptor_addresses_are_tried_one_by_one() -> None:

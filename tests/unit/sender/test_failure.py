@@ -19,7 +19,7 @@ from forwarder.sender.failure import (
 @pytest.mark.parametrize(
     ("number", "word"),
     [
-        (errno.ECONNREFUSED, "refused"),
+        (errno.ECONNREFUSED, "connect_refused"),
         (errno.ECONNRESET, "reset"),
         (errno.EPIPE, "reset"),
         (errno.ECONNABORTED, "reset"),

@@ -44,7 +44,7 @@ class Network:
         if self.script[:1] == ["undialled"]:
             self.script.pop(0)
             self._count(-1)
-            raise TransportFailure("refused", "nobody listens")
+            raise TransportFailure("connect_refused", "nobody listens")
         connection = Connection(on_lost=on_lost)
         connection.connection_made(Wire(self, connection))
         return connection
