@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from forwarder.delivery import Accepted, AttemptResult, Failed
 from forwarder.terminal import plain
+from forwarder.units import count_of
 
 SHOWN_CHARACTERS = 400
 
@@ -107,7 +108,9 @@ def summary(name: str, outcomes: Sequence[Outcome], *, known: Mapping[str, str])
     failures = [one.result for one in outcomes if not isinstance(one.result, Accepted)]
     for word, count in Counter(map(error_word, failures)).most_common():
         example = next(failure for failure in failures if error_word(failure) == word)
-        lines.append(f"  {count:,} times it {_told(example)}: {advice(word, known=known)}")
+        lines.append(
+            f"  {count_of(count, 'time')} it {_told(example)}: {advice(word, known=known)}"
+        )
     return "\n".join(lines)
 
 

@@ -30,7 +30,6 @@ from forwarder.cli.tables import (
     STAYS,
     age,
     cell,
-    count_of,
     instant,
     leaves,
     number,
@@ -63,6 +62,7 @@ from forwarder.delivery import DeadReason
 from forwarder.errors import ConfigurationError
 from forwarder.routes import Routes
 from forwarder.settings import Settings, load_settings
+from forwarder.units import count_of
 
 _selecting = selecting(
     "endpoint", "device", "since", "until", "limit", reasons=get_args(DeadReason)

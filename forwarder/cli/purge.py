@@ -5,12 +5,12 @@ import os
 import click
 
 from forwarder.cli.options import ask_first, parse_device, yes_option
-from forwarder.cli.tables import count_of
 from forwarder.dead_letters import Purged, copies_aside, look_at_routes, opened, purge
 from forwarder.errors import OperationError
 from forwarder.reading import Device
 from forwarder.settings import Settings, load_settings
 from forwarder.terminal import plain
+from forwarder.units import count_of
 
 
 @click.command("purge", short_help="Erase every trace of one device")

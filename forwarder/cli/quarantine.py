@@ -29,7 +29,6 @@ from forwarder.cli.tables import (
     age,
     cell,
     console,
-    count_of,
     hex_lines,
     instant,
     number,
@@ -60,6 +59,7 @@ from forwarder.normalise import load_normaliser
 from forwarder.reading import QuarantineReason
 from forwarder.routes import load_routes
 from forwarder.settings import environment, load_settings
+from forwarder.units import count_of
 
 _selecting = selecting("device", "since", "until", "limit", reasons=get_args(QuarantineReason))
 _OUTCOMES: dict[Outcome, str] = {
@@ -177,7 +177,7 @@ def _print_message(message: Quarantined) -> None:
             ("received", instant(message.received_at)),
             ("reason", message.reason),
             ("detail", message.detail),
-            ("size", f"{message.size:,} bytes{kept}"),
+            ("size", f"{count_of(message.size, 'byte')}{kept}"),
         ]
     )
     console().print("\nPayload", style="bold")

@@ -10,7 +10,6 @@ from typing import get_args
 import click
 from rich.console import Console
 
-from forwarder.cli.tables import count_of
 from forwarder.clock import SystemClock
 from forwarder.demo.device import SimulatedDevice
 from forwarder.demo.publisher import Publisher, topic_for
@@ -21,7 +20,7 @@ from forwarder.files import Unreadable, as_text, read_given
 from forwarder.normalise.template import TEMPLATE_LIMIT
 from forwarder.settings import Broker, load_settings
 from forwarder.terminal import plain, plain_lines
-from forwarder.units import format_duration, parse_duration
+from forwarder.units import count_of, format_duration, parse_duration
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM)
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from forwarder.cli.grid import LAST, MAC_WIDTH, Column, Grid
 from forwarder.reading import rfc3339
 from forwarder.terminal import plain, plain_json
+from forwarder.units import count_of
 
 _UNLIMITED = 100_000
 
@@ -75,11 +76,6 @@ def print_listed(rows: Grid, *, count: int, what: str, plural: str = "") -> None
     if rows.row_count < count:
         all_of_them = count_of(count, what, plural)
         click.echo(f"{rows.row_count:,} of {all_of_them}; --limit N or --all shows more")
-
-
-def count_of(count: int, what: str, plural: str = "") -> str:
-    """`1 dead letter`, `2 dead letters`; `plural` where an s does not make it."""
-    return f"{count:,} {what if count == 1 else plural or what + 's'}"
 
 
 def printable(payload: bytes) -> str | None:

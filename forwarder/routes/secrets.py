@@ -11,6 +11,7 @@ from forwarder.routes.files import Files
 from forwarder.routes.model import SigningKey
 from forwarder.routes.problems import nearest, shown
 from forwarder.settings import PREFIX
+from forwarder.units import count_of
 
 SHORTEST_KEY_BYTES = 24
 LONGEST_KEY_BYTES = 64
@@ -78,7 +79,7 @@ def parse_signing_key(text: str) -> SigningKey:
     secret = _decode(text.removeprefix("whsec_"))
     if not SHORTEST_KEY_BYTES <= len(secret) <= LONGEST_KEY_BYTES:
         raise ValueError(
-            f"whsec_… holds {len(secret)} bytes; expected {SHORTEST_KEY_BYTES} to {LONGEST_KEY_BYTES},"
+            f"whsec_… holds {count_of(len(secret), 'byte')}; expected {SHORTEST_KEY_BYTES} to {LONGEST_KEY_BYTES},"
             " as `forwarder secret` prints it"
         )
     return SigningKey(secret)
