@@ -4,7 +4,7 @@ What an operator does with the outbox, while the service runs and while it is st
     file.py        the outbox as a command opens it           letters.py     dead letters: replay, discard
     selection.py   which rows are meant                       quarantine.py  messages that could not be understood
     naming.py      which deliveries an id means               endpoints.py   pause and resume
-    records.py     deliveries and their attempts
+    lookup.py      deliveries by their ids, in SQL            records.py     deliveries and their attempts
     overview.py    how everything stands                      erasure.py     one device's every trace, erased
     inspection.py  is the file sound, do the accounts agree   todays_routes.py  routes.yaml without its secrets
 """
