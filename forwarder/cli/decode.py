@@ -56,7 +56,7 @@ def command(
     *,
     as_json: bool,
 ) -> None:
-    """Show what the payload in FILE (default: standard input) becomes; exit 1 when it goes to quarantine."""
+    """Show what the payload in FILE (default: standard input) becomes; exit 1 for quarantine, without --json."""
     # Without a topic there is nothing that the payload could gainsay.
     normaliser = load_normaliser(
         load_settings(),
@@ -67,9 +67,10 @@ def command(
     message = Message(topic=topic, payload=_payload(file), received_at=datetime.now(UTC))
     trace = normaliser.trace(message)
     if as_json:
+        # For programs the reason in it is the answer, and there is one.
         click.echo(as_json_text(trace.outcome, payload=message.payload))
-    else:
-        print_trace(trace, console=console())
+        return
+    print_trace(trace, console=console())
     context.exit(1 if isinstance(trace.outcome, Unreadable) else 0)
 
 
