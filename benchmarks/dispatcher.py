@@ -7,21 +7,6 @@ Readings of 1,000 devices come in groups of 50 (of 1,000 for batches), as commit
 transport that answers at once and sends nothing: everything but HTTP. `with HTTP` has the forwarder's own transport and
 a minimal receiver on loopback, in a process of its own. The outbox is the lanes of the real one without its file; what
 is written about a settlement is not counted here. CPU of this process alone.
-
-The least of 7 rounds, pinned to one of 2 cores that other work shared, Python 3.11.7, uvloop 0.23.0; `first` at a load
-of 5 to 16, the others side by side, on a machine with nothing else to do:
-
-    µs of CPU a reading        first  before    now
-    one per POST, dispatch      54.1    19.7   15.7    of it signature 2.7, render 0.9; at first, httpx's objects too
-    one per POST, with HTTP    116.9    39.2   31.0    of it the kernel 11
-    100 per POST, dispatch      19.3     4.6    4.6
-    100 per POST, with HTTP     19.3     5.1    4.8
-
-The last two columns are the less of two runs of 1 s in alternation; their medians are at most 0.4 µs above.
-
-*First* is the first version of this program: a request and a response of httpx's for each attempt, its head encoded
-anew, a settlement call for each member of a batch, prometheus_client's own counters. *Before* asked for the running
-loop, a system call, four times a request, and had a semaphore for its connections.
 """
 
 import argparse
@@ -34,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
-import httpx
 import uvloop
 from sender import receive
 
@@ -50,7 +34,7 @@ from forwarder.reading import Device, WebhookId
 from forwarder.routes import BatchLimits, Endpoint, EndpointName, Routes, SigningKey
 from forwarder.sender import Sender, pooled_transports
 from forwarder.sender.answer import Answer
-from forwarder.sender.wire import Fields, PreparedHead, parse_url, target_of
+from forwarder.sender.request import Fields, PreparedHead, parse_url, target_of
 
 DEVICES = 1000
 DATA = b'{"id":"msg_0123456789abcdef0123456789abcdef","measurements":{' + b"x" * 560 + b"}}"
@@ -137,8 +121,8 @@ class MemoryOutbox:
         """Nobody asks for it here."""
 
 
-class AnsweringTransport(httpx.AsyncBaseTransport):
-    """Answers 200 at once, also as an engine."""
+class AnsweringTransport:
+    """Answers 200 at once."""
 
     def __init__(self) -> None:
         self._answer = Answer()
@@ -153,8 +137,8 @@ class AnsweringTransport(httpx.AsyncBaseTransport):
     def turn(self, *, seconds: float) -> AbstractAsyncContextManager[bool]:
         return nullcontext(enter_result=True)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, stream=httpx.ByteStream(b"ok"))
+    async def aclose(self) -> None:
+        """It holds nothing."""
 
 
 async def measure(

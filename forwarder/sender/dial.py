@@ -7,27 +7,20 @@ address, never a name, so a name that changes its answer in between changes noth
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
-from forwarder.sender.connect import connect_first
+from forwarder.routes.model import Endpoint
 from forwarder.sender.connection import Connection, OnLost
 from forwarder.sender.descriptors import Descriptors, Place
 from forwarder.sender.failure import NoDescriptor, TransportFailure, lookup_failure, network_failure
 from forwarder.sender.guard import Guard
+from forwarder.sender.happy_eyeballs import connect_first
 from forwarder.sender.proxy import Proxy, open_tunnel
-from forwarder.sender.resolve import Address, Resolver
+from forwarder.sender.request import Origin, origin_of, parse_url
+from forwarder.sender.resolve import Address, Resolver, SystemResolver
 from forwarder.sender.tls import ResumingContext, TlsIdentity
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Scheme, host and port: what a connection belongs to (RFC 9110 §4.3.1)."""
-
-    scheme: str
-    host: str
-    port: int
 
 
 class Dialler:
@@ -40,11 +33,11 @@ class Dialler:
         resolver: Resolver,
         identity: TlsIdentity,
         guard: Guard,
-        allow_private: bool = False,
-        proxy: Proxy | None = None,
-        descriptors: Descriptors | None = None,
+        allow_private: bool,
+        proxy: Proxy | None,
+        descriptors: Descriptors,
     ) -> None:
-        self._spare = (descriptors or Descriptors()).spare
+        self._spare = descriptors.spare
         self._origin = origin
         self._resolver = resolver
         self._identity = identity
@@ -141,6 +134,40 @@ class Dialler:
         except OSError as error:
             context.sessions.pop(name, None)  # should it be the session that the receiver chokes on
             raise network_failure(error, stage="in the TLS handshake") from error
+
+
+class Diallers:
+    """Makes a Dialler for each endpoint; all of them share a guard, a proxy, a resolver, and the system's CAs."""
+
+    def __init__(
+        self,
+        *,
+        proxy: Proxy | None = None,
+        resolver: Resolver | None = None,
+        guard: Guard | None = None,
+        unix: Callable[[], float] = time.time,
+        descriptors: Descriptors | None = None,
+    ) -> None:
+        self._proxy = proxy
+        self._resolver = resolver or SystemResolver()
+        self._guard = guard or Guard()
+        self._unix = unix
+        self._descriptors = descriptors or Descriptors()
+        # The system's CAs are read once, not once for every endpoint.
+        self._anonymous = TlsIdentity(unix=unix)
+
+    def to(self, endpoint: Endpoint) -> Dialler:
+        """Raises TransportFailure when the endpoint's URL leads nowhere."""
+        tls = endpoint.tls
+        return Dialler(
+            origin_of(parse_url(endpoint.url)),
+            resolver=self._resolver,
+            identity=TlsIdentity(tls, unix=self._unix) if tls else self._anonymous,
+            guard=self._guard,
+            allow_private=endpoint.allow_private,
+            proxy=self._proxy,
+            descriptors=self._descriptors,
+        )
 
 
 async def _connect_first(

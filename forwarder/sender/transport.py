@@ -1,5 +1,5 @@
 """
-The engine under the sender: an httpx transport that keeps a few connections to one origin.
+The pool under the sender: a few connections to one origin.
 
     acquire a slot ─▶ newest idle connection, else dial ─▶ exchange ─▶ idle again, or closed and the slot given back
                                                    │
@@ -17,23 +17,26 @@ from typing import Protocol
 
 import httpx
 
+from forwarder.routes.model import Endpoint
 from forwarder.sender.answer import Answer
-from forwarder.sender.body import Whole, all_bytes
 from forwarder.sender.connection import Connection, OnLost
 from forwarder.sender.descriptors import Descriptors, Place
-from forwarder.sender.dial import Origin
+from forwarder.sender.dial import Diallers
 from forwarder.sender.failure import ConnectionLost, NoDescriptor, TransportFailure
-from forwarder.sender.proxy import Proxy
-from forwarder.sender.slots import Slots
-from forwarder.sender.tls import remember_session
-from forwarder.sender.wire import (
+from forwarder.sender.guard import Guard
+from forwarder.sender.proxy import Proxy, parse_proxy
+from forwarder.sender.request import (
     Fields,
+    Origin,
     PreparedHead,
-    encode_head,
+    encode_request,
     origin_of,
     parse_url,
     target_of,
 )
+from forwarder.sender.resolve import Resolver
+from forwarder.sender.slots import Slots
+from forwarder.sender.tls import remember_session
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 IDLE_SECONDS = 60.0
@@ -53,9 +56,8 @@ class PooledTransport(httpx.AsyncBaseTransport):
     """
     Sends requests to `origin` over at most `max_connections` connections, newest idle one first.
 
-    `request.extensions["deadline"]`, an instant of the event loop's clock, bounds everything from the wait for a
-    slot to the last byte read; without it DEFAULT_TIMEOUT_SECONDS do. A response is returned with what is kept of
-    its body, see `answer`; there is nothing to close. It is made on the loop that it works on.
+    Deliveries come as finished bytes, by `prepare` and `exchange`. Whatever else the program asks for comes as httpx's
+    requests, by `handle_async_request`, over the same connections. It is made on the loop that it works on.
     """
 
     def __init__(
@@ -88,14 +90,23 @@ class PooledTransport(httpx.AsyncBaseTransport):
         """Descriptors that it has, as `Descriptors` counts them."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Raises TransportFailure when no complete head of an answer came in time."""
-        deadline = request.extensions.get("deadline")
-        if deadline is None:
-            deadline = self._loop.time() + DEFAULT_TIMEOUT_SECONDS
+        """
+        The answer with what is kept of its body, see `answer`; there is nothing to close.
+
+        One deadline covers everything from the wait for a slot to the last byte read: the longest of httpx's timeouts,
+        DEFAULT_TIMEOUT_SECONDS where there is none. `response.extensions["address"]` is the IP address that answered.
+        Raises TransportFailure when no complete head of an answer came in time.
+        """
+        deadline = self._loop.time() + _timeout_seconds(request)
         self._check_origin(request.url)
-        wire = encode_head(request, proxy=self._absolute_for) + await all_bytes(request)
-        answer = await self.exchange(wire, deadline=deadline)
-        return httpx.Response(answer.status, headers=answer.headers, stream=Whole(answer.body))
+        encoded = encode_request(request, await request.aread(), proxy=self._absolute_for)
+        answer = await self.exchange(encoded, deadline=deadline)
+        return httpx.Response(
+            answer.status,
+            headers=answer.headers,
+            stream=httpx.ByteStream(answer.body),
+            extensions={"address": answer.address},
+        )
 
     def prepare(self, url: str, fixed: Fields) -> PreparedHead:
         """Raises TransportFailure when the URL leads to another origin, or a field would break out of its line."""
@@ -267,3 +278,40 @@ class PooledTransport(httpx.AsyncBaseTransport):
             self._slots.give_back()
         elif connection in self._idle:
             self._idle.remove(connection)
+
+
+def _timeout_seconds(request: httpx.Request) -> float:
+    stages = request.extensions.get("timeout", {}).values()
+    return max((each for each in stages if each is not None), default=DEFAULT_TIMEOUT_SECONDS)
+
+
+def pooled_transports(
+    *,
+    proxy_url: str | None = None,
+    resolver: Resolver | None = None,
+    guard: Guard | None = None,
+    idle_seconds: float = IDLE_SECONDS,
+    unix: Callable[[], float] = time.time,
+    descriptors: Descriptors | None = None,
+) -> Callable[[Endpoint], PooledTransport]:
+    """
+    A factory of one transport for each endpoint, as `Sender` and `client_for` take it.
+
+    All of them keep to `descriptors`. Raises SettingsError when `proxy_url` is not that of an HTTP proxy.
+    """
+    proxy = parse_proxy(proxy_url) if proxy_url else None
+    shared = descriptors or Descriptors()
+    diallers = Diallers(proxy=proxy, resolver=resolver, guard=guard, unix=unix, descriptors=shared)
+
+    def transport_for(endpoint: Endpoint) -> PooledTransport:
+        return PooledTransport(
+            origin_of(parse_url(endpoint.url)),
+            diallers.to(endpoint).dial,
+            max_connections=endpoint.max_concurrency,
+            proxy=proxy,
+            idle_seconds=idle_seconds,
+            unix=unix,
+            descriptors=shared,
+        )
+
+    return transport_for

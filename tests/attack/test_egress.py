@@ -19,8 +19,8 @@ from support.webhooks import Webhooks
 from forwarder.delivery import Accepted, Failed
 from forwarder.sender import Guard
 from forwarder.sender.failure import TransportFailure
+from forwarder.sender.request import origin_of, parse_url
 from forwarder.sender.resolve import Address
-from forwarder.sender.wire import origin_of, parse_url
 
 DOOR = "where deliveries go"
 

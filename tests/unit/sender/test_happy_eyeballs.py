@@ -6,9 +6,9 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from forwarder.sender.connect import connect_first
 from forwarder.sender.descriptors import Descriptors
 from forwarder.sender.failure import TransportFailure
+from forwarder.sender.happy_eyeballs import connect_first
 from forwarder.sender.resolve import Address
 
 pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")

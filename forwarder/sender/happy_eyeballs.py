@@ -1,4 +1,4 @@
-"""TCP: of several addresses the first that answers."""
+"""TCP: of several addresses the first that answers (Happy Eyeballs, RFC 8305 §5)."""
 
 import asyncio
 import ipaddress
