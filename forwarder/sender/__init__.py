@@ -5,9 +5,12 @@ One attempt: POST a body to an endpoint and say what it came to. Never retries, 
                                                                                              │
                                                                      resolve ▸ guard ▸ connect ▸ (proxy) ▸ TLS
 
+    client_for ─▶ httpx.AsyncClient ─ httpx's requests ─▶ PooledTransport     for every request that is no delivery
+
 `Transport` is the seam: tests put a handler there. `pooled_transports` puts the real ones together.
 """
 
+from forwarder.sender.client import client_for
 from forwarder.sender.descriptors import Descriptors
 from forwarder.sender.guard import Guard
 from forwarder.sender.sender import Sender, Transport, TransportFor
@@ -20,5 +23,6 @@ __all__ = [
     "Sender",
     "Transport",
     "TransportFor",
+    "client_for",
     "pooled_transports",
 ]
