@@ -131,7 +131,7 @@ def main() -> None:
         for loop, run in (("asyncio", asyncio.run), ("uvloop", uvloop.run)):
             for in_flight in options.in_flight:
                 rate, cpu = run(measure(client, url, in_flight, options.seconds))
-                print(f"{client:8} {loop:8} {in_flight:3} in flight {rate:8.0f}/s {cpu:7.0f} µs")
+                print(f"{client:8} {loop:8} {in_flight:3} in flight {rate:8.0f}/s {cpu:7.1f} µs")
     receiver.terminate()
 
 

@@ -55,6 +55,6 @@ class Relay:
 
 def _retry_after(response: httpx.Response) -> tuple[tuple[str, str], ...]:
     given = response.headers.get("retry-after")
-    return (
-        (("retry-after", given),) if given and response.status_code in RETRY_AFTER_STATUSES else ()
-    )
+    if given is None or response.status_code not in RETRY_AFTER_STATUSES:
+        return ()
+    return (("retry-after", given),)

@@ -1,8 +1,8 @@
 """
 From an origin to a connection: resolve ▸ guard ▸ connect ▸ (proxy) ▸ TLS, within one deadline.
 
-The guard judges the very addresses that are dialled, after resolution, at every connect. What is dialled is an
-address, never a name, so a name that changes its answer in between changes nothing.
+The guard judges the very addresses that are dialled, after resolution, at every connect. A Dialler dials an address,
+never a name, so a name that changes its answer in between changes nothing.
 """
 
 import asyncio
@@ -128,7 +128,7 @@ class Dialler:
                 sock=opened,
                 ssl=context,
                 server_hostname=name,
-                # Never the first to ring: the deadline is.
+                # The deadline rings first.
                 ssl_handshake_timeout=max(deadline - loop.time(), 0) + 1,
             )
         except OSError as error:
@@ -190,7 +190,7 @@ def _check_name(host: str) -> None:
     """
     Raises TransportFailure when no certificate can hold the host's name.
 
-    Were it left to the TLS library, asyncio would leave the socket open.
+    The TLS library would refuse such a name too, but asyncio would leave the socket open.
     """
     name = _certificate_name(host)
     try:
@@ -209,4 +209,4 @@ class _Stage:
     def __init__(self) -> None:
         self.name = "waiting"
         self.address: str | None = None
-        """That of the connection, or the first of those that are tried."""
+        """The connection's, or the first of those that are tried."""

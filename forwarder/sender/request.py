@@ -51,7 +51,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PARTS = re.compile(r"[^:/?#]+://[^/?#]*([^?#]*)(\?[^#]*)?")
 """Path and query of an absolute URL (RFC 3986, appendix B)."""
 _AS_THEY_STAND = "!$%&'()*+,/:;=@[\\]^|"
-"""Beside letters, digits and `-._~`; `%` because what is encoded stays so."""
+"""They stand like letters, digits and `-._~`; `%` does because what is encoded stays so."""
 _BREAKS = b"\r\n\0"
 _BROKEN_LINE = "one of its header fields holds a line break"
 
@@ -81,8 +81,8 @@ def target_of(url: str) -> bytes:
     """
     Path and query of a URL that `parse_url` takes, in origin form (RFC 9112 §3.2.1): the bytes of the request line.
 
-    Only what cannot stand in a request line is percent-encoded. Nothing is normalised: a library that takes dot
-    segments away would send a reading to another path than the one that was checked.
+    Only what cannot stand in a request line is percent-encoded. Nothing is normalised, because a URL without its dot
+    segments leads to another path than the one that was checked.
     """
     parts = _PARTS.match(url)
     path, query = parts.groups(default="") if parts else ("", "")
@@ -123,10 +123,8 @@ class PreparedHead:
     """
     The head of every POST to one URL, but for the fields of one attempt; judged once, when it is prepared.
 
-    `target` is the URL's own, see `target_of`.
-
-    `fixed` follow host and content-length, what an attempt adds follows those. Raises TransportFailure for a field
-    that would break out of its line (RFC 9112 §11.1).
+    `target` is the URL's own, see `target_of`. The fields of `fixed` follow host and content-length, an attempt's own
+    come after them. Raises TransportFailure for a field that would break out of its line (RFC 9112 §11.1).
     """
 
     __slots__ = ("_end", "_fixed", "_start")

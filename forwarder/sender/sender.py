@@ -31,7 +31,7 @@ from forwarder.sender.request import (
 
 RETRY_AFTER_STATUSES = (429, 503)
 ACCEPTED_BYTES = 512
-"""Of an answer that is a 2xx, what is kept: nobody stores it, and looking through it costs each reading."""
+"""So much of a 2xx answer is kept, because nobody stores it and looking through it costs each reading."""
 MAX_KNOWN_URLS = 1024
 
 _NOT_UTF_8 = "one of its header fields cannot be written in UTF-8"
@@ -115,7 +115,7 @@ class Sender:
         """
         What the endpoint made of `body`, POSTed to `url` with these headers and the endpoint's own.
 
-        Unsent when there was no descriptor for a connection: then `turn` tells when there is.
+        It is Unsent when there was no descriptor for a connection; `turn` tells when there is.
         One deadline, the endpoint's timeout, covers everything from the look-up of the name to the last byte read.
         Raises nothing but CancelledError, and a cancelled attempt leaves no connection behind.
         """

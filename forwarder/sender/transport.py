@@ -122,33 +122,51 @@ class PooledTransport(httpx.AsyncBaseTransport):
         """
         Raises TransportFailure when no complete head of an answer came by `deadline`, by the loop's clock.
 
-        NoDescriptor among them says that nothing was sent, and that `turn` tells when to try again.
+        NoDescriptor says that nothing was sent; `turn` tells when to try again.
         """
         if not self._slots.take():
             await self._wait_for_slot(deadline)
         connection = self._take_idle()
+        if connection is None:
+            return await self._exchange_anew(request, deadline)
         try:
-            if connection is not None:
-                try:
-                    answer = await connection.exchange(request, deadline=deadline)
-                except ConnectionLost:
-                    if connection.has_answered:
-                        raise
-                    # It went stale while it was idle: the request goes once more, on a connection of its own.
-                    connection = None
-            if connection is None:
-                connection = await self._open(deadline)
-                answer = await connection.exchange(request, deadline=deadline)
-                remember_session(connection.tls, valid_until=connection.valid_until)
-        except BaseException as error:
-            # Above all a cancellation: its answer would be taken for that of the next request.
-            if connection is not None:
-                connection.abort()
-                if isinstance(error, TransportFailure):
-                    error.address = connection.address
+            answer = await connection.exchange(request, deadline=deadline)
+        except ConnectionLost as lost:
+            if not connection.has_answered:
+                # It went stale while it was idle: the request goes once more, on a connection of its own.
+                return await self._exchange_anew(request, deadline)
+            self._give_up(connection, lost)
             raise
-        finally:
-            self._release(connection)
+        except BaseException as error:
+            self._give_up(connection, error)
+            raise
+        self._release(connection)
+        return self._judged(answer)
+
+    async def _exchange_anew(self, request: bytes, deadline: float) -> Answer:
+        """On a new connection; the caller's slot goes with it, whatever becomes of it."""
+        try:
+            connection = await self._open(deadline)
+        except BaseException:
+            self._slots.give_back()
+            raise
+        try:
+            answer = await connection.exchange(request, deadline=deadline)
+            remember_session(connection.tls, valid_until=connection.valid_until)
+        except BaseException as error:
+            self._give_up(connection, error)
+            raise
+        self._release(connection)
+        return self._judged(answer)
+
+    def _give_up(self, connection: Connection, error: BaseException) -> None:
+        """Close it, above all after a cancellation, because its answer would be taken for the next request's."""
+        connection.abort()
+        if isinstance(error, TransportFailure):
+            error.address = connection.address
+        self._release(connection)
+
+    def _judged(self, answer: Answer) -> Answer:
         if answer.status == 407 and self._absolute_for is not None:
             raise TransportFailure("proxy", _OTHER_CREDENTIALS, address=answer.address)
         return answer
@@ -158,7 +176,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         """
         Wait for a descriptor, which is there for a dial while the block runs; False when none came in time.
 
-        A pool that has connections waits less: whoever uses those can send what would wait here.
+        A pool that has connections waits less, because those can take what would wait here.
         """
         patience = min(seconds, SECOND_TURN_SECONDS) if self.held else seconds
         place = await self._descriptors.wait(self, seconds=patience)
@@ -182,7 +200,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """
-        Close the idle connections now and each other one when its exchange is over; return when the former are.
+        Close the idle connections now and each other one after its exchange; return when the idle ones are closed.
         """
         self._is_closed = True
         if self._sweeper is not None:
@@ -229,8 +247,8 @@ class PooledTransport(httpx.AsyncBaseTransport):
             connection.close()
         return None
 
-    def _release(self, connection: Connection | None) -> None:
-        if connection is None or connection.is_lost:
+    def _release(self, connection: Connection) -> None:
+        if connection.is_lost:
             self._slots.give_back()
         elif (
             connection.is_reusable
@@ -240,7 +258,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
             self._keep(connection)
             self._slots.give_back()
         else:
-            # Its slot comes back when its socket is closed: until then the receiver still counts it.
+            # The slot comes back when the socket is closed, because the receiver counts it until then.
             self._closing.add(connection)
             connection.abort()
 
@@ -251,7 +269,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
     def _keep(self, connection: Connection) -> None:
         seconds = self._idle_seconds
         if connection.keep_alive_seconds is not None:
-            # A second early: that close and our next request should not meet on the way.
+            # A second early, so that their close does not cross our next request.
             seconds = min(seconds, connection.keep_alive_seconds - 1)
         connection.idle_since = self._loop.time()
         connection.idle_until = connection.idle_since + seconds
@@ -260,7 +278,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
             self._sweeper = self._loop.call_later(self._idle_seconds / 4, self._sweep)
 
     def _sweep(self) -> None:
-        """Close what nobody used; rings only while there are idle connections."""
+        """Close what nobody used; the timer runs only while there are idle connections."""
         now = self._loop.time()
         for connection in [each for each in self._idle if each.idle_until <= now]:
             self._idle.remove(connection)
