@@ -275,7 +275,11 @@ def load_settings() -> Settings:
 
     Raises SettingsError that names every wrong setting, one line each, and never repeats a secret.
     """
-    environ = environment()
+    return settings_of(environment())
+
+
+def settings_of(environ: Mapping[str, str]) -> Settings:
+    """The settings that these variables make. Raises SettingsError likewise."""
     secrets, problems = secrets_from_files(environ)
     try:
         settings = Settings.model_validate({**_given(environ), **secrets})
