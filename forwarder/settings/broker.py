@@ -1,12 +1,13 @@
 """How to reach the MQTT service: the URI as whatwatt sends it, the topics, and what belongs together."""
 
 import re
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from forwarder.files import Unreadable, read_pem
+from forwarder.files import Unreadable, printable, read_pem
 from forwarder.settings.environment import PREFIX
 
 ANONYMOUS_CLIENT_ID = "whatwatt-forwarder"
@@ -100,6 +101,21 @@ def parse_topics(topics: str | None, *, username: str | None) -> tuple[str, ...]
             "whatwatt.integration.client.<integration>; set it to the topic whatwatt sent, ext/<integration>/#"
         )
     return (f"ext/{match[1]}/#",)
+
+
+def check_authority(path: Path | None) -> None:
+    """Raises ValueError with a sentence when there is a path and no certificate in PEM stands there."""
+    if path is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=read_pem(path))
+    except Unreadable as unreadable:
+        raise ValueError(f"{PREFIX}MQTT_CA_FILE: {unreadable}") from None
+    except (ssl.SSLError, ValueError):
+        raise ValueError(
+            f"{PREFIX}MQTT_CA_FILE: {printable(path)} holds no certificate: it must be PEM, beginning with"
+            " -----BEGIN CERTIFICATE-----"
+        ) from None
 
 
 def check_readable(name: str, path: Path | None) -> None:

@@ -24,6 +24,7 @@ from forwarder.errors import SettingsError
 from forwarder.settings.broker import (
     ANONYMOUS_CLIENT_ID,
     Broker,
+    check_authority,
     check_readable,
     parse_topics,
     parse_uri,
@@ -215,7 +216,8 @@ class Settings(BaseModel):
         topics = _collect(
             problems, lambda: parse_topics(self.mqtt_topic, username=self.mqtt_username)
         )
-        for name in ("mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file"):
+        _collect(problems, partial(check_authority, self.mqtt_ca_file))
+        for name in ("mqtt_cert_file", "mqtt_key_file"):
             _collect(problems, partial(check_readable, name, getattr(self, name)))
         problems += self._halves() + self._exposures(uri)
         if problems or uri is None or topics is None:

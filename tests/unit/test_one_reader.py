@@ -18,6 +18,7 @@ ALLOWED = {
 }
 READ_BEFORE = {
     "routes/tls.py": {"load_cert_chain", "load_verify_locations"},
+    "settings/broker.py": {"load_verify_locations"},
     "sender/tls.py": {"load_cert_chain", "load_verify_locations"},
     "subscriber/tls.py": {"load_cert_chain", "create_default_context"},
 }
