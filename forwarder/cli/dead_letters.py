@@ -11,6 +11,7 @@ import click
 from forwarder.cli import delivery_view
 from forwarder.cli.delivery_view import result_of
 from forwarder.cli.groups import CommandGroup
+from forwarder.cli.names import endpoint_names
 from forwarder.cli.options import (
     all_option,
     as_json_option,
@@ -159,7 +160,13 @@ def show(name: str, endpoint: str | None, *, as_json: bool) -> None:
 @ids_argument
 @_selecting
 @all_option
-@click.option("--to", "to", metavar="NAME", help="Send them to this endpoint instead.")
+@click.option(
+    "--to",
+    "to",
+    metavar="NAME",
+    shell_complete=endpoint_names,
+    help="Send them to this endpoint instead.",
+)
 @as_json_option
 def replay_command(
     ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, to: str | None, as_json: bool

@@ -3,6 +3,7 @@
 import click
 
 from forwarder.cli.groups import CommandGroup
+from forwarder.cli.names import endpoint_names
 from forwarder.dead_letters import (
     known_endpoints,
     look_at_routes,
@@ -20,7 +21,7 @@ def command() -> None:
 
 
 @command.command("pause", short_help="Send nothing more to an endpoint")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=endpoint_names)
 def pause_command(name: str) -> None:
     """Send nothing more to NAME; its readings are kept until their max_age."""
     settings = load_settings()
@@ -31,7 +32,7 @@ def pause_command(name: str) -> None:
 
 
 @command.command("resume", short_help="Let an endpoint go on, also after a 410")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=endpoint_names)
 def resume_command(name: str) -> None:
     """Let NAME go on, also after it answered 410."""
     settings = load_settings()

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from forwarder.cli.names import device_names, endpoint_names
 from forwarder.dead_letters.selection import Selection
 from forwarder.errors import ConfigurationError
 from forwarder.reading import Device, parse_mac
@@ -65,9 +66,15 @@ def _instant(
 
 
 _OPTIONS = {
-    "endpoint": click.option("--endpoint", metavar="NAME", help="Of this endpoint."),
+    "endpoint": click.option(
+        "--endpoint", metavar="NAME", shell_complete=endpoint_names, help="Of this endpoint."
+    ),
     "device": click.option(
-        "--device", metavar="MAC", callback=_device, help="Of this device; any spelling."
+        "--device",
+        metavar="MAC",
+        callback=_device,
+        shell_complete=device_names,
+        help="Of this device; any spelling.",
     ),
     "since": click.option(
         "--since",
@@ -127,12 +134,13 @@ def signing_keys(references: Iterable[str]) -> tuple[SigningKey, ...]:
         raise ConfigurationError(f"--secret: {wrong}") from None
 
 
-def secret_of(reference: str) -> str:
+def secret_of(reference: str, *, option: str = "--secret") -> str:
     """
     The secret that `env:NAME` or `file:PATH` stands for, as in routes.yaml; any other text is the secret itself.
 
     A variable may stand in `.env` too, which is read only when the process has none of that name: to a receiver's
-    developer it is another program's. Raises ConfigurationError, whose sentence never holds the secret.
+    developer it is another program's. Raises ConfigurationError, whose sentence names the option and never holds the
+    secret.
     """
     kind, _, name = reference.partition(":")
     is_elsewhere = kind == "env" and name.strip() not in os.environ
@@ -140,7 +148,7 @@ def secret_of(reference: str) -> str:
     try:
         return vault.resolve(reference)
     except ValueError as wrong:
-        raise ConfigurationError(f"--secret: {wrong}") from None
+        raise ConfigurationError(f"{option}: {wrong}") from None
 
 
 ids_argument = click.argument("ids", metavar="[ID]...", nargs=-1)

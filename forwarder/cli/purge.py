@@ -4,6 +4,7 @@ import os
 
 import click
 
+from forwarder.cli.names import device_names
 from forwarder.cli.options import ask_first, parse_device, yes_option
 from forwarder.dead_letters import Purged, copies_aside, look_at_routes, opened, purge
 from forwarder.errors import OperationError
@@ -14,7 +15,14 @@ from forwarder.units import count_of
 
 
 @click.command("purge", short_help="Erase every trace of one device")
-@click.option("--device", "device_text", metavar="MAC", required=True, help="In any spelling.")
+@click.option(
+    "--device",
+    "device_text",
+    metavar="MAC",
+    required=True,
+    shell_complete=device_names,
+    help="In any spelling.",
+)
 @yes_option
 def command(device_text: str, *, yes: bool) -> None:
     """

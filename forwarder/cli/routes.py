@@ -7,6 +7,7 @@ import click
 
 from forwarder.cli.grid import Grid
 from forwarder.cli.groups import CommandGroup
+from forwarder.cli.names import device_names
 from forwarder.cli.tables import NAME, PROSE, STAYS, cell, console, table
 from forwarder.dead_letters.todays_routes import look_at_routes
 from forwarder.errors import ConfigurationError, RoutesError
@@ -31,7 +32,7 @@ def command() -> None:
 
 
 @command.command("show", short_help="Show who gets which devices, and why")
-@click.argument("device", required=False)
+@click.argument("device", required=False, shell_complete=device_names)
 @as_json_option
 def show(device: str | None, *, as_json: bool) -> None:
     """Show which endpoints get which devices; with DEVICE (a MAC), who gets that one, and why."""

@@ -20,6 +20,7 @@ from forwarder.cli.answer_view import (
     summary,
     summary_object,
 )
+from forwarder.cli.names import endpoint_names
 from forwarder.cli.options import signing_keys
 from forwarder.cli.own_url import endpoint_at
 from forwarder.delivery import Accepted, AttemptResult, Failed, classify
@@ -59,7 +60,7 @@ class Sending:
 
 
 @click.command("send-test", short_help="Send signed events to an endpoint or any URL")
-@click.argument("name", metavar="[ENDPOINT]", required=False)
+@click.argument("name", metavar="[ENDPOINT]", required=False, shell_complete=endpoint_names)
 @click.option("--url", help="Any URL instead of an endpoint; needs no settings and no routes.")
 @click.option(
     "--secret",
