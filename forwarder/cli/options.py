@@ -17,7 +17,7 @@ from forwarder.errors import ConfigurationError
 from forwarder.reading import Device, parse_mac
 from forwarder.routes.files import Files
 from forwarder.routes.model import SigningKey
-from forwarder.routes.secrets import Vault, parse_signing_key
+from forwarder.routes.secrets import Vault
 from forwarder.settings import environment
 from forwarder.units import parse_duration
 
@@ -127,28 +127,34 @@ def signing_keys(references: Iterable[str]) -> tuple[SigningKey, ...]:
 
     Raises ConfigurationError, also when one is not `whsec_…`; its sentence never holds any part of a secret.
     """
-    secrets = [secret_of(reference) for reference in references]
     try:
-        return tuple(map(parse_signing_key, secrets))
+        return tuple(_vault(reference).parse_key(reference) for reference in references)
     except ValueError as wrong:
         raise ConfigurationError(f"--secret: {wrong}") from None
 
 
-def secret_of(reference: str, *, option: str = "--secret") -> str:
+def secret_of(reference: str, *, option: str) -> str:
     """
     The secret that `env:NAME` or `file:PATH` stands for, as in routes.yaml; any other text is the secret itself.
 
+    Raises ConfigurationError, whose sentence names the option and never holds the secret.
+    """
+    try:
+        return _vault(reference).resolve(reference)
+    except ValueError as wrong:
+        raise ConfigurationError(f"{option}: {wrong}") from None
+
+
+def _vault(reference: str) -> Vault:
+    """
+    Where a reference on the command line leads.
+
     A variable may stand in `.env` too, which is read only when the process has none of that name: to a receiver's
-    developer it is another program's. Raises ConfigurationError, whose sentence names the option and never holds the
-    secret.
+    developer it is another program's.
     """
     kind, _, name = reference.partition(":")
     is_elsewhere = kind == "env" and name.strip() not in os.environ
-    vault = Vault(environment() if is_elsewhere else os.environ, Files(Path()))
-    try:
-        return vault.resolve(reference)
-    except ValueError as wrong:
-        raise ConfigurationError(f"{option}: {wrong}") from None
+    return Vault(environment() if is_elsewhere else os.environ, Files(Path()))
 
 
 ids_argument = click.argument("ids", metavar="[ID]...", nargs=-1)

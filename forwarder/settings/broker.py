@@ -11,7 +11,8 @@ from forwarder.files import Unreadable, printable, read_pem
 from forwarder.settings.environment import PREFIX
 
 ANONYMOUS_CLIENT_ID = "whatwatt-forwarder"
-_INTEGRATION = re.compile(r"whatwatt\.integration\.client\.([a-z]+)")
+_CLIENT = "whatwatt.integration.client."
+_INTEGRATION = re.compile(r"[a-z0-9_-]+")
 _URI = f"{PREFIX}MQTT_URI"
 _TOPIC = f"{PREFIX}MQTT_TOPIC"
 
@@ -94,13 +95,21 @@ def parse_topics(topics: str | None, *, username: str | None) -> tuple[str, ...]
         for topic in filters:
             _check_filter(topic)
         return filters
-    match = _INTEGRATION.fullmatch(username or "")
-    if match is None:
-        raise ValueError(
-            f"{_TOPIC} is not set and cannot be derived: the username is not of the form "
-            "whatwatt.integration.client.<integration>; set it to the topic whatwatt sent, ext/<integration>/#"
-        )
-    return (f"ext/{match[1]}/#",)
+    return (f"ext/{_integration(username or '')}/#",)
+
+
+def _integration(username: str) -> str:
+    """The integration's name in a username as whatwatt gives it. Raises ValueError where there is none."""
+    name = username.removeprefix(_CLIENT)
+    if not username.startswith(_CLIENT):
+        why = f"the username is not of the form {_CLIENT}<integration>"
+    elif _INTEGRATION.fullmatch(name) is None:
+        why = "the integration in the username is not of lower-case letters (or digits, - and _)"
+    else:
+        return name
+    raise ValueError(
+        f"{_TOPIC} is not set and cannot be derived: {why}; set it to the topic whatwatt sent, ext/<integration>/#"
+    )
 
 
 def check_authority(path: Path | None) -> None:
