@@ -11,7 +11,8 @@ from forwarder.demo.screen import screen
 from forwarder.errors import OperationError
 
 MISSING_EXTRA = (
-    "this needs packages that a deployment does not: pip install 'whatwatt-forwarder[demo]'"
+    "this needs a broker that a deployment does not: in a checkout run `make demo`, or install it with the extra:"
+    " uv tool install '.[demo]'"
 )
 
 
