@@ -11,7 +11,7 @@ IMAGE := whatwatt-forwarder
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' forwarder/__init__.py)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help setup mosquitto toolchains demo test unit attack chaos endurance test-endurance lint format lock image image-demo test-container bench bench-quick plots peers peers-setup lint-deploy clean
+.PHONY: help setup mosquitto toolchains demo test unit attack chaos endurance test-endurance lint format lock image image-demo test-container test-install bench bench-quick plots peers peers-setup lint-deploy clean
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -109,6 +109,14 @@ image-demo: image ## the image of compose.demo.yaml's devices and receiver
 test-container: setup ## the image at work, beside a broker, hardened, killed; skips where there is no container engine
 	@if [ -z "$(ENGINE)" ]; then echo "no container engine here (docker, podman, or ENGINE=…): container tests skipped"; \
 	else $(MAKE) --no-print-directory image-demo && ENGINE=$(ENGINE) $(BIN)/pytest tests/container $(ARGS); fi
+
+test-install: ## README's first commands in a clean clone: install, and use it from elsewhere; uv where there is one, else pip
+	@place=$$(mktemp -d) && trap 'rm -rf "$$place"' EXIT && git clone --quiet . "$$place/clone" && cd "$$place/clone" \
+	  && if command -v uv >/dev/null; then UV_TOOL_DIR="$$place/tools" UV_TOOL_BIN_DIR="$$place/bin" uv tool install --quiet .; \
+	    else $(PYTHON) -m venv "$$place" && "$$place/bin/pip" install --quiet --disable-pip-version-check .; fi \
+	  && mkdir "$$place/folder" && cd "$$place/folder" && export PATH="$$place/bin:$$PATH" FORWARDER_HTTP_LISTEN=127.0.0.1:0 && forwarder --version \
+	  && PASSWORD=as-sent forwarder init --uri mqtts://mqtt.example --username whatwatt.integration.client.example \
+	    --password env:PASSWORD && forwarder check --routes routes.yaml && forwarder completion bash | bash -n
 
 LINTERS := build/linters
 lint-deploy: ## hadolint, compose-lint, kubernetes-validate, in an environment of their own
