@@ -287,9 +287,7 @@ def _look_at_port(report: Report, address: tuple[str, int], directory: Path) -> 
     if not problems:
         report.fine("port", f"{host}:{port} is free")
     elif is_running(directory) and ask_readiness(address).answered:
-        report.fine(
-            "port", f"{host}:{port} is held by the service that runs on this data directory"
-        )
+        report.fine("port", f"{host}:{port} is held by the service of this data directory")
     else:
         report.wrong("port", problems)
 

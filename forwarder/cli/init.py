@@ -234,7 +234,7 @@ def _password(reference: str | None) -> str:
 def _next_steps(facts: Facts) -> str:
     steps = [
         ("forwarder check --connect", "can everybody be reached?"),
-        (f"forwarder send-test {facts.endpoint}", "one signed event, and the receiver's answer"),
+        (f"forwarder send-test {facts.endpoint}", "one signed event, and its answer"),
         ("forwarder run", "until Ctrl-C"),
     ]
     if facts.url == OWN_RECEIVER:
