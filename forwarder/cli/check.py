@@ -16,9 +16,10 @@ import click
 from forwarder.cli.answer_view import advice
 from forwarder.cli.marks import mark
 from forwarder.cli.running import ask_readiness
-from forwarder.errors import ConfigurationError, OperationError, RoutesError
+from forwarder.errors import ConfigurationError, OperationError, OutboxError, RoutesError
 from forwarder.files import foreign_writers, printable
 from forwarder.normalise import Template, load_template
+from forwarder.outbox.gauges import read_identity
 from forwarder.outbox.sqlite import is_running
 from forwarder.reading import Device
 from forwarder.routes import EndpointName, Routes, Selection
@@ -137,7 +138,7 @@ def _look_over(report: Report) -> _Findings | None:
         _look_at_template(report, settings.template_file)
     if settings and (outbox := _attempt(lambda: settings.outbox_path)[0]):
         _look_at_data(report, outbox)
-        _look_at_port(report, settings.listen_address, outbox.parent)
+        _look_at_port(report, settings.listen_address, outbox)
     return _Findings(settings, broker, routes) if settings and broker and routes else None
 
 
@@ -281,15 +282,23 @@ def _unwritable(outbox: Path) -> str | None:
     return None
 
 
-def _look_at_port(report: Report, address: tuple[str, int], directory: Path) -> None:
+def _look_at_port(report: Report, address: tuple[str, int], outbox: Path) -> None:
     host, port = address
     _, problems = _attempt(lambda: bound_to(host, port).close())
     if not problems:
         report.fine("port", f"{host}:{port} is free")
-    elif is_running(directory) and ask_readiness(address).answered:
+    elif is_running(outbox.parent) and _serves(address, outbox):
         report.fine("port", f"{host}:{port} is held by the service of this data directory")
     else:
         report.wrong("port", problems)
+
+
+def _serves(address: tuple[str, int], outbox: Path) -> bool:
+    """Whether the service that answers there works on this outbox."""
+    try:
+        return bool(ask_readiness(address).outbox.get("id") == read_identity(outbox))
+    except OutboxError:
+        return False
 
 
 def _look_at_proxy(report: Report, settings: Settings) -> None:
