@@ -160,7 +160,10 @@ def _vault(reference: str) -> Vault:
 ids_argument = click.argument("ids", metavar="[ID]...", nargs=-1)
 id_argument = click.argument("name", metavar="ID")
 which_endpoint_option = click.option(
-    "--endpoint", metavar="NAME", help="Only what is owed to this endpoint."
+    "--endpoint",
+    metavar="NAME",
+    shell_complete=endpoint_names,
+    help="Only what is owed to this endpoint.",
 )
 as_json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask first.")
