@@ -3,30 +3,53 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 # The first that truly runs: version managers leave shims behind that only print a complaint.
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
-  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(eval PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done))$(PYTHON)
 # docker, podman, or what is set: the first whose engine answers.
 ENGINE ?= $(shell for e in docker podman; do $$e info >/dev/null 2>&1 && echo $$e && break; done)
 IMAGE := whatwatt-forwarder
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' forwarder/__init__.py)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help setup mosquitto toolchains demo test unit attack chaos endurance test-endurance lint format lock image image-demo test-container bench bench-quick plots peers peers-setup lint-deploy clean
+.PHONY: help setup mosquitto toolchains demo test unit attack chaos endurance test-endurance lint format lock image image-demo test-container test-install bench bench-quick plots peers peers-setup lint-deploy clean
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+define python_there
+[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
+endef
+define venv_with_pip
+{ $(PYTHON) -m venv $(1) 2>/dev/null \
+	  || { echo "python3-venv is missing, installing it"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv && $(PYTHON) -m venv --clear $(1); }; }
+endef
 
 setup: $(BIN)/.ready ## the project's own environment in .venv
 
 $(BIN)/.ready: pyproject.toml requirements/dev.txt
-	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
-	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV) 2>/dev/null \
-	  || { echo "python3-venv is missing, installing it"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv && $(PYTHON) -m venv --clear $(VENV); }
+	@$(python_there)
+	@echo "Making .venv, once, with all that tests and linters need: about a minute."
+	@[ -x $(BIN)/pip ] || $(call venv_with_pip,$(VENV))
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup ## the whole line on this machine: broker, devices, forwarder, receiver
-	@$(BIN)/forwarder demo $(ARGS)
+# Where a developer's environment stands, it has all that the demo needs; nobody else waits for linters.
+DEMO := build/demo
+demo: ## the whole line on this machine: broker, devices, forwarder, receiver
+	@if $(MAKE) --no-print-directory -q $(BIN)/.ready; then $(BIN)/forwarder demo $(ARGS); \
+	  else $(MAKE) --no-print-directory $(DEMO)/.ready && PYTHONPATH="$(CURDIR)" $(DEMO)/bin/python -m forwarder demo $(ARGS); fi
+
+INSTALL := --quiet --require-hashes -r requirements/demo.txt
+PIP_INSTALL := --disable-pip-version-check install --no-compile --no-deps $(INSTALL)
+$(DEMO)/.ready: requirements/demo.txt
+	@$(python_there)
+	@echo "Making an environment in $(DEMO), once: about 10 s, and longer where packages have to be downloaded first."
+	@if command -v uv >/dev/null; then \
+	    uv venv --quiet --allow-existing --python $(PYTHON) $(DEMO) && uv pip install --python $(DEMO)/bin/python $(INSTALL); \
+	  elif $(PYTHON) -m pip --version >/dev/null 2>&1; then \
+	    $(PYTHON) -m venv --without-pip $(DEMO) && $(PYTHON) -m pip --python $(DEMO)/bin/python $(PIP_INSTALL); \
+	  else $(call venv_with_pip,$(DEMO)) && $(DEMO)/bin/python -m pip $(PIP_INSTALL); fi
+	@touch $@
 
 mosquitto: # the broker that tests run against, by apt when it is missing
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] \
@@ -86,6 +109,14 @@ image-demo: image ## the image of compose.demo.yaml's devices and receiver
 test-container: setup ## the image at work, beside a broker, hardened, killed; skips where there is no container engine
 	@if [ -z "$(ENGINE)" ]; then echo "no container engine here (docker, podman, or ENGINE=…): container tests skipped"; \
 	else $(MAKE) --no-print-directory image-demo && ENGINE=$(ENGINE) $(BIN)/pytest tests/container $(ARGS); fi
+
+test-install: ## README's first commands in a clean clone: install, and use it from elsewhere; uv where there is one, else pip
+	@place=$$(mktemp -d) && trap 'rm -rf "$$place"' EXIT && git clone --quiet . "$$place/clone" && cd "$$place/clone" \
+	  && if command -v uv >/dev/null; then UV_TOOL_DIR="$$place/tools" UV_TOOL_BIN_DIR="$$place/bin" uv tool install --quiet .; \
+	    else $(PYTHON) -m venv "$$place" && "$$place/bin/pip" install --quiet --disable-pip-version-check .; fi \
+	  && mkdir "$$place/folder" && cd "$$place/folder" && export PATH="$$place/bin:$$PATH" FORWARDER_HTTP_LISTEN=127.0.0.1:0 && forwarder --version \
+	  && PASSWORD=as-sent forwarder init --uri mqtts://mqtt.example --username whatwatt.integration.client.example \
+	    --password env:PASSWORD && forwarder check --routes routes.yaml && forwarder completion bash | bash -n
 
 LINTERS := build/linters
 lint-deploy: ## hadolint, compose-lint, kubernetes-validate, in an environment of their own

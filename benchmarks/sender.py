@@ -3,25 +3,8 @@ One attempt's cost: Sender over its own transport, against httpx's default pool 
 
     python benchmarks/sender.py --seconds 2
 
-POSTs of 500 bytes with keep-alive to a minimal receiver in a process of its own, on loopback; a client that is not
-installed is left out. One run on 2 cores that other work shared (load 2 to 3), so the rates waver by a factor of
-two from run to run while CPU per request stays within a fifth. Python 3.11.7, httpx 0.28.1 (with sniffio),
-aiohttp 3.14.5, httptools 0.9.0, uvloop 0.23.0. *At first* ours made a request and a response of httpx's each time.
-Ours now and *before* are from a later day than the others: side by side, the least of three runs of 1.5 s at a load of
-3 to 5. *Before* the loop was asked for four times a request and a semaphore held the connections.
-
-             CPU µs per request (requests/s)
-  in flight    1              10              50
-  ours       22 (14,400)    16 (17,735)     17 (17,706)    asyncio
-             15 (23,180)    14 (28,449)     14 (15,852)    uvloop
-  before     27 (13,204)    20 (15,406)     22 (14,127)    asyncio
-             18 (22,286)    17 (22,865)     16 (35,210)    uvloop
-  at first   45 (14,824)    37 (20,299)     39 (17,932)    asyncio
-             40 (11,523)    41  (8,612)     39  (9,322)    uvloop
-  aiohttp   125  (5,666)    93  (8,131)     82  (9,141)    asyncio
-            116  (6,078)    97  (8,235)     81 (10,685)    uvloop
-  httpx     748    (606)   770    (937)   1627    (531)    asyncio
-            611  (1,416)   803  (1,103)   1429    (601)    uvloop
+POSTs of 500 bytes with keep-alive to a minimal receiver in a process of its own, on loopback. A client that is not
+installed is left out. Rates waver by a factor of two on shared cores; CPU per request stays within a fifth.
 """
 
 import argparse
@@ -148,7 +131,7 @@ def main() -> None:
         for loop, run in (("asyncio", asyncio.run), ("uvloop", uvloop.run)):
             for in_flight in options.in_flight:
                 rate, cpu = run(measure(client, url, in_flight, options.seconds))
-                print(f"{client:8} {loop:8} {in_flight:3} in flight {rate:8.0f}/s {cpu:7.0f} µs")
+                print(f"{client:8} {loop:8} {in_flight:3} in flight {rate:8.0f}/s {cpu:7.1f} µs")
     receiver.terminate()
 
 

@@ -147,6 +147,19 @@ def open_own(path: Path, flags: int) -> int:
     raise _not_ours(path)
 
 
+def write_own(path: Path, text: str, *, mode: int, replaces: bool) -> None:
+    """
+    Write a file of ours whole, with exactly this mode; one that is there only if `replaces`.
+
+    Raises OSError, FileExistsError among them, whose strerror says what is in the way.
+    """
+    descriptor = open_own(path, os.O_WRONLY | os.O_CREAT | (0 if replaces else os.O_EXCL))
+    with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+        os.fchmod(descriptor, mode)  # before anything stands in it
+        file.truncate(0)
+        file.write(text)
+
+
 def foreign_writers(path: Path) -> Literal["everybody", "group"] | None:
     """Who else may change a file, or what is in a folder: everybody, or a group that we are not in."""
     try:

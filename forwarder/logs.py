@@ -1,5 +1,7 @@
 """
-Structured logs on stdout: one event per unit of work, named noun.past_verb.
+Structured logs: one event per unit of work, named noun.past_verb.
+
+The service's go to stdout. A command's go to stderr, because its stdout is its answer's alone.
 
 **Nothing that only tells may raise or block into the line.** A line is made where the event happens, and written by
 a thread of its own; one that cannot be made, or that nobody takes, is dropped and counted. What else tells, such as
@@ -101,7 +103,9 @@ def _without_beats(_logger: object, _method: str, event: EventDict) -> EventDict
 
 
 def logger(name: str) -> Log:
-    """The log of one part of the program."""
+    """The log of one part of the program; on stderr, unless it was configured before."""
+    if not structlog.is_configured():
+        structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     log: Log = structlog.get_logger(part=name)
     return log
 

@@ -1,4 +1,4 @@
-"""Durations (`10s`), sizes (`10GiB`) and rates (`20/s`) as people write them."""
+"""Durations (`10s`), sizes (`10GiB`), rates (`20/s`) and counts (`2 readings`) as people write them."""
 
 import re
 
@@ -53,3 +53,8 @@ def format_duration(seconds: float) -> str:
         if seconds % _SECONDS[unit] == 0:
             return f"{round(seconds / _SECONDS[unit])}{unit}"
     return f"{seconds:.3g}s" if seconds < 10 else f"{round(seconds)}s"
+
+
+def count_of(count: int, what: str, plural: str = "") -> str:
+    """`1 dead letter`, `2 dead letters`; `plural` where an s does not make it."""
+    return f"{count:,} {what if count == 1 else plural or what + 's'}"

@@ -258,7 +258,7 @@ class Operator:
             letters = await stage.forwarder.dead_letters()
             await self._replay(letters[::2])
             await self._discard(letters[1::2])
-            await self._command("quarantine", "discard", "--all")
+            await self._command("quarantine", "discard", "--all", "--yes")
         stage.hit(OPERATOR)
 
     async def _replay(self, letters: list[Letter]) -> None:
@@ -267,15 +267,19 @@ class Operator:
             endpoint, number = _addressed(letter)
             stage.replayed.add(number)
             stage.forgiven[endpoint].add(number)
-        if letters:
-            await self._command("dead-letters", "replay", *_ids(letters))
+        await self._each_endpoint("replay", letters)
 
     async def _discard(self, letters: list[Letter]) -> None:
         for letter in letters:
             endpoint, number = _addressed(letter)
             self._run.stage.discarded.setdefault(endpoint, set()).add(number)
-        if letters:
-            await self._command("dead-letters", "discard", *_ids(letters))
+        await self._each_endpoint("discard", letters)
+
+    async def _each_endpoint(self, command: str, letters: list[Letter]) -> None:
+        """An id means a reading at every endpoint where it died."""
+        for name in dict.fromkeys(letter["endpoint"] for letter in letters):
+            ids = [letter["id"] for letter in letters if letter["endpoint"] == name]
+            await self._command("dead-letters", command, *ids, "--endpoint", name)
 
     async def _command(self, *arguments: str) -> Finished:
         finished = await self._run.stage.forwarder.command(*arguments)
@@ -287,10 +291,6 @@ class Operator:
 def _addressed(letter: Letter) -> tuple[str, int]:
     """Its endpoint, and the oracle's number of its reading."""
     return letter["endpoint"], number_of(letter["data"])
-
-
-def _ids(letters: list[Letter]) -> list[str]:
-    return [letter["id"] for letter in letters]
 
 
 class Babbler:

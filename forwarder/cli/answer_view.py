@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from forwarder.delivery import Accepted, AttemptResult, Failed
 from forwarder.terminal import plain
+from forwarder.units import count_of
 
 SHOWN_CHARACTERS = 400
 
 ADVICE = {
     "dns": "check the host in its url, and the name server of this machine",
-    "refused": "nothing listens there: check the port in its url, and that the receiver runs",
+    "connect_refused": "nothing listens there: check the port in its url, and that the receiver runs",
     "reset": "look into the receiver's log, and that of any proxy before it",
     "unreachable": "check the network and the firewalls between here and there",
     "tls": "check the receiver's certificate; for a private CA set the endpoint's tls.ca_file",
@@ -107,7 +108,9 @@ def summary(name: str, outcomes: Sequence[Outcome], *, known: Mapping[str, str])
     failures = [one.result for one in outcomes if not isinstance(one.result, Accepted)]
     for word, count in Counter(map(error_word, failures)).most_common():
         example = next(failure for failure in failures if error_word(failure) == word)
-        lines.append(f"  {count:,} times it {_told(example)}: {advice(word, known=known)}")
+        lines.append(
+            f"  {count_of(count, 'time')} it {_told(example)}: {advice(word, known=known)}"
+        )
     return "\n".join(lines)
 
 

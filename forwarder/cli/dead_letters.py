@@ -10,62 +10,70 @@ import click
 
 from forwarder.cli import delivery_view
 from forwarder.cli.delivery_view import result_of
+from forwarder.cli.groups import CommandGroup
+from forwarder.cli.names import endpoint_names
 from forwarder.cli.options import (
     all_option,
     as_json_option,
+    ask_first,
+    id_argument,
+    ids_argument,
     most_listed,
     require_selection,
     selecting,
+    which_endpoint_option,
+    yes_option,
 )
 from forwarder.cli.tables import (
-    YIELDING,
+    DEVICE,
+    LEAVES_LAST,
+    NAME,
+    STAYS,
     age,
     cell,
-    count_of,
     instant,
+    leaves,
+    number,
     print_json_list,
     print_listed,
     table,
     with_raw,
 )
 from forwarder.delivery import DeadReason
-from forwarder.errors import ConfigurationError, OperationError
+from forwarder.errors import ConfigurationError
 from forwarder.operator import (
     Replayed,
     choose_dead_letters,
-    delivery_file,
     discard,
     known_endpoints,
     look_at_routes,
-    parse_delivery_id,
+    name_dead_letters,
     replay,
     replay_to,
+    require_device,
     require_endpoint,
 )
-from forwarder.outbox import (
-    Chosen,
-    DeliveryId,
-    DeliveryRecord,
-    OutboxAccess,
-    Selection,
-    opened,
-)
+from forwarder.outbox import Chosen, DeliveryId, DeliveryRecord, OutboxAccess, Selection, opened
 from forwarder.routes import Routes
 from forwarder.settings import Settings, load_settings
+from forwarder.units import count_of
 
 _selecting = selecting(
     "endpoint", "device", "since", "until", "limit", reasons=get_args(DeadReason)
 )
-_ids = click.argument("ids", metavar="[ID]...", nargs=-1)
 
 
-@click.group("dead-letters")
+@click.group(
+    "dead-letters",
+    cls=CommandGroup,
+    short_help="What could not be delivered: list, replay, discard",
+)
 def command() -> None:
     """List, show, replay, discard or export readings that could not be delivered."""
 
 
-@command.command("list")
-@_ids
+@command.command("list", short_help="List them, those that died first in front")
+@ids_argument
 @_selecting
 @all_option
 @as_json_option
@@ -85,8 +93,9 @@ def _choose(
 ) -> Chosen[DeliveryId]:
     if selection.endpoint is not None:
         require_endpoint(selection.endpoint, known_endpoints(outbox, settings.routes_file))
-    wanted = replace(selection, ids=tuple(parse_delivery_id(text) for text in ids))
-    return choose_dead_letters(outbox, wanted)
+    require_device(outbox, selection.device)
+    keys = tuple(name_dead_letters(outbox, ids))
+    return choose_dead_letters(outbox, replace(selection, ids=keys))
 
 
 def _records(outbox: OutboxAccess, chosen: Chosen[DeliveryId]) -> Iterator[DeliveryRecord]:
@@ -96,7 +105,7 @@ def _records(outbox: OutboxAccess, chosen: Chosen[DeliveryId]) -> Iterator[Deliv
 
 def as_object(record: DeliveryRecord) -> dict[str, object]:
     return {
-        "id": str(record.id),
+        "id": record.webhook_id,
         "endpoint": record.endpoint,
         "device": record.device,
         "webhook_id": record.webhook_id,
@@ -111,13 +120,13 @@ def as_object(record: DeliveryRecord) -> dict[str, object]:
 
 def _print_table(outbox: OutboxAccess, chosen: Chosen[DeliveryId], most: int) -> None:
     rows = table(
-        id={}, endpoint=YIELDING, device=YIELDING, reason={},
-        attempts={"justify": "right"}, last_answer={"max_width": 18}, died={"justify": "right"},
+        id=STAYS, endpoint=NAME, device=DEVICE, reason=LEAVES_LAST,
+        attempts=number(leaves=1), last_answer=leaves(3), died=number(leaves=2),
     )  # fmt: skip
     now = time.time()
     for record, _ in zip(_records(outbox, chosen), range(most), strict=False):
         rows.add_row(
-            cell(record.id),
+            cell(record.webhook_id),
             cell(record.endpoint),
             cell(record.device),
             cell(record.reason),
@@ -128,27 +137,29 @@ def _print_table(outbox: OutboxAccess, chosen: Chosen[DeliveryId], most: int) ->
     print_listed(rows, count=chosen.count, what="dead letter")
 
 
-@command.command("show")
-@click.argument("name", metavar="ID")
+@command.command("show", short_help="Show one, with its reading and each attempt")
+@id_argument
+@which_endpoint_option
 @as_json_option
-def show(name: str, *, as_json: bool) -> None:
-    """Show one dead letter: its reading, and each attempt with what was answered."""
-    key = parse_delivery_id(name)
+def show(name: str, endpoint: str | None, *, as_json: bool) -> None:
+    """Show one dead letter: its reading, and each attempt with what was answered; at every endpoint where it died."""
     with opened(load_settings().outbox_path, is_read_only=True) as outbox:
-        delivery = delivery_file(outbox, key)
-    if delivery.record.state != "dead":
-        state = delivery.record.state
-        raise OperationError(
-            f"{key} is not a dead letter, it is {state}; see: forwarder deliveries show {key}"
-        )
-    delivery_view.show(delivery, as_json=as_json)
+        keys = name_dead_letters(outbox, [name])
+        deliveries = delivery_view.of_one_reading(outbox, keys, endpoint=endpoint)
+    delivery_view.show(deliveries, as_json=as_json)
 
 
-@command.command("replay")
-@_ids
+@command.command("replay", short_help="Try them again, here or at another endpoint")
+@ids_argument
 @_selecting
 @all_option
-@click.option("--to", "to", metavar="NAME", help="Send them to this endpoint instead.")
+@click.option(
+    "--to",
+    "to",
+    metavar="NAME",
+    shell_complete=endpoint_names,
+    help="Send them to this endpoint instead.",
+)
 @as_json_option
 def replay_command(
     ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, to: str | None, as_json: bool
@@ -168,7 +179,8 @@ def replay_command(
             outcome = replay(outbox, chosen, now=time.time())
         else:
             outcome = replay_to(outbox, chosen, endpoint=to, now=time.time())
-    _report(outcome, to, as_json=as_json)
+        whose = outbox.endpoints_of(chosen)
+    _report(outcome, whose, to, as_json=as_json)
 
 
 def _require(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:
@@ -185,42 +197,52 @@ def _require_routed(names: list[str], routes: Routes | None) -> None:
         )
 
 
-def _report(outcome: Replayed, to: str | None, *, as_json: bool) -> None:
+def _report(outcome: Replayed, whose: list[str], to: str | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(
             json.dumps({"replayed": outcome.replayed, "already_there": outcome.already_there})
         )
         return
     where = f" to {to}" if to else ""
-    click.echo(f"{count_of(outcome.replayed, 'dead letter')} replayed{where}")
+    click.echo(f"{count_of(outcome.replayed, 'dead letter')} replayed{where}{_of(whose)}")
     if outcome.already_there:
         click.echo(
             f"{outcome.already_there} not sent: {to} has them already; they stay dead letters"
         )
 
 
-@command.command("discard")
-@_ids
+def _of(endpoints: list[str]) -> str:
+    """One reading may have died at several, and its id means all of them: they are listed."""
+    return f" ({', '.join(endpoints)})" if len(endpoints) > 1 else ""
+
+
+@command.command("discard", short_help="Erase them for good")
+@ids_argument
 @_selecting
 @all_option
+@yes_option
 @as_json_option
 def discard_command(
-    ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_json: bool
+    ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, yes: bool, as_json: bool
 ) -> None:
-    """Erase dead letters for good; they stay counted as dead."""
+    """Erase dead letters for good; they stay counted as dead. It asks before it erases --all."""
     _require(ids, selection, all_of_them=all_of_them)
     settings = load_settings()
     with opened(settings.outbox_path) as outbox:
-        erased = discard(outbox, _choose(outbox, settings, ids, selection))
+        chosen = _choose(outbox, settings, ids, selection)
+        if all_of_them:
+            ask_first(f"Discard {count_of(chosen.count, 'dead letter')} for good?", yes=yes)
+        whose = outbox.endpoints_of(chosen)
+        erased = discard(outbox, chosen)
     click.echo(
         json.dumps({"discarded": erased})
         if as_json
-        else f"{count_of(erased, 'dead letter')} discarded"
+        else f"{count_of(erased, 'dead letter')} discarded{_of(whose)}"
     )
 
 
-@command.command("export")
-@_ids
+@command.command("export", short_help="Write them out, one JSON object a line")
+@ids_argument
 @_selecting
 @all_option
 def export(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:  # noqa: ARG001 - all is what it does anyway

@@ -7,9 +7,10 @@ from typing import BinaryIO
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from forwarder.cli.grid import Column, Grid
+from forwarder.cli.tables import STAYS, cell, console
 from forwarder.errors import ConfigurationError
 from forwarder.event_data import encode_data
 from forwarder.files import printable
@@ -23,9 +24,17 @@ LONGEST_PAYLOAD = 256 << 20
 
 _TOPIC_WITHOUT_DEVICE = "decode/unknown"
 _SHOWN_CHARACTERS = 60
+_PATH = Column(folds_to=20, breaks_after="._")
+_COLUMNS = {
+    "in the payload": _PATH,
+    "sent": Column(folds_to=10),
+    "is": _PATH,
+    "unit": STAYS,
+    "": Column(folds_to=10),
+}
 
 
-@click.command("decode")
+@click.command("decode", short_help="Show what a payload becomes, or why it does not")
 @click.option(
     "--topic",
     help="The topic it came on; its last level names the device. Default: whatever device the payload names.",
@@ -38,8 +47,16 @@ _SHOWN_CHARACTERS = 60
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 @click.argument("file", type=click.File("rb"), default="-")
-def command(topic: str | None, template_path: Path | None, as_json: bool, file: BinaryIO) -> None:  # noqa: FBT001 - click's way
-    """Show what the payload in FILE (default: standard input) becomes, or why it goes to quarantine."""
+@click.pass_context
+def command(
+    context: click.Context,
+    topic: str | None,
+    template_path: Path | None,
+    file: BinaryIO,
+    *,
+    as_json: bool,
+) -> None:
+    """Show what the payload in FILE (default: standard input) becomes; exit 1 for quarantine, without --json."""
     # Without a topic there is nothing that the payload could gainsay.
     normaliser = load_normaliser(
         load_settings(),
@@ -50,12 +67,16 @@ def command(topic: str | None, template_path: Path | None, as_json: bool, file: 
     message = Message(topic=topic, payload=_payload(file), received_at=datetime.now(UTC))
     trace = normaliser.trace(message)
     if as_json:
+        # For programs the reason in it is the answer, and there is one.
         click.echo(as_json_text(trace.outcome, payload=message.payload))
-    else:
-        print_trace(trace, console=Console(highlight=False))
+        return
+    print_trace(trace, console=console())
+    context.exit(1 if isinstance(trace.outcome, Unreadable) else 0)
 
 
 def _payload(file: BinaryIO) -> bytes:
+    if file.isatty():
+        click.echo("reading from the terminal; Ctrl-D ends it", err=True)
     try:
         payload = file.read(LONGEST_PAYLOAD + 1)
     except OSError as unreadable:
@@ -94,15 +115,13 @@ def _headline(trace: Trace) -> str:
     return f"device {plain(outcome.device)} (named by the {trace.named_by}), measured at {time}"
 
 
-def _parts_table(parts: tuple[Part, ...]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for title in ("in the payload", "sent", "is", "unit", ""):
-        table.add_column(title, no_wrap=title == "is", overflow="fold")
+def _parts_table(parts: tuple[Part, ...]) -> Grid:
+    grid = Grid(dict(_COLUMNS))
     for part in parts:
         variable = part.use.variable
         cells = (part.place, _shown(part.sent), part.use.event_name, variable.unit, _note(part))
-        table.add_row(*(Text(plain(cell)) for cell in cells))
-    return table
+        grid.add_row(*map(cell, cells))
+    return grid
 
 
 def _note(part: Part) -> str:

@@ -2,49 +2,62 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import click
 
 from forwarder.cli import delivery_view
 from forwarder.cli.delivery_view import facts_object, next_attempt_at, result_of
-from forwarder.cli.options import all_option, as_json_option, most_listed, selecting
-from forwarder.cli.tables import YIELDING, age, cell, print_json_list, print_listed, table
-from forwarder.operator import (
-    delivery_file,
-    known_endpoints,
-    parse_delivery_id,
-    require_endpoint,
+from forwarder.cli.groups import CommandGroup
+from forwarder.cli.options import (
+    all_option,
+    as_json_option,
+    id_argument,
+    ids_argument,
+    most_listed,
+    selecting,
+    which_endpoint_option,
 )
-from forwarder.outbox import (
-    Chosen,
-    DeliveryId,
-    DeliveryRecord,
-    OutboxAccess,
-    Selection,
-    opened,
+from forwarder.cli.tables import (
+    DEVICE,
+    LEAVES_LAST,
+    NAME,
+    STAYS,
+    age,
+    cell,
+    leaves,
+    number,
+    print_json_list,
+    print_listed,
+    table,
 )
+from forwarder.operator import known_endpoints, name_deliveries, require_device, require_endpoint
+from forwarder.outbox import Chosen, DeliveryId, DeliveryRecord, OutboxAccess, Selection, opened
 from forwarder.settings import load_settings
 
 _STATES = ("pending", "delivered", "dead", "expired", "superseded")
 _COLOURS = {"delivered": "green", "dead": "red", "pending": "yellow"}
 
 
-@click.group("deliveries")
+@click.group("deliveries", cls=CommandGroup, short_help="What was delivered and what is pending")
 def command() -> None:
-    """List what was delivered within KEEP_DELIVERED and what is pending, and show each attempt."""
+    """List what was delivered within FORWARDER_KEEP_DELIVERED and what is pending, and show each attempt."""
 
 
-@command.command("list")
+@command.command("list", short_help="List them, the newest in front")
+@ids_argument
 @selecting("endpoint", "device", "since", "until", "limit", states=_STATES)
 @all_option
 @as_json_option
-def list_(selection: Selection, *, all_of_them: bool, as_json: bool) -> None:
+def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_json: bool) -> None:
     """List deliveries, the newest in front; --since and --until go by when their readings came in."""
     settings = load_settings()
     with opened(settings.outbox_path, is_read_only=True) as outbox:
         if selection.endpoint is not None:
             require_endpoint(selection.endpoint, known_endpoints(outbox, settings.routes_file))
-        chosen = outbox.choose_deliveries(selection)
+        require_device(outbox, selection.device)
+        keys = tuple(name_deliveries(outbox, ids))
+        chosen = outbox.choose_deliveries(replace(selection, ids=keys))
         if as_json:
             print_json_list(map(facts_object, _records(outbox, chosen)))
         else:
@@ -58,14 +71,14 @@ def _records(outbox: OutboxAccess, chosen: Chosen[DeliveryId]) -> Iterator[Deliv
 
 def _print_table(outbox: OutboxAccess, chosen: Chosen[DeliveryId], most: int) -> None:
     rows = table(
-        id={}, endpoint=YIELDING, device=YIELDING, state={},
-        attempts={"justify": "right"}, last_answer={"max_width": 18}, came_in={"justify": "right"},
-        settled={"justify": "right"},
+        id=STAYS, endpoint=NAME, device=DEVICE, state=LEAVES_LAST,
+        attempts=number(leaves=1), last_answer=leaves(3), came_in=number(leaves=4),
+        settled=number(leaves=2),
     )  # fmt: skip
     now = time.time()
     for record, _ in zip(_records(outbox, chosen), range(most), strict=False):
         rows.add_row(
-            cell(record.id),
+            cell(record.webhook_id),
             cell(record.endpoint),
             cell(record.device),
             cell(record.state, _COLOURS.get(record.state, "")),
@@ -84,11 +97,13 @@ def _settled(record: DeliveryRecord, now: float) -> str | None:
     return f"next in {age(due_at - now)}" if due_at is not None and due_at > now else None
 
 
-@command.command("show")
-@click.argument("name", metavar="ID")
+@command.command("show", short_help="Show one reading's, with each attempt")
+@id_argument
+@which_endpoint_option
 @as_json_option
-def show(name: str, *, as_json: bool) -> None:
-    """Show one delivery with each of its attempts."""
+def show(name: str, endpoint: str | None, *, as_json: bool) -> None:
+    """Show one reading's deliveries, each with its attempts; ID is its webhook id, or the beginning of it."""
     with opened(load_settings().outbox_path, is_read_only=True) as outbox:
-        delivery = delivery_file(outbox, parse_delivery_id(name))
-    delivery_view.show(delivery, as_json=as_json)
+        keys = name_deliveries(outbox, [name])
+        deliveries = delivery_view.of_one_reading(outbox, keys, endpoint=endpoint)
+    delivery_view.show(deliveries, as_json=as_json)

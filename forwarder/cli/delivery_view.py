@@ -1,19 +1,55 @@
-"""One delivery with all its attempts, as `dead-letters show` and `deliveries show` write it."""
+"""Deliveries with all their attempts, as `dead-letters show` and `deliveries show` write them."""
+
+from collections.abc import Sequence
 
 import click
 
-from forwarder.cli.tables import cell, console, flattened, instant, print_pairs, table, with_raw
-from forwarder.delivery import Attempt
-from forwarder.outbox import (
-    DeliveryFile,
-    DeliveryRecord,
+from forwarder.cli.tables import (
+    PROSE,
+    STAYS,
+    cell,
+    console,
+    flattened,
+    instant,
+    leaves,
+    number,
+    print_pairs,
+    table,
+    with_raw,
 )
+from forwarder.delivery import Attempt
+from forwarder.errors import OperationError
+from forwarder.operator import delivery_file
+from forwarder.outbox import DeliveryFile, DeliveryId, DeliveryRecord, OutboxAccess
 
 
-def show(delivery: DeliveryFile, *, as_json: bool) -> None:
+def of_one_reading(
+    outbox: OutboxAccess, keys: Sequence[DeliveryId], *, endpoint: str | None
+) -> list[DeliveryFile]:
+    """All about these deliveries, of this endpoint where one is named. Raises OperationError when it has none."""
+    found = [delivery_file(outbox, key) for key in keys]
+    chosen = [one for one in found if endpoint in (None, one.record.endpoint)]
+    if not chosen:
+        owed = ", ".join(one.record.endpoint for one in found)
+        raise OperationError(
+            f"{found[0].record.webhook_id} is not owed to {endpoint!r}; it is to: {owed}"
+        )
+    return chosen
+
+
+def show(deliveries: Sequence[DeliveryFile], *, as_json: bool) -> None:
+    """One after the other; for programs an object, and a list of them when there are several."""
     if as_json:
-        click.echo(with_raw(as_object(delivery), "data", delivery.data))
+        objects = [with_raw(as_object(one), "data", one.data) for one in deliveries]
+        click.echo(objects[0] if len(objects) == 1 else f"[{', '.join(objects)}]")
         return
+    for index, delivery in enumerate(deliveries):
+        if index:
+            click.echo()
+        _print(delivery)
+
+
+def _print(delivery: DeliveryFile) -> None:
     print_pairs(_facts(delivery.record))
     _print_attempts(delivery)
     if delivery.data is not None:
@@ -29,7 +65,7 @@ def as_object(delivery: DeliveryFile) -> dict[str, object]:
 
 def facts_object(record: DeliveryRecord) -> dict[str, object]:
     return {
-        "id": str(record.id),
+        "id": record.webhook_id,
         "endpoint": record.endpoint,
         "device": record.device,
         "webhook_id": record.webhook_id,
@@ -71,10 +107,9 @@ def _attempt_object(attempt: Attempt) -> dict[str, object]:
 def _facts(record: DeliveryRecord) -> list[tuple[str, object]]:
     because = f" ({record.reason})" if record.reason else ""
     return [
-        ("delivery", record.id),
+        ("id", record.webhook_id),
         ("endpoint", record.endpoint),
         ("device", record.device),
-        ("webhook id", record.webhook_id),
         ("state", f"{record.state}{because}"),
         ("measured", record.measured_at),
         ("received", instant(record.received_at)),
@@ -90,12 +125,12 @@ def _print_attempts(delivery: DeliveryFile) -> None:
         return
     console().print("\nAttempts", style="bold")
     rows = table(
-        _={"justify": "right"},
-        at={},
-        took={"justify": "right"},
-        dialled={"no_wrap": False, "overflow": "fold"},
-        result={},
-        answer={"no_wrap": False, "overflow": "fold"},
+        _=number(),
+        at=STAYS,
+        took=number(leaves=1),
+        dialled=leaves(2),
+        result=STAYS,
+        answer=PROSE,
     )
     for attempt in delivery.attempts:
         rows.add_row(

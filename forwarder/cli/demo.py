@@ -11,11 +11,12 @@ from forwarder.demo.screen import screen
 from forwarder.errors import OperationError
 
 MISSING_EXTRA = (
-    "this needs packages that a deployment does not: pip install 'whatwatt-forwarder[demo]'"
+    "this needs a broker that a deployment does not: in a checkout run `make demo`, or install it with the extra:"
+    " uv tool install '.[demo]'"
 )
 
 
-@click.command("demo")
+@click.command("demo", short_help="Show the whole line at work on this machine")
 @click.option(
     "--seconds",
     default=20.0,

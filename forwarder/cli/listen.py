@@ -16,7 +16,7 @@ from forwarder.cli.request_view import ForPeople, ForPrograms, RequestView
 from forwarder.demo.listener import Answer, AnswerRule, Listener, Received
 from forwarder.errors import ConfigurationError, OperationError
 from forwarder.routes.model import Endpoint
-from forwarder.sender import Sender, pooled_transports
+from forwarder.sender import client_for, pooled_transports
 from forwarder.terminal import plain
 from forwarder.units import parse_duration
 
@@ -30,7 +30,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str) 
         raise click.BadParameter(str(malformed)) from malformed
 
 
-@click.command("listen")
+@click.command("listen", short_help="Receive webhooks, verify them, print what arrives")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", default=9000, show_default=True, type=click.IntRange(0, 65535), help="0: a free one."
@@ -109,9 +109,8 @@ async def _listen(
     async with AsyncExitStack() as stack:
         succeed: Callable[[Received], Awaitable[Answer]] = _take
         if target is not None:
-            sender = Sender(pooled_transports())
-            stack.push_async_callback(sender.aclose)
-            succeed = Relay(target, sender, tell=_complain)
+            client = client_for(target, transport_for=pooled_transports())
+            succeed = Relay(target, await stack.enter_async_context(client), tell=_complain)
         listener.answer = _rule(failing, succeed, delay_seconds=delay_seconds)
         await _start(listener)
         stack.push_async_callback(listener.stop)

@@ -4,14 +4,17 @@ import importlib
 import sys
 
 import click
+from click.shell_completion import CompletionItem
 
 from forwarder import __version__
+from forwarder.cli.groups import CommandGroup
 from forwarder.cli.output import say
 from forwarder.errors import ForwarderError
 
 COMMANDS = {
     "run": "run",
     "demo": "demo",
+    "init": "init",
     "check": "check",
     "routes": "routes",
     "decode": "decode",
@@ -28,12 +31,27 @@ COMMANDS = {
     "outbox": "outbox",
     "secret": "secret",
     "schema": "schema",
+    "completion": "completion",
 }
 """Each command and its module in this package, which holds it as `command`."""
 
+PROGRAM = "forwarder"
+COMPLETION_VARIABLE = "_FORWARDER_COMPLETE"
+"""The variable by which a shell asks for what completes a line; click derives it from the program's name."""
 
-class LazyGroup(click.Group):
+SECTIONS = {
+    "Service": ("init", "run", "check", "endpoints", "secret", "health", "completion"),
+    "Look": ("status", "deliveries", "routes"),
+    "Repair": ("dead-letters", "quarantine", "outbox", "purge"),
+    "Try": ("demo", "send-test", "listen", "decode", "simulate", "schema"),
+}
+"""Each command under its heading, as the help shows them."""
+
+
+class LazyGroup(CommandGroup):
     """Imports only the module of the command that was asked for: `forwarder health` runs every few seconds."""
+
+    sections = SECTIONS
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
@@ -45,9 +63,14 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Click would import every command for its summary, and the one who pressed the key waits."""
+        names = [CompletionItem(name) for name in COMMANDS if name.startswith(incomplete)]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="forwarder")
+@click.version_option(__version__, prog_name=PROGRAM)
 def cli() -> None:
     """Forward whatwatt Go telemetry from MQTT to signed webhooks, losing nothing on the way."""
 
@@ -64,6 +87,6 @@ def main() -> None:
 def run_command_line() -> None:
     """What is still in buffers is written before it ends."""
     try:
-        cli(prog_name="forwarder")
+        cli(prog_name=PROGRAM)
     finally:
         sys.stdout.flush()

@@ -11,12 +11,13 @@ from typing import Any
 
 import click
 
+from forwarder.cli.names import device_names, endpoint_names
 from forwarder.errors import ConfigurationError
 from forwarder.outbox import Selection
 from forwarder.reading import Device, parse_mac
 from forwarder.routes.files import Files
 from forwarder.routes.model import SigningKey
-from forwarder.routes.secrets import Vault, parse_signing_key
+from forwarder.routes.secrets import Vault
 from forwarder.settings import environment
 from forwarder.units import parse_duration
 
@@ -65,9 +66,15 @@ def _instant(
 
 
 _OPTIONS = {
-    "endpoint": click.option("--endpoint", metavar="NAME", help="Of this endpoint."),
+    "endpoint": click.option(
+        "--endpoint", metavar="NAME", shell_complete=endpoint_names, help="Of this endpoint."
+    ),
     "device": click.option(
-        "--device", metavar="MAC", callback=_device, help="Of this device; any spelling."
+        "--device",
+        metavar="MAC",
+        callback=_device,
+        shell_complete=device_names,
+        help="Of this device; any spelling.",
     ),
     "since": click.option(
         "--since",
@@ -120,30 +127,46 @@ def signing_keys(references: Iterable[str]) -> tuple[SigningKey, ...]:
 
     Raises ConfigurationError, also when one is not `whsec_…`; its sentence never holds any part of a secret.
     """
-    secrets = [secret_of(reference) for reference in references]
     try:
-        return tuple(map(parse_signing_key, secrets))
+        return tuple(_vault(reference).parse_key(reference) for reference in references)
     except ValueError as wrong:
         raise ConfigurationError(f"--secret: {wrong}") from None
 
 
-def secret_of(reference: str) -> str:
+def secret_of(reference: str, *, option: str) -> str:
     """
     The secret that `env:NAME` or `file:PATH` stands for, as in routes.yaml; any other text is the secret itself.
 
+    Raises ConfigurationError, whose sentence names the option and never holds the secret.
+    """
+    try:
+        return _vault(reference).resolve(reference)
+    except ValueError as wrong:
+        raise ConfigurationError(f"{option}: {wrong}") from None
+
+
+def _vault(reference: str) -> Vault:
+    """
+    Where a reference on the command line leads.
+
     A variable may stand in `.env` too, which is read only when the process has none of that name: to a receiver's
-    developer it is another program's. Raises ConfigurationError, whose sentence never holds the secret.
+    developer it is another program's.
     """
     kind, _, name = reference.partition(":")
     is_elsewhere = kind == "env" and name.strip() not in os.environ
-    vault = Vault(environment() if is_elsewhere else os.environ, Files(Path()))
-    try:
-        return vault.resolve(reference)
-    except ValueError as wrong:
-        raise ConfigurationError(f"--secret: {wrong}") from None
+    return Vault(environment() if is_elsewhere else os.environ, Files(Path()))
 
 
+ids_argument = click.argument("ids", metavar="[ID]...", nargs=-1)
+id_argument = click.argument("name", metavar="ID")
+which_endpoint_option = click.option(
+    "--endpoint",
+    metavar="NAME",
+    shell_complete=endpoint_names,
+    help="Only what is owed to this endpoint.",
+)
 as_json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask first.")
 all_option = click.option("--all", "all_of_them", is_flag=True, help="Every one of them.")
 
 
@@ -152,6 +175,15 @@ def most_listed(selection: Selection, *, all_of_them: bool) -> int:
     if all_of_them:
         return sys.maxsize
     return selection.limit or MOST_LISTED
+
+
+def ask_first(question: str, *, yes: bool) -> None:
+    """Raises ConfigurationError where there is no terminal to ask at, click.Abort when the answer is no."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigurationError("not a terminal: give --yes")
+    click.confirm(question, abort=True, err=True)
 
 
 def require_selection(selection: Selection, *, all_of_them: bool, what: str) -> None:

@@ -2,6 +2,7 @@
 
 import click
 
+from forwarder.cli.groups import CommandGroup
 from forwarder.cli.options import as_json_option
 from forwarder.cli.tables import console, print_json, print_pairs
 from forwarder.outbox import (
@@ -12,12 +13,12 @@ from forwarder.settings import load_settings
 from forwarder.terminal import plain
 
 
-@click.group("outbox")
+@click.group("outbox", cls=CommandGroup, short_help="Check the outbox file")
 def command() -> None:
     """Look after the outbox file."""
 
 
-@command.command("check")
+@command.command("check", short_help="Check its structure, rows and accounts")
 @as_json_option
 @click.pass_context
 def check(context: click.Context, *, as_json: bool) -> None:

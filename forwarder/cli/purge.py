@@ -1,29 +1,30 @@
 """`forwarder purge`: erase every trace of one device."""
 
 import os
-import sys
 
 import click
 
-from forwarder.cli.options import parse_device
-from forwarder.cli.tables import count_of
+from forwarder.cli.names import device_names
+from forwarder.cli.options import ask_first, parse_device, yes_option
 from forwarder.errors import OperationError
-from forwarder.operator import (
-    look_at_routes,
-)
-from forwarder.outbox import (
-    Purged,
-    copies_aside,
-    opened,
-)
+from forwarder.operator import look_at_routes
+from forwarder.outbox import Purged, copies_aside, opened
 from forwarder.reading import Device
 from forwarder.settings import Settings, load_settings
 from forwarder.terminal import plain
+from forwarder.units import count_of
 
 
-@click.command("purge")
-@click.option("--device", "device_text", metavar="MAC", required=True, help="In any spelling.")
-@click.option("--yes", is_flag=True, help="Do not ask first.")
+@click.command("purge", short_help="Erase every trace of one device")
+@click.option(
+    "--device",
+    "device_text",
+    metavar="MAC",
+    required=True,
+    shell_complete=device_names,
+    help="In any spelling.",
+)
+@yes_option
 def command(device_text: str, *, yes: bool) -> None:
     """
     Erase every trace of one device: its deliveries, dead letters, quarantined messages and their bytes in the file.
@@ -33,8 +34,7 @@ def command(device_text: str, *, yes: bool) -> None:
     settings = load_settings()
     device = parse_device(device_text)
     with opened(settings.outbox_path) as outbox:
-        if not yes and sys.stdin.isatty():
-            click.confirm(f"Erase every trace of {plain(device)} for good?", abort=True)
+        ask_first(f"Erase every trace of {plain(device)} for good?", yes=yes)
         purged = outbox.purge(device)
     _report(purged, device)
     _warn(settings, device)

@@ -10,21 +10,28 @@ from typing import get_args
 
 import click
 
+from forwarder.cli.groups import CommandGroup
 from forwarder.cli.options import (
     all_option,
     as_json_option,
+    ask_first,
+    id_argument,
+    ids_argument,
     most_listed,
     require_selection,
     selecting,
+    yes_option,
 )
 from forwarder.cli.tables import (
-    YIELDING,
+    DEVICE,
+    PROSE,
+    STAYS,
     age,
     cell,
     console,
-    count_of,
     hex_lines,
     instant,
+    number,
     print_json,
     print_json_list,
     print_listed,
@@ -41,20 +48,15 @@ from forwarder.operator import (
     discard_quarantined,
     quarantined_message,
     replay_quarantined,
+    require_device,
 )
-from forwarder.outbox import (
-    Chosen,
-    OutboxAccess,
-    Quarantined,
-    Selection,
-    opened,
-)
+from forwarder.outbox import Chosen, OutboxAccess, Quarantined, Selection, opened
 from forwarder.reading import QuarantineReason
 from forwarder.routes import load_routes
 from forwarder.settings import environment, load_settings
+from forwarder.units import count_of
 
 _selecting = selecting("device", "since", "until", "limit", reasons=get_args(QuarantineReason))
-_ids = click.argument("ids", metavar="[ID]...", nargs=-1)
 _OUTCOMES: dict[Outcome, str] = {
     "replayed": "replayed",
     "duplicate": "had come in before as well, and left the quarantine",
@@ -64,13 +66,15 @@ _OUTCOMES: dict[Outcome, str] = {
 }
 
 
-@click.group("quarantine")
+@click.group(
+    "quarantine", cls=CommandGroup, short_help="What could not be understood: list, replay, discard"
+)
 def command() -> None:
     """List, show, replay, discard or export messages that could not be understood."""
 
 
-@command.command("list")
-@_ids
+@command.command("list", short_help="List them, in order of arrival")
+@ids_argument
 @_selecting
 @all_option
 @as_json_option
@@ -85,6 +89,7 @@ def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_j
 
 
 def _choose(outbox: OutboxAccess, ids: tuple[str, ...], selection: Selection) -> Chosen[int]:
+    require_device(outbox, selection.device)
     return choose_quarantined(outbox, replace(selection, ids=tuple((_id(text), 0) for text in ids)))
 
 
@@ -97,10 +102,10 @@ def _id(text: str) -> int:
 
 
 def _messages(outbox: OutboxAccess, chosen: Chosen[int]) -> Iterator[Quarantined]:
-    for numbers in chosen.chunks():
-        for number in numbers:
+    for keys in chosen.chunks():
+        for key in keys:
             # One at a time: each may hold a message of the largest size.
-            yield from outbox.quarantined([number])
+            yield from outbox.quarantined([key])
 
 
 def as_object(message: Quarantined) -> dict[str, object]:
@@ -118,8 +123,8 @@ def as_object(message: Quarantined) -> dict[str, object]:
 
 def _print_table(outbox: OutboxAccess, chosen: Chosen[int], most: int) -> None:
     rows = table(
-        id={}, device=YIELDING, reason={}, came_in={"justify": "right"}, size={"justify": "right"},
-        what_was_wrong={"no_wrap": False, "overflow": "fold"},
+        id=STAYS, device=DEVICE, reason=STAYS, came_in=number(leaves=2), size=number(leaves=1),
+        what_was_wrong=PROSE,
     )  # fmt: skip
     now = time.time()
     for message, _ in zip(_messages(outbox, chosen), range(most), strict=False):
@@ -136,8 +141,8 @@ def _print_table(outbox: OutboxAccess, chosen: Chosen[int], most: int) -> None:
     )
 
 
-@command.command("show")
-@click.argument("name", metavar="ID")
+@command.command("show", short_help="Show one, with its bytes")
+@id_argument
 @click.option("--raw", is_flag=True, help="Only its bytes, exactly as they came.")
 @as_json_option
 def show(name: str, *, raw: bool, as_json: bool) -> None:
@@ -167,7 +172,7 @@ def _print_message(message: Quarantined) -> None:
             ("received", instant(message.received_at)),
             ("reason", message.reason),
             ("detail", message.detail),
-            ("size", f"{message.size:,} bytes{kept}"),
+            ("size", f"{count_of(message.size, 'byte')}{kept}"),
         ]
     )
     console().print("\nPayload", style="bold")
@@ -175,8 +180,8 @@ def _print_message(message: Quarantined) -> None:
     click.echo("\n".join(hex_lines(message.payload)) if text is None else text)
 
 
-@command.command("replay")
-@_ids
+@command.command("replay", short_help="Read them again with today's settings and routes")
+@ids_argument
 @_selecting
 @all_option
 @as_json_option
@@ -204,25 +209,29 @@ def _require(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -
         require_selection(selection, all_of_them=all_of_them, what="messages")
 
 
-@command.command("discard")
-@_ids
+@command.command("discard", short_help="Erase them for good")
+@ids_argument
 @_selecting
 @all_option
+@yes_option
 @as_json_option
 def discard(
-    ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_json: bool
+    ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, yes: bool, as_json: bool
 ) -> None:
-    """Erase messages for good."""
+    """Erase messages for good; it asks before it erases --all."""
     _require(ids, selection, all_of_them=all_of_them)
     with opened(load_settings().outbox_path) as outbox:
-        erased = discard_quarantined(outbox, _choose(outbox, ids, selection))
+        chosen = _choose(outbox, ids, selection)
+        if all_of_them:
+            ask_first(f"Discard {count_of(chosen.count, 'message')} for good?", yes=yes)
+        erased = discard_quarantined(outbox, chosen)
     click.echo(
         json.dumps({"discarded": erased}) if as_json else f"{count_of(erased, 'message')} discarded"
     )
 
 
-@command.command("export")
-@_ids
+@command.command("export", short_help="Write them out, one JSON object a line")
+@ids_argument
 @_selecting
 @all_option
 def export(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:  # noqa: ARG001 - all is what it does anyway

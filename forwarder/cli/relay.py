@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from http import HTTPStatus
 
-from forwarder.delivery import Failed, Unsent
+import httpx
+
 from forwarder.demo.listener import Answer, Received
 from forwarder.routes.model import Endpoint
-from forwarder.sender import Sender
+from forwarder.sender.failure import TransportFailure
+from forwarder.sender.sender import RETRY_AFTER_STATUSES
 
 _PASSED_ON = (
     "content-type",
@@ -26,24 +28,24 @@ class Relay:
     which `tell` gets too.
     """
 
-    def __init__(self, endpoint: Endpoint, sender: Sender, *, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, endpoint: Endpoint, client: httpx.AsyncClient, *, tell: Callable[[str], None]
+    ) -> None:
         self._endpoint = endpoint
-        self._sender = sender
+        self._client = client
         self._tell = tell
 
     async def __call__(self, received: Received) -> Answer:
-        headers = [
-            (name, received.headers[name]) for name in _PASSED_ON if name in received.headers
-        ]
-        result = await self._sender.post(
-            self._endpoint, url=self._endpoint.url, headers=headers, body=received.body
-        )
-        if isinstance(result, Unsent):
-            return self._unanswered("no file descriptor is free here")
-        if result.status is not None:
-            return Answer(result.status, headers=_retry_after(result), body=result.answer)
-        assert isinstance(result, Failed)  # noqa: S101 - the others always carry a status
-        return self._unanswered(result.detail)
+        passed = [(name, received.headers[name]) for name in _PASSED_ON if name in received.headers]
+        try:
+            response = await self._client.post(
+                self._endpoint.url,
+                headers=httpx.Headers(passed, encoding="utf-8"),
+                content=received.body,
+            )
+        except TransportFailure as failure:
+            return self._unanswered(failure.detail)
+        return Answer(response.status_code, headers=_retry_after(response), body=response.content)
 
     def _unanswered(self, why: str) -> Answer:
         sentence = f"{self._endpoint.name} gave no answer: {why}"
@@ -51,6 +53,8 @@ class Relay:
         return Answer(HTTPStatus.BAD_GATEWAY, body=sentence.encode())
 
 
-def _retry_after(result: object) -> tuple[tuple[str, str], ...]:
-    given = result.retry_after if isinstance(result, Failed) else None
-    return (("retry-after", given),) if given else ()
+def _retry_after(response: httpx.Response) -> tuple[tuple[str, str], ...]:
+    given = response.headers.get("retry-after")
+    if given is None or response.status_code not in RETRY_AFTER_STATUSES:
+        return ()
+    return (("retry-after", given),)

@@ -9,11 +9,12 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from forwarder.cli.tables import count_of, hex_lines, printable, with_raw
+from forwarder.cli.tables import hex_lines, printable, with_raw
 from forwarder.demo.listener import Received
 from forwarder.demo.wording import signature, what_came
 from forwarder.reading import rfc3339
 from forwarder.terminal import plain, plain_json
+from forwarder.units import count_of
 
 _MOST_HEX_BYTES = 1024
 _HEADERS = ("content-type", "user-agent")

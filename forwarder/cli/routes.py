@@ -4,15 +4,17 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from forwarder.cli.grid import Grid
+from forwarder.cli.groups import CommandGroup
+from forwarder.cli.names import device_names
+from forwarder.cli.tables import NAME, PROSE, STAYS, cell, console, table
 from forwarder.errors import ConfigurationError, RoutesError
 from forwarder.files import Unreadable, read_given
 from forwarder.operator import look_at_routes
 from forwarder.reading import Device, JsonValue, parse_mac
 from forwarder.routes import EndpointName, Routes, Selection, diff
+from forwarder.routes.diff import RoutesDiff
 from forwarder.routes.files import ROUTES_LIMIT
 from forwarder.settings import load_settings
 from forwarder.terminal import plain
@@ -22,13 +24,15 @@ _SHOWN_DEVICES = 5
 as_json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
-@click.group("routes")
+@click.group(
+    "routes", cls=CommandGroup, short_help="Show who gets which devices, and what an edit changes"
+)
 def command() -> None:
     """Look into the routing file."""
 
 
-@command.command("show")
-@click.argument("device", required=False)
+@command.command("show", short_help="Show who gets which devices, and why")
+@click.argument("device", required=False, shell_complete=device_names)
 @as_json_option
 def show(device: str | None, *, as_json: bool) -> None:
     """Show which endpoints get which devices; with DEVICE (a MAC), who gets that one, and why."""
@@ -39,21 +43,32 @@ def show(device: str | None, *, as_json: bool) -> None:
     elif mac:
         click.echo("\n".join(map(plain, one_device_lines(routes, mac))))
     else:
-        Console(highlight=False).print(everyone_table(routes))
+        console().print(everyone_table(routes))
 
 
-@command.command("diff")
+@command.command("diff", short_help="Show what an edit changes")
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", required=False, type=click.Path(path_type=Path))
 @as_json_option
 def diff_command(old: Path, new: Path | None, *, as_json: bool) -> None:
     """Show what changes from the routing file OLD to NEW (default: the one in use)."""
-    after = _given_routes(new) if new else _routes(load_settings().routes_file)
-    difference = diff(_given_routes(old), after)
+    before = _given_routes(old)
+    if new is None:
+        new = load_settings().routes_file
+        difference = diff(before, _routes(new))
+    else:
+        difference = diff(before, _given_routes(new))
     if as_json:
         click.echo(json.dumps(difference.to_json()))
     else:
-        click.echo("\n".join(map(plain, difference.lines())) or "nothing changes")
+        click.echo("\n".join(map(plain, diff_lines(difference, old, new))))
+
+
+def diff_lines(difference: RoutesDiff, old: Path, new: Path) -> list[str]:
+    """What changes, under a line that says in which direction."""
+    changes = difference.lines()
+    way = f"from {old} to {new}"
+    return [f"{way}:", *changes] if changes else [f"nothing changes {way}"]
 
 
 def everyone(routes: Routes) -> JsonValue:
@@ -64,13 +79,15 @@ def everyone(routes: Routes) -> JsonValue:
     }
 
 
-def everyone_table(routes: Routes) -> Table:
+def everyone_table(routes: Routes) -> Grid:
     """Every endpoint with what it asks for, for people."""
-    table = Table("endpoint", "gets", "because of", "state", box=None, pad_edge=False)
+    rows = table(endpoint=NAME, gets=PROSE, because_of=PROSE, state=STAYS)
     for name, endpoint in routes.endpoints.items():
         state = "paused" if endpoint.paused else ""
-        table.add_row(name, _gets(routes, name), Text(_because(routes, name)), state)
-    return table
+        rows.add_row(
+            cell(name), cell(_gets(routes, name)), cell(_because(routes, name)), cell(state)
+        )
+    return rows
 
 
 def one_device(routes: Routes, device: Device) -> JsonValue:

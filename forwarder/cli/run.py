@@ -10,7 +10,7 @@ from forwarder.service import run_service
 from forwarder.settings import load_settings
 
 
-@click.command("run")
+@click.command("run", short_help="Run the service until it is told to stop")
 def command() -> None:
     """Subscribe, normalise, route and deliver, until SIGTERM or SIGINT; then drain and exit 0."""
     if is_process_one():

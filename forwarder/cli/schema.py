@@ -12,7 +12,7 @@ from forwarder.settings import settings_schema
 _SCHEMAS = {"routes": routes_schema, "event": event_schema, "settings": settings_schema}
 
 
-@click.command("schema")
+@click.command("schema", short_help="Print a JSON Schema: routes, event or settings")
 @click.argument("which", type=click.Choice(sorted(_SCHEMAS)))
 def command(which: str) -> None:
     """Print the JSON Schema of routes.yaml, of the events receivers get, or of the settings."""

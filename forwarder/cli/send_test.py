@@ -3,12 +3,13 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
 import click
+import httpx
 
 from forwarder.cli.answer_view import (
     ADVICE,
@@ -19,9 +20,10 @@ from forwarder.cli.answer_view import (
     summary,
     summary_object,
 )
+from forwarder.cli.names import endpoint_names
 from forwarder.cli.options import signing_keys
 from forwarder.cli.own_url import endpoint_at
-from forwarder.delivery import Accepted, Unsent
+from forwarder.delivery import Accepted, AttemptResult, Failed, classify
 from forwarder.demo.samples import SAMPLE_DEVICE, samples
 from forwarder.errors import ConfigurationError, ForwarderError
 from forwarder.reading import Device
@@ -29,7 +31,8 @@ from forwarder.render import TEST_DEVICE, Rendered, render, render_test
 from forwarder.routes import load_routes
 from forwarder.routes.model import BatchLimits, Endpoint, EndpointName, Format, Routes
 from forwarder.routes.problems import nearest
-from forwarder.sender import Guard, Sender, pooled_transports
+from forwarder.sender import Guard, client_for, pooled_transports
+from forwarder.sender.failure import NoDescriptor, TransportFailure
 from forwarder.settings import environment, load_settings
 from forwarder.signing import signature_headers
 
@@ -56,8 +59,8 @@ class Sending:
         return TEST_DEVICE if self.event == "test" else SAMPLE_DEVICE
 
 
-@click.command("send-test")
-@click.argument("name", metavar="[ENDPOINT]", required=False)
+@click.command("send-test", short_help="Send signed events to an endpoint or any URL")
+@click.argument("name", metavar="[ENDPOINT]", required=False, shell_complete=endpoint_names)
 @click.option("--url", help="Any URL instead of an endpoint; needs no settings and no routes.")
 @click.option(
     "--secret",
@@ -150,11 +153,9 @@ def in_form(endpoint: Endpoint, *, event: Event, form: Format | None) -> Endpoin
 
 async def send(sending: Sending) -> list[Outcome]:
     """One request after the other, each with an id of its own, over one connection where the receiver keeps it."""
-    sender = Sender(pooled_transports(proxy_url=sending.proxy_url, guard=sending.guard))
-    try:
-        return [await _attempt(sending, one, sender) for one in _requests(sending)]
-    finally:
-        await sender.aclose()
+    transport_for = pooled_transports(proxy_url=sending.proxy_url, guard=sending.guard)
+    async with client_for(sending.endpoint, transport_for=transport_for) as client:
+        return [await _attempt(sending, one, client) for one in _requests(sending)]
 
 
 def _requests(sending: Sending) -> Iterator[Rendered]:
@@ -171,7 +172,7 @@ def _requests(sending: Sending) -> Iterator[Rendered]:
         yield render(several, endpoint=endpoint)
 
 
-async def _attempt(sending: Sending, rendered: Rendered, sender: Sender) -> Outcome:
+async def _attempt(sending: Sending, rendered: Rendered, client: httpx.AsyncClient) -> Outcome:
     endpoint = sending.endpoint
     signed = signature_headers(
         rendered.webhook_id,
@@ -183,12 +184,22 @@ async def _attempt(sending: Sending, rendered: Rendered, sender: Sender) -> Outc
     headers = [("content-type", rendered.content_type), *signed]
     started = time.monotonic()
     url = endpoint.url_for(sending.device)
-    result = await sender.post(endpoint, url=url, headers=headers, body=rendered.body)
-    if isinstance(result, Unsent):
+    result = await _result(client.post(url, headers=headers, content=rendered.body))
+    return Outcome(result, time.monotonic() - started)
+
+
+async def _result(answering: Awaitable[httpx.Response]) -> AttemptResult:
+    """What an answer means. Raises ForwarderError where nothing could be sent."""
+    try:
+        response = await answering
+    except NoDescriptor:
         raise ForwarderError(
             "no file descriptor is free; raise the limit of open files (ulimit -n)"
-        )
-    return Outcome(result, time.monotonic() - started)
+        ) from None
+    except TransportFailure as failure:
+        return Failed(failure.word, detail=failure.detail, address=failure.address)
+    address = response.extensions.get("address")
+    return classify(response.status_code, answer=response.content, address=address)
 
 
 def _described(sending: Sending, outcomes: Sequence[Outcome], *, as_json: bool) -> str:

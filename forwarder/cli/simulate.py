@@ -20,7 +20,7 @@ from forwarder.files import Unreadable, as_text, read_given
 from forwarder.normalise.template import TEMPLATE_LIMIT
 from forwarder.settings import Broker, load_settings
 from forwarder.terminal import plain, plain_lines
-from forwarder.units import format_duration, parse_duration
+from forwarder.units import count_of, format_duration, parse_duration
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
@@ -35,7 +35,7 @@ def _interval(_context: click.Context, _parameter: click.Parameter, value: str) 
     return seconds
 
 
-@click.command("simulate")
+@click.command("simulate", short_help="Publish to the broker as simulated devices")
 @click.option(
     "--devices",
     default=1,
@@ -63,15 +63,22 @@ def _interval(_context: click.Context, _parameter: click.Parameter, value: str) 
     help="A payload template as given to whatwatt, instead of a shape.",
 )
 @click.option("--count", type=click.IntRange(min=1), help="End after so many messages per device.")
+@click.option("--show-payload", is_flag=True, help="Print the first payload too.")
 def command(
-    devices: int, interval: float, shape: Shape, template: Path | None, count: int | None
+    devices: int,
+    interval: float,
+    shape: Shape,
+    template: Path | None,
+    count: int | None,
+    *,
+    show_payload: bool,
 ) -> None:
     """Publish as simulated whatwatt Go devices to the broker of the FORWARDER_MQTT_… settings, until Ctrl-C."""
     settings = load_settings()
     payload = payload_of(shape) if template is None else from_template(_read(template))
     fleet = [SimulatedDevice(index, payload, zone=settings.timezone) for index in range(devices)]
-    console = Console(highlight=False, soft_wrap=True)
-    asyncio.run(_run(settings.broker(), fleet, console, interval_seconds=interval, rounds=count))
+    screen = _Screen(Console(highlight=False, soft_wrap=True), shows_payload=show_payload)
+    asyncio.run(_run(settings.broker(), fleet, screen, interval_seconds=interval, rounds=count))
 
 
 def _read(template: Path) -> str:
@@ -84,17 +91,14 @@ def _read(template: Path) -> str:
 async def _run(
     broker: Broker,
     fleet: list[SimulatedDevice],
-    console: Console,
+    screen: "_Screen",
     *,
     interval_seconds: float,
     rounds: int | None,
 ) -> None:
-    def say(sentence: str) -> None:
-        console.print(plain(sentence), markup=False)
-
-    async with Publisher(broker, on_state=say) as publisher:
-        say(
-            f"{len(fleet)} simulated device{'s' if len(fleet) > 1 else ''} at {broker.address}, "
+    async with Publisher(broker, on_state=screen.say) as publisher:
+        screen.say(
+            f"{count_of(len(fleet), 'simulated device')} at {broker.address}, "
             f"each every {format_duration(interval_seconds)}. Ctrl-C ends."
         )
         publications = simulate(
@@ -105,22 +109,36 @@ async def _run(
             clock=SystemClock(),
             rounds=rounds,
         )
-        published = await _show_until_told(publications, console)
+        await _show_until_told(publications, screen)
         await publisher.drain()
-    console.print(f"{published} messages published.")
+    screen.say(f"{count_of(screen.published, 'message')} published.")
 
 
-async def _show_until_told(publications: AsyncIterator[Publication], console: Console) -> int:
-    """Take publications until they end, or Ctrl-C or SIGTERM comes; return how many there were."""
-    published = 0
+class _Screen:
+    """A line for each publication."""
+
+    def __init__(self, console: Console, *, shows_payload: bool) -> None:
+        self._console = console
+        self._shows_payload = shows_payload
+        self.published = 0
+
+    def say(self, sentence: str) -> None:
+        self._console.print(plain(sentence), markup=False)
+
+    def show(self, publication: Publication) -> None:
+        if self._shows_payload and not self.published:
+            payload = plain_lines(publication.payload.decode())
+            self._console.print(payload, markup=False, style="dim")
+        self.published += 1
+        self.say(_line(publication))
+
+
+async def _show_until_told(publications: AsyncIterator[Publication], screen: _Screen) -> None:
+    """Take publications until they end, or Ctrl-C or SIGTERM comes."""
 
     async def show() -> None:
-        nonlocal published
         async for publication in publications:
-            if not published:
-                console.print(plain_lines(publication.payload.decode()), markup=False, style="dim")
-            published += 1
-            console.print(plain(_line(publication)), markup=False)
+            screen.show(publication)
 
     loop, showing = asyncio.get_running_loop(), asyncio.create_task(show())
     for ending in _ENDINGS:
@@ -129,7 +147,6 @@ async def _show_until_told(publications: AsyncIterator[Publication], console: Co
         await showing
     for ending in _ENDINGS:  # a second Ctrl-C does not wait for the broker
         loop.remove_signal_handler(ending)
-    return published
 
 
 def _line(publication: Publication) -> str:

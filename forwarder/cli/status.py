@@ -24,7 +24,7 @@ from forwarder.terminal import plain
 REDRAW_SECONDS = 1.0
 
 
-@click.command("status")
+@click.command("status", short_help="Show how broker, endpoints and queues stand")
 @click.option("--watch", is_flag=True, help="Look again each second, until Ctrl-C.")
 @as_json_option
 def command(*, watch: bool, as_json: bool) -> None:

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from forwarder.cli.grid import Grid
 from forwarder.cli.running import Readiness
-from forwarder.cli.tables import age, cell, console, count_of, table
+from forwarder.cli.tables import NAME, PROSE, age, cell, console, leaves, number, table
 from forwarder.delivery import REFUSALS
 from forwarder.operator import EndpointStatus, Status
 from forwarder.terminal import plain
+from forwarder.units import count_of
 
 _COLOURS = {"closed": "green", "open": "red", "paused": "yellow", "removed": "dim"}
 _PAUSED = {
@@ -26,9 +27,6 @@ _PAUSED = {
 _REFUSALS = frozenset(f"http_{status}" for status in REFUSALS)
 _NOTED_SECONDS = 1.0
 """Of successes in a row, one in so many seconds is noted."""
-_COLUMNS = ("endpoint", "state", "pending", "oldest", "delivered", "dead", "last_answer")
-_SPARED = ("delivered", "oldest", "last_answer", "dead")
-"""Columns that a narrow terminal goes without, the first of them first; names are never cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ def print_view(view: View) -> None:
         return
     for name, text in _lines(view):
         screen.print(_line(name, text), soft_wrap=True)
-    for part in _below(view, screen.width, most_rows=None):
+    for part in _below(view, most_rows=None):
         screen.print(part)
 
 
@@ -67,7 +65,7 @@ def frame(view: View, screen: Console, *, most_rows: int | None = 0) -> Renderab
         grid.add_row(name, text)
     if most_rows == 0:
         most_rows = max(screen.height - grid.row_count - 6, 3)
-    return Group(grid, *_below(view, screen.width, most_rows=most_rows))
+    return Group(grid, *_below(view, most_rows=most_rows))
 
 
 def _line(name: str, text: Text) -> Text:
@@ -128,7 +126,7 @@ def _since(written: object, now: float) -> str:
     return f" for {age(now - since)}"
 
 
-def _below(view: View, width: int, *, most_rows: int | None) -> Iterator[RenderableType]:
+def _below(view: View, *, most_rows: int | None) -> Iterator[RenderableType]:
     shown = {name: one for name, one in view.overview.endpoints.items() if _matters(one)}
     if not (shown or view.not_in_force):
         return
@@ -137,54 +135,37 @@ def _below(view: View, width: int, *, most_rows: int | None) -> Iterator[Rendera
         worst_first = sorted(shown, key=lambda name: describe(shown[name], view.now) == "well")
         shown = {name: shown[name] for name in worst_first[:most_rows]}
     yield ""
-    yield _endpoints(view, shown, width)
+    yield _endpoints(view, shown)
     if left_out:
         yield Text(f"and {count_of(left_out, 'endpoint')} more", style="dim")
     if hints := list(_hints(view)):
         yield Group("", *(Text(hint) for hint in hints))
 
 
-def _endpoints(view: View, shown: dict[str, EndpointStatus], width: int) -> Table:
-    """With as many columns as there is room for."""
-    rows = [_row(name, one, view.now) for name, one in shown.items()]
-    rows += [
-        {"endpoint": cell(name, "bold"), "state": cell("not in force", "yellow")}
-        for name in view.not_in_force
-        if name not in shown
-    ]
-    for spared in range(len(_SPARED) + 1):
-        columns = [name for name in _COLUMNS if name not in _SPARED[:spared]]
-        built = _table(columns, rows)
-        wanted = Measurement.get(Console(width=1000), Console(width=1000).options, built).maximum
-        if wanted - 2 <= width:  # the last column's margin may go
-            break
+def _endpoints(view: View, shown: dict[str, EndpointStatus]) -> Grid:
+    built = table(
+        endpoint=NAME, state=PROSE, pending=number(), oldest=number(leaves=2),
+        delivered=number(leaves=1), dead=number(), last_answer=leaves(3),
+    )  # fmt: skip
+    for name, endpoint in shown.items():
+        built.add_row(*_row(name, endpoint, view.now))
+    for name in view.not_in_force:
+        if name not in shown:
+            built.add_row(cell(name, "bold"), cell("not in force", "yellow"), *[Text()] * 5)
     return built
 
 
-def _table(columns: Sequence[str], rows: Sequence[dict[str, Text]]) -> Table:
-    right = {"justify": "right"}
-    forms: dict[str, dict[str, Any]] = {
-        "endpoint": {"no_wrap": False, "overflow": "fold"},
-        "state": {"no_wrap": False, "overflow": "fold"},
-        "pending": right, "oldest": right, "delivered": right, "dead": right, "last_answer": {},
-    }  # fmt: skip
-    built = table(**{name: forms[name] for name in columns})
-    for row in rows:
-        built.add_row(*(row.get(name, Text("")) for name in columns))
-    return built
-
-
-def _row(name: str, endpoint: EndpointStatus, now: float) -> dict[str, Text]:
+def _row(name: str, endpoint: EndpointStatus, now: float) -> tuple[Text, ...]:
     oldest, dead = oldest_seconds(endpoint, now), endpoint.dead_letters
-    return {
-        "endpoint": cell(name, "bold"),
-        "state": cell(describe(endpoint, now), _colour(endpoint)),
-        "pending": cell(f"{endpoint.totals.pending:,}"),
-        "oldest": cell(None if oldest is None else age(oldest)),
-        "delivered": cell(f"{endpoint.totals.delivered:,}"),
-        "dead": cell(f"{dead:,}", "yellow" if dead else ""),
-        "last_answer": cell(_last_answer(endpoint, now)),
-    }
+    return (
+        cell(name, "bold"),
+        cell(describe(endpoint, now), _colour(endpoint)),
+        cell(f"{endpoint.totals.pending:,}"),
+        cell(None if oldest is None else age(oldest)),
+        cell(f"{endpoint.totals.delivered:,}"),
+        cell(f"{dead:,}", "yellow" if dead else ""),
+        cell(_last_answer(endpoint, now)),
+    )
 
 
 def _hints(view: View) -> Iterator[str]:

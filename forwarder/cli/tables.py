@@ -1,26 +1,31 @@
 """How operator commands write: calm tables for people, exact JSON for programs, and nothing that moves a cursor."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from forwarder.cli.grid import LAST, MAC_WIDTH, Column, Grid
 from forwarder.reading import rfc3339
 from forwarder.terminal import plain, plain_json
+from forwarder.units import count_of
 
-PIPED_WIDTH = 100
-"""Columns where there is no terminal to ask."""
+_UNLIMITED = 100_000
 
 
 def console() -> Console:
-    """Standard output for people: no markup, no guessed colours."""
-    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    """
+    Standard output for people: no markup, no guessed colours.
+
+    It is as wide as the terminal, or as COLUMNS says; a pipe takes whole rows.
+    """
+    knows_width = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    width = None if knows_width else _UNLIMITED
     return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
@@ -29,33 +34,40 @@ def cell(value: object, style: str = "") -> Text:
     return Text("" if value is None else plain(str(value)), style=style)
 
 
-YIELDING = {"max_width": 22, "no_wrap": False}
-"""A column of names: where there is not enough room for all columns, these are cut first."""
+STAYS = Column()
+NAME = Column(name_folds_to=8)
+DEVICE = Column(name_folds_to=MAC_WIDTH)
+PROSE = Column(folds_to=16)
+LEAVES_LAST = Column(leaves=LAST)
+_VALUE = Column(folds_to=len("msg_") + 32)
 
 
-def table(**columns: Mapping[str, Any]) -> Table:
+def leaves(rank: int) -> Column:
+    """A column that is left out where there is not enough room; that with the lowest rank first."""
+    return Column(leaves=rank)
+
+
+def number(*, leaves: int = 0) -> Column:
+    """A column that is flush right."""
+    return Column(justify="right", leaves=leaves)
+
+
+def table(**columns: Column) -> Grid:
     """An empty table without lines; each column is named by its title, `_` for a space."""
-    built = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for title, options in columns.items():
-        built.add_column(
-            title.strip("_").replace("_", " "),
-            **{"no_wrap": True, "overflow": "ellipsis", **options},
-        )
-    return built
+    return Grid({title.strip("_").replace("_", " "): column for title, column in columns.items()})
 
 
 def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
     """Names and values, one a line; those without a value are left out."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
+    columns = {"name": Column(folds_to=20, breaks_after=".", style="dim"), "value": _VALUE}
+    grid = Grid(columns, has_titles=False)
     for name, value in pairs:
         if value is not None:
             grid.add_row(cell(name), cell(value))
     console().print(grid)
 
 
-def print_listed(rows: Table, *, count: int, what: str, plural: str = "") -> None:
+def print_listed(rows: Grid, *, count: int, what: str, plural: str = "") -> None:
     """A list, and how much of it is not shown."""
     if not count:
         click.echo(f"no {plural or what + 's'}")
@@ -64,11 +76,6 @@ def print_listed(rows: Table, *, count: int, what: str, plural: str = "") -> Non
     if rows.row_count < count:
         all_of_them = count_of(count, what, plural)
         click.echo(f"{rows.row_count:,} of {all_of_them}; --limit N or --all shows more")
-
-
-def count_of(count: int, what: str, plural: str = "") -> str:
-    """`1 dead letter`, `2 dead letters`; `plural` where an s does not make it."""
-    return f"{count:,} {what if count == 1 else plural or what + 's'}"
 
 
 def printable(payload: bytes) -> str | None:

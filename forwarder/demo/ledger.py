@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from forwarder.demo.scene import Recipient
 from forwarder.demo.simulator import Publication
 from forwarder.reading import Device, WebhookId, webhook_id
+from forwarder.units import count_of
 
 _NAMED_PROBLEMS = 3
 
@@ -89,7 +90,7 @@ def _unverified(recipient: Recipient) -> tuple[str, ...]:
     refused = [request for request in recipient.listener.received if not request.verified]
     if not refused:
         return ()
-    return (f"{len(refused)} requests not verified: {refused[0].problem}",)
+    return (f"{count_of(len(refused), 'request')} not verified: {refused[0].problem}",)
 
 
 def _out_of_order(

@@ -154,7 +154,7 @@ class Story:
         dead_letter = await self._listed_dead_letter()
         self._progress.remark(
             f"$ forwarder dead-letters list: {dead_letter['device']} {dead_letter['reason']} "
-            f"({dead_letter['last_status']}), id {dead_letter['id']}"
+            f"({dead_letter['last_status']}), {_short(dead_letter)}…"
         )
         return dead_letter
 
@@ -173,14 +173,14 @@ class Story:
     async def _replay(self, dead_letter: dict[str, Any]) -> None:
         archive, reading_id = self._scene.archive.listener, str(dead_letter["webhook_id"])
         archive.answer = always(204)
-        await self._forwarder.command("dead-letters", "replay", str(dead_letter["id"]))
+        await self._forwarder.command("dead-letters", "replay", _short(dead_letter))
         with contextlib.suppress(TimeoutError):
             await archive.until(
                 lambda: reading_id in archive.accepted, timeout_seconds=_PATIENCE_SECONDS
             )
             self._replayed = reading_id
             self._progress.remark(
-                f"$ forwarder dead-letters replay {dead_letter['id']}: it arrived, its id unchanged"
+                f"$ forwarder dead-letters replay {_short(dead_letter)}: arrived, id unchanged"
             )
 
     async def _drain(self) -> None:
@@ -226,3 +226,8 @@ class Story:
             replayed=self._replayed,
             problems=tuple(problems),
         )
+
+
+def _short(dead_letter: dict[str, Any]) -> str:
+    """The beginning of its id: a whole one does not fit beside its command."""
+    return str(dead_letter["id"])[: len("msg_") + 8]

@@ -5,6 +5,7 @@ from typing import Any
 
 from forwarder.demo.listener import Received
 from forwarder.terminal import plain
+from forwarder.units import count_of
 
 
 def power(reading: Mapping[str, Any]) -> str:
@@ -32,14 +33,14 @@ def what_came(received: Received) -> str:
     """The readings of a request in one clause."""
     match received.readings:
         case []:
-            return f"{len(received.body)} bytes that are no webhook of ours"
+            return f"{count_of(len(received.body), 'byte')}, no webhook of ours"
         case [reading] if "device" in reading:
             return f"{plain(str(reading['device']))}  {power(reading)}"
         case [_]:
             return "a test event"
         case readings:
             devices = len(set(received.devices))
-            return f"{len(readings)} readings of {devices} device{'s' if devices > 1 else ''}"
+            return f"{count_of(len(readings), 'reading')} of {count_of(devices, 'device')}"
 
 
 def signature(received: Received) -> str:

@@ -63,7 +63,7 @@ All times are UTC in RFC 3339. `time_source` says where `measured_at` came from,
 | `timestamp` | a UNIX timestamp |
 | `utc` | a `…_utc` time |
 | `offset` | a time with its offset in digits, such as `+02:00` |
-| `local` | a local time without a usable offset, in the time zone that `TIMEZONE` names |
+| `local` | a local time without a usable offset, in the time zone that `FORWARDER_TIMEZONE` names |
 | `received` | none of these: the time of arrival |
 
 - Times of the report come before those of the device (`sys.…`), which tell when it published.
@@ -109,7 +109,7 @@ What cannot be read is quarantined, with one of these reasons:
 
 | reason | the payload |
 | --- | --- |
-| `too_large` | is longer than `MAX_MESSAGE_BYTES` |
+| `too_large` | is longer than `FORWARDER_MAX_MESSAGE_BYTES` |
 | `not_utf8` | is no UTF-8 text |
 | `not_json` | is no JSON, and no template says what else it is; or it is nested deeper than 32 levels |
 | `template_mismatch` | is not of the template |

@@ -110,7 +110,7 @@ class Normaliser:
 
     def _require_size(self, size: int) -> None:
         if size > self.max_message_bytes:
-            detail = f"the payload has {size} bytes, MAX_MESSAGE_BYTES is {self.max_message_bytes}"
+            detail = f"the payload has {size} bytes, FORWARDER_MAX_MESSAGE_BYTES is {self.max_message_bytes}"
             raise Unusable("too_large", detail)
 
     def _read_shapes(self, text: str, builder: ReadingBuilder) -> JsonValue:
@@ -176,7 +176,9 @@ def _known_json(text: str) -> JsonValue:
     except Unusable as why:
         if text.lstrip().startswith(("{", "[")):
             raise
-        hint = "text in a form of its own is read with its template, named by TEMPLATE_FILE"
+        hint = (
+            "text in a form of its own is read with its template, named by FORWARDER_TEMPLATE_FILE"
+        )
         raise Unusable(why.reason, f"{why.detail}; {hint}") from None
 
 

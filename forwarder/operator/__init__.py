@@ -3,6 +3,7 @@ What an operator does with the outbox, while the service runs and while it is st
 
     dead_letters.py  replay, here or elsewhere, and discard     quarantine.py    messages that could not be understood
     status.py        how everything stands                      known_routes.py  routes.yaml without its secrets
+    naming.py        which deliveries an id means
 """
 
 from forwarder.operator.dead_letters import (
@@ -10,11 +11,11 @@ from forwarder.operator.dead_letters import (
     choose_dead_letters,
     delivery_file,
     discard,
-    parse_delivery_id,
     replay,
     replay_to,
 )
 from forwarder.operator.known_routes import known_endpoints, look_at_routes, require_endpoint
+from forwarder.operator.naming import name_dead_letters, name_deliveries, require_device
 from forwarder.operator.quarantine import (
     Outcome,
     choose_quarantined,
@@ -38,11 +39,13 @@ __all__ = [
     "discard_quarantined",
     "known_endpoints",
     "look_at_routes",
-    "parse_delivery_id",
+    "name_dead_letters",
+    "name_deliveries",
     "quarantined_message",
     "read_status",
     "replay",
     "replay_quarantined",
     "replay_to",
+    "require_device",
     "require_endpoint",
 ]

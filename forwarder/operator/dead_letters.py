@@ -7,7 +7,7 @@ Each endpoint's accounts stay right in every transaction: enqueued = delivered +
 from collections import Counter
 from dataclasses import dataclass
 
-from forwarder.errors import ConfigurationError, OperationError
+from forwarder.errors import OperationError
 from forwarder.outbox import (
     Chosen,
     DeliveryFile,
@@ -29,36 +29,9 @@ class Replayed:
     """Readings that the other endpoint has got, or is about to get; their dead letters stay."""
 
 
-def parse_delivery_id(text: str) -> DeliveryId:
-    """Raises ConfigurationError for what no command has printed."""
-    reading, dash, endpoint = text.partition("-")
-    if not (dash and _is_number(reading) and _is_number(endpoint)):
-        raise ConfigurationError(f"{text!r} is not the id of a delivery; they look like 4711-2")
-    return DeliveryId(int(reading), int(endpoint))
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 18
-
-
 def choose_dead_letters(outbox: OutboxAccess, selection: Selection) -> Chosen[DeliveryId]:
-    """The dead letters that are meant. Raises OperationError for an id that is no dead letter."""
-    chosen = outbox.choose_dead_letters(selection)
-    if selection.ids and chosen.count < len(set(selection.ids)):
-        _explain_missing(outbox, selection)
-    return chosen
-
-
-def _explain_missing(outbox: OutboxAccess, selection: Selection) -> None:
-    keys = [DeliveryId(*key) for key in selection.ids]
-    found = {one.id: one for one in outbox.records(keys)}
-    for key in keys:
-        if key not in found:
-            raise OperationError(f"there is no dead letter {key}; nothing was changed")
-        if found[key].state != "dead":
-            raise OperationError(
-                f"{key} is not a dead letter, it is {found[key].state}; nothing was changed"
-            )
+    """The dead letters that are meant, those that died first in front."""
+    return outbox.choose_dead_letters(selection)
 
 
 def delivery_file(outbox: OutboxAccess, key: DeliveryId) -> DeliveryFile:
@@ -66,7 +39,7 @@ def delivery_file(outbox: OutboxAccess, key: DeliveryId) -> DeliveryFile:
     found = outbox.delivery_file(key)
     if found is None:
         raise OperationError(
-            f"there is no delivery {key}; it was never made, or forgotten after its time"
+            "that delivery was forgotten a moment ago; forwarder deliveries list shows what there is"
         )
     return found
 

@@ -1,33 +1,13 @@
 """The routes as they are written today, for commands that need no secret of them."""
 
-import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from forwarder.errors import ConfigurationError
 from forwarder.outbox import OutboxAccess
+from forwarder.routes.elsewhere import AnyEnvironment
 from forwarder.routes.load import Load, read_routes
 from forwarder.routes.problems import nearest
-
-_ANY_SECRET = "whsec_" + base64.b64encode(bytes(24)).decode()
-
-
-class _AnyEnvironment(Mapping[str, str]):
-    """
-    An environment in which every variable is set, to a key that nobody has.
-
-    A service's secrets are often not in the shell of the one who looks after it; which endpoint gets which device
-    does not depend on them.
-    """
-
-    def __getitem__(self, name: str) -> str:
-        return _ANY_SECRET
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
 
 
 def look_at_routes(path: Path, *, content: bytes | None = None) -> Load:
@@ -36,7 +16,7 @@ def look_at_routes(path: Path, *, content: bytes | None = None) -> Load:
 
     Nothing may be sent by them: their secrets may be placeholders, and no folder confines where they come from.
     """
-    return read_routes(path, environ=_AnyEnvironment(), content=content)
+    return read_routes(path, environ=AnyEnvironment(), content=content)
 
 
 def known_endpoints(outbox: OutboxAccess, routes_file: Path | None) -> list[str]:

@@ -9,12 +9,13 @@ from forwarder.outbox.records import (
     DeliveryFile,
     DeliveryId,
     DeliveryRecord,
+    Found,
     Overview,
     Purged,
     Quarantined,
     Selection,
 )
-from forwarder.reading import Device
+from forwarder.reading import Device, WebhookId
 
 T = TypeVar("T")
 K_co = TypeVar("K_co", covariant=True)
@@ -46,6 +47,9 @@ class OutboxAccess(Protocol):
     def operate(self, *operations: Operation[T]) -> list[T]:
         """Do them in one transaction and answer each; on disk afterwards, or nothing is."""
 
+    def identity(self) -> str:
+        """Which outbox this is: a random id, made with it."""
+
     def overview(self) -> Overview:
         """The whole outbox at one instant."""
 
@@ -63,6 +67,18 @@ class OutboxAccess(Protocol):
 
     def endpoints_of(self, chosen: Chosen[DeliveryId]) -> list[str]:
         """The names of the endpoints whose deliveries were chosen last."""
+
+    def find_ids(self, ids: Sequence[WebhookId]) -> list[Found]:
+        """The deliveries of these readings, all at once: each call may look at every reading."""
+
+    def find_beginning(self, beginning: str) -> list[Found]:
+        """Those of readings whose ids begin so: `msg_` and at most 32 hex digits."""
+
+    def find_key(self, key: DeliveryId) -> list[Found]:
+        """That one, or none."""
+
+    def knows_device(self, device: Device) -> bool:
+        """Whether a reading or a quarantined message is of this device."""
 
     def records(self, keys: Sequence[DeliveryId]) -> list[DeliveryRecord]:
         """The deliveries of these keys that are there still."""

@@ -10,13 +10,18 @@ from forwarder.reading import Device, WebhookId
 
 
 class DeliveryId(NamedTuple):
-    """A delivery as commands name it: `4711-2` is what is owed of reading 4711 to the endpoint of row 2."""
+    """A delivery's row: the number of its reading, and the row of its endpoint. People know it by its webhook id."""
 
     reading: int
     endpoint: int
 
-    def __str__(self) -> str:
-        return f"{self.reading}-{self.endpoint}"
+
+class Found(NamedTuple):
+    """A delivery as far as it takes to name it."""
+
+    webhook_id: WebhookId
+    key: DeliveryId
+    state: str
 
 
 @dataclass(frozen=True, slots=True)

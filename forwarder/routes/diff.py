@@ -13,7 +13,7 @@ from forwarder.routes.model import (
     Routes,
     Selection,
 )
-from forwarder.units import format_duration
+from forwarder.units import count_of, format_duration
 
 MOST_DEVICES_IN_A_LINE = 10
 
@@ -204,7 +204,8 @@ def _retry_words(value: object) -> str:
     if not isinstance(value, RetrySchedule):
         return "default"
     waits = f"{format_duration(value.initial_seconds)} to {format_duration(value.max_seconds)}"
-    return f"{waits}, at most {value.max_attempts} attempts" if value.max_attempts else waits
+    most = value.max_attempts
+    return f"{waits}, at most {count_of(most, 'attempt')}" if most else waits
 
 
 _WORDS: Mapping[str, Callable[[object], str]] = {

@@ -26,7 +26,7 @@ from forwarder.routes.model import (
     TlsFiles,
 )
 from forwarder.routes.problems import Problems, dotted, nearest, shown
-from forwarder.routes.secrets import Vault, parse_signing_key
+from forwarder.routes.secrets import Vault
 from forwarder.routes.spec import BasicSpec, EndpointSpec
 from forwarder.routes.tls import Certificates
 from forwarder.routes.urls import check_url
@@ -110,7 +110,7 @@ class EndpointReader:
         if given.spec.secret is None:
             self._missing(given, "secret")
         keys = [
-            self._resolve(given, ("secret", index), reference, parse_signing_key)
+            self._try(given, ("secret", index), partial(self.vault.parse_key, reference))
             for index, reference in enumerate(given.spec.secret or ())
         ]
         return tuple(key for key in keys if key is not None)

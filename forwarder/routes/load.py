@@ -87,9 +87,14 @@ def read_routes(
     environ: AbstractMapping[str, str],
     secrets_dir: Path | None = None,
     content: bytes | None = None,
+    files: Files | None = None,
 ) -> Load:
-    """The same without raising, and with a note of every file that was read; `content` is read already."""
-    files = Files(path.parent, secrets_dir)
+    """
+    The same without raising, and with a note of every file that was read; `content` is read already.
+
+    `files` is what reads them, where that is not to be ours.
+    """
+    files = files or Files(path.parent, secrets_dir)
     problems = Problems(path)
     try:
         text = files.routes(path) if content is None else as_text(content, path)

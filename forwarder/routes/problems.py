@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from forwarder.files import printable
+from forwarder.units import count_of
 
 MOST_PROBLEMS = 100
 """So many are told, and how many more there are: whoever mends those sees the next."""
@@ -83,7 +84,7 @@ class Problems:
         count = len(every) + self._left_out
         if count > len(told):
             told.append(
-                f"{printable(self.file)}: and {count - len(told):,} more problems like these"
+                f"{printable(self.file)}: and {count_of(count - len(told), 'more problem')} like these"
             )
         file, first = every[0]
         return Rejection(tuple(told), count, first.place(file))

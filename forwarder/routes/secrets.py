@@ -11,11 +11,13 @@ from forwarder.routes.files import Files
 from forwarder.routes.model import SigningKey
 from forwarder.routes.problems import nearest, shown
 from forwarder.settings import PREFIX
+from forwarder.units import count_of
 
 SHORTEST_KEY_BYTES = 24
 LONGEST_KEY_BYTES = 64
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BARE_VARIABLE = re.compile(r"(?:\$\{?)?([A-Za-z_][A-Za-z0-9_]*)\}?")
 _EXPECTED = "expected whsec_… as `forwarder secret` prints it"
 
 
@@ -37,6 +39,26 @@ class Vault:
         if reference.startswith("file:"):
             return self._from_file(reference.removeprefix("file:").strip())
         return reference.strip()
+
+    def parse_key(self, reference: str) -> SigningKey:
+        """
+        The signing key that a reference stands for.
+
+        Raises ValueError, with a hint where the name of a variable stands there without env:.
+        """
+        text = self.resolve(reference)
+        try:
+            return parse_signing_key(text)
+        except ValueError as wrong:
+            raise ValueError(f"{wrong}{self._hint(reference)}") from None
+
+    def _hint(self, reference: str) -> str:
+        """Only the name of a variable that is there is told: any other text may be a secret."""
+        meant = _BARE_VARIABLE.fullmatch(reference.strip())
+        # Iterated over, because an environment of placeholders holds every name.
+        if meant and meant[1] in tuple(self.environ):
+            return f"; did you mean env:{meant[1]}?"
+        return "; a variable is written env:NAME" if reference.startswith("$") else ""
 
     def _from_environment(self, name: str) -> str:
         if _VARIABLE.fullmatch(name) is None:
@@ -78,7 +100,7 @@ def parse_signing_key(text: str) -> SigningKey:
     secret = _decode(text.removeprefix("whsec_"))
     if not SHORTEST_KEY_BYTES <= len(secret) <= LONGEST_KEY_BYTES:
         raise ValueError(
-            f"whsec_… holds {len(secret)} bytes; expected {SHORTEST_KEY_BYTES} to {LONGEST_KEY_BYTES},"
+            f"whsec_… holds {count_of(len(secret), 'byte')}; expected {SHORTEST_KEY_BYTES} to {LONGEST_KEY_BYTES},"
             " as `forwarder secret` prints it"
         )
     return SigningKey(secret)

@@ -63,8 +63,19 @@ def _unknown(parent: str, name: str, known: AbstractMapping[str, tuple[str, ...]
     if name in UNAVAILABLE:
         return f"{f'{parent}.' if parent else ''}{name} is not available in this version"
     names = known.get(parent, ())
-    hint = nearest(name, names) or f"; known here: {', '.join(names)}"
+    hint = (
+        _at_home(parent, name, known) or nearest(name, names) or f"; known here: {', '.join(names)}"
+    )
     return f"unknown setting {shown(name)}{f' in {parent}' if parent else ''}{hint}"
+
+
+def _at_home(parent: str, name: str, known: AbstractMapping[str, tuple[str, ...]]) -> str:
+    """Where a name is known that is not known here."""
+    homes = [place for place, names in known.items() if name in names and place != parent]
+    if not homes:
+        return ""
+    written = f"{homes[0]}: {{{name}: …}}" if homes[0] else "the endpoint itself"
+    return f"; it stands in {written}"
 
 
 def _found(error: ErrorDetails, settings: Mapping) -> str:

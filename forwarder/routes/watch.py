@@ -6,16 +6,19 @@ Looking works where notifications do not: ConfigMaps that swap a symbolic link, 
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from forwarder.clock import Clock
+from forwarder.files import printable
 from forwarder.routes.diff import RoutesDiff, diff
 from forwarder.routes.files import NOT_LOOKED_AT, Seen, Wanted, look, sign
 from forwarder.routes.load import Load, read_routes
 from forwarder.routes.model import Routes
 from forwarder.routes.problems import Rejection
+from forwarder.settings.env_file import EnvFile
+from forwarder.settings.environment import ENV_LIMIT, env_file_of
 
 LOOK_EVERY_SECONDS = 0.5
 """How often `check` is meant to be called; an edit then takes effect within 2 s."""
@@ -76,6 +79,8 @@ class RoutesFile:
 
     `load` once, then `check` every LOOK_EVERY_SECONDS, in a thread: it blocks on files and parses. It is safe to
     call from several threads, and it changes nothing outside itself: the caller puts Applied routes to use.
+
+    `env:` looks into `environ`, then into `env_file`, which is read anew with each load and watched like the rest.
     """
 
     def __init__(
@@ -84,10 +89,12 @@ class RoutesFile:
         *,
         environ: Mapping[str, str],
         clock: Clock,
+        env_file: Path | None = None,
         secrets_dir: Path | None = None,
     ) -> None:
         self._path = path
         self._environ = environ
+        self._env_file = env_file
         self._secrets_dir = secrets_dir
         self._clock = clock
         self._lock = threading.Lock()
@@ -165,10 +172,21 @@ class RoutesFile:
         return Rejected(failure.rejection)
 
     def _read(self) -> Load:
-        read = read_routes(self._path, environ=self._environ, secrets_dir=self._secrets_dir)
-        self._seen = dict(read.seen)
+        env_file, seen = self._read_env_file()
+        environ = {**env_file.values, **self._environ}
+        read = read_routes(self._path, environ=environ, secrets_dir=self._secrets_dir)
+        self._seen = {**read.seen, **seen}
         self._noticed = None
+        if wrong := env_file.problems:
+            return replace(read, outcome=Rejection(wrong, len(wrong), printable(self._env_file)))
         return read
+
+    def _read_env_file(self) -> tuple[EnvFile, dict[Wanted, Seen]]:
+        if self._env_file is None:
+            return EnvFile(), {}
+        wanted = Wanted(self._env_file, ENV_LIMIT)
+        seen, content = look(wanted)
+        return env_file_of(self._env_file, content), {wanted: seen}
 
 
 def _digests(seen: Mapping[Wanted, Seen]) -> _Digests:

@@ -1,22 +1,28 @@
 """
 One attempt: POST a body to an endpoint and say what it came to. Never retries, never raises.
 
-    Sender.post ─▶ Channel (the endpoint's fixed part) ─▶ PooledTransport ─▶ idle Connection, else Dialler ─▶ AnswerReader
-                                                                                    │
-                                                            resolve ▸ guard ▸ connect ▸ (proxy) ▸ TLS
-"""  # noqa: E501 - a drawing does not wrap
+    Sender.post ─▶ Channel ─ bytes ─▶ Transport ═ PooledTransport ─▶ idle Connection, else Dialler ─▶ AnswerReader
+                                                                                             │
+                                                                     resolve ▸ guard ▸ connect ▸ (proxy) ▸ TLS
 
+    client_for ─▶ httpx.AsyncClient ─ httpx's requests ─▶ PooledTransport     for every request that is no delivery
+
+`Transport` is the seam: tests put a handler there. `pooled_transports` puts the real ones together.
+"""
+
+from forwarder.sender.client import client_for
 from forwarder.sender.descriptors import Descriptors
 from forwarder.sender.guard import Guard
-from forwarder.sender.pools import pooled_transports
-from forwarder.sender.sender import Sender, TransportFor
-from forwarder.sender.transport import PooledTransport
+from forwarder.sender.sender import Sender, Transport, TransportFor
+from forwarder.sender.transport import PooledTransport, pooled_transports
 
 __all__ = [
     "Descriptors",
     "Guard",
     "PooledTransport",
     "Sender",
+    "Transport",
     "TransportFor",
+    "client_for",
     "pooled_transports",
 ]

@@ -6,8 +6,8 @@ Understands one answer after another from the bytes of a connection, and says wh
     body                   the first MAX_BODY_BYTES are kept; the next byte is enough
     framing of the body    chunk sizes, their extensions, trailers: at most MAX_FRAMING_BYTES
 
-From the moment the final head is complete its status stands, whatever follows. A head that the parser refuses is read
-once more, see `odd_head`: such an answer costs the connection, not the attempt.
+The status stands from the moment that the final head is complete, whatever follows. A head that the parser refuses is
+read once more, see `odd_head`: such an answer costs the connection, not the attempt.
 """
 
 import httptools

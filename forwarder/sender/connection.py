@@ -21,8 +21,8 @@ class Connection(asyncio.Protocol):
     """
     A connection that carries one exchange at a time.
 
-    `on_lost` is called once, when its socket is closed. Bytes that come while nothing was asked end it: they must
-    not become the next request's answer.
+    `on_lost` is called once, when its socket is closed. Bytes that come while nothing was asked end it, because they
+    must not become the next request's answer.
     """
 
     def __init__(self, *, on_lost: OnLost) -> None:
@@ -64,17 +64,17 @@ class Connection(asyncio.Protocol):
         """
         Write `request`; the future is what answers it, at the latest at `deadline` by the loop's clock.
 
-        Raises TransportFailure, as does the future when no complete head came. Whoever gives the future up owes an
-        `abort`.
+        Raises TransportFailure, as does the future when no complete head came. A caller that gives the future up owes
+        an `abort`.
         """
         self._reader.begin()
         if self._transport is None or not self.is_reusable:
             raise ConnectionLost("reset", "the receiver closed the idle connection")
         self._deadline = deadline
-        # One timer a connection, moved when it rings: a timer for every request costs more than it is worth.
+        # A connection moves its one timer when it rings, because a timer for every request costs more.
         if self._timer is None or self._timer.when() > deadline:
             self._set_timer()
-        # A future and no coroutine: it is awaited in one place, once a request.
+        # A future costs less than a coroutine; it is awaited in one place, once a request.
         self._waiter = self._loop.create_future()
         self._transport.write(request)
         return self._waiter

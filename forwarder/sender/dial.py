@@ -1,33 +1,26 @@
 """
 From an origin to a connection: resolve ▸ guard ▸ connect ▸ (proxy) ▸ TLS, within one deadline.
 
-The guard judges the very addresses that are dialled, after resolution, at every connect. What is dialled is an
-address, never a name, so a name that changes its answer in between changes nothing.
+The guard judges the very addresses that are dialled, after resolution, at every connect. A Dialler dials an address,
+never a name, so a name that changes its answer in between changes nothing.
 """
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
-from forwarder.sender.connect import connect_first
+from forwarder.routes.model import Endpoint
 from forwarder.sender.connection import Connection, OnLost
 from forwarder.sender.descriptors import Descriptors, Place
 from forwarder.sender.failure import NoDescriptor, TransportFailure, lookup_failure, network_failure
 from forwarder.sender.guard import Guard
+from forwarder.sender.happy_eyeballs import connect_first
 from forwarder.sender.proxy import Proxy, open_tunnel
-from forwarder.sender.resolve import Address, Resolver
+from forwarder.sender.request import Origin, origin_of, parse_url
+from forwarder.sender.resolve import Address, Resolver, SystemResolver
 from forwarder.sender.tls import ResumingContext, TlsIdentity
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Scheme, host and port: what a connection belongs to (RFC 9110 §4.3.1)."""
-
-    scheme: str
-    host: str
-    port: int
 
 
 class Dialler:
@@ -40,11 +33,11 @@ class Dialler:
         resolver: Resolver,
         identity: TlsIdentity,
         guard: Guard,
-        allow_private: bool = False,
-        proxy: Proxy | None = None,
-        descriptors: Descriptors | None = None,
+        allow_private: bool,
+        proxy: Proxy | None,
+        descriptors: Descriptors,
     ) -> None:
-        self._spare = (descriptors or Descriptors()).spare
+        self._spare = descriptors.spare
         self._origin = origin
         self._resolver = resolver
         self._identity = identity
@@ -135,12 +128,46 @@ class Dialler:
                 sock=opened,
                 ssl=context,
                 server_hostname=name,
-                # Never the first to ring: the deadline is.
+                # The deadline rings first.
                 ssl_handshake_timeout=max(deadline - loop.time(), 0) + 1,
             )
         except OSError as error:
             context.sessions.pop(name, None)  # should it be the session that the receiver chokes on
             raise network_failure(error, stage="in the TLS handshake") from error
+
+
+class Diallers:
+    """Makes a Dialler for each endpoint; all of them share a guard, a proxy, a resolver, and the system's CAs."""
+
+    def __init__(
+        self,
+        *,
+        proxy: Proxy | None = None,
+        resolver: Resolver | None = None,
+        guard: Guard | None = None,
+        unix: Callable[[], float] = time.time,
+        descriptors: Descriptors | None = None,
+    ) -> None:
+        self._proxy = proxy
+        self._resolver = resolver or SystemResolver()
+        self._guard = guard or Guard()
+        self._unix = unix
+        self._descriptors = descriptors or Descriptors()
+        # The system's CAs are read once, not once for every endpoint.
+        self._anonymous = TlsIdentity(unix=unix)
+
+    def to(self, endpoint: Endpoint) -> Dialler:
+        """Raises TransportFailure when the endpoint's URL leads nowhere."""
+        tls = endpoint.tls
+        return Dialler(
+            origin_of(parse_url(endpoint.url)),
+            resolver=self._resolver,
+            identity=TlsIdentity(tls, unix=self._unix) if tls else self._anonymous,
+            guard=self._guard,
+            allow_private=endpoint.allow_private,
+            proxy=self._proxy,
+            descriptors=self._descriptors,
+        )
 
 
 async def _connect_first(
@@ -163,7 +190,7 @@ def _check_name(host: str) -> None:
     """
     Raises TransportFailure when no certificate can hold the host's name.
 
-    Were it left to the TLS library, asyncio would leave the socket open.
+    The TLS library would refuse such a name too, but asyncio would leave the socket open.
     """
     name = _certificate_name(host)
     try:
@@ -182,4 +209,4 @@ class _Stage:
     def __init__(self) -> None:
         self.name = "waiting"
         self.address: str | None = None
-        """That of the connection, or the first of those that are tried."""
+        """The connection's, or the first of those that are tried."""

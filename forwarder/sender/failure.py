@@ -1,6 +1,8 @@
 """
 Why an exchange came to nothing, as the transport says it and as an attempt records it.
 
+It is one of httpx's errors, because it also reaches those who ask by httpx's client.
+
     httpx.TransportError
     └── TransportFailure        carries the error word and a clause for people
         ├── ConnectionLost      the connection ended before the answer's headers did
@@ -44,7 +46,7 @@ class NoDescriptor(TransportFailure):
 
 
 _WORDS = {
-    errno.ECONNREFUSED: "refused",
+    errno.ECONNREFUSED: "connect_refused",
     errno.ECONNRESET: "reset",
     errno.ECONNABORTED: "reset",
     errno.EPIPE: "reset",
@@ -56,13 +58,6 @@ _LOOKUP_DETAILS = {
     socket.EAI_AGAIN: "the name server gave no answer",
     socket.EAI_FAIL: "the name server failed",
 }
-
-_HTTPX_WORDS: tuple[tuple[type[Exception], ErrorWord], ...] = (
-    (httpx.TimeoutException, "timeout"),
-    (httpx.ConnectError, "unreachable"),
-    (httpx.NetworkError, "reset"),
-    (httpx.ProxyError, "proxy"),
-)
 
 
 def network_failure(error: Exception, *, stage: str) -> TransportFailure:
@@ -115,11 +110,3 @@ def _is_about_ours(reason: str) -> bool:
     Whether an alert speaks of a certificate: the one that the other side judges is ours (RFC 8446 §6.2).
     """
     return "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason)
-
-
-def of_httpx(error: Exception) -> TransportFailure:
-    """The same for an error of any other httpx transport, or of httpx's own rules for URLs and headers."""
-    if isinstance(error, TransportFailure):
-        return error
-    word = next((word for kind, word in _HTTPX_WORDS if isinstance(error, kind)), "protocol")
-    return TransportFailure(word, f"the transport raised {type(error).__name__}")

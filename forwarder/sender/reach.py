@@ -1,18 +1,26 @@
 """Whether endpoints can be reached at all: the way of a delivery up to its TLS handshake, and not a byte further."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 
 from forwarder.routes.model import Endpoint, EndpointName
-from forwarder.sender.dial import Dialler
+from forwarder.sender.dial import Diallers
 from forwarder.sender.failure import TransportFailure
 from forwarder.sender.guard import Guard
-from forwarder.sender.proxy import Proxy, parse_proxy
-from forwarder.sender.resolve import Resolver, SystemResolver
-from forwarder.sender.tls import TlsIdentity
-from forwarder.sender.wire import origin_of, parse_url
+from forwarder.sender.proxy import parse_proxy
+from forwarder.sender.resolve import Resolver
 
 _AT_ONCE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """How one endpoint's host was found: it takes a connection, or something was in the way."""
+
+    name: EndpointName
+    failure: TransportFailure | None
+    seconds: float
 
 
 async def reach(
@@ -22,52 +30,42 @@ async def reach(
     timeout_seconds: float,
     guard: Guard | None = None,
     resolver: Resolver | None = None,
-) -> Mapping[EndpointName, TransportFailure | None]:
+) -> AsyncIterator[Visit]:
     """
-    For each endpoint None when its host takes a connection, else what was in the way.
+    A visit to each endpoint's host, as they end.
 
     The same rules hold as for deliveries: addresses, proxy and certificates. Raises SettingsError when `proxy_url`
     is not that of an HTTP proxy.
     """
-    proxy = parse_proxy(proxy_url) if proxy_url else None
-    visitor = _Visitor(resolver or SystemResolver(), guard or Guard(), proxy, timeout_seconds)
-    listed = tuple(endpoints)
-    outcomes = await asyncio.gather(*(visitor.visit(endpoint) for endpoint in listed))
-    return {endpoint.name: outcome for endpoint, outcome in zip(listed, outcomes, strict=True)}
+    diallers = Diallers(
+        proxy=parse_proxy(proxy_url) if proxy_url else None, resolver=resolver, guard=guard
+    )
+    visitor = _Visitor(diallers, timeout_seconds)
+    for ended in asyncio.as_completed([visitor.visit(endpoint) for endpoint in endpoints]):
+        yield await ended
 
 
 class _Visitor:
     """Opens one connection to an endpoint and closes it; a few at a time."""
 
-    def __init__(
-        self, resolver: Resolver, guard: Guard, proxy: Proxy | None, timeout_seconds: float
-    ) -> None:
-        self._resolver = resolver
-        self._guard = guard
-        self._proxy = proxy
+    def __init__(self, diallers: Diallers, timeout_seconds: float) -> None:
+        self._diallers = diallers
         self._timeout_seconds = timeout_seconds
-        self._anonymous = TlsIdentity()
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def visit(self, endpoint: Endpoint) -> TransportFailure | None:
+    async def visit(self, endpoint: Endpoint) -> Visit:
         async with self._turns:
-            deadline = asyncio.get_running_loop().time() + self._timeout_seconds
-            try:
-                connection = await self._dialler(endpoint).dial(
-                    deadline=deadline, on_lost=lambda _: None
-                )
-            except TransportFailure as failure:
-                return failure
-            connection.abort()
-            await connection.wait_lost()
-            return None
+            began = asyncio.get_running_loop().time()
+            failure = await self._connect(endpoint, deadline=began + self._timeout_seconds)
+            return Visit(endpoint.name, failure, asyncio.get_running_loop().time() - began)
 
-    def _dialler(self, endpoint: Endpoint) -> Dialler:
-        return Dialler(
-            origin_of(parse_url(endpoint.url)),
-            resolver=self._resolver,
-            identity=TlsIdentity(endpoint.tls) if endpoint.tls else self._anonymous,
-            guard=self._guard,
-            allow_private=endpoint.allow_private,
-            proxy=self._proxy,
-        )
+    async def _connect(self, endpoint: Endpoint, *, deadline: float) -> TransportFailure | None:
+        try:
+            connection = await self._diallers.to(endpoint).dial(
+                deadline=deadline, on_lost=lambda _: None
+            )
+        except TransportFailure as failure:
+            return failure
+        connection.abort()
+        await connection.wait_lost()
+        return None

@@ -1,36 +1,108 @@
-"""One attempt: a POST to an endpoint, and what it came to. Never retries, never raises."""
+"""
+One attempt: a POST to an endpoint, and what it came to. Never retries, never raises.
+
+    Sender    every endpoint, as it is now
+    Channel   one version of an endpoint: its transport, and the part of its requests that never changes
+"""
 
 import asyncio
 import traceback
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import httpx
 
 from forwarder.delivery import AttemptResult, Failed, Unsent, classify
 from forwarder.logs import logger
-from forwarder.routes.model import Endpoint, EndpointName
+from forwarder.routes.model import Endpoint, EndpointName, TlsFiles
 from forwarder.sender.answer import MAX_BODY_BYTES, Answer
-from forwarder.sender.channel import Channel, connection_key
-from forwarder.sender.failure import NoDescriptor, of_httpx
+from forwarder.sender.failure import NoDescriptor, TransportFailure
 from forwarder.sender.redaction import Redaction
-
-TransportFor: TypeAlias = Callable[[Endpoint], httpx.AsyncBaseTransport]
+from forwarder.sender.request import (
+    Fields,
+    Origin,
+    PreparedHead,
+    fixed_fields,
+    origin_of,
+    parse_url,
+)
 
 RETRY_AFTER_STATUSES = (429, 503)
 ACCEPTED_BYTES = 512
-"""Of an answer that is a 2xx, what is kept: nobody stores it, and looking through it costs each reading."""
+"""So much of a 2xx answer is kept, because nobody stores it and looking through it costs each reading."""
+MAX_KNOWN_URLS = 1024
+
+_NOT_UTF_8 = "one of its header fields cannot be written in UTF-8"
+
+
+class Transport(Protocol):
+    """
+    The seam of the sender: the connections to one endpoint. Requests go out as finished bytes, no object for each.
+
+    All but `aclose` raise TransportFailure.
+    """
+
+    def prepare(self, url: str, fixed: Fields) -> PreparedHead:
+        """The head of POSTs to this URL, once it is judged where it leads."""
+
+    async def exchange(self, request: bytes, *, deadline: float) -> Answer:
+        """What answered the request, at the latest at `deadline` by the loop's clock."""
+
+    def turn(self, *, seconds: float) -> AbstractAsyncContextManager[bool]:
+        """Hold a descriptor for an exchange while the block runs; False when none came within so many seconds."""
+
+    async def aclose(self) -> None:
+        """Close what is idle now, and every other connection after its exchange."""
+
+
+TransportFor: TypeAlias = Callable[[Endpoint], Transport]
+
+ConnectionKey: TypeAlias = tuple[Origin | None, int, bool, TlsFiles | None]
+
+
+def connection_key(endpoint: Endpoint) -> ConnectionKey:
+    """What of an endpoint its connections depend on: with the same key they may be used on after an edit."""
+    try:
+        origin = origin_of(parse_url(endpoint.url))
+    except TransportFailure:
+        origin = None  # no connection comes of it, and each attempt says so
+    return origin, endpoint.max_concurrency, endpoint.allow_private, endpoint.tls
+
+
+class Channel:
+    """One version of an endpoint, with its transport and the part of its requests that never changes."""
+
+    def __init__(self, endpoint: Endpoint, transport: Transport) -> None:
+        self.endpoint = endpoint
+        self.key = connection_key(endpoint)
+        self.transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._fixed = fixed_fields(endpoint)
+        self.redaction = Redaction(endpoint, self._fixed)
+        self._heads: dict[str, PreparedHead] = {}
+
+    def post(self, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> Awaitable[Answer]:
+        """
+        What answered a POST of `body` with these headers and the endpoint's own, within the endpoint's timeout.
+
+        Raises UnicodeError for a header, and TransportFailure.
+        """
+        deadline = self._loop.time() + self.endpoint.timeout_seconds
+        head = self._heads.get(url) or self._prepare(url)
+        return self.transport.exchange(head.request(headers, body), deadline=deadline)
+
+    def _prepare(self, url: str) -> PreparedHead:
+        head = self.transport.prepare(url, self._fixed)
+        if len(self._heads) >= MAX_KNOWN_URLS:
+            self._heads.clear()
+        self._heads[url] = head
+        return head
 
 
 class Sender:
-    """
-    POSTs to endpoints, each over a transport of its own, which `transport_for` makes when it is first needed.
-
-    The transport owes the deadline, `request.extensions["deadline"]` by the event loop's clock. One that is an
-    `Engine` is spoken to in bytes, any other in httpx's requests.
-    """
+    """POSTs to endpoints, each over a transport of its own, which `transport_for` makes when it is first needed."""
 
     def __init__(self, transport_for: TransportFor) -> None:
         self._transport_for = transport_for
@@ -43,7 +115,7 @@ class Sender:
         """
         What the endpoint made of `body`, POSTed to `url` with these headers and the endpoint's own.
 
-        Unsent when there was no descriptor for a connection: then `turn` tells when there is.
+        It is Unsent when there was no descriptor for a connection; `turn` tells when there is.
         One deadline, the endpoint's timeout, covers everything from the look-up of the name to the last byte read.
         Raises nothing but CancelledError, and a cancelled attempt leaves no connection behind.
         """
@@ -54,9 +126,10 @@ class Sender:
             answer = await channel.post(url, headers, body)
         except NoDescriptor:
             return Unsent()
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-            failure = of_httpx(error)
+        except TransportFailure as failure:
             return Failed(failure.word, detail=failure.detail, address=failure.address)
+        except UnicodeError:
+            return Failed("protocol", detail=_NOT_UTF_8)
         except Exception as error:  # noqa: BLE001 - a bug in here must cost an attempt, not the dispatcher
             return _broken(endpoint, error)
         return _result(answer, channel.redaction)
@@ -70,7 +143,7 @@ class Sender:
         channel = self._channels.get(endpoint.name)
         if channel is None or channel.endpoint is not endpoint:
             channel = self._renew(endpoint, channel)
-        return channel.turn(seconds=seconds)
+        return channel.transport.turn(seconds=seconds)
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """

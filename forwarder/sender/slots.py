@@ -5,7 +5,7 @@ from collections import deque
 
 
 class Slots:
-    """So many rights to a connection in use; who waits for one gets it before whoever comes later."""
+    """Counts the rights to a connection in use; those who wait are served in their order, before newcomers."""
 
     def __init__(self, count: int) -> None:
         self._free = count
@@ -27,7 +27,7 @@ class Slots:
             await turn
         except asyncio.CancelledError:
             if not turn.cancelled():
-                self.give_back()  # it came, and nobody is there to use it
+                self.give_back()  # the slot came, and nobody is there to use it
             raise
 
     def give_back(self) -> None:

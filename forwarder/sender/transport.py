@@ -1,5 +1,5 @@
 """
-The engine under the sender: an httpx transport that keeps a few connections to one origin.
+The pool under the sender: a few connections to one origin.
 
     acquire a slot ─▶ newest idle connection, else dial ─▶ exchange ─▶ idle again, or closed and the slot given back
                                                    │
@@ -17,23 +17,26 @@ from typing import Protocol
 
 import httpx
 
+from forwarder.routes.model import Endpoint
 from forwarder.sender.answer import Answer
-from forwarder.sender.body import Whole, all_bytes
 from forwarder.sender.connection import Connection, OnLost
 from forwarder.sender.descriptors import Descriptors, Place
-from forwarder.sender.dial import Origin
+from forwarder.sender.dial import Diallers
 from forwarder.sender.failure import ConnectionLost, NoDescriptor, TransportFailure
-from forwarder.sender.proxy import Proxy
-from forwarder.sender.slots import Slots
-from forwarder.sender.tls import remember_session
-from forwarder.sender.wire import (
+from forwarder.sender.guard import Guard
+from forwarder.sender.proxy import Proxy, parse_proxy
+from forwarder.sender.request import (
     Fields,
+    Origin,
     PreparedHead,
-    encode_head,
+    encode_request,
     origin_of,
     parse_url,
     target_of,
 )
+from forwarder.sender.resolve import Resolver
+from forwarder.sender.slots import Slots
+from forwarder.sender.tls import remember_session
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 IDLE_SECONDS = 60.0
@@ -53,9 +56,8 @@ class PooledTransport(httpx.AsyncBaseTransport):
     """
     Sends requests to `origin` over at most `max_connections` connections, newest idle one first.
 
-    `request.extensions["deadline"]`, an instant of the event loop's clock, bounds everything from the wait for a
-    slot to the last byte read; without it DEFAULT_TIMEOUT_SECONDS do. A response is returned with what is kept of
-    its body, see `answer`; there is nothing to close. It is made on the loop that it works on.
+    Deliveries come as finished bytes, by `prepare` and `exchange`. Whatever else the program asks for comes as httpx's
+    requests, by `handle_async_request`, over the same connections. It is made on the loop that it works on.
     """
 
     def __init__(
@@ -88,14 +90,23 @@ class PooledTransport(httpx.AsyncBaseTransport):
         """Descriptors that it has, as `Descriptors` counts them."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Raises TransportFailure when no complete head of an answer came in time."""
-        deadline = request.extensions.get("deadline")
-        if deadline is None:
-            deadline = self._loop.time() + DEFAULT_TIMEOUT_SECONDS
+        """
+        The answer with what is kept of its body, see `answer`; there is nothing to close.
+
+        One deadline covers everything from the wait for a slot to the last byte read: the longest of httpx's timeouts,
+        DEFAULT_TIMEOUT_SECONDS where there is none. `response.extensions["address"]` is the IP address that answered.
+        Raises TransportFailure when no complete head of an answer came in time.
+        """
+        deadline = self._loop.time() + _timeout_seconds(request)
         self._check_origin(request.url)
-        wire = encode_head(request, proxy=self._absolute_for) + await all_bytes(request)
-        answer = await self.exchange(wire, deadline=deadline)
-        return httpx.Response(answer.status, headers=answer.headers, stream=Whole(answer.body))
+        encoded = encode_request(request, await request.aread(), proxy=self._absolute_for)
+        answer = await self.exchange(encoded, deadline=deadline)
+        return httpx.Response(
+            answer.status,
+            headers=answer.headers,
+            stream=httpx.ByteStream(answer.body),
+            extensions={"address": answer.address},
+        )
 
     def prepare(self, url: str, fixed: Fields) -> PreparedHead:
         """Raises TransportFailure when the URL leads to another origin, or a field would break out of its line."""
@@ -111,33 +122,51 @@ class PooledTransport(httpx.AsyncBaseTransport):
         """
         Raises TransportFailure when no complete head of an answer came by `deadline`, by the loop's clock.
 
-        NoDescriptor among them says that nothing was sent, and that `turn` tells when to try again.
+        NoDescriptor says that nothing was sent; `turn` tells when to try again.
         """
         if not self._slots.take():
             await self._wait_for_slot(deadline)
         connection = self._take_idle()
+        if connection is None:
+            return await self._exchange_anew(request, deadline)
         try:
-            if connection is not None:
-                try:
-                    answer = await connection.exchange(request, deadline=deadline)
-                except ConnectionLost:
-                    if connection.has_answered:
-                        raise
-                    # It went stale while it was idle: the request goes once more, on a connection of its own.
-                    connection = None
-            if connection is None:
-                connection = await self._open(deadline)
-                answer = await connection.exchange(request, deadline=deadline)
-                remember_session(connection.tls, valid_until=connection.valid_until)
-        except BaseException as error:
-            # Above all a cancellation: its answer would be taken for that of the next request.
-            if connection is not None:
-                connection.abort()
-                if isinstance(error, TransportFailure):
-                    error.address = connection.address
+            answer = await connection.exchange(request, deadline=deadline)
+        except ConnectionLost as lost:
+            if not connection.has_answered:
+                # It went stale while it was idle: the request goes once more, on a connection of its own.
+                return await self._exchange_anew(request, deadline)
+            self._give_up(connection, lost)
             raise
-        finally:
-            self._release(connection)
+        except BaseException as error:
+            self._give_up(connection, error)
+            raise
+        self._release(connection)
+        return self._judged(answer)
+
+    async def _exchange_anew(self, request: bytes, deadline: float) -> Answer:
+        """On a new connection; the caller's slot goes with it, whatever becomes of it."""
+        try:
+            connection = await self._open(deadline)
+        except BaseException:
+            self._slots.give_back()
+            raise
+        try:
+            answer = await connection.exchange(request, deadline=deadline)
+            remember_session(connection.tls, valid_until=connection.valid_until)
+        except BaseException as error:
+            self._give_up(connection, error)
+            raise
+        self._release(connection)
+        return self._judged(answer)
+
+    def _give_up(self, connection: Connection, error: BaseException) -> None:
+        """Close it, above all after a cancellation, because its answer would be taken for the next request's."""
+        connection.abort()
+        if isinstance(error, TransportFailure):
+            error.address = connection.address
+        self._release(connection)
+
+    def _judged(self, answer: Answer) -> Answer:
         if answer.status == 407 and self._absolute_for is not None:
             raise TransportFailure("proxy", _OTHER_CREDENTIALS, address=answer.address)
         return answer
@@ -147,7 +176,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         """
         Wait for a descriptor, which is there for a dial while the block runs; False when none came in time.
 
-        A pool that has connections waits less: whoever uses those can send what would wait here.
+        A pool that has connections waits less, because those can take what would wait here.
         """
         patience = min(seconds, SECOND_TURN_SECONDS) if self.held else seconds
         place = await self._descriptors.wait(self, seconds=patience)
@@ -171,7 +200,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """
-        Close the idle connections now and each other one when its exchange is over; return when the former are.
+        Close the idle connections now and each other one after its exchange; return when the idle ones are closed.
         """
         self._is_closed = True
         if self._sweeper is not None:
@@ -218,8 +247,8 @@ class PooledTransport(httpx.AsyncBaseTransport):
             connection.close()
         return None
 
-    def _release(self, connection: Connection | None) -> None:
-        if connection is None or connection.is_lost:
+    def _release(self, connection: Connection) -> None:
+        if connection.is_lost:
             self._slots.give_back()
         elif (
             connection.is_reusable
@@ -229,7 +258,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
             self._keep(connection)
             self._slots.give_back()
         else:
-            # Its slot comes back when its socket is closed: until then the receiver still counts it.
+            # The slot comes back when the socket is closed, because the receiver counts it until then.
             self._closing.add(connection)
             connection.abort()
 
@@ -240,7 +269,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
     def _keep(self, connection: Connection) -> None:
         seconds = self._idle_seconds
         if connection.keep_alive_seconds is not None:
-            # A second early: that close and our next request should not meet on the way.
+            # A second early, so that their close does not cross our next request.
             seconds = min(seconds, connection.keep_alive_seconds - 1)
         connection.idle_since = self._loop.time()
         connection.idle_until = connection.idle_since + seconds
@@ -249,7 +278,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
             self._sweeper = self._loop.call_later(self._idle_seconds / 4, self._sweep)
 
     def _sweep(self) -> None:
-        """Close what nobody used; rings only while there are idle connections."""
+        """Close what nobody used; the timer runs only while there are idle connections."""
         now = self._loop.time()
         for connection in [each for each in self._idle if each.idle_until <= now]:
             self._idle.remove(connection)
@@ -267,3 +296,40 @@ class PooledTransport(httpx.AsyncBaseTransport):
             self._slots.give_back()
         elif connection in self._idle:
             self._idle.remove(connection)
+
+
+def _timeout_seconds(request: httpx.Request) -> float:
+    stages = request.extensions.get("timeout", {}).values()
+    return max((each for each in stages if each is not None), default=DEFAULT_TIMEOUT_SECONDS)
+
+
+def pooled_transports(
+    *,
+    proxy_url: str | None = None,
+    resolver: Resolver | None = None,
+    guard: Guard | None = None,
+    idle_seconds: float = IDLE_SECONDS,
+    unix: Callable[[], float] = time.time,
+    descriptors: Descriptors | None = None,
+) -> Callable[[Endpoint], PooledTransport]:
+    """
+    A factory of one transport for each endpoint, as `Sender` and `client_for` take it.
+
+    All of them keep to `descriptors`. Raises SettingsError when `proxy_url` is not that of an HTTP proxy.
+    """
+    proxy = parse_proxy(proxy_url) if proxy_url else None
+    shared = descriptors or Descriptors()
+    diallers = Diallers(proxy=proxy, resolver=resolver, guard=guard, unix=unix, descriptors=shared)
+
+    def transport_for(endpoint: Endpoint) -> PooledTransport:
+        return PooledTransport(
+            origin_of(parse_url(endpoint.url)),
+            diallers.to(endpoint).dial,
+            max_connections=endpoint.max_concurrency,
+            proxy=proxy,
+            idle_seconds=idle_seconds,
+            unix=unix,
+            descriptors=shared,
+        )
+
+    return transport_for

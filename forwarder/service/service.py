@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from forwarder.clock import SystemClock
 from forwarder.dispatcher import Dispatcher, Watch
@@ -29,7 +30,8 @@ from forwarder.service.notify import Announcer, ServiceManager
 from forwarder.service.probe import ServiceProbe
 from forwarder.service.reloading import Reloader
 from forwarder.service.upkeep import Upkeep
-from forwarder.settings import Settings, environment
+from forwarder.settings import Settings
+from forwarder.settings.environment import ENV_FILE
 from forwarder.subscriber import Arrival, Subscriber
 from forwarder.web import Limits, WebServer, build_app
 
@@ -54,7 +56,8 @@ async def run_service(settings: Settings, *, log_lines_dropped: Callable[[], int
     normaliser = load_normaliser(settings)
     file = RoutesFile(
         settings.routes_file,
-        environ=environment(),
+        environ=os.environ,
+        env_file=Path(ENV_FILE),
         secrets_dir=settings.secrets_dir,
         clock=SystemClock(),
     )

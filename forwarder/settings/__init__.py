@@ -9,7 +9,7 @@ name with _FILE.
 
 from forwarder.settings.broker import Broker
 from forwarder.settings.environment import PREFIX, environment
-from forwarder.settings.model import Settings, load_settings
+from forwarder.settings.model import Settings, load_settings, settings_of
 from forwarder.settings.schema import settings_schema, unknown_settings
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Settings",
     "environment",
     "load_settings",
+    "settings_of",
     "settings_schema",
     "unknown_settings",
 ]

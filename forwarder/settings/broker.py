@@ -1,16 +1,18 @@
 """How to reach the MQTT service: the URI as whatwatt sends it, the topics, and what belongs together."""
 
 import re
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from forwarder.files import Unreadable, read_pem
+from forwarder.files import Unreadable, printable, read_pem
 from forwarder.settings.environment import PREFIX
 
 ANONYMOUS_CLIENT_ID = "whatwatt-forwarder"
-_INTEGRATION = re.compile(r"whatwatt\.integration\.client\.([a-z]+)")
+_CLIENT = "whatwatt.integration.client."
+_INTEGRATION = re.compile(r"[a-z0-9_-]+")
 _URI = f"{PREFIX}MQTT_URI"
 _TOPIC = f"{PREFIX}MQTT_TOPIC"
 
@@ -93,13 +95,36 @@ def parse_topics(topics: str | None, *, username: str | None) -> tuple[str, ...]
         for topic in filters:
             _check_filter(topic)
         return filters
-    match = _INTEGRATION.fullmatch(username or "")
-    if match is None:
+    return (f"ext/{_integration(username or '')}/#",)
+
+
+def _integration(username: str) -> str:
+    """The integration's name in a username as whatwatt gives it. Raises ValueError where there is none."""
+    name = username.removeprefix(_CLIENT)
+    if not username.startswith(_CLIENT):
+        why = f"the username is not of the form {_CLIENT}<integration>"
+    elif _INTEGRATION.fullmatch(name) is None:
+        why = "the integration in the username is not of lower-case letters (or digits, - and _)"
+    else:
+        return name
+    raise ValueError(
+        f"{_TOPIC} is not set and cannot be derived: {why}; set it to the topic whatwatt sent, ext/<integration>/#"
+    )
+
+
+def check_authority(path: Path | None) -> None:
+    """Raises ValueError with a sentence when there is a path and no certificate in PEM stands there."""
+    if path is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=read_pem(path))
+    except Unreadable as unreadable:
+        raise ValueError(f"{PREFIX}MQTT_CA_FILE: {unreadable}") from None
+    except (ssl.SSLError, ValueError):
         raise ValueError(
-            f"{_TOPIC} is not set and cannot be derived: the username is not of the form "
-            "whatwatt.integration.client.<integration>; set it to the topic whatwatt sent, ext/<integration>/#"
-        )
-    return (f"ext/{match[1]}/#",)
+            f"{PREFIX}MQTT_CA_FILE: {printable(path)} holds no certificate: it must be PEM, beginning with"
+            " -----BEGIN CERTIFICATE-----"
+        ) from None
 
 
 def check_readable(name: str, path: Path | None) -> None:

@@ -2,13 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from io import StringIO
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 from forwarder.errors import SettingsError
-from forwarder.files import Unreadable, read_secret, read_text
+from forwarder.files import Unreadable, as_text, printable, read_bytes, read_secret
+from forwarder.settings.env_file import EnvFile, parse
 
 PREFIX = "FORWARDER_"
 ENV_FILE = ".env"
@@ -20,20 +18,30 @@ def environment() -> dict[str, str]:
     """
     Every variable: those of the process, and beneath them those of `.env` in the working folder.
 
-    Raises SettingsError when `.env` is there and cannot be read.
+    Raises SettingsError when `.env` is there and any line of it cannot be read, with a sentence for each.
     """
-    values = dotenv_values(stream=StringIO(env_file_text(Path(ENV_FILE))))
-    return {**{name: value for name, value in values.items() if value is not None}, **os.environ}
+    found = read_env_file(Path(ENV_FILE))
+    if found.problems:
+        raise SettingsError("\n".join(found.problems))
+    return {**found.values, **os.environ}
 
 
-def env_file_text(path: Path) -> str:
-    """What a `.env` file says; nothing where there is none. Raises SettingsError when it cannot be read."""
-    if not os.path.lexists(path):
-        return ""
+def read_env_file(path: Path) -> EnvFile:
+    """What a `.env` file gives; nothing where there is none."""
     try:
-        return read_text(path, limit=ENV_LIMIT)
+        return env_file_of(path, read_bytes(path, limit=ENV_LIMIT))
     except Unreadable as unreadable:
-        raise SettingsError(str(unreadable)) from None
+        return env_file_of(path, unreadable)
+
+
+def env_file_of(path: Path, content: bytes | Unreadable) -> EnvFile:
+    """The same of what was found there."""
+    try:
+        if isinstance(content, Unreadable):
+            raise content
+        return parse(as_text(content, path), name=printable(path))
+    except Unreadable as unreadable:
+        return EnvFile(problems=(str(unreadable),)) if os.path.lexists(path) else EnvFile()
 
 
 def secrets_from_files(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

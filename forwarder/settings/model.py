@@ -24,6 +24,7 @@ from forwarder.errors import SettingsError
 from forwarder.settings.broker import (
     ANONYMOUS_CLIENT_ID,
     Broker,
+    check_authority,
     check_readable,
     parse_topics,
     parse_uri,
@@ -94,7 +95,7 @@ class Settings(BaseModel):
     trust_payload_device: Literal["auto", "true", "false"] = Field(
         "auto",
         description="whether, under a topic that ends in no MAC, the payload's own MAC names the device;"
-        " auto: only where MQTT_TOPIC is set",
+        " auto: only where FORWARDER_MQTT_TOPIC is set",
     )
     template_file: Path | None = Field(
         None, description="the payload template exactly as given to whatwatt"
@@ -117,7 +118,7 @@ class Settings(BaseModel):
         None,
         ge=0,
         description="how much of the outbox quarantined messages may take, the oldest go first;"
-        " default: 5 % of OUTBOX_MAX_BYTES, at most 256MiB",
+        " default: 5 % of FORWARDER_OUTBOX_MAX_BYTES, at most 256MiB",
     )
     keep_delivered: Seconds = Field(
         3600.0, ge=0, description="how long delivered readings stay in the delivery log"
@@ -215,7 +216,8 @@ class Settings(BaseModel):
         topics = _collect(
             problems, lambda: parse_topics(self.mqtt_topic, username=self.mqtt_username)
         )
-        for name in ("mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file"):
+        _collect(problems, partial(check_authority, self.mqtt_ca_file))
+        for name in ("mqtt_cert_file", "mqtt_key_file"):
             _collect(problems, partial(check_readable, name, getattr(self, name)))
         problems += self._halves() + self._exposures(uri)
         if problems or uri is None or topics is None:
@@ -275,7 +277,11 @@ def load_settings() -> Settings:
 
     Raises SettingsError that names every wrong setting, one line each, and never repeats a secret.
     """
-    environ = environment()
+    return settings_of(environment())
+
+
+def settings_of(environ: Mapping[str, str]) -> Settings:
+    """The settings that these variables make. Raises SettingsError likewise."""
     secrets, problems = secrets_from_files(environ)
     try:
         settings = Settings.model_validate({**_given(environ), **secrets})

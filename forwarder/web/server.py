@@ -42,7 +42,7 @@ class WebServer:
     def __init__(
         self, app: Starlette, *, host: str, port: int, limits: Limits | None = None
     ) -> None:
-        self._socket = _listen(host, port)
+        self._socket = bound_to(host, port)
         self._config = uvicorn.Config(
             _telling(app),
             interface="asgi3",
@@ -137,7 +137,8 @@ def _telling(app: ASGIApp) -> ASGIApp:
     return telling
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def bound_to(host: str, port: int) -> socket.socket:
+    """A socket bound to the address. Raises SettingsError when it cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setblocking(False)  # noqa: FBT003 - the standard library's own

@@ -122,3 +122,16 @@ async def edit(line: Line, text: str) -> str:
     known = ("routes.reloaded", "routes.rejected", "routes.unchanged")
     outcome = await line.service.logged(*known, after=before)
     return str(outcome["event"])
+
+
+async def test_a_new_partner_s_secret_needs_no_restart(line: Line) -> None:
+    """`.env` gains the secret, `routes.yaml` the endpoint that names it: its readings arrive, signed with it."""
+    await line.receiver("acme")
+    await line.start()
+    globex = await line.receiver("globex", secret="env:GLOBEX_SECRET")
+    (line.folder / ".env").write_text(f"GLOBEX_SECRET='{globex.secret}'\n")
+    line.write_routes()
+    await line.service.logged("routes.reloaded")
+    await line.publish(10)
+    await globex.until_count(10)
+    assert globex.forged == []

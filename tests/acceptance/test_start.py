@@ -80,3 +80,17 @@ async def test_a_damaged_outbox_is_never_touched_unasked(line: Line) -> None:
 
 def moved_aside(outbox: Path) -> list[Path]:
     return list(outbox.parent.glob("outbox.db.damaged-*Z"))
+
+
+async def test_check_beside_the_service_finds_everything_in_order(line: Line) -> None:
+    """Its own port is no port of another program, and its broker and receivers answer."""
+    await line.receiver("acme")
+    await line.start()
+    checked = await line.service.command("check", "--connect")
+    assert checked.exit_code == 0
+    told = checked.stdout.splitlines()
+    assert (
+        f"✓ port         {line.service.address} is held by the service of this data"
+        in "\n".join(told)
+    )
+    assert {line[:10] for line in told[-2:]} == {"✓ broker  ", "✓ endpoint"}

@@ -19,8 +19,8 @@ from support.webhooks import Webhooks
 from forwarder.delivery import Accepted, Failed
 from forwarder.sender import Guard
 from forwarder.sender.failure import TransportFailure
+from forwarder.sender.request import origin_of, parse_url
 from forwarder.sender.resolve import Address
-from forwarder.sender.wire import origin_of, parse_url
 
 DOOR = "where deliveries go"
 
@@ -102,7 +102,7 @@ async def test_routes_cannot_lift_the_operators_networks(line: Line, tried: list
         assert victim.connections == 0
     shown = await line.service.command("deliveries", "list", "--endpoint", "good", "--json")
     first = json.loads(shown.stdout)[0]["id"]
-    shown = await line.service.command("deliveries", "show", first, "--json")
+    shown = await line.service.command("deliveries", "show", first, "--endpoint", "good", "--json")
     assert json.loads(shown.stdout)["history"][0]["address"] == "127.0.0.1"
     tried.append(
         Tried(DOOR, "routes to denied networks and to ourselves", len(forbidden), "all refused")
@@ -156,9 +156,10 @@ async def test_echo_of_url_and_headers_is_neither_stored_nor_shown(
         listed = await line.service.command("dead-letters", "list", "--json")
         for letter in json.loads(listed.stdout):
             for command in ("dead-letters", "deliveries"):
-                shown = await line.service.command(command, "show", letter["id"], "--json")
+                which = (command, "show", letter["id"], "--endpoint", letter["endpoint"])
+                shown = await line.service.command(*which, "--json")
                 assert "***" in json.loads(shown.stdout)["history"][0]["answer"]
-                await line.service.command(command, "show", letter["id"])
+                await line.service.command(*which)
         assert "***" in sent.stdout
         await line.service.stop()
     assert [secret for secret in echoed if secret in line.service.output] == []

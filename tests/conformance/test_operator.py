@@ -10,7 +10,6 @@ from forwarder.errors import OperationError
 from forwarder.operator import (
     choose_dead_letters,
     discard,
-    parse_delivery_id,
     replay,
     replay_to,
 )
@@ -110,26 +109,6 @@ def test_only_what_is_selected_is_replayed(
     rows = built.rows("SELECT reading || '-' || endpoint FROM delivery WHERE state = 'pending'")
     assert {row for (row,) in rows} == replayed
     assert count == len(replayed)
-
-
-@pytest.mark.parametrize(
-    ("name", "complaint"),
-    [
-        ("77-1", "there is no dead letter 77-1"),
-        ("2-1", "2-1 is not a dead letter, it is delivered"),
-    ],
-)
-def test_an_id_that_is_no_dead_letter_stops_everything(
-    built: OutboxBuilder, name: str, complaint: str
-) -> None:
-    """One wrong id is told, and none of the others is touched."""
-    built.delivery("acme", "dead")
-    built.delivery("acme", "delivered")
-
-    with pytest.raises(OperationError, match=complaint):
-        _replay(built, Selection(ids=((1, 1), parse_delivery_id(name))))
-
-    assert built.accounts("acme")["dead"] == 1
 
 
 def test_a_long_replay_is_many_short_transactions(built: OutboxBuilder) -> None:

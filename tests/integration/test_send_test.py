@@ -118,7 +118,7 @@ def test_a_receiver_that_is_not_there(send_test: SendTest) -> None:
     """Network errors are named by their word and explained."""
     result = send_test(url="http://127.0.0.1:1/in")
     assert result.exit_code == 1
-    assert "acme gave no answer (refused: " in result.output
+    assert "acme gave no answer (connect_refused: " in result.output
     assert "nothing listens there" in result.output
 
 

@@ -1,13 +1,14 @@
 """A dispatcher over a real outbox whose receivers are the test itself: each attempt waits for its answer."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 import httpx
 from support.clock import HandClock
 from support.outbox import flush, totals
 from support.readings import routes_to
+from support.transports import HandledTransport
 from support.workshop import Workshop
 
 from forwarder.dispatcher import Dispatcher, Watch
@@ -15,6 +16,7 @@ from forwarder.metrics import Metrics
 from forwarder.outbox import EndpointTotals, Outbox
 from forwarder.routes import Endpoint
 from forwarder.sender import Sender
+from forwarder.sender.failure import TransportFailure
 
 
 @dataclass(eq=False)
@@ -41,7 +43,7 @@ class Posted:
         self._answer.set_result(httpx.Response(status, headers=fields))
 
     def fail(self, error: Exception | None = None) -> None:
-        self._answer.set_result(error or httpx.ConnectError("refused"))
+        self._answer.set_result(error or TransportFailure("unreachable", "no route to it"))
 
 
 @dataclass(eq=False)
@@ -55,7 +57,7 @@ class Desk:
 
     def open(self, *endpoints: Endpoint) -> Outbox:
         self.outbox = self.workshop.open()
-        sender = Sender(lambda endpoint: httpx.MockTransport(self._take(endpoint.name)))
+        sender = Sender(lambda endpoint: HandledTransport(self._take(endpoint.name)))
         self.dispatcher = Dispatcher(
             outbox=self.outbox,
             sender=sender,
@@ -73,7 +75,7 @@ class Desk:
     def clock(self) -> HandClock:
         return self.workshop.clock
 
-    def _take(self, endpoint: str):  # type: ignore[no-untyped-def] # httpx's own handler type
+    def _take(self, endpoint: str) -> Callable[[httpx.Request], Awaitable[httpx.Response]]:
         async def handle(request: httpx.Request) -> httpx.Response:
             answer: asyncio.Future[httpx.Response | Exception] = (
                 asyncio.get_running_loop().create_future()

@@ -74,6 +74,7 @@ def install(folder: Path) -> Installation:
         "MQTT_CA_FILE": "mqtt-ca.pem",
         "MQTT_CERT_FILE": "mqtt-client.pem",
         "MQTT_KEY_FILE": "mqtt-client.key",
+        "HTTP_LISTEN": "127.0.0.1:0",
     }
     return Installation(folder, {f"FORWARDER_{name}": value for name, value in settings.items()})
 

@@ -79,12 +79,12 @@ class OutboxBuilder:
         return number
 
     def delivery(self, endpoint: str, state: str, **changes: Any) -> str:
-        """One delivery of a new reading, brought to this state; its id."""
+        """One delivery of a new reading, brought to this state; its webhook id."""
         device = changes.pop("device", ZURICH)
         number = self.reading(endpoint, device=device, received_at=changes.pop("at", NOW))
         if state != "pending":
             self.settle(number, endpoint, DECISIONS[state], device=device, **changes)
-        return f"{number}-{self.endpoint_id(endpoint)}"
+        return self.id_of(number)
 
     def dead_letters(self, count: int, endpoint: str) -> None:
         """Many at once, without a history."""
@@ -159,6 +159,16 @@ class OutboxBuilder:
     def health(self, endpoint: str, health: EndpointHealth) -> None:
         with self.store() as store:
             store.record_health(endpoint, health)
+
+    def id_of(self, number: int) -> str:
+        """The webhook id of the reading with this number."""
+        (row,) = self.rows("SELECT 'msg_' || lower(hex(id)) FROM reading WHERE number = ?", number)
+        return str(row[0])
+
+    def numbers(self, listed: list[dict[str, Any]]) -> list[int]:
+        """The numbers of the readings in what a command listed."""
+        numbers = {self.id_of(number): number for number in range(1, self.readings + 1)}
+        return [numbers[one["id"]] for one in listed]
 
     def endpoint_id(self, name: str) -> int:
         with self.store() as store:

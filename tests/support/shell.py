@@ -24,9 +24,9 @@ class Operator:
     folder: Path
     environment: dict[str, str]
 
-    def run(self, *arguments: str) -> click.testing.Result:
+    def run(self, *arguments: str, typed: str = "") -> click.testing.Result:
         runner = click.testing.CliRunner(env=self.environment)
-        return runner.invoke(cli, arguments)
+        return runner.invoke(cli, arguments, input=typed)
 
     def says(self, *arguments: str) -> str:
         """What a command that succeeds writes."""

@@ -1,8 +1,19 @@
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forwarder.delivery import REFUSALS, Accepted, Failed, Gone, Refused, classify
+from forwarder.cli.answer_view import ADVICE
+from forwarder.delivery import (
+    REFUSALS,
+    Accepted,
+    DeadReason,
+    Failed,
+    Gone,
+    Refused,
+    classify,
+)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
@@ -60,3 +71,8 @@ def test_each_status_has_one_meaning(status: int, answer: bytes) -> None:
     assert result.answer == answer
     assert isinstance(result, Accepted) == (200 <= status < 300)
     assert isinstance(result, Refused) == (status in REFUSALS)
+
+
+def test_no_word_says_why_it_failed_and_why_it_died() -> None:
+    """Both stand on one screen: a dead letter's reason, and the error of each of its attempts."""
+    assert not set(ADVICE) & set(get_args(DeadReason))

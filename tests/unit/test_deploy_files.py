@@ -145,3 +145,28 @@ def test_base_image_can_be_pinned() -> None:
     bases = {line.split()[1] for line in lines if line.startswith("FROM ")}
     assert bases == {"${PYTHON_IMAGE}", "build"}
     assert "ARG PYTHON_IMAGE=python:3.13-slim" in lines
+
+
+def way(heading: str) -> str:
+    """The commands of one way to run it."""
+    page = (REPOSITORY / "docs/deploy.md").read_text()
+    return page.split(f"\n## {heading}\n")[1].split("```")[1]
+
+
+@pytest.mark.parametrize("heading", ["Compose", "Kubernetes", "systemd"])
+def test_each_way_places_the_certificate_and_ends_by_looking(heading: str) -> None:
+    """whatwatt's server has a certificate of its own: without it the first connection fails."""
+    commands = way(heading)
+
+    assert "mqtt-ca.pem" in commands
+    assert "check --connect" in commands
+    assert commands.strip().splitlines()[-1].endswith("forwarder status")
+
+
+def test_shipped_settings_name_the_certificate() -> None:
+    """Where each way puts it."""
+    settings = document(KUBERNETES / "settings.yaml")["data"]
+    unit_settings = (REPOSITORY / "deploy/systemd/forwarder.env").read_text()
+    assert settings["FORWARDER_MQTT_CA_FILE"] == "/run/secrets/mqtt-ca.pem"
+    assert "mqtt-ca.pem" in document(KUBERNETES / "secret.example.yaml")["stringData"]
+    assert "\nFORWARDER_MQTT_CA_FILE=/etc/whatwatt-forwarder/mqtt-ca.pem\n" in unit_settings

@@ -5,9 +5,11 @@ import importlib
 import io
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import get_args
+from zoneinfo import ZoneInfo
 
 import click
 import pytest
@@ -21,12 +23,15 @@ from forwarder.cli.running import Readiness
 from forwarder.cli.status_view import View, frame
 from forwarder.console_log import SENTENCES
 from forwarder.delivery import REFUSALS, DeadReason
+from forwarder.demo.device import SimulatedDevice
+from forwarder.demo.shapes import from_template
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.metrics import Durations, Metrics, Tally
+from forwarder.normalise import Normaliser, Template
 from forwarder.operator import Status
 from forwarder.operator.status import judge
 from forwarder.outbox import EndpointTotals, MessageOutcome
-from forwarder.reading import QuarantineReason
+from forwarder.reading import Message, QuarantineReason, Reading
 from forwarder.routes import load_routes
 from forwarder.settings import PREFIX, Settings
 from forwarder.settings.environment import SECRETS_BY_FILE
@@ -39,6 +44,8 @@ DELIVERY = (ROOT / "docs/delivery.md").read_text()
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 TEXTS = "\n".join(page.read_text() for page in PAGES)
+
+NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
 SETTING_ROW = re.compile(rf"^\| `{PREFIX}([A-Z_]+)` \| ([^|]+) \|", re.MULTILINE)
 WORD_ROW = re.compile(r"^\| `([a-z_]+)` \|", re.MULTILINE)
@@ -284,6 +291,32 @@ def anchors(page: Path) -> set[str]:
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "docs"])
 def test_readme_leads_to_the_page(page: Path) -> None:
     assert f"](docs/{page.name})" in README
+
+
+def test_template_of_the_page_is_read_with_and_without_its_file() -> None:
+    """What is registered at whatwatt as the page has it lacks nothing, and every variable becomes a value."""
+    page = (ROOT / "docs/troubleshooting.md").read_text()
+    (text,) = re.findall(r"```json\n(.*)\n```", page)
+    template = Template.parse(text)
+    device = SimulatedDevice(0, from_template(text))
+    message = Message(f"ext/acmeenergy/{device.device}", device.report_at(NOON), NOON)
+    readings = [
+        Normaliser(
+            timezone=ZoneInfo("Europe/Zurich"), max_message_bytes=65536, template=way
+        ).normalise(message)
+        for way in (template, None)
+    ]
+
+    assert len(text) < 1024  # whatwatt's limit
+    assert (list(template.remarks), list(template.lacks())) == ([], [])
+    assert readings[0] == readings[1]
+    assert isinstance(readings[0], Reading)
+    assert (readings[0].time_source, readings[0].extra) == ("timestamp", {})
+
+
+def test_troubleshooting_stays_short() -> None:
+    """Whoever reads it is in a hurry."""
+    assert len((ROOT / "docs/troubleshooting.md").read_text().split()) <= 800
 
 
 def test_routes_of_the_readme_load(tmp_path: Path) -> None:

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FORWARDER = Path(__file__).parents[2] / "forwarder"
-OPENING = frozenset(
-    {"open", "read_text", "read_bytes", "fdopen", "dotenv_values", "load_dotenv", "open_code"}
-)
+OPENING = frozenset({"open", "read_text", "read_bytes", "fdopen", "open_code"})
 LOADING = frozenset({"load_cert_chain", "load_verify_locations", "create_default_context"})
 ALLOWED = {
     "files.py": {"open"},  # the reader
@@ -15,12 +13,12 @@ ALLOWED = {
     "demo/process.py": {"open", "read_text"},  # the log of the process that the demo starts
     "variables.py": {"read_text"},  # a resource of the package
     "outbox/sqlite/file.py": {"read_text"},  # likewise
-    "settings/environment.py": {"dotenv_values"},  # given a text
     "subscriber/trial.py": {"open"},  # a connection
     "subscriber/session.py": {"open"},
 }
 READ_BEFORE = {
     "routes/tls.py": {"load_cert_chain", "load_verify_locations"},
+    "settings/broker.py": {"load_verify_locations"},
     "sender/tls.py": {"load_cert_chain", "load_verify_locations"},
     "subscriber/tls.py": {"load_cert_chain", "create_default_context"},
 }

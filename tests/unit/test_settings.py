@@ -337,6 +337,29 @@ def test_wildcard_in_a_wrong_place_is_refused(topic: str) -> None:
         parse_topics(topic, username=None)
 
 
+@pytest.mark.parametrize("integration", ["acmeenergy", "energy24", "my-co", "a_b"])
+def test_topic_follows_from_the_username(integration: str) -> None:
+    """Names that whatwatt may come to give out are taken as they stand."""
+    username = f"whatwatt.integration.client.{integration}"
+
+    assert parse_topics(None, username=username) == (f"ext/{integration}/#",)
+
+
+UNDERIVABLE = [
+    ("Acme", "is not of the form whatwatt.integration.client.<integration>"),
+    ("whatwatt.integration.client.Acme", "is not of lower-case letters"),
+    ("whatwatt.integration.client.", "is not of lower-case letters"),
+    ("whatwatt.integration.client.a/#", "is not of lower-case letters"),
+    (None, "is not of the form"),
+]
+
+
+@pytest.mark.parametrize(("username", "why"), UNDERIVABLE)
+def test_topic_that_does_not_follow_says_why(username: str | None, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        parse_topics(None, username=username)
+
+
 OUTBOXES = [
     ("sqlite:///data/outbox.db", Path("data/outbox.db")),
     ("sqlite:////var/lib/forwarder/outbox.db", Path("/var/lib/forwarder/outbox.db")),

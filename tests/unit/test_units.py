@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forwarder.units import format_duration, parse_duration, parse_rate, parse_size
+from forwarder.units import (
+    count_of,
+    format_duration,
+    parse_duration,
+    parse_rate,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -102,3 +108,18 @@ def test_what_is_shown_can_be_written_again(count: int, unit: str) -> None:
     """A shown duration is a duration of the settings, and off by no more than its last digit."""
     seconds = parse_duration(f"{count}{unit}")
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("count", "plural", "said"),
+    [
+        (0, "deliveries", "0 deliveries"),
+        (1, "deliveries", "1 delivery"),
+        (2, "deliveries", "2 deliveries"),
+        (1203, "deliveries", "1,203 deliveries"),
+    ],
+)
+def test_one_is_no_several(count: int, plural: str, said: str) -> None:
+    """Thousands are set apart; an s makes a plural where none is given."""
+    assert count_of(count, "delivery", plural) == said
+    assert (count_of(1, "byte"), count_of(2, "byte")) == ("1 byte", "2 bytes")

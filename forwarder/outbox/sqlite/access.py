@@ -19,17 +19,18 @@ from forwarder.outbox.records import (
     DeliveryFile,
     DeliveryId,
     DeliveryRecord,
+    Found,
     Overview,
     Purged,
     Quarantined,
     Selection,
 )
-from forwarder.outbox.sqlite import erasure, queries, records
+from forwarder.outbox.sqlite import erasure, lookup, queries, records
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite.operations import perform
 from forwarder.outbox.sqlite.records import Clauses
 from forwarder.outbox.sqlite.statements import Store
-from forwarder.reading import Device
+from forwarder.reading import Device, WebhookId
 
 CHUNK = 500
 """Rows that one transaction changes at most."""
@@ -76,6 +77,10 @@ class SqliteAccess:
             finally:
                 self.connection.execute("ROLLBACK")
 
+    def identity(self) -> str:
+        with self._snapshot() as connection:
+            return queries.identity(connection)
+
     def overview(self) -> Overview:
         with self._snapshot() as connection:
             return queries.overview(connection)
@@ -107,6 +112,26 @@ class SqliteAccess:
             return []
         with self._snapshot() as connection:
             return records.endpoints_of_chosen(connection)
+
+    def find_ids(self, ids: Sequence[WebhookId]) -> list[Found]:
+        """All at once: no index knows ids alone, so each call looks at every reading."""
+        with self._snapshot() as connection:
+            return lookup.with_ids(connection, ids)
+
+    def find_beginning(self, beginning: str) -> list[Found]:
+        """Those of readings whose ids begin so: `msg_` and at most 32 hex digits."""
+        with self._snapshot() as connection:
+            return lookup.with_beginning(connection, beginning)
+
+    def find_key(self, key: DeliveryId) -> list[Found]:
+        """That one, or none."""
+        with self._snapshot() as connection:
+            return lookup.with_key(connection, key)
+
+    def knows_device(self, device: Device) -> bool:
+        """Whether a reading or a quarantined message is of this device."""
+        with self._snapshot() as connection:
+            return lookup.knows_device(connection, device)
 
     def records(self, keys: Sequence[DeliveryId]) -> list[DeliveryRecord]:
         """The deliveries of these keys that are there still."""

@@ -13,10 +13,14 @@ from forwarder.settings import Broker
 USERNAME = "whatwatt.integration.client.demoville"
 
 
-async def test_simulate_publishes_and_ends(embedded: EmbeddedBroker, tmp_path: Path) -> None:
-    """Two devices, twice each, with the settings of a service; exit 0."""
+@pytest.mark.parametrize(("asked", "payloads"), [([], 0), (["--show-payload"], 1)])
+async def test_simulate_publishes_and_ends(
+    embedded: EmbeddedBroker, tmp_path: Path, asked: list[str], payloads: int
+) -> None:
+    """Two devices, twice each, with the settings of a service; exit 0. A payload is shown to those who ask."""
     process = await start(
         *["simulate", "--devices", "2", "--interval", "20ms", "--count", "2", "--shape", "small"],
+        *asked,
         folder=tmp_path,
         FORWARDER_MQTT_URI=embedded.uri,
         FORWARDER_MQTT_USERNAME=USERNAME,
@@ -26,6 +30,7 @@ async def test_simulate_publishes_and_ends(embedded: EmbeddedBroker, tmp_path: P
     assert (code, errors) == (0, "")
     assert output.count("ext/demoville/ECC9FF5C001A  ") == 2
     assert output.endswith("4 messages published.\n")
+    assert output.count('{"P_In"') == payloads
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
@@ -44,7 +49,7 @@ async def test_simulate_ends_cleanly_when_told(
     process.send_signal(ending)
     code, output, errors = await finish(process)
     assert (code, errors) == (0, "")
-    assert re.fullmatch(r"[1-9]\d* messages published\.", output.splitlines()[-1])
+    assert re.fullmatch(r"(1 message|[1-9]\d* messages) published\.", output.splitlines()[-1])
 
 
 async def test_simulate_refused_is_one_sentence(

@@ -69,7 +69,7 @@ async def test_purge_beside_the_service(line: Line) -> None:
     await _refusing(line, 20)
     purged, *others = line.fleet.devices
 
-    assert "erased 2 deliveries" in await _run(line, "purge", "--device", purged)
+    assert "erased 2 deliveries" in await _run(line, "purge", "--device", purged, "--yes")
 
     files = [path for path in line.service.outbox.parent.iterdir() if path.is_file()]
     assert [path.name for path in files if purged.encode() in path.read_bytes()] == []

@@ -112,7 +112,7 @@ async def test_no_place_is_lost_when_the_receiver_refuses() -> None:
     async with receiving() as one, sharing(1) as sender:
         for _ in range(3):
             result = await try_once(sender, refused)
-            assert getattr(result, "error", None) == "refused"
+            assert getattr(result, "error", None) == "connect_refused"
         assert await post(sender, at(one, "one")) == ACCEPTED
 
 

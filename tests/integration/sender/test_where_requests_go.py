@@ -158,7 +158,7 @@ async def test_failure_says_which_address_was_dialled() -> None:
 
     async with receiving(silent) as mute, receiving(resetting) as rude, sending() as sender:
         asked = {
-            f"http://127.0.0.1:{free_port()}/": ("refused", "127.0.0.1"),
+            f"http://127.0.0.1:{free_port()}/": ("connect_refused", "127.0.0.1"),
             rude.url: ("reset", "127.0.0.1"),
             mute.url: ("timeout", "127.0.0.1"),
             mute.url.replace("http:", "https:"): ("timeout", "127.0.0.1"),
@@ -250,7 +250,7 @@ async def test_refused_connection_is_told() -> None:
     """Nobody listens there."""
     async with sending() as sender:
         result = await post(sender, endpoint_at(f"http://127.0.0.1:{free_port()}/"))
-    assert result == Failed("refused", detail="connection refused while connecting")
+    assert result == Failed("connect_refused", detail="connection refused while connecting")
 
 
 async def test_look_up_that_hangs_times_out_and_can_be_cancelled() -> None:

@@ -20,28 +20,33 @@ def test_newest_first_in_every_state(operator: Operator, built: OutboxBuilder) -
     listed = operator.json("deliveries", "list")
 
     assert [one["state"] for one in listed] == ["dead", "pending", "delivered"]
-    assert [one["id"] for one in listed] == ["3-1", "2-1", "1-1"]
+    assert built.numbers(listed) == [3, 2, 1]
+    assert all(one["id"] == one["webhook_id"] for one in listed)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "ids"),
+    ("arguments", "numbers"),
     [
-        (["--state", "delivered"], ["1-1"]),
-        (["--device", "EC-C9-FF-5C-7F-14"], ["2-1"]),
-        (["--endpoint", "home"], ["3-2"]),
-        (["--since", "1h"], ["3-2"]),
-        (["--until", "1h", "--limit", "1"], ["2-1"]),
+        (["--state", "delivered"], [1]),
+        (["--device", "EC-C9-FF-5C-7F-14"], [2]),
+        (["--endpoint", "home"], [3]),
+        (["--since", "1h"], [3]),
+        (["--until", "1h", "--limit", "1"], [2]),
+        (["{2}", "{1}"], [2, 1]),
     ],
 )
 def test_filters(
-    operator: Operator, built: OutboxBuilder, arguments: list[str], ids: list[str]
+    operator: Operator, built: OutboxBuilder, arguments: list[str], numbers: list[int]
 ) -> None:
     """Filters narrow the list down; times are those at which the readings came in."""
     built.delivery("acme", "delivered")
     built.delivery("acme", "dead", device=BERN)
     built.delivery("home", "pending", at=seconds_ago(60))
 
-    assert [one["id"] for one in operator.json("deliveries", "list", *arguments)] == ids
+    ids = ["", *map(built.id_of, (1, 2))]
+    listed = operator.json("deliveries", "list", *(one.format(*ids) for one in arguments))
+
+    assert built.numbers(listed) == numbers
 
 
 def test_show_has_the_failures_and_the_success(operator: Operator, built: OutboxBuilder) -> None:
@@ -50,7 +55,7 @@ def test_show_has_the_failures_and_the_success(operator: Operator, built: Outbox
     attempts = (attempt(1, status=503, error="http_503"), Attempt(2, 1763460002.0, 31.0, 204, ""))
     built.settle(number, "acme", DECISIONS["delivered"], attempts=attempts)
 
-    shown = operator.json("deliveries", "show", "1-1")
+    shown = operator.json("deliveries", "show", built.id_of(number))
 
     results = [(one["number"], one["status"], one["error"]) for one in shown["history"]]
     assert results == [(1, 503, "http_503"), (2, 204, None)]
@@ -67,18 +72,19 @@ def test_show_says_which_address_each_attempt_dialled(
     succeeded = Attempt(3, 1763460002.0, 31.0, 204, "", address="2001:db8::7")
     built.settle(number, "acme", DECISIONS["delivered"], attempts=(*failed, succeeded))
 
-    shown = operator.json("deliveries", "show", "1-1")
+    shown = operator.json("deliveries", "show", built.id_of(number))
 
     dialled = [one["address"] for one in shown["history"]]
     assert dialled == ["192.0.2.7", None, "2001:db8::7"]
-    assert "192.0.2.7" in operator.says("deliveries", "show", "1-1")
+    assert "192.0.2.7" in operator.says("deliveries", "show", built.id_of(number))
 
 
 def test_list_for_people(operator: Operator, built: OutboxBuilder) -> None:
     """A line tells the state and the last answer."""
-    built.delivery("acme", "delivered")
+    operator.environment["COLUMNS"] = "120"
+    identity = built.delivery("acme", "delivered")
 
-    (line,) = [one for one in operator.says("deliveries", "list").splitlines() if "1-1" in one]
+    (line,) = [one for one in operator.says("deliveries", "list").splitlines() if identity in one]
 
     assert line.split()[1:6] == ["acme", "ECC9FF5C7AD4", "delivered", "1", "204"]
 

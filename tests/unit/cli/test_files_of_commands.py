@@ -43,8 +43,8 @@ def test_a_data_directory_that_others_may_write_into_is_warned_of(operator: Oper
 
 
 def test_the_name_of_a_variable_forges_no_line(operator: Operator) -> None:
-    """.env may hold any name; it is told on one line."""
-    (operator.folder / ".env").write_text("'FORWARDER_X\x1b[2J\u2028forged'=1\n")
+    """The environment may hold any name; it is told on one line."""
+    operator.environment["FORWARDER_X\x1b[2J\u2028forged"] = "1"
 
     warnings = operator.says("check").splitlines()
 

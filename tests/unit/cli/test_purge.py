@@ -11,7 +11,7 @@ def test_purge_in_any_spelling(operator: Operator, built: OutboxBuilder) -> None
     built.delivery("acme", "dead", device=BERN)
     built.quarantine()
 
-    said = operator.says("purge", "--device", "ec:c9:ff:5c:7a:d4").splitlines()
+    said = operator.says("purge", "--device", "ec:c9:ff:5c:7a:d4", "--yes").splitlines()
 
     assert said[0] == (
         "ECC9FF5C7AD4: erased 2 deliveries (1 of them pending, now counted as dead)"
@@ -25,14 +25,14 @@ def test_copies_aside_are_named(operator: Operator, built: OutboxBuilder) -> Non
     """What was moved aside is for the operator to look into."""
     built.path.with_name("outbox.db.damaged-20251118T101740Z").touch()
 
-    said = operator.says("purge", "--device", BERN)
+    said = operator.says("purge", "--device", BERN, "--yes")
 
     assert "not looked into: data/outbox.db.damaged-20251118T101740Z" in said
 
 
 def test_nothing_to_purge(operator: Operator, built: OutboxBuilder) -> None:
     """A device that the outbox does not know is no error: there is no trace of it."""
-    said = operator.says("purge", "--device", "kitchen")
+    said = operator.says("purge", "--device", "kitchen", "--yes")
 
     assert said.startswith("kitchen: erased 0 deliveries and 0 messages in quarantine\n")
 

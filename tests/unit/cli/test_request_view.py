@@ -48,7 +48,7 @@ def data(measurements: dict[str, float], device: str = "ECC9FF5C001A") -> dict[s
         ({"data": [data({}), data({}, "B")]}, "2 readings of 2 devices"),
         ([{"data": data({})}, {"data": data({})}], "2 readings of 1 device"),
         ({"data": {"id": "test_1", "message": "It works."}}, "a test event"),
-        ("text", "6 bytes that are no webhook of ours"),
+        ("text", "6 bytes, no webhook of ours"),
     ],
 )
 def test_a_usual_request_fits_80_columns_with_its_whole_id(document: object, shown: str) -> None:

@@ -196,6 +196,26 @@ def test_health_of_a_service_that_says_no(operator: Operator) -> None:
         assert "the loop stood still" in operator.fails("health")
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, "<!DOCTYPE html>\n<html>\n<body>\nIt works!\n</body>\n</html>\n"),
+        (404, "<h1>Error response</h1>\n<p>Error code: 404</p>\n"),
+        (503, "<html>\n<h1>Service Unavailable</h1>\n</html>"),
+        (401, ""),
+    ],
+)
+def test_health_of_a_foreign_server(operator: Operator, status: int, body: str) -> None:
+    """One line, whatever page it shows."""
+    with answering(status, body.encode()) as (host, port):
+        operator.environment["FORWARDER_HTTP_LISTEN"] = f"{host}:{port}"
+        sentence = operator.fails("health")
+
+    assert "is no forwarder" in sentence
+    assert "\n" not in sentence
+    assert "<" not in sentence
+
+
 def test_health_of_nobody(operator: Operator) -> None:
     assert "does not answer on 127.0.0.1:" in operator.fails("health")
 

@@ -70,7 +70,7 @@ def test_unverified_request_is_a_problem(
     for publication in published[:3]:
         receive(publication)
     assert account(ledger, recipient).problems == (
-        "1 requests not verified: no signature fits: it was made with another secret, or over other bytes than these",
+        "1 request not verified: no signature fits: it was made with another secret, or over other bytes than these",
     )
 
 

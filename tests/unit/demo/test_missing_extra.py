@@ -12,5 +12,5 @@ def test_demo_without_its_packages_says_what_to_install(monkeypatch: pytest.Monk
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "amqtt", None)
     monkeypatch.setitem(sys.modules, "amqtt.adapters", None)
-    with pytest.raises(OperationError, match=r"whatwatt-forwarder\[demo\]"):
+    with pytest.raises(OperationError, match=r"make demo.*\[demo\]"):
         command.main([], standalone_mode=False)

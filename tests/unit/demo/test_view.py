@@ -74,7 +74,7 @@ def test_live_view_fits_the_terminal(scene: Scene, progress: Progress, height: i
     assert isinstance(view, LiveView)
     for step in ("outage", "recovery", "refusal", "replay", "drain"):
         progress.begin(step)
-    progress.remark("$ forwarder dead-letters replay 39-3: it arrived, its id unchanged")
+    progress.remark("$ forwarder dead-letters replay msg_5f0c8f4c: arrived, id unchanged")
     with view:
         view.refresh(scene, Ledger(), progress)
     assert "what still waits is delivered" in output.getvalue()

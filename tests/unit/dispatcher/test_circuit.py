@@ -13,7 +13,7 @@ from forwarder.endpoint_health import EndpointHealth
 from forwarder.routes import RetrySchedule
 
 ACME = endpoint(max_concurrency=8, retry=RetrySchedule(initial_seconds=1, max_seconds=8))
-DOWN = Failed("refused")
+DOWN = Failed("connect_refused")
 
 
 @pytest.fixture

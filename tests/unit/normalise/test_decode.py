@@ -33,7 +33,7 @@ def test_decode_prints_the_data_object_for_programs() -> None:
 
 
 def test_decode_prints_the_reason_for_programs() -> None:
-    """A payload that cannot be read is an answer, not a failure."""
+    """The answer is on stdout, whichever it is."""
     result = decode("--json", payload=b"offline")
 
     assert (result.exit_code, json.loads(result.output)) == (0, {"quarantine": "not_json"})

@@ -20,6 +20,21 @@ SETTINGS = [
         id="a setting nobody knows",
     ),
     pytest.param(
+        "max_attempts: 3",
+        ['6:5: unknown setting "max_attempts"; it stands in retry: {max_attempts: …}'],
+        id="a setting of retry",
+    ),
+    pytest.param(
+        "username: us",
+        ['6:5: unknown setting "username"; it stands in auth.basic: {username: …}'],
+        id="a setting two levels down",
+    ),
+    pytest.param(
+        "retry: {timeout: 5s}",
+        ['6:13: unknown setting "timeout" in retry; it stands in the endpoint itself'],
+        id="a setting one level up",
+    ),
+    pytest.param(
         "min_interval: 30s",
         ["6:5: min_interval is not available in this version"],
         id="min_interval, which comes later",

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -96,15 +97,19 @@ def test_show_of_what_is_no_device_is_an_error(run: Run) -> None:
 
 
 def test_diff_tells_what_changes_to_the_file_in_use(run: Run, tmp_path: Path) -> None:
-    """OLD alone is compared with the routes in use; nothing is said twice."""
+    """OLD alone is compared with the routes in use; the direction is said first, and nothing twice."""
     (tmp_path / "old.yaml").write_text(FILE)
 
     assert run("routes", "diff", "old.yaml") == (
         0,
-        "+ archive is added, gets 1 device: ECC9FF5C7AD4\n",
+        "from old.yaml to routes.yaml:\n+ archive is added, gets 1 device: ECC9FF5C7AD4\n",
         "",
     )
-    assert run("routes", "diff", "old.yaml", "old.yaml") == (0, "nothing changes\n", "")
+    assert run("routes", "diff", "old.yaml", "old.yaml") == (
+        0,
+        "nothing changes from old.yaml to old.yaml\n",
+        "",
+    )
     assert json.loads(run("routes", "diff", "old.yaml", "--json")[1])["removed"] == []
 
 
@@ -132,6 +137,7 @@ KEY, ARCHIVE_KEY, IDLE_KEY = (
 GOOD = {
     "FORWARDER_MQTT_URI": "mqtt://127.0.0.1:1",
     "FORWARDER_MQTT_TOPIC": "a/#",
+    "FORWARDER_HTTP_LISTEN": "127.0.0.1:0",
     "KEY": KEY,
     "ARCHIVE_KEY": ARCHIVE_KEY,
     "IDLE_KEY": IDLE_KEY,
@@ -149,11 +155,14 @@ def test_check_sums_up_what_is_valid(run: Run, tmp_path: Path) -> None:
 
     assert (code, err) == (0, "")
     assert out.splitlines() == [
-        "broker: 127.0.0.1:1, topics a/#",
-        "routes: 3 endpoints, 3 devices named, 2 groups",
-        "devices that nobody gets: AABBCCDDEEFF",
-        "endpoints that get nothing: idle",
-        "endpoints that are paused: idle",
+        f"✓ .env         none in {tmp_path}",
+        "✓ settings     broker 127.0.0.1:1, topics a/#",
+        "✓ routes       routes.yaml: 3 endpoints, 3 devices named, 2 groups",
+        "               devices that nobody gets: AABBCCDDEEFF",
+        "               endpoints that get nothing: idle",
+        "               endpoints that are paused: idle",
+        "✓ data         data is not there yet, and can be made",
+        "✓ port         127.0.0.1:0 is free",
         "everything is valid",
     ]
 
@@ -164,7 +173,13 @@ def test_check_tells_every_mistake_of_every_part(run: Run, tmp_path: Path) -> No
 
     code, out, err = run("check", FORWARDER_TEMPLATE_FILE="template.txt", FORWARDER_OUTBOX_URL="x")
 
-    assert (code, out) == (2, "")
+    assert code == 2
+    assert [line.split()[:2] for line in out.splitlines()] == [
+        ["✓", ".env"],
+        ["✗", "settings"],
+        ["✗", "routes"],
+        ["✗", "template"],
+    ]
     starts = [
         line.removeprefix("forwarder: ").split(":")[0].split()[0] for line in err.splitlines()
     ]
@@ -264,10 +279,10 @@ def test_check_connect_tells_each_connection(run: Run, tmp_path: Path) -> None:
 
     code, out, err = run("check", "--connect", **GOOD)
 
-    told = out.splitlines()[-2:]
+    told = sorted(out.splitlines()[-2:])
     assert code == 1
-    assert told[0].startswith("broker: ")
-    assert told[1].startswith("endpoint acme: connection refused")
+    assert told[0].startswith("✗ broker       nothing listens on 127.0.0.1:1")
+    assert told[1].startswith("✗ endpoint acme  connection refused")
     assert err == "forwarder: 2 connections failed; what is to be done stands above\n"
 
 
@@ -281,5 +296,5 @@ def test_check_connect_is_content_with_a_host_that_takes_connections(
 
         _, out, err = run("check", "--connect", **GOOD)
 
-    assert out.splitlines()[-1] == "endpoint acme: connects"
+    assert re.search(r"^✓ endpoint acme  connects, \d+ ms$", out, re.MULTILINE)
     assert err == "forwarder: 1 connection failed; what is to be done stands above\n"

@@ -92,6 +92,21 @@ WRONG = [
         'the environment variable "NONE" is not set',
         id="a list with one wrong key",
     ),
+    pytest.param(
+        "OTHER_KEY",
+        "expected whsec_… as `forwarder secret` prints it; did you mean env:OTHER_KEY?",
+        id="a variable's name alone",
+    ),
+    pytest.param(
+        "${OTHER_KEY}",
+        "expected whsec_… as `forwarder secret` prints it; did you mean env:OTHER_KEY?",
+        id="a variable as shells write it",
+    ),
+    pytest.param(
+        "$HUNTER2",
+        "expected whsec_… as `forwarder secret` prints it; a variable is written env:NAME",
+        id="a variable that is not there, or a secret that begins with a dollar",
+    ),
     pytest.param("[]", "expected at least 1 in the list", id="an empty list"),
     pytest.param(
         "{env: KEY}", "expected env:NAME, file:/path, whsec_… or a list of these", id="a mapping"

@@ -300,3 +300,72 @@ def test_an_edit_between_the_look_and_the_load_is_not_lost(running: Running) -> 
     with no_descriptor_left():
         assert running.told_within(2) == []
     assert [type(told) for told in running.told_within(5)] == [Applied]
+
+
+PARTNER = "  globex: {url: 'https://b.example/', secret: env:GLOBEX_KEY, devices: [ECC9FF5C7AD4]}\n"
+
+
+@pytest.fixture
+def beside_env_file(tmp_path: Path) -> Running:
+    """A service whose `.env` gives the key of its endpoint."""
+    running = Running(tmp_path)
+    (tmp_path / ".env").write_text(f"KEY={secret()}\n")
+    running.file = RoutesFile(
+        running.path, environ={}, env_file=tmp_path / ".env", clock=running.clock
+    )
+    running.file.load()
+    return running
+
+
+@pytest.mark.parametrize("env_file_comes_first", [True, False])
+def test_new_partner_needs_no_restart(env_file_comes_first: bool, beside_env_file: Running) -> None:
+    """A secret that `.env` gains is seen by the routes that name it, whichever is saved first."""
+    running = beside_env_file
+    env_file = f"KEY={secret()}\nGLOBEX_KEY='{secret(40)}'\n"
+    edits = [(running.path.with_name(".env"), env_file), (running.path, OLD + PARTNER)]
+    told = []
+    for path, text in edits if env_file_comes_first else reversed(edits):
+        path.write_text(text)
+        told += running.told_within(3)
+
+    assert isinstance(told[-1], Applied)
+    assert EndpointName("globex") in told[-1].routes.endpoints
+    (first,) = told[:-1]
+    assert isinstance(first, Unchanged if env_file_comes_first else Rejected)
+
+
+def test_key_that_env_file_changes_is_taken_over(beside_env_file: Running) -> None:
+    running = beside_env_file
+    running.path.with_name(".env").write_text(f"KEY={secret(40)}\n")
+
+    (applied,) = running.told_within(2)
+
+    assert isinstance(applied, Applied)
+    assert [key.secret for key in applied.routes.endpoints[ACME].keys] == [bytes(range(40))]
+
+
+def test_broken_env_file_changes_nothing(beside_env_file: Running) -> None:
+    """The last good routes stay, and the line is told."""
+    running = beside_env_file
+    env_file = running.path.with_name(".env")
+    good = env_file.read_text()
+    env_file.write_text(f"KEY='{secret()}\n")
+
+    (rejected,) = running.told_within(3)
+    env_file.write_text(good)
+    (unchanged,) = running.told_within(3)
+
+    assert isinstance(rejected, Rejected)
+    (problem,) = rejected.rejection.sentences
+    assert problem.startswith(f"{env_file}:1: the value begins with '")
+    assert isinstance(unchanged, Unchanged)
+
+
+def test_process_s_own_variable_wins_over_the_env_file(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    (tmp_path / ".env").write_text(f"KEY={secret(40)}\n")
+    file = RoutesFile(
+        running.path, environ=ENVIRON, env_file=tmp_path / ".env", clock=running.clock
+    )
+
+    assert [key.secret for key in file.load().endpoints[ACME].keys] == [bytes(range(32))]

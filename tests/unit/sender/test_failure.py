@@ -2,24 +2,21 @@ import errno
 import socket
 import ssl
 
-import httpx
 import pytest
 
 from forwarder.sender.failure import (
     ConnectionLost,
     NoDescriptor,
-    TransportFailure,
     lookup_failure,
     lost_connection,
     network_failure,
-    of_httpx,
 )
 
 
 @pytest.mark.parametrize(
     ("number", "word"),
     [
-        (errno.ECONNREFUSED, "refused"),
+        (errno.ECONNREFUSED, "connect_refused"),
         (errno.ECONNRESET, "reset"),
         (errno.EPIPE, "reset"),
         (errno.ECONNABORTED, "reset"),
@@ -87,23 +84,3 @@ def test_alerts_about_certificates_speak_of_ours(reason: str | None, word: str) 
     if reason is not None:
         error.reason = reason
     assert lost_connection(error, has_answered=False).word == word
-
-
-@pytest.mark.parametrize(
-    ("error", "word"),
-    [
-        (httpx.ConnectTimeout("x"), "timeout"),
-        (httpx.ReadTimeout("x"), "timeout"),
-        (httpx.ConnectError("x"), "unreachable"),
-        (httpx.ReadError("x"), "reset"),
-        (httpx.WriteError("x"), "reset"),
-        (httpx.ProxyError("x"), "proxy"),
-        (httpx.RemoteProtocolError("x"), "protocol"),
-        (httpx.DecodingError("x"), "protocol"),
-        (httpx.InvalidURL("x"), "protocol"),
-        (TransportFailure("dns", "x"), "dns"),
-    ],
-)
-def test_errors_of_any_transport_have_a_word(error: Exception, word: str) -> None:
-    """Whatever transport lies under the sender, its errors come out in the same vocabulary."""
-    assert of_httpx(error).word == word

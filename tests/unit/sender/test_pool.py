@@ -4,18 +4,18 @@ import asyncio
 from dataclasses import dataclass
 from typing import Literal
 
-import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forwarder.sender.connection import Connection, OnLost
-from forwarder.sender.dial import Origin
 from forwarder.sender.failure import TransportFailure
+from forwarder.sender.request import Origin
 from forwarder.sender.transport import PooledTransport
 
 CAP = 3
 ORIGIN = Origin("http", "a.example", 80)
+REQUEST = b"POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 2\r\n\r\n{}"
 KEPT = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 CLOSING = KEPT.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
 
@@ -44,7 +44,7 @@ class Network:
         if self.script[:1] == ["undialled"]:
             self.script.pop(0)
             self._count(-1)
-            raise TransportFailure("refused", "nobody listens")
+            raise TransportFailure("connect_refused", "nobody listens")
         connection = Connection(on_lost=on_lost)
         connection.connection_made(Wire(self, connection))
         return connection
@@ -100,10 +100,8 @@ class Wire(asyncio.Transport):
 
 async def post(pool: PooledTransport, *, seconds: float = 0.005) -> int | str:
     deadline = asyncio.get_running_loop().time() + seconds
-    extensions = {"deadline": deadline}
-    request = httpx.Request("POST", "http://a.example/", content=b"{}", extensions=extensions)
     try:
-        return (await pool.handle_async_request(request)).status_code
+        return (await pool.exchange(REQUEST, deadline=deadline)).status
     except TransportFailure as failure:
         return failure.word
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from support.posting import endpoint_at
 
 from forwarder.routes.model import BasicAuth, BearerAuth, Endpoint
-from forwarder.sender.channel import fixed_fields
 from forwarder.sender.redaction import Redaction
+from forwarder.sender.request import fixed_fields
 
 Encoding = Callable[[str], str]
 

@@ -1,3 +1,4 @@
+from collections.abc import AsyncIterator
 from typing import TypeAlias
 
 import httpx
@@ -5,10 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forwarder.sender.dial import Origin
 from forwarder.sender.failure import TransportFailure
 from forwarder.sender.proxy import Proxy
-from forwarder.sender.wire import PreparedHead, encode_head, origin_of, parse_url, target_of
+from forwarder.sender.request import (
+    Origin,
+    PreparedHead,
+    encode_request,
+    origin_of,
+    parse_url,
+    target_of,
+)
 
 Fields: TypeAlias = list[tuple[str, str]]
 PROXY = Proxy("proxy.example", 3128, b"Basic dTpw")
@@ -20,13 +27,14 @@ def request(url: str = "https://a.example/in?x=1", *fields: tuple[bytes, bytes])
 
 def test_head_is_a_request_line_and_its_fields() -> None:
     """The head of HTTP/1.1, ended by an empty line (RFC 9112 §2.1)."""
-    head = encode_head(request("https://a.example/in?x=1#f", (b"host", b"a.example")), proxy=None)
+    built = request("https://a.example/in?x=1#f", (b"host", b"a.example"))
+    head = encode_request(built, b"", proxy=None)
     assert head == b"POST /in?x=1 HTTP/1.1\r\nhost: a.example\r\n\r\n"
 
 
 def test_proxy_is_asked_for_the_whole_url() -> None:
     """To a proxy the target is the absolute form, and the proxy's credentials go with it (RFC 9112 §3.2.2)."""
-    head = encode_head(request("http://a.example:81/in"), proxy=PROXY)
+    head = encode_request(request("http://a.example:81/in"), b"", proxy=PROXY)
     assert head == (
         b"POST http://a.example:81/in HTTP/1.1\r\nproxy-authorization: Basic dTpw\r\n\r\n"
     )
@@ -42,9 +50,22 @@ def test_no_field_breaks_out_of_its_line(name: str, value: str) -> None:
     built = request("http://a.example/", (name.encode(), value.encode()))
     if set(name + value) & set("\r\n\0"):
         with pytest.raises(TransportFailure):
-            encode_head(built, proxy=None)
+            encode_request(built, b"", proxy=None)
     else:
-        assert encode_head(built, proxy=None).count(b"\r\n") == 3
+        assert encode_request(built, b"", proxy=None).count(b"\r\n") == 3
+
+
+async def test_body_in_pieces_is_sent_with_its_length() -> None:
+    """The length is the only framing that is written: a receiver never finds a body without any."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"{"
+        yield b"}"
+
+    built = httpx.Request("POST", "http://a.example/", content=pieces())
+    assert encode_request(built, await built.aread(), proxy=None) == (
+        b"POST / HTTP/1.1\r\nHost: a.example\r\ncontent-length: 2\r\n\r\n{}"
+    )
 
 
 PIECES = st.text(st.sampled_from("ab \r\n\0:ä"), max_size=6)
@@ -68,7 +89,7 @@ def test_prepared_request_is_the_encoded_one(
     ours = [(b"host", parsed.netloc), (b"content-length", b"%d" % len(body))]
     built = request(url, *ours, *encoded(fixed), *encoded(own))
     try:
-        expected = encode_head(built, proxy=proxy) + body
+        expected = encode_request(built, body, proxy=proxy)
     except TransportFailure:
         with pytest.raises(TransportFailure):
             prepared(url, fixed, proxy).request(own, body)
@@ -102,7 +123,9 @@ def test_target_is_sent_as_it_was_written(target: str) -> None:
     url = f"https://a.example{target}"
     assert target_of(url) == target.encode()
     built = httpx.Request("POST", url, headers=[], extensions={"target": target_of(url)})
-    assert encode_head(built, proxy=None).startswith(b"POST %b HTTP/1.1\r\n" % target.encode())
+    assert encode_request(built, b"", proxy=None).startswith(
+        b"POST %b HTTP/1.1\r\n" % target.encode()
+    )
 
 
 paths = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)

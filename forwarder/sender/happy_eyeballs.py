@@ -1,4 +1,4 @@
-"""TCP: of several addresses the first that answers."""
+"""TCP: of several addresses the first that answers (Happy Eyeballs, RFC 8305 §5)."""
 
 import asyncio
 import ipaddress
@@ -23,9 +23,8 @@ async def connect_first(
     """
     A connected socket to the first address that takes the connection; one more is tried every `stagger_seconds`.
 
-    The caller has a place for one descriptor. More at a time take a `spare` one each; where there is none the next
-    address is tried when the one before has failed. Raises the TransportFailure of the address that failed first when
-    all fail.
+    The caller has a place for one descriptor. Each further connect takes a `spare` one; without one the next address
+    waits until the one before has failed. Raises the TransportFailure of the address that failed first when all fail.
     """
     race = _Race(spare or Descriptors().spare)
     try:
@@ -128,7 +127,7 @@ async def _connect_socket(opened: socket.socket, address: Address) -> None:
 
 
 def _check_peer(opened: socket.socket, address: Address) -> None:
-    """The guard judged the address that was dialled; nothing between us and the socket may have chosen another."""
+    """The socket leads to the address that the guard judged; nothing in between may have chosen another."""
     peer = opened.getpeername()[0]
     if ipaddress.ip_address(peer) != ipaddress.ip_address(address.ip):
         raise TransportFailure(

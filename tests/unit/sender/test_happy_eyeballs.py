@@ -6,9 +6,9 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from forwarder.sender.connect import connect_first
 from forwarder.sender.descriptors import Descriptors
 from forwarder.sender.failure import TransportFailure
+from forwarder.sender.happy_eyeballs import connect_first
 from forwarder.sender.resolve import Address
 
 pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")
@@ -69,7 +69,7 @@ async def test_first_failure_speaks_for_all() -> None:
         addresses = [address_of(listener) for listener in listeners]
     with pytest.raises(TransportFailure) as failed:
         await connect_first([*addresses, Address(socket.AF_APPLETALK, ("127.0.0.1", 1))])
-    assert failed.value.word == "refused"
+    assert failed.value.word == "connect_refused"
 
 
 async def test_without_a_spare_descriptor_addresses_are_tried_one_by_one() -> None:

@@ -1,25 +1,70 @@
-"""A request as the bytes of HTTP/1.1: head and body in one piece, so that one write sends them."""
+"""
+A request as the bytes of HTTP/1.1: head and body in one piece, so that one write sends them.
 
+    PreparedHead     POSTs to one URL: the head is judged once, an attempt adds its own fields and the body
+    encode_request   any request of httpx's
+
+Both write the same bytes for the same request.
+"""
+
+import base64
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import quote
 
 import httpx
 
-from forwarder.sender.dial import Origin
+from forwarder import __version__
+from forwarder.routes.model import Auth, BasicAuth, Endpoint
 from forwarder.sender.failure import TransportFailure
 from forwarder.sender.proxy import Proxy
+
+USER_AGENT = f"whatwatt-forwarder/{__version__}"
+
+OURS = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "webhook-attempt",
+        "webhook-id",
+        "webhook-signature",
+        "webhook-timestamp",
+    }
+)
+"""Header fields that an endpoint's own `headers` cannot set: each has one meaning here, and one value."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PARTS = re.compile(r"[^:/?#]+://[^/?#]*([^?#]*)(\?[^#]*)?")
 """Path and query of an absolute URL (RFC 3986, appendix B)."""
 _AS_THEY_STAND = "!$%&'()*+,/:;=@[\\]^|"
-"""Beside letters, digits and `-._~`; `%` because what is encoded stays so."""
+"""They stand like letters, digits and `-._~`; `%` does because what is encoded stays so."""
 _BREAKS = b"\r\n\0"
 _BROKEN_LINE = "one of its header fields holds a line break"
 
 Fields: TypeAlias = Sequence[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, host and port: what a connection belongs to (RFC 9110 §4.3.1)."""
+
+    scheme: str
+    host: str
+    port: int
 
 
 def parse_url(url: str) -> httpx.URL:
@@ -28,7 +73,7 @@ def parse_url(url: str) -> httpx.URL:
     """
     try:
         return httpx.URL(url)
-    except httpx.InvalidURL as invalid:
+    except (httpx.InvalidURL, UnicodeError) as invalid:
         raise TransportFailure("protocol", "its URL is not valid") from invalid
 
 
@@ -36,8 +81,8 @@ def target_of(url: str) -> bytes:
     """
     Path and query of a URL that `parse_url` takes, in origin form (RFC 9112 §3.2.1): the bytes of the request line.
 
-    Only what cannot stand in a request line is percent-encoded. Nothing is normalised: a library that takes dot
-    segments away would send a reading to another path than the one that was checked.
+    Only what cannot stand in a request line is percent-encoded. Nothing is normalised, because a URL without its dot
+    segments leads to another path than the one that was checked.
     """
     parts = _PARTS.match(url)
     path, query = parts.groups(default="") if parts else ("", "")
@@ -55,14 +100,31 @@ def origin_of(url: httpx.URL) -> Origin:
     return Origin(url.scheme, host, url.port or _DEFAULT_PORTS[url.scheme])
 
 
+def fixed_fields(endpoint: Endpoint) -> list[tuple[bytes, bytes]]:
+    """The header fields that every request to this endpoint carries, its own after ours."""
+    fields = [(b"user-agent", USER_AGENT.encode()), (b"accept-encoding", b"identity")]
+    taken = OURS | {"authorization"} if endpoint.auth is not None else OURS
+    for name, value in endpoint.headers:
+        if name.lower() not in taken:
+            fields.append((name.encode(), value.encode()))
+    if endpoint.auth is not None:
+        fields.append((b"authorization", authorization(endpoint.auth)))
+    return fields
+
+
+def authorization(auth: Auth) -> bytes:
+    """The value of Authorization: Basic in UTF-8 (RFC 7617 §2.1), or Bearer (RFC 6750 §2.1)."""
+    if isinstance(auth, BasicAuth):
+        return b"Basic " + base64.b64encode(f"{auth.username}:{auth.password}".encode())
+    return f"Bearer {auth.token}".encode()
+
+
 class PreparedHead:
     """
     The head of every POST to one URL, but for the fields of one attempt; judged once, when it is prepared.
 
-    `target` is the URL's own, see `target_of`.
-
-    `fixed` follow host and content-length, what an attempt adds follows those. Raises TransportFailure for a field
-    that would break out of its line (RFC 9112 §11.1).
+    `target` is the URL's own, see `target_of`. The fields of `fixed` follow host and content-length, an attempt's own
+    come after them. Raises TransportFailure for a field that would break out of its line (RFC 9112 §11.1).
     """
 
     __slots__ = ("_end", "_fixed", "_start")
@@ -87,19 +149,25 @@ class PreparedHead:
         return b"".join((self._start, b"%d" % len(body), self._fixed, own, self._end, body))
 
 
-def encode_head(request: httpx.Request, *, proxy: Proxy | None) -> bytes:
+def encode_request(request: httpx.Request, body: bytes, *, proxy: Proxy | None) -> bytes:
     """
-    The request line and the header fields; through a proxy in absolute form.
+    The whole request with this body; through a proxy its target is in absolute form.
 
-    The target is `request.extensions["target"]`, as httpcore has it, else that of the request's URL.
+    The target is `request.extensions["target"]`, as httpcore has it, else that of the request's URL. The body goes with
+    its length, also where httpx meant to send it in chunks.
 
     Raises TransportFailure for a field that would break out of its line (RFC 9112 §11.1).
     """
     target = request.extensions.get("target", request.url.raw_path)
     form = _form(request.url, target, proxy)
     line = b"%b %b HTTP/1.1\r\n" % (request.method.encode("ascii"), form)
-    fields = [*request.headers.raw, *_proxy_fields(proxy)]
-    return _whole_lines(line + _lines(fields), 1 + len(fields)) + b"\r\n"
+    fields = [*_framed_by_length(request.headers.raw, body), *_proxy_fields(proxy)]
+    return _whole_lines(line + _lines(fields), 1 + len(fields)) + b"\r\n" + body
+
+
+def _framed_by_length(fields: Fields, body: bytes) -> Fields:
+    kept = [field for field in fields if field[0].lower() != b"transfer-encoding"]
+    return fields if len(kept) == len(fields) else [*kept, (b"content-length", b"%d" % len(body))]
 
 
 def _proxy_fields(proxy: Proxy | None) -> Fields:

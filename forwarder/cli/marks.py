@@ -1,0 +1,15 @@
+"""The mark before what is well and what is not, as the terminal's encoding has it."""
+
+import sys
+
+_SIGNS = {True: "✓", False: "✗"}
+_WORDS = {True: "ok", False: "no"}
+
+
+def mark(*, is_fine: bool) -> str:
+    """✓ or ✗; `ok` or `no` where stdout cannot write those."""
+    try:
+        "".join(_SIGNS.values()).encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return _WORDS[is_fine]
+    return _SIGNS[is_fine]

@@ -1,0 +1,38 @@
+"""The names that a shell completes: endpoints and devices of the routing file. A file that is wrong has none."""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import click
+
+from forwarder.operator import look_at_routes
+from forwarder.routes import Routes
+from forwarder.settings import PREFIX
+from forwarder.settings.environment import ENV_FILE, read_env_file
+
+Complete = Callable[[click.Context, click.Parameter, str], list[str]]
+
+
+def endpoint_names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Those that begin so."""
+    return _named(lambda routes: routes.endpoints, begun)
+
+
+def device_names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Those that begin so, in groups or lists of endpoints; MACs in capitals, as the program writes them."""
+    return _named(_devices, begun) or _named(_devices, begun.upper())
+
+
+def _devices(routes: Routes) -> Iterable[str]:
+    listed = [routes.devices_of(name) for name in routes.endpoints]
+    return frozenset[str]().union(*listed, *routes.groups.values())
+
+
+def _named(names: Callable[[Routes], Iterable[str]], begun: str) -> list[str]:
+    try:
+        environ = {**read_env_file(Path(ENV_FILE)).values, **os.environ}
+        routes = look_at_routes(Path(environ.get(f"{PREFIX}ROUTES_FILE") or "routes.yaml")).routes
+        return sorted(name for name in names(routes) if name.startswith(begun)) if routes else []
+    except Exception:  # noqa: BLE001 - a traceback would land in the line that somebody is typing
+        return []

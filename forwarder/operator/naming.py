@@ -1,0 +1,94 @@
+"""
+Which deliveries an operator means by an id, and whether a device is one.
+
+An id is the webhook id that logs, headers and receivers know: `msg_` and 32 hex digits, or the first of them, as many
+as tell it from every other. One reading may be owed to several endpoints; its id means all of these deliveries.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from forwarder.errors import ConfigurationError, OperationError
+from forwarder.outbox import DeliveryId, Found, OutboxAccess
+from forwarder.reading import Device, WebhookId, parse_mac
+
+_BEGINNING = re.compile(r"msg_[0-9a-f]{1,32}")
+_WHOLE = re.compile(r"msg_[0-9a-f]{32}")
+# What commands printed up to 0.1: the reading's number and the endpoint's row. It is understood for one version more.
+_NUMBERS = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
+_SHOWN = 10
+
+
+def name_deliveries(outbox: OutboxAccess, names: Sequence[str]) -> list[DeliveryId]:
+    """
+    The deliveries, in any state, that these ids mean.
+
+    Raises ConfigurationError for what is no id or the beginning of several, OperationError when there is none.
+    """
+    found = _find(outbox, names)
+    return [one.key for name in names for one in _one_reading(name, found[name], "delivery")]
+
+
+def name_dead_letters(outbox: OutboxAccess, names: Sequence[str]) -> list[DeliveryId]:
+    """
+    The dead letters that these ids mean: a beginning has to tell one only from those of other dead letters.
+
+    Raises as name_deliveries does, and OperationError for a delivery that is not dead.
+    """
+    found, keys = _find(outbox, names), []
+    for name in names:
+        dead = [one for one in found[name] if one.state == "dead"]
+        if found[name] and not dead:
+            raise _not_dead(_one_reading(name, found[name], "delivery"))
+        keys += [one.key for one in _one_reading(name, dead, "dead letter")]
+    return keys
+
+
+def require_device(outbox: OutboxAccess, device: Device | None) -> None:
+    """Raises ConfigurationError for a name that is no MAC, and that nothing in the outbox goes by."""
+    if device is not None and not parse_mac(device) and not outbox.knows_device(device):
+        raise ConfigurationError(
+            f"{device!r} is not a device: expected a MAC such as ECC9FF5C7AD4, and nothing in the outbox goes by"
+            " that name"
+        )
+
+
+def _find(outbox: OutboxAccess, names: Sequence[str]) -> Mapping[str, list[Found]]:
+    """What each name may mean."""
+    found: defaultdict[str, list[Found]] = defaultdict(list)
+    for one in outbox.find_ids([WebhookId(name) for name in names if _WHOLE.fullmatch(name)]):
+        found[one.webhook_id].append(one)
+    for name in dict.fromkeys(names):
+        if numbers := _NUMBERS.fullmatch(name):
+            found[name] = outbox.find_key(DeliveryId(int(numbers[1]), int(numbers[2])))
+        elif not _BEGINNING.fullmatch(name):
+            raise ConfigurationError(
+                f"{name!r} is not the id of a delivery; they look like msg_846ae5c0b3…, and a beginning is enough"
+            )
+        elif not _WHOLE.fullmatch(name):
+            found[name] = outbox.find_beginning(name)
+    return found
+
+
+def _one_reading(name: str, found: Sequence[Found], what: str) -> Sequence[Found]:
+    """`found` when there is something, and all of one webhook id."""
+    if not found:
+        raise OperationError(
+            f"there is no {what} {name}; it was never made, or forgotten after its time"
+        )
+    ids = list(dict.fromkeys(one.webhook_id for one in found))
+    if len(ids) > 1:
+        more = f" and {len(ids) - _SHOWN:,} more" if len(ids) > _SHOWN else ""
+        raise ConfigurationError(
+            f"{name} is the beginning of {len(ids):,} ids, give more of it: {', '.join(ids[:_SHOWN])}{more}"
+        )
+    return found
+
+
+def _not_dead(found: Sequence[Found]) -> OperationError:
+    identity = found[0].webhook_id
+    states = " and ".join(dict.fromkeys(one.state for one in found))
+    return OperationError(
+        f"{identity} is not a dead letter, it is {states}; see: forwarder deliveries show {identity}"
+    )

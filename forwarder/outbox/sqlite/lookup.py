@@ -1,0 +1,48 @@
+"""Deliveries by the ids that people know them by."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from forwarder.outbox.records import DeliveryId, Found
+from forwarder.reading import Device, WebhookId
+
+_FOUND = """
+    SELECT 'msg_' || lower(hex(r.id)), d.reading, d.endpoint, d.state
+    FROM reading r JOIN delivery d ON d.reading = r.number WHERE {} ORDER BY d.reading, d.endpoint"""
+_KNOWN = """
+    SELECT EXISTS (SELECT 1 FROM reading WHERE device = :device)
+    OR EXISTS (SELECT 1 FROM quarantine WHERE device = :device)"""
+_DIGITS = 32
+
+
+def with_ids(connection: sqlite3.Connection, ids: Sequence[WebhookId]) -> list[Found]:
+    """All at once: no index knows ids alone, so each call looks at every reading."""
+    if not ids:
+        return []
+    values = [bytes.fromhex(one.removeprefix("msg_")) for one in ids]
+    return _found(connection, f"r.id IN ({', '.join('?' * len(ids))})", values)
+
+
+def with_beginning(connection: sqlite3.Connection, beginning: str) -> list[Found]:
+    """`beginning` is `msg_` and at most 32 hex digits."""
+    digits = beginning.removeprefix("msg_")
+    bounds = [bytes.fromhex(digits.ljust(_DIGITS, fill)) for fill in "0f"]
+    return _found(connection, "r.id BETWEEN ? AND ?", bounds)
+
+
+def with_key(connection: sqlite3.Connection, key: DeliveryId) -> list[Found]:
+    return _found(connection, "d.reading = ? AND d.endpoint = ?", key)
+
+
+def _found(connection: sqlite3.Connection, condition: str, values: Sequence[object]) -> list[Found]:
+    rows = connection.execute(_FOUND.format(condition), values)
+    return [
+        Found(WebhookId(identity), DeliveryId(reading, endpoint), state)
+        for identity, reading, endpoint, state in rows
+    ]
+
+
+def knows_device(connection: sqlite3.Connection, device: Device) -> bool:
+    """Whether a reading or a quarantined message is of this device."""
+    (is_known,) = connection.execute(_KNOWN, {"device": device}).fetchone()
+    return bool(is_known)
