@@ -29,7 +29,7 @@ from forwarder.endpoint_health import EndpointHealth
 from forwarder.logs import configure_logs
 from forwarder.metrics import Metrics
 from forwarder.outbox import Claim, Readiness, Settlement
-from forwarder.outbox.lanes import EndpointLanes, Memory
+from forwarder.outbox.lanes import EndpointLanes, Lane, Memory
 from forwarder.reading import Device, WebhookId
 from forwarder.routes import BatchLimits, Endpoint, EndpointName, Routes, SigningKey
 from forwarder.sender import Sender, pooled_transports
@@ -96,11 +96,12 @@ class MemoryOutbox:
     def settle(
         self, endpoint: str, settlements: Sequence[Settlement] = (), *, ends: Sequence[Claim] = ()
     ) -> None:
-        lanes, now = self._lanes[endpoint], time.monotonic()
+        lanes, now = self.lanes(endpoint), time.monotonic()
+        written: list[tuple[Lane, int]] = []
         for one in settlements:
             if isinstance(one.decision, RetryAt):
                 raise SystemExit("an attempt failed: the figures would be void")
-            written = lanes.settle(one.deliveries)
+            written += lanes.settle(one.deliveries)
             self.settled += len(one.deliveries)
         for claim in ends:
             lanes.end(claim.token, now=now)
