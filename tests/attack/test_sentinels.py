@@ -256,15 +256,21 @@ def test_no_way_to_write_a_secret_has_it_repeated(before: str, after: str, setti
     assert_unsaid(f"{load.problems}{load.routes and load.routes.endpoints}", value)
 
 
+_TOLD = {
+    "an edit has": "routes.rejected",
+    "an edit is in force": "routes.reloaded",
+    "a file changed": "routes.unchanged",
+}
+"""What of the log for people tells an event that the test waits for."""
+
+
 class AnyLog(Service):
     """A service whose log may be in the form for people: what is searched are its lines as they come."""
 
     def _take_log_line(self, line: str) -> None:
-        event = line.partition("]")[2].split()
+        told = next((event for words, event in _TOLD.items() if words in line), "")
         self.events.append(
-            json.loads(line)
-            if line.startswith("{")
-            else {"event": event[0] if event else "", "line": line}
+            json.loads(line) if line.startswith("{") else {"event": told, "line": line}
         )
 
 
