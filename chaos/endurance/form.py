@@ -61,7 +61,7 @@ SHORT = Form(
     bounds=(
         # Two minutes are a fifth of ten: whatever is allowed here comes to a fifth of it.
         # Caches fill meanwhile, 4 MiB as seen twice, and then it stands still. A leak is for the long form.
-        Bound("rss_bytes", rise=30 * MIB, most=MOST_MEMORY),
+        Bound("rss_bytes", rise=25 * MIB, most=MOST_MEMORY),
         Bound("descriptors", rise=60, most=MOST_DESCRIPTORS),
         Bound("threads", rise=10, most=MOST_THREADS),
         Bound("log_bytes", rise=5 * MIB, most=MOST_LOG),
