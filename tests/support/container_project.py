@@ -1,6 +1,7 @@
 """The folder of a compose project, as docs/deploy.md has people make it."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -42,7 +43,7 @@ def routes(*names: str) -> str:
 def furnish(folder: Path) -> None:
     """Put everything there, with the routes of one endpoint, archive."""
     for source in (REPOSITORY / "compose.yaml", TESTS / "compose.test.yaml", TESTS / "receiver.py"):
-        shutil.copy(source, folder)
+        _copy(source, folder)
     for name in ("config", "secrets", "broker"):
         (folder / name).mkdir()
     (folder / "broker").chmod(0o777)
@@ -65,7 +66,7 @@ def _give_away(folder: Path) -> None:
 
 def furnish_demo(folder: Path) -> None:
     """Put there what compose.demo.yaml needs."""
-    shutil.copy(REPOSITORY / "compose.demo.yaml", folder)
+    _copy(REPOSITORY / "compose.demo.yaml", folder)
     shutil.copytree(REPOSITORY / "deploy/demo", folder / "deploy/demo")
     _take_a_free_port(folder)
 
@@ -74,3 +75,9 @@ def _take_a_free_port(folder: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         (folder / ".env").write_text(f"FORWARDER_PORT={probe.getsockname()[1]}\n")
+
+
+def _copy(source: Path, folder: Path) -> None:
+    """As it is, but for `ulimits`: an engine that is confined itself may set none, and refuses to start a container."""
+    text = source.read_text()
+    (folder / source.name).write_text(re.sub(r"(?m)^( *)ulimits:\n(?:\1 +.*\n)+", "", text))
