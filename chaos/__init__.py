@@ -8,7 +8,7 @@ The chaos suite: the whole line on this machine, faults put into it, and every r
 
     oracle.py     numbered readings, and which of them the broker has taken
     devices.py    publishes them, and notes each PUBACK
-    receiver.py   verifies signatures, answers by its mood, remembers everything in order
+    receiver.py   verifies signatures, answers by its policy, remembers everything in order
     link.py       a TCP connection's way through the suite: to be stalled, cut, reset
     process.py    `forwarder run` in a process of its own, and its commands
     launcher.py   starts the forwarder so that it dies at a named point

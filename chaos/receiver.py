@@ -1,4 +1,4 @@
-"""An endpoint's owner: believes only good signatures, answers by a mood, and remembers everything in order."""
+"""An endpoint's owner: believes only good signatures, answers by its policy, and remembers everything in order."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ from support.webhooks import OK, RESET, RESET_AFTER_TAKING, UNAVAILABLE, Answer
 TOLERANCE_SECONDS = 300.0
 """How far a signature's time may be off (Standard Webhooks 1.0.0, "verifying webhook authenticity")."""
 
-Mood: TypeAlias = Callable[["Post"], Answer]
+Policy: TypeAlias = Callable[["Post"], Answer]
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ def number_of(data: Mapping[str, Any]) -> int:
     return number if isinstance(number, int) else 0
 
 
-def smooth(_: Post) -> Answer:
+def accepting(_: Post) -> Answer:
     return OK
 
 
@@ -52,23 +52,23 @@ def resetting(_: Post) -> Answer:
     return RESET
 
 
-def moody(dice: random.Random) -> Mood:
+def unreliable(dice: random.Random) -> Policy:
     """Takes most of what comes; now and then fails, hangs up, or takes it and cannot say so."""
-    moods = (OK, UNAVAILABLE, RESET, RESET_AFTER_TAKING)
-    return lambda _: dice.choices(moods, weights=(88, 6, 3, 3))[0]
+    answers = (OK, UNAVAILABLE, RESET, RESET_AFTER_TAKING)
+    return lambda _: dice.choices(answers, weights=(88, 6, 3, 3))[0]
 
 
-def refusing(*numbers: int, status: int = 422) -> Mood:
+def refusing(*numbers: int, status: int = 422) -> Policy:
     """Takes everything but these readings, which it refuses for good."""
     return lambda post: Answer(status) if {*numbers} & {*post.numbers} else OK
 
 
 @dataclass
 class Receiver:
-    """One endpoint's receiver; `mood` may be changed at any time."""
+    """One endpoint's receiver; `policy` may be changed at any time."""
 
     name: str
-    mood: Mood = smooth
+    policy: Policy = accepting
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of its endpoint in routes.yaml."""
     is_guest: bool = False
@@ -105,7 +105,7 @@ class Receiver:
             post = self._verified(await peer.request())
             # The listener remembers each request too, for tests that look at it; here the posts are enough.
             peer.receiver.requests.clear()
-            answer = Answer(401) if post is None else self.mood(post)
+            answer = Answer(401) if post is None else self.policy(post)
             if answer.after is not None:
                 await answer.after.wait()
             if post is not None and 200 <= answer.status < 300:

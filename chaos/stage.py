@@ -19,7 +19,7 @@ from chaos.judge import Evidence, Verdict, judge
 from chaos.link import Link
 from chaos.oracle import Oracle
 from chaos.process import Forwarder, Impatient
-from chaos.receiver import Receiver, moody, number_of, smooth
+from chaos.receiver import Receiver, accepting, number_of, unreliable
 
 USERNAME = "whatwatt.integration.client.partner"
 PASSWORD = "broker-password-8f31"  # noqa: S105 - of a broker that lives for seconds
@@ -84,10 +84,10 @@ class Stage:
     def _cast(self) -> dict[str, Receiver]:
         batch = {"batch": {"max_events": 20, "max_wait": "50ms"}}
         cast = [
-            Receiver("acme", moody(random.Random(self.dice.random()))),  # noqa: S311
-            Receiver("steady", smooth),
-            Receiver("bulk", moody(random.Random(self.dice.random())), batch),  # noqa: S311
-            Receiver("home", smooth, {"mode": "latest"}),
+            Receiver("acme", unreliable(random.Random(self.dice.random()))),  # noqa: S311
+            Receiver("steady", accepting),
+            Receiver("bulk", unreliable(random.Random(self.dice.random())), batch),  # noqa: S311
+            Receiver("home", accepting, {"mode": "latest"}),
         ]
         return {receiver.name: receiver for receiver in cast}
 
@@ -207,7 +207,7 @@ class Stage:
         for link in (self.broker_link, *self.links.values()):
             await link.heal()
         for receiver in self.receivers.values():
-            receiver.mood = smooth
+            receiver.policy = accepting
         if not self.forwarder.is_running:
             await self.forwarder.start()
         await self.forwarder.ready()

@@ -4,7 +4,7 @@ import random
 
 from support.webhooks import Answer
 
-from chaos.receiver import Mood, Post, Receiver, moody, smooth
+from chaos.receiver import Policy, Post, Receiver, accepting, unreliable
 from chaos.stage import Stage
 
 BATCH = {"batch": {"max_events": 20, "max_wait": "200ms"}}
@@ -23,28 +23,28 @@ class LongStage(Stage):
     def _cast(self) -> dict[str, Receiver]:
         self.forgiven: dict[str, set[int]] = {"picky": set(), "bulk": set()}
         cast = [
-            Receiver("acme", self._moody()),
-            Receiver("steady", smooth),
-            Receiver("home", smooth, LATEST),
-            Receiver("picky", self._refusing("picky", smooth)),
-            Receiver("bulk", self._refusing("bulk", self._moody()), BATCH),
-            Receiver("guest-1", smooth, FEW, is_guest=True),
-            Receiver("guest-2", self._moody(), FEW, is_guest=True, is_routed=False),
-            Receiver("guest-3", smooth, BATCH | FEW, is_guest=True),
-            Receiver("guest-4", smooth, LATEST | FEW, is_guest=True, is_routed=False),
+            Receiver("acme", self._unreliable()),
+            Receiver("steady", accepting),
+            Receiver("home", accepting, LATEST),
+            Receiver("picky", self._refusing("picky", accepting)),
+            Receiver("bulk", self._refusing("bulk", self._unreliable()), BATCH),
+            Receiver("guest-1", accepting, FEW, is_guest=True),
+            Receiver("guest-2", self._unreliable(), FEW, is_guest=True, is_routed=False),
+            Receiver("guest-3", accepting, BATCH | FEW, is_guest=True),
+            Receiver("guest-4", accepting, LATEST | FEW, is_guest=True, is_routed=False),
         ]
         return {receiver.name: receiver for receiver in cast}
 
-    def _moody(self) -> Mood:
-        return moody(random.Random(self.dice.random()))  # noqa: S311
+    def _unreliable(self) -> Policy:
+        return unreliable(random.Random(self.dice.random()))  # noqa: S311
 
-    def _refusing(self, name: str, mood: Mood) -> Mood:
+    def _refusing(self, name: str, policy: Policy) -> Policy:
         def answer(post: Post) -> Answer:
             refused = any(
                 number % REFUSED_EVERY == 0 and number not in self.forgiven[name]
                 for number in post.numbers
             )
-            return Answer(422) if refused else mood(post)
+            return Answer(422) if refused else policy(post)
 
         return answer
 

@@ -13,7 +13,7 @@ from chaos.endurance.line import LongStage
 from chaos.endurance.look import file_facts, process_facts, scrape
 from chaos.endurance.record import Record, Sample, Span
 from chaos.process import Finished, Impatient
-from chaos.receiver import Mood, down, number_of, resetting
+from chaos.receiver import Policy, down, number_of, resetting
 
 NONSENSE_EVERY_SECONDS = 3.0
 EDIT_PATIENCE_SECONDS = 30.0
@@ -29,7 +29,7 @@ RECEIVER_FAULTS = (
     ("picky", "is cut off"),
     ("steady", "goes half-open"),
 )
-MOODS = {"answers 503": down, "resets": resetting}
+POLICIES = {"answers 503": down, "resets": resetting}
 
 Letter: TypeAlias = dict[str, Any]
 """A line of `dead-letters export`."""
@@ -159,15 +159,15 @@ class FailingReceivers:
             self._run.stage.hit(fault)
 
     async def _fail(self, name: str, how: str) -> bool:
-        if how in MOODS:
-            return await self._answer(name, MOODS[how])
+        if how in POLICIES:
+            return await self._answer(name, POLICIES[how])
         return await self._disconnect(name, is_told=how == "is cut off")
 
-    async def _answer(self, name: str, mood: Mood) -> bool:
+    async def _answer(self, name: str, policy: Policy) -> bool:
         receiver = self._run.stage.receivers[name]
-        posts, usual, receiver.mood = len(receiver.posts), receiver.mood, mood
+        posts, usual, receiver.policy = len(receiver.posts), receiver.policy, policy
         await asyncio.sleep(self._run.form.receiver_for)
-        receiver.mood = usual
+        receiver.policy = usual
         return len(receiver.posts) > posts
 
     async def _disconnect(self, name: str, *, is_told: bool) -> bool:

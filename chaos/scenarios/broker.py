@@ -5,7 +5,7 @@ import asyncio
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from chaos.receiver import down, smooth
+from chaos.receiver import accepting, down
 from chaos.scenarios.scenario import Scenario
 from chaos.stage import PASSWORD, USERNAME, Stage
 
@@ -38,14 +38,14 @@ async def lose_sessions(stage: Stage) -> None:
     """Everything has reached the forwarder, nothing the receivers, when the broker forgets it all."""
     await stage.forwarder.start_ready()
     for receiver in stage.receivers.values():
-        receiver.mood = down
+        receiver.policy = down
     await stage.devices.publish_and_wait(300)
     await stage.until_status(lambda status: status["messages"]["accepted"] >= 300)
     stage.inject("broker without memory killed")
     stage.broker.kill()
     stage.broker.start()
     for receiver in stage.receivers.values():
-        receiver.mood = smooth
+        receiver.policy = accepting
     said = await stage.forwarder.readiness(
         lambda said: said["ready"] and said["mqtt"]["sessions"] > 1, what="a new session"
     )

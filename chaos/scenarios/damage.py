@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from chaos.process import Impatient
-from chaos.receiver import Mood, down, smooth
+from chaos.receiver import Policy, accepting, down
 from chaos.scenarios.scenario import Scenario
 from chaos.stage import Stage
 
@@ -82,9 +82,9 @@ async def _fill(stage: Stage) -> None:
     await stage.until_status(lambda status: status["messages"]["accepted"] >= 200)
 
 
-def _all(stage: Stage, mood: Mood) -> None:
+def _all(stage: Stage, policy: Policy) -> None:
     for receiver in stage.receivers.values():
-        receiver.mood = mood
+        receiver.policy = policy
 
 
 async def _damage(stage: Stage, damage: Callable[[Stage, Path], None]) -> None:
@@ -96,7 +96,7 @@ async def _damage(stage: Stage, damage: Callable[[Stage, Path], None]) -> None:
     if await _is_refused(stage):
         await _repair(stage)
     stage.hit("outbox damaged")
-    _all(stage, smooth)
+    _all(stage, accepting)
 
 
 async def _damage_log(stage: Stage, damage: Callable[[Stage, Path], None]) -> None:

@@ -2,7 +2,7 @@
 
 from chaos.disk import Disk, fill_up, require, small_disk
 from chaos.process import Impatient
-from chaos.receiver import Mood, down, smooth
+from chaos.receiver import Policy, accepting, down
 from chaos.scenarios.scenario import Scenario
 from chaos.stage import Stage
 
@@ -15,9 +15,9 @@ LITTLE_ROOM = 512 << 10
 """Bytes; the messages that are waiting take less."""
 
 
-def _all(stage: Stage, mood: Mood) -> None:
+def _all(stage: Stage, policy: Policy) -> None:
     for receiver in stage.receivers.values():
-        receiver.mood = mood
+        receiver.policy = policy
 
 
 async def _fill(stage: Stage, event: str) -> None:
@@ -41,7 +41,7 @@ async def fill_disk(stage: Stage) -> None:
         await stage.forwarder.kill()
         await _start_on_full_disk(stage)
         disk.remount("size=64m")
-        _all(stage, smooth)
+        _all(stage, accepting)
         if not stage.forwarder.is_running:
             await stage.forwarder.start()
         await stage.finish()
@@ -108,7 +108,7 @@ async def start_read_only(stage: Stage) -> None:
         if code == 1 and said.count("\n") == 0:
             stage.hit("read-only disk")
         disk.remount("rw")
-        _all(stage, smooth)
+        _all(stage, accepting)
         await stage.finish()
 
 
@@ -128,7 +128,7 @@ async def start_full(stage: Stage) -> None:
         for end in (stage.forwarder.kill, stage.forwarder.stop):
             await end()
             await _start_full_with_outbox(stage)
-        _all(stage, smooth)
+        _all(stage, accepting)
         await stage.finish()
 
 
@@ -147,7 +147,7 @@ async def fill_by_itself(stage: Stage) -> None:
         await stage.forwarder.ready()
         stage.hit("disk full of readings")
         disk.remount("size=64m")
-        _all(stage, smooth)
+        _all(stage, accepting)
         await stage.finish()
 
 
@@ -240,7 +240,7 @@ async def _cut_power(stage: Stage, **environment: str) -> None:
             disk.boot(left)
             stage.hit("power cut")
             await stage.forwarder.start_ready(**environment)
-        _all(stage, smooth)
+        _all(stage, accepting)
         await stage.finish()
 
 

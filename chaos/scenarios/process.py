@@ -103,12 +103,12 @@ async def start_twice(stage: Stage) -> None:
 async def kill_in_replay(stage: Stage) -> None:
     """Dead letters are replayed by a command that is killed, then by one that is not while the service is."""
     refused = range(1, 60)
-    stage.receivers["steady"].mood = refusing(*refused)
+    stage.receivers["steady"].policy = refusing(*refused)
     await stage.forwarder.start_ready()
     await stage.devices.publish_and_wait(200)
     await stage.until_taken(200 - len(refused))
     stage.replayed |= {*refused}
-    stage.receivers["steady"].mood = refusing()
+    stage.receivers["steady"].policy = refusing()
     stage.inject("kill -9 of a replay")
     finished = await stage.forwarder.command(
         "dead-letters", "replay", "--all", CHAOS_POINT="in-replay:30"

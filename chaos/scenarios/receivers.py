@@ -42,13 +42,13 @@ async def fail_receivers(stage: Stage) -> None:
     await stage.forwarder.start_ready()
     async with stage.devices.flowing(per_second=RATE):
         for _ in range(stage.rounds(short=1, full=4)):
-            for name, mood in (("acme", resetting), ("bulk", down), ("steady", resetting)):
+            for name, policy in (("acme", resetting), ("bulk", down), ("steady", resetting)):
                 receiver = stage.receivers[name]
-                fault = "receiver resets" if mood is resetting else "receiver answers 503"
+                fault = "receiver resets" if policy is resetting else "receiver answers 503"
                 stage.inject(fault)
-                posts, usual, receiver.mood = len(receiver.posts), receiver.mood, mood
+                posts, usual, receiver.policy = len(receiver.posts), receiver.policy, policy
                 await stage.pause(2.0)
-                receiver.mood = usual
+                receiver.policy = usual
                 if len(receiver.posts) > posts:
                     stage.hit(fault)
 

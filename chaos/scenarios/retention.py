@@ -1,6 +1,6 @@
 """What is delivered is forgotten in its time, and the file gives its room back."""
 
-from chaos.receiver import down, smooth
+from chaos.receiver import accepting, down
 from chaos.scenarios.scenario import Scenario
 from chaos.stage import Stage
 
@@ -18,7 +18,7 @@ async def shrink(stage: Stage) -> None:
     log = outbox.with_name(outbox.name + "-wal")
     await stage.forwarder.start_ready()
     for receiver in stage.receivers.values():
-        receiver.mood = down
+        receiver.policy = down
     largest_log = 0
     for _ in range(20):
         await stage.devices.publish_and_wait(100, padding=PADDING)
@@ -26,7 +26,7 @@ async def shrink(stage: Stage) -> None:
     await stage.until_status(lambda status: status["messages"]["accepted"] >= 2000)
     largest = outbox.stat().st_size
     for receiver in stage.receivers.values():
-        receiver.mood = smooth
+        receiver.policy = accepting
     stage.inject("retention")
     # Nothing is published meanwhile: the room comes back without new traffic.
     await stage.until(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.clock import HandClock
-from support.workshop import Workshop
+from support.outbox_harness import OutboxHarness
 
 from forwarder.outbox import Outbox
 
@@ -13,17 +13,17 @@ ENGINES = ["sqlite"]
 
 
 @pytest.fixture(params=ENGINES)
-async def workshop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Workshop]:
-    shop = Workshop(tmp_path / f"outbox.{request.param}", HandClock())
-    yield shop
-    await shop.kill()
+async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OutboxHarness]:
+    harness = OutboxHarness(tmp_path / f"outbox.{request.param}", HandClock())
+    yield harness
+    await harness.kill()
 
 
 @pytest.fixture
-async def outbox(workshop: Workshop) -> Outbox:
-    return workshop.open()
+async def outbox(harness: OutboxHarness) -> Outbox:
+    return harness.open()
 
 
 @pytest.fixture
-def clock(workshop: Workshop) -> HandClock:
-    return workshop.clock
+def clock(harness: OutboxHarness) -> HandClock:
+    return harness.clock

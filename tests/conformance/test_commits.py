@@ -19,8 +19,8 @@ from support.outbox import (
     totals,
     until_it_failed,
 )
+from support.outbox_harness import OutboxHarness
 from support.readings import new_reading
-from support.workshop import Workshop
 
 from forwarder.delivery import Bury, Done, RetryAt
 from forwarder.outbox import (
@@ -40,9 +40,9 @@ ONE, TWO, THREE = "ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0003"
 T = TypeVar("T")
 
 
-async def recount(outbox: Outbox, workshop: Workshop) -> None:
+async def recount(outbox: Outbox, harness: OutboxHarness) -> None:
     """What a sweep and a command do to a lane: something in it may have changed."""
-    workshop.other.note(ONE)
+    harness.other.note(ONE)
     await flush(outbox)
 
 
@@ -60,20 +60,20 @@ def record(outbox: Outbox, claimed: Claim, *, first: int) -> None:
     outbox.settle("acme", [Settlement(claimed.deliveries[:first], Done(), attempt())])
 
 
-async def test_lane_that_is_counted_again_rests_meanwhile(workshop: Workshop) -> None:
+async def test_lane_that_is_counted_again_rests_meanwhile(harness: OutboxHarness) -> None:
     """What was delivered a moment ago is not read back before that is on disk."""
-    outbox = workshop.open(memory_limit=0)
+    outbox = harness.open(memory_limit=0)
     await outbox.put([new_reading(ONE, name) for name in "ab"])
     settle(outbox, must_claim(outbox))
-    counted = await committing(outbox, recount(outbox, workshop))
+    counted = await committing(outbox, recount(outbox, harness))
     assert claim(outbox) is None
     await counted
     assert ids(must_claim(outbox)) == ["b"]
 
 
-async def test_emptied_lane_rests_until_that_is_on_disk(workshop: Workshop) -> None:
+async def test_emptied_lane_rests_until_that_is_on_disk(harness: OutboxHarness) -> None:
     """A reading that comes in while the one before it is settled does not bring that back."""
-    outbox = workshop.open(memory_limit=0)
+    outbox = harness.open(memory_limit=0)
     await outbox.put([new_reading(ONE, "a")])
     claimed = must_claim(outbox)
     put = await committing(outbox, outbox.put([new_reading(ONE, "b")]))
@@ -85,14 +85,14 @@ async def test_emptied_lane_rests_until_that_is_on_disk(workshop: Workshop) -> N
 
 
 async def test_lane_counted_in_the_middle_of_a_claim_loses_nothing(
-    outbox: Outbox, workshop: Workshop
+    outbox: Outbox, harness: OutboxHarness
 ) -> None:
     """A claim that was settled in part when its lane was counted again leaves the rest of the lane as it is."""
     await outbox.put([new_reading(ONE, name) for name in "abc"])
     claimed = must_claim(outbox, limit=2)
     record(outbox, claimed, first=1)
     await flush(outbox)
-    await recount(outbox, workshop)
+    await recount(outbox, harness)
     await outbox.put([new_reading(ONE, "d")])
     last = Settlement(claimed.deliveries[1:], Done(), attempt())
     outbox.settle("acme", [last], ends=[claimed])
@@ -101,36 +101,36 @@ async def test_lane_counted_in_the_middle_of_a_claim_loses_nothing(
 
 
 async def test_change_at_the_end_of_a_lane_hurries_nobody(
-    outbox: Outbox, clock: HandClock, workshop: Workshop
+    outbox: Outbox, clock: HandClock, harness: OutboxHarness
 ) -> None:
     """A reading that waits for its retry still waits after its lane was counted again."""
     await outbox.put([new_reading(ONE, "a")])
     settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 60), error="http_500")
-    await recount(outbox, workshop)
+    await recount(outbox, harness)
     assert claim(outbox) is None
     await flush(outbox)
     clock.advance(60)
     assert ids(must_claim(outbox)) == ["a"]
 
 
-async def test_backlog_of_many_devices_stays_on_disk(workshop: Workshop) -> None:
+async def test_backlog_of_many_devices_stays_on_disk(harness: OutboxHarness) -> None:
     """However many lanes are worked through, what is read ahead of its turn is bounded over all of them."""
-    outbox = workshop.open(memory_limit=4)
+    outbox = harness.open(memory_limit=4)
     for device in (ONE, TWO, THREE):
         await outbox.put([new_reading(device, f"{device}{number}") for number in range(9)])
     for claimed in range(1, 7):
         settle(outbox, must_claim(outbox))
         await flush(outbox)
-        assert workshop.engine.read <= claimed + 4
+        assert harness.engine.read <= claimed + 4
 
 
 async def test_lane_that_cannot_be_read_is_tried_again(
-    workshop: Workshop, clock: HandClock
+    harness: OutboxHarness, clock: HandClock
 ) -> None:
     """Trouble with the disk at a claim keeps no lane from being claimed once it is over."""
-    outbox = workshop.open(memory_limit=0)
+    outbox = harness.open(memory_limit=0)
     await outbox.put([new_reading(ONE, "a")])
-    with workshop.engine.unreadable():
+    with harness.engine.unreadable():
         assert claim(outbox) is None
     await flush(outbox)
     clock.advance(1)
@@ -138,13 +138,13 @@ async def test_lane_that_cannot_be_read_is_tried_again(
 
 
 async def test_own_pause_is_on_disk_before_commands_are_looked_at(
-    outbox: Outbox, workshop: Workshop
+    outbox: Outbox, harness: OutboxHarness
 ) -> None:
     """A pause after 410 that is not committed yet is not mistaken for one that a command has ended."""
     await outbox.put([new_reading(ONE, "a")])
     told: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
     outbox.on_foreign_change = lambda: told.set_result(outbox.totals()[0].health.paused_by)
-    workshop.other.change_health()
+    harness.other.change_health()
     put = await committing(outbox, outbox.put([new_reading(ONE, "b")]))
     outbox.look()
     outbox.record_gone("acme", "digest")
@@ -153,14 +153,14 @@ async def test_own_pause_is_on_disk_before_commands_are_looked_at(
 
 
 async def test_command_in_the_middle_of_a_group_is_seen_by_it(
-    outbox: Outbox, workshop: Workshop
+    outbox: Outbox, harness: OutboxHarness
 ) -> None:
     """A replay that comes in just before a commit is counted by it: lane and file agree, and nothing is put twice."""
     await outbox.put([new_reading(ONE, "a"), new_reading(TWO, "b")])
     settle(outbox, must_claim(outbox), Bury("refused"), error="http_400")
     settle(outbox, must_claim(outbox))
     await flush(outbox)
-    workshop.other.replay()
+    harness.other.replay()
     outcomes = await outbox.put([new_reading(ONE, "c"), new_reading(TWO, "b")])
     assert outcomes == ["accepted", "duplicate"]
     assert ids(must_claim(outbox, limit=9)) == ["a", "c"]
@@ -169,23 +169,23 @@ async def test_command_in_the_middle_of_a_group_is_seen_by_it(
 
 
 async def test_lane_that_is_counted_and_superseded_at_once_goes_on(
-    outbox: Outbox, workshop: Workshop
+    outbox: Outbox, harness: OutboxHarness
 ) -> None:
     """A sweep or a command, and a newer reading where only the latest counts, in one commit: then the lane is free."""
     await outbox.put([latest(ONE, "a")])
-    await asyncio.gather(recount(outbox, workshop), outbox.put([latest(ONE, "b")]))
-    workshop.other.note(ONE)
+    await asyncio.gather(recount(outbox, harness), outbox.put([latest(ONE, "b")]))
+    harness.other.note(ONE)
     await outbox.put([latest(ONE, "c")])
     assert ids(must_claim(outbox)) == ["c"]
 
 
 async def test_lane_rests_until_a_commit_that_is_done_again_is_on_disk(
-    outbox: Outbox, workshop: Workshop
+    outbox: Outbox, harness: OutboxHarness
 ) -> None:
     """What was settled in it before a command interfered is not offered again in between."""
     await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b"), latest(TWO, "x")])
     first = must_claim(outbox)
-    workshop.other.note(TWO)
+    harness.other.note(TWO)
     settle(outbox, first)
     offered = offered_by(outbox)
     await outbox.put([latest(ONE, "c")])
@@ -223,10 +223,10 @@ def offered_by(outbox: Outbox) -> list[list[str]]:
 
 
 async def test_trouble_before_a_transaction_is_borne(
-    outbox: Outbox, clock: HandClock, workshop: Workshop
+    outbox: Outbox, clock: HandClock, harness: OutboxHarness
 ) -> None:
     """A disk that cannot even say whether a command has changed something keeps nobody from trying again."""
-    workshop.engine.fail_next_look()
+    harness.engine.fail_next_look()
     outbox.look()
     put = asyncio.ensure_future(outbox.put([new_reading(ONE, "a")]))
     await until_it_failed(outbox)
@@ -235,12 +235,12 @@ async def test_trouble_before_a_transaction_is_borne(
 
 
 async def test_what_comes_during_a_commit_is_the_next_one(
-    outbox: Outbox, workshop: Workshop
+    outbox: Outbox, harness: OutboxHarness
 ) -> None:
     """However many groups come meanwhile, they share a transaction, in their order."""
     await outbox.put([new_reading(ONE, "a")])
     commits = outbox.commits
-    with HeldDisk(workshop.engine) as disk:
+    with HeldDisk(harness.engine) as disk:
         puts = [await reaching(disk, outbox.put([new_reading(ONE, "b")]))]
         for name in "cde":
             puts.append(asyncio.ensure_future(outbox.put([new_reading(ONE, name)])))
@@ -252,11 +252,11 @@ async def test_what_comes_during_a_commit_is_the_next_one(
 
 
 async def test_later_work_never_overtakes_what_failed(
-    outbox: Outbox, clock: HandClock, workshop: Workshop
+    outbox: Outbox, clock: HandClock, harness: OutboxHarness
 ) -> None:
     """What was handed over while a commit failed comes after it, also in the file."""
     await outbox.put([new_reading(TWO, "x")])
-    with HeldDisk(workshop.engine, fails=True) as disk:
+    with HeldDisk(harness.engine, fails=True) as disk:
         first = await reaching(disk, outbox.put([new_reading(ONE, "a")]))
         second = asyncio.ensure_future(outbox.put([new_reading(ONE, "b")]))
         await asyncio.sleep(0)
@@ -266,7 +266,7 @@ async def test_later_work_never_overtakes_what_failed(
     await asyncio.sleep(0)
     clock.advance(1)
     await asyncio.gather(first, second, third)
-    stored = [row["data"].decode().split('"')[3] for row in workshop.engine.rows("body")]
+    stored = [row["data"].decode().split('"')[3] for row in harness.engine.rows("body")]
     assert stored == ["x", "a", "b", "c"]
     must_claim(outbox)
     assert ids(must_claim(outbox, limit=9)) == ["a", "b", "c"]
@@ -287,12 +287,12 @@ async def test_settlements_wait_for_company(outbox: Outbox) -> None:
 
 
 async def test_settlement_does_not_wait_for_the_next_message(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    harness: OutboxHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the thread rests it is on disk before anything comes that would have to wait for it."""
     monkeypatch.setattr(outbox_module, "COMPANY_SECONDS", 3600.0)
     monkeypatch.setattr(outbox_module, "LOOK_SECONDS", 3600.0)
-    outbox = workshop.open()
+    outbox = harness.open()
     await outbox.put([new_reading(ONE, "a")])
     commits = outbox.commits
     settle(outbox, must_claim(outbox))
@@ -302,10 +302,10 @@ async def test_settlement_does_not_wait_for_the_next_message(
 
 
 async def test_only_what_nobody_builds_on_does_not_wait_for_the_disk(
-    outbox: Outbox, workshop: Workshop
+    outbox: Outbox, harness: OutboxHarness
 ) -> None:
     """A message waits, and so does a settlement after which the lane goes on, or that is a retry's or a burial's."""
-    waits = workshop.engine.waits
+    waits = harness.engine.waits
 
     async def next_waits() -> bool:
         count = len(waits)
@@ -330,21 +330,21 @@ def deliver(outbox: Outbox, claimed: Claim) -> None:
     outbox.settle("acme", [Settlement(claimed.deliveries, Done(), attempt(1))], ends=[claimed])
 
 
-async def test_batch_settles_what_is_still_pending(outbox: Outbox, workshop: Workshop) -> None:
+async def test_batch_settles_what_is_still_pending(outbox: Outbox, harness: OutboxHarness) -> None:
     """A POST that brought a reading which was expired meanwhile delivers the others, and each is counted once."""
     await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b"), new_reading(TWO, "c")])
     claims = [must_claim(outbox, limit=2), must_claim(outbox)]
     brought = [one for claimed in claims for one in claimed.deliveries]
-    workshop.other.expire(brought[0])
+    harness.other.expire(brought[0])
     outbox.settle("acme", [Settlement(brought, Done(), attempt(2))], ends=claims)
     after = await totals(outbox)
     assert (after.delivered, after.expired, after.pending) == (2, 1, 0)
     rows = [
         (row["state"], row["attempts"], row["last_status"])
-        for row in workshop.engine.rows("delivery")
+        for row in harness.engine.rows("delivery")
     ]
     assert rows[1:] == [("delivered", 2, 204)] * 2
-    assert workshop.engine.rows("body") == []
+    assert harness.engine.rows("body") == []
     await outbox.put([new_reading(ONE, "d"), new_reading(TWO, "e")])
     assert [ids(must_claim(outbox, limit=9)) for _ in range(2)] == [["d"], ["e"]]
 
@@ -371,43 +371,43 @@ async def reaching(disk: HeldDisk, what: Awaitable[T]) -> "asyncio.Future[T]":
     return task
 
 
-async def test_full_outbox_does_not_keep_a_stop_waiting(workshop: Workshop) -> None:
+async def test_full_outbox_does_not_keep_a_stop_waiting(harness: OutboxHarness) -> None:
     """What nobody waits for any more is not put once a stop has begun: its broker has it still."""
-    outbox = workshop.open(max_bytes=1)
+    outbox = harness.open(max_bytes=1)
     waiting = asyncio.ensure_future(outbox.put([new_reading(ONE, "a")]))
     await flush(outbox)
     waiting.cancel()
     await asyncio.wait([waiting])
     await outbox.close()
-    await asyncio.wait_for(workshop.ended(), timeout=10)
+    await asyncio.wait_for(harness.ended(), timeout=10)
 
 
-async def test_end_in_the_middle_of_a_commit(workshop: Workshop) -> None:
+async def test_end_in_the_middle_of_a_commit(harness: OutboxHarness) -> None:
     """A process that is told to go while the disk is at it goes, and the file is sound."""
-    outbox = workshop.open()
+    outbox = harness.open()
     put = await committing(outbox, outbox.put([new_reading(ONE, "a")]))
-    await asyncio.wait_for(workshop.kill(), timeout=10)
+    await asyncio.wait_for(harness.kill(), timeout=10)
     put.cancel()
-    outbox = workshop.open()
+    outbox = harness.open()
     assert await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b")])
     assert ids(must_claim(outbox, limit=9)) == ["a", "b"]
 
 
-async def test_transaction_left_open_is_ended(outbox: Outbox, workshop: Workshop) -> None:
+async def test_transaction_left_open_is_ended(outbox: Outbox, harness: OutboxHarness) -> None:
     """Whatever a failed commit has left behind, the next one begins anew."""
     await outbox.put([new_reading(ONE, "a")])
-    workshop.engine.leave_transaction_open()
+    harness.engine.leave_transaction_open()
     await outbox.put([new_reading(ONE, "b")])
     assert ids(must_claim(outbox, limit=9)) == ["a", "b"]
 
 
 @pytest.mark.parametrize("memory", [0, 3, 4096])
 async def test_commits_one_upon_the_other_keep_every_lane_in_order(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, memory: int
+    harness: OutboxHarness, monkeypatch: pytest.MonkeyPatch, memory: int
 ) -> None:
     """Where much waits a commit begins before the loop has heard of the last; all is offered once, in turn."""
     monkeypatch.setattr(group_commit, "LARGE", 1)
-    outbox = workshop.open(memory_limit=memory)
+    outbox = harness.open(memory_limit=memory)
     offered: dict[str, list[str]] = {ONE: [], TWO: [], THREE: []}
 
     def work_off(_: set[str]) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from support.outbox import flush, must_claim, settle
+from support.outbox_harness import OutboxHarness
 from support.readings import new_reading
-from support.workshop import Workshop
 
 from forwarder.dispatcher import Dispatcher, Watch
 from forwarder.errors import OutboxDamaged, OutboxError
@@ -18,35 +18,35 @@ from forwarder.sender import Sender, pooled_transports
 from forwarder.service.upkeep import Upkeep
 
 
-async def test_free_pages_are_given_back(workshop: Workshop) -> None:
+async def test_free_pages_are_given_back(harness: OutboxHarness) -> None:
     """As many as are asked for, not just one."""
-    outbox = workshop.open()
+    outbox = harness.open()
     await outbox.put([new_reading(payload="x" * 100_000)])
     settle(outbox, must_claim(outbox))
     await flush(outbox)
-    free = workshop.engine.free_pages
+    free = harness.engine.free_pages
     assert free > 20
     await outbox.operate(Shrink(pages=15))
-    assert workshop.engine.free_pages == free - 15
+    assert harness.engine.free_pages == free - 15
     await outbox.operate(Shrink())
-    assert workshop.engine.free_pages == 0
+    assert harness.engine.free_pages == 0
 
 
-async def test_the_file_of_an_idle_service_shrinks(workshop: Workshop) -> None:
+async def test_the_file_of_an_idle_service_shrinks(harness: OutboxHarness) -> None:
     """No traffic is needed for the room to come back: one sweep brings the file down to what it holds."""
-    outbox = workshop.open()
+    outbox = harness.open()
     await outbox.put([new_reading(payload="x" * 500_000)])
     settle(outbox, must_claim(outbox))
     await flush(outbox)
-    with closing(outbox_file.connect(workshop.path)) as connection:
+    with closing(outbox_file.connect(harness.path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    assert workshop.path.stat().st_size > 500_000
+    assert harness.path.stat().st_size > 500_000
     sender = Sender(pooled_transports(proxy_url=None))
     watch = Watch(Metrics())
     sweeping = Upkeep(
         outbox=outbox,
-        dispatcher=Dispatcher(outbox=outbox, sender=sender, clock=workshop.clock, watch=watch),
-        clock=workshop.clock,
+        dispatcher=Dispatcher(outbox=outbox, sender=sender, clock=harness.clock, watch=watch),
+        clock=harness.clock,
         keep_delivered_seconds=3600,
         keep_dead_seconds=3600,
         max_bytes=1 << 30,
@@ -54,7 +54,7 @@ async def test_the_file_of_an_idle_service_shrinks(workshop: Workshop) -> None:
 
     await sweeping.sweep()
 
-    assert workshop.path.stat().st_size < 200_000
+    assert harness.path.stat().st_size < 200_000
     await sender.aclose()
 
 

@@ -9,8 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 from support.clock import HandClock
 from support.outbox import flush, must_claim, settle
+from support.outbox_harness import OutboxHarness
 from support.readings import STARTED_AT, new_reading
-from support.workshop import Workshop
 
 from forwarder.errors import OutboxDamaged, OutboxIncomplete, OutboxUnavailable
 from forwarder.outbox import (
@@ -73,17 +73,19 @@ def a_quarantined() -> NewQuarantined:
 
 
 @pytest.fixture
-async def crashed(outbox: Outbox, workshop: Workshop, tmp_path: Path) -> Path:
+async def crashed(outbox: Outbox, harness: OutboxHarness, tmp_path: Path) -> Path:
     """Three readings in a commit each, then a crash; nothing has been carried over from the log yet."""
     for number in range(3):
         await outbox.put([new_reading(payload=str(number))])
-    return a_crash(workshop.path, tmp_path / "crashed")
+    return a_crash(harness.path, tmp_path / "crashed")
 
 
-async def test_mark_stands_before_the_acknowledgement(outbox: Outbox, workshop: Workshop) -> None:
+async def test_mark_stands_before_the_acknowledgement(
+    outbox: Outbox, harness: OutboxHarness
+) -> None:
     """Once a put has returned, and a PUBACK may leave, the mark says so."""
     await outbox.put([new_reading(payload="1"), new_reading(payload="2"), a_quarantined()])
-    assert high_water_mark.read(workshop.path) == Numbers(reading=2, quarantined=1)
+    assert high_water_mark.read(harness.path) == Numbers(reading=2, quarantined=1)
 
 
 def test_a_whole_log_is_no_loss(crashed: Path) -> None:
@@ -109,12 +111,12 @@ def test_a_cut_log_is_refused(crashed: Path, has_index: bool) -> None:
 
 
 async def test_lost_quarantine_is_told_too(
-    outbox: Outbox, workshop: Workshop, tmp_path: Path
+    outbox: Outbox, harness: OutboxHarness, tmp_path: Path
 ) -> None:
     """A message that could not be understood was acknowledged as well."""
     await outbox.put([new_reading()])
     await outbox.put([a_quarantined()])
-    crashed = a_crash(workshop.path, tmp_path / "crashed")
+    crashed = a_crash(harness.path, tmp_path / "crashed")
     cut_log(crashed, frames=1)
     with pytest.raises(OutboxIncomplete, match="up to 1 quarantined messages that had been"):
         start(crashed)
@@ -140,7 +142,7 @@ def test_check_tells_the_loss(crashed: Path) -> None:
     assert contents(crashed) == before
 
 
-async def test_what_was_forgotten_is_not_missing(outbox: Outbox, workshop: Workshop) -> None:
+async def test_what_was_forgotten_is_not_missing(outbox: Outbox, harness: OutboxHarness) -> None:
     """Numbers are never given out again, so an outbox that has emptied itself still knows how far it came."""
     await outbox.put([new_reading(payload="1"), a_quarantined()])
     settle(outbox, must_claim(outbox))
@@ -148,9 +150,9 @@ async def test_what_was_forgotten_is_not_missing(outbox: Outbox, workshop: Works
     later = STARTED_AT + 60
     await outbox.operate(Prune(delivered_before=later, dead_before=later))
     await outbox.operate(PruneQuarantine(received_before=later, max_bytes=1 << 20))
-    await workshop.kill()
-    assert inspect(workshop.path).readings == 0
-    start(workshop.path)
+    await harness.kill()
+    assert inspect(harness.path).readings == 0
+    start(harness.path)
 
 
 @pytest.mark.parametrize(
@@ -179,17 +181,17 @@ def test_mark_behind_its_outbox_is_no_loss(crashed: Path) -> None:
 
 
 async def test_mark_that_cannot_be_written_stops_nothing(
-    outbox: Outbox, workshop: Workshop
+    outbox: Outbox, harness: OutboxHarness
 ) -> None:
     """It is logged once, tried again with the next commit, and written as soon as that is possible."""
-    high_water_mark.path_of(workshop.path).mkdir()
+    high_water_mark.path_of(harness.path).mkdir()
     with capture_logs() as logs:
         await outbox.put([new_reading(payload="1")])
         await outbox.put([new_reading(payload="2")])
     assert [one["event"] for one in logs] == ["outbox.unmarked"]
-    high_water_mark.path_of(workshop.path).rmdir()
+    high_water_mark.path_of(harness.path).rmdir()
     await outbox.put([new_reading(payload="3")])
-    assert high_water_mark.read(workshop.path) == Numbers(reading=3, quarantined=0)
+    assert high_water_mark.read(harness.path) == Numbers(reading=3, quarantined=0)
 
 
 @pytest.mark.parametrize("left", ["-wal", "-mark"])
@@ -207,10 +209,10 @@ def test_an_outbox_that_is_gone_is_not_begun_anew(crashed: Path, left: str) -> N
 
 
 async def test_mark_is_not_written_through_a_link(
-    outbox: Outbox, workshop: Workshop, tmp_path: Path
+    outbox: Outbox, harness: OutboxHarness, tmp_path: Path
 ) -> None:
     """What it leads to keeps its bytes, the line goes on without a mark, and the log says what to do."""
-    victim, path = tmp_path / "victim", high_water_mark.path_of(workshop.path)
+    victim, path = tmp_path / "victim", high_water_mark.path_of(harness.path)
     victim.write_text("precious" * 20)
     path.unlink(missing_ok=True)
     path.symlink_to(victim)

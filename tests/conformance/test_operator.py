@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support.letters import BERN, DECISIONS, NOW, OutboxBuilder, attempt
+from support.outbox_builder import BERN, DECISIONS, NOW, OutboxBuilder, attempt
 
 from forwarder.delivery import Bury
 from forwarder.errors import OperationError

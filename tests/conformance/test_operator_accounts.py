@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.letters import BERN, DECISIONS, NOW, ZURICH, OutboxBuilder
+from support.outbox_builder import BERN, DECISIONS, NOW, ZURICH, OutboxBuilder
 
 from forwarder.operator import (
     choose_dead_letters,

@@ -16,8 +16,8 @@ from support.outbox import (
     totals,
     until_it_failed,
 )
+from support.outbox_harness import OutboxHarness
 from support.readings import STARTED_AT, new_reading
-from support.workshop import Workshop
 
 from forwarder.delivery import Bury, Done, RetryAt, Supersede
 from forwarder.endpoint_health import EndpointHealth
@@ -39,14 +39,14 @@ from forwarder.reading import Device
 ONE, TWO = "ECC9FF5C0001", "ECC9FF5C0002"
 
 
-def rows(workshop: Workshop, table: str) -> int:
-    return len(workshop.engine.rows(table))
+def rows(harness: OutboxHarness, table: str) -> int:
+    return len(harness.engine.rows(table))
 
 
-async def test_put_survives_a_crash(workshop: Workshop) -> None:
+async def test_put_survives_a_crash(harness: OutboxHarness) -> None:
     """What put has returned for is there after the process died in the next instant."""
-    await workshop.open().put([new_reading(ONE, "a"), new_reading(TWO, "b")])
-    outbox = await workshop.reopen()
+    await harness.open().put([new_reading(ONE, "a"), new_reading(TWO, "b")])
+    outbox = await harness.reopen()
     assert {ids(must_claim(outbox))[0], ids(must_claim(outbox))[0]} == {"a", "b"}
 
 
@@ -83,10 +83,10 @@ async def test_a_device_is_claimed_in_order_of_arrival(outbox: Outbox) -> None:
     assert seen == ["a", "b", "c"]
 
 
-async def test_order_holds_beyond_what_memory_holds(workshop: Workshop) -> None:
+async def test_order_holds_beyond_what_memory_holds(harness: OutboxHarness) -> None:
     """A backlog that is read from disk piece by piece comes out in order, each reading once."""
     payloads = [f"{number:03}" for number in range(100)]
-    outbox = workshop.open(memory_limit=5)
+    outbox = harness.open(memory_limit=5)
     await outbox.put([new_reading(ONE, payload) for payload in payloads])
     seen: list[str] = []
     while len(seen) < 100:
@@ -110,24 +110,24 @@ async def test_endpoints_do_not_wait_for_each_other(outbox: Outbox) -> None:
     assert ids(must_claim(outbox, "acme")) == ids(must_claim(outbox, "home")) == ["a"]
 
 
-async def test_claim_that_nobody_settled_returns_after_a_restart(workshop: Workshop) -> None:
+async def test_claim_that_nobody_settled_returns_after_a_restart(harness: OutboxHarness) -> None:
     """A delivery that was in flight when the process died is offered again, with its id."""
-    outbox = workshop.open()
+    outbox = harness.open()
     await outbox.put([new_reading(ONE, "a")])
     before = must_claim(outbox).deliveries[0]
-    after = must_claim(await workshop.reopen()).deliveries[0]
+    after = must_claim(await harness.reopen()).deliveries[0]
     assert after == before
 
 
-async def test_delivered_reading_keeps_no_body(outbox: Outbox, workshop: Workshop) -> None:
+async def test_delivered_reading_keeps_no_body(outbox: Outbox, harness: OutboxHarness) -> None:
     """Of a delivered reading the log keeps its id and times, not its data; others still have theirs."""
     await outbox.put([new_reading(ONE, "a", to="acme home")])
     settle(outbox, must_claim(outbox, "acme"))
     await flush(outbox)
-    assert rows(workshop, "body") == 1
+    assert rows(harness, "body") == 1
     settle(outbox, must_claim(outbox, "home"))
     await flush(outbox)
-    assert (rows(workshop, "body"), rows(workshop, "delivery")) == (0, 2)
+    assert (rows(harness, "body"), rows(harness, "delivery")) == (0, 2)
 
 
 async def test_retry_waits_and_goes_first(outbox: Outbox, clock: HandClock) -> None:
@@ -141,27 +141,27 @@ async def test_retry_waits_and_goes_first(outbox: Outbox, clock: HandClock) -> N
     assert (ids(again), again.deliveries[0].attempts) == (["a"], 1)
 
 
-async def test_retry_schedule_survives_a_restart(workshop: Workshop) -> None:
+async def test_retry_schedule_survives_a_restart(harness: OutboxHarness) -> None:
     """What was to wait still waits after a restart, and knows its attempts."""
-    outbox, clock = workshop.open(), workshop.clock
+    outbox, clock = harness.open(), harness.clock
     await outbox.put([new_reading(ONE, "a")])
     settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 60), error="timeout")
     await flush(outbox)
-    outbox = await workshop.reopen()
+    outbox = await harness.reopen()
     assert claim(outbox) is None
     await flush(outbox)
     clock.advance(60)
     assert must_claim(outbox).deliveries[0].attempts == 1
 
 
-async def test_clock_that_stepped_back_freezes_nothing(workshop: Workshop) -> None:
+async def test_clock_that_stepped_back_freezes_nothing(harness: OutboxHarness) -> None:
     """A due time further ahead than the longest possible wait is due now."""
-    outbox, clock = workshop.open(), workshop.clock
+    outbox, clock = harness.open(), harness.clock
     await outbox.put([new_reading(ONE, "a")])
     settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 60), error="timeout")
     await flush(outbox)
     clock.step(-86400)
-    assert ids(must_claim(await workshop.reopen())) == ["a"]
+    assert ids(must_claim(await harness.reopen())) == ["a"]
 
 
 async def test_clock_step_while_running_moves_no_retry(outbox: Outbox, clock: HandClock) -> None:
@@ -174,14 +174,14 @@ async def test_clock_step_while_running_moves_no_retry(outbox: Outbox, clock: Ha
     assert ids(must_claim(outbox)) == ["a"]
 
 
-async def test_dead_letter_leaves_its_lane(outbox: Outbox, workshop: Workshop) -> None:
+async def test_dead_letter_leaves_its_lane(outbox: Outbox, harness: OutboxHarness) -> None:
     """A refused reading goes dead at once and holds nobody back; its body stays for the operator."""
     await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b")])
     settle(outbox, must_claim(outbox), Bury("refused"), error="http_400")
     await flush(outbox)
     assert ids(must_claim(outbox)) == ["b"]
     assert (await totals(outbox)).dead == 1
-    assert rows(workshop, "body") == 2
+    assert rows(harness, "body") == 2
 
 
 async def test_unsettled_part_of_a_claim_comes_again_in_order(outbox: Outbox) -> None:
@@ -289,7 +289,9 @@ class TestTimelessReadings:
         assert await outbox.put([late]) == ["accepted"]
 
 
-async def test_quarantine_keeps_the_newest_of_a_device(outbox: Outbox, workshop: Workshop) -> None:
+async def test_quarantine_keeps_the_newest_of_a_device(
+    outbox: Outbox, harness: OutboxHarness
+) -> None:
     """A flood of bad messages of one device does not fill the disk, nor push out another's."""
 
     def bad(device: str, number: int) -> NewQuarantined:
@@ -299,14 +301,14 @@ async def test_quarantine_keeps_the_newest_of_a_device(outbox: Outbox, workshop:
         )
 
     await outbox.put([bad(TWO, 0), *(bad(ONE, number) for number in range(KEPT_QUARANTINE + 5))])
-    kept = [row["payload"] for row in workshop.engine.rows("quarantine") if row["device"] == ONE]
-    assert rows(workshop, "quarantine") == KEPT_QUARANTINE + 1
+    kept = [row["payload"] for row in harness.engine.rows("quarantine") if row["device"] == ONE]
+    assert rows(harness, "quarantine") == KEPT_QUARANTINE + 1
     assert kept[0] == b"5"
     assert outbox.overview().messages == {"quarantined": KEPT_QUARANTINE + 6}
 
 
 async def test_last_failed_attempts_stay_on_record(
-    outbox: Outbox, clock: HandClock, workshop: Workshop
+    outbox: Outbox, clock: HandClock, harness: OutboxHarness
 ) -> None:
     """Of a delivery that fails for days the last attempts are kept."""
     await outbox.put([new_reading(ONE, "a")])
@@ -314,19 +316,19 @@ async def test_last_failed_attempts_stay_on_record(
         settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 1), error="timeout")
         await flush(outbox)
         clock.advance(1)
-    numbers = [row["number"] for row in workshop.engine.rows("attempt")]
+    numbers = [row["number"] for row in harness.engine.rows("attempt")]
     assert numbers == list(range(4, KEPT_ATTEMPTS + 4))
 
 
-async def test_circuit_and_pause_survive_a_restart(workshop: Workshop) -> None:
+async def test_circuit_and_pause_survive_a_restart(harness: OutboxHarness) -> None:
     """What is known of an endpoint as a whole is there after a restart."""
-    outbox = workshop.open()
+    outbox = harness.open()
     await outbox.put([new_reading(ONE, "a")])
     health = EndpointHealth(failures=7, open_until=STARTED_AT + 60, last_error="dns")
     outbox.record_health("acme", health)
     outbox.record_gone("acme", "digest")
     await flush(outbox)
-    kept = (await totals(await workshop.reopen())).health
+    kept = (await totals(await harness.reopen())).health
     assert (kept.failures, kept.open_until, kept.last_error) == (7, STARTED_AT + 60, "dns")
     assert (kept.paused_by, kept.gone_url) == ("gone", "digest")
 
@@ -357,14 +359,14 @@ class TestExpiry:
         assert (await totals(outbox)).dead == 1
 
     async def test_latest_drops_it(
-        self, outbox: Outbox, clock: HandClock, workshop: Workshop
+        self, outbox: Outbox, clock: HandClock, harness: OutboxHarness
     ) -> None:
         """Where only the latest counts, nothing is kept of an old one but the count."""
         await outbox.put([new_reading(ONE, "a")])
         clock.advance(60)
         await self.expire(outbox, clock, only_latest=True)
         assert (await totals(outbox)).expired == 1
-        assert rows(workshop, "body") == 0
+        assert rows(harness, "body") == 0
 
     async def test_reading_in_flight_is_left_alone(self, outbox: Outbox, clock: HandClock) -> None:
         """An attempt that is under way decides for itself."""
@@ -391,7 +393,7 @@ async def test_removed_endpoint_is_remembered_until_it_returns(
 
 
 async def test_prune_forgets_settled_deliveries_only(
-    outbox: Outbox, clock: HandClock, workshop: Workshop
+    outbox: Outbox, clock: HandClock, harness: OutboxHarness
 ) -> None:
     """After its time a delivered reading leaves no row; pending ones stay, and the totals know of all."""
     await outbox.put([new_reading(ONE, "a"), new_reading(TWO, "b")])
@@ -401,7 +403,7 @@ async def test_prune_forgets_settled_deliveries_only(
     now = clock.unix()
     await outbox.operate(Prune(delivered_before=now, dead_before=now - 60))
     accounts = await totals(outbox)
-    assert (rows(workshop, "reading"), rows(workshop, "delivery")) == (1, 1)
+    assert (rows(harness, "reading"), rows(harness, "delivery")) == (1, 1)
     assert (accounts.enqueued, accounts.delivered, accounts.pending) == (2, 1, 1)
 
 
@@ -409,36 +411,36 @@ class TestWhenTheDiskTakesNothing:
     """A commit that fails is tried again with everything in it; meanwhile nothing is promised."""
 
     async def test_put_waits_and_is_done_once_there_is_room(
-        self, outbox: Outbox, clock: HandClock, workshop: Workshop
+        self, outbox: Outbox, clock: HandClock, harness: OutboxHarness
     ) -> None:
-        workshop.engine.fill()
+        harness.engine.fill()
         waiting = asyncio.ensure_future(outbox.put([new_reading(ONE, "a", to="acme" * 3000)]))
         await until_it_failed(outbox)
         assert not waiting.done()
         assert outbox.problem is not None
-        workshop.engine.make_room()
+        harness.engine.make_room()
         clock.advance(1)
         assert await waiting == ["accepted"]
         assert outbox.problem is None
 
     async def test_settlement_is_not_lost(
-        self, outbox: Outbox, clock: HandClock, workshop: Workshop
+        self, outbox: Outbox, clock: HandClock, harness: OutboxHarness
     ) -> None:
         await outbox.put([new_reading(ONE, "a")])
         settle(outbox, must_claim(outbox))
-        workshop.engine.fill()
+        harness.engine.fill()
         waiting = asyncio.ensure_future(outbox.put([new_reading(ONE, "b" * 20000)]))
         await until_it_failed(outbox)
-        workshop.engine.make_room()
+        harness.engine.make_room()
         clock.advance(1)
         await waiting
         accounts = await totals(outbox)
         assert (accounts.delivered, accounts.pending) == (1, 1)
 
 
-async def test_limit_of_size_holds_back_messages_not_settlements(workshop: Workshop) -> None:
+async def test_limit_of_size_holds_back_messages_not_settlements(harness: OutboxHarness) -> None:
     """At OUTBOX_MAX_BYTES no message is taken, but deliveries go on; with room again the message is taken."""
-    outbox = workshop.open(max_bytes=150_000)
+    outbox = harness.open(max_bytes=150_000)
     await outbox.put([new_reading(ONE, "a" * 100_000)])
     waiting = asyncio.ensure_future(outbox.put([new_reading(TWO, "b")]))
     await flush(outbox)
@@ -449,9 +451,9 @@ async def test_limit_of_size_holds_back_messages_not_settlements(workshop: Works
     assert (await totals(outbox)).delivered == 1
 
 
-async def test_limit_of_size_is_found_from_afar(workshop: Workshop) -> None:
+async def test_limit_of_size_is_found_from_afar(harness: OutboxHarness) -> None:
     """However fast it grows past the limit, the next look finds it."""
-    outbox = workshop.open(max_bytes=500_000)
+    outbox = harness.open(max_bytes=500_000)
     await outbox.put([new_reading(ONE, f"{number}" * 1000) for number in range(1000, 1200)])
     outbox.look()
     waiting = asyncio.ensure_future(outbox.put([new_reading(TWO, "b")]))
@@ -484,7 +486,7 @@ async def test_endpoint_of_a_transaction_that_failed_is_made_anew(
 
 
 async def test_lane_that_a_command_changed_is_counted_again(
-    outbox: Outbox, workshop: Workshop
+    outbox: Outbox, harness: OutboxHarness
 ) -> None:
     """What another process changes in the outbox is noticed by itself."""
     await outbox.put([new_reading(ONE, "a")])
@@ -492,6 +494,6 @@ async def test_lane_that_a_command_changed_is_counted_again(
     await flush(outbox)
     changed = asyncio.Event()
     outbox.on_claimable = lambda _: changed.set()
-    workshop.other.replay()
+    harness.other.replay()
     await asyncio.wait_for(changed.wait(), timeout=10)
     assert ids(must_claim(outbox)) == ["a"]

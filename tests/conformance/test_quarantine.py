@@ -6,8 +6,8 @@ from itertools import count
 
 import pytest
 from support.outbox import flush
+from support.outbox_harness import OutboxHarness
 from support.readings import STARTED_AT, new_reading
-from support.workshop import Workshop
 
 from forwarder.operator import (
     choose_quarantined,
@@ -37,44 +37,44 @@ def junk(
     return NewQuarantined(Device(name), topic, STARTED_AT, reason, "not JSON", size, payload)
 
 
-def kept(workshop: Workshop) -> list[int]:
+def kept(harness: OutboxHarness) -> list[int]:
     """The numbers of what is kept, in order of arrival."""
-    return [int(row["payload"].partition(b":")[0]) for row in workshop.engine.rows("quarantine")]
+    return [int(row["payload"].partition(b":")[0]) for row in harness.engine.rows("quarantine")]
 
 
-def held(workshop: Workshop) -> int:
+def held(harness: OutboxHarness) -> int:
     """Bytes that all of it takes, as the outbox accounts for it."""
-    return sum(row["kept_bytes"] for row in workshop.engine.rows("quarantine_account"))
+    return sum(row["kept_bytes"] for row in harness.engine.rows("quarantine_account"))
 
 
-async def test_oldest_go_first(workshop: Workshop) -> None:
+async def test_oldest_go_first(harness: OutboxHarness) -> None:
     """All together they stay within QUARANTINE_MAX_BYTES, whoever they are of."""
-    outbox = workshop.open(quarantine_max_bytes=20 * KIB)
+    outbox = harness.open(quarantine_max_bytes=20 * KIB)
     for number in range(100):
         assert await outbox.put([junk(number)]) == ["quarantined"]
-    numbers = kept(workshop)
+    numbers = kept(harness)
     assert numbers == [*range(numbers[0], 100)]
     assert len(numbers) in (14, 15)
-    assert 18 * KIB < held(workshop) <= 20 * KIB
+    assert 18 * KIB < held(harness) <= 20 * KIB
 
 
-async def test_what_is_gone_is_counted_by_its_reason(workshop: Workshop) -> None:
+async def test_what_is_gone_is_counted_by_its_reason(harness: OutboxHarness) -> None:
     """Of a device beyond its newest 1,000, and of all beyond the share; over the whole life of the outbox."""
-    outbox = workshop.open(quarantine_max_bytes=2 * MIB)
+    outbox = harness.open(quarantine_max_bytes=2 * MIB)
     await outbox.put([junk(number, size=10, device="one") for number in range(1003)])
     assert outbox.overview().quarantine_evicted == {"not_json": 3}
-    await workshop.kill()
-    outbox = workshop.open(quarantine_max_bytes=2 * MIB)
+    await harness.kill()
+    outbox = harness.open(quarantine_max_bytes=2 * MIB)
     await outbox.put([junk(number, size=60 * KIB, reason="too_large") for number in range(600)])
     evicted = outbox.overview().quarantine_evicted
     assert evicted["not_json"] == 1003
     assert outbox.overview().quarantined == {"too_large": 600 - evicted["too_large"]}
 
 
-async def test_one_that_is_larger_than_the_share_is_only_counted(workshop: Workshop) -> None:
-    outbox = workshop.open(quarantine_max_bytes=10 * KIB)
+async def test_one_that_is_larger_than_the_share_is_only_counted(harness: OutboxHarness) -> None:
+    outbox = harness.open(quarantine_max_bytes=10 * KIB)
     assert await outbox.put([junk(1, size=60 * KIB)]) == ["quarantined"]
-    assert (kept(workshop), outbox.overview().quarantine_evicted) == ([], {"not_json": 1})
+    assert (kept(harness), outbox.overview().quarantine_evicted) == ([], {"not_json": 1})
 
 
 async def how_many_fit(outbox: Outbox) -> int:
@@ -88,13 +88,13 @@ async def how_many_fit(outbox: Outbox) -> int:
     raise AssertionError
 
 
-async def test_junk_takes_no_room_from_readings(workshop: Workshop) -> None:
+async def test_junk_takes_no_room_from_readings(harness: OutboxHarness) -> None:
     """As many readings are taken beside a flood of it as without."""
-    alone = await how_many_fit(workshop.open(max_bytes=MIB))
-    await workshop.kill()
-    for part in workshop.path.parent.glob(f"{workshop.path.name}*"):
+    alone = await how_many_fit(harness.open(max_bytes=MIB))
+    await harness.kill()
+    for part in harness.path.parent.glob(f"{harness.path.name}*"):
         part.unlink()
-    outbox = workshop.open(max_bytes=MIB)
+    outbox = harness.open(max_bytes=MIB)
     for number in range(300):
         await outbox.put([junk(number, size=5000)])
     beside = await how_many_fit(outbox)
@@ -102,67 +102,67 @@ async def test_junk_takes_no_room_from_readings(workshop: Workshop) -> None:
     assert outbox.used_bytes <= 1.02 * MIB
 
 
-async def test_nothing_is_taken_once_readings_have_filled_it(workshop: Workshop) -> None:
+async def test_nothing_is_taken_once_readings_have_filled_it(harness: OutboxHarness) -> None:
     """Junk neither: it stays with the broker, and evicts nothing meanwhile."""
-    outbox = workshop.open(max_bytes=MIB)
+    outbox = harness.open(max_bytes=MIB)
     await outbox.put([junk(1)])
     await how_many_fit(outbox)
     waiting = outbox.put([junk(2)])
     await flush(outbox)
     assert not waiting.done()
-    assert kept(workshop) == [1]
+    assert kept(harness) == [1]
     waiting.cancel()
 
 
 async def test_small_ones_under_thousands_of_names_stay_within_the_share(
-    workshop: Workshop,
+    harness: OutboxHarness,
 ) -> None:
     """A row counts with what it takes beside its payload."""
-    outbox = workshop.open(quarantine_max_bytes=MIB)
+    outbox = harness.open(quarantine_max_bytes=MIB)
     before = outbox.used_bytes
     chance = random.Random(1)
     for _ in range(100):
         some = [junk(chance.randrange(10**9), size=10) for _ in range(100)]
         await outbox.put([*some, *(junk(7, size=10, device="loud") for _ in range(100))])
-    assert held(workshop) <= MIB
+    assert held(harness) <= MIB
     assert outbox.used_bytes - before <= 1.5 * MIB
 
 
-async def test_a_lowered_share_is_reached_in_steps(workshop: Workshop) -> None:
+async def test_a_lowered_share_is_reached_in_steps(harness: OutboxHarness) -> None:
     """No transaction is long for it: what comes lets twice as much go, and the sweep does the rest."""
-    outbox = workshop.open(quarantine_max_bytes=8 * MIB)
+    outbox = harness.open(quarantine_max_bytes=8 * MIB)
     await outbox.put([junk(number, size=10 * KIB) for number in range(600)])
-    await workshop.kill()
-    outbox = workshop.open(quarantine_max_bytes=MIB)
+    await harness.kill()
+    outbox = harness.open(quarantine_max_bytes=MIB)
     await outbox.put([junk(600, size=10 * KIB)])
-    assert len(kept(workshop)) in (598, 599)
+    assert len(kept(harness)) in (598, 599)
     steps = 0
     while await outbox.operate(PruneQuarantine(received_before=0, max_bytes=MIB)):
         steps += 1
     assert 3 <= steps <= 6
-    assert held(workshop) <= MIB
-    assert kept(workshop)[-1] == 600
+    assert held(harness) <= MIB
+    assert kept(harness)[-1] == 600
 
 
-async def test_commands_keep_the_account_too(workshop: Workshop) -> None:
+async def test_commands_keep_the_account_too(harness: OutboxHarness) -> None:
     """What an operator discards makes room, and is no eviction."""
-    outbox = workshop.open(quarantine_max_bytes=MIB)
+    outbox = harness.open(quarantine_max_bytes=MIB)
     await outbox.put([junk(number) for number in range(10)])
-    with opened(workshop.path) as file:
+    with opened(harness.path) as file:
         assert discard_quarantined(file, choose_quarantined(file, Selection(limit=4))) == 4
     assert outbox.overview().quarantined == {"not_json": 6}
     assert outbox.overview().quarantine_evicted == {}
-    assert inspect(workshop.path).faults == ()
+    assert inspect(harness.path).faults == ()
 
 
-async def test_an_account_that_is_wrong_is_found(workshop: Workshop) -> None:
-    outbox = workshop.open()
+async def test_an_account_that_is_wrong_is_found(harness: OutboxHarness) -> None:
+    outbox = harness.open()
     await outbox.put([junk(1)])
-    await workshop.kill()
-    connection = outbox_file.connect(workshop.path)
+    await harness.kill()
+    connection = outbox_file.connect(harness.path)
     connection.execute("UPDATE quarantine_account SET kept = 2")
     connection.close()
-    (fault,) = inspect(workshop.path).faults
+    (fault,) = inspect(harness.path).faults
     assert fault.startswith("quarantine counts 2 messages")
 
 
@@ -175,20 +175,20 @@ def test_share_is_a_twentieth(max_bytes: int, share: int) -> None:
     assert share <= MOST_QUARANTINE_BYTES
 
 
-async def test_failed_commit_evicts_nothing_twice(workshop: Workshop) -> None:
+async def test_failed_commit_evicts_nothing_twice(harness: OutboxHarness) -> None:
     """What is tried again comes to the same: rows, account and what is counted as gone."""
-    outbox = workshop.open(quarantine_max_bytes=20 * KIB)
+    outbox = harness.open(quarantine_max_bytes=20 * KIB)
     await outbox.put([junk(number) for number in range(20)])
     evicted = outbox.overview().quarantine_evicted["not_json"]
-    workshop.engine.refuse_writes()
+    harness.engine.refuse_writes()
     stored = outbox.put([junk(20)])
     async with asyncio.timeout(10):
         while outbox.is_writable:  # noqa: ASYNC110 - it is told to nobody, only shown
             await asyncio.sleep(0)
-    workshop.engine.accept_writes()
+    harness.engine.accept_writes()
     async with asyncio.timeout(10):
         while not stored.done():
-            workshop.clock.advance(1)
+            harness.clock.advance(1)
             await asyncio.sleep(0)
     assert outbox.overview().quarantine_evicted["not_json"] == evicted + 1
-    assert inspect(workshop.path).faults == ()
+    assert inspect(harness.path).faults == ()

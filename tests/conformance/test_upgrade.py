@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 from support.clock import HandClock
 from support.outbox import claim, flush, ids, must_claim, settle, totals
+from support.outbox_harness import OutboxHarness
 from support.readings import new_reading
-from support.workshop import Workshop
 
 from forwarder.errors import OutboxError
 from forwarder.operator import delivery_file
@@ -53,10 +53,10 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def outbox(workshop: Workshop, clock: HandClock) -> Outbox:
-    shutil.copy(WRITTEN, workshop.path)
+async def outbox(harness: OutboxHarness, clock: HandClock) -> Outbox:
+    shutil.copy(WRITTEN, harness.path)
     clock.advance(60)
-    return workshop.open()
+    return harness.open()
 
 
 def test_the_fixture_is_the_first_schemas() -> None:
@@ -77,20 +77,20 @@ async def test_what_was_pending_is_delivered_in_order(outbox: Outbox) -> None:
     assert ids(must_claim(outbox, "home")) == ["other"]
 
 
-async def test_it_is_sound_and_of_todays_schema(outbox: Outbox, workshop: Workshop) -> None:
+async def test_it_is_sound_and_of_todays_schema(outbox: Outbox, harness: OutboxHarness) -> None:
     """Rows, accounts and quarantine have come along."""
-    found = inspect(workshop.path)
+    found = inspect(harness.path)
     assert (found.faults, found.schema_version) == ((), outbox_file.SCHEMA_VERSION)
     assert (found.deliveries, found.quarantined) == ({"dead": 1, "delivered": 1, "pending": 4}, 1)
 
 
 async def test_attempts_of_before_do_not_know_where_they_went(
-    outbox: Outbox, workshop: Workshop
+    outbox: Outbox, harness: OutboxHarness
 ) -> None:
     """Addresses are kept from this version on; what was attempted before has none."""
     settle(outbox, must_claim(outbox), address="192.0.2.7")
     await flush(outbox)
-    with opened(workshop.path) as file:
+    with opened(harness.path) as file:
         chosen = file.choose_deliveries(Selection())
         keys = [key for chunk in chosen.chunks() for key in chunk]
         kept = {one.address for key in keys for one in delivery_file(file, key).attempts}
@@ -98,7 +98,7 @@ async def test_attempts_of_before_do_not_know_where_they_went(
 
 
 async def test_a_message_of_before_is_known_when_it_comes_again(
-    path: Path, workshop: Workshop, clock: HandClock
+    path: Path, harness: OutboxHarness, clock: HandClock
 ) -> None:
     """What was put by the release before is a duplicate, and no number of its readings is given again."""
     with closing(sqlite3.connect(path)) as connection:
@@ -106,15 +106,15 @@ async def test_a_message_of_before_is_known_when_it_comes_again(
         key, device, measured_at = rows.fetchall()[0]
         connection.execute("UPDATE sqlite_sequence SET seq = 99 WHERE name = 'reading'")
         connection.commit()
-    shutil.copy(path, workshop.path)
-    outbox = workshop.open()
+    shutil.copy(path, harness.path)
+    outbox = harness.open()
     again = replace(
         new_reading(device, "again"),
         webhook_id=WebhookId(f"msg_{key.hex()}"),
         measured_at=measured_at,
     )
     assert await outbox.put([again, new_reading(device, "new")]) == ["duplicate", "accepted"]
-    with closing(sqlite3.connect(workshop.path)) as connection:
+    with closing(sqlite3.connect(harness.path)) as connection:
         assert connection.execute("SELECT max(number) FROM reading").fetchone()[0] > 99
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import httpx
 import pytest
-from support.letters import OutboxBuilder
+from support.outbox_builder import OutboxBuilder
 from support.ports import free_port
 
 from forwarder.cli.main import COMMANDS, cli

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.clock import HandClock
 from support.outbox import flush, must_claim, until_it_failed
+from support.outbox_harness import OutboxHarness
 from support.readings import endpoint, routes_to
-from support.workshop import Workshop
 
 from forwarder.event_data import encode_data
 from forwarder.ingest import (
@@ -37,10 +37,10 @@ class Sent:
 
 async def test_quarantine_knows_the_true_size(tmp_path: Path) -> None:
     """Of a message that is too large the beginning is kept; that this looks like a reading deceives nobody."""
-    workshop = Workshop(tmp_path / "outbox.db", HandClock())
+    harness = OutboxHarness(tmp_path / "outbox.db", HandClock())
     acknowledged: list[list[Sent]] = []
     normaliser = Normaliser(timezone=ZoneInfo("UTC"), max_message_bytes=1024)
-    ingest = new_ingest(workshop, acknowledged, normaliser=normaliser)
+    ingest = new_ingest(harness, acknowledged, normaliser=normaliser)
     for number in range(3):
         whole = (b'{"timestamp":17634610%d,"P_In":1}' % (60 + number)).ljust(1024)
         topic = f"ext/it/ECC9FF5C000{number}"
@@ -49,8 +49,8 @@ async def test_quarantine_knows_the_true_size(tmp_path: Path) -> None:
     working = asyncio.create_task(ingest.run())
     await ingest.drained()
     working.cancel()
-    assert (await workshop.reopen()).overview().messages == {"accepted": 3, "quarantined": 3}
-    await workshop.kill()
+    assert (await harness.reopen()).overview().messages == {"accepted": 3, "quarantined": 3}
+    await harness.kill()
     with opened(tmp_path / "outbox.db", is_read_only=True) as file:
         kept = [quarantined_message(file, number) for number in (1, 2, 3)]
     assert {(one.reason, one.size, one.is_cut_off) for one in kept} == {
@@ -67,19 +67,19 @@ class Broken(Normaliser):
 
 async def test_message_that_breaks_us_is_kept_and_acknowledged(tmp_path: Path) -> None:
     """A message never acknowledged wedges the session: even one that we fail at goes to quarantine."""
-    workshop = Workshop(tmp_path / "outbox.db", HandClock())
+    harness = OutboxHarness(tmp_path / "outbox.db", HandClock())
     acknowledged: list[list[Sent]] = []
     normaliser = Broken(timezone=ZoneInfo("UTC"), max_message_bytes=65536)
-    ingest = new_ingest(workshop, acknowledged, normaliser=normaliser)
+    ingest = new_ingest(harness, acknowledged, normaliser=normaliser)
     ingest.receive([Sent(Message("ext/it/ECC9FF5C0001", b"poison", datetime.now(UTC)))])
     working = asyncio.create_task(ingest.run())
     await ingest.drained()
     assert len(acknowledged) == 1
     working.cancel()
-    outbox = await workshop.reopen()
+    outbox = await harness.reopen()
     assert outbox.overview().messages == {"quarantined": 1}
     assert outbox.overview().quarantined == {"internal_error": 1}
-    await workshop.kill()
+    await harness.kill()
 
 
 class Counting(Normaliser):
@@ -97,11 +97,11 @@ async def test_switch_of_the_fast_path_changes_no_byte(
     tmp_path: Path, *, uses_fast_path: bool, normalised: int
 ) -> None:
     """Without the fast path the normaliser reads every payload, and the same is stored."""
-    workshop = Workshop(tmp_path / "outbox.db", HandClock())
-    outbox = workshop.open()
+    harness = OutboxHarness(tmp_path / "outbox.db", HandClock())
+    outbox = harness.open()
     normaliser = Counting(timezone=ZoneInfo("UTC"), max_message_bytes=65536)
     ingest = new_ingest(
-        workshop, [], normaliser=normaliser, outbox=outbox, uses_fast_path=uses_fast_path
+        harness, [], normaliser=normaliser, outbox=outbox, uses_fast_path=uses_fast_path
     )
     messages = [
         Message("ext/it/ECC9FF5C0001", b'{"timestamp":17634610%d,"P_In":1.50}' % second, NOW)
@@ -115,7 +115,7 @@ async def test_switch_of_the_fast_path_changes_no_byte(
     expected = [read_by_normaliser(message) for message in messages]
     assert [(one.webhook_id, one.data) for one in deliveries] == expected
     assert normaliser.readings == normalised
-    await workshop.kill()
+    await harness.kill()
 
 
 def read_by_normaliser(message: Message) -> tuple[WebhookId, bytes]:
@@ -133,9 +133,9 @@ async def test_group_is_bounded(
     tmp_path: Path, count: int, payload_bytes: int, groups: list[int]
 ) -> None:
     """Many messages, or large ones, take several turns of the loop, so that nobody waits long for his."""
-    workshop = Workshop(tmp_path / "outbox.db", HandClock())
+    harness = OutboxHarness(tmp_path / "outbox.db", HandClock())
     acknowledged: list[list[Sent]] = []
-    ingest = new_ingest(workshop, acknowledged)
+    ingest = new_ingest(harness, acknowledged)
     for _ in range(count):
         payload = b" " * payload_bytes
         message = Message("ext/it/ECC9FF5C0001", payload, datetime.now(UTC), is_retained=True)
@@ -144,15 +144,15 @@ async def test_group_is_bounded(
     await ingest.drained()
     assert [len(group) for group in acknowledged] == groups
     working.cancel()
-    await workshop.kill()
+    await harness.kill()
 
 
 async def test_message_that_comes_alone_takes_no_turn(tmp_path: Path) -> None:
     """While there is nothing else to do it is handed to the outbox as it comes."""
-    workshop = Workshop(tmp_path / "outbox.db", HandClock())
+    harness = OutboxHarness(tmp_path / "outbox.db", HandClock())
     acknowledged: list[list[Sent]] = []
-    outbox = workshop.open()
-    ingest = new_ingest(workshop, acknowledged, outbox=outbox)
+    outbox = harness.open()
+    ingest = new_ingest(harness, acknowledged, outbox=outbox)
     working = asyncio.create_task(ingest.run())
     await flush(outbox)
     ingest.receive([Sent(Message("ext/it/ECC9FF5C0001", b'{"P_In":1}', NOW))])
@@ -161,36 +161,36 @@ async def test_message_that_comes_alone_takes_no_turn(tmp_path: Path) -> None:
     await ingest.drained()
     assert [len(group) for group in acknowledged] == [1, 1]
     working.cancel()
-    await workshop.kill()
+    await harness.kill()
 
 
 async def test_stop_leaves_to_the_broker_what_cannot_be_stored(tmp_path: Path) -> None:
     """What is on its way to a full outbox when the work is stopped keeps nobody waiting, and is not acknowledged."""
-    workshop = Workshop(tmp_path / "outbox.db", HandClock())
+    harness = OutboxHarness(tmp_path / "outbox.db", HandClock())
     acknowledged: list[list[Sent]] = []
-    outbox = workshop.open(max_bytes=1)
-    ingest = new_ingest(workshop, acknowledged, outbox=outbox)
+    outbox = harness.open(max_bytes=1)
+    ingest = new_ingest(harness, acknowledged, outbox=outbox)
     ingest.receive([Sent(Message("ext/it/ECC9FF5C0001", b'{"P_In":1}', NOW))])
     working = asyncio.create_task(ingest.run())
     await flush(outbox)
     working.cancel()
     await asyncio.wait([working])
     await outbox.close()
-    await asyncio.wait_for(workshop.ended(), timeout=10)
+    await asyncio.wait_for(harness.ended(), timeout=10)
     assert acknowledged == []
-    assert (await workshop.reopen()).overview().messages == {}
-    await workshop.kill()
+    assert (await harness.reopen()).overview().messages == {}
+    await harness.kill()
 
 
 @pytest.mark.parametrize("payload_bytes", [20, MOST_STORING_BYTES // 10])
 async def test_what_waits_for_the_disk_is_bounded(tmp_path: Path, payload_bytes: int) -> None:
     """While nothing can be written, some groups are made ready and no more; later all are acknowledged, in order."""
     clock = HandClock()
-    workshop = Workshop(tmp_path / "outbox.db", clock)
+    harness = OutboxHarness(tmp_path / "outbox.db", clock)
     acknowledged: list[list[Sent]] = []
-    outbox = workshop.open()
-    ingest = new_ingest(workshop, acknowledged, outbox=outbox)
-    workshop.engine.fill()
+    outbox = harness.open()
+    ingest = new_ingest(harness, acknowledged, outbox=outbox)
+    harness.engine.fill()
     sent = [
         Sent(Message("ext/it/ECC9FF5C0001", (b'{"P_In":%d}' % number).ljust(payload_bytes), NOW))
         for number in range(2 * MOST_STORING)
@@ -206,16 +206,16 @@ async def test_what_waits_for_the_disk_is_bounded(tmp_path: Path, payload_bytes:
     assert len(waiting) >= MOST_STORING or size >= MOST_STORING_BYTES
     assert len(waiting) < MOST_STORING + LARGEST_GROUP
     assert size < MOST_STORING_BYTES + LARGEST_GROUP_BYTES + payload_bytes
-    workshop.engine.make_room()
+    harness.engine.make_room()
     clock.advance(1)
     await ingest.drained()
     assert [one for group in acknowledged for one in group] == sent
     working.cancel()
-    await workshop.kill()
+    await harness.kill()
 
 
 def new_ingest(
-    workshop: Workshop,
+    harness: OutboxHarness,
     acknowledged: list[list[Sent]],
     *,
     normaliser: Normaliser | None = None,
@@ -230,7 +230,7 @@ def new_ingest(
     ingest: Ingest[Sent] = Ingest(
         normaliser=normaliser,
         fast_path=FastPath(normaliser) if uses_fast_path else None,
-        outbox=outbox or workshop.open(),
+        outbox=outbox or harness.open(),
         metrics=Metrics(),
         max_message_bytes=65536,
         acknowledge=acknowledge,

@@ -11,8 +11,8 @@ from typing import Any, cast
 import pytest
 from support.clock import HandClock
 from support.outbox import flush
+from support.outbox_harness import OutboxHarness
 from support.readings import new_reading
-from support.workshop import Workshop
 
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.metrics import Metrics
@@ -62,11 +62,11 @@ def clock() -> HandClock:
 
 @pytest.fixture
 async def outbox(tmp_path: Path, clock: HandClock) -> AsyncIterator[Outbox]:
-    workshop = Workshop(tmp_path / "outbox.db", clock)
-    outbox = workshop.open()
+    harness = OutboxHarness(tmp_path / "outbox.db", clock)
+    outbox = harness.open()
     await outbox.put([new_reading(Device("ECC9FF5C0001"), "a")])
     yield outbox
-    await workshop.kill()
+    await harness.kill()
 
 
 @pytest.fixture

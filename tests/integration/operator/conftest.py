@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from support.clock import HandClock
-from support.letters import OutboxBuilder
-from support.workshop import Workshop
+from support.outbox_builder import OutboxBuilder
+from support.outbox_harness import OutboxHarness
 
 from forwarder.outbox.sqlite.file import DirectoryLock
 
@@ -17,10 +17,10 @@ def built(tmp_path: Path) -> OutboxBuilder:
 
 
 @pytest.fixture
-async def workshop(built: OutboxBuilder) -> AsyncIterator[Workshop]:
+async def harness(built: OutboxBuilder) -> AsyncIterator[OutboxHarness]:
     """The service's side of the same file, with its lock on the directory."""
     lock = DirectoryLock(built.path.parent)
-    shop = Workshop(built.path, HandClock())
-    yield shop
-    await shop.kill()
+    harness = OutboxHarness(built.path, HandClock())
+    yield harness
+    await harness.kill()
     lock.release()

@@ -4,10 +4,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from support.letters import BERN, ZURICH, OutboxBuilder, attempt
 from support.outbox import claim, flush, must_claim, totals
+from support.outbox_builder import BERN, ZURICH, OutboxBuilder, attempt
+from support.outbox_harness import OutboxHarness
 from support.readings import new_reading
-from support.workshop import Workshop
 
 from forwarder.delivery import Bury, Delivery
 from forwarder.outbox import (
@@ -128,9 +128,9 @@ def test_copies_aside_are_named(built: OutboxBuilder) -> None:
     assert aside.read_bytes() == b"ECC9FF5C7AD4"
 
 
-async def test_purge_while_the_service_runs(built: OutboxBuilder, workshop: Workshop) -> None:
+async def test_purge_while_the_service_runs(built: OutboxBuilder, harness: OutboxHarness) -> None:
     """The service forgets the lanes by itself, sends nothing of the device any more, and leaves no trace."""
-    outbox = workshop.open()
+    outbox = harness.open()
     await outbox.put(
         [new_reading(device, str(number)) for device in (ZURICH, BERN) for number in range(50)]
     )
@@ -144,9 +144,11 @@ async def test_purge_while_the_service_runs(built: OutboxBuilder, workshop: Work
     assert claim(outbox) is None
 
 
-async def test_attempt_in_flight_leaves_no_trace(built: OutboxBuilder, workshop: Workshop) -> None:
+async def test_attempt_in_flight_leaves_no_trace(
+    built: OutboxBuilder, harness: OutboxHarness
+) -> None:
     """An attempt that ends after its delivery was erased is recorded nowhere, and counted once."""
-    outbox = workshop.open()
+    outbox = harness.open()
     await outbox.put([new_reading(ZURICH, "a")])
     claimed = outbox.claim("acme", longest_wait_seconds=60)
     assert claimed is not None

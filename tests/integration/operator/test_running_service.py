@@ -6,10 +6,10 @@ import os
 import threading
 from collections.abc import Callable
 
-from support.letters import BERN, NOW, OutboxBuilder
 from support.outbox import claim, flush, ids, must_claim, settle, totals
+from support.outbox_builder import BERN, NOW, OutboxBuilder
+from support.outbox_harness import OutboxHarness
 from support.readings import new_reading
-from support.workshop import Workshop
 
 from forwarder.delivery import Bury
 from forwarder.operator import (
@@ -56,10 +56,10 @@ async def _bury_first(outbox: Outbox) -> None:
 
 
 async def test_replayed_reading_goes_to_the_head_of_its_lane(
-    built: OutboxBuilder, workshop: Workshop
+    built: OutboxBuilder, harness: OutboxHarness
 ) -> None:
     """A replay is claimed before what is pending of that device, although memory held that already."""
-    outbox = workshop.open()
+    outbox = harness.open()
     await _bury_first(outbox)
 
     await _noticed(outbox, lambda: _replay(built))
@@ -72,9 +72,11 @@ async def test_replayed_reading_goes_to_the_head_of_its_lane(
     assert built.accounts("acme")["delivered"] == 3
 
 
-async def test_replay_while_another_is_in_flight(built: OutboxBuilder, workshop: Workshop) -> None:
+async def test_replay_while_another_is_in_flight(
+    built: OutboxBuilder, harness: OutboxHarness
+) -> None:
     """One of a device at a time: what is replayed waits for what is in flight, and nothing is counted twice."""
-    outbox = workshop.open()
+    outbox = harness.open()
     await _bury_first(outbox)
     in_flight = must_claim(outbox)
 
@@ -88,10 +90,10 @@ async def test_replay_while_another_is_in_flight(built: OutboxBuilder, workshop:
 
 
 async def test_replay_to_an_endpoint_without_lanes(
-    built: OutboxBuilder, workshop: Workshop
+    built: OutboxBuilder, harness: OutboxHarness
 ) -> None:
     """An endpoint that never had a delivery gets its first by a replay."""
-    outbox = workshop.open()
+    outbox = harness.open()
     await _bury_first(outbox)
 
     await _noticed(outbox, lambda: _replay(built, to="archive"))
@@ -99,9 +101,9 @@ async def test_replay_to_an_endpoint_without_lanes(
     assert ids(must_claim(outbox, "archive")) == ["a"]
 
 
-async def test_discard_disturbs_nobody(built: OutboxBuilder, workshop: Workshop) -> None:
+async def test_discard_disturbs_nobody(built: OutboxBuilder, harness: OutboxHarness) -> None:
     """What is pending goes on as it was."""
-    outbox = workshop.open()
+    outbox = harness.open()
     await _bury_first(outbox)
 
     def command() -> None:
@@ -113,9 +115,11 @@ async def test_discard_disturbs_nobody(built: OutboxBuilder, workshop: Workshop)
     assert ids(must_claim(outbox)) == ["b"]
 
 
-async def test_pause_and_resume_reach_the_service(built: OutboxBuilder, workshop: Workshop) -> None:
+async def test_pause_and_resume_reach_the_service(
+    built: OutboxBuilder, harness: OutboxHarness
+) -> None:
     """The service is told of a change that concerns no lane as well."""
-    outbox = workshop.open()
+    outbox = harness.open()
     await _bury_first(outbox)
 
     def run(command: Pause | Resume) -> None:
@@ -129,11 +133,11 @@ async def test_pause_and_resume_reach_the_service(built: OutboxBuilder, workshop
 
 
 async def test_long_replay_lets_the_service_commit(
-    built: OutboxBuilder, workshop: Workshop
+    built: OutboxBuilder, harness: OutboxHarness
 ) -> None:
     """While thousands are replayed, what comes in is still made durable in between."""
     built.dead_letters(5000, "acme")
-    outbox = workshop.open()
+    outbox = harness.open()
     replaying = asyncio.create_task(asyncio.to_thread(_replay, built))
 
     commits = 0
@@ -146,7 +150,7 @@ async def test_long_replay_lets_the_service_commit(
     assert built.accounts("acme")["pending"] == 5000 + commits
 
 
-async def test_running_service_is_recognised(built: OutboxBuilder, workshop: Workshop) -> None:
+async def test_running_service_is_recognised(built: OutboxBuilder, harness: OutboxHarness) -> None:
     """The directory's lock tells whether a service runs, without getting in its way."""
     assert is_running(built.path.parent)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from support.clock import HandClock
+from support.outbox_harness import OutboxHarness
 from support.routing import ENVIRON
-from support.workshop import Workshop
 
 from forwarder.ingest import Ingest
 from forwarder.metrics import Metrics
@@ -42,9 +42,9 @@ class Sent:
 class Line:
     """Routes, ingest and outbox as the service wires them; time passes only by `look`."""
 
-    def __init__(self, folder: Path, workshop: Workshop) -> None:
+    def __init__(self, folder: Path, harness: OutboxHarness) -> None:
         self.path = folder / "routes.yaml"
-        self.clock = workshop.clock
+        self.clock = harness.clock
         self.tables: list[dict[Device, frozenset[str]]] = []
         self.rejections = 0
         self.sent: list[Sent] = []
@@ -53,7 +53,7 @@ class Line:
         self.ingest: Ingest[Sent] = Ingest(
             normaliser=normaliser,
             fast_path=FastPath(normaliser),
-            outbox=workshop.open(),
+            outbox=harness.open(),
             metrics=Metrics(),
             max_message_bytes=65536,
             acknowledge=self._acknowledge,
@@ -102,8 +102,8 @@ class Line:
 async def test_each_reading_goes_where_one_whole_table_sends_it(tmp_path: Path) -> None:
     """Nothing is lost or doubled, and no reading reaches an endpoint that neither the old nor the new table names."""
     dice = random.Random(1)
-    workshop = Workshop(tmp_path / "outbox.db", HandClock())
-    line = Line(tmp_path, workshop)
+    harness = OutboxHarness(tmp_path / "outbox.db", HandClock())
+    line = Line(tmp_path, harness)
     ingesting = asyncio.create_task(line.ingest.run())
     for _ in range(EDITS):
         line.edit(dice)
@@ -113,7 +113,7 @@ async def test_each_reading_goes_where_one_whole_table_sends_it(tmp_path: Path) 
             await line.look()
     await line.ingest.drained()
     ingesting.cancel()
-    await workshop.kill()
+    await harness.kill()
 
     assert len(line.acknowledged) == len(line.sent) == EDITS * LOOKS_PER_EDIT * MESSAGES_PER_LOOK
     assert len(line.tables) > EDITS / 3

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support.letters import OutboxBuilder
+from support.outbox_builder import OutboxBuilder
 from support.shell import Operator, operator_in
 
 

@@ -1,7 +1,7 @@
 """What erases for good asks first, or is told that it need not."""
 
 import pytest
-from support.letters import OutboxBuilder
+from support.outbox_builder import OutboxBuilder
 from support.shell import Operator
 
 ERASING = [

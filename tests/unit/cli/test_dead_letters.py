@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.letters import BERN, OutboxBuilder, attempt, seconds_ago
+from support.outbox_builder import BERN, OutboxBuilder, attempt, seconds_ago
 from support.shell import Operator
 
 FIELDS = {

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from support.letters import BERN, DECISIONS, OutboxBuilder, attempt, seconds_ago
+from support.outbox_builder import BERN, DECISIONS, OutboxBuilder, attempt, seconds_ago
 from support.shell import Operator
 from support.terminal import HOSTILE
 

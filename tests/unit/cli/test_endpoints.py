@@ -1,6 +1,6 @@
 """`forwarder endpoints pause|resume`."""
 
-from support.letters import OutboxBuilder
+from support.outbox_builder import OutboxBuilder
 from support.shell import Operator
 
 from forwarder.endpoint_health import EndpointHealth

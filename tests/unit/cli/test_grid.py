@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
-from support.letters import BERN, OutboxBuilder, attempt
+from support.outbox_builder import BERN, OutboxBuilder, attempt
 from support.shell import Operator
 
 from forwarder.cli.grid import Column, Grid, folded

@@ -1,7 +1,7 @@
 """Ids are one: what logs, headers and receivers know is what commands print and take."""
 
 import pytest
-from support.letters import NOW, ZURICH, OutboxBuilder
+from support.outbox_builder import NOW, ZURICH, OutboxBuilder
 from support.shell import Operator
 
 from forwarder.outbox import NewReading, Recipient

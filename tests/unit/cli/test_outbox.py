@@ -4,7 +4,7 @@ import json
 import sqlite3
 
 import pytest
-from support.letters import OutboxBuilder
+from support.outbox_builder import OutboxBuilder
 from support.shell import Operator
 
 STATES = ("pending", "delivered", "dead", "expired", "superseded")

@@ -1,6 +1,6 @@
 """`forwarder purge` as people meet it."""
 
-from support.letters import BERN, OutboxBuilder
+from support.outbox_builder import BERN, OutboxBuilder
 from support.shell import Operator
 
 

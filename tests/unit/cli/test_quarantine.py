@@ -4,7 +4,7 @@ import base64
 import json
 
 import pytest
-from support.letters import BERN, ZURICH, OutboxBuilder
+from support.outbox_builder import BERN, ZURICH, OutboxBuilder
 from support.shell import Operator
 
 READABLE = b'{"sys.id": "ECC9FF5C7AD4", "timestamp": 1763460000, "1_7_0": 7.8490}'

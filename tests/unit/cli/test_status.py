@@ -6,7 +6,7 @@ import time
 
 import pytest
 from rich.console import Console
-from support.letters import NOW, OutboxBuilder, seconds_ago
+from support.outbox_builder import NOW, OutboxBuilder, seconds_ago
 from support.shell import Operator
 
 from forwarder.cli.running import Readiness

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from support.letters import OutboxBuilder
+from support.outbox_builder import OutboxBuilder
 from support.shell import Operator
 
 from forwarder.cli.running import Readiness, ask_readiness

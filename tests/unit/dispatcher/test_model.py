@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.clock import HandClock
-from support.desk import Desk, Posted
+from support.dispatcher_harness import DispatcherHarness, Posted
+from support.outbox_harness import OutboxHarness
 from support.readings import endpoint, new_reading
-from support.workshop import Workshop
 
 from forwarder.operator import (
     choose_dead_letters,
@@ -59,7 +59,7 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
         self.routes: tuple[Endpoint, ...] = SHAPES[0]
         self.loop = asyncio.new_event_loop()
         self.folder = Path(tempfile.mkdtemp())
-        self.desk = Desk(Workshop(self.folder / "outbox.db", HandClock()))
+        self.harness = DispatcherHarness(OutboxHarness(self.folder / "outbox.db", HandClock()))
         self.number = 0
         self.device_of: dict[str, str] = {}
         self.delivered: dict[str, list[str]] = defaultdict(list)
@@ -67,14 +67,14 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
         self.run(self.open())
 
     async def store(self, readings: Sequence[NewReading]) -> None:
-        await self.desk.outbox.put(readings)
+        await self.harness.outbox.put(readings)
 
     def run(self, awaitable: Any) -> Any:
         return self.loop.run_until_complete(asyncio.wait_for(awaitable, timeout=30))
 
     async def open(self) -> None:
-        self.desk.open(*self.routes)
-        await self.desk.rest()
+        self.harness.open(*self.routes)
+        await self.harness.rest()
 
     @rule(device=st.sampled_from(DEVICES), count=st.integers(1, 3))
     def put(self, device: str, count: int) -> None:
@@ -86,21 +86,21 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
             recipients = tuple(
                 Recipient(one.name, only_latest=one.mode == "latest") for one in self.routes
             )
-            at = self.desk.clock.unix()
+            at = self.harness.clock.unix()
             readings.append(new_reading(device, payload, recipients=recipients, received_at=at))
         self.run(self.store(readings))
-        self.run(self.desk.rest())
+        self.run(self.harness.rest())
 
-    @precondition(lambda self: self.desk.waiting)
+    @precondition(lambda self: self.harness.waiting)
     @rule(data=st.data(), status=st.sampled_from(STATUSES), is_lost=st.booleans())
     def answer(self, data: st.DataObject, status: int, is_lost: bool) -> None:
-        posted = data.draw(st.sampled_from(self.desk.waiting))
+        posted = data.draw(st.sampled_from(self.harness.waiting))
         if is_lost and status >= 500:
             posted.fail()
         else:
             posted.answer(status)
         self.note(posted, status)
-        self.run(self.desk.rest())
+        self.run(self.harness.rest())
 
     def note(self, posted: Posted, status: int) -> None:
         if status == 204:
@@ -108,13 +108,13 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.5, 2.0, 9.0, 70.0]))
     def wait(self, seconds: float) -> None:
-        self.run(self.desk.advance(seconds))
+        self.run(self.harness.advance(seconds))
 
     @rule()
     def restart(self) -> None:
-        self.run(self.desk.dispatcher.drain(timeout_seconds=0))
-        self.run(self.desk.workshop.kill())
-        self.desk.posted.clear()
+        self.run(self.harness.dispatcher.drain(timeout_seconds=0))
+        self.run(self.harness.outbox_harness.kill())
+        self.harness.posted.clear()
         self.run(self.open())
 
     @rule()
@@ -128,44 +128,44 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
         self.run(self.route(*self.routes))
 
     async def route(self, *endpoints: Endpoint) -> None:
-        self.desk.route(*endpoints)
-        await self.desk.rest()
+        self.harness.route(*endpoints)
+        await self.harness.rest()
 
     @rule()
     def sweep(self) -> None:
-        self.run(self.desk.dispatcher.sweep())
-        self.run(self.desk.rest())
+        self.run(self.harness.dispatcher.sweep())
+        self.run(self.harness.rest())
 
     @rule(name=st.sampled_from(NAMES), is_pause=st.booleans())
     def pause_or_resume(self, name: str, is_pause: bool) -> None:
-        with opened(self.desk.workshop.path) as file:
+        with opened(self.harness.outbox_harness.path) as file:
             file.operate(Pause(name) if is_pause else Resume(name))
         self.run(self.look())
 
     async def look(self) -> None:
         """What the outbox does by itself every half second."""
-        self.desk.outbox.look()
-        await self.desk.rest()
+        self.harness.outbox.look()
+        await self.harness.rest()
 
     @rule()
     def replay_all(self) -> None:
-        with opened(self.desk.workshop.path) as file:
+        with opened(self.harness.outbox_harness.path) as file:
             dead = "SELECT data FROM body WHERE reading IN (SELECT reading FROM delivery WHERE state = 'dead')"
             self.replayed.update(
                 row[0].decode().split('"')[3] for row in file.connection.execute(dead)
             )
-            replay(file, choose_dead_letters(file, Selection()), now=self.desk.clock.unix())
+            replay(file, choose_dead_letters(file, Selection()), now=self.harness.clock.unix())
         self.run(self.look())
 
     @invariant()
     def caps_hold(self) -> None:
-        in_flight = Counter(one.endpoint for one in self.desk.waiting)
+        in_flight = Counter(one.endpoint for one in self.harness.waiting)
         assert all(count <= CAP for count in in_flight.values())
 
     @invariant()
     def one_in_flight_per_lane(self) -> None:
         lanes: Counter[tuple[str, str]] = Counter()
-        for posted in self.desk.waiting:
+        for posted in self.harness.waiting:
             lanes.update({(posted.endpoint, self.device_of[one]) for one in posted.ids})
         assert all(count == 1 for count in lanes.values())
 
@@ -184,8 +184,8 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
             for one in self.routes:
                 self.check_accounts(one)
         finally:
-            self.run(self.desk.dispatcher.drain(timeout_seconds=0))
-            self.run(self.desk.workshop.kill())
+            self.run(self.harness.dispatcher.drain(timeout_seconds=0))
+            self.run(self.harness.outbox_harness.kill())
             self.loop.close()
             shutil.rmtree(self.folder)
 
@@ -194,19 +194,19 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
             self.pause_or_resume(name, is_pause=False)
         self.reshape(0)
         for _ in range(10):
-            for posted in self.run(self.desk.answer_all()):
+            for posted in self.run(self.harness.answer_all()):
                 self.note(posted, 204)
-            self.run(self.desk.advance(70))
-        assert not self.desk.waiting
+            self.run(self.harness.advance(70))
+        assert not self.harness.waiting
 
     def check_accounts(self, one: Endpoint) -> None:
         if self.number == 0:
             return
-        accounts = self.run(self.desk.totals(one.name))
+        accounts = self.run(self.harness.totals(one.name))
         assert accounts.enqueued == self.number
         assert accounts.pending == 0
         assert accounts.delivered == len(set(self.delivered[one.name]))
-        engine = self.desk.workshop.engine
+        engine = self.harness.outbox_harness.engine
         ids = {row["name"]: row["id"] for row in engine.rows("endpoint")}
         rows = engine.rows("delivery")
         kept = Counter(row["state"] for row in rows if row["endpoint"] == ids[one.name])

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from forwarder.subscriber.shared_socket import SharedSocket
 
 
-class Moody(socket.socket):
+class ScriptedSocket(socket.socket):
     """A socket that takes and gives as a test says: a number of bytes, or an error; and then as it pleases."""
 
-    moods: Iterator[int | OSError] = iter(())
+    results: Iterator[int | OSError] = iter(())
 
     def _next(self) -> int:
-        mood = next(self.moods, 1 << 20)
-        if isinstance(mood, OSError):
-            raise mood
-        return mood
+        result = next(self.results, 1 << 20)
+        if isinstance(result, OSError):
+            raise result
+        return result
 
     def send(self, data: bytes, *_: int) -> int:  # type: ignore[override]
         return super().send(data[: self._next()])
@@ -29,15 +29,15 @@ class Moody(socket.socket):
         return super().recv(min(size, self._next()))
 
 
-def pair(*moods: int | OSError) -> tuple[SharedSocket, Moody, socket.socket]:
+def pair(*results: int | OSError) -> tuple[SharedSocket, ScriptedSocket, socket.socket]:
     ours, theirs = socket.socketpair()
-    moody = Moody(fileno=ours.detach())
-    moody.setblocking(False)
-    moody.moods = iter(moods)
-    return SharedSocket(moody), moody, theirs
+    scripted = ScriptedSocket(fileno=ours.detach())
+    scripted.setblocking(False)
+    scripted.results = iter(results)
+    return SharedSocket(scripted), scripted, theirs
 
 
-MOODS = st.lists(
+RESULTS = st.lists(
     st.one_of(
         st.integers(1, 5),
         st.sampled_from([BlockingIOError(), ssl.SSLWantWriteError(), ssl.SSLWantReadError()]),
@@ -47,10 +47,12 @@ MOODS = st.lists(
 
 
 @settings(deadline=None)
-@given(moods=MOODS, writers=st.lists(st.booleans(), max_size=12))
-def test_packets_leave_whole_and_in_order(moods: list[int | OSError], writers: list[bool]) -> None:
+@given(results=RESULTS, writers=st.lists(st.booleans(), max_size=12))
+def test_packets_leave_whole_and_in_order(
+    results: list[int | OSError], writers: list[bool]
+) -> None:
     """PUBACKs and what paho writes never stand inside each other, however little is taken at a time."""
-    shared, ours, theirs = pair(*moods)
+    shared, ours, theirs = pair(*results)
     expected = b""
     with ours, theirs:
         for number, is_paho in enumerate(writers):

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import httpx
 from support.clock import HandClock
 from support.outbox import flush, totals
+from support.outbox_harness import OutboxHarness
 from support.readings import routes_to
 from support.transports import HandledTransport
-from support.workshop import Workshop
 
 from forwarder.dispatcher import Dispatcher, Watch
 from forwarder.metrics import Metrics
@@ -47,16 +47,16 @@ class Posted:
 
 
 @dataclass(eq=False)
-class Desk:
+class DispatcherHarness:
     """Everything right of the outbox, with a clock to set by hand and no chance in it."""
 
-    workshop: Workshop
+    outbox_harness: OutboxHarness
     posted: list[Posted] = field(default_factory=list)
     metrics: Metrics = field(default_factory=Metrics)
     watch: Watch | None = None
 
     def open(self, *endpoints: Endpoint) -> Outbox:
-        self.outbox = self.workshop.open()
+        self.outbox = self.outbox_harness.open()
         sender = Sender(lambda endpoint: HandledTransport(self._take(endpoint.name)))
         self.dispatcher = Dispatcher(
             outbox=self.outbox,
@@ -73,7 +73,7 @@ class Desk:
 
     @property
     def clock(self) -> HandClock:
-        return self.workshop.clock
+        return self.outbox_harness.clock
 
     def _take(self, endpoint: str) -> Callable[[httpx.Request], Awaitable[httpx.Response]]:
         async def handle(request: httpx.Request) -> httpx.Response:

@@ -10,7 +10,7 @@ from support.engines import AnotherProcess, SqliteUnderTest, open_sqlite
 from forwarder.outbox import Outbox
 
 
-class Workshop:
+class OutboxHarness:
     """Opens, runs, kills and reopens one outbox."""
 
     engine: SqliteUnderTest
