@@ -7,10 +7,12 @@ The words of the right half: what is owed to an endpoint, what one attempt came 
                            Decision = Done | RetryAt | Bury | Expire | Supersede
 """
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Literal, NewType, TypeAlias
 
 from forwarder.reading import Device, WebhookId
+from forwarder.statuses import REFUSALS, SUCCESSES
 
 ReadingNumber = NewType("ReadingNumber", int)
 """The place of a reading in the order of arrival; grows, and is never used twice in one outbox."""
@@ -52,7 +54,7 @@ class Delivery:
 
 @dataclass(slots=True)
 class Accepted:
-    """A 2xx: delivered. Never changed; like a Delivery it is made for each reading."""
+    """A 2xx, or the endpoint's own `success`: delivered. Never changed; like a Delivery it is made for each reading."""
 
     status: int
     answer: bytes = b""
@@ -62,7 +64,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """400, 405, 413, 414, 415, 422 or 501: this reading will never be taken."""
+    """400, 405, 413, 414, 415, 422 or 501, or the endpoint's own `refused`: this reading will never be taken."""
 
     status: int
     answer: bytes = b""
@@ -103,7 +105,7 @@ class Attempt:
     duration_ms: float
     status: int | None
     error: ErrorWord
-    """Empty for a 2xx."""
+    """Empty when it succeeded."""
     detail: str = ""
     answer: bytes = b""
     """The start of what was answered, where it failed."""
@@ -119,20 +121,19 @@ class Unsent:
     """Nothing was sent, because this process had no file descriptor to spare: no attempt, and no word about anybody."""
 
 
-REFUSALS = frozenset({400, 405, 413, 414, 415, 422, 501})
-
-
 def classify(
     status: int,
     *,
+    success: Set[int] = SUCCESSES,
+    refused: Set[int] = REFUSALS,
     retry_after: str | None = None,
     answer: bytes = b"",
     address: str | None = None,
 ) -> AttemptResult:
-    """What a complete answer's status means for the delivery; 3xx is a failure like 5xx, never followed."""
-    if 200 <= status < 300:
+    """What a complete answer's status means for the delivery; a redirect is never followed."""
+    if status in success:
         return Accepted(status, answer, address)
-    if status in REFUSALS:
+    if status in refused:
         return Refused(status, answer, address)
     if status == 410:
         return Gone(status, answer, address)

@@ -30,7 +30,9 @@ ADVICE = {
     "http_410": "the receiver wants nothing more; readings answered so pause the endpoint",
     "http_429": "the receiver wants less at once: set the endpoint's rate_limit",
     "http_501": "check its url: what is there takes no POST",
-    "http_3xx": "redirects are not followed: put the address it redirects to into its url",
+    "http_2xx": "its success names other statuses only",
+    "http_3xx": "redirects are not followed: put the address it redirects to into its url,"
+    " or, if it has taken the event by then, the status into its success",
     "http_4xx": "look into the receiver's log; 400, 413, 414, 415 and 422 would make a reading a dead letter",
     "http_5xx": "look into the receiver's log; readings answered so are tried again",
 }

@@ -98,7 +98,7 @@ def command(
     *,
     as_json: bool,
 ) -> None:
-    """Send signed events to ENDPOINT or --url and show the answer; exit 0 when each is answered 2xx."""
+    """Send signed events to ENDPOINT or --url and show the answer; exit 0 when each is taken (2xx, or success)."""
     if (name is None) == (url is None):
         raise ConfigurationError("name either an ENDPOINT of routes.yaml or a --url")
     if url is not None:
@@ -184,11 +184,12 @@ async def _attempt(sending: Sending, rendered: Rendered, client: httpx.AsyncClie
     headers = [("content-type", rendered.content_type), *signed]
     started = time.monotonic()
     url = endpoint.url_for(sending.device)
-    result = await _result(client.post(url, headers=headers, content=rendered.body))
+    answering = client.post(url, headers=headers, content=rendered.body)
+    result = await _result(answering, endpoint)
     return Outcome(result, time.monotonic() - started)
 
 
-async def _result(answering: Awaitable[httpx.Response]) -> AttemptResult:
+async def _result(answering: Awaitable[httpx.Response], endpoint: Endpoint) -> AttemptResult:
     """What an answer means. Raises ForwarderError where nothing could be sent."""
     try:
         response = await answering
@@ -199,7 +200,13 @@ async def _result(answering: Awaitable[httpx.Response]) -> AttemptResult:
     except TransportFailure as failure:
         return Failed(failure.word, detail=failure.detail, address=failure.address)
     address = response.extensions.get("address")
-    return classify(response.status_code, answer=response.content, address=address)
+    return classify(
+        response.status_code,
+        success=endpoint.success,
+        refused=endpoint.refused,
+        answer=response.content,
+        address=address,
+    )
 
 
 def _described(sending: Sending, outcomes: Sequence[Outcome], *, as_json: bool) -> str:

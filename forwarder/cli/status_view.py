@@ -13,8 +13,8 @@ from rich.text import Text
 from forwarder.cli.grid import Grid
 from forwarder.cli.running import Readiness
 from forwarder.cli.tables import NAME, PROSE, age, cell, console, leaves, number, table
-from forwarder.delivery import REFUSALS
 from forwarder.operator import EndpointStatus, Status
+from forwarder.statuses import REFUSALS
 from forwarder.terminal import plain
 from forwarder.units import count_of
 

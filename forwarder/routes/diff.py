@@ -13,6 +13,7 @@ from forwarder.routes.model import (
     Routes,
     Selection,
 )
+from forwarder.statuses import status_words
 from forwarder.units import count_of, format_duration
 
 MOST_DEVICES_IN_A_LINE = 10
@@ -208,6 +209,10 @@ def _retry_words(value: object) -> str:
     return f"{waits}, at most {count_of(most, 'attempt')}" if most else waits
 
 
+def _statuses_words(value: object) -> str:
+    return f"[{status_words(value)}]" if isinstance(value, frozenset) else "default"
+
+
 _WORDS: Mapping[str, Callable[[object], str]] = {
     "max_age_seconds": _duration_words,
     "timeout_seconds": _duration_words,
@@ -215,6 +220,8 @@ _WORDS: Mapping[str, Callable[[object], str]] = {
     "batch": _batch_words,
     "rate_limit": _rate_words,
     "retry": _retry_words,
+    "success": _statuses_words,
+    "refused": _statuses_words,
 }
 
 

@@ -30,6 +30,7 @@ from forwarder.routes.secrets import Vault
 from forwarder.routes.spec import BasicSpec, EndpointSpec
 from forwarder.routes.tls import Certificates
 from forwarder.routes.urls import check_url
+from forwarder.statuses import AnswerRules, answer_rules
 
 T = TypeVar("T")
 Path: TypeAlias = tuple[str | int, ...]
@@ -73,6 +74,7 @@ class EndpointReader:
     def read(self, given: Given) -> Endpoint:
         spec = given.spec
         mode = spec.mode or "every"
+        answers = self._answers(given)
         return Endpoint(
             name=given.name,
             url=self._url(given),
@@ -86,6 +88,8 @@ class EndpointReader:
             max_concurrency=spec.max_concurrency or 8,
             rate_limit=RateLimit(*spec.rate_limit) if spec.rate_limit else None,
             retry=self._retry(given),
+            success=answers.success,
+            refused=answers.refused,
             headers=self._headers(given),
             auth=self._auth(given),
             tls=self._tls(given),
@@ -122,6 +126,13 @@ class EndpointReader:
         if retry.initial > retry.max:
             self._tell(given, ("retry",), "initial is longer than max")
         return RetrySchedule(retry.initial, retry.max, retry.max_attempts)
+
+    def _answers(self, given: Given) -> AnswerRules:
+        spec = given.spec
+        at = ("refused",) if spec.refused is not None else ("success",)
+        return (
+            self._try(given, at, partial(answer_rules, spec.success, spec.refused)) or AnswerRules()
+        )
 
     def _headers(self, given: Given) -> tuple[tuple[str, str], ...]:
         pairs = []

@@ -7,6 +7,7 @@ from typing import Literal, NewType, TypeAlias
 from urllib.parse import quote
 
 from forwarder.reading import DOT_SEGMENTS, Device
+from forwarder.statuses import REFUSALS, SUCCESSES
 
 EndpointName = NewType("EndpointName", str)
 
@@ -97,6 +98,9 @@ class Endpoint:
     max_concurrency: int = 8
     rate_limit: RateLimit | None = None
     retry: RetrySchedule = RetrySchedule()
+    success: frozenset[int] = field(default=SUCCESSES, repr=False)
+    refused: frozenset[int] = field(default=REFUSALS, repr=False)
+    """What is in neither follows the other rules for answers."""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     auth: Auth | None = None
     tls: TlsFiles | None = None

@@ -12,6 +12,8 @@ from pydantic.config import JsonDict
 
 from forwarder.routes.fields import require_name
 from forwarder.routes.model import Format, Mode
+from forwarder.statuses import PATTERN as STATUS_PATTERN
+from forwarder.statuses import parse_status
 from forwarder.units import format_duration, parse_duration, parse_rate
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
@@ -53,6 +55,15 @@ def _one_or_more_keys(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _one_or_more(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _status(value: str) -> str:
+    parse_status(value)
+    return value
+
+
 def _token(value: object) -> object:
     return value["token"] if isinstance(value, dict) and value.keys() == {"token"} else value
 
@@ -89,6 +100,13 @@ _BEARER = {
     "additionalProperties": False,
 }
 
+_STATUS = {
+    "anyOf": [
+        {"type": "integer", "minimum": 200, "maximum": 599},
+        {"type": "string", "pattern": STATUS_PATTERN},
+    ]
+}
+
 Duration: TypeAlias = Annotated[
     float,
     BeforeValidator(_seconds),
@@ -109,6 +127,11 @@ Rate: TypeAlias = Annotated[
     tuple[int, float] | None,
     BeforeValidator(_rate),
     _schema(anyOf=[{"type": "string", "pattern": "^[1-9][0-9]*/(s|m|h)$"}, {"const": "off"}]),
+]
+Statuses: TypeAlias = Annotated[
+    tuple[Annotated[str, AfterValidator(_status)], ...],
+    BeforeValidator(_one_or_more),
+    _schema(anyOf=[_STATUS, {"type": "array", "items": _STATUS}]),
 ]
 FieldPattern: TypeAlias = Annotated[
     str, AfterValidator(_field), _schema(type="string", pattern=_FIELD_PATTERN)
@@ -222,6 +245,16 @@ class EndpointSpec(Spec):
         None, description="attempts, such as 20/s or 600/m", json_schema_extra=_default("off")
     )
     retry: RetrySpec | None = Field(None, description="when a failed attempt is tried again")
+    success: Statuses | None = Field(
+        None,
+        min_length=1,
+        description="the answers that count as taken, such as [2xx, 302]; in place of 2xx",
+        json_schema_extra=_default("2xx"),
+    )
+    refused: Statuses | None = Field(
+        None,
+        description="the answers that refuse a reading for good; in place of 400, 405, 413, 414, 415, 422 and 501",
+    )
     headers: dict[str, str] | None = Field(
         None, description="static headers; a value may be env:NAME or file:/path"
     )

@@ -31,7 +31,7 @@ from forwarder.sender.request import (
 
 RETRY_AFTER_STATUSES = (429, 503)
 ACCEPTED_BYTES = 512
-"""So much of a 2xx answer is kept, because nobody stores it and looking through it costs each reading."""
+"""So much of a success's answer is kept, because nobody stores it and looking through it costs each reading."""
 MAX_KNOWN_URLS = 1024
 
 _NOT_UTF_8 = "one of its header fields cannot be written in UTF-8"
@@ -132,7 +132,7 @@ class Sender:
             return Failed("protocol", detail=_NOT_UTF_8)
         except Exception as error:  # noqa: BLE001 - a bug in here must cost an attempt, not the dispatcher
             return _broken(endpoint, error)
-        return _result(answer, channel.redaction)
+        return _result(answer, channel)
 
     def turn(self, endpoint: Endpoint, *, seconds: float) -> AbstractAsyncContextManager[bool]:
         """
@@ -187,11 +187,18 @@ def _broken(endpoint: Endpoint, error: Exception) -> Failed:
     return Failed("protocol", detail=f"an error in the forwarder itself ({kind})")
 
 
-def _result(answer: Answer, redaction: Redaction) -> AttemptResult:
-    status = answer.status
-    most = ACCEPTED_BYTES if 200 <= status < 300 else MAX_BODY_BYTES
-    shown = redaction.of(answer.body[:most], is_cut=len(answer.body) >= most)
-    if status not in RETRY_AFTER_STATUSES:
-        return classify(status, answer=shown, address=answer.address)
-    hint = httpx.Headers(answer.headers).get("retry-after")
-    return classify(status, retry_after=hint, answer=shown, address=answer.address)
+def _result(answer: Answer, channel: Channel) -> AttemptResult:
+    status, endpoint = answer.status, channel.endpoint
+    most = ACCEPTED_BYTES if status in endpoint.success else MAX_BODY_BYTES
+    shown = channel.redaction.of(answer.body[:most], is_cut=len(answer.body) >= most)
+    hint = None
+    if status in RETRY_AFTER_STATUSES:
+        hint = httpx.Headers(answer.headers).get("retry-after")
+    return classify(
+        status,
+        success=endpoint.success,
+        refused=endpoint.refused,
+        retry_after=hint,
+        answer=shown,
+        address=answer.address,
+    )

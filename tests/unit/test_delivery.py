@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from forwarder.cli.answer_view import ADVICE
 from forwarder.delivery import (
-    REFUSALS,
     Accepted,
     DeadReason,
     Failed,
@@ -14,6 +13,7 @@ from forwarder.delivery import (
     Refused,
     classify,
 )
+from forwarder.statuses import REFUSALS, answer_rules, status_words
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
@@ -76,3 +76,55 @@ def test_each_status_has_one_meaning(status: int, answer: bytes) -> None:
 def test_no_word_says_why_it_failed_and_why_it_died() -> None:
     """Both stand on one screen: a dead letter's reason, and the error of each of its attempts."""
     assert not set(ADVICE) & set(get_args(DeadReason))
+
+
+@pytest.mark.parametrize(
+    ("success", "refused", "status", "outcome"),
+    [
+        pytest.param(["2xx", "302"], None, 302, Accepted, id="what the endpoint calls taken"),
+        pytest.param(["2xx", "302"], None, 204, Accepted, id="a class"),
+        pytest.param(["2xx", "302"], None, 301, Failed, id="what is in no list"),
+        pytest.param(["302"], None, 200, Failed, id="2xx, which the own list left out"),
+        pytest.param(["2xx", "400"], None, 400, Accepted, id="own success before usual refusal"),
+        pytest.param(["2xx", "410"], None, 410, Accepted, id="410 that does not pause"),
+        pytest.param(None, ["409"], 409, Refused, id="what the endpoint calls refused"),
+        pytest.param(None, ["409"], 400, Failed, id="400, which the own list left out"),
+        pytest.param(None, ["4xx"], 410, Refused, id="a class holds 410 too"),
+        pytest.param(None, ["409"], 410, Gone, id="410 otherwise"),
+        pytest.param(None, ["202"], 202, Refused, id="own refusal before usual success"),
+        pytest.param(None, [], 400, Failed, id="nothing is refused for good"),
+        pytest.param(["2xx"], ["202"], 202, Refused, id="an exact status before a class"),
+        pytest.param(["404"], ["4xx"], 404, Accepted, id="an exact success before a class"),
+        pytest.param(["404"], ["4xx"], 405, Refused, id="the rest of that class"),
+    ],
+)
+def test_endpoint_says_what_its_answers_mean(
+    success: list[str] | None, refused: list[str] | None, status: int, outcome: type
+) -> None:
+    """An endpoint's own words come before what is usual, and an exact status before a class."""
+    rules = answer_rules(success, refused)
+    result = classify(status, success=rules.success, refused=rules.refused)
+    assert isinstance(result, outcome)
+
+
+words = st.lists(
+    st.sampled_from(["2xx", "3xx", "4xx", "5xx", "200", "202", "302", "400", "404", "410", "503"]),
+    unique=True,
+)
+
+
+@given(st.none() | words, st.none() | words)
+def test_no_status_is_taken_and_refused(
+    success: list[str] | None, refused: list[str] | None
+) -> None:
+    """Whatever the lists say, a status settles a reading in one way at most."""
+    if set(success or ()) & set(refused or ()):
+        with pytest.raises(ValueError, match="is in success and in refused"):
+            answer_rules(success, refused)
+    else:
+        rules = answer_rules(success, refused)
+        assert not rules.success & rules.refused
+
+
+def test_statuses_are_told_as_they_are_written() -> None:
+    assert status_words(answer_rules(["302", "2xx"], None).success) == "2xx, 302"

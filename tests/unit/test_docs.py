@@ -22,7 +22,7 @@ from forwarder.cli.main import COMMANDS
 from forwarder.cli.running import Readiness
 from forwarder.cli.status_view import View, frame
 from forwarder.console_log import SENTENCES
-from forwarder.delivery import REFUSALS, DeadReason
+from forwarder.delivery import DeadReason
 from forwarder.demo.device import SimulatedDevice
 from forwarder.demo.shapes import from_template
 from forwarder.endpoint_health import EndpointHealth
@@ -35,6 +35,7 @@ from forwarder.reading import Message, QuarantineReason, Reading
 from forwarder.routes import load_routes
 from forwarder.settings import PREFIX, Settings
 from forwarder.settings.environment import SECRETS_BY_FILE
+from forwarder.statuses import REFUSALS
 from forwarder.subscriber.problem import Kind
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ SETTINGS = [
     pytest.param(
         "colour: red",
         [
-            '6:5: unknown setting "colour"; known here: url, secret, devices, groups, mode, batch, max_age, fields, format, timeout, max_concurrency, rate_limit, retry, headers, auth, tls, allow_http, allow_private, paused'
+            '6:5: unknown setting "colour"; known here: url, secret, devices, groups, mode, batch, max_age, fields, format, timeout, max_concurrency, rate_limit, retry, success, refused, headers, auth, tls, allow_http, allow_private, paused'
         ],
         id="a setting nobody knows",
     ),
@@ -58,6 +58,26 @@ SETTINGS = [
         "format: xml",
         ['6:13: format "xml": expected standard or cloudevents'],
         id="a format nobody knows",
+    ),
+    pytest.param(
+        "success: [2xx, OK]",
+        ['6:20: success "OK": expected a status such as 302, or a class such as 2xx'],
+        id="a status that is none",
+    ),
+    pytest.param(
+        "success: [100]",
+        ['6:15: success "100": expected a status such as 302, or a class such as 2xx'],
+        id="a status that is no answer yet",
+    ),
+    pytest.param(
+        "success: []",
+        ["6:14: success: expected at least 1 in the list"],
+        id="an endpoint that never succeeds",
+    ),
+    pytest.param(
+        "success: [2xx]\n    refused: [2xx, 409]",
+        ["7:14: refused: 2xx is in success and in refused; keep one of them"],
+        id="an answer that is taken and refused",
     ),
     pytest.param(
         "timeout: 10",

@@ -20,6 +20,7 @@ from forwarder.routes import (
     SigningKey,
     load_routes,
 )
+from forwarder.statuses import SUCCESSES
 
 ACME = EndpointName("acme")
 PLAIN = Endpoint(name=ACME, url="https://a.example/", keys=(SigningKey(bytes(range(32))),))
@@ -46,6 +47,8 @@ SETTINGS = [
     ("auth: {basic: {username: u, password: 'p:w'}}", replace(PLAIN, auth=BasicAuth("u", "p:w"))),
     ("allow_http: true", PLAIN),
     ("allow_private: true", replace(PLAIN, allow_private=True)),
+    ("success: [2xx, 302]", replace(PLAIN, success=SUCCESSES | {302})),
+    ("refused: 409", replace(PLAIN, refused=frozenset({409}))),
     ("paused: yes", replace(PLAIN, paused=True)),
     ("paused: ~", PLAIN),
     ("tls: {}", PLAIN),

@@ -24,6 +24,9 @@ GOOD = [
     "auth: {basic: {username: u, password: env:P}}",
     "fields: [active_power_*, meter.id]",
     "max_concurrency: 4",
+    "success: [2xx, 302]",
+    "success: 302",
+    "refused: []",
     "paused: true",
 ]
 BAD = [
@@ -38,6 +41,7 @@ BAD = [
     "max_concurrency: 0",
     "auth: {oauth2: {}}",
     "fields: []",
+    "success: [OK]",
 ]
 
 

@@ -64,6 +64,18 @@ async def test_status_decides_what_an_attempt_came_to(
     assert await post(sender, endpoint_at(URL)) == result
 
 
+@pytest.mark.parametrize(
+    ("status", "result"), [(302, Accepted(302, b"so")), (409, Refused(409, b"so"))]
+)
+async def test_endpoint_decides_what_its_answers_mean(
+    sender: Sender, router: respx.Router, status: int, result: AttemptResult
+) -> None:
+    """`success` and `refused` take the place of the usual statuses."""
+    endpoint = endpoint_at(URL, success=frozenset({302}), refused=frozenset({409}))
+    router.post(URL).respond(status, content=b"so")
+    assert await post(sender, endpoint) == result
+
+
 @pytest.mark.parametrize(("status", "kept"), [(429, "120"), (503, "120"), (500, None), (200, None)])
 async def test_retry_after_is_kept_where_it_means_something(
     sender: Sender, router: respx.Router, status: int, kept: str | None
