@@ -174,11 +174,7 @@ class Claiming:
         """Those to which a newer reading waits where only the latest counts; a replayed older one does not count."""
         if self._endpoint.mode != "latest":
             return ()
-        return {
-            one.reading
-            for one in deliveries
-            if batch.claim_of(one).has_more and self._outbox.has_newer(one)
-        }
+        return {one.reading for one in deliveries if batch.claim_of(one).has_newer(one)}
 
     def settle_outdated(self) -> None:
         """Settle what has grown too old in what is kept."""

@@ -48,7 +48,7 @@ class Dispatcher:
         """Take over a routing table, unless draining: new endpoints start, edited ones go on, others stop."""
         if self._is_draining:
             return
-        stored = {total.name: total.health for total in self._outbox.totals()}
+        stored = self._outbox.health
         for name, endpoint in routes.endpoints.items():
             known = self._endpoints.get(name)
             if known is not None:
@@ -81,18 +81,18 @@ class Dispatcher:
 
     def look_for_pauses(self) -> None:
         """Take over what `endpoints pause` and `endpoints resume` have changed in the outbox."""
-        for total in self._outbox.totals():
-            endpoint = self._endpoints.get(total.name)
-            if endpoint is None or endpoint.health.paused_by == total.health.paused_by:
+        for name, health in self._outbox.health.items():
+            endpoint = self._endpoints.get(name)
+            if endpoint is None or endpoint.health.paused_by == health.paused_by:
                 continue
-            if total.health.paused_by is None:
+            if health.paused_by is None:
                 endpoint.resume()
             else:
-                endpoint.pause(total.health)
+                endpoint.pause(health)
 
     async def sweep(self) -> None:
         """Settle by rule what nobody sends any more: what is too old, and what an endpoint left behind."""
-        oldest = await self._outbox.oldest_pending()
+        oldest = {one.name: one.oldest_pending_at for one in await self._outbox.totals()}
         for dispatcher in list(self._endpoints.values()):
             if not dispatcher.is_removed:
                 dispatcher.settle_outdated()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from forwarder.delivery import ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
@@ -13,6 +13,14 @@ from forwarder.reading import Device
 
 LaneKey: TypeAlias = tuple[str, Device]
 """An endpoint's name and a device."""
+
+
+class LaneRows(NamedTuple):
+    """What is pending in a lane, by a count of its rows."""
+
+    pending: int
+    newest: ReadingNumber
+    """The highest number among them; 0 where there is none."""
 
 
 @dataclass(slots=True)
@@ -101,8 +109,8 @@ class Applied:
     """How many deliveries gave way to newer ones."""
     answers: Sequence[Any] = ()
     """Of the operations, in their order."""
-    counted: dict[LaneKey, int] = field(default_factory=dict)
-    """What is pending in lanes that the transaction, or another process before it, changed in any other way."""
+    counted: dict[LaneKey, LaneRows] = field(default_factory=dict)
+    """Every lane that the transaction, or another process before it, changed in any other way."""
 
 
 class OperationFailed(Exception):  # noqa: N818 - the name states the fact

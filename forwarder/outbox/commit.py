@@ -17,10 +17,11 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from forwarder.delivery import Delivery, Done, ReadingNumber
-from forwarder.outbox.changes import Applied, Changes, LaneKey, Run
+from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows, Run
 from forwarder.outbox.intake import NewReading, Outcomes, Put, Recipient
 from forwarder.outbox.lanes import EndpointLanes, Lane
 from forwarder.outbox.operations import BuryRemoved, ExpireOld
+from forwarder.outbox.records import EndpointTotals
 
 T = TypeVar("T")
 
@@ -45,6 +46,8 @@ class Commit:
     is_to_look: bool = False
     """Whether to see if another process has changed the outbox."""
     has_foreign_change: bool = False
+    endpoints: Sequence[EndpointTotals] = ()
+    """Where another process has changed something, the accounts of all endpoints as the commit left them."""
     message_count: int = 0
     held_lanes: dict[Lane, EndpointLanes] = field(default_factory=dict)
     held_endpoints: set[EndpointLanes] = field(default_factory=set)
@@ -160,8 +163,8 @@ class Commit:
         """
         for endpoint, lane, count in self.settled:
             endpoint.written(lane, count, now=now)
-        for (name, device), stored in applied.counted.items():
-            lanes(name).recount(device, stored=stored, now=now)
+        for (name, device), rows in applied.counted.items():
+            lanes(name).recount(device, pending=rows.pending, newest=rows.newest, now=now)
         enqueued: defaultdict[str, int] = defaultdict(int)
         for run in applied.runs:
             for recipient in run.recipients:
@@ -208,15 +211,15 @@ def _join(
     run: Run,
     recipient: Recipient,
     lanes: EndpointLanes,
-    counted: dict[LaneKey, int],
+    counted: dict[LaneKey, LaneRows],
     now: float,
 ) -> None:
     endpoint = recipient.endpoint
     if recipient.only_latest:
-        for reading in run.readings:
+        for number, reading in enumerate(run.readings, run.first):
             if (endpoint, reading.device) not in counted:
                 # The wait was that of the reading which gave way.
-                lanes.end_wait(lanes.add(reading.device, now=now))
+                lanes.end_wait(lanes.add(reading.device, newest=number, now=now))
         return
     # By position, as this is made for every delivery; the order is that of the fields.
     deliveries = [

@@ -1,30 +1,31 @@
-"""The seam between the outbox and whatever keeps its rows."""
+"""
+The seam between the outbox and whatever keeps its rows.
 
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+Three threads call an engine, each with one call at a time: the commit thread, the reader thread, and whoever wants an
+account of it all. So it takes a connection for writing, one for reading heads, and one for each account. The loop calls
+nothing that could wait.
+
+    before the line runs   lanes, totals
+    commit thread          has_foreign_change ▸ apply ▸ totals, where another process had changed something
+    reader thread          heads
+    any thread             totals, overview, trim
+    loop                   is_full, used_bytes: plain memory
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 from forwarder.delivery import Delivery
-from forwarder.outbox.changes import Applied, Changes
+from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows
 from forwarder.outbox.records import EndpointTotals, Overview
-from forwarder.reading import Device
-
-
-class StoredLane(NamedTuple):
-    """A lane as the rows have it."""
-
-    endpoint: str
-    device: Device
-    pending: int
 
 
 class Engine(Protocol):
     """
     The tables behind an outbox. It knows no lane, no loop and no clock.
 
-    Plain values go in and come out; every call may be made twice. `apply` and `has_foreign_change` are the commit
-    thread's, `overview`, `oldest_pending` and `trim` are any thread's; the others are the loop's, and read what was
-    committed last. All raise OutboxUnavailable, after which nothing has changed and trying again is right, or
-    OutboxDamaged.
+    Plain values go in and come out; every call may be made twice. Reads see what was committed before they began. All
+    raise OutboxUnavailable, after which nothing has changed and trying again is right, or OutboxDamaged.
     """
 
     @property
@@ -33,9 +34,9 @@ class Engine(Protocol):
 
     @property
     def used_bytes(self) -> int:
-        """What it held at the last commit."""
+        """About what it held at the last commit."""
 
-    def lanes(self) -> Iterator[StoredLane]:
+    def lanes(self) -> Iterator[tuple[LaneKey, LaneRows]]:
         """Every lane that holds something, the one with the oldest delivery first."""
 
     def apply(self, changes: Changes, *, now: float) -> Applied:
@@ -49,14 +50,13 @@ class Engine(Protocol):
     def has_foreign_change(self) -> bool:
         """Whether another process has committed since this was last asked; the next `apply` counts its lanes."""
 
-    def heads(self, endpoint: str, device: Device, *, limit: int) -> list[Delivery]:
-        """The first pending deliveries of a lane, in order."""
+    def heads(self, wanted: Mapping[LaneKey, int]) -> dict[LaneKey, list[Delivery]]:
+        """
+        Of each lane the first pending deliveries, in order, at most so many; none where nothing is pending.
 
-    def has_newer(self, delivery: Delivery) -> bool:
-        """Whether a newer reading of its device is pending for the same endpoint."""
-
-    def oldest_pending(self) -> dict[str, float]:
-        """By endpoint, UNIX seconds from which the age of its oldest pending delivery counts."""
+        Nothing is settled in these lanes meanwhile. Something may be put at their ends, and a transaction under way may
+        change them: the loop judges whether what was read is still of use.
+        """
 
     def totals(self) -> list[EndpointTotals]:
         """The accounts of every endpoint the outbox has ever known, by name."""

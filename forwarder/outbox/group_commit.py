@@ -139,6 +139,8 @@ class GroupCommit:
             if commit.is_to_look and self._engine.has_foreign_change():
                 commit.has_foreign_change = True
             applied = self._engine.apply(commit.changes, now=now) if commit.writes else None
+            if commit.has_foreign_change:
+                commit.endpoints = self._engine.totals()
         except BaseException as error:  # noqa: BLE001 - it is dealt with on the loop
             _tell(loop, partial(self._conclude_failed, commit, error))
         else:

@@ -64,6 +64,8 @@ class Lane:
     """Rows that are pending as of the last commit that was published, those in flight included."""
     unwritten: int = 0
     """Of them, those that are settled for good and not on disk yet."""
+    newest: int = 0
+    """The highest number among them, as far as it is known; 0 when it is settled."""
     unsaved: int = 0
     """Settlements that are not on disk yet, those of deliveries that are tried again included."""
     fresh: deque[Delivery] = field(default_factory=deque)
@@ -141,9 +143,10 @@ class EndpointLanes:
 
     # What commits bring.
 
-    def add(self, device: Device, *, count: int = 1, now: float) -> Lane:
+    def add(self, device: Device, *, count: int = 1, newest: int = 0, now: float) -> Lane:
         """`count` more rows at the end of the device's lane."""
         lane = self._lanes.get(device) or self._begin(device, now)
+        lane.newest = max(lane.newest, newest)
         self._store(lane, lane.stored + count)
         return lane
 
@@ -152,9 +155,9 @@ class EndpointLanes:
         self._make_ready(lane, now)
         return lane
 
-    def restore(self, device: Device, *, count: int, now: float) -> None:
-        """At start: a lane as the outbox holds it, whose head may have to wait still."""
-        self.add(device, count=count, now=now).is_restored = True
+    def restore(self, device: Device, *, pending: int, newest: int, now: float) -> None:
+        """At start: a lane as the rows have it, whose head may have to wait still."""
+        self.add(device, count=pending, newest=newest, now=now).is_restored = True
 
     def extend(self, deliveries: Iterable[Delivery], *, now: float) -> None:
         """Each at the end of its lane, held in memory while there is room and nothing is before it."""
@@ -169,6 +172,8 @@ class EndpointLanes:
             ):
                 lane.fresh.append(one)
                 memory.used += 1
+            if one.reading > lane.newest:
+                lane.newest = one.reading
             self._store(lane, lane.stored + 1)
 
     def give_way(self, device: Device, count: int) -> None:
@@ -191,14 +196,15 @@ class EndpointLanes:
             lane.reasons &= ~UNWRITTEN
             self._go_on(lane, now)
 
-    def recount(self, device: Device, *, stored: int, now: float) -> None:
-        """Take over how many rows a commit counted, after something else than claims and puts changed them."""
+    def recount(self, device: Device, *, pending: int, newest: int, now: float) -> None:
+        """Take over the rows that a commit counted, after something else than claims and puts changed them."""
         lane = self._lanes.get(device)
         if lane is None:
-            if stored <= 0:
+            if pending <= 0:
                 return
             lane = self._begin(device, now)
-        self._store(lane, stored)
+        lane.newest = newest
+        self._store(lane, pending)
         if lane.state is CLAIMED:
             lane.is_changed = True
         else:
@@ -293,6 +299,8 @@ class EndpointLanes:
         if lane.settled < len(lane.claimed) or lane.is_changed or due_at is not None:
             self._empty_memory(lane)  # it holds what comes after those that are not settled
             lane.is_restored = due_at is None
+        elif lane.claimed and lane.claimed[-1].reading >= lane.newest:
+            lane.newest = 0
         lane.claimed, lane.settled, lane.is_changed = (), 0, False
         self._claimed.discard(lane)
         lane.due_at = due_at

@@ -59,7 +59,7 @@ class Outbox:
         self.on_claimable: Callable[[set[str]], None] = lambda _: None
         """Told after a commit in which endpoints something may be claimed now."""
         self.on_foreign_change: Callable[[], None] = lambda: None
-        """Told when a command has changed the outbox."""
+        """Told when a command has changed the outbox, once `health` is what it has made of it."""
         self._memory = Memory(memory_limit)
         self._lanes: dict[str, EndpointLanes] = {}
         self._capacity = Capacity(engine, path)
@@ -76,17 +76,20 @@ class Outbox:
         self._end: asyncio.Future[None] | None = None
         """Of `run`."""
         self._is_closing = False
-        self._has_foreign_change = False
         self._is_readable = True
         self.commits = 0
         self.enqueued: defaultdict[str, int] = defaultdict(int)
         """Deliveries put in by this process, by endpoint."""
+        self.health: dict[str, EndpointHealth] = {}
+        """By endpoint, what the rows say: as of the start, and since then as of the last change by a command."""
         self._restore()
 
     def _restore(self) -> None:
         now = self._clock.monotonic()
-        for lane in self._engine.lanes():
-            self._lanes_of(lane.endpoint).restore(lane.device, count=lane.pending, now=now)
+        for (endpoint, device), rows in self._engine.lanes():
+            lanes = self._lanes_of(endpoint)
+            lanes.restore(device, pending=rows.pending, newest=rows.newest, now=now)
+        self.health = {one.name: one.health for one in self._engine.totals()}
 
     def _lanes_of(self, endpoint: str) -> EndpointLanes:
         lanes = self._lanes.get(endpoint)
@@ -141,7 +144,8 @@ class Outbox:
     def _heads(self, endpoint: str, lane: Lane, limit: int) -> list[Delivery]:
         count = max(limit, min(READ_AHEAD, self._memory.room))
         try:
-            heads = self._engine.heads(endpoint, lane.device, limit=count)
+            key = (endpoint, lane.device)
+            heads = self._engine.heads({key: count})[key]
         except OutboxError as problem:
             # The lane is tried again in a second. Of all the lanes that meet with this, one log event is enough.
             if self._is_readable:
@@ -158,10 +162,6 @@ class Outbox:
     def wake_all(self, endpoint: str) -> None:
         """The endpoint takes readings again: no lane waits for its own time any more."""
         self._lanes_of(endpoint).wake_all(self._clock.monotonic())
-
-    def has_newer(self, delivery: Delivery) -> bool:
-        """Whether a newer reading of its device is pending for the same endpoint."""
-        return self._engine.has_newer(delivery)
 
     def settle(
         self, endpoint: str, settlements: Sequence[Settlement] = (), *, ends: Sequence[Claim] = ()
@@ -248,16 +248,12 @@ class Outbox:
 
     @property
     def used_bytes(self) -> int:
-        """What it held at the last commit; raises OutboxUnavailable or OutboxDamaged."""
+        """About what it held at the last commit."""
         return self._engine.used_bytes
 
-    async def oldest_pending(self) -> dict[str, float]:
-        """By endpoint, from when the age of its oldest pending delivery counts; read beside the loop."""
-        return await asyncio.to_thread(self._engine.oldest_pending)
-
-    def totals(self) -> list[EndpointTotals]:
-        """The endpoints' accounts as of the last commit."""
-        return self._engine.totals()
+    async def totals(self) -> list[EndpointTotals]:
+        """The endpoints' accounts as of the last commit; read beside the loop. Raises as `overview` does."""
+        return await asyncio.to_thread(self._engine.totals)
 
     def overview(self) -> Overview:
         """What it holds at this moment; from any thread. Raises OutboxUnavailable or OutboxDamaged."""
@@ -278,10 +274,11 @@ class Outbox:
             commit.answer(applied)
             if self._capacity.kept:
                 self._commits.hurry()
-        self._has_foreign_change |= commit.has_foreign_change
-        # A pause of our own that is not on disk yet would look like one that a command has ended.
-        if self._has_foreign_change and not self._commits.has_gone_to_write:
-            self._has_foreign_change = False
+        if commit.has_foreign_change and self._commits.has_gone_to_write:
+            # A pause of our own that is not on disk yet would look like one that a command has ended.
+            self._commits.next.has_foreign_change = True
+        elif commit.has_foreign_change:
+            self.health = {one.name: one.health for one in commit.endpoints}
             self.on_foreign_change()
 
     # From start to end.

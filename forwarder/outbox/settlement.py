@@ -44,10 +44,9 @@ class Claim:
         """Whether it was ended before; only until its lane is claimed anew."""
         return not self.token.claimed
 
-    @property
-    def has_more(self) -> bool:
-        """Whether something is pending in its lane behind it."""
-        return self.token.unclaimed > 0
+    def has_newer(self, delivery: Delivery) -> bool:
+        """Whether a newer reading than this one waits behind it; an older one that was replayed does not count."""
+        return self.token.unclaimed > 0 and self.token.newest > delivery.reading
 
     def first(self, count: int) -> "Claim":
         """The same claim without the later ones, which are as if never claimed."""

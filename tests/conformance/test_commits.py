@@ -143,7 +143,7 @@ async def test_own_pause_is_on_disk_before_commands_are_looked_at(
     """A pause after 410 that is not committed yet is not mistaken for one that a command has ended."""
     await outbox.put([new_reading(ONE, "a")])
     told: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-    outbox.on_foreign_change = lambda: told.set_result(outbox.totals()[0].health.paused_by)
+    outbox.on_foreign_change = lambda: told.set_result(outbox.health["acme"].paused_by)
     harness.other.change_health()
     put = await committing(outbox, outbox.put([new_reading(ONE, "b")]))
     outbox.look()

@@ -86,7 +86,9 @@ class Line:
         while True:
             await flush(self.outbox)
             await self.dispatcher.sweep()
-            if not any(total.pending for total in self.outbox.totals() if total.name != "gone"):
+            if not any(
+                total.pending for total in self.outbox.overview().endpoints if total.name != "gone"
+            ):
                 return
             await asyncio.sleep(0.01)
 

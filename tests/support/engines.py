@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,14 +10,13 @@ from typing import Any, Protocol
 from forwarder.clock import Clock
 from forwarder.delivery import Delivery
 from forwarder.errors import OutboxUnavailable
-from forwarder.outbox import DeliveryId, Outbox, Replay, opened
+from forwarder.outbox import DeliveryId, Operation, Outbox, Replay, opened
 from forwarder.outbox.capacity import quarantine_share
-from forwarder.outbox.changes import Applied, Changes
+from forwarder.outbox.changes import Applied, Changes, LaneKey
 from forwarder.outbox.engine import Engine
 from forwarder.outbox.outbox import MEMORY_LIMIT
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite.engine import SqliteEngine
-from forwarder.reading import Device
 
 Row = dict[str, Any]
 
@@ -104,11 +103,11 @@ class SqliteUnderTest(SqliteEngine):
         yield
         self._is_unreadable = False
 
-    def heads(self, endpoint: str, device: Device, *, limit: int) -> list[Delivery]:
+    def heads(self, wanted: Mapping[LaneKey, int]) -> dict[LaneKey, list[Delivery]]:
         if self._is_unreadable:
             raise OutboxUnavailable("no")
-        heads = super().heads(endpoint, device, limit=limit)
-        self.read += len(heads)
+        heads = super().heads(wanted)
+        self.read += sum(map(len, heads.values()))
         return heads
 
     def leave_transaction_open(self) -> None:
@@ -162,8 +161,12 @@ class AnotherProcess:
         with closing(sqlite3.connect(self._path)) as file:
             query = "SELECT reading, endpoint FROM delivery WHERE state = 'dead'"
             keys = [DeliveryId(*row) for row in file.execute(query)]
+        self.operate(Replay(keys, now=0.0))
+
+    def operate(self, operation: Operation[Any]) -> None:
+        """What a command does."""
         with opened(self._path) as access:
-            access.operate(Replay(keys, now=0.0))
+            access.operate(operation)
 
     def change_health(self) -> None:
         """Something that concerns no lane."""

@@ -56,7 +56,7 @@ async def flush(outbox: Outbox) -> None:
 
 async def totals(outbox: Outbox, endpoint: str = "acme") -> EndpointTotals:
     await flush(outbox)
-    return next(one for one in outbox.totals() if one.name == endpoint)
+    return next(one for one in outbox.overview().endpoints if one.name == endpoint)
 
 
 def ids(claimed: Claim) -> list[str]:

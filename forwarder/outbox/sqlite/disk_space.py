@@ -52,13 +52,23 @@ class DiskSpace:
         self._next_look = 0.0
         self._is_watched = True
         self._measure()
-        self._committed_pages, self._used_bytes = self._pages, self._bytes
+        self._committed_pages, self._committed = self._pages, self._bytes
         self.look()
 
     @property
     def is_full(self) -> bool:
         """Whether the outbox holds as much as it may, quarantine apart."""
-        return self._used_bytes >= self._max_bytes
+        return self._readings_bytes >= self._max_bytes
+
+    @property
+    def used_bytes(self) -> int:
+        """What its pages come to that hold something, as of the last look."""
+        return self._committed[0]
+
+    @property
+    def _readings_bytes(self) -> int:
+        used, quarantined = self._committed
+        return used - quarantined
 
     def look(self) -> None:
         """See how much is free, and let the log grow accordingly; raises OSError when the disk does not tell."""
@@ -74,7 +84,7 @@ class DiskSpace:
         if log_pages != self._log_pages:
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {log_pages}")
             self._log_pages = log_pages
-        is_ample = min(self._free_bytes, self._max_bytes - self._used_bytes) >= AMPLE_BYTES
+        is_ample = min(self._free_bytes, self._max_bytes - self._readings_bytes) >= AMPLE_BYTES
         self._next_look = now + LOOK_SECONDS if is_ample else 0.0
 
     def require(self) -> None:
@@ -96,12 +106,12 @@ class DiskSpace:
     def note(self) -> None:
         """What was measured is committed."""
         if self._is_watched:
-            self._committed_pages, self._used_bytes = self._pages, self._bytes
+            self._committed_pages, self._committed = self._pages, self._bytes
 
     def _measure(self) -> None:
         self._pages = outbox_file.pragma(self._connection, "page_count")
         used_pages = self._pages - outbox_file.pragma(self._connection, "freelist_count")
-        self._bytes = used_pages * self._page_size - held_bytes(self._connection)
+        self._bytes = used_pages * self._page_size, held_bytes(self._connection)
 
 
 def free_bytes(folder: Path) -> int:

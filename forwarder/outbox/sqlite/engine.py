@@ -6,7 +6,7 @@ A transaction is begun, filled and committed in one call, from the commit thread
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
@@ -14,8 +14,14 @@ from typing import Any
 
 from forwarder.delivery import Delivery
 from forwarder.errors import OutboxUnavailable
-from forwarder.outbox.changes import Applied, Changes, LaneKey, OperationFailed, Run
-from forwarder.outbox.engine import StoredLane
+from forwarder.outbox.changes import (
+    Applied,
+    Changes,
+    LaneKey,
+    LaneRows,
+    OperationFailed,
+    Run,
+)
 from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Outcomes, Put
 from forwarder.outbox.operations import BuryRemoved, ExpireOld, Operation
 from forwarder.outbox.records import EndpointTotals, Overview
@@ -26,7 +32,6 @@ from forwarder.outbox.sqlite.file import pragma, translated
 from forwarder.outbox.sqlite.high_water_mark import HighWaterMark
 from forwarder.outbox.sqlite.operations import perform
 from forwarder.outbox.sqlite.statements import Owed, Store
-from forwarder.reading import Device
 
 BUSY_SECONDS = 0.005
 BUSY_TRIES = 2000
@@ -70,47 +75,36 @@ class SqliteEngine:
 
     @property
     def used_bytes(self) -> int:
-        with translated(self._path):
-            return outbox_file.used_bytes(self._reader)
+        return self._disk_space.used_bytes
 
-    def lanes(self) -> Iterator[StoredLane]:
+    def lanes(self) -> Iterator[tuple[LaneKey, LaneRows]]:
         with translated(self._path):
             yield from queries.lanes(self._reader)
 
-    def heads(self, endpoint: str, device: Device, *, limit: int) -> list[Delivery]:
+    def heads(self, wanted: Mapping[LaneKey, int]) -> dict[LaneKey, list[Delivery]]:
         with translated(self._path):
-            return queries.heads(
-                self._reader,
-                endpoint=self._endpoint_id(endpoint),
-                endpoint_name=endpoint,
-                device=device,
-                limit=limit,
-            )
-
-    def has_newer(self, delivery: Delivery) -> bool:
-        with translated(self._path):
-            return queries.has_newer(
-                self._reader,
-                endpoint=self._endpoint_id(delivery.endpoint),
-                device=delivery.device,
-                reading=delivery.reading,
-            )
+            return {
+                (name, device): queries.heads(
+                    self._reader,
+                    endpoint=self._endpoint_id(name),
+                    endpoint_name=name,
+                    device=device,
+                    limit=limit,
+                )
+                for (name, device), limit in wanted.items()
+            }
 
     def _endpoint_id(self, name: str) -> int:
         if name not in self._endpoint_ids:
             self._endpoint_ids.update(queries.endpoint_ids(self._reader))
         return self._endpoint_ids[name]
 
-    def oldest_pending(self) -> dict[str, float]:
+    def totals(self) -> list[EndpointTotals]:
         with (
             translated(self._path),
             closing(outbox_file.connect(self._path, is_read_only=True)) as connection,
         ):
-            return queries.oldest_pending(connection)
-
-    def totals(self) -> list[EndpointTotals]:
-        with translated(self._path):
-            return queries.totals(self._reader)
+            return queries.totals(connection)
 
     def overview(self) -> Overview:
         return queries.read_overview(self._path)
@@ -180,14 +174,14 @@ class SqliteEngine:
             self._store.quarantine(kept, max_bytes=self._quarantine_max_bytes)
         return owed, _outcomes(owed.runs, [place for place, _ in quarantined], changes.puts)
 
-    def _count(self, changes: Changes) -> dict[LaneKey, int]:
+    def _count(self, changes: Changes) -> dict[LaneKey, LaneRows]:
         store = self._store
         lanes = changes.uncertain | store.touched
         if store.has_noted_lanes or changes.operations:
             lanes |= store.take_noted_lanes()
         store.touched.clear()
         return {
-            (name, device): queries.pending_in_lane(
+            (name, device): queries.rows_of_lane(
                 self._connection, endpoint=store.endpoint_id(name), device=device
             )
             for name, device in lanes

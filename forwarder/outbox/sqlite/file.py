@@ -184,12 +184,6 @@ def trim(path: Path) -> None:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
 
-def used_bytes(connection: sqlite3.Connection) -> int:
-    """What its pages come to that hold something."""
-    used_pages = pragma(connection, "page_count") - pragma(connection, "freelist_count")
-    return used_pages * pragma(connection, "page_size")
-
-
 def pragma(connection: sqlite3.Connection, name: str) -> int:
     """The number that a pragma answers."""
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])

@@ -8,7 +8,7 @@ from typing import Any
 
 from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
-from forwarder.outbox.engine import StoredLane
+from forwarder.outbox.changes import LaneKey, LaneRows
 from forwarder.outbox.records import EndpointTotals, Overview
 from forwarder.outbox.sqlite.file import connect, translated
 from forwarder.reading import Device, WebhookId
@@ -19,7 +19,7 @@ _HEADS = """
     WHERE d.endpoint = ? AND d.device = ? AND d.state = 'pending'
     ORDER BY d.reading LIMIT ?"""
 _LANES = """
-    SELECT e.name, d.device, count(*), min(d.reading) FROM delivery d JOIN endpoint e ON e.id = d.endpoint
+    SELECT e.name, d.device, count(*), max(d.reading) FROM delivery d JOIN endpoint e ON e.id = d.endpoint
     WHERE d.state = 'pending' GROUP BY d.endpoint, d.device ORDER BY min(d.reading)"""
 
 
@@ -54,39 +54,19 @@ def endpoint_ids(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(connection.execute("SELECT name, id FROM endpoint").fetchall())
 
 
-def lanes(connection: sqlite3.Connection) -> Iterator[StoredLane]:
+def lanes(connection: sqlite3.Connection) -> Iterator[tuple[LaneKey, LaneRows]]:
     """Every lane that holds something, the one with the oldest delivery first."""
-    for endpoint, device, count, _ in connection.execute(_LANES):
-        yield StoredLane(endpoint, Device(device), count)
+    for endpoint, device, pending, newest in connection.execute(_LANES):
+        yield (endpoint, Device(device)), LaneRows(pending, ReadingNumber(newest))
 
 
-def pending_in_lane(connection: sqlite3.Connection, *, endpoint: int, device: Device) -> int:
-    row = connection.execute(
-        "SELECT count(*) FROM delivery WHERE endpoint = ? AND device = ? AND state = 'pending'",
+def rows_of_lane(connection: sqlite3.Connection, *, endpoint: int, device: Device) -> LaneRows:
+    pending, newest = connection.execute(
+        "SELECT count(*), coalesce(max(reading), 0) FROM delivery"
+        " WHERE endpoint = ? AND device = ? AND state = 'pending'",
         (endpoint, device),
     ).fetchone()
-    return int(row[0])
-
-
-def has_newer(
-    connection: sqlite3.Connection, *, endpoint: int, device: Device, reading: ReadingNumber
-) -> bool:
-    """Whether a newer reading of the device is pending."""
-    row = connection.execute(
-        "SELECT 1 FROM delivery WHERE endpoint = ? AND device = ? AND state = 'pending'"
-        " AND reading > ? LIMIT 1",
-        (endpoint, device, reading),
-    ).fetchone()
-    return row is not None
-
-
-def oldest_pending(connection: sqlite3.Connection) -> dict[str, float]:
-    """By endpoint, UNIX seconds from which the age of its oldest pending delivery counts."""
-    rows = connection.execute(
-        "SELECT name, (SELECT min(age_from) FROM delivery WHERE endpoint = endpoint.id AND state = 'pending')"
-        " FROM endpoint"
-    )
-    return {name: oldest for name, oldest in rows if oldest is not None}
+    return LaneRows(pending, ReadingNumber(newest))
 
 
 def totals(connection: sqlite3.Connection) -> list[EndpointTotals]:

@@ -350,8 +350,9 @@ async def test_operators_pause_and_resume_are_noticed(harness: DispatcherHarness
     await harness.answer_all()
     changes: list[tuple[Pause | Resume, list[str]]] = [(Pause("acme"), []), (Resume("acme"), ["b"])]
     for change, expected in changes:
-        await harness.outbox.operate(change)
-        harness.dispatcher.look_for_pauses()
+        harness.outbox_harness.other.operate(change)
+        harness.outbox.look()
+        await harness.rest()
         if isinstance(change, Pause):
             await put(harness, "b")
         await harness.rest()

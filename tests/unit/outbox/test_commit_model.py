@@ -14,13 +14,17 @@ from support.readings import delivery, new_reading
 
 from forwarder.delivery import Delivery, Done, ReadingNumber, RetryAt
 from forwarder.outbox import ExpireOld, NewReading, Recipient, Settlement
-from forwarder.outbox.changes import Applied, Changes, LaneKey, Run
+from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows, Run
 from forwarder.outbox.commit import Commit
 from forwarder.outbox.lanes import EndpointLanes, Lane, Memory
 from forwarder.reading import Device
 
 ONE, TWO = Device("ECC9FF5C0001"), Device("ECC9FF5C0002")
 DEVICES = st.sampled_from([ONE, TWO])
+
+
+def rows_of(numbers: list[int]) -> LaneRows:
+    return LaneRows(len(numbers), ReadingNumber(max(numbers, default=0)))
 
 
 class Rows:
@@ -49,7 +53,7 @@ class Rows:
         for (reading,) in changes.puts:
             assert isinstance(reading, NewReading)
             applied.runs = [*applied.runs, self.put(reading, in_flight, applied.superseded)]
-        applied.counted = {key: len(self.pending[key[1]]) for key in touched}
+        applied.counted = {key: rows_of(self.pending[key[1]]) for key in touched}
         self.noted.clear()
         return applied
 
@@ -94,7 +98,7 @@ class OutboxAgainstRows(RuleBasedStateMachine):
         """For good, by this process."""
         for device, numbers in self.rows.pending.items():
             if numbers:
-                self.lanes.restore(device, count=len(numbers), now=self.now)
+                self.lanes.restore(device, pending=len(numbers), newest=max(numbers), now=self.now)
         self.rows.noted.clear()
 
     @initialize(count=st.integers(0, 4))

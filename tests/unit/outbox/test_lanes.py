@@ -181,7 +181,7 @@ def test_what_is_put_while_a_lane_rests(
 
 def test_recovery_ends_the_wait_from_before_a_restart_too(lanes: Schedule) -> None:
     """A lane that was not claimed since the start does not wait for its head's time after its endpoint recovered."""
-    lanes.restore(ONE, count=1, now=0.0)
+    lanes.restore(ONE, pending=1, newest=1, now=0.0)
     lanes.wake_all(1.0)
     assert not claimed(lanes).is_restored
 
@@ -189,13 +189,13 @@ def test_recovery_ends_the_wait_from_before_a_restart_too(lanes: Schedule) -> No
 def test_recount_to_nothing_forgets_the_lane(lanes: Schedule) -> None:
     """A lane that a command has emptied is gone."""
     lanes.add(ONE, count=2, now=0.0)
-    lanes.recount(ONE, stored=0, now=0.0)
+    lanes.recount(ONE, pending=0, newest=0, now=0.0)
     assert (len(lanes._lanes), lanes.claim(now=0.0), lanes.pending_count) == (0, None, 0)
 
 
 def test_recount_brings_a_lane_back(lanes: Schedule) -> None:
     """A replayed dead letter makes a lane that was empty."""
-    lanes.recount(ONE, stored=1, now=0.0)
+    lanes.recount(ONE, pending=1, newest=1, now=0.0)
     assert claimed(lanes).device == ONE
 
 
@@ -204,7 +204,7 @@ def test_recounted_lane_reads_anew_what_its_head_waits_for(lanes: Schedule) -> N
     lanes.add(ONE, now=0.0)
     lanes.finish(claimed(lanes), due_at=900.0, now=0.0)
     lanes.save(now=0.0)
-    lanes.recount(ONE, stored=2, now=0.0)
+    lanes.recount(ONE, pending=2, newest=2, now=0.0)
     assert claimed(lanes).is_restored
 
 
@@ -212,7 +212,7 @@ def test_lane_recounted_in_flight_asks_for_another_count(lanes: Schedule) -> Non
     """Nothing is remembered of it meanwhile: what memory holds might not be what comes next."""
     lanes.add(ONE, count=2, now=0.0)
     lane = claimed(lanes)
-    lanes.recount(ONE, stored=0, now=0.0)
+    lanes.recount(ONE, pending=0, newest=0, now=0.0)
     lanes.extend([delivery(3, ONE)], now=0.0)
     assert lane.is_changed
     assert not lane.fresh
@@ -241,5 +241,5 @@ def test_queue_forgets_lanes_that_are_gone(lanes: Schedule) -> None:
     """Nor does it grow where readings expire for months before anything is claimed."""
     for _ in range(3 * GONE_IN_QUEUE):
         lanes.add(ONE, now=0.0)
-        lanes.recount(ONE, stored=0, now=0.0)
+        lanes.recount(ONE, pending=0, newest=0, now=0.0)
     assert len(lanes._ready) <= GONE_IN_QUEUE + 1
