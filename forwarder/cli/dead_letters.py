@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import get_args
 
 import click
@@ -31,31 +30,29 @@ from forwarder.cli.tables import (
     STAYS,
     age,
     cell,
-    instant,
     leaves,
     number,
     print_json_list,
     print_listed,
     table,
-    with_raw,
 )
 from forwarder.delivery import DeadReason
 from forwarder.errors import ConfigurationError
 from forwarder.operator import (
     Replayed,
-    choose_dead_letters,
+    dead_letters_meant,
     discard,
     known_endpoints,
     look_at_routes,
     name_dead_letters,
     replay,
     replay_to,
-    require_device,
     require_endpoint,
 )
+from forwarder.operator.objects import dead_letter_object, with_raw
 from forwarder.outbox import Chosen, DeliveryId, DeliveryRecord, OutboxAccess, Selection, opened
 from forwarder.routes import Routes
-from forwarder.settings import Settings, load_settings
+from forwarder.settings import load_settings
 from forwarder.units import count_of
 
 _selecting = selecting(
@@ -81,41 +78,16 @@ def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_j
     """List dead letters, those that died first in front."""
     settings = load_settings()
     with opened(settings.outbox_path, is_read_only=True) as outbox:
-        chosen = _choose(outbox, settings, ids, selection)
+        chosen = dead_letters_meant(outbox, ids, selection, routes_file=settings.routes_file)
         if as_json:
-            print_json_list(map(as_object, _records(outbox, chosen)))
+            print_json_list(map(dead_letter_object, _records(outbox, chosen)))
         else:
             _print_table(outbox, chosen, most_listed(selection, all_of_them=all_of_them))
-
-
-def _choose(
-    outbox: OutboxAccess, settings: Settings, ids: tuple[str, ...], selection: Selection
-) -> Chosen[DeliveryId]:
-    if selection.endpoint is not None:
-        require_endpoint(selection.endpoint, known_endpoints(outbox, settings.routes_file))
-    require_device(outbox, selection.device)
-    keys = tuple(name_dead_letters(outbox, ids))
-    return choose_dead_letters(outbox, replace(selection, ids=keys))
 
 
 def _records(outbox: OutboxAccess, chosen: Chosen[DeliveryId]) -> Iterator[DeliveryRecord]:
     for keys in chosen.chunks():
         yield from outbox.records(keys)
-
-
-def as_object(record: DeliveryRecord) -> dict[str, object]:
-    return {
-        "id": record.webhook_id,
-        "endpoint": record.endpoint,
-        "device": record.device,
-        "webhook_id": record.webhook_id,
-        "reason": record.reason,
-        "attempts": record.attempts,
-        "last_status": record.last_status,
-        "last_error": record.last_error,
-        "enqueued_at": instant(record.enqueued_at),
-        "died_at": instant(record.settled_at),
-    }
 
 
 def _print_table(outbox: OutboxAccess, chosen: Chosen[DeliveryId], most: int) -> None:
@@ -173,7 +145,7 @@ def replay_command(
             require_endpoint(
                 to, list(routes.endpoints) if routes else known_endpoints(outbox, None)
             )
-        chosen = _choose(outbox, settings, ids, selection)
+        chosen = dead_letters_meant(outbox, ids, selection, routes_file=settings.routes_file)
         if to is None:
             _require_routed(outbox.endpoints_of(chosen), routes)
             outcome = replay(outbox, chosen, now=time.time())
@@ -229,7 +201,7 @@ def discard_command(
     _require(ids, selection, all_of_them=all_of_them)
     settings = load_settings()
     with opened(settings.outbox_path) as outbox:
-        chosen = _choose(outbox, settings, ids, selection)
+        chosen = dead_letters_meant(outbox, ids, selection, routes_file=settings.routes_file)
         if all_of_them:
             ask_first(f"Discard {count_of(chosen.count, 'dead letter')} for good?", yes=yes)
         whose = outbox.endpoints_of(chosen)
@@ -249,6 +221,8 @@ def export(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> 
     """Write dead letters with their event data to standard output, one JSON object a line."""
     settings = load_settings()
     with opened(settings.outbox_path, is_read_only=True) as outbox:
-        for keys in _choose(outbox, settings, ids, selection).chunks():
+        for keys in dead_letters_meant(
+            outbox, ids, selection, routes_file=settings.routes_file
+        ).chunks():
             for record, data in outbox.records_with_data(keys):
-                click.echo(with_raw(as_object(record), "data", data))
+                click.echo(with_raw(dead_letter_object(record), "data", data))

@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import click
 
 from forwarder.cli import delivery_view
-from forwarder.cli.delivery_view import facts_object, next_attempt_at, result_of
+from forwarder.cli.delivery_view import result_of
 from forwarder.cli.groups import CommandGroup
 from forwarder.cli.options import (
     all_option,
@@ -31,7 +30,8 @@ from forwarder.cli.tables import (
     print_listed,
     table,
 )
-from forwarder.operator import known_endpoints, name_deliveries, require_device, require_endpoint
+from forwarder.operator import deliveries_meant, name_deliveries
+from forwarder.operator.objects import delivery_object, next_attempt_at
 from forwarder.outbox import Chosen, DeliveryId, DeliveryRecord, OutboxAccess, Selection, opened
 from forwarder.settings import load_settings
 
@@ -53,13 +53,9 @@ def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_j
     """List deliveries, the newest in front; --since and --until go by when their readings came in."""
     settings = load_settings()
     with opened(settings.outbox_path, is_read_only=True) as outbox:
-        if selection.endpoint is not None:
-            require_endpoint(selection.endpoint, known_endpoints(outbox, settings.routes_file))
-        require_device(outbox, selection.device)
-        keys = tuple(name_deliveries(outbox, ids))
-        chosen = outbox.choose_deliveries(replace(selection, ids=keys))
+        chosen = deliveries_meant(outbox, ids, selection, routes_file=settings.routes_file)
         if as_json:
-            print_json_list(map(facts_object, _records(outbox, chosen)))
+            print_json_list(map(delivery_object, _records(outbox, chosen)))
         else:
             _print_table(outbox, chosen, most_listed(selection, all_of_them=all_of_them))
 

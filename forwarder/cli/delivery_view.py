@@ -10,16 +10,20 @@ from forwarder.cli.tables import (
     cell,
     console,
     flattened,
-    instant,
     leaves,
     number,
     print_pairs,
     table,
-    with_raw,
 )
-from forwarder.delivery import Attempt
 from forwarder.errors import OperationError
 from forwarder.operator import delivery_file
+from forwarder.operator.objects import (
+    delivery_file_object,
+    instant,
+    last_error,
+    next_attempt_at,
+    with_raw,
+)
 from forwarder.outbox import DeliveryFile, DeliveryId, DeliveryRecord, OutboxAccess
 
 
@@ -40,7 +44,7 @@ def of_one_reading(
 def show(deliveries: Sequence[DeliveryFile], *, as_json: bool) -> None:
     """One after the other; for programs an object, and a list of them when there are several."""
     if as_json:
-        objects = [with_raw(as_object(one), "data", one.data) for one in deliveries]
+        objects = [with_raw(delivery_file_object(one), "data", one.data) for one in deliveries]
         click.echo(objects[0] if len(objects) == 1 else f"[{', '.join(objects)}]")
         return
     for index, delivery in enumerate(deliveries):
@@ -55,53 +59,6 @@ def _print(delivery: DeliveryFile) -> None:
     if delivery.data is not None:
         console().print("\nThe reading", style="bold")
         print_pairs(flattened(delivery.data))
-
-
-def as_object(delivery: DeliveryFile) -> dict[str, object]:
-    """Everything but the reading's data."""
-    history = [_attempt_object(attempt) for attempt in delivery.attempts]
-    return {**facts_object(delivery.record), "history": history}
-
-
-def facts_object(record: DeliveryRecord) -> dict[str, object]:
-    return {
-        "id": record.webhook_id,
-        "endpoint": record.endpoint,
-        "device": record.device,
-        "webhook_id": record.webhook_id,
-        "state": record.state,
-        "reason": record.reason,
-        "attempts": record.attempts,
-        "last_status": record.last_status,
-        "last_error": _last_error(record),
-        "measured_at": record.measured_at,
-        "received_at": instant(record.received_at),
-        "enqueued_at": instant(record.enqueued_at),
-        "settled_at": instant(record.settled_at),
-        "next_attempt_at": instant(next_attempt_at(record)),
-    }
-
-
-def _last_error(record: DeliveryRecord) -> str | None:
-    """None once it was delivered: the row keeps what an earlier attempt failed of."""
-    return None if record.state == "delivered" else record.last_error
-
-
-def next_attempt_at(record: DeliveryRecord) -> float | None:
-    return record.due_at if record.state == "pending" and record.due_at else None
-
-
-def _attempt_object(attempt: Attempt) -> dict[str, object]:
-    return {
-        "number": attempt.number,
-        "attempted_at": instant(attempt.attempted_at),
-        "duration_ms": round(attempt.duration_ms, 1),
-        "address": attempt.address,
-        "status": attempt.status,
-        "error": attempt.error or None,
-        "detail": attempt.detail or None,
-        "answer": attempt.answer.decode(errors="replace") or None,
-    }
 
 
 def _facts(record: DeliveryRecord) -> list[tuple[str, object]]:
@@ -146,4 +103,4 @@ def _print_attempts(delivery: DeliveryFile) -> None:
 
 def result_of(record: DeliveryRecord) -> str | int | None:
     """Of the last attempt: `http_503`, `timeout` or 204; None when nothing was sent yet."""
-    return _last_error(record) or record.last_status
+    return last_error(record) or record.last_status

@@ -5,7 +5,6 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import get_args
 
 import click
@@ -30,7 +29,6 @@ from forwarder.cli.tables import (
     cell,
     console,
     hex_lines,
-    instant,
     number,
     print_json,
     print_json_list,
@@ -39,17 +37,17 @@ from forwarder.cli.tables import (
     printable,
     table,
 )
-from forwarder.errors import ConfigurationError
 from forwarder.normalise import load_normaliser
 from forwarder.operator import (
     Outcome,
-    choose_quarantined,
     decoder,
     discard_quarantined,
+    quarantined_id,
+    quarantined_meant,
     quarantined_message,
     replay_quarantined,
-    require_device,
 )
+from forwarder.operator.objects import instant, quarantined_object
 from forwarder.outbox import Chosen, OutboxAccess, Quarantined, Selection, opened
 from forwarder.reading import QuarantineReason
 from forwarder.routes import load_routes
@@ -81,24 +79,11 @@ def command() -> None:
 def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_json: bool) -> None:
     """List messages in quarantine, in order of arrival."""
     with opened(load_settings().outbox_path, is_read_only=True) as outbox:
-        chosen = _choose(outbox, ids, selection)
+        chosen = quarantined_meant(outbox, ids, selection)
         if as_json:
-            print_json_list(map(as_object, _messages(outbox, chosen)))
+            print_json_list(map(quarantined_object, _messages(outbox, chosen)))
         else:
             _print_table(outbox, chosen, most_listed(selection, all_of_them=all_of_them))
-
-
-def _choose(outbox: OutboxAccess, ids: tuple[str, ...], selection: Selection) -> Chosen[int]:
-    require_device(outbox, selection.device)
-    return choose_quarantined(outbox, replace(selection, ids=tuple((_id(text), 0) for text in ids)))
-
-
-def _id(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise ConfigurationError(
-            f"{text!r} is not the id of a message in quarantine; they are numbers"
-        )
-    return int(text)
 
 
 def _messages(outbox: OutboxAccess, chosen: Chosen[int]) -> Iterator[Quarantined]:
@@ -106,19 +91,6 @@ def _messages(outbox: OutboxAccess, chosen: Chosen[int]) -> Iterator[Quarantined
         for key in keys:
             # One at a time: each may hold a message of the largest size.
             yield from outbox.quarantined([key])
-
-
-def as_object(message: Quarantined) -> dict[str, object]:
-    return {
-        "id": message.id,
-        "device": message.device,
-        "topic": message.topic,
-        "received_at": instant(message.received_at),
-        "reason": message.reason,
-        "detail": message.detail,
-        "size": message.size,
-        "kept_bytes": len(message.payload),
-    }
 
 
 def _print_table(outbox: OutboxAccess, chosen: Chosen[int], most: int) -> None:
@@ -148,7 +120,7 @@ def _print_table(outbox: OutboxAccess, chosen: Chosen[int], most: int) -> None:
 def show(name: str, *, raw: bool, as_json: bool) -> None:
     """Show one message: its topic, what was wrong, and its bytes as text, or in hexadecimal where they are none."""
     with opened(load_settings().outbox_path, is_read_only=True) as outbox:
-        message = quarantined_message(outbox, _id(name))
+        message = quarantined_message(outbox, quarantined_id(name))
     if raw:
         sys.stdout.buffer.write(message.payload)
     elif as_json:
@@ -159,7 +131,7 @@ def show(name: str, *, raw: bool, as_json: bool) -> None:
 
 def _with_payload(message: Quarantined) -> dict[str, object]:
     payload = base64.b64encode(message.payload).decode()
-    return {**as_object(message), "payload_base64": payload}
+    return {**quarantined_object(message), "payload_base64": payload}
 
 
 def _print_message(message: Quarantined) -> None:
@@ -194,7 +166,7 @@ def replay(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_
     )
     decode = decoder(load_normaliser(settings), routes)
     with opened(settings.outbox_path) as outbox:
-        chosen = _choose(outbox, ids, selection)
+        chosen = quarantined_meant(outbox, ids, selection)
         outcomes = replay_quarantined(outbox, chosen, decode=decode, now=time.time())
     if as_json:
         click.echo(json.dumps({outcome: outcomes[outcome] for outcome in _OUTCOMES}))
@@ -221,7 +193,7 @@ def discard(
     """Erase messages for good; it asks before it erases --all."""
     _require(ids, selection, all_of_them=all_of_them)
     with opened(load_settings().outbox_path) as outbox:
-        chosen = _choose(outbox, ids, selection)
+        chosen = quarantined_meant(outbox, ids, selection)
         if all_of_them:
             ask_first(f"Discard {count_of(chosen.count, 'message')} for good?", yes=yes)
         erased = discard_quarantined(outbox, chosen)
@@ -237,5 +209,5 @@ def discard(
 def export(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:  # noqa: ARG001 - all is what it does anyway
     """Write messages with their exact bytes in base64 to standard output, one JSON object a line."""
     with opened(load_settings().outbox_path, is_read_only=True) as outbox:
-        for message in _messages(outbox, _choose(outbox, ids, selection)):
+        for message in _messages(outbox, quarantined_meant(outbox, ids, selection)):
             click.echo(json.dumps(_with_payload(message)))

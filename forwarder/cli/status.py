@@ -11,10 +11,11 @@ from rich.text import Text
 
 from forwarder.cli.options import as_json_option
 from forwarder.cli.running import Readiness, ask_readiness
-from forwarder.cli.status_view import View, frame, oldest_seconds, print_view
-from forwarder.cli.tables import console, instant, print_json
+from forwarder.cli.status_view import View, frame, print_view
+from forwarder.cli.tables import console, print_json
 from forwarder.errors import ConfigurationError, ForwarderError, OperationError
-from forwarder.operator import EndpointStatus, look_at_routes, read_status
+from forwarder.operator import look_at_routes, read_status
+from forwarder.operator.objects import endpoint_object
 from forwarder.outbox import is_running
 from forwarder.routes import Rejection
 from forwarder.routes.load import Load
@@ -134,29 +135,7 @@ def _object(view: View) -> dict[str, Any]:
         "quarantine": overview.quarantine,
         "quarantine_evicted": overview.quarantine_evicted,
         "endpoints": {
-            name: _endpoint_object(endpoint, view.now)
+            name: endpoint_object(endpoint, view.now)
             for name, endpoint in overview.endpoints.items()
         },
-    }
-
-
-def _endpoint_object(endpoint: EndpointStatus, now: float) -> dict[str, Any]:
-    totals, health = endpoint.totals, endpoint.health
-    return {
-        "state": endpoint.state,
-        "enqueued": totals.enqueued,
-        "delivered": totals.delivered,
-        "dead": totals.dead,
-        "expired": totals.expired,
-        "superseded": totals.superseded,
-        "pending": totals.pending,
-        "oldest_pending_seconds": oldest_seconds(endpoint, now),
-        "dead_letters": endpoint.dead_letters,
-        "last_error": health.last_error,
-        "last_error_at": instant(health.last_error_at),
-        "last_success_at": instant(health.last_success_at),
-        "failures": health.failures,
-        "failing_since": instant(health.failing_since),
-        "next_probe_at": instant(health.open_until) if endpoint.state == "open" else None,
-        "paused_by": endpoint.paused_by,
     }

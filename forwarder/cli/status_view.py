@@ -14,6 +14,7 @@ from forwarder.cli.grid import Grid
 from forwarder.cli.running import Readiness
 from forwarder.cli.tables import NAME, PROSE, age, cell, console, leaves, number, table
 from forwarder.operator import EndpointStatus, Status
+from forwarder.operator.objects import oldest_seconds
 from forwarder.statuses import REFUSALS
 from forwarder.terminal import plain
 from forwarder.units import count_of
@@ -191,12 +192,6 @@ def _some(names: Sequence[str]) -> str:
         if len(names) == 2
         else f"{names[0]}, {names[1]} and {last} are"
     )
-
-
-def oldest_seconds(endpoint: EndpointStatus, now: float) -> float | None:
-    """The age of the oldest that is pending; None when nothing is."""
-    oldest_at = endpoint.totals.oldest_pending_at
-    return None if oldest_at is None else round(max(0.0, now - oldest_at), 1)
 
 
 def _matters(endpoint: EndpointStatus) -> bool:

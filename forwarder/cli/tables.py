@@ -3,16 +3,14 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
 
 import click
 from rich.console import Console
 from rich.text import Text
 
 from forwarder.cli.grid import LAST, MAC_WIDTH, Column, Grid
-from forwarder.reading import rfc3339
-from forwarder.terminal import plain, plain_json
+from forwarder.terminal import plain
 from forwarder.units import count_of
 
 _UNLIMITED = 100_000
@@ -105,11 +103,6 @@ def age(seconds: float) -> str:
     return f"{int(max(seconds, 0.0))}s"
 
 
-def instant(unix: float | None) -> str | None:
-    """UNIX seconds as RFC 3339."""
-    return None if unix is None else rfc3339(datetime.fromtimestamp(unix, UTC))
-
-
 def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 
@@ -121,13 +114,6 @@ def print_json_list(values: Iterable[object]) -> None:
         click.echo(f"{opening}\n  {json.dumps(value)}", nl=False)
         opening = ","
     click.echo("[]" if opening == "[" else "\n]")
-
-
-def with_raw(value: Mapping[str, object], name: str, raw: bytes | None) -> str:
-    """A JSON object on one line with one more member, whose JSON is given: its digits stay as they are."""
-    text = json.dumps(value)
-    member = "null" if raw is None else plain_json(raw.decode())
-    return f"{text[:-1]}, {json.dumps(name)}: {member}}}"
 
 
 def flattened(raw: bytes) -> Iterator[tuple[str, str]]:

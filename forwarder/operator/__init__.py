@@ -3,9 +3,16 @@ What an operator does with the outbox, while the service runs and while it is st
 
     dead_letters.py  replay, here or elsewhere, and discard     quarantine.py    messages that could not be understood
     status.py        how everything stands                      known_routes.py  routes.yaml without its secrets
-    naming.py        which deliveries an id means
+    choosing.py      which rows are meant
+    naming.py        which deliveries an id means          objects.py       the JSON form of each thing
 """
 
+from forwarder.operator.choosing import (
+    dead_letters_meant,
+    deliveries_meant,
+    quarantined_id,
+    quarantined_meant,
+)
 from forwarder.operator.dead_letters import (
     Replayed,
     choose_dead_letters,
@@ -33,7 +40,9 @@ __all__ = [
     "Status",
     "choose_dead_letters",
     "choose_quarantined",
+    "dead_letters_meant",
     "decoder",
+    "deliveries_meant",
     "delivery_file",
     "discard",
     "discard_quarantined",
@@ -41,6 +50,8 @@ __all__ = [
     "look_at_routes",
     "name_dead_letters",
     "name_deliveries",
+    "quarantined_id",
+    "quarantined_meant",
     "quarantined_message",
     "read_status",
     "replay",

@@ -8,8 +8,8 @@ from support.outbox_builder import BERN, DECISIONS, OutboxBuilder, attempt, seco
 from support.shell import Operator
 from support.terminal import HOSTILE
 
-from forwarder.cli.tables import with_raw
 from forwarder.delivery import Attempt
+from forwarder.operator.objects import with_raw
 
 
 def test_newest_first_in_every_state(operator: Operator, built: OutboxBuilder) -> None:

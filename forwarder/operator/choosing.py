@@ -1,0 +1,59 @@
+"""Which rows an operator means: ids, and filters, each checked before anything is looked for."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from forwarder.errors import ConfigurationError
+from forwarder.operator.dead_letters import choose_dead_letters
+from forwarder.operator.known_routes import known_endpoints, require_endpoint
+from forwarder.operator.naming import name_dead_letters, name_deliveries, require_device
+from forwarder.operator.quarantine import choose_quarantined
+from forwarder.outbox import Chosen, DeliveryId, OutboxAccess, Selection
+
+
+def dead_letters_meant(
+    outbox: OutboxAccess, ids: Sequence[str], selection: Selection, *, routes_file: Path
+) -> Chosen[DeliveryId]:
+    """
+    Dead letters, those that died first in front.
+
+    Raises ConfigurationError for what names no endpoint, no device and no id, OperationError for an id that there is
+    not; as the other two do.
+    """
+    _require_known(outbox, selection, routes_file)
+    keys = tuple(name_dead_letters(outbox, ids))
+    return choose_dead_letters(outbox, replace(selection, ids=keys))
+
+
+def deliveries_meant(
+    outbox: OutboxAccess, ids: Sequence[str], selection: Selection, *, routes_file: Path
+) -> Chosen[DeliveryId]:
+    """Deliveries in any state, the newest in front."""
+    _require_known(outbox, selection, routes_file)
+    keys = tuple(name_deliveries(outbox, ids))
+    return outbox.choose_deliveries(replace(selection, ids=keys))
+
+
+def quarantined_meant(
+    outbox: OutboxAccess, ids: Sequence[str], selection: Selection
+) -> Chosen[int]:
+    """Messages in quarantine, in order of arrival."""
+    require_device(outbox, selection.device)
+    keys = tuple((quarantined_id(text), 0) for text in ids)
+    return choose_quarantined(outbox, replace(selection, ids=keys))
+
+
+def quarantined_id(text: str) -> int:
+    """The number of a message in quarantine. Raises ConfigurationError for what is none."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise ConfigurationError(
+            f"{text!r} is not the id of a message in quarantine; they are numbers"
+        )
+    return int(text)
+
+
+def _require_known(outbox: OutboxAccess, selection: Selection, routes_file: Path) -> None:
+    if selection.endpoint is not None:
+        require_endpoint(selection.endpoint, known_endpoints(outbox, routes_file))
+    require_device(outbox, selection.device)

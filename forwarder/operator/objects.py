@@ -1,0 +1,132 @@
+"""What programs are given: one JSON form for each thing, the same from commands with --json and from the API."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from forwarder.delivery import Attempt
+from forwarder.operator.status import EndpointStatus
+from forwarder.outbox import DeliveryFile, DeliveryRecord, Quarantined
+from forwarder.reading import rfc3339
+from forwarder.terminal import plain_json
+
+
+def instant(unix: float | None) -> str | None:
+    """UNIX seconds as RFC 3339."""
+    return None if unix is None else rfc3339(datetime.fromtimestamp(unix, UTC))
+
+
+def with_raw(value: Mapping[str, object], name: str, raw: bytes | None) -> str:
+    """A JSON object on one line with one more member, whose JSON is given: its digits stay as they are."""
+    text = json.dumps(value)
+    member = "null" if raw is None else plain_json(raw.decode())
+    return f"{text[:-1]}, {json.dumps(name)}: {member}}}"
+
+
+def delivery_object(record: DeliveryRecord) -> dict[str, object]:
+    """A delivery as `deliveries list` has it."""
+    return {
+        "id": record.webhook_id,
+        "endpoint": record.endpoint,
+        "device": record.device,
+        "webhook_id": record.webhook_id,
+        "state": record.state,
+        "reason": record.reason,
+        "attempts": record.attempts,
+        "last_status": record.last_status,
+        "last_error": last_error(record),
+        "measured_at": record.measured_at,
+        "received_at": instant(record.received_at),
+        "enqueued_at": instant(record.enqueued_at),
+        "settled_at": instant(record.settled_at),
+        "next_attempt_at": instant(next_attempt_at(record)),
+    }
+
+
+def delivery_file_object(delivery: DeliveryFile) -> dict[str, object]:
+    """Everything about a delivery but the reading's data."""
+    history = [_attempt_object(attempt) for attempt in delivery.attempts]
+    return {**delivery_object(delivery.record), "history": history}
+
+
+def dead_letter_object(record: DeliveryRecord) -> dict[str, object]:
+    """A dead letter as `dead-letters list` has it."""
+    return {
+        "id": record.webhook_id,
+        "endpoint": record.endpoint,
+        "device": record.device,
+        "webhook_id": record.webhook_id,
+        "reason": record.reason,
+        "attempts": record.attempts,
+        "last_status": record.last_status,
+        "last_error": record.last_error,
+        "enqueued_at": instant(record.enqueued_at),
+        "died_at": instant(record.settled_at),
+    }
+
+
+def quarantined_object(message: Quarantined) -> dict[str, object]:
+    """A message in quarantine, without its bytes."""
+    return {
+        "id": message.id,
+        "device": message.device,
+        "topic": message.topic,
+        "received_at": instant(message.received_at),
+        "reason": message.reason,
+        "detail": message.detail,
+        "size": message.size,
+        "kept_bytes": len(message.payload),
+    }
+
+
+def endpoint_object(endpoint: EndpointStatus, now: float) -> dict[str, Any]:
+    """An endpoint as `status` has it; `now` is UNIX seconds."""
+    totals, health = endpoint.totals, endpoint.health
+    return {
+        "state": endpoint.state,
+        "enqueued": totals.enqueued,
+        "delivered": totals.delivered,
+        "dead": totals.dead,
+        "expired": totals.expired,
+        "superseded": totals.superseded,
+        "pending": totals.pending,
+        "oldest_pending_seconds": oldest_seconds(endpoint, now),
+        "dead_letters": endpoint.dead_letters,
+        "last_error": health.last_error,
+        "last_error_at": instant(health.last_error_at),
+        "last_success_at": instant(health.last_success_at),
+        "failures": health.failures,
+        "failing_since": instant(health.failing_since),
+        "next_probe_at": instant(health.open_until) if endpoint.state == "open" else None,
+        "paused_by": endpoint.paused_by,
+    }
+
+
+def oldest_seconds(endpoint: EndpointStatus, now: float) -> float | None:
+    """The age of the oldest that is pending; None when nothing is."""
+    oldest_at = endpoint.totals.oldest_pending_at
+    return None if oldest_at is None else round(max(0.0, now - oldest_at), 1)
+
+
+def last_error(record: DeliveryRecord) -> str | None:
+    """None once it was delivered: the row keeps what an earlier attempt failed of."""
+    return None if record.state == "delivered" else record.last_error
+
+
+def next_attempt_at(record: DeliveryRecord) -> float | None:
+    """UNIX seconds; None unless it waits for another attempt."""
+    return record.due_at if record.state == "pending" and record.due_at else None
+
+
+def _attempt_object(attempt: Attempt) -> dict[str, object]:
+    return {
+        "number": attempt.number,
+        "attempted_at": instant(attempt.attempted_at),
+        "duration_ms": round(attempt.duration_ms, 1),
+        "address": attempt.address,
+        "status": attempt.status,
+        "error": attempt.error or None,
+        "detail": attempt.detail or None,
+        "answer": attempt.answer.decode(errors="replace") or None,
+    }
