@@ -60,8 +60,8 @@ SHORT = Form(
     operate_every=30,
     bounds=(
         # Two minutes are a fifth of ten: whatever is allowed here comes to a fifth of it.
-        # Caches fill for five minutes, 7 MiB of it meanwhile, and then it stands still. A kilobyte a reading comes to
-        # 6 MiB more.
+        # Caches fill for five minutes, 4 to 7 MiB of it meanwhile, and then they stand still. A kilobyte a delivery
+        # comes to 27 MiB more; a kilobyte a reading is for the long form to find.
         Bound("rss_bytes", rise=50 * MIB, most=90 * MIB),
         Bound("descriptors", rise=60, most=MOST_DESCRIPTORS),
         Bound("threads", rise=10, most=MOST_THREADS),
