@@ -91,6 +91,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "mqtt.session_lost": ("broker", "{problem}"),
     "mqtt.stopped": ("broker", "disconnected"),
     "mqtt.subscribed": ("broker", "✓ subscribed to {topics}", "QoS {granted_qos}"),
+    "notices.dropped": ("service", "{count:notice} for the operator found no room"),
     "outbox.exposed": ("outbox", "{problem}"),
     "outbox.failed": ("outbox", "✗ {problem}"),
     "outbox.filled": ("outbox", "✗ {problem}"),

@@ -55,6 +55,14 @@ def format_duration(seconds: float) -> str:
     return f"{seconds:.3g}s" if seconds < 10 else f"{round(seconds)}s"
 
 
+def format_size(size: int) -> str:
+    """To two or three digits, for people: `9.2GiB`, `512MiB`, `800B`."""
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if size >= _BYTES[unit]:
+            return f"{float(f'{size / _BYTES[unit]:.3g}'):g}{unit}"
+    return f"{size}B"
+
+
 def count_of(count: int, what: str, plural: str = "") -> str:
     """`1 dead letter`, `2 dead letters`; `plural` where an s does not make it."""
     return f"{count:,} {what if count == 1 else plural or what + 's'}"

@@ -19,6 +19,7 @@ from forwarder.cli.running import ask_readiness
 from forwarder.errors import ConfigurationError, OperationError, OutboxError, RoutesError
 from forwarder.files import foreign_writers, printable
 from forwarder.normalise import Template, load_template
+from forwarder.notice import OPERATOR
 from forwarder.outbox import is_running, opened
 from forwarder.reading import Device
 from forwarder.routes import EndpointName, Routes, Selection
@@ -342,7 +343,8 @@ def _routes_summary(routes: Routes) -> Iterator[str]:
     )
     if nobody := sorted(device for device in named if not routes.match(device)):
         yield f"devices that nobody gets: {_some(nobody)}"
-    if nothing := [name for name in routes.endpoints if not _gets_something(routes, name)]:
+    readers = [name for name in routes.endpoints if name != OPERATOR]
+    if nothing := [name for name in readers if not _gets_something(routes, name)]:
         yield f"endpoints that get nothing: {_some(nothing)}"
     if paused := [name for name, endpoint in routes.endpoints.items() if endpoint.paused]:
         yield f"endpoints that are paused: {_some(paused)}"

@@ -38,6 +38,7 @@ from forwarder.cli.tables import (
 )
 from forwarder.delivery import DeadReason
 from forwarder.errors import ConfigurationError
+from forwarder.notice import OPERATOR
 from forwarder.operator import (
     Replayed,
     dead_letters_meant,
@@ -146,6 +147,7 @@ def replay_command(
                 to, list(routes.endpoints) if routes else known_endpoints(outbox, None)
             )
         chosen = dead_letters_meant(outbox, ids, selection, routes_file=settings.routes_file)
+        _require_same_kind(outbox.endpoints_of(chosen), to)
         if to is None:
             _require_routed(outbox.endpoints_of(chosen), routes)
             outcome = replay(outbox, chosen, now=time.time())
@@ -158,6 +160,15 @@ def replay_command(
 def _require(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:
     if not ids:
         require_selection(selection, all_of_them=all_of_them, what="dead letters")
+
+
+def _require_same_kind(names: list[str], to: str | None) -> None:
+    """What is told about the service is nothing for those who get readings, nor the other way round."""
+    if to is not None and names and (OPERATOR in names) != (to == OPERATOR):
+        raise ConfigurationError(
+            f"{OPERATOR} gets notices about the service and the other endpoints readings; narrow the dead letters down"
+            " with --endpoint, or leave --to out"
+        )
 
 
 def _require_routed(names: list[str], routes: Routes | None) -> None:

@@ -145,6 +145,8 @@ def _selection(routes: Routes, name: EndpointName) -> dict[str, JsonValue]:
 def _gets(routes: Routes, name: EndpointName) -> str:
     if routes.selections.get(name, Selection()).wants_every_device:
         return "every device"
+    if (events := routes.endpoints[name].events) is not None:
+        return f"notices about the service: {', '.join(events)}"
     devices = sorted(routes.devices_of(name))
     if not devices:
         return "nothing"

@@ -29,7 +29,7 @@ from forwarder.errors import ConfigurationError, ForwarderError
 from forwarder.reading import Device
 from forwarder.render import TEST_DEVICE, Rendered, render, render_test
 from forwarder.routes import load_routes
-from forwarder.routes.model import BatchLimits, Endpoint, EndpointName, Format, Routes
+from forwarder.routes.model import BatchLimits, Endpoint, EndpointName, Format, NoticeFormat, Routes
 from forwarder.routes.problems import nearest
 from forwarder.sender import Guard, client_for, pooled_transports
 from forwarder.sender.failure import NoDescriptor, TransportFailure
@@ -79,8 +79,8 @@ class Sending:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(get_args(Format)),
-    help="The endpoint's unless given; standard for a URL.",
+    type=click.Choice(dict.fromkeys(get_args(Format) + get_args(NoticeFormat))),
+    help="The endpoint's unless given; standard for a URL. text is for the operator's endpoint.",
 )
 @click.option(
     "--count", type=click.IntRange(1, 10_000), default=1, show_default=True, help="So many."
@@ -93,7 +93,7 @@ def command(
     url: str | None,
     secrets: tuple[str, ...],
     event: Event,
-    form: Format | None,
+    form: Format | NoticeFormat | None,
     count: int,
     *,
     as_json: bool,
@@ -107,6 +107,7 @@ def command(
         raise ConfigurationError("--secret goes with --url; an endpoint signs with its own")
     else:
         sending = _to_endpoint(str(name), event, count)
+    _require_meant(sending.endpoint, event, form)
     endpoint = in_form(sending.endpoint, event=event, form=form)
     outcomes = asyncio.run(send(replace(sending, endpoint=endpoint)))
     click.echo(_described(sending, outcomes, as_json=as_json))
@@ -143,7 +144,17 @@ def find_endpoint(routes: Routes, name: str) -> Endpoint:
     return endpoint
 
 
-def in_form(endpoint: Endpoint, *, event: Event, form: Format | None) -> Endpoint:
+def _require_meant(endpoint: Endpoint, event: Event, form: Format | NoticeFormat | None) -> None:
+    """Raises ConfigurationError for what such an endpoint is never sent."""
+    if endpoint.events is not None and event != "test":
+        raise ConfigurationError(f"{endpoint.name} is sent no readings; leave --event out")
+    if endpoint.events is None and form == "text":
+        raise ConfigurationError(
+            "--format text is for `operator:` of routes.yaml; readings are no text"
+        )
+
+
+def in_form(endpoint: Endpoint, *, event: Event, form: Format | NoticeFormat | None) -> Endpoint:
     """The endpoint as it has to be for that event: `readings` are a batch, also where single ones are sent else."""
     batch = endpoint.batch
     if event == "readings" and batch is None:

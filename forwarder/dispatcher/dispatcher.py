@@ -2,10 +2,10 @@
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Callable, Iterable
 
 from forwarder.clock import Clock
+from forwarder.delivery import Bury, Expire
 from forwarder.dispatcher.endpoint import EndpointDispatcher
 from forwarder.dispatcher.watch import Watch
 from forwarder.endpoint_health import EndpointHealth
@@ -106,23 +106,32 @@ class Dispatcher:
             return
         only_latest = endpoint.mode == "latest"
         wanted = ExpireOld(endpoint.name, now - endpoint.max_age_seconds, only_latest, now)
-        await self._settle_all(endpoint.name, wanted, "expired" if only_latest else "dead")
+        await self._settle_all(endpoint.name, wanted, Expire() if only_latest else Bury("expired"))
 
     async def _settle_all(
-        self, endpoint: str, wanted: ExpireOld | BuryRemoved, outcome: str
+        self, endpoint: str, wanted: ExpireOld | BuryRemoved, decision: Bury | Expire
     ) -> None:
         count = MOST_ROWS
         while count >= MOST_ROWS:
             count = await self._outbox.operate(wanted)
             if count:
-                self._watch.swept(endpoint, Counter({outcome: count}))
+                self._watch.swept(endpoint, decision, count)
 
     async def _bury_removed(self) -> None:
         now = self._clock.unix()
         known = frozenset(name for name, one in self._endpoints.items() if not one.is_removed)
         for name, since in (await self._outbox.operate(MarkRemoved(known, now))).items():
             if now - since >= REMOVED_GRACE_SECONDS:
-                await self._settle_all(name, BuryRemoved(name, now), "dead")
+                await self._settle_all(name, BuryRemoved(name, now), Bury("endpoint_removed"))
+
+    def healths(self) -> dict[str, EndpointHealth]:
+        """How each endpoint stands that the routes name."""
+        return {name: one.health for name, one in self._endpoints.items() if not one.is_removed}
+
+    def health_of(self, name: str) -> EndpointHealth | None:
+        """The same of one; None when the routes do not name it."""
+        endpoint = self._endpoints.get(name)
+        return None if endpoint is None or endpoint.is_removed else endpoint.health
 
     @property
     def in_flight(self) -> int:

@@ -106,11 +106,13 @@ class EndpointDispatcher:
     def pause(self, health: EndpointHealth) -> None:
         self._circuit.pause(health)
         self._claiming.give_back()
+        self._watch.pause_changed(self.endpoint.name, self.health)
 
     def resume(self) -> None:
         """End a pause, and forget what was held against the endpoint."""
         self._circuit.resume()
         self._outbox.record_health(self.endpoint.name, self.health)
+        self._watch.pause_changed(self.endpoint.name, self.health)
         self.start_due()
 
     def start_due(self) -> None:
@@ -234,6 +236,7 @@ class EndpointDispatcher:
         self._outbox.record_gone(self.endpoint.name, url)
         self._claiming.give_back()
         self._watch.gone(self.endpoint.name)
+        self._watch.pause_changed(self.endpoint.name, self.health)
 
     def _conclude(self, batch: Batch, result: AttemptResult, attempt: Attempt, now: float) -> None:
         # The endpoint may have been edited since the attempt began: what follows goes by its settings of now.

@@ -1,9 +1,9 @@
 """What operators learn of the right half: each metric is counted beside its log event."""
 
 import logging
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 
 from forwarder.delivery import Attempt, Bury, Delivery, Done, Expire, RetryAt, Supersede
 from forwarder.endpoint_health import EndpointHealth
@@ -13,10 +13,26 @@ from forwarder.outbox import Settlement
 from forwarder.reading import rfc3339
 
 
+class Listener(Protocol):
+    """Whoever wants to hear of the little that concerns an endpoint as a whole. Neither waits nor raises."""
+
+    def endpoint_changed(self, endpoint: str, health: EndpointHealth) -> None:
+        """Its circuit has opened or closed, or it was paused or resumed."""
+
+    def deliveries_died(self, endpoint: str, reason: str, count: int) -> None:
+        """So many of its deliveries became dead letters."""
+
+
+class _Nobody:
+    def endpoint_changed(self, endpoint: str, health: EndpointHealth) -> None: ...
+    def deliveries_died(self, endpoint: str, reason: str, count: int) -> None: ...
+
+
 class Watch:
     """Counts and logs what happens to deliveries; endpoints by name, devices in logs only."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, listener: Listener | None = None) -> None:
+        self._listener = listener or _Nobody()
         self._attempts = metrics.attempts
         self._attempt_duration = metrics.attempt_duration
         self._delivery_latency = metrics.delivery_latency
@@ -67,6 +83,7 @@ class Watch:
                 self.delivered(endpoint, deliveries, now=now)
             case Bury(reason):
                 self._deliveries.count(endpoint, "dead", by=len(deliveries))
+                self._listener.deliveries_died(endpoint, reason, len(deliveries))
                 for delivery in deliveries:
                     self._log.warning(
                         "delivery.buried",
@@ -81,10 +98,13 @@ class Watch:
             case Supersede():
                 self._deliveries.count(endpoint, "superseded", by=len(deliveries))
 
-    def swept(self, endpoint: str, outcomes: Counter[str]) -> None:
-        for outcome, count in outcomes.items():
-            self._deliveries.count(endpoint, outcome, by=count)
-            self._log.warning("deliveries.swept", endpoint=endpoint, outcome=outcome, count=count)
+    def swept(self, endpoint: str, decision: Bury | Expire, count: int) -> None:
+        """So many were settled by a rule rather than by an attempt."""
+        outcome = "dead" if isinstance(decision, Bury) else "expired"
+        self._deliveries.count(endpoint, outcome, by=count)
+        self._log.warning("deliveries.swept", endpoint=endpoint, outcome=outcome, count=count)
+        if isinstance(decision, Bury):
+            self._listener.deliveries_died(endpoint, decision.reason, count)
 
     def circuit_changed(self, endpoint: str, health: EndpointHealth) -> None:
         is_open = health.is_open
@@ -99,6 +119,10 @@ class Watch:
             )
         else:
             self._log.info("endpoint.recovered", endpoint=endpoint)
+        self._listener.endpoint_changed(endpoint, health)
+
+    def pause_changed(self, endpoint: str, health: EndpointHealth) -> None:
+        self._listener.endpoint_changed(endpoint, health)
 
     def gone(self, endpoint: str) -> None:
         self._log.warning(

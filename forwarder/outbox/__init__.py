@@ -77,6 +77,8 @@ from forwarder.outbox.operations import (
     ReplayTo,
     Resume,
     Shrink,
+    Tell,
+    Told,
 )
 from forwarder.outbox.outbox import Outbox
 from forwarder.outbox.records import (
@@ -133,6 +135,8 @@ __all__ = [
     "Selection",
     "Settlement",
     "Shrink",
+    "Tell",
+    "Told",
     "copies_aside",
     "inspect",
     "is_running",

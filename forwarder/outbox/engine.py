@@ -64,6 +64,9 @@ class Engine(Protocol):
     def overview(self) -> Overview:
         """The whole outbox at one instant."""
 
+    def told(self) -> dict[str, str]:
+        """What the operator has been told of what lasts, by subject; see `Tell`."""
+
     def trim(self) -> None:
         """Hand free space over to the file system."""
 

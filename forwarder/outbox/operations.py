@@ -6,7 +6,7 @@ only what. `EveryOperation` is closed: an engine that forgets one does not pass 
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
 
@@ -78,6 +78,25 @@ class PruneQuarantine(Operation[bool]):
 
     received_before: float
     max_bytes: int
+
+
+Told: TypeAlias = Literal["enqueued", "repeated", "no_room"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tell(Operation[Counter[Told]]):
+    """
+    Owe notices to the operator's endpoint, and remember in the same transaction what the operator has been told.
+
+    An operation and no put, so that it goes on while the outbox is full: that is worth a notice too. Therefore no more
+    than `most_pending` are kept. Answers what each notice came to. Of `told`, None forgets a subject.
+    """
+
+    notices: Sequence[NewReading]
+    told: Mapping[str, str | None]
+    endpoint: str
+    most_pending: int
+    now: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +202,7 @@ EveryOperation: TypeAlias = (
     | MarkRemoved
     | Prune
     | PruneQuarantine
+    | Tell
     | Shrink
     | Pause
     | Resume

@@ -1,8 +1,9 @@
 """The outbox of the running service: readings in, deliveries out. Everything here runs on the event loop's thread."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,9 +17,9 @@ from forwarder.outbox.changes import Applied
 from forwarder.outbox.commit import Commit
 from forwarder.outbox.engine import Engine
 from forwarder.outbox.group_commit import RETRY_SECONDS, GroupCommit
-from forwarder.outbox.intake import Outcomes, Put
+from forwarder.outbox.intake import NewReading, Outcomes, Put
 from forwarder.outbox.lanes import EndpointLanes, Lane, Memory, Readiness
-from forwarder.outbox.operations import Operation, Shrink
+from forwarder.outbox.operations import Operation, Shrink, Tell, Told
 from forwarder.outbox.records import EndpointTotals, Overview
 from forwarder.outbox.settlement import Claim, Settlement
 from forwarder.reading import Device
@@ -31,6 +32,8 @@ READ_AHEAD = 32
 """Deliveries of a lane that are read at once."""
 MEMORY_LIMIT = 4096
 """Deliveries that wait in memory, over all lanes."""
+MOST_NOTICES = 10_000
+"""Notices that wait for the operator's endpoint at most."""
 
 T = TypeVar("T")
 
@@ -208,11 +211,34 @@ class Outbox:
 
     async def operate(self, operation: Operation[T]) -> T:
         """Do it with the next transaction and answer once that is on disk; what it raises is raised here."""
+        return await self._ask(operation)
+
+    def _ask(self, operation: Operation[T]) -> "asyncio.Future[T]":
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._commits.next.changes.operations.append(operation)
         self._commits.next.asking.append(answer)
         self._commits.hurry()
-        return await answer
+        return answer
+
+    def tell(
+        self, endpoint: str, notices: Sequence[NewReading], told: Mapping[str, str | None]
+    ) -> "asyncio.Future[Counter[Told]]":
+        """
+        Owe notices to the operator's endpoint, and remember with them what was told; also when nobody awaits it.
+
+        Done once they are on disk, with what each came to.
+        """
+        answer = self._ask(Tell(notices, told, endpoint, MOST_NOTICES, self._clock.unix()))
+        answer.add_done_callback(partial(self._count_notices, endpoint))
+        return answer
+
+    def _count_notices(self, endpoint: str, answer: "asyncio.Future[Counter[Told]]") -> None:
+        if not answer.cancelled() and answer.exception() is None:
+            self.enqueued[endpoint] += answer.result()["enqueued"]
+
+    def told(self) -> dict[str, str]:
+        """What the operator has been told of what lasts, by subject; read on the loop, for it is little."""
+        return self._engine.told()
 
     async def shrink(self) -> None:
         """Give free space back to the file system."""

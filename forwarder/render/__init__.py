@@ -16,6 +16,7 @@ from forwarder.reading import Device, WebhookId, rfc3339
 from forwarder.render import cloudevents, standard
 from forwarder.render.event import Event, Renderer, TestEvent
 from forwarder.render.fields import keep_fields
+from forwarder.render.notice import NOTICE_FORMATS
 from forwarder.routes.model import Endpoint
 
 FORMATS: Mapping[str, Renderer] = {
@@ -43,7 +44,7 @@ def render(deliveries: Sequence[Delivery], *, endpoint: Endpoint) -> Rendered:
 
     An endpoint without `batch` takes exactly one. One with `batch` gets the batch form even for one.
     """
-    form = FORMATS[endpoint.format]
+    form = _renderer(endpoint)
     events = deliveries
     if endpoint.fields is not None:
         events = [_of_fields(one, endpoint.fields) for one in deliveries]
@@ -62,14 +63,19 @@ def render_test(endpoint: Endpoint, *, now: datetime) -> Rendered:
     webhook_id = _hashed("test_", [endpoint.name, str(now.timestamp())])
     data = write_json({"id": webhook_id, "endpoint": endpoint.name, "message": "It works."})
     event = TestEvent(webhook_id, TEST_DEVICE, rfc3339(now), data)
-    form = FORMATS[endpoint.format]
+    form = _renderer(endpoint)
     body, content_type = form.test(event, is_batched=endpoint.batch is not None)
     return Rendered(body, content_type, webhook_id)
 
 
 def envelope_bytes(endpoint: Endpoint) -> int:
     """What a delivery adds to a batch beside its data, at most, when its device is named by a MAC."""
-    return FORMATS[endpoint.format].ENVELOPE_BYTES
+    return _renderer(endpoint).ENVELOPE_BYTES
+
+
+def _renderer(endpoint: Endpoint) -> Renderer:
+    forms = FORMATS if endpoint.events is None else NOTICE_FORMATS
+    return forms[endpoint.format]
 
 
 def _of_fields(delivery: Delivery, fields: tuple[str, ...]) -> Delivery:

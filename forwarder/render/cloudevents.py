@@ -14,6 +14,8 @@ ENVELOPE_BYTES = 320
 TYPE_PREFIX = "ch.whatwatt."
 # An absolute URI is recommended, because consumers with many producers route and de-duplicate by it.
 SOURCE_PREFIX = "urn:whatwatt:device:"
+SERVICE_SOURCE = "urn:whatwatt:forwarder"
+"""Of what is told about the service itself."""
 
 
 def single(event: Event) -> bytes:
@@ -22,18 +24,24 @@ def single(event: Event) -> bytes:
 
 
 def _event(event_type: str, event: Event) -> bytes:
+    source = SOURCE_PREFIX + quote(event.device, safe="", errors="replace")
+    return write(event_type, event, data=event.data, source=source)
+
+
+def write(event_type: str, event: Event, *, data: bytes, source: str) -> bytes:
+    """One event with this data object; `event_type` is without its prefix."""
     attributes = write_json(
         {
             "specversion": "1.0",
             "id": event.webhook_id,
-            "source": SOURCE_PREFIX + quote(event.device, safe="", errors="replace"),
+            "source": source,
             "type": TYPE_PREFIX + event_type,
             "subject": event.device,
             "time": event.measured_at,
             "datacontenttype": "application/json",
         }
     )
-    return attributes[:-1] + b',"data":' + event.data + b"}"
+    return attributes[:-1] + b',"data":' + data + b"}"
 
 
 def batch(events: Sequence[Event]) -> bytes:

@@ -10,7 +10,7 @@ ENVELOPE_BYTES = 1
 
 
 def single(event: Event) -> bytes:
-    return _envelope("meter.reading", timestamp=event.measured_at, data=event.data)
+    return envelope("meter.reading", timestamp=event.measured_at, data=event.data)
 
 
 def batch(events: Sequence[Event]) -> bytes:
@@ -18,13 +18,13 @@ def batch(events: Sequence[Event]) -> bytes:
     # Without its Z, which would sort `…:40Z` after `…:40.203Z`.
     newest = max([event.measured_at.removesuffix("Z") for event in events]) + "Z"
     joined = b"[" + b",".join([event.data for event in events]) + b"]"
-    return _envelope("meter.readings", timestamp=newest, data=joined)
+    return envelope("meter.readings", timestamp=newest, data=joined)
 
 
 def test(event: Event, *, is_batched: bool) -> tuple[bytes, str]:  # noqa: ARG001 - the type tells the two apart
-    return _envelope("webhook.test", timestamp=event.measured_at, data=event.data), CONTENT_TYPE
+    return envelope("webhook.test", timestamp=event.measured_at, data=event.data), CONTENT_TYPE
 
 
-def _envelope(event_type: str, *, timestamp: str, data: bytes) -> bytes:
+def envelope(event_type: str, *, timestamp: str, data: bytes) -> bytes:
     start = f'{{"type":"{event_type}","timestamp":"{timestamp}","data":'
     return start.encode() + data + b"}"

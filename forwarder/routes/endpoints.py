@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, TypeVar
 
+from forwarder.notice import OPERATOR
 from forwarder.routes.document import Mapping, Node, find, find_key
 from forwarder.routes.headers import (
     check_header_name,
@@ -27,7 +28,7 @@ from forwarder.routes.model import (
 )
 from forwarder.routes.problems import Problems, dotted, nearest, shown
 from forwarder.routes.secrets import Vault
-from forwarder.routes.spec import BasicSpec, EndpointSpec
+from forwarder.routes.spec import BasicSpec, EndpointSpec, OperatorSpec
 from forwarder.routes.tls import Certificates
 from forwarder.routes.urls import check_url
 from forwarder.statuses import AnswerRules, answer_rules
@@ -60,6 +61,8 @@ class Given:
         return find_key(self.defaults if path[0] in self.inherited else self.own, path)
 
     def owner(self, setting: str | int) -> str:
+        if isinstance(self.spec, OperatorSpec):
+            return OPERATOR
         return "defaults" if setting in self.inherited else f"endpoint {shown(self.name)}"
 
 
@@ -95,6 +98,7 @@ class EndpointReader:
             tls=self._tls(given),
             allow_private=bool(spec.allow_private),
             paused=bool(spec.paused),
+            events=(spec.events or ("*",)) if isinstance(spec, OperatorSpec) else None,
         )
 
     def _url(self, given: Given) -> str:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from forwarder.errors import RoutesError
 from forwarder.files import Unreadable, as_text
+from forwarder.notice import OPERATOR
 from forwarder.reading import Device
 from forwarder.routes.devices import read_lines, read_list
 from forwarder.routes.document import Entry, Mapping, Node, Scalar, Sequence, compose, plain
@@ -18,11 +19,13 @@ from forwarder.routes.problems import Problem, Problems, Rejection, nearest, sho
 from forwarder.routes.secrets import Vault
 from forwarder.routes.sentences import UNAVAILABLE, describe, locate, without_echoes
 from forwarder.routes.spec import (
+    NOT_FOR_NOTICES,
     AuthSpec,
     BasicSpec,
     BatchSpec,
     EndpointSpec,
     GroupFile,
+    OperatorSpec,
     RetrySpec,
     RoutesSpec,
     TlsSpec,
@@ -153,6 +156,9 @@ class _Loader:
             if given is not None:
                 endpoints[given.name] = self.reader.read(given)
                 selections[given.name] = self._selection(given)
+        if "operator" in sections:
+            operator = self._operator(sections["operator"])
+            endpoints[operator.name], selections[operator.name] = operator, Selection()
         return build_table(endpoints, selections, self.groups)
 
     def _sections(self, root: Node | None) -> dict[str, Entry]:
@@ -196,6 +202,9 @@ class _Loader:
     def _named(self, entry: Entry | None, kind: str) -> list[tuple[str, Entry]]:
         section = self._section(entry, f"{kind}s").entries
         for name, named in section.items():
+            if kind == "endpoint" and name == OPERATOR:
+                text = f"endpoint {name}: this name is for notices about the service; {name}: stands beside endpoints:"
+                self._tell(named.key, text)
             if not is_name(name):
                 text = f"{kind} {shown(name)}: expected a name of letters, digits, _, . and -, at most 63"
                 self._tell(named.key, text)
@@ -224,6 +233,18 @@ class _Loader:
             self.lists[path] = read_lines(text, file=path, problems=self.problems)
         return self.lists[path]
 
+    def _operator(self, entry: Entry) -> Endpoint:
+        """Nothing of the defaults: they are for those who get readings, and may hold what is meant for them alone."""
+        settings = self._section(entry, OPERATOR)
+        for name in NOT_FOR_NOTICES:
+            if name in settings.entries:
+                text = f"{OPERATOR}: {name} is for readings; notices have none"
+                self._tell(settings.entries[name].key, text)
+        spec, wrong = self._validate(settings, OPERATOR, OperatorSpec)
+        name = EndpointName(OPERATOR)
+        given = Given(name, spec, entry.key, settings, _NOWHERE, frozenset(), wrong)
+        return self.reader.read(given)
+
     def _given(
         self, name: EndpointName, entry: Entry, defaults: Mapping, default_spec: EndpointSpec
     ) -> Given | None:
@@ -247,20 +268,23 @@ class _Loader:
         spec = EndpointSpec.model_construct(**merged)
         return Given(name, spec, entry.key, entry.value, defaults, frozenset(inherited), wrong)
 
-    def _validate(self, settings: Mapping, owner: str) -> tuple[EndpointSpec, frozenset[str]]:
+    def _validate(
+        self, settings: Mapping, owner: str, form: type[EndpointSpec] = EndpointSpec
+    ) -> tuple[EndpointSpec, frozenset[str]]:
         """The good settings, and the names of the others, which have been complained about."""
         values = plain(settings)
         try:
-            return EndpointSpec.model_validate(values), frozenset()
+            return form.model_validate(values), frozenset()
         except ValidationError as invalid:
             errors = invalid.errors(include_url=False)
         for error in without_echoes(errors):
-            self._tell(locate(error, settings), f"{owner}: {describe(error, settings, _KNOWN)}")
+            known = {**_KNOWN, "": tuple(form.model_fields)}
+            self._tell(locate(error, settings), f"{owner}: {describe(error, settings, known)}")
         wrong = frozenset(str(error["loc"][0]) for error in errors)
         good = Mapping(
             {name: entry for name, entry in settings.entries.items() if name not in wrong}, 0, 0
         )
-        return EndpointSpec.model_validate(plain(good)), wrong
+        return form.model_validate(plain(good)), wrong
 
     def _selection(self, given: Given) -> Selection:
         spec = given.spec

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, NewType, TypeAlias
 from urllib.parse import quote
 
+from forwarder.notice import OPERATOR
 from forwarder.reading import DOT_SEGMENTS, Device
 from forwarder.statuses import REFUSALS, SUCCESSES
 
@@ -13,6 +14,8 @@ EndpointName = NewType("EndpointName", str)
 
 Mode = Literal["every", "latest"]
 Format = Literal["standard", "cloudevents"]
+NoticeFormat = Literal["standard", "text", "cloudevents"]
+"""Of what goes to the operator's endpoint."""
 
 
 class NoUrlError(ValueError):
@@ -93,7 +96,7 @@ class Endpoint:
     max_age_seconds: float = 86400.0
     fields: tuple[str, ...] | None = None
     """Names or globs of the parts that are sent; None means all."""
-    format: Format = "standard"
+    format: Format | NoticeFormat = "standard"
     timeout_seconds: float = 10.0
     max_concurrency: int = 8
     rate_limit: RateLimit | None = None
@@ -106,6 +109,8 @@ class Endpoint:
     tls: TlsFiles | None = None
     allow_private: bool = False
     paused: bool = False
+    events: tuple[str, ...] | None = None
+    """Of the operator's endpoint: which notices it gets, by globs over their types. None: it gets readings."""
 
     def url_for(self, device: Device) -> str:
         """
@@ -151,6 +156,11 @@ class Routes:
         self.selections = selections or {}
         self._every_device = every_device
         self._by_device = by_device
+
+    @property
+    def operator(self) -> Endpoint | None:
+        """Where notices about the service go."""
+        return self.endpoints.get(EndpointName(OPERATOR))
 
     def match(self, device: Device) -> tuple[EndpointName, ...]:
         """The endpoints that want this device, each once, in the file's order; a dictionary look-up."""

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from forwarder.routes.spec import NAME_PATTERN, RoutesSpec
+from forwarder.notice import OPERATOR
+from forwarder.routes.spec import NAME_PATTERN, NOT_FOR_NOTICES, RoutesSpec
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -14,6 +15,9 @@ def routes_schema() -> dict[str, Any]:
     for section in ("groups", "endpoints"):
         schema["properties"][section]["propertyNames"] = {"pattern": NAME_PATTERN}
     settings = schema["$defs"]["EndpointSpec"]["properties"]
+    for name in NOT_FOR_NOTICES:
+        del schema["$defs"]["OperatorSpec"]["properties"][name]
+    schema["properties"]["endpoints"]["propertyNames"]["not"] = {"const": OPERATOR}
     settings["batch"]["anyOf"] = [{"$ref": settings["batch"].pop("$ref")}, {"const": "off"}]
     return {"$schema": _DRAFT, "title": "whatwatt webhook forwarder: routes.yaml", **schema}
 

@@ -5,19 +5,22 @@ Every setting may be absent, since `defaults:` can give it; what an endpoint mus
 """
 
 import re
+from fnmatch import fnmatchcase
 from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
+from forwarder.notice import NOTICE_TYPES
 from forwarder.routes.fields import require_name
-from forwarder.routes.model import Format, Mode
+from forwarder.routes.model import Format, Mode, NoticeFormat
 from forwarder.statuses import PATTERN as STATUS_PATTERN
 from forwarder.statuses import parse_status
 from forwarder.units import format_duration, parse_duration, parse_rate
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
 _FIELD_PATTERN = r"^[A-Za-z0-9_.*?\[\]!-]{1,100}$"
+_EVENT_PATTERN = r"^[a-z_.*?\[\]!-]{1,100}$"
 _DAY = 86400.0
 
 
@@ -72,6 +75,12 @@ def _field(value: str) -> str:
     if re.match(_FIELD_PATTERN, value) is None:
         raise ValueError("expected a name or glob such as active_power_*, meter.id or network.*")
     require_name(value)
+    return value
+
+
+def _event(value: str) -> str:
+    if not any(fnmatchcase(known, value) for known in NOTICE_TYPES):
+        raise ValueError(f"no event is called so; there are: {', '.join(NOTICE_TYPES)}")
     return value
 
 
@@ -135,6 +144,9 @@ Statuses: TypeAlias = Annotated[
 ]
 FieldPattern: TypeAlias = Annotated[
     str, AfterValidator(_field), _schema(type="string", pattern=_FIELD_PATTERN)
+]
+EventPattern: TypeAlias = Annotated[
+    str, AfterValidator(_event), _schema(type="string", pattern=_EVENT_PATTERN)
 ]
 Token: TypeAlias = Annotated[
     str, BeforeValidator(_token), _schema(anyOf=[{"type": "string"}, _BEARER])
@@ -279,6 +291,23 @@ class EndpointSpec(Spec):
     )
 
 
+class OperatorSpec(EndpointSpec):
+    """Where notices about the service itself go: a URL with its keys and limits, like an endpoint's."""
+
+    format: NoticeFormat | None = Field(  # type: ignore[assignment] # other words than an endpoint's
+        None,
+        description='the form of the body; text is {"text": "one sentence"}, which chats take',
+        json_schema_extra=_default("standard"),
+    )
+    events: tuple[EventPattern, ...] | None = Field(
+        None, min_length=1, description="which notices are sent, by type or glob; absent: all"
+    )
+
+
+NOT_FOR_NOTICES = ("devices", "groups", "mode", "batch", "fields")
+"""Settings of endpoints that speak of readings."""
+
+
 class GroupFile(Spec):
     """A file of devices."""
 
@@ -298,6 +327,7 @@ class RoutesSpec(Spec):
         default_factory=EndpointSpec, description="any endpoint setting, given once"
     )
     endpoints: dict[str, EndpointSpec] = Field(min_length=1, description="who gets readings")
+    operator: OperatorSpec | None = Field(None, description="who is told about the service itself")
 
 
 def is_name(text: str) -> bool:

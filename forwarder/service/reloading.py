@@ -41,6 +41,7 @@ class Reloader:
         apply: Callable[[Routes], Awaitable[None]],
         clock: Clock,
         metrics: Metrics,
+        on_rejected: Callable[[Rejection], None] = lambda _: None,
     ) -> None:
         self._file = file
         self.routes = routes
@@ -50,6 +51,7 @@ class Reloader:
         self._clock = clock
         self._reloads = harmless(metrics.routes_reloads)
         self._log = logger("routes")
+        self._on_rejected = on_rejected
         self._is_asked = asyncio.Event()
 
     def look_now(self) -> None:
@@ -107,6 +109,7 @@ class Reloader:
         self.rejection = rejection
         self._reloads.count("rejected")
         self._log.error("routes.rejected", problems=rejection.sentences, hint=self._what_stays())
+        self._on_rejected(rejection)
 
     def _what_stays(self) -> str:
         count = len(self.routes.endpoints)

@@ -9,18 +9,21 @@ within the drain time, the outbox writes what is left.
 import asyncio
 import gc
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from forwarder.clock import SystemClock
 from forwarder.dispatcher import Dispatcher, Watch
 from forwarder.errors import ForwarderError
 from forwarder.ingest import Ingest
-from forwarder.logs import logger
+from forwarder.logs import harmless, logger
 from forwarder.metrics import Metrics
 from forwarder.normalise import FastPath, Normaliser, load_normaliser
+from forwarder.notices import Room, Session, Teller
 from forwarder.outbox import open_outbox, take_lock, warn_of_foreign_writers
 from forwarder.routes import Routes, RoutesFile
 from forwarder.sender import Descriptors, Guard, Sender, pooled_transports
@@ -92,6 +95,10 @@ def _suit_the_interpreter() -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
 
 
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
 class Service:
     """The parts, wired."""
 
@@ -123,8 +130,20 @@ class Service:
         self._sender = Sender(
             pooled_transports(proxy_url=proxy, guard=guard, descriptors=self._descriptors)
         )
+        self._teller = Teller(
+            outbox=self._outbox,
+            clock=clock,
+            session=self._session,
+            healths=lambda: self._dispatcher.healths(),
+            health_of=lambda name: self._dispatcher.health_of(name),
+            room=Room(settings.outbox_max_bytes, partial(_free_bytes, settings.outbox_path.parent)),
+        )
+        notices = harmless(self._teller)
         self._dispatcher = Dispatcher(
-            outbox=self._outbox, sender=self._sender, clock=clock, watch=Watch(metrics)
+            outbox=self._outbox,
+            sender=self._sender,
+            clock=clock,
+            watch=Watch(metrics, listener=notices),
         )
         self._ingest: Ingest[Arrival] = Ingest(
             normaliser=normaliser,
@@ -141,7 +160,14 @@ class Service:
             max_message_bytes=settings.max_message_bytes,
             expects_session=bool(self._outbox.overview().messages),
         )
-        self._reloader = Reloader(file, routes, apply=self._use, clock=clock, metrics=metrics)
+        self._reloader = Reloader(
+            file,
+            routes,
+            apply=self._use,
+            clock=clock,
+            metrics=metrics,
+            on_rejected=notices.routes_rejected,
+        )
         self._upkeep = Upkeep(
             outbox=self._outbox,
             dispatcher=self._dispatcher,
@@ -177,9 +203,14 @@ class Service:
     def _acknowledge(self, arrivals: Sequence[Arrival]) -> None:
         self._subscriber.acknowledge(arrivals)
 
+    def _session(self) -> Session:
+        state = self._subscriber.state
+        return Session(state.subscribed, state.problem, state.gaps)
+
     async def _use(self, routes: Routes) -> None:
         self._ingest.use(routes)
         self._dispatcher.apply(routes)
+        self._teller.use(routes)
         self._sender.retain(list(routes.endpoints.values()))
 
     async def run(self) -> None:
@@ -197,6 +228,8 @@ class Service:
             "the subscription": asyncio.create_task(self._subscriber.run()),
             "the reloading of routes": asyncio.create_task(self._reloader.run()),
             "upkeep": asyncio.create_task(self._upkeep.run()),
+            "the notices": asyncio.create_task(self._teller.run()),
+            "the looks for notices": asyncio.create_task(self._teller.watch_outbox()),
             "the heartbeat in the log": asyncio.create_task(self._heartbeat.run()),
             "the notices to the service manager": asyncio.create_task(self._announcer.run()),
         }

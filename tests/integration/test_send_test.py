@@ -65,11 +65,13 @@ class SendTest:
         self._routes = routes
         self._port = port
 
-    def __call__(self, *arguments: str, url: str = "/in", settings: str = "") -> Result:
+    def __call__(
+        self, *arguments: str, url: str = "/in", settings: str = "", operator: str = ""
+    ) -> Result:
         target = url if "//" in url else f"http://127.0.0.1:{self._port}{url}"
         self._routes.write_text(
             f'endpoints: {{acme: {{url: "{target}", secret: "{SECRET}", devices: "*",'
-            f" allow_private: true{settings}}}}}"
+            f" allow_private: true{settings}}}}}\n{operator}"
         )
         return CliRunner().invoke(cli, ["send-test", *(arguments or ["acme"])])
 
@@ -82,6 +84,30 @@ def test_a_verified_test_event_arrives(send_test: SendTest, receiver: Receiver) 
     assert (path, event["type"], event["data"]["endpoint"]) == ("/in", "webhook.test", "acme")
     assert (headers["content-type"], headers["webhook-attempt"]) == ("application/json", "1")
     assert headers["webhook-id"] == event["data"]["id"]
+
+
+@pytest.mark.parametrize("form", ["standard", "text", "cloudevents"])
+def test_operator_can_be_tried(send_test: SendTest, receiver: Receiver, form: str) -> None:
+    """Whoever is to be told is sent one test event, signed and in the form of its notices."""
+    url = f"http://127.0.0.1:{receiver.server_port}/ops"
+    operator = (
+        f'operator: {{url: "{url}", secret: "{SECRET}", format: {form}, allow_private: true}}'
+    )
+    assert send_test("operator", operator=operator).exit_code == 0
+    ((path, headers, body),) = receiver.received
+    event = Webhook(SECRET).verify(body, headers)
+    assert path == "/ops"
+    assert "It works." in json.dumps(event)
+    assert (form == "text") == (event == {"text": "It works."})
+
+
+def test_operator_is_sent_no_readings(send_test: SendTest, receiver: Receiver) -> None:
+    operator = f'operator: {{url: "https://o.example", secret: "{SECRET}"}}'
+    result = send_test("operator", "--event", "reading", operator=operator)
+    assert isinstance(result.exception, ConfigurationError)
+    assert "is sent no readings" in str(result.exception)
+    assert isinstance(send_test("acme", "--format", "text").exception, ConfigurationError)
+    assert receiver.received == []
 
 
 def test_the_answer_is_shown(send_test: SendTest, receiver: Receiver) -> None:

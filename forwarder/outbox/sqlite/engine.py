@@ -109,6 +109,10 @@ class SqliteEngine:
     def overview(self) -> Overview:
         return queries.read_overview(self._path)
 
+    def told(self) -> dict[str, str]:
+        with translated(self._path):
+            return dict(self._reader.execute("SELECT subject, what FROM told").fetchall())
+
     # What is written.
 
     def apply(self, changes: Changes, *, now: float) -> Applied:

@@ -103,10 +103,18 @@ def name_the_outbox(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO identity VALUES (lower(hex(randomblob(8))))")
 
 
+def remember_what_was_told(connection: sqlite3.Connection) -> None:
+    """Version 6: what the operator has been told of what lasts, so that no restart tells it again."""
+    connection.execute(
+        "CREATE TABLE told (subject TEXT PRIMARY KEY, what TEXT NOT NULL) WITHOUT ROWID"
+    )
+
+
 STEPS: tuple[Step, ...] = (
     lead_ids_by_their_instant,
     account_for_the_quarantine,
     keep_dialled_addresses,
     name_the_outbox,
+    remember_what_was_told,
 )
 """The first brings version 1 to 2, and so on. A new file takes none: schema.sql is always the newest version."""

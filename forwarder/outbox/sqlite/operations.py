@@ -27,6 +27,8 @@ from forwarder.outbox.operations import (
     ReplayTo,
     Resume,
     Shrink,
+    Tell,
+    Told,
 )
 from forwarder.outbox.records import DeliveryId
 from forwarder.outbox.sqlite import quarantine
@@ -50,6 +52,8 @@ _REVIVE = """
     WHERE reading = ? AND endpoint = ? AND state = ?"""
 _OWE = """
     INSERT INTO delivery (reading, endpoint, device, enqueued_at, age_from) VALUES (?, ?, ?, ?, ?)"""
+_TOLD = """
+    INSERT INTO told VALUES (?, ?) ON CONFLICT (subject) DO UPDATE SET what = excluded.what"""
 _TO_PENDING = {
     "dead": "UPDATE endpoint SET dead = dead - 1 WHERE id = ?",
     "expired": "UPDATE endpoint SET expired = expired - 1 WHERE id = ?",
@@ -84,6 +88,8 @@ def _perform(  # noqa: C901 - a flat match over the closed set
             return _prune(store, operation)
         case PruneQuarantine():
             return _prune_quarantine(store, operation)
+        case Tell():
+            return _tell(store, operation)
         case Shrink(pages):
             return _shrink(store, pages)
         case Pause(endpoint):
@@ -215,6 +221,29 @@ def _prune_quarantine(store: Store, wanted: PruneQuarantine) -> bool:
         (wanted.received_before, MOST_ROWS),
     )
     return quarantine.evict(store.connection, max_bytes=wanted.max_bytes, most_bytes=EVICTED_BYTES)
+
+
+def _tell(store: Store, wanted: Tell) -> Counter[Told]:
+    for subject, what in wanted.told.items():
+        if what is None:
+            _changed(store, "DELETE FROM told WHERE subject = ?", subject)
+        else:
+            _changed(store, _TOLD, subject, what)
+    room = max(wanted.most_pending - _pending(store, wanted.endpoint), 0)
+    outcomes = Counter[Told]()
+    outcomes["no_room"] = max(len(wanted.notices) - room, 0)
+    for notice in wanted.notices[:room]:
+        _, recipients = store.put(notice, now=wanted.now, content_since=wanted.now)
+        store.touched.update((one.endpoint, notice.device) for one in recipients)
+        outcomes["enqueued" if recipients else "repeated"] += 1
+    return outcomes
+
+
+def _pending(store: Store, endpoint: str) -> int:
+    query = "SELECT enqueued - delivered - dead - expired - superseded FROM endpoint WHERE id = ?"
+    row = store.connection.execute(query, (store.endpoint_id(endpoint),)).fetchone()
+    pending: int = row[0]
+    return pending
 
 
 def _shrink(store: Store, pages: int) -> None:

@@ -1,4 +1,4 @@
--- Version 5 of the outbox. Instants are UNIX seconds. Rows, not pages, are the unit of meaning: every promise of
+-- Version 6 of the outbox. Instants are UNIX seconds. Rows, not pages, are the unit of meaning: every promise of
 -- accounting is kept by changing rows and the endpoint's totals in one transaction.
 
 CREATE TABLE endpoint (
@@ -129,6 +129,12 @@ CREATE TABLE identity (
     id TEXT NOT NULL
 );
 INSERT INTO identity VALUES (lower(hex(randomblob(8))));
+
+-- What the operator has been told of what lasts, as JSON by subject: written with the notice, in one transaction.
+CREATE TABLE told (
+    subject TEXT PRIMARY KEY,
+    what TEXT NOT NULL
+) WITHOUT ROWID;
 
 -- Messages by outcome, over the whole life of the outbox.
 CREATE TABLE message_total (

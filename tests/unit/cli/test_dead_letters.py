@@ -150,6 +150,24 @@ def test_replay_to_nowhere_is_refused(operator: Operator, built: OutboxBuilder) 
     assert built.accounts("gone")["dead"] == 1
 
 
+def test_notices_and_readings_are_not_replayed_to_each_other(
+    operator: Operator, built: OutboxBuilder
+) -> None:
+    """A partner gets nothing about the service, nor a chat readings."""
+    built.delivery("acme", "dead")
+    built.delivery("operator", "dead")
+    operator.write_routes(
+        'endpoints: {acme: {url: "https://a.example", secret: "env:K", devices: "*"}}\n'
+        'operator: {url: "https://o.example", secret: "env:K"}'
+    )
+
+    for ours, to in (("acme", "operator"), ("operator", "acme")):
+        said = operator.fails("dead-letters", "replay", "--endpoint", ours, "--to", to)
+        assert "operator gets notices about the service and the other endpoints readings" in said
+    replayed = operator.says("dead-letters", "replay", "--endpoint", "operator")
+    assert replayed == "1 dead letter replayed\n"
+
+
 def test_replay_works_without_readable_routes(operator: Operator, built: OutboxBuilder) -> None:
     """A broken routing file does not keep an operator from replaying."""
     built.delivery("gone", "dead")

@@ -56,13 +56,46 @@ MISTAKES = [
     ),
     pytest.param(
         "webhooks: {}\n" + ENDPOINT,
-        ['routes.yaml:1:1: unknown key "webhooks"; known here: groups, defaults, endpoints'],
+        [
+            'routes.yaml:1:1: unknown key "webhooks"; known here: groups, defaults, endpoints, operator'
+        ],
         id="a section nobody knows",
     ),
     pytest.param(
         "operator: acme\n" + ENDPOINT,
-        ["routes.yaml:1:1: operator is not available in this version"],
-        id="operator events, which come later",
+        [
+            "routes.yaml:1:1: operator: secret is missing",
+            "routes.yaml:1:1: operator: url is missing",
+            "routes.yaml:1:11: operator: expected a mapping of names to settings",
+        ],
+        id="an operator's endpoint that is none",
+    ),
+    pytest.param(
+        ENDPOINT.replace("acme", "operator"),
+        [
+            "routes.yaml:2:3: endpoint operator: this name is for notices about the service; operator: stands beside endpoints:"
+        ],
+        id="the reserved name",
+    ),
+    pytest.param(
+        "operator: {url: 'https://o.example', secret: env:KEY, devices: '*', mode: latest, format: tex, events: [foo]}\n"
+        + ENDPOINT,
+        [
+            "routes.yaml:1:55: operator: devices is for readings; notices have none",
+            "routes.yaml:1:69: operator: mode is for readings; notices have none",
+            'routes.yaml:1:91: operator: format "tex": expected standard, text or cloudevents; did you mean "text"?',
+            (
+                'routes.yaml:1:105: operator: events "foo": no event is called so; there are: endpoint.failing,'
+                " endpoint.recovered, endpoint.paused, deliveries.dead, device.silent, device.resumed, devices.silent,"
+                " stream.interrupted, stream.resumed, routes.rejected, outbox.nearly_full, quarantine.growing"
+            ),
+        ],
+        id="an operator's endpoint with settings of others",
+    ),
+    pytest.param(
+        endpoint_with("format: text"),
+        ['routes.yaml:6:13: endpoint "acme": format "text": expected standard or cloudevents'],
+        id="text for readings",
     ),
     pytest.param(
         "groups: [a]\n" + ENDPOINT,

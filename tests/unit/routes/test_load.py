@@ -74,7 +74,37 @@ def test_every_field_of_an_endpoint_is_tested_above() -> None:
         if getattr(endpoint, field.name) != getattr(PLAIN, field.name)
     }
 
-    assert {field.name for field in fields(Endpoint)} - changed == {"name", "url", "keys", "tls"}
+    elsewhere = {"name", "url", "keys", "tls", "events"}
+    assert {field.name for field in fields(Endpoint)} - changed == elsewhere
+
+
+OPERATOR = "\noperator:\n  url: https://o.example/\n  secret: env:KEY\n"
+
+
+def test_operator_is_an_endpoint_that_no_device_goes_to(tmp_path: Path) -> None:
+    """It is served like the others, gets every notice unless told otherwise, and nothing of the defaults."""
+    defaults = "defaults:\n  headers: {X-Token: for-partners}\n  timeout: 3s\n"
+    routes = routes_of(defaults + endpoint_with() + OPERATOR, folder=tmp_path)
+
+    assert routes.operator == replace(
+        PLAIN, name=EndpointName("operator"), url="https://o.example/", events=("*",)
+    )
+    assert routes.endpoints[EndpointName("operator")] is routes.operator
+    assert routes.match(Device("ECC9FF5C7AD4")) == (ACME,)
+    assert routes.endpoints[ACME].timeout_seconds == 3.0
+
+
+def test_operator_takes_a_form_and_events(tmp_path: Path) -> None:
+    text = OPERATOR + "  format: text\n  events: ['endpoint.*', deliveries.dead]\n  timeout: 3s\n"
+    operator = routes_of(endpoint_with() + text, folder=tmp_path).operator
+
+    assert operator is not None
+    assert (operator.format, operator.events) == ("text", ("endpoint.*", "deliveries.dead"))
+    assert operator.timeout_seconds == 3.0
+
+
+def test_without_operator_nobody_is_told(tmp_path: Path) -> None:
+    assert routes_of(endpoint_with(), folder=tmp_path).operator is None
 
 
 def test_defaults_stand_where_an_endpoint_says_nothing(tmp_path: Path) -> None:

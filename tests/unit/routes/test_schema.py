@@ -70,6 +70,27 @@ def test_good_setting_pleases_the_editor(setting: str) -> None:
     assert errors_in(endpoint_with(setting)) == []
 
 
+OPERATOR = """\
+operator:
+  url: https://o.example/
+  secret: env:KEY
+"""
+
+
+def test_operator_pleases_the_editor() -> None:
+    assert errors_in(endpoint_with() + OPERATOR) == []
+    assert errors_in(endpoint_with() + OPERATOR + "  format: text\n  events: ['stream.*']\n") == []
+
+
+@pytest.mark.parametrize("setting", ["devices: '*'", "mode: latest", "format: txt", "events: []"])
+def test_what_an_operator_lacks_is_underlined_by_the_editor(setting: str) -> None:
+    assert errors_in(endpoint_with() + OPERATOR + f"  {setting}\n")
+
+
+def test_reserved_name_is_underlined_by_the_editor() -> None:
+    assert errors_in(endpoint_with().replace("acme", "operator"))
+
+
 @pytest.mark.parametrize("setting", BAD)
 def test_bad_setting_is_underlined_by_the_editor(setting: str) -> None:
     assert errors_in(endpoint_with(setting))

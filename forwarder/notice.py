@@ -1,0 +1,332 @@
+"""
+What the operator of a service is told about it: the kinds of notices, and each as one sentence. Values, no I/O.
+
+Each kind says what it is about (`subject`: an endpoint, a device, a part of the service), since when, what to do.
+Instants are UNIX seconds. What is None or empty is left out of the event.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import ClassVar, Literal, TypeAlias, get_args
+
+from forwarder.units import count_of, format_duration, format_size
+
+OPERATOR = "operator"
+"""The endpoint that notices go to; no other may be called so."""
+
+NoticeType = Literal[
+    "endpoint.failing",
+    "endpoint.recovered",
+    "endpoint.paused",
+    "deliveries.dead",
+    "device.silent",
+    "device.resumed",
+    "devices.silent",
+    "stream.interrupted",
+    "stream.resumed",
+    "routes.rejected",
+    "outbox.nearly_full",
+    "quarantine.growing",
+]
+NOTICE_TYPES: tuple[NoticeType, ...] = get_args(NoticeType)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointFailing:
+    """Its circuit has opened: 5 failures in a row."""
+
+    TYPE: ClassVar[NoticeType] = "endpoint.failing"
+    endpoint: str
+    since: float
+    """Of the first of these failures."""
+    reason: str
+    """The error word of the last."""
+    failures: int
+
+    @property
+    def subject(self) -> str:
+        return self.endpoint
+
+    @property
+    def message(self) -> str:
+        return (
+            f"{self.endpoint} has been failing since {_instant(self.since)}: {self.reason};"
+            " its readings wait, and it is tried about once a minute"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRecovered:
+    """It has taken readings again for 10 s."""
+
+    TYPE: ClassVar[NoticeType] = "endpoint.recovered"
+    endpoint: str
+    since: float
+    """Of the outage, as in `endpoint.failing`."""
+    until: float
+
+    @property
+    def subject(self) -> str:
+        return self.endpoint
+
+    @property
+    def message(self) -> str:
+        return f"{self.endpoint} is well again, after {_span(self.until - self.since)}"
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointPaused:
+    """Nothing is sent to it until somebody resumes it."""
+
+    TYPE: ClassVar[NoticeType] = "endpoint.paused"
+    endpoint: str
+    since: float
+    reason: Literal["operator", "gone"]
+
+    @property
+    def subject(self) -> str:
+        return self.endpoint
+
+    @property
+    def message(self) -> str:
+        resume = f"forwarder endpoints resume {self.endpoint}"
+        if self.reason == "gone":
+            return (
+                f"{self.endpoint} answered 410 Gone and is paused; change its URL, or run: {resume}"
+            )
+        return f"{self.endpoint} was paused by an operator; its readings wait until: {resume}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveriesDead:
+    """Deliveries of one endpoint became dead letters; at most one notice a minute and endpoint."""
+
+    TYPE: ClassVar[NoticeType] = "deliveries.dead"
+    endpoint: str
+    since: float
+    """When the first of them died."""
+    count: int
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def subject(self) -> str:
+        return self.endpoint
+
+    @property
+    def message(self) -> str:
+        became = count_of(
+            self.count, "delivery became a dead letter", "deliveries became dead letters"
+        )
+        return (
+            f"{self.endpoint}: {became} ({_counts(self.reasons)});"
+            f" see: forwarder dead-letters list --endpoint {self.endpoint}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSilent:
+    """No reading of it has come for `silent_after`."""
+
+    TYPE: ClassVar[NoticeType] = "device.silent"
+    device: str
+    since: float
+    """When its last reading came."""
+    silent_after_seconds: float
+
+    @property
+    def subject(self) -> str:
+        return self.device
+
+    @property
+    def message(self) -> str:
+        return (
+            f"{self.device} is silent: its last reading came {_instant(self.since)},"
+            f" more than {_span(self.silent_after_seconds)} ago"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceResumed:
+    """A device that was silent sends again."""
+
+    TYPE: ClassVar[NoticeType] = "device.resumed"
+    device: str
+    since: float
+    """When the last reading before the silence came."""
+    until: float
+
+    @property
+    def subject(self) -> str:
+        return self.device
+
+    @property
+    def message(self) -> str:
+        return f"{self.device} sends again, after {_span(self.until - self.since)}"
+
+
+@dataclass(frozen=True, slots=True)
+class DevicesSilent:
+    """Many devices fell silent within a minute: those that were not told singly."""
+
+    TYPE: ClassVar[NoticeType] = "devices.silent"
+    since: float
+    """When that minute began."""
+    count: int
+    devices: tuple[str, ...] = ()
+    """The first of them."""
+
+    @property
+    def subject(self) -> str:
+        return "devices"
+
+    @property
+    def message(self) -> str:
+        fell = count_of(self.count, "more device")
+        some = f", such as {', '.join(self.devices[:3])}" if self.devices else ""
+        return f"{fell} fell silent within a minute{some}; see: forwarder devices --silent"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInterrupted:
+    """There has been no session with the broker for 60 s."""
+
+    TYPE: ClassVar[NoticeType] = "stream.interrupted"
+    since: float
+    reason: str
+
+    @property
+    def subject(self) -> str:
+        return "stream"
+
+    @property
+    def message(self) -> str:
+        return f"no session with the broker since {_instant(self.since)}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResumed:
+    """
+    The session is back, with what may be missing; alone where the broker lost it in a shorter absence.
+
+    `session_lost` says that the broker had forgotten us, and with us what was published meanwhile.
+    """
+
+    TYPE: ClassVar[NoticeType] = "stream.resumed"
+    since: float
+    until: float
+    session_lost: bool
+
+    @property
+    def subject(self) -> str:
+        return "stream"
+
+    @property
+    def message(self) -> str:
+        back = f"the session with the broker is back, after {_span(self.until - self.since)}"
+        if self.session_lost:
+            return f"{back}; the broker had forgotten it, so what was published meanwhile may be missing"
+        return f"{back}; what was published meanwhile comes now, as far as the broker has kept it"
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesRejected:
+    """An edit of routes.yaml changes nothing, because it has mistakes."""
+
+    TYPE: ClassVar[NoticeType] = "routes.rejected"
+    since: float
+    count: int
+    place: str
+    """Of the first: `routes.yaml:14:13`. What is wrong there stays in the log, because a chat has more readers."""
+
+    @property
+    def subject(self) -> str:
+        return "routes"
+
+    @property
+    def message(self) -> str:
+        problems = count_of(self.count, "problem")
+        return (
+            f"an edit of the routes has {problems}, the first at {self.place}, and the last good routes stay;"
+            " see: forwarder check"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxNearlyFull:
+    """Nine tenths of what the outbox may take are taken."""
+
+    TYPE: ClassVar[NoticeType] = "outbox.nearly_full"
+    since: float
+    used_bytes: int
+    limit_bytes: int
+    """FORWARDER_OUTBOX_MAX_BYTES, or what the disk has room for where that is less."""
+
+    @property
+    def subject(self) -> str:
+        return "outbox"
+
+    @property
+    def message(self) -> str:
+        return (
+            f"the outbox takes {format_size(self.used_bytes)} of {format_size(self.limit_bytes)};"
+            " when it is full, new messages stay with the broker"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineGrowing:
+    """Messages came that could not be understood; at most one notice an hour."""
+
+    TYPE: ClassVar[NoticeType] = "quarantine.growing"
+    since: float
+    count: int
+    """Since the last notice."""
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    """Of all that are in quarantine now."""
+
+    @property
+    def subject(self) -> str:
+        return "quarantine"
+
+    @property
+    def message(self) -> str:
+        messages = count_of(self.count, "message")
+        return (
+            f"{messages} could not be understood since {_instant(self.since)};"
+            f" in quarantine now: {_counts(self.reasons)}; see: forwarder quarantine list"
+        )
+
+
+Notice: TypeAlias = (
+    EndpointFailing
+    | EndpointRecovered
+    | EndpointPaused
+    | DeliveriesDead
+    | DeviceSilent
+    | DeviceResumed
+    | DevicesSilent
+    | StreamInterrupted
+    | StreamResumed
+    | RoutesRejected
+    | OutboxNearlyFull
+    | QuarantineGrowing
+)
+KINDS: Mapping[NoticeType, type[Notice]] = {kind.TYPE: kind for kind in get_args(Notice)}
+
+
+def _instant(unix: float) -> str:
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _span(seconds: float) -> str:
+    """As a person says it: `45s`, `12m`, `3h`, `2d`."""
+    whole = max(round(seconds), 0)
+    for unit, least in ((86400, 172800), (3600, 7200), (60, 120)):
+        if whole >= least:
+            return format_duration(float(whole // unit * unit))
+    return f"{whole}s"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {what}" for what, count in sorted(counts.items())) or "none"

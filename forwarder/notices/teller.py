@@ -1,0 +1,209 @@
+"""Collects facts on the loop, has the rules decide, and hands what is to be told over to the outbox."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from forwarder.clock import Clock
+from forwarder.endpoint_health import EndpointHealth
+from forwarder.errors import OutboxError
+from forwarder.logs import logger
+from forwarder.notice import OPERATOR, Notice
+from forwarder.notices.rules import Moment, Rules, Session
+from forwarder.notices.told import read_told, write_told
+from forwarder.notices.wording import new_notice
+from forwarder.outbox import Outbox, Told
+from forwarder.routes import Rejection, Routes
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+TICK_SECONDS = 1.0
+"""How often the rules are asked when no fact comes."""
+ROOM_SECONDS = 10.0
+OVERVIEW_SECONDS = 60.0
+"""How often the outbox is looked at: for its room, and for what is in quarantine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the outbox may take: by its settings, and by its disk. `free_bytes` is asked beside the loop."""
+
+    max_bytes: int
+    free_bytes: Callable[[], int]
+
+
+class Teller:
+    """
+    Tells the operator what the line does, as long as routes.yaml has an `operator:`.
+
+    Facts come by methods that neither wait nor write, and concern the rules' memory alone; `run` hands over what
+    follows. While the outbox takes no writes, what is to be told waits there, one entry for each endpoint. Nothing is
+    told about the operator's own endpoint.
+    """
+
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        clock: Clock,
+        session: Callable[[], Session],
+        healths: Callable[[], Mapping[str, EndpointHealth]],
+        health_of: Callable[[str], EndpointHealth | None],
+        room: Room,
+    ) -> None:
+        self._outbox = outbox
+        self._clock = clock
+        self._session = session
+        self._healths = healths
+        self._health_of = health_of
+        self._room = room
+        self._log = logger("notices")
+        self._rules: Rules | None = None
+        """None while nobody is to be told, and as long as it is not known what was told."""
+        self._events: Sequence[str] | None = None
+        """Which notices are wanted; None while nobody is to be told."""
+        self._wake = asyncio.Event()
+        self._overview_at = float("-inf")
+
+    def _now(self) -> Moment:
+        return Moment(self._clock.unix(), self._clock.monotonic())
+
+    # Facts.
+
+    def use(self, routes: Routes) -> None:
+        """Tell whoever this table names; what is wrong already when somebody is named first, is told then."""
+        operator = routes.operator
+        if operator is None:
+            self._hand_over()
+            self._rules = self._events = None
+            return
+        self._events = operator.events or ()
+        if self._rules is not None:
+            self._rules.accepted()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Go on where the operator stands, with endpoints as they are; again later where the outbox cannot be read."""
+        if self._rules is None:
+            try:
+                self._rules = Rules(read_told(self._outbox.told()), now=self._now())
+            except OutboxError:
+                return
+        for name, health in self._healths().items():
+            self.endpoint_changed(name, health)
+
+    def endpoint_changed(self, endpoint: str, health: EndpointHealth) -> None:
+        """Its circuit has opened or closed, or it was paused or resumed."""
+        if self._rules is not None and endpoint != OPERATOR:
+            self._rules.look(endpoint, health, now=self._now())
+            self._wake.set()
+
+    def deliveries_died(self, endpoint: str, reason: str, count: int) -> None:
+        """So many of its deliveries became dead letters."""
+        if self._rules is not None and endpoint != OPERATOR:
+            is_news = self._rules.died(endpoint, reason, count, now=self._now())
+            if is_news:
+                self._wake.set()
+
+    def routes_rejected(self, rejection: Rejection) -> None:
+        """An edit of routes.yaml changes nothing."""
+        if self._rules is not None:
+            self._rules.rejected(rejection.count, rejection.place)
+            self._wake.set()
+
+    def tell(self, notices: Sequence[Notice]) -> None:
+        """Pass on what others have decided to tell."""
+        if self._rules is not None:
+            self._rules.pass_on(notices)
+            self._wake.set()
+
+    # Notices.
+
+    async def run(self) -> None:
+        """Tell until cancelled; what is known by then is still handed over."""
+        try:
+            while True:
+                await self._until_woken()
+                await self._tell_due()
+        finally:
+            self._hand_over()
+
+    async def _until_woken(self) -> None:
+        timer = self._clock.call_later(TICK_SECONDS, self._wake.set)
+        await self._wake.wait()
+        timer.cancel()
+        self._wake.clear()
+
+    async def _tell_due(self) -> None:
+        try:
+            self._look()
+            handed_over = self._hand_over()
+            if handed_over is not None:
+                # What comes meanwhile gathers: a disk that takes nothing is not flooded with it.
+                await handed_over
+        except Exception as error:  # noqa: BLE001 - it only tells
+            self._log.error("telling.broke", what="the notices", exc_info=error)
+
+    def _look(self) -> None:
+        if self._rules is None and self._events is not None:
+            self._begin()
+        rules = self._rules
+        if rules is None:
+            return
+        rules.session(self._session(), now=self._now())
+        for endpoint in rules.outages:
+            health = self._health_of(endpoint)
+            if health is not None:
+                rules.look(endpoint, health, now=self._now())
+
+    def _hand_over(self) -> "asyncio.Future[Counter[Told]] | None":
+        """Give the outbox what is due; None when nothing is."""
+        if self._rules is None:
+            return None
+        due = self._rules.due(now=self._now())
+        if not due:
+            return None
+        now = self._clock.unix()
+        rows = [
+            new_notice(one, at=now, endpoint=OPERATOR)
+            for one in due.notices
+            if self._is_wanted(one)
+        ]
+        answer = self._outbox.tell(OPERATOR, rows, write_told(due.told))
+        answer.add_done_callback(self._say_dropped)
+        return answer
+
+    async def watch_outbox(self) -> None:
+        """Look at its room and its quarantine until cancelled: beside `run`, because a disk may take its time."""
+        while True:
+            await self._clock.sleep(ROOM_SECONDS)
+            try:
+                await self._look_at_outbox()
+            except (OutboxError, OSError):
+                continue  # it cannot be read, which others tell
+            except Exception as error:  # noqa: BLE001 - it only tells
+                self._log.error("telling.broke", what="the notices", exc_info=error)
+
+    async def _look_at_outbox(self) -> None:
+        used = self._outbox.used_bytes
+        free = await asyncio.to_thread(self._room.free_bytes)
+        if self._rules is not None:
+            self._rules.room(used, min(self._room.max_bytes, used + free), now=self._now())
+        if self._clock.monotonic() >= self._overview_at:
+            self._overview_at = self._clock.monotonic() + OVERVIEW_SECONDS
+            overview = await asyncio.to_thread(self._outbox.overview)
+            total = overview.messages.get("quarantined", 0)
+            if self._rules is not None:
+                self._rules.quarantined(total, overview.quarantined, now=self._now())
+
+    def _is_wanted(self, notice: Notice) -> bool:
+        return any(fnmatchcase(notice.TYPE, event) for event in self._events or ())
+
+    def _say_dropped(self, told: "asyncio.Future[Counter[Told]]") -> None:
+        if told.cancelled() or told.exception() is not None:
+            return
+        if dropped := told.result()["no_room"]:
+            self._log.warning("notices.dropped", count=dropped)

@@ -1,0 +1,85 @@
+"""
+Notices to the operator, in each format that `operator:` takes. A notice's stored data object begins with its `type`.
+
+    standard     {"type":"endpoint.failing","timestamp":…,"data":{"id":…,"endpoint":…,"message":…}}
+    text         {"text":"one sentence"}: what the incoming webhooks of Slack, Mattermost and Google Chat take
+    cloudevents  CloudEvents 1.0 in structured mode
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from forwarder.event_data import NumberText, write_json
+from forwarder.render import cloudevents, standard
+from forwarder.render.event import Event, Renderer
+from forwarder.terminal import plain
+
+LONGEST_TEXT = 1000
+"""Letters of a sentence to a chat: far below what any of them takes."""
+
+_decode = json.JSONDecoder(parse_float=NumberText, parse_int=NumberText).decode
+# In a chat some letters act: `<!channel>` or `@all` in a device's name would call everybody.
+_HARMLESS = str.maketrans({"<": "‹", ">": "›", "&": "+", "@": "＠", "`": "'", "*": "×"})
+
+
+class _Single:
+    """Notices are told one by one, in whatever format."""
+
+    ENVELOPE_BYTES = 0
+
+    def batch(self, events: Sequence[Event]) -> bytes:
+        raise NotImplementedError("notices are not batched")
+
+
+class _Standard(_Single):
+    CONTENT_TYPE = BATCH_CONTENT_TYPE = standard.CONTENT_TYPE
+
+    def single(self, event: Event) -> bytes:
+        kind, data = _split(event)
+        return standard.envelope(kind, timestamp=event.measured_at, data=write_json(data))
+
+    def test(self, event: Event, *, is_batched: bool) -> tuple[bytes, str]:
+        return standard.test(event, is_batched=is_batched)
+
+
+class _Text(_Single):
+    CONTENT_TYPE = BATCH_CONTENT_TYPE = "application/json"
+
+    def single(self, event: Event) -> bytes:
+        return write_json({"text": chat_text(str(_decode(event.data.decode())["message"]))})
+
+    def test(self, event: Event, *, is_batched: bool) -> tuple[bytes, str]:  # noqa: ARG002 - the seam's
+        return self.single(event), self.CONTENT_TYPE
+
+
+class _CloudEvents(_Single):
+    CONTENT_TYPE = BATCH_CONTENT_TYPE = cloudevents.CONTENT_TYPE
+
+    def single(self, event: Event) -> bytes:
+        kind, data = _split(event)
+        return cloudevents.write(
+            kind, event, data=write_json(data), source=cloudevents.SERVICE_SOURCE
+        )
+
+    def test(self, event: Event, *, is_batched: bool) -> tuple[bytes, str]:
+        return cloudevents.test(event, is_batched=is_batched)
+
+
+NOTICE_FORMATS: Mapping[str, Renderer] = {
+    "standard": _Standard(),
+    "text": _Text(),
+    "cloudevents": _CloudEvents(),
+}
+"""Each `format` of `operator:`, and what writes it."""
+
+
+def _split(event: Event) -> tuple[str, dict[str, Any]]:
+    data: dict[str, Any] = _decode(event.data.decode())
+    return str(data.pop("type")), data
+
+
+def chat_text(sentence: str) -> str:
+    """The sentence as a chat shows it: on one line, and with nothing in it that a chat would act on."""
+    line = plain(" ".join(sentence.translate(_HARMLESS).split()))
+    return line if len(line) <= LONGEST_TEXT else line[: LONGEST_TEXT - 1] + "…"
