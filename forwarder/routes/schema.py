@@ -16,7 +16,7 @@ def routes_schema() -> dict[str, Any]:
         schema["properties"][section]["propertyNames"] = {"pattern": NAME_PATTERN}
     settings = schema["$defs"]["EndpointSpec"]["properties"]
     for name in NOT_FOR_NOTICES:
-        del schema["$defs"]["OperatorSpec"]["properties"][name]
+        schema["$defs"]["OperatorSpec"]["properties"].pop(name, None)
     schema["properties"]["endpoints"]["propertyNames"]["not"] = {"const": OPERATOR}
     settings["batch"]["anyOf"] = [{"$ref": settings["batch"].pop("$ref")}, {"const": "off"}]
     return {"$schema": _DRAFT, "title": "whatwatt webhook forwarder: routes.yaml", **schema}

@@ -304,7 +304,9 @@ class OperatorSpec(EndpointSpec):
     )
 
 
-NOT_FOR_NOTICES = ("devices", "groups", "mode", "batch", "fields")
+NOT_FOR_NOTICES = (
+    "devices", "groups", "mode", "batch", "fields", "min_interval", "silent_after",
+)  # fmt: skip
 """Settings of endpoints that speak of readings."""
 
 
