@@ -58,6 +58,8 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "endpoint.paused": ("{endpoint}", "paused", "{hint}"),
     "endpoint.recovered": ("{endpoint}", "✓ well again"),
     "form.broke": ("devices", "✗ an error of ours", "read without shortcut", "please report it"),
+    "heartbeat.failed": ("service", "the heartbeat was not heard: {problem}"),
+    "heartbeat.recovered": ("service", "✓ the heartbeat is heard again"),
     "http.broke": ("http", "✗ an error of ours", "please report it"),
     "http.crowded": ("http", "{connections:connection}: no more are taken"),
     "library.complained": ("{by}", "{problem}"),

@@ -16,7 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from forwarder.clock import SystemClock
+from pydantic import SecretStr
+
+from forwarder.clock import Clock, SystemClock
 from forwarder.dispatcher import Dispatcher, Watch
 from forwarder.errors import ForwarderError
 from forwarder.ingest import Ingest
@@ -31,6 +33,7 @@ from forwarder.service.descriptors import Reserve, Share, raise_limit
 from forwarder.service.heartbeat import Heartbeat
 from forwarder.service.notify import Announcer, ServiceManager
 from forwarder.service.probe import ServiceProbe
+from forwarder.service.ready_call import ReadyCall, caller
 from forwarder.service.reloading import Reloader
 from forwarder.service.upkeep import Upkeep
 from forwarder.settings import Settings
@@ -193,12 +196,22 @@ class Service:
             clock=clock,
         )
 
+        self._ready_call = self._called_while_ready(settings.heartbeat_url, guard, proxy, clock)
         self._heartbeat = Heartbeat(
             metrics,
             look=self._outbox.overview,
             problems=self._probe.reasons,
             clock=clock,
         )
+
+    def _called_while_ready(
+        self, url: SecretStr | None, guard: Guard, proxy_url: str | None, clock: Clock
+    ) -> ReadyCall | None:
+        if url is None:
+            return None
+        secret = url.get_secret_value()
+        client = partial(caller, secret, guard=guard, proxy_url=proxy_url)
+        return ReadyCall(secret, client=client, problems=self._probe.reasons, clock=clock)
 
     def _acknowledge(self, arrivals: Sequence[Arrival]) -> None:
         self._subscriber.acknowledge(arrivals)
@@ -233,6 +246,8 @@ class Service:
             "the heartbeat in the log": asyncio.create_task(self._heartbeat.run()),
             "the notices to the service manager": asyncio.create_task(self._announcer.run()),
         }
+        if self._ready_call is not None:
+            parts["the calls while ready"] = asyncio.create_task(self._ready_call.run())
         self._probe.watch({"the outbox": writer, **parts})
         web.start()
         self._log.info(

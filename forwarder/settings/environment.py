@@ -11,7 +11,7 @@ from forwarder.settings.env_file import EnvFile, parse
 PREFIX = "FORWARDER_"
 ENV_FILE = ".env"
 ENV_LIMIT = 1 << 20
-SECRETS_BY_FILE = ("mqtt_username", "mqtt_password", "outbox_url", "proxy_url")
+SECRETS_BY_FILE = ("mqtt_username", "mqtt_password", "outbox_url", "proxy_url", "heartbeat_url")
 
 
 def environment() -> dict[str, str]:

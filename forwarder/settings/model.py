@@ -139,6 +139,10 @@ class Settings(BaseModel):
         " its end goes on with what it holds",
     )
     proxy_url: SecretStr | None = Field(None, description="HTTP proxy for all deliveries")
+    heartbeat_url: SecretStr | None = Field(
+        None,
+        description="called each minute while the service is ready, for a service that notices when that ends",
+    )
     deny_networks: Networks = Field(
         (),
         description="networks that no delivery is sent to, separated by spaces or commas",
@@ -173,6 +177,14 @@ class Settings(BaseModel):
         host, colon, port = value.rpartition(":")
         if not (host and colon and port.isascii() and port.isdigit() and int(port) < 65536):
             raise ValueError("expected host:port such as 127.0.0.1:8080")
+        return value
+
+    @field_validator("heartbeat_url")
+    @classmethod
+    def _is_callable(cls, value: SecretStr | None) -> SecretStr | None:
+        # Its own words say nothing of the value, which most often holds a token.
+        if value is not None and not _is_web_url(value.get_secret_value()):
+            raise ValueError("expected a URL that begins with https:// or http://")
         return value
 
     @field_validator("secrets_dir")
@@ -291,6 +303,14 @@ def settings_of(environ: Mapping[str, str]) -> Settings:
         raise SettingsError("\n".join(problems))
     settings._is_username_in_file = "mqtt_username" in secrets  # noqa: SLF001 - the model's own module
     return settings
+
+
+def _is_web_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_unheard(uri: tuple[str, int, bool]) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from support.line import Line
+from support.receiver import OK as OK_BYTES
+from support.receiver import answering, receiving
 from support.webhooks import OK, UNAVAILABLE, Answer, Post, Webhooks
 
 
@@ -63,3 +65,16 @@ async def test_an_edit_that_is_rejected_is_told_to_a_chat(line: Line) -> None:
 
     (post,) = operator.posts
     assert post.event["text"].startswith("an edit of the routes has 1 problem, the first at ")
+
+
+async def test_heartbeat_url_is_called_while_ready_and_never_told(line: Line) -> None:
+    """From a file, as container secrets are; its URL stands nowhere in what the service says."""
+    async with receiving(answering(OK_BYTES)) as watcher:
+        secret = line.folder / "heartbeat"
+        secret.write_text(f"{watcher.url}/hunter2-of-nobody\n")
+        line.secrets.add("hunter2-of-nobody")
+        line.service.settings["FORWARDER_HEARTBEAT_URL_FILE"] = str(secret)
+        await line.receiver("acme")
+        await line.start()
+        await watcher.until(lambda it: len(it.requests) == 1)
+        assert watcher.requests[0].line.split() == ["GET", "/hook/hunter2-of-nobody", "HTTP/1.1"]

@@ -389,11 +389,32 @@ def test_other_outbox_url_has_its_sentence_without_its_password(url: str, enviro
 
 def test_settings_do_not_show_their_secrets(environ: Environ) -> None:
     """Neither the settings nor the broker repeat a password when they are printed."""
-    environ({**GIVEN, "OUTBOX_URL": "sqlite:///hunter2", "PROXY_URL": "http://u:hunter2@proxy"})
+    environ(
+        {
+            **GIVEN,
+            "OUTBOX_URL": "sqlite:///hunter2",
+            "PROXY_URL": "http://u:hunter2@proxy",
+            "HEARTBEAT_URL": "https://ping.example/hunter2",
+        }
+    )
 
     settings = load_settings()
 
     assert "hunter2" not in f"{settings!r} {settings} {settings.broker()!r}"
+
+
+@pytest.mark.parametrize(
+    "url", ["hunter2", "ftp://hunter2", "https:///hunter2", "http://[hunter2", "https://h:hunter2"]
+)
+def test_heartbeat_url_that_is_none_is_refused_without_being_repeated(
+    environ: Environ, url: str
+) -> None:
+    environ({"HEARTBEAT_URL": url})
+
+    with pytest.raises(SettingsError, match="FORWARDER_HEARTBEAT_URL: expected a URL") as refused:
+        load_settings()
+
+    assert "hunter2" not in str(refused.value)
 
 
 def test_unknown_variable_is_told_with_the_nearest_setting() -> None:
