@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,8 @@ class Forwarder:
         self._errors = folder / "forwarder.err"
         self._hits = folder / "hits"
         self._process: Process | None = None
+        self.starts = 0
+        """How many processes there have been."""
         for file in (self._log, self._errors, self._hits):
             file.touch()
 
@@ -78,6 +80,7 @@ class Forwarder:
 
     async def start(self, *, wrapped_in: Sequence[str] = (), **environment: str) -> None:
         """Start a process; it need not be ready yet."""
+        self.starts += 1
         with self._log.open("ab") as log, self._errors.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
                 *wrapped_in,
@@ -123,6 +126,12 @@ class Forwarder:
 
     def count_logged(self, event: str) -> int:
         return self._log.read_text().count(f'"event": "{event}"')
+
+    def log_lines(self) -> Iterator[dict[str, Any]]:
+        """What it has logged, over all its processes; not the line that a kill has cut off."""
+        for line in self._log.read_text().splitlines():
+            with suppress(ValueError):
+                yield json.loads(line)
 
     def send(self, number: signal.Signals) -> None:
         if self._process is None or self._process.returncode is not None:

@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 from support.receiver import Peer, Received
 from support.webhooks import OK, RESET, RESET_AFTER_TAKING, UNAVAILABLE, Answer
 
+from chaos.told import Event
+
 TOLERANCE_SECONDS = 300.0
 """How far a signature's time may be off (Standard Webhooks 1.0.0, "verifying webhook authenticity")."""
 
@@ -115,6 +117,10 @@ class Receiver:
                 return
             await peer.send(answer.raw)
 
+    def _readings(self, event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        data = event["data"]
+        return data if isinstance(data, list) else [data]
+
     def _accept(self, post: Post) -> None:
         post.is_accepted = True
         for number in post.numbers:
@@ -126,11 +132,10 @@ class Receiver:
         if fault is not None:
             self.forged.append(fault)
             return None
-        data = json.loads(request.body)["data"]
         post = Post(
             webhook_id=request.header("webhook-id") or "",
             attempt=int(request.header("webhook-attempt") or 0),
-            readings=data if isinstance(data, list) else [data],
+            readings=self._readings(json.loads(request.body)),
         )
         self.posts.append(post)
         return post
@@ -148,3 +153,29 @@ class Receiver:
         if not hmac.compare_digest(request.header("webhook-signature") or "", expected):
             return f"the signature of {key} is wrong"
         return None
+
+
+@dataclass
+class OperatorReceiver(Receiver):
+    """The receiver of the operator's events, which remembers each id once."""
+
+    told: dict[str, Event] = field(default_factory=dict)
+    """In the order of their first acceptance."""
+    changed: list[str] = field(default_factory=list)
+    """Ids that came again as something else."""
+
+    def _readings(self, event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        return [event]
+
+    def _accept(self, post: Post) -> None:
+        (event,) = post.readings
+        if self.told.setdefault(post.webhook_id, event) != event:
+            self.changed.append(post.webhook_id)
+
+    @property
+    def open_outages(self) -> int:
+        """Endpoints told as failing and not yet as recovered."""
+        return self.count("endpoint.failing") - self.count("endpoint.recovered")
+
+    def count(self, kind: str) -> int:
+        return sum(event["type"] == kind for event in self.told.values())

@@ -45,6 +45,7 @@ async def play(scenario: Scenario, folder: Path, *, seed: str, is_short: bool = 
     stage = scenario.stage(
         folder, seed=seed, is_short=is_short, has_persistence=scenario.has_persistence
     )
+    stage.may_tell |= {*scenario.may_tell}
     failure: list[str] = []
     try:
         async with stage.set():

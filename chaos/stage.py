@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,8 @@ from chaos.judge import Evidence, Verdict, judge
 from chaos.link import Link
 from chaos.oracle import Oracle
 from chaos.process import Forwarder, Impatient
-from chaos.receiver import Receiver, accepting, number_of, unreliable
+from chaos.receiver import OperatorReceiver, Receiver, accepting, number_of, unreliable
+from chaos.told import Happened, changes_in, judge_told
 
 USERNAME = "whatwatt.integration.client.partner"
 PASSWORD = "broker-password-8f31"  # noqa: S105 - of a broker that lives for seconds
@@ -78,6 +79,13 @@ class Stage:
         self.broker_link = Link(self.broker.port, free_port())
         self.links: dict[str, Link] = {}
         self.receivers = self._cast()
+        self.operator = OperatorReceiver("operator", unreliable(random.Random(self.dice.random())))  # noqa: S311
+        self.outages: dict[str, int] | None = None
+        """By endpoint, where the scenario makes each of them; else the log says how many there were."""
+        self.interruptions = 0
+        self.may_tell: set[str] = set()
+        """Types of operator events that the scenario may bring about besides."""
+        self.clocks_step = False
         self._devices: Devices | None = None
         self._forwarder: Forwarder | None = None
 
@@ -133,7 +141,7 @@ class Stage:
         async with AsyncExitStack() as stack:
             stack.enter_context(self.broker)
             await stack.enter_async_context(self.broker_link)
-            for receiver in self.receivers.values():
+            for receiver in (*self.receivers.values(), self.operator):
                 listener = await stack.enter_async_context(receiving(receiver.serve))
                 link = self.links[receiver.name] = Link(listener.port, free_port())
                 await stack.enter_async_context(link)
@@ -175,7 +183,14 @@ class Stage:
             if receiver.is_routed
         }
         draft = self.folder / "routes.yaml.draft"
-        draft.write_text(yaml.safe_dump({"endpoints": endpoints}))
+        operator = {
+            "url": f"http://127.0.0.1:{self.links['operator'].port}/hook",
+            "secret": self.operator.secret,
+            "allow_private": True,
+            "retry": QUICK_RETRY,
+            "max_age": "14d",
+        }
+        draft.write_text(yaml.safe_dump({"endpoints": endpoints, "operator": operator}))
         draft.rename(self.folder / "routes.yaml")
 
     async def subscribe_once(self) -> None:
@@ -201,12 +216,16 @@ class Stage:
         receiver = self.receivers[by]
         await self.until(lambda: len(receiver.accepted) >= count, what=f"{count} readings at {by}")
 
+    async def until_told(self, kind: str, count: int) -> None:
+        """Return once the operator has been told so many events of this kind."""
+        await self.until(lambda: self.operator.count(kind) >= count, what=f"{count} {kind}")
+
     async def heal(self) -> list[str]:
         """End every fault, have a fresh reading of each device published, and wait until all has settled."""
         findings = []
         for link in (self.broker_link, *self.links.values()):
             await link.heal()
-        for receiver in self.receivers.values():
+        for receiver in (*self.receivers.values(), self.operator):
             receiver.policy = accepting
         if not self.forwarder.is_running:
             await self.forwarder.start()
@@ -226,6 +245,9 @@ class Stage:
         fresh = set(sorted(self.oracle.issued)[-self.oracle.size :])
         every = [one for one in self.receivers.values() if not one.only_latest]
         if not all(fresh <= one.accepted.keys() for one in every):
+            return False
+        # An outbox that was begun anew does not know what was told from the old one.
+        if self.operator.open_outages and not self.has_begun_anew:
             return False
         endpoints = (await self.forwarder.status())["endpoints"]
         return not any(endpoint["pending"] for endpoint in endpoints.values())
@@ -259,7 +281,7 @@ class Stage:
 
     async def _judged(self) -> tuple[Verdict, dict[str, Any]]:
         status = await self.forwarder.status()
-        dead = {name: {*self.discarded.get(name, ())} for name in self.receivers}
+        dead = {name: {*self.discarded.get(name, ())} for name in (*self.receivers, "operator")}
         for letter in await self.forwarder.dead_letters():
             dead[letter["endpoint"]].add(number_of(letter["data"]))
         evidence = Evidence(
@@ -269,4 +291,31 @@ class Stage:
             replayed=self.replayed,
             has_begun_anew=self.has_begun_anew,
         )
-        return judge(self.oracle, list(self.receivers.values()), evidence), status
+        verdict = judge(self.oracle, list(self.receivers.values()), evidence)
+        verdict.findings += self._judged_told(status["endpoints"])
+        return verdict, status
+
+    def _judged_told(self, endpoints: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """What is wrong with what the operator was told."""
+        lines = list(self.forwarder.log_lines())
+        happened = Happened(
+            changes=changes_in(lines),
+            kills=self.forwarder.starts - 1,
+            dead={name: self._deaths(name, totals) for name, totals in endpoints.items()},
+            sessions_lost=sum(line.get("event") == "mqtt.session_lost" for line in lines),
+            outages=self.outages,
+            interruptions=self.interruptions,
+            also=self.may_tell,
+            is_in_order=not (self.clocks_step or self.has_begun_anew),
+        )
+        operator = self.operator
+        findings = [*judge_told(list(operator.told.values()), happened)]
+        if operator.forged or operator.changed:
+            findings.append(f"operator: not to be believed: {operator.forged + operator.changed}")
+        owed = endpoints.get("operator", {}).get("enqueued", 0)
+        if owed != len(operator.told) and not self.has_begun_anew:
+            findings.append(f"operator: {owed} events were enqueued, and {len(operator.told)} came")
+        return findings
+
+    def _deaths(self, name: str, totals: Mapping[str, Any]) -> int:
+        return int(totals["dead"]) + len(self.replayed) + len(self.discarded.get(name, ()))

@@ -1,5 +1,7 @@
 """The disk fills up, fails, or loses its power; or the outbox reaches the size that it may have."""
 
+from functools import partial
+
 from chaos.disk import Disk, fill_up, require, small_disk
 from chaos.process import Impatient
 from chaos.receiver import Policy, accepting, down
@@ -254,17 +256,19 @@ async def cut_power_without_fsync(stage: Stage) -> None:
     await _cut_power(stage, CHAOS_SYNCHRONOUS="OFF", FORWARDER_OUTBOX_REPAIR="true")
 
 
+_scenario = partial(Scenario, may_tell=("outbox.nearly_full",))
+
 SCENARIOS = (
-    Scenario("full", "disk full, and full again at start", fill_disk, is_short=True),
-    Scenario("limit", "OUTBOX_MAX_BYTES reached", reach_limit),
-    Scenario("fsync", "I/O errors in fsync", fail_fsync),
-    Scenario("read-only", "a disk that is read-only at start", start_read_only),
-    Scenario("full-start", "a disk that is full at start", start_full),
-    Scenario("full-self", "a disk that the outbox itself has filled", fill_by_itself),
-    Scenario("turned", "a disk that turns read-only under load", turn_read_only),
-    Scenario("erofs", "writes refused as on a read-only disk, for seconds", refuse_writes),
-    Scenario("power", "power cut", cut_power),
-    Scenario(
+    _scenario("full", "disk full, and full again at start", fill_disk, is_short=True),
+    _scenario("limit", "OUTBOX_MAX_BYTES reached", reach_limit),
+    _scenario("fsync", "I/O errors in fsync", fail_fsync),
+    _scenario("read-only", "a disk that is read-only at start", start_read_only),
+    _scenario("full-start", "a disk that is full at start", start_full),
+    _scenario("full-self", "a disk that the outbox itself has filled", fill_by_itself),
+    _scenario("turned", "a disk that turns read-only under load", turn_read_only),
+    _scenario("erofs", "writes refused as on a read-only disk, for seconds", refuse_writes),
+    _scenario("power", "power cut", cut_power),
+    _scenario(
         "no-fsync",
         "control: power cut with synchronous=OFF",
         cut_power_without_fsync,

@@ -1,6 +1,6 @@
 """The way to the receivers fails, or they do."""
 
-from chaos.receiver import down, resetting
+from chaos.receiver import accepting, down, resetting
 from chaos.scenarios.scenario import Scenario
 from chaos.stage import Stage
 
@@ -53,7 +53,64 @@ async def fail_receivers(stage: Stage) -> None:
                     stage.hit(fault)
 
 
+async def take_away(stage: Stage) -> None:
+    """
+    An endpoint is away and comes back, then the broker for more than a minute, with kills in between.
+
+    The operator is told of each once.
+    """
+    steady = stage.receivers["steady"]
+    for receiver in stage.receivers.values():
+        receiver.policy = accepting
+    rounds = stage.rounds(short=1, full=3)
+    stage.outages = {"steady": rounds}
+    await stage.forwarder.start_ready()
+    for number in range(1, rounds + 1):
+        async with stage.devices.flowing(per_second=RATE):
+            stage.inject("endpoint away")
+            steady.policy = down
+            await stage.until_told("endpoint.failing", number)
+            await _kill(stage)
+            await stage.pause(stage.dice.uniform(0.0, 2.0))
+            await _kill(stage)
+            steady.policy = accepting
+            await stage.until_taken(len(steady.accepted) + 20)
+            # Just after the circuit has closed, and before that can be told.
+            await _kill(stage)
+        await stage.until_told("endpoint.recovered", number)
+        await _kill(stage)
+        stage.hit("endpoint away")
+    if stage.rounds(short=0, full=1):
+        await _take_broker_away(stage)
+
+
+async def _take_broker_away(stage: Stage) -> None:
+    stage.interruptions = 1
+    stage.inject("broker away")
+    await stage.broker_link.cut()
+    await stage.until_told("stream.interrupted", 1)
+    await stage.forwarder.kill()
+    await stage.forwarder.start()
+    await stage.pause(10.0)
+    await stage.broker_link.heal()
+    await stage.forwarder.ready()
+    await stage.until_told("stream.resumed", 1)
+    stage.hit("broker away")
+
+
+async def _kill(stage: Stage) -> None:
+    await stage.forwarder.kill()
+    stage.struck("kill -9 in an outage")
+    await stage.forwarder.start_ready()
+
+
 SCENARIOS = (
     Scenario("links", "network faults between forwarder and receivers", break_links, is_short=True),
+    Scenario(
+        "away",
+        "an endpoint and the broker away, with kill -9: what the operator is told",
+        take_away,
+        is_short=True,
+    ),
     Scenario("receivers", "receivers that reset, and that answer 503", fail_receivers),
 )

@@ -25,5 +25,7 @@ class Scenario:
     """Too quiet without an attempt that failed and was made again."""
     needs_redelivery: bool = False
     """Too quiet unless the broker sent something again that the outbox already held."""
+    may_tell: tuple[str, ...] = ()
+    """Operator events that it may bring about, beside those of endpoints, dead letters and the stream."""
     must_lose: bool = False
     """A control: the fault does what it should only if readings are lost."""

@@ -23,6 +23,7 @@ def _library() -> Path:
 
 async def step_clock(stage: Stage) -> None:
     """Each step comes while readings flow and some wait for their retry."""
+    stage.clocks_step = True
     offset_file = stage.folder / "offset"
     offset_file.write_text("+0\n")
     environment = {
@@ -36,7 +37,7 @@ async def step_clock(stage: Stage) -> None:
         for offset in STEPS:
             fault = f"clock {offset:+d} s"
             stage.inject(fault)
-            for receiver in stage.receivers.values():
+            for receiver in (*stage.receivers.values(), stage.operator):
                 receiver.clock_offsets.add(float(offset))
             offset_file.write_text(f"{offset:+d}\n")
             await stage.pause(1.0)

@@ -1,0 +1,94 @@
+"""What the judge of the chaos suite makes of what the operator was told."""
+
+from dataclasses import replace
+
+import pytest
+
+from chaos.told import Change, Event, Happened, judge_told, outages
+
+
+def failing(endpoint: str = "acme", since: int = 1) -> Event:
+    return {"type": "endpoint.failing", "data": {"endpoint": endpoint, "since": since}}
+
+
+def recovered(endpoint: str = "acme", since: int = 1) -> Event:
+    return {"type": "endpoint.recovered", "data": {"endpoint": endpoint, "since": since}}
+
+
+def other(kind: str, **data: object) -> Event:
+    return {"type": kind, "data": data}
+
+
+def changes(*times: float, endpoint: str = "acme") -> list[Change]:
+    """It opened, closed, opened … at these times."""
+    return [Change(at, endpoint, index % 2 == 0) for index, at in enumerate(times)]
+
+
+ONE = Happened(changes(0, 30))
+
+
+def test_one_outage_is_one_pair() -> None:
+    assert [*judge_told([failing(), recovered()], ONE)] == []
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param([failing()], id="never recovered"),
+        pytest.param([recovered()], id="never failed"),
+        pytest.param([failing(), failing(since=2), recovered()], id="failed twice"),
+        pytest.param([failing(), recovered(since=2)], id="of another outage"),
+        pytest.param([], id="not told"),
+        pytest.param([failing(), recovered()] * 2, id="told twice"),
+        pytest.param([failing(), recovered(), failing(since=2), recovered(since=2)], id="one more"),
+        pytest.param([failing("home"), recovered("home")], id="of another endpoint"),
+        pytest.param([failing(), recovered(), other("routes.rejected")], id="something else"),
+        pytest.param(
+            [failing(), recovered(), other("deliveries.dead", endpoint="acme")],
+            id="dead letters that are none",
+        ),
+        pytest.param(
+            [failing(), recovered(), other("stream.interrupted")], id="a stream that was well"
+        ),
+        pytest.param(
+            [failing(), recovered(), other("stream.resumed")], id="a session that was kept"
+        ),
+        pytest.param([failing("operator"), recovered("operator")], id="of itself"),
+    ],
+)
+@pytest.mark.parametrize("is_declared", [False, True])
+def test_anything_else_is_found(told: list[Event], is_declared: bool) -> None:
+    happened = replace(ONE, outages={"acme": 1}) if is_declared else ONE
+    assert [*judge_told(told, happened)] != []
+
+
+def test_outages_that_touch_are_one() -> None:
+    """Well for less than ten seconds is the same outage, well for longer another; close to it, either."""
+    assert outages("acme", changes(0, 10, 18, 30)) == (1, 1)
+    assert outages("acme", changes(0, 10, 25, 30)) == (2, 2)
+    assert outages("acme", changes(0, 10, 21, 30)) == (1, 2)
+    assert outages("home", changes(0, 10)) == (0, 0)
+
+
+def test_a_kill_leaves_the_log_short_and_pairs_whole() -> None:
+    """What it had noticed a moment before may be in neither; what is told is told in pairs all the same."""
+    happened = replace(ONE, kills=1)
+    assert [*judge_told([], happened)] == []
+    assert [
+        *judge_told([failing(), recovered(), failing(since=2), recovered(since=2)], happened)
+    ] == []
+    assert [*judge_told([failing()], happened)] != []
+
+
+def test_what_a_scenario_brings_about_may_be_told() -> None:
+    told = [
+        other("outbox.nearly_full"),
+        other("deliveries.dead", endpoint="acme"),
+        other("stream.interrupted"),
+        other("stream.resumed"),
+        other("stream.resumed"),
+    ]
+    happened = Happened(
+        dead={"acme": 3}, sessions_lost=1, interruptions=1, also={"outbox.nearly_full"}
+    )
+    assert [*judge_told(told, happened)] == []
