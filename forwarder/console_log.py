@@ -24,6 +24,8 @@ BEAT = "service.beat"
 """The minute's summary, which is for people alone: machines have /metrics."""
 
 SENTENCES: Mapping[str, tuple[str, ...]] = {
+    "api.changed": ("api", "{what}", "{endpoint}", "{count} changed"),
+    "api.denied": ("api", "! {why}"),
     "attempt.broken": ("{endpoint}", "✗ an error of ours: {error}", "{place}", "please report it"),
     "batch.split": ("{endpoint}", "a batch was answered {status}", "it is sent in parts"),
     "clock.found_wrong": (

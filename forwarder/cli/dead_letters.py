@@ -37,8 +37,6 @@ from forwarder.cli.tables import (
     table,
 )
 from forwarder.delivery import DeadReason
-from forwarder.errors import ConfigurationError
-from forwarder.notice import OPERATOR
 from forwarder.operator import (
     Replayed,
     dead_letters_meant,
@@ -49,10 +47,11 @@ from forwarder.operator import (
     replay,
     replay_to,
     require_endpoint,
+    require_routed,
+    require_same_kind,
 )
 from forwarder.operator.objects import dead_letter_object, with_raw
 from forwarder.outbox import Chosen, DeliveryId, DeliveryRecord, OutboxAccess, Selection, opened
-from forwarder.routes import Routes
 from forwarder.settings import load_settings
 from forwarder.units import count_of
 
@@ -147,9 +146,9 @@ def replay_command(
                 to, list(routes.endpoints) if routes else known_endpoints(outbox, None)
             )
         chosen = dead_letters_meant(outbox, ids, selection, routes_file=settings.routes_file)
-        _require_same_kind(outbox.endpoints_of(chosen), to)
+        require_same_kind(outbox.endpoints_of(chosen), to)
         if to is None:
-            _require_routed(outbox.endpoints_of(chosen), routes)
+            require_routed(outbox.endpoints_of(chosen), routes)
             outcome = replay(outbox, chosen, now=time.time())
         else:
             outcome = replay_to(outbox, chosen, endpoint=to, now=time.time())
@@ -160,24 +159,6 @@ def replay_command(
 def _require(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:
     if not ids:
         require_selection(selection, all_of_them=all_of_them, what="dead letters")
-
-
-def _require_same_kind(names: list[str], to: str | None) -> None:
-    """What is told about the service is nothing for those who get readings, nor the other way round."""
-    if to is not None and names and (OPERATOR in names) != (to == OPERATOR):
-        raise ConfigurationError(
-            f"{OPERATOR} gets notices about the service and the other endpoints readings; narrow the dead letters down"
-            " with --endpoint, or leave --to out"
-        )
-
-
-def _require_routed(names: list[str], routes: Routes | None) -> None:
-    gone = [name for name in names if routes is not None and name not in routes.endpoints]
-    if gone:
-        raise ConfigurationError(
-            f"routes.yaml no longer has the endpoint {', '.join(gone)}; say with --to NAME who gets its dead letters"
-            " instead, or leave them out with --endpoint"
-        )
 
 
 def _report(outcome: Replayed, whose: list[str], to: str | None, *, as_json: bool) -> None:

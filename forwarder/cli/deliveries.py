@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import get_args
 
 import click
 
@@ -31,11 +32,11 @@ from forwarder.cli.tables import (
     table,
 )
 from forwarder.operator import deliveries_meant, name_deliveries
+from forwarder.operator.choosing import DeliveryState
 from forwarder.operator.objects import delivery_object, next_attempt_at
 from forwarder.outbox import Chosen, DeliveryId, DeliveryRecord, OutboxAccess, Selection, opened
 from forwarder.settings import load_settings
 
-_STATES = ("pending", "delivered", "dead", "expired", "superseded")
 _COLOURS = {"delivered": "green", "dead": "red", "pending": "yellow"}
 
 
@@ -46,7 +47,7 @@ def command() -> None:
 
 @command.command("list", short_help="List them, the newest in front")
 @ids_argument
-@selecting("endpoint", "device", "since", "until", "limit", states=_STATES)
+@selecting("endpoint", "device", "since", "until", "limit", states=get_args(DeliveryState))
 @all_option
 @as_json_option
 def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_json: bool) -> None:

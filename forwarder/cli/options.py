@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,13 @@ import click
 
 from forwarder.cli.names import device_names, endpoint_names
 from forwarder.errors import ConfigurationError
+from forwarder.operator.choosing import instant_meant
 from forwarder.outbox import Selection
 from forwarder.reading import Device, parse_mac
 from forwarder.routes.files import Files
 from forwarder.routes.model import SigningKey
 from forwarder.routes.secrets import Vault
 from forwarder.settings import environment
-from forwarder.units import parse_duration
 
 MOST_LISTED = 100
 """Rows that a list for people shows unless --limit says otherwise."""
@@ -32,27 +31,6 @@ def parse_device(text: str) -> Device:
     return parse_mac(text) or Device(text)
 
 
-def parse_instant(text: str, *, now: float) -> float:
-    """
-    UNIX seconds of `2025-11-18T10:17:40Z`, or of a duration before now such as `2h`.
-
-    Raises ConfigurationError with a sentence for the one who wrote it.
-    """
-    try:
-        return now - parse_duration(text)
-    except ValueError:
-        pass
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise ConfigurationError(
-            f"{text!r} is no instant; write it as 2025-11-18T10:17:40Z, or as 2h for two hours ago"
-        )
-    return instant.timestamp()
-
-
 def _device(
     _context: click.Context, _parameter: click.Parameter, value: str | None
 ) -> Device | None:
@@ -62,7 +40,7 @@ def _device(
 def _instant(
     _context: click.Context, _parameter: click.Parameter, value: str | None
 ) -> float | None:
-    return None if value is None else parse_instant(value, now=time.time())
+    return None if value is None else instant_meant(value, now=time.time())
 
 
 _OPTIONS = {

@@ -12,7 +12,8 @@ from forwarder.cli.tables import NAME, PROSE, STAYS, cell, console, table
 from forwarder.errors import ConfigurationError, RoutesError
 from forwarder.files import Unreadable, read_given
 from forwarder.operator import look_at_routes
-from forwarder.reading import Device, JsonValue, parse_mac
+from forwarder.operator.objects import routes_object, routes_of_device_object
+from forwarder.reading import Device, parse_mac
 from forwarder.routes import EndpointName, Routes, Selection, diff
 from forwarder.routes.diff import RoutesDiff
 from forwarder.routes.files import ROUTES_LIMIT
@@ -39,7 +40,9 @@ def show(device: str | None, *, as_json: bool) -> None:
     routes = _routes(load_settings().routes_file)
     mac = _mac(device) if device else None
     if as_json:
-        click.echo(json.dumps(one_device(routes, mac) if mac else everyone(routes)))
+        click.echo(
+            json.dumps(routes_of_device_object(routes, mac) if mac else routes_object(routes))
+        )
     elif mac:
         click.echo("\n".join(map(plain, one_device_lines(routes, mac))))
     else:
@@ -71,14 +74,6 @@ def diff_lines(difference: RoutesDiff, old: Path, new: Path) -> list[str]:
     return [f"{way}:", *changes] if changes else [f"nothing changes {way}"]
 
 
-def everyone(routes: Routes) -> JsonValue:
-    """Every endpoint with what it asks for, for programs."""
-    return {
-        "endpoints": {name: _selection(routes, name) for name in routes.endpoints},
-        "groups": {name: len(devices) for name, devices in routes.groups.items()},
-    }
-
-
 def everyone_table(routes: Routes) -> Grid:
     """Every endpoint with what it asks for, for people."""
     rows = table(endpoint=NAME, gets=PROSE, because_of=PROSE, state=STAYS)
@@ -88,17 +83,6 @@ def everyone_table(routes: Routes) -> Grid:
             cell(name), cell(_gets(routes, name)), cell(_because(routes, name)), cell(state)
         )
     return rows
-
-
-def one_device(routes: Routes, device: Device) -> JsonValue:
-    """Who gets this device, and why, for programs."""
-    return {
-        "device": device,
-        "endpoints": [
-            {"endpoint": name, "because": routes.reasons(device, name)}
-            for name in routes.match(device)
-        ],
-    }
 
 
 def one_device_lines(routes: Routes, device: Device) -> list[str]:
@@ -130,16 +114,6 @@ def _given_routes(path: Path) -> Routes:
     except Unreadable as unreadable:
         raise RoutesError((str(unreadable),)) from None
     return look_at_routes(path, content=content).require()
-
-
-def _selection(routes: Routes, name: EndpointName) -> dict[str, JsonValue]:
-    selection = routes.selections.get(name, Selection())
-    devices: list[JsonValue] = [*sorted(routes.devices_of(name))]
-    return {
-        "devices": "*" if selection.wants_every_device else devices,
-        "groups": selection.groups,
-        "paused": routes.endpoints[name].paused,
-    }
 
 
 def _gets(routes: Routes, name: EndpointName) -> str:

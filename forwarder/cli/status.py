@@ -15,7 +15,7 @@ from forwarder.cli.status_view import View, frame, print_view
 from forwarder.cli.tables import console, print_json
 from forwarder.errors import ConfigurationError, ForwarderError, OperationError
 from forwarder.operator import look_at_routes, read_status
-from forwarder.operator.objects import endpoint_object
+from forwarder.operator.objects import status_object
 from forwarder.outbox import is_running
 from forwarder.routes import Rejection
 from forwarder.routes.load import Load
@@ -35,7 +35,7 @@ def command(*, watch: bool, as_json: bool) -> None:
     settings = load_settings()
     view = look(settings, now=time.time())
     if as_json:
-        print_json(_object(view))
+        print_json(as_object(view))
     elif watch:
         _watch(settings, view)
     else:
@@ -84,6 +84,20 @@ def _require_ours(readiness: Readiness, identity: str | None, settings: Settings
     )
 
 
+def as_object(view: View) -> dict[str, Any]:
+    """What programs are given."""
+    readiness = view.readiness
+    return status_object(
+        view.overview,
+        ready=readiness.is_ready,
+        reasons=list(readiness.reasons) or ([] if readiness.is_ready else [view.mqtt["problem"]]),
+        mqtt=view.mqtt,
+        outbox=readiness.outbox,
+        routes={**view.routes, "not_in_force": view.not_in_force},
+        now=view.now,
+    )
+
+
 def _watch(settings: Settings, view: View) -> None:
     """Redraw until Ctrl-C; what cannot be looked at now may be a second later."""
     screen = console()
@@ -120,22 +134,3 @@ def _routes(load: Load, readiness: Readiness) -> dict[str, Any]:
         own = {"endpoints": len(load.outcome.endpoints), "problems": 0, "first": None}
     routes = {**own, **readiness.routes}
     return {**routes, "problem": load.problems[0] if load.problems and routes["problems"] else None}
-
-
-def _object(view: View) -> dict[str, Any]:
-    readiness, overview = view.readiness, view.overview
-    return {
-        "ready": readiness.is_ready,
-        "reasons": list(readiness.reasons)
-        or ([] if readiness.is_ready else [view.mqtt["problem"]]),
-        "mqtt": view.mqtt,
-        "outbox": {"id": overview.identity, "problem": None, **readiness.outbox},
-        "routes": {**view.routes, "not_in_force": view.not_in_force},
-        "messages": overview.messages,
-        "quarantine": overview.quarantine,
-        "quarantine_evicted": overview.quarantine_evicted,
-        "endpoints": {
-            name: endpoint_object(endpoint, view.now)
-            for name, endpoint in overview.endpoints.items()
-        },
-    }

@@ -12,6 +12,8 @@ from forwarder.operator.choosing import (
     deliveries_meant,
     quarantined_id,
     quarantined_meant,
+    require_routed,
+    require_same_kind,
 )
 from forwarder.operator.dead_letters import (
     Replayed,
@@ -31,12 +33,14 @@ from forwarder.operator.quarantine import (
     quarantined_message,
     replay_quarantined,
 )
-from forwarder.operator.status import EndpointStatus, Status, read_status
+from forwarder.operator.status import EndpointStatus, PausedBy, State, Status, read_status
 
 __all__ = [
     "EndpointStatus",
     "Outcome",
+    "PausedBy",
     "Replayed",
+    "State",
     "Status",
     "choose_dead_letters",
     "choose_quarantined",
@@ -59,4 +63,6 @@ __all__ = [
     "replay_to",
     "require_device",
     "require_endpoint",
+    "require_routed",
+    "require_same_kind",
 ]

@@ -2,14 +2,42 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from forwarder.errors import ConfigurationError
+from forwarder.notice import OPERATOR
 from forwarder.operator.dead_letters import choose_dead_letters
 from forwarder.operator.known_routes import known_endpoints, require_endpoint
 from forwarder.operator.naming import name_dead_letters, name_deliveries, require_device
 from forwarder.operator.quarantine import choose_quarantined
 from forwarder.outbox import Chosen, DeliveryId, OutboxAccess, Selection
+from forwarder.routes import Routes
+from forwarder.units import parse_duration
+
+DeliveryState: TypeAlias = Literal["pending", "delivered", "dead", "expired", "superseded"]
+
+
+def instant_meant(text: str, *, now: float) -> float:
+    """
+    UNIX seconds of `2025-11-18T10:17:40Z`, or of a duration before now such as `2h`.
+
+    Raises ConfigurationError with a sentence for the one who wrote it.
+    """
+    try:
+        return now - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise ConfigurationError(
+            f"{text!r} is no instant; write it as 2025-11-18T10:17:40Z, or as 2h for two hours ago"
+        )
+    return instant.timestamp()
 
 
 def dead_letters_meant(
@@ -57,3 +85,22 @@ def _require_known(outbox: OutboxAccess, selection: Selection, routes_file: Path
     if selection.endpoint is not None:
         require_endpoint(selection.endpoint, known_endpoints(outbox, routes_file))
     require_device(outbox, selection.device)
+
+
+def require_routed(names: Sequence[str], routes: Routes | None) -> None:
+    """Raises ConfigurationError when dead letters of these endpoints have nowhere to go; None: it is not known."""
+    gone = [name for name in names if routes is not None and name not in routes.endpoints]
+    if gone:
+        raise ConfigurationError(
+            f"routes.yaml no longer has the endpoint {', '.join(gone)}; say with --to NAME who gets its dead letters"
+            " instead, or leave them out with --endpoint"
+        )
+
+
+def require_same_kind(names: Sequence[str], to: str | None) -> None:
+    """Raises ConfigurationError where readings would go to the operator's endpoint, or notices to others."""
+    if to is not None and names and (OPERATOR in names) != (to == OPERATOR):
+        raise ConfigurationError(
+            f"{OPERATOR} gets notices about the service and the other endpoints readings; narrow the dead letters down"
+            " with --endpoint, or leave --to out"
+        )

@@ -1,14 +1,15 @@
 """What programs are given: one JSON form for each thing, the same from commands with --json and from the API."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from forwarder.delivery import Attempt
-from forwarder.operator.status import EndpointStatus
+from forwarder.operator.status import EndpointStatus, Status
 from forwarder.outbox import DeliveryFile, DeliveryRecord, Quarantined
-from forwarder.reading import rfc3339
+from forwarder.reading import Device, JsonValue, rfc3339
+from forwarder.routes import EndpointName, Routes, Selection
 from forwarder.terminal import plain_json
 
 
@@ -100,6 +101,61 @@ def endpoint_object(endpoint: EndpointStatus, now: float) -> dict[str, Any]:
         "failing_since": instant(health.failing_since),
         "next_probe_at": instant(health.open_until) if endpoint.state == "open" else None,
         "paused_by": endpoint.paused_by,
+    }
+
+
+def status_object(
+    status: Status,
+    *,
+    ready: bool,
+    reasons: Sequence[str],
+    mqtt: Mapping[str, Any],
+    outbox: Mapping[str, Any],
+    routes: Mapping[str, Any],
+    now: float,
+) -> dict[str, Any]:
+    """How everything stands; `now` is UNIX seconds, the mappings are the running service's words."""
+    return {
+        "ready": ready,
+        "reasons": list(reasons),
+        "mqtt": mqtt,
+        "outbox": {"id": status.identity, "problem": None, **outbox},
+        "routes": routes,
+        "messages": status.messages,
+        "quarantine": status.quarantine,
+        "quarantine_evicted": status.quarantine_evicted,
+        "endpoints": {
+            name: endpoint_object(endpoint, now) for name, endpoint in status.endpoints.items()
+        },
+    }
+
+
+def routes_object(routes: Routes) -> JsonValue:
+    """Every endpoint with what it asks for."""
+    return {
+        "endpoints": {name: _routed(routes, name) for name in routes.endpoints},
+        "groups": {name: len(devices) for name, devices in routes.groups.items()},
+    }
+
+
+def routes_of_device_object(routes: Routes, device: Device) -> JsonValue:
+    """Who gets this device, and why."""
+    return {
+        "device": device,
+        "endpoints": [
+            {"endpoint": name, "because": routes.reasons(device, name)}
+            for name in routes.match(device)
+        ],
+    }
+
+
+def _routed(routes: Routes, name: EndpointName) -> dict[str, JsonValue]:
+    selection = routes.selections.get(name, Selection())
+    devices: list[JsonValue] = [*sorted(routes.devices_of(name))]
+    return {
+        "devices": "*" if selection.wants_every_device else devices,
+        "groups": selection.groups,
+        "paused": routes.endpoints[name].paused,
     }
 
 

@@ -36,6 +36,8 @@ class Selection:
     since: float | None = None
     until: float | None = None
     limit: int | None = None
+    after: tuple[float | int, ...] = ()
+    """The list goes on behind the row of these values: what it is sorted by, of the last one that was given."""
 
     @property
     def narrows(self) -> bool:

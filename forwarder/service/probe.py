@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
+from forwarder.api import Situation
 from forwarder.clock import Clock
 from forwarder.errors import OutboxError
 from forwarder.metrics import Metrics
@@ -96,6 +97,16 @@ class ServiceProbe:
                 **_place_of(self._reloader.rejection),
             },
         }
+
+    def situation(self) -> Situation:
+        """What the API needs to know of the running service."""
+        rejection = self._reloader.rejection
+        return Situation(
+            readiness=self.readiness(),
+            routes=self._reloader.routes,
+            problem=None if rejection is None else rejection.sentences[0],
+            now=self._clock.unix(),
+        )
 
     def endpoints(self) -> dict[str, dict[str, bool]]:
         routed = self._reloader.routes.endpoints

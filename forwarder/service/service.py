@@ -17,7 +17,10 @@ from functools import partial
 from pathlib import Path
 
 from pydantic import SecretStr
+from starlette.routing import Route
 
+from forwarder.addresses import is_loopback_host
+from forwarder.api import API_PREFIX, Access, Resources, build_api
 from forwarder.clock import Clock, SystemClock
 from forwarder.dispatcher import Dispatcher, Watch
 from forwarder.errors import ForwarderError
@@ -231,7 +234,9 @@ class Service:
         host, port = self._settings.listen_address
         limits = Limits(connections=self._share.http_connections)
         # Half of the connections stay for what is answered at once, /healthz above all.
-        app = build_app(self._probe, slow_answers=limits.connections // 2)
+        app = build_app(
+            self._probe, slow_answers=limits.connections // 2, mounted={API_PREFIX: self._api()}
+        )
         web = WebServer(app, host=host, port=port, limits=limits)
         stopping = self._listen_to_signals()
         writer = asyncio.create_task(self._outbox.run())
@@ -260,6 +265,22 @@ class Service:
         await self._stop(parts, writer)
         await web.close()
         self._raise_failure({"the outbox": writer, **parts})
+
+    def _api(self) -> list[Route]:
+        settings = self._settings
+        resources = Resources(
+            outbox_path=settings.outbox_path,
+            routes_file=settings.routes_file,
+            normaliser=load_normaliser(settings),
+            trusting=load_normaliser(settings, trusts_payload_device=True),
+        )
+        token = settings.admin_token
+        access = Access(
+            admin_token=None if token is None else token.get_secret_value(),
+            listens_on_loopback=is_loopback_host(settings.listen_address[0]),
+            public_url=settings.public_url,
+        )
+        return build_api(resources, line=self._probe, access=access, clock=SystemClock())
 
     def _listen_to_signals(self) -> asyncio.Event:
         stopping = asyncio.Event()

@@ -11,7 +11,14 @@ from forwarder.settings.env_file import EnvFile, parse
 PREFIX = "FORWARDER_"
 ENV_FILE = ".env"
 ENV_LIMIT = 1 << 20
-SECRETS_BY_FILE = ("mqtt_username", "mqtt_password", "outbox_url", "proxy_url", "heartbeat_url")
+SECRETS_BY_FILE = (
+    "mqtt_username",
+    "mqtt_password",
+    "outbox_url",
+    "proxy_url",
+    "heartbeat_url",
+    "admin_token",
+)
 
 
 def environment() -> dict[str, str]:

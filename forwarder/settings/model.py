@@ -126,7 +126,17 @@ class Settings(BaseModel):
     keep_dead: Seconds = Field(
         2592000.0, ge=0, description="how long dead letters and quarantined messages are kept"
     )
-    http_listen: str = Field("127.0.0.1:8080", description="health and metrics")
+    http_listen: str = Field("127.0.0.1:8080", description="health, metrics and the API")
+    admin_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="bearer token of the API; without one it answers only while listening on loopback,"
+        " to a loopback Host",
+    )
+    public_url: str | None = Field(
+        None,
+        description="how people reach the API: accepted as Host and Origin; default: the listen address",
+    )
     log_format: Literal["console", "json"] | None = Field(
         None, description="default: console on a terminal, else json"
     )
@@ -186,6 +196,22 @@ class Settings(BaseModel):
         if value is not None and not _is_web_url(value.get_secret_value()):
             raise ValueError("expected a URL that begins with https:// or http://")
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+        except ValueError:
+            parts = urlsplit("")
+        is_plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
+        if parts.scheme not in ("http", "https") or not parts.hostname or not is_plain:
+            raise ValueError(
+                "expected http:// or https:// and a host, such as https://forwarder.example"
+            )
+        return f"{parts.scheme}://{parts.netloc.lower()}"
 
     @field_validator("secrets_dir")
     @classmethod

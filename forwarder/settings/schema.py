@@ -14,7 +14,6 @@ from forwarder.settings.sentences import DURATIONS
 from forwarder.units import format_duration
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
-_NOT_YET = frozenset({f"{PREFIX}ADMIN_TOKEN", f"{PREFIX}ADMIN_TOKEN_FILE"})
 
 
 def settings_schema() -> dict[str, Any]:
@@ -43,8 +42,6 @@ def unknown_settings(environ: Mapping[str, str]) -> list[str]:
 
 
 def _stranger(name: str, known: list[str]) -> str:
-    if name in _NOT_YET:
-        return f"{name} is not available in this version"
     name = printable(name)
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
     hint = f"; did you mean {nearest[0]}?" if nearest else ""

@@ -1,13 +1,13 @@
 """The three answers: /healthz for whoever restarts us, /readyz for whoever asks why, /metrics for Prometheus."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from forwarder.web.places import Places
 
@@ -28,8 +28,15 @@ class Probe(Protocol):
         """The Prometheus text."""
 
 
-def build_app(probe: Probe, *, slow_answers: int) -> Starlette:
-    """The HTTP application over what `probe` tells; of what takes its time, at most so many answers at once."""
+def build_app(
+    probe: Probe, *, slow_answers: int, mounted: Mapping[str, Sequence[BaseRoute]] | None = None
+) -> Starlette:
+    """
+    The HTTP application over what `probe` tells.
+
+    slow_answers: of what takes its time, /metrics and what is mounted, at most so many answers at once
+    mounted: further routes, by the path that they are below
+    """
 
     async def healthz(_: Request) -> Response:
         stuck = probe.stuck_parts()
@@ -54,6 +61,10 @@ def build_app(probe: Probe, *, slow_answers: int) -> Starlette:
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics, middleware=[slow]),
+            *(
+                Mount(path, routes=routes, middleware=[slow])
+                for path, routes in (mounted or {}).items()
+            ),
         ]
     )
     app.router.redirect_slashes = False  # it would send people to wherever the Host header says

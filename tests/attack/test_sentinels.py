@@ -150,6 +150,8 @@ CREDENTIALS = {
     "OUTBOX_URL ": f"mysql://us:{SENTINEL}@127.0.0.1/db?x={SENTINEL}",
     "HTTP_LISTEN": SENTINEL,
     "MQTT_QOS": SENTINEL,
+    "ADMIN_TOKEN": SENTINEL[:15],
+    "PUBLIC_URL": f"https://us:{SENTINEL}@forwarder.example",
 }
 
 

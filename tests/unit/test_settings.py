@@ -19,6 +19,7 @@ from forwarder.settings import (
     unknown_settings,
 )
 from forwarder.settings.broker import parse_topics
+from forwarder.settings.model import settings_of
 
 USERNAME = "whatwatt.integration.client.acmeenergy"
 GIVEN = {
@@ -422,12 +423,10 @@ def test_unknown_variable_is_told_with_the_nearest_setting() -> None:
     names = {
         "FORWARDER_MQTT_QSO": "1",
         "FORWARDER_COLOUR": "1",
-        "FORWARDER_ADMIN_TOKEN": "t",
         "PATH": "/",
     }
 
     assert unknown_settings(names) == [
-        "FORWARDER_ADMIN_TOKEN is not available in this version",
         "FORWARDER_COLOUR is no setting and is ignored",
         "FORWARDER_MQTT_QSO is no setting and is ignored; did you mean FORWARDER_MQTT_QOS?",
     ]
@@ -460,3 +459,34 @@ def test_topics_are_filters_or_refused(text: str) -> None:
         *before, last = topic.split("/")
         assert last == "#" or "#" not in last
         assert all("#" not in level and ("+" not in level or level == "+") for level in before)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://Forwarder.example/", "https://forwarder.example"),
+        ("http://10.0.0.1:8080", "http://10.0.0.1:8080"),
+        ("forwarder.example", None),
+        ("https://forwarder.example/page", None),
+        ("https://u:p@forwarder.example", None),
+        ("ftp://forwarder.example", None),
+        ("https://[::1", None),
+    ],
+)
+def test_public_url_is_an_address_alone(given: str, kept: str | None) -> None:
+    """A scheme and a host, which Host and Origin are compared with."""
+    environ = {"FORWARDER_PUBLIC_URL": given}
+    if kept is None:
+        with pytest.raises(SettingsError, match="FORWARDER_PUBLIC_URL: expected http"):
+            settings_of(environ)
+    else:
+        assert settings_of(environ).public_url == kept
+
+
+def test_short_admin_token_is_refused() -> None:
+    """It could be guessed; the sentence says how long one has to be, and nothing of it."""
+    with pytest.raises(SettingsError) as refused:
+        settings_of({"FORWARDER_ADMIN_TOKEN": "sesame"})
+    assert "FORWARDER_ADMIN_TOKEN" in str(refused.value)
+    assert "16" in str(refused.value)
+    assert "sesame" not in str(refused.value)

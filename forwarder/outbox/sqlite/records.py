@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from forwarder.delivery import Attempt
+from forwarder.errors import OperationError
 from forwarder.outbox.records import (
     DeliveryFile,
     DeliveryId,
@@ -47,11 +48,14 @@ class Clauses(NamedTuple):
     parameters: list[object]
 
 
-def clauses(selection: Selection, columns: Mapping[str, str], *, order: str) -> Clauses:
+def clauses(
+    selection: Selection, columns: Mapping[str, str], *, order: str, behind: Clauses | None
+) -> Clauses:
     """
     `AND … ORDER BY … LIMIT …`: what follows the WHERE of a query.
 
     `columns` maps the names of `Selection` to SQL; `since` and `until` compare with its `time`, ids with its `id`.
+    `behind` holds for the rows that follow the one `after` tells of.
     """
     parts: list[tuple[str, object]] = [
         (f"{columns[name]} = ?", getattr(selection, name))
@@ -67,6 +71,9 @@ def clauses(selection: Selection, columns: Mapping[str, str], *, order: str) -> 
     if selection.ids:
         sql += f" AND {columns['id']} IN (VALUES {', '.join(['(?, ?)'] * len(selection.ids))})"
         parameters += [number for key in selection.ids for number in key]
+    if behind is not None:
+        sql += f" AND {behind.sql}"
+        parameters += behind.parameters
     sql += f" ORDER BY {order}"
     if selection.limit is not None:
         sql += " LIMIT ?"
@@ -76,7 +83,8 @@ def clauses(selection: Selection, columns: Mapping[str, str], *, order: str) -> 
 
 def dead_letters(selection: Selection) -> Clauses:
     """The keys of dead letters, those that died first in front."""
-    end = clauses(selection, _DIED, order="d.settled_at, d.reading, d.endpoint")
+    behind = _behind("(d.settled_at, d.reading, d.endpoint) > (?, ?, ?)", selection.after)
+    end = clauses(selection, _DIED, order="d.settled_at, d.reading, d.endpoint", behind=behind)
     return Clauses(
         f"{_KEYS} d.state = 'dead' AND d.settled_at IS NOT NULL{end.sql}", end.parameters
     )
@@ -84,14 +92,25 @@ def dead_letters(selection: Selection) -> Clauses:
 
 def deliveries(selection: Selection) -> Clauses:
     """The keys of deliveries in any state, the newest in front."""
-    end = clauses(selection, _ENQUEUED, order="d.reading DESC, d.endpoint")
+    # The first comparison is what the primary key is searched by.
+    after = (*selection.after[:1], *selection.after)
+    behind = _behind("d.reading <= ? AND (d.reading < ? OR d.endpoint > ?)", after)
+    end = clauses(selection, _ENQUEUED, order="d.reading DESC, d.endpoint", behind=behind)
     return Clauses(f"{_KEYS} TRUE{end.sql}", end.parameters)
 
 
 def quarantined(selection: Selection) -> Clauses:
     """The keys of messages in quarantine, in order of arrival."""
-    end = clauses(selection, _QUARANTINED, order="id")
+    behind = _behind("id > ?", selection.after)
+    end = clauses(selection, _QUARANTINED, order="id", behind=behind)
     return Clauses(_MESSAGE_KEYS + end.sql, end.parameters)
+
+
+def _behind(sql: str, after: Sequence[float]) -> Clauses | None:
+    """Raises OperationError when a list is to go on behind another one's row."""
+    if after and len(after) != sql.count("?"):
+        raise OperationError("that cursor belongs to another list")
+    return Clauses(sql, [*after]) if after else None
 
 
 def endpoints_of_chosen(connection: sqlite3.Connection) -> list[str]:

@@ -1,0 +1,192 @@
+"""From a request to an answer: who asks, what is asked, the work in a thread, and every failure as a problem."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+from pydantic import BaseModel, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from forwarder.api.access import Access, Denied
+from forwarder.api.openapi import document
+from forwarder.api.operations import OPERATIONS, PREFIX, Operation
+from forwarder.api.requests import sentences
+from forwarder.api.resources import Call, Raw, Resources, Situation, as_raw
+from forwarder.clock import Clock
+from forwarder.errors import (
+    ConfigurationError,
+    ForwarderError,
+    OperationError,
+    OutboxUnavailable,
+)
+from forwarder.logs import logger
+
+WRONG_TOKEN_SECONDS = 1.0
+"""What a wrong token waits for its answer."""
+MOST_WAITING = 8
+"""So many wrong ones wait at once; further ones get 429 at once, and take no connection from anybody."""
+
+_TITLES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+# What somebody else may make of an answer: nothing. It is never framed, cached or taken for another kind.
+_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+}
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Line(Protocol):
+    """The running service, asked on its own loop."""
+
+    def situation(self) -> Situation: ...
+
+
+def build_api(resources: Resources, *, line: Line, access: Access, clock: Clock) -> list[Route]:
+    """The routes, to be mounted at PREFIX."""
+    door = _Door(access, clock)
+    routes = [_document_route(door)]
+    # What is written out comes before what stands for any id.
+    for operation in sorted(OPERATIONS, key=lambda one: "{" in one.path):
+        handler = door.guarded(_handler(operation, resources, line))
+        routes.append(Route(operation.path, handler, methods=[operation.method]))
+    return [*routes, _nowhere(door, routes)]
+
+
+class _Door:
+    """Lets in whom `access` lets in, and has those with a wrong token wait."""
+
+    def __init__(self, access: Access, clock: Clock) -> None:
+        self._access = access
+        self._clock = clock
+        self._waiting = 0
+
+    def guarded(self, handle: Handler) -> Handler:
+        async def guarded(request: Request) -> Response:
+            headers = dict(request.headers)
+            denied = self._access.judge(request.method, headers)
+            if denied is not None:
+                return await self._turned_away(denied, wrong="authorization" in headers)
+            try:
+                return await handle(request)
+            except ForwarderError as error:
+                return problem(_status_of(error), str(error))
+            except ValidationError as invalid:
+                found = sentences(invalid.errors(include_url=False, include_input=False))
+                return problem(400, "; ".join(found))
+
+        return guarded
+
+    async def _turned_away(self, denied: Denied, *, wrong: bool) -> Response:
+        if denied.status == 401 and wrong:
+            if self._waiting >= MOST_WAITING:
+                return problem(429, "too many wrong tokens at once; try again")
+            self._waiting += 1
+            try:
+                await self._clock.sleep(WRONG_TOKEN_SECONDS)
+            finally:
+                self._waiting -= 1
+            logger("api").warning("api.denied", why=denied.detail)
+        return problem(denied.status, denied.detail)
+
+
+def problem(status: int, detail: str) -> Response:
+    """An error as a problem (RFC 9457)."""
+    headers = dict(_HEADERS)
+    if status == 401:
+        headers["www-authenticate"] = 'Bearer realm="forwarder"'
+    return JSONResponse(
+        {"type": "about:blank", "title": _TITLES[status], "status": status, "detail": detail},
+        status_code=status,
+        headers=headers,
+        media_type="application/problem+json",
+    )
+
+
+def _status_of(error: ForwarderError) -> int:
+    match error:
+        case ConfigurationError():
+            return 400
+        case OperationError():
+            return 404
+        case OutboxUnavailable():
+            return 503
+        case _:
+            return 500
+
+
+def _handler(operation: Operation, resources: Resources, line: Line) -> Handler:
+    async def handle(request: Request) -> Response:
+        call = Call(
+            path=request.path_params,
+            query=operation.query.model_validate(_single(request)),
+            body=await _body(operation, request),
+            situation=line.situation(),
+        )
+        answer = await run_in_threadpool(_worked, operation, resources, call)
+        return Response(answer.body, media_type=answer.media_type, headers=_HEADERS)
+
+    return handle
+
+
+def _worked(operation: Operation, resources: Resources, call: Call) -> Raw:
+    return as_raw(operation.work(resources, call))
+
+
+def _single(request: Request) -> Mapping[str, str]:
+    """The query's parameters. Raises ConfigurationError for one that comes twice."""
+    given = request.query_params.multi_items()
+    if len({name for name, _ in given}) < len(given):
+        raise ConfigurationError("each parameter may come once")
+    return dict(given)
+
+
+async def _body(operation: Operation, request: Request) -> BaseModel | bytes | None:
+    match operation.body:
+        case "none":
+            return None
+        case "bytes":
+            return await request.body()
+        case form:
+            # The gate has bounded it.
+            return form.model_validate_json(await request.body() or b"{}")
+
+
+def _document_route(door: _Door) -> Route:
+    text = JSONResponse(document(), headers=_HEADERS)
+
+    async def handle(_: Request) -> Response:
+        return text
+
+    return Route("/openapi.json", door.guarded(handle), methods=["GET"])
+
+
+def _nowhere(door: _Door, routes: Sequence[Route]) -> Route:
+    """What answers where there is no resource, or none of that method."""
+
+    async def handle(request: Request) -> Response:
+        path = request.url.path.removeprefix(PREFIX)
+        there = [one for one in routes if one.path_regex.match(path)]
+        if not there:
+            return problem(404, f"there is no such resource; {PREFIX}/openapi.json lists them")
+        allowed = sorted({method for one in there for method in one.methods or ()})
+        answer = problem(405, f"this resource takes {' and '.join(allowed)}")
+        answer.headers["allow"] = ", ".join(allowed)
+        return answer
+
+    every_method = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    return Route("/{rest:path}", door.guarded(handle), methods=every_method)
+
+
+__all__ = ["Line", "build_api", "problem"]

@@ -1,0 +1,340 @@
+"""What each resource does: a command's work, asked for by HTTP. Every function here runs in a thread of its own."""
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from forwarder.api import requests as forms
+from forwarder.errors import OperationError
+from forwarder.event_data import encode_data
+from forwarder.logs import logger
+from forwarder.normalise import Normaliser
+from forwarder.operator import (
+    dead_letters_meant,
+    decoder,
+    deliveries_meant,
+    delivery_file,
+    discard,
+    discard_quarantined,
+    name_dead_letters,
+    name_deliveries,
+    quarantined_id,
+    quarantined_meant,
+    quarantined_message,
+    read_status,
+    replay,
+    replay_quarantined,
+    replay_to,
+    require_endpoint,
+    require_routed,
+    require_same_kind,
+)
+from forwarder.operator.objects import (
+    dead_letter_object,
+    delivery_file_object,
+    delivery_object,
+    endpoint_object,
+    quarantined_object,
+    routes_object,
+    routes_of_device_object,
+    status_object,
+    with_raw,
+)
+from forwarder.outbox import (
+    DeliveryId,
+    DeliveryRecord,
+    OutboxAccess,
+    Pause,
+    Resume,
+    Selection,
+    opened,
+)
+from forwarder.reading import Message, Unreadable, webhook_id
+from forwarder.routes import Routes
+
+T = TypeVar("T")
+_TOPIC_WITHOUT_DEVICE = "decode/unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """An answer that is written already."""
+
+    body: bytes
+    media_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What only the running service knows, as of the request."""
+
+    readiness: Mapping[str, Any]
+    routes: Routes
+    problem: str | None
+    """The first sentence on the routing file as it stands there, None where it is in force."""
+    now: float
+    """UNIX seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, understood."""
+
+    path: Mapping[str, str]
+    query: Any
+    """A form of `requests`; so is `body`, unless it is bytes."""
+    body: Any
+    situation: Situation
+
+
+class Resources:
+    """The work of every resource, on one outbox."""
+
+    def __init__(
+        self, *, outbox_path: Path, routes_file: Path, normaliser: Normaliser, trusting: Normaliser
+    ) -> None:
+        """The normalisers are our own, because they count; `trusting` takes the device that a payload names."""
+        self._outbox_path = outbox_path
+        self._routes_file = routes_file
+        self._normaliser = normaliser
+        self._trusting = trusting
+        self._log = logger("api")
+
+    # How everything stands
+
+    def status(self, call: Call) -> object:
+        situation = call.situation
+        readiness, now = situation.readiness, situation.now
+        overview = read_status(self._outbox_path, in_force=_in_force(call), now=now)
+        return status_object(
+            overview,
+            ready=readiness["ready"],
+            reasons=readiness["reasons"],
+            mqtt=readiness["mqtt"],
+            outbox=readiness["outbox"],
+            routes={**readiness["routes"], "problem": situation.problem, "not_in_force": []},
+            now=now,
+        )
+
+    def endpoints(self, call: Call) -> object:
+        return {"items": list(self._endpoints(call))}
+
+    def endpoint(self, call: Call) -> object:
+        return self._one_endpoint(call)
+
+    def _endpoints(self, call: Call) -> Iterator[dict[str, Any]]:
+        now = call.situation.now
+        overview = read_status(self._outbox_path, in_force=_in_force(call), now=now)
+        for name, endpoint in overview.endpoints.items():
+            yield {"name": name, **endpoint_object(endpoint, now)}
+
+    def _one_endpoint(self, call: Call) -> dict[str, Any]:
+        name = call.path["name"]
+        for endpoint in self._endpoints(call):
+            if endpoint["name"] == name:
+                return endpoint
+        raise OperationError(f"there is no endpoint {name!r}; GET endpoints lists them")
+
+    def pause(self, call: Call) -> object:
+        return self._change_endpoint(call, Pause, would=lambda paused_by: paused_by != "operator")
+
+    def resume(self, call: Call) -> object:
+        return self._change_endpoint(call, Resume, would=lambda by: by in ("operator", "gone"))
+
+    def _change_endpoint(
+        self, call: Call, operation: type[Pause | Resume], *, would: Callable[[str | None], bool]
+    ) -> object:
+        endpoint = self._one_endpoint(call)
+        if call.query.dry_run:
+            return {"count": int(would(endpoint["paused_by"]))}
+        with self._writable() as outbox:
+            (changed,) = outbox.operate(operation(endpoint["name"]))
+        return self._done(operation.__name__.lower(), int(changed), endpoint=endpoint["name"])
+
+    # Deliveries and dead letters
+
+    def deliveries(self, call: Call) -> object:
+        with self._readable() as outbox:
+            chosen = deliveries_meant(outbox, (), _part(call.query), routes_file=self._routes_file)
+            records = _records(outbox, chosen.chunks())
+        return _page(call.query, records, delivery_object, lambda one: one.id)
+
+    def delivery(self, call: Call) -> object:
+        with self._readable() as outbox:
+            return self._files(outbox, name_deliveries(outbox, [call.path["id"]]), call)
+
+    def dead_letters(self, call: Call) -> object:
+        with self._readable() as outbox:
+            chosen = dead_letters_meant(
+                outbox, (), _part(call.query), routes_file=self._routes_file
+            )
+            records = _records(outbox, chosen.chunks())
+        return _page(
+            call.query, records, dead_letter_object, lambda one: (one.settled_at or 0.0, *one.id)
+        )
+
+    def dead_letter(self, call: Call) -> object:
+        with self._readable() as outbox:
+            return self._files(outbox, name_dead_letters(outbox, [call.path["id"]]), call)
+
+    def _files(self, outbox: OutboxAccess, keys: Sequence[DeliveryId], call: Call) -> Raw:
+        wanted = call.query.endpoint
+        files = [delivery_file(outbox, key) for key in keys]
+        chosen = [one for one in files if wanted in (None, one.record.endpoint)]
+        if not chosen:
+            raise OperationError(f"{files[0].record.webhook_id} is not owed to {wanted!r}")
+        # The reading's digits stay as they came.
+        items = [with_raw(delivery_file_object(one), "data", one.data) for one in chosen]
+        return Raw(f'{{"items": [{", ".join(items)}]}}'.encode())
+
+    def replay_dead_letters(self, call: Call) -> object:
+        routes, to = call.situation.routes, call.body.to
+        with self._writable() as outbox:
+            if to is not None:
+                require_endpoint(to, list(routes.endpoints))
+            chosen = dead_letters_meant(
+                outbox, call.body.ids, call.body.selection(), routes_file=self._routes_file
+            )
+            require_same_kind(outbox.endpoints_of(chosen), to)
+            if to is None:
+                require_routed(outbox.endpoints_of(chosen), routes)
+            if call.query.dry_run:
+                return {"count": chosen.count}
+            if to is None:
+                came_to = replay(outbox, chosen, now=call.situation.now)
+            else:
+                came_to = replay_to(outbox, chosen, endpoint=to, now=call.situation.now)
+        answer = {"count": came_to.replayed}
+        if came_to.already_there:
+            answer["already_there"] = came_to.already_there
+        return self._done("replay", came_to.replayed, answer=answer)
+
+    def discard_dead_letters(self, call: Call) -> object:
+        with self._writable() as outbox:
+            chosen = dead_letters_meant(
+                outbox, call.body.ids, call.body.selection(), routes_file=self._routes_file
+            )
+            if call.query.dry_run:
+                return {"count": chosen.count}
+            erased = discard(outbox, chosen)
+        return self._done("discard", erased)
+
+    # Quarantine
+
+    def quarantine(self, call: Call) -> object:
+        with self._readable() as outbox:
+            chosen = quarantined_meant(outbox, (), _part(call.query))
+            # One at a time: each may hold a message of the largest size.
+            messages = [
+                {"id": found.id, **quarantined_object(found)}
+                for numbers in chosen.chunks()
+                for number in numbers
+                for found in outbox.quarantined([number])
+            ]
+        return _page(call.query, messages, dict, lambda one: (cast("int", one["id"]),))
+
+    def message(self, call: Call) -> object:
+        found = self._message(call)
+        payload = base64.b64encode(found.payload).decode()
+        return {**quarantined_object(found), "payload_base64": payload}
+
+    def message_raw(self, call: Call) -> Raw:
+        return Raw(self._message(call).payload, "application/octet-stream")
+
+    def message_decoded(self, call: Call) -> object:
+        found = self._message(call)
+        received_at = datetime.fromtimestamp(found.received_at, UTC)
+        return _decoded(self._normaliser, Message(found.topic, found.payload, received_at))
+
+    def _message(self, call: Call) -> Any:
+        with self._readable() as outbox:
+            return quarantined_message(outbox, quarantined_id(call.path["id"]))
+
+    def replay_messages(self, call: Call) -> object:
+        decode = decoder(self._normaliser, call.situation.routes)
+        with self._writable() as outbox:
+            chosen = quarantined_meant(outbox, call.body.ids, call.body.selection())
+            if call.query.dry_run:
+                return {"count": chosen.count}
+            outcomes = replay_quarantined(outbox, chosen, decode=decode, now=call.situation.now)
+        others = {str(name): n for name, n in outcomes.items() if name not in ("replayed", "gone")}
+        replayed = outcomes["replayed"]
+        return self._done("replay_quarantined", replayed, answer={"count": replayed, **others})
+
+    def discard_messages(self, call: Call) -> object:
+        with self._writable() as outbox:
+            chosen = quarantined_meant(outbox, call.body.ids, call.body.selection())
+            if call.query.dry_run:
+                return {"count": chosen.count}
+            erased = discard_quarantined(outbox, chosen)
+        return self._done("discard_quarantined", erased)
+
+    # Routes and payloads
+
+    def routes(self, call: Call) -> object:
+        routes, device = call.situation.routes, call.query.device
+        return routes_object(routes) if device is None else routes_of_device_object(routes, device)
+
+    def decode(self, call: Call) -> object:
+        # Without a topic there is nothing that the payload could gainsay.
+        topic = call.query.topic
+        normaliser = self._trusting if topic is None else self._normaliser
+        message = Message(topic or _TOPIC_WITHOUT_DEVICE, call.body, datetime.now(UTC))
+        return _decoded(normaliser, message)
+
+    def _done(self, what: str, count: int, *, answer: object = None, **whom: str) -> object:
+        self._log.info("api.changed", what=what, count=count, **whom)
+        return answer or {"count": count}
+
+    @contextmanager
+    def _readable(self) -> Iterator[OutboxAccess]:
+        with opened(self._outbox_path, is_read_only=True) as outbox:
+            yield outbox
+
+    @contextmanager
+    def _writable(self) -> Iterator[OutboxAccess]:
+        with opened(self._outbox_path) as outbox:
+            yield outbox
+
+
+def _in_force(call: Call) -> dict[str, bool]:
+    return {str(name): one.paused for name, one in call.situation.routes.endpoints.items()}
+
+
+def _part(query: forms.DeliveryList | forms.DeadLetterList | forms.QuarantineList) -> Selection:
+    """What the list asks for, and one more, which tells whether there is more."""
+    return query.selection(limit=query.limit + 1, after=query.position)
+
+
+def _records(outbox: OutboxAccess, chunks: Iterable[Sequence[DeliveryId]]) -> list[DeliveryRecord]:
+    return [record for keys in chunks for record in outbox.records(keys)]
+
+
+def _page(
+    query: Any,
+    rows: Sequence[T],
+    as_object: Callable[[T], dict[str, object]],
+    position: Callable[[T], forms.Position],
+) -> dict[str, object]:
+    page: dict[str, object] = {"items": [as_object(row) for row in rows[: query.limit]]}
+    if len(rows) > query.limit:
+        page["next"] = forms.encode_cursor(position(rows[query.limit - 1]))
+    return page
+
+
+def _decoded(normaliser: Normaliser, message: Message) -> object:
+    outcome = normaliser.normalise(message)
+    if isinstance(outcome, Unreadable):
+        return {"quarantine": outcome.reason, "detail": outcome.detail}
+    data = encode_data(webhook_id(outcome.device, message.payload), outcome)
+    return Raw(f'{{"reading": {data.decode()}}}'.encode())
+
+
+def as_raw(answer: object) -> Raw:
+    """An answer as bytes."""
+    return answer if isinstance(answer, Raw) else Raw(json.dumps(answer).encode())
