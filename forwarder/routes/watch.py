@@ -6,9 +6,10 @@ Looking works where notifications do not: ConfigMaps that swap a symbolic link, 
 
 import threading
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from forwarder.clock import Clock
 from forwarder.files import printable
@@ -127,6 +128,12 @@ class RoutesFile:
             if self._has_settled(digests):
                 return self._reload(patience_seconds=_PATIENCE_SECONDS)
             return None
+
+    def twin(self) -> Self:
+        """The same files with what is known of them, for a look beside one that may never end."""
+        twin = copy(self)
+        twin._lock = threading.Lock()  # noqa: SLF001 - a twin is one of us
+        return twin
 
     def _look(self) -> _Digests:
         """The content of every file known from the last load; only what may have changed is read."""

@@ -63,9 +63,11 @@ class ServiceProbe:
         since = self._outbox.committing_since
         if since is not None and self._clock.monotonic() - since > STUCK_SECONDS:
             stuck.append("the outbox has been waiting for the disk for over a minute")
-        if self._reloader.problem is not None:
-            stuck.append(self._reloader.problem)
         return stuck
+
+    def unmended(self) -> list[str]:
+        """A start reads routes.yaml too, so one that cannot be read is no reason to end what still delivers."""
+        return [] if self._reloader.problem is None else [self._reloader.problem]
 
     def reasons(self) -> list[str]:
         """What keeps the service from its job, one sentence each."""
@@ -73,9 +75,7 @@ class ServiceProbe:
         reasons = [] if session.subscribed else [session.problem or "not subscribed to the broker"]
         if self._outbox.problem is not None:
             reasons.append(self._outbox.problem)
-        if self._reloader.problem is not None:
-            reasons.append(self._reloader.problem)
-        return reasons
+        return reasons + self.unmended()
 
     def readiness(self) -> dict[str, Any]:
         session, reasons = self._subscriber.state, self.reasons()

@@ -2,10 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 from forwarder.clock import Clock
-from forwarder.files import beside_the_loop
 from forwarder.logs import harmless, logger
 from forwarder.metrics import Metrics
 from forwarder.routes import (
@@ -16,26 +14,22 @@ from forwarder.routes import (
     Reload,
     Routes,
     RoutesDiff,
-    RoutesFile,
     Unchanged,
 )
-
-SLOW_SECONDS = 10.0
-"""A look that takes longer waits for a file system that does not answer."""
-_SLOW = "reading routes.yaml, or a file that it names, takes longer than 10 s: does the file system answer?"
+from forwarder.service.looking import Looks
 
 
 class Reloader:
     """
     Keeps the last good routing table, and hands each new one to `apply`.
 
-    A file that cannot be used changes nothing: its errors are logged and counted, and `rejection` has them. While a
-    look takes too long, `problem` says so; the next begins when it ends, and a stop does not wait for it.
+    A file that cannot be used changes nothing: its errors are logged and counted, and `rejection` has them. While it
+    cannot be read, because its file system does not answer, `problem` says so.
     """
 
     def __init__(
         self,
-        file: RoutesFile,
+        looks: Looks,
         routes: Routes,
         *,
         apply: Callable[[Routes], Awaitable[None]],
@@ -43,16 +37,20 @@ class Reloader:
         metrics: Metrics,
         on_rejected: Callable[[Rejection], None] = lambda _: None,
     ) -> None:
-        self._file = file
+        self._looks = looks
         self.routes = routes
         self.rejection: Rejection | None = None
-        self.problem: str | None = None
         self._apply = apply
         self._clock = clock
         self._reloads = harmless(metrics.routes_reloads)
         self._log = logger("routes")
         self._on_rejected = on_rejected
         self._is_asked = asyncio.Event()
+
+    @property
+    def problem(self) -> str | None:
+        """A sentence while the file system does not answer."""
+        return self._looks.problem
 
     def look_now(self) -> None:
         """Do not wait for the next look (SIGHUP)."""
@@ -81,23 +79,7 @@ class Reloader:
 
     async def _look(self, *, force: bool) -> Reload | None:
         """Reading and parsing a large file takes a while: the loop goes on meanwhile."""
-        check = partial(self._file.check, force=force)
-        warning = self._clock.call_later(SLOW_SECONDS, self._say_slow)
-        try:
-            reload = await beside_the_loop(check)
-        finally:
-            warning.cancel()
-        self._say_quick()
-        return reload
-
-    def _say_slow(self) -> None:
-        self.problem = _SLOW
-        self._log.error("routes.unread", problem=_SLOW, hint="the last good routes stay")
-
-    def _say_quick(self) -> None:
-        if self.problem is not None:
-            self.problem = None
-            self._log.info("routes.read_again")
+        return await self._looks.first(lambda file: file.check(force=force))
 
     async def _take(self, routes: Routes, changes: RoutesDiff) -> None:
         self.routes, self.rejection = routes, None

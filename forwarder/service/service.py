@@ -34,6 +34,7 @@ from forwarder.routes import Routes, RoutesFile
 from forwarder.sender import Descriptors, Guard, Sender, pooled_transports
 from forwarder.service.descriptors import Reserve, Share, raise_limit
 from forwarder.service.heartbeat import Heartbeat
+from forwarder.service.looking import Looks
 from forwarder.service.notify import Announcer, ServiceManager
 from forwarder.service.probe import ServiceProbe
 from forwarder.service.ready_call import ReadyCall, caller
@@ -70,13 +71,14 @@ async def run_service(settings: Settings, *, log_lines_dropped: Callable[[], int
         secrets_dir=settings.secrets_dir,
         clock=SystemClock(),
     )
-    routes = file.load()
+    looks = Looks(file, clock=SystemClock())
+    routes = await looks.first(RoutesFile.load)
     lock = take_lock(settings.outbox_path.parent)
     try:
         warn_of_foreign_writers(settings.outbox_path.parent)
         service = Service(
             settings,
-            file=file,
+            looks=looks,
             routes=routes,
             normaliser=normaliser,
             log_lines_dropped=log_lines_dropped,
@@ -112,7 +114,7 @@ class Service:
         self,
         settings: Settings,
         *,
-        file: RoutesFile,
+        looks: Looks,
         routes: Routes,
         normaliser: Normaliser,
         log_lines_dropped: Callable[[], int],
@@ -167,7 +169,7 @@ class Service:
             expects_session=bool(self._outbox.overview().messages),
         )
         self._reloader = Reloader(
-            file,
+            looks,
             routes,
             apply=self._use,
             clock=clock,

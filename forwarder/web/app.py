@@ -18,6 +18,9 @@ class Probe(Protocol):
     def stuck_parts(self) -> list[str]:
         """The parts that do not work any more, one sentence each; a restart is the cure."""
 
+    def unmended(self) -> list[str]:
+        """What else does not work, one sentence each, and would not after a restart either."""
+
     def readiness(self) -> Mapping[str, Any]:
         """`{"ready": bool, "reasons": [str], …}`: whether it does its job, and what is in the way."""
 
@@ -40,9 +43,8 @@ def build_app(
 
     async def healthz(_: Request) -> Response:
         stuck = probe.stuck_parts()
-        return PlainTextResponse(
-            "\n".join(stuck or ["ok"]) + "\n", status_code=503 if stuck else 200
-        )
+        told = (stuck or ["ok"]) + probe.unmended()
+        return PlainTextResponse("\n".join(told) + "\n", status_code=503 if stuck else 200)
 
     async def readyz(request: Request) -> Response:
         readiness = dict(probe.readiness())

@@ -28,9 +28,14 @@ class Service:
 
     def __init__(self) -> None:
         self.may_tell = asyncio.Event()
+        self.stuck: list[str] = []
+        self.troubles: list[str] = []
 
     def stuck_parts(self) -> list[str]:
-        return []
+        return self.stuck
+
+    def unmended(self) -> list[str]:
+        return self.troubles
 
     def readiness(self) -> Mapping[str, Any]:
         return {"ready": True}
@@ -108,6 +113,21 @@ async def test_endpoints_are_named_to_whoever_asks_for_them() -> None:
         short, long = await client.get("/readyz"), await client.get("/readyz?endpoints")
     assert short.json() == {"ready": True}
     assert long.json() == {"ready": True, "endpoints": {"acme": {"paused": False}}}
+
+
+async def test_health_asks_for_a_restart_only_where_that_is_the_cure() -> None:
+    """What a restart would not mend is told beside `ok`."""
+    service = Service()
+    async with serving(service) as (client, _):
+        service.troubles = ["routes.yaml cannot be read"]
+        well = await client.get("/healthz")
+        service.stuck = ["upkeep has stopped"]
+        stuck = await client.get("/healthz")
+    assert (well.status_code, well.text) == (200, "ok\nroutes.yaml cannot be read\n")
+    assert (stuck.status_code, stuck.text) == (
+        503,
+        "upkeep has stopped\nroutes.yaml cannot be read\n",
+    )
 
 
 async def test_no_redirect_is_made_from_the_host_header() -> None:
