@@ -1,8 +1,13 @@
 """`python -m forwarder`, and the command `forwarder`: signals and standard streams come before all that takes time."""
 
+import errno
+import os
 import sys
+from contextlib import suppress
 
 from forwarder.cli.signals import attend_to_signals
+
+_NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 
 
 def main() -> None:
@@ -17,6 +22,17 @@ def main() -> None:
         run_command_line()
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        if error.errno not in _NO_DESCRIPTOR:
+            raise
+        _say_that_none_is_left(error)
+
+
+def _say_that_none_is_left(error: OSError) -> None:
+    """Also where not even a module could be opened; a traceback would need some."""
+    with suppress(OSError):
+        os.write(2, f"forwarder: no file descriptor is left: {error.strerror}\n".encode())
+    sys.exit(1)
 
 
 if __name__ == "__main__":

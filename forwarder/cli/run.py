@@ -6,7 +6,7 @@ import uvloop
 from forwarder.cli.process_one import is_process_one, leave_orphans_to_the_kernel
 from forwarder.cli.signals import ignore_signals
 from forwarder.logs import configure_logs
-from forwarder.service import run_service
+from forwarder.service import raise_limit, require_room, run_service
 from forwarder.settings import load_settings
 
 
@@ -17,8 +17,10 @@ def command() -> None:
         leave_orphans_to_the_kernel()
     settings = load_settings()
     lines = configure_logs(format=settings.log_format, level=settings.log_level)
+    share = raise_limit()
+    require_room(share)  # the event loop could not say what it lacks
     try:
-        uvloop.run(run_service(settings, log_lines_dropped=lambda: lines.dropped))
+        uvloop.run(run_service(settings, share=share, log_lines_dropped=lambda: lines.dropped))
     finally:
         ignore_signals()
         lines.flush()  # before the sentence that this may end with

@@ -1,11 +1,13 @@
 """
 The running process: the only place that wires the parts together.
 
-    service.py   what starts and stops, in which order       opening.py   the outbox at start, sound or damaged
-    reloading.py routes.yaml while the service runs          upkeep.py    expiry and retention, every few seconds
-    probe.py     health, readiness and metrics of the whole     notify.py    what systemd is told
+    service.py   what starts and stops, in which order       descriptors.py  how many files it may have open
+    looking.py   routes.yaml on file systems that hang       reloading.py    routes.yaml while the service runs
+    probe.py     health, readiness and metrics of the whole  upkeep.py       expiry and retention, every few seconds
+    notify.py    what systemd is told                        heartbeat.py    how things stand, in the log
 """
 
+from forwarder.service.descriptors import raise_limit, require_room
 from forwarder.service.service import run_service
 
-__all__ = ["run_service"]
+__all__ = ["raise_limit", "require_room", "run_service"]

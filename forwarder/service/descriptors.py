@@ -2,7 +2,10 @@
 
 import os
 import resource
+from contextlib import suppress
 from dataclasses import dataclass
+
+from forwarder.errors import OperationError
 
 MOST = 65_536
 """More are of no use to us, and some programs' libraries walk through all that there could be."""
@@ -14,6 +17,8 @@ _FOR_THE_STOP = 8
 _FOR_OURSELVES = 32
 """Files of the outbox, sockets of the broker, lookups, the reserve for the stop, and some room."""
 _LEAST_HTTP, _MOST_HTTP = 4, 64
+_TO_START = 40
+"""For the event loop, the outbox, the reserve for the stop, the HTTP port, the broker and one receiver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,23 @@ def raise_limit() -> Share:
         except (OSError, ValueError):
             return Share(limit)
     return Share(max(limit, most))
+
+
+def require_room(share: Share) -> None:
+    """Raise OperationError unless as many descriptors are free as a start needs."""
+    taken: list[int] = []
+    try:
+        with suppress(OSError):
+            while len(taken) < _TO_START:
+                taken.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+    if len(taken) < _TO_START:
+        raise OperationError(
+            f"a start needs {_TO_START} free file descriptors, and {len(taken)} are free at a limit of {share.limit:,};"
+            " raise it (`ulimit -n`, or `LimitNOFILE=` of the unit) to 1024 or more"
+        )
 
 
 def _finite(limit: int) -> int:

@@ -32,7 +32,7 @@ from forwarder.notices import Room, Session, Teller
 from forwarder.outbox import open_outbox, take_lock, warn_of_foreign_writers
 from forwarder.routes import Routes, RoutesFile
 from forwarder.sender import Descriptors, Guard, Sender, pooled_transports
-from forwarder.service.descriptors import Reserve, Share, raise_limit
+from forwarder.service.descriptors import Reserve, Share
 from forwarder.service.heartbeat import Heartbeat
 from forwarder.service.looking import Looks
 from forwarder.service.notify import Announcer, ServiceManager
@@ -55,7 +55,9 @@ LAST_COMMIT_SECONDS = 1.0
 """What the outbox gets for its last commit, however long the attempts in flight took."""
 
 
-async def run_service(settings: Settings, *, log_lines_dropped: Callable[[], int]) -> None:
+async def run_service(
+    settings: Settings, *, share: Share, log_lines_dropped: Callable[[], int]
+) -> None:
     """
     Forward until SIGTERM or SIGINT, then drain.
 
@@ -82,7 +84,7 @@ async def run_service(settings: Settings, *, log_lines_dropped: Callable[[], int
             routes=routes,
             normaliser=normaliser,
             log_lines_dropped=log_lines_dropped,
-            share=raise_limit(),
+            share=share,
         )
         _suit_the_interpreter()
         await service.run()

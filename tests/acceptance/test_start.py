@@ -45,6 +45,52 @@ async def test_a_port_that_is_taken_is_named(line: Line) -> None:
     assert f"FORWARDER_HTTP_LISTEN: cannot listen on {line.broker.address}" in sentence
 
 
+@pytest.mark.parametrize("limit", [6, 12, 24, 40])
+async def test_too_few_descriptors_are_told(line: Line, limit: int) -> None:
+    """It exits 1 with one sentence that says how many it needs, before it touches anything."""
+    await line.receiver("acme")
+    line.write_routes()
+    line.service.descriptor_limit = limit
+    await line.service.start()
+    assert await line.service.ended() == 1
+    (sentence,) = line.service.complaints
+    assert "a start needs 40 free file descriptors, and " in sentence
+    assert f" are free at a limit of {limit};" in sentence
+    assert line.service.events == []
+    assert not line.service.outbox.exists()
+
+
+async def test_the_fewest_descriptors_do(line: Line) -> None:
+    """With as many as a start needs everything is delivered, and an edit and a stop work as ever."""
+    acme = await line.receiver("acme")
+    line.service.descriptor_limit = 44
+    await line.start()
+    await line.publish(20)
+    await acme.until_count(20)
+    line.endpoints["acme"]["timeout"] = "7s"
+    line.write_routes()
+    await line.service.logged("routes.reloaded")
+    assert await line.service.stop() == 0
+    assert line.service.complaints == []
+
+
+async def test_a_start_that_others_left_no_descriptor_works_when_they_let_go(
+    line: Line, tmp_path: Path
+) -> None:
+    """It ends with a sentence while there are too few, and the start after that, of a service manager, succeeds."""
+    acme = await line.receiver("acme")
+    line.write_routes()
+    line.service.descriptor_limit = 64
+    inherited = "; ".join(f"exec {number}</dev/null" for number in range(3, 10))
+    line.service.shell = f"{inherited}; ulimit -n 44"
+    await line.service.start()
+    assert await line.service.ended() == 1
+    line.service.shell = "ulimit -n 44"
+    await line.service.start_ready()
+    await line.publish(1)
+    await acme.until_count(1)
+
+
 async def test_a_second_process_is_refused(line: Line) -> None:
     """On the same data directory it exits 1 with one sentence, and the first one goes on unharmed."""
     webhooks = await line.receiver("acme")

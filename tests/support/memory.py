@@ -45,8 +45,8 @@ def _new_group(limit_bytes: int) -> Path | None:
         with suppress(OSError):
             group.mkdir()
             try:
-                # Where the kernel has no such controller here, there is no such file.
-                (group / limit).write_text(str(limit_bytes), encoding="ascii")
+                with (group / limit).open("r+") as file:  # no such controller here: no such file
+                    file.write(str(limit_bytes))
             except OSError:
                 group.rmdir()
                 raise

@@ -1,10 +1,14 @@
 """The limit of open files: raised as far as it may be, and divided."""
 
 import resource
+import subprocess
+import sys
 
 import pytest
+from support.descriptors import no_descriptor_left
 
-from forwarder.service.descriptors import MOST, Reserve, Share, raise_limit
+from forwarder.errors import OperationError
+from forwarder.service.descriptors import MOST, Reserve, Share, raise_limit, require_room
 
 Limits = tuple[int, int]
 
@@ -67,6 +71,27 @@ def test_share_is_kept_back(limit: int, kept_back: int) -> None:
 def test_port_takes_what_the_rest_leaves(limit: int, connections: int) -> None:
     """With few descriptors the HTTP port has fewer connections, so that outbox and broker keep theirs."""
     assert Share(limit).http_connections == connections
+
+
+def test_start_without_room_is_refused() -> None:
+    """The sentence tells how many it needs, how many are free, and what to do."""
+    with (
+        no_descriptor_left(),
+        pytest.raises(OperationError, match=r"needs 40 free .*, and 0 are free .*`ulimit -n`"),
+    ):
+        require_room(Share(64))
+    require_room(Share(64))
+
+
+def test_command_that_can_open_nothing_says_so() -> None:
+    """Where not even a module can be imported, it ends with one sentence."""
+    starved = (
+        "import resource, sys; from forwarder.__main__ import main; sys.argv = ['forwarder', 'status'];"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3)); main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", starved], capture_output=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == b"forwarder: no file descriptor is left: Too many open files\n"
 
 
 def test_reserve_is_released_once() -> None:
