@@ -3,7 +3,6 @@
 import errno
 import os
 import sys
-from contextlib import suppress
 
 from forwarder.cli.signals import attend_to_signals
 
@@ -30,8 +29,7 @@ def main() -> None:
 
 def _say_that_none_is_left(error: OSError) -> None:
     """Also where not even a module could be opened; a traceback would need some."""
-    with suppress(OSError):
-        os.write(2, f"forwarder: no file descriptor is left: {error.strerror}\n".encode())
+    os.write(2, f"forwarder: no file descriptor is left: {error.strerror}\n".encode())
     sys.exit(1)
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 from support.attack import Extent, Tried
 from support.fuzz import assert_read_alike, payloads
-from support.line import Line, assert_told_once_in_order
+from support.line import Line, assert_told_once_in_order, topic_of
 
 COUNTS = {"short": 1_000, "full": 10_000}
 SENT = {"short": 200, "full": 3_000}
@@ -42,3 +42,22 @@ async def test_service_survives_them(line: Line, extent: Extent, tried: list[Tri
             "payloads", "the same, published to the service", count, "none broke; readings went on"
         )
     )
+
+
+async def test_key_that_is_given_twice_costs_no_reading(line: Line, tried: list[Tried]) -> None:
+    """Payloads of one form come until it is learnt, and go on coming: each of them is delivered."""
+    count = 40
+    webhooks = await line.receiver("acme")
+    await line.start()
+    messages = [
+        (
+            topic_of(line.fleet.devices[0]),
+            b'{"P_In":null,"power_in":%d,"P_In":%d,"timestamp":%d}' % (n, n, 1763461060 + n),
+        )
+        for n in range(1, count + 1)
+    ]
+    for message in messages:
+        await line.publish_messages([message])
+    await webhooks.until_count(count)
+    assert line.service.message_totals() == {"accepted": count}
+    tried.append(Tried("payloads", "readings that give a key twice", count, "all delivered"))

@@ -260,6 +260,19 @@ class TestSignals:
         await starting.service.ready()
         assert await starting.service.stop() == 0
 
+    async def test_a_shell_that_ignores_sighup_covers_the_start_of_python(self, line: Line) -> None:
+        """What is ignored before Python starts stays so until the service listens to it."""
+        await line.receiver("acme")
+        line.write_routes()
+        line.service.shell = "trap '' HUP"
+        await line.service.start()
+        await eventually(attends(line.service.pid), what="attention to SIGHUP")
+        line.service.send(signal.SIGHUP)
+        await line.service.ready()
+        line.service.send(signal.SIGHUP)
+        await line.service.logged("routes.unchanged")
+        await stop_in_good_order(line)
+
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
     async def test_a_start_is_ended(
         self, starting: Line, number: signal.Signals, code: int
