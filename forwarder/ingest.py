@@ -25,6 +25,7 @@ from forwarder.outbox import (
     Outcomes,
     Put,
     Recipient,
+    Unrouted,
 )
 from forwarder.reading import (
     Device,
@@ -32,6 +33,7 @@ from forwarder.reading import (
     Reading,
     Unreadable,
     digest,
+    rfc3339,
     unique_webhook_id,
     webhook_id,
 )
@@ -95,6 +97,8 @@ class Ingest(Generic[A]):
         self._messages = harmless(metrics.messages)
         self._log = logger("ingest")
         self._seen: set[tuple[str, str]] = set()
+        self._unrouted: list[Unrouted] = []
+        """Of the group that is made ready."""
         self._matches = Matches(None)
         self._arrived: list[A] = []
         self._storing = self._storing_bytes = 0
@@ -173,6 +177,9 @@ class Ingest(Generic[A]):
                 group.outcomes.append(put)
             else:
                 puts.append(put)
+        if self._unrouted:
+            self._outbox.see_unrouted(self._unrouted)
+            self._unrouted = []
         if group.outcomes:
             self._outbox.count(group.outcomes)
         if puts:
@@ -228,6 +235,7 @@ class Ingest(Generic[A]):
                 self._log.info(
                     "message.unrouted", device=result.device, hint="no endpoint wants it"
                 )
+            self._unrouted.append(_unrouted(message, result))
             return "unrouted"
         return new_reading(message, result, recipients)
 
@@ -275,6 +283,12 @@ class Matches:
                 Recipient(one.name, only_latest=one.mode == "latest") for one in endpoints
             )
         return known
+
+
+def _unrouted(message: Message, reading: Reading | SerialisedReading) -> Unrouted:
+    at = reading.measured_at
+    measured_at = at if isinstance(at, str) else rfc3339(at)
+    return Unrouted(reading.device, measured_at, message.received_at.timestamp())
 
 
 def _leave_to_normaliser(_: Message) -> None:

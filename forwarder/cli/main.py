@@ -23,6 +23,7 @@ COMMANDS = {
     "simulate": "simulate",
     "dead-letters": "dead_letters",
     "deliveries": "deliveries",
+    "devices": "devices",
     "endpoints": "endpoints",
     "quarantine": "quarantine",
     "status": "status",
@@ -41,7 +42,7 @@ COMPLETION_VARIABLE = "_FORWARDER_COMPLETE"
 
 SECTIONS = {
     "Service": ("init", "run", "check", "endpoints", "secret", "health", "completion"),
-    "Look": ("status", "deliveries", "routes"),
+    "Look": ("status", "devices", "deliveries", "routes"),
     "Repair": ("dead-letters", "quarantine", "outbox", "purge"),
     "Try": ("demo", "send-test", "listen", "decode", "simulate", "schema"),
 }

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from forwarder.operator import look_at_routes
+from forwarder.outbox import opened
 from forwarder.routes import Routes
-from forwarder.settings import PREFIX
+from forwarder.settings import PREFIX, load_settings
 from forwarder.settings.environment import ENV_FILE, read_env_file
 
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
@@ -22,6 +23,22 @@ def endpoint_names(_context: click.Context, _parameter: click.Parameter, begun: 
 def device_names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """Those that begin so, in groups or lists of endpoints; MACs in capitals, as the program writes them."""
     return _named(_devices, begun) or _named(_devices, begun.upper())
+
+
+def heard_device_names(
+    _context: click.Context, _parameter: click.Parameter, begun: str
+) -> list[str]:
+    """The same, and those that the outbox has heard of."""
+    named = _named(_devices, begun) or _named(_devices, begun.upper())
+    return sorted({*named, *_heard(begun), *_heard(begun.upper())})
+
+
+def _heard(begun: str) -> list[str]:
+    try:
+        with opened(load_settings().outbox_path, is_read_only=True) as outbox:
+            return [one.device for one in outbox.devices() if one.device.startswith(begun)]
+    except Exception:  # noqa: BLE001 - as below
+        return []
 
 
 def _devices(routes: Routes) -> Iterable[str]:

@@ -5,6 +5,7 @@ What an operator does with the outbox, while the service runs and while it is st
     status.py        how everything stands                      known_routes.py  routes.yaml without its secrets
     choosing.py      which rows are meant
     naming.py        which deliveries an id means          objects.py       the JSON form of each thing
+    devices.py       who reports, and who does not
 """
 
 from forwarder.operator.choosing import (
@@ -23,6 +24,7 @@ from forwarder.operator.dead_letters import (
     replay,
     replay_to,
 )
+from forwarder.operator.devices import DeviceStatus, read_device, read_devices
 from forwarder.operator.known_routes import known_endpoints, look_at_routes, require_endpoint
 from forwarder.operator.naming import name_dead_letters, name_deliveries, require_device
 from forwarder.operator.quarantine import (
@@ -36,6 +38,7 @@ from forwarder.operator.quarantine import (
 from forwarder.operator.status import EndpointStatus, PausedBy, State, Status, read_status
 
 __all__ = [
+    "DeviceStatus",
     "EndpointStatus",
     "Outcome",
     "PausedBy",
@@ -57,6 +60,8 @@ __all__ = [
     "quarantined_id",
     "quarantined_meant",
     "quarantined_message",
+    "read_device",
+    "read_devices",
     "read_status",
     "replay",
     "replay_quarantined",

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from forwarder.delivery import Attempt
+from forwarder.operator.devices import DeviceStatus
 from forwarder.operator.status import EndpointStatus, Status
 from forwarder.outbox import DeliveryFile, DeliveryRecord, Quarantined
 from forwarder.reading import Device, JsonValue, rfc3339
@@ -78,6 +79,23 @@ def quarantined_object(message: Quarantined) -> dict[str, object]:
         "detail": message.detail,
         "size": message.size,
         "kept_bytes": len(message.payload),
+    }
+
+
+def device_object(one: DeviceStatus, now: float) -> dict[str, object]:
+    """A device as `devices` has it; `now` is UNIX seconds."""
+    record = one.record
+    return {
+        "device": one.device,
+        "last_reading_at": instant(one.last_at),
+        "age_seconds": None if one.last_at is None else round(max(0.0, now - one.last_at), 1),
+        "measured_at": record.measured_at if record else None,
+        "usual_interval_seconds": one.usual_interval,
+        "endpoints": None if one.endpoints is None else list(one.endpoints),
+        "silent_since": instant(one.silent_since),
+        "first_heard_at": instant(record.first_at) if record else None,
+        "last_unreadable_at": instant(record.unreadable_at) if record else None,
+        "quarantined": one.quarantined,
     }
 
 

@@ -28,6 +28,8 @@ that failed is done again with the same changes, and nothing that came later ove
 twice. A crash leaves what was applied: a settlement that was not is sent again under the same id, a put that was not
 comes again from the broker.
 
+Records of devices (devices.py) ride along with commits that are made anyway. They only tell: nothing waits for them.
+
 Other processes change rows as well (operator's commands). They note the lanes in the same transaction; the engine
 counts those with its next one, and the loop takes the count over.
 
@@ -36,6 +38,7 @@ counts those with its next one, and the loop takes the count over.
     operations.py    what time and operators do        lanes.py        the schedule: who is next, who rests
     changes.py       what a transaction gets, answers  commit.py       one commit's steps on the loop
     group_commit.py  one commit after the other        capacity.py     full, unwritable, recovered
+    devices.py       who reported last when            intervals.py    and how often as a rule
     engine.py        the seam                          drivers.py      engines by name
     thread.py        where an engine works             sqlite/         SQL, the file, and nothing else knows them
 """
@@ -58,6 +61,7 @@ from forwarder.outbox.intake import (
     Outcomes,
     Put,
     Recipient,
+    Unrouted,
 )
 from forwarder.outbox.lanes import Readiness
 from forwarder.outbox.operations import (
@@ -85,6 +89,7 @@ from forwarder.outbox.records import (
     DeliveryFile,
     DeliveryId,
     DeliveryRecord,
+    DeviceRecord,
     EndpointTotals,
     Found,
     Inspection,
@@ -103,6 +108,7 @@ __all__ = [
     "DeliveryFile",
     "DeliveryId",
     "DeliveryRecord",
+    "DeviceRecord",
     "Discard",
     "DiscardQuarantined",
     "EndpointTotals",
@@ -137,6 +143,7 @@ __all__ = [
     "Shrink",
     "Tell",
     "Told",
+    "Unrouted",
     "copies_aside",
     "inspect",
     "is_running",

@@ -9,6 +9,7 @@ from forwarder.outbox.records import (
     DeliveryFile,
     DeliveryId,
     DeliveryRecord,
+    DeviceRecord,
     Found,
     Overview,
     Purged,
@@ -78,7 +79,16 @@ class OutboxAccess(Protocol):
         """That one, or none."""
 
     def knows_device(self, device: Device) -> bool:
-        """Whether a reading or a quarantined message is of this device."""
+        """Whether a reading, a quarantined message or a record is of this device."""
+
+    def devices(self) -> list[DeviceRecord]:
+        """Every device that was heard of, by name."""
+
+    def quarantined_devices(self) -> dict[Device, int]:
+        """How many messages in quarantine are of which device."""
+
+    def deliveries_measured(self, device: Device, measured_at: str) -> list[DeliveryId]:
+        """Those of its readings of that instant."""
 
     def records(self, keys: Sequence[DeliveryId]) -> list[DeliveryRecord]:
         """The deliveries of these keys that are there still."""

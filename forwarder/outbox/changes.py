@@ -1,6 +1,6 @@
 """What a transaction is given and what it answers: plain values, which neither the loop nor the engine shares."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -8,6 +8,7 @@ from forwarder.delivery import ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.intake import MessageOutcome, NewReading, Outcomes, Put, Recipient
 from forwarder.outbox.operations import Operation
+from forwarder.outbox.records import DeviceRecord
 from forwarder.outbox.settlement import Settlement
 from forwarder.reading import Device
 
@@ -39,6 +40,8 @@ class Changes:
     puts: list[Sequence[Put]] = field(default_factory=list)
     messages: dict[MessageOutcome, int] = field(default_factory=dict)
     """What became of those of which there is nothing to store; a collections.Counter takes long to be made."""
+    devices: dict[int, DeviceRecord | None] = field(default_factory=dict)
+    """Records of devices by their places; None: the place is empty. They only tell, and wait for no disk."""
     uncertain: set[LaneKey] = field(default_factory=set)
     """Lanes whose rows are to be counted, for they may be others than the loop believes."""
     in_flight: dict[str, set[ReadingNumber]] = field(default_factory=dict)
@@ -54,6 +57,7 @@ class Changes:
             or self.gone
             or self.messages
             or self.operations
+            or self.devices
             or self.uncertain
         )
 
@@ -80,6 +84,7 @@ class Changes:
         self.puts += later.puts
         for outcome, count in later.messages.items():
             self.count(outcome, count)
+        self.devices |= later.devices
         self.uncertain |= later.uncertain
 
 
@@ -111,6 +116,8 @@ class Applied:
     """Of the operations, in their order."""
     counted: dict[LaneKey, LaneRows] = field(default_factory=dict)
     """Every lane that the transaction, or another process before it, changed in any other way."""
+    forgotten: Collection[Device] = ()
+    """Devices that a command has erased; of these no record was written."""
 
 
 class OperationFailed(Exception):  # noqa: N818 - the name states the fact

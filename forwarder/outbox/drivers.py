@@ -14,6 +14,7 @@ from forwarder.clock import Clock
 from forwarder.errors import OutboxDamaged, OutboxIncomplete
 from forwarder.outbox.access import OutboxAccess
 from forwarder.outbox.capacity import quarantine_share
+from forwarder.outbox.devices import most_devices
 from forwarder.outbox.engine import Engine
 from forwarder.outbox.outbox import MEMORY_LIMIT, Outbox
 from forwarder.outbox.records import Inspection
@@ -99,7 +100,12 @@ def open_outbox(
             keep_delivered_seconds=keep_delivered_seconds,
         )
         return Outbox(
-            engine, path, clock=clock, quarantine_max_bytes=share, memory_limit=memory_limit
+            engine,
+            path,
+            clock=clock,
+            quarantine_max_bytes=share,
+            memory_limit=memory_limit,
+            most_devices=most_devices(max_bytes),
         )
 
     return _with_repair(begin, driver, path) if may_repair else begin()

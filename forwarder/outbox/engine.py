@@ -17,7 +17,7 @@ from typing import Protocol
 
 from forwarder.delivery import Delivery
 from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows
-from forwarder.outbox.records import EndpointTotals, Overview
+from forwarder.outbox.records import DeviceRecord, EndpointTotals, Overview
 
 
 class Engine(Protocol):
@@ -38,6 +38,9 @@ class Engine(Protocol):
 
     def lanes(self) -> Iterator[tuple[LaneKey, LaneRows]]:
         """Every lane that holds something, the one with the oldest delivery first."""
+
+    def devices(self) -> Iterator[tuple[int, DeviceRecord]]:
+        """Every device's record, with its place."""
 
     def apply(self, changes: Changes, *, now: float) -> Applied:
         """

@@ -5,7 +5,7 @@ Nobody changes one. NewReading is made for each message; it is not frozen, becau
 """
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from forwarder.reading import Device, QuarantineReason, WebhookId
 
@@ -50,6 +50,14 @@ class NewQuarantined:
     size: int
     """Of the whole message, in bytes; `payload` may be shorter."""
     payload: bytes
+
+
+class Unrouted(NamedTuple):
+    """A reading that no endpoint wants: nothing of it is stored, but that its device has reported."""
+
+    device: Device
+    measured_at: str
+    received_at: float
 
 
 Put: TypeAlias = NewReading | NewQuarantined

@@ -190,6 +190,13 @@ class BlankAnswers(Operation[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class ForgetDevice(Operation[None]):
+    """Erase what is known of a device, and tell the running service."""
+
+    device: Device
+
+
+@dataclass(frozen=True, slots=True)
 class ForgetNotes(Operation[None]):
     """Forget the notes for the running service that name a device."""
 
@@ -214,5 +221,6 @@ EveryOperation: TypeAlias = (
     | DiscardQuarantined
     | EraseDeliveries
     | BlankAnswers
+    | ForgetDevice
     | ForgetNotes
 )

@@ -11,13 +11,14 @@ from forwarder.clock import Clock
 from forwarder.delivery import Delivery, RetryAt
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.errors import OutboxError
-from forwarder.logs import logger
+from forwarder.logs import harmless, logger
 from forwarder.outbox.capacity import Capacity
 from forwarder.outbox.changes import Applied
 from forwarder.outbox.commit import Commit
+from forwarder.outbox.devices import MOST_DEVICES, Devices
 from forwarder.outbox.engine import Engine
 from forwarder.outbox.group_commit import RETRY_SECONDS, GroupCommit
-from forwarder.outbox.intake import NewReading, Outcomes, Put
+from forwarder.outbox.intake import NewReading, Outcomes, Put, Unrouted
 from forwarder.outbox.lanes import EndpointLanes, Lane, Memory, Readiness
 from forwarder.outbox.operations import Operation, Shrink, Tell, Told
 from forwarder.outbox.records import EndpointTotals, Overview
@@ -28,6 +29,8 @@ COMPANY_SECONDS = 0.02
 """How long what is not urgent waits for company when no message brings a commit about."""
 LOOK_SECONDS = 0.5
 """How often the outbox looks for what commands have changed in it."""
+BETWEEN_DEVICES_SECONDS = 0.1
+"""Between two lots of devices' records, where there are more than one."""
 READ_AHEAD = 32
 """Deliveries of a lane that are read at once."""
 MEMORY_LIMIT = 4096
@@ -54,6 +57,7 @@ class Outbox:
         clock: Clock,
         quarantine_max_bytes: int,
         memory_limit: int = MEMORY_LIMIT,
+        most_devices: int = MOST_DEVICES,
     ) -> None:
         self._engine = engine
         self._clock = clock
@@ -65,6 +69,12 @@ class Outbox:
         """Told when a command has changed the outbox, once `health` is what it has made of it."""
         self._memory = Memory(memory_limit)
         self._lanes: dict[str, EndpointLanes] = {}
+        self._devices = Devices(most_devices)
+        self._sightings = harmless(self._devices)
+        """The same, where it only tells: the line goes on whatever happens in it."""
+        self._see = self._sightings.see
+        self.see_unrouted: Callable[[Sequence[Unrouted]], None] = self._sightings.see_unrouted
+        """Note whose readings came that nobody wants; of what is put it is noted by itself."""
         self._capacity = Capacity(engine, path)
         self._commits = GroupCommit(
             engine,
@@ -93,6 +103,7 @@ class Outbox:
             lanes = self._lanes_of(endpoint)
             lanes.restore(device, pending=rows.pending, newest=rows.newest, now=now)
         self.health = {one.name: one.health for one in self._engine.totals()}
+        self._sightings.restore(list(self._engine.devices()))
 
     def _lanes_of(self, endpoint: str) -> EndpointLanes:
         lanes = self._lanes.get(endpoint)
@@ -107,6 +118,7 @@ class Outbox:
         answer: asyncio.Future[Outcomes] = asyncio.get_running_loop().create_future()
         self._commits.next.put(puts, answer)
         self._commits.hurry()
+        self._see(puts)
         return answer
 
     def count(self, outcomes: Outcomes) -> None:
@@ -245,6 +257,12 @@ class Outbox:
         await self.operate(Shrink())
         await asyncio.to_thread(self._engine.trim)
 
+    def keep_devices(self) -> bool:
+        """Bring some records of devices up to date, with the commit that comes next; whether there are more to be."""
+        # They bring about no commit: there is one with the next look at the latest.
+        self._sightings.keep(self._commits.next.changes.devices, now=self._clock.monotonic())
+        return self._devices.has_more
+
     def look(self) -> None:
         """See whether another process has changed the outbox."""
         self._commits.next.is_to_look = True
@@ -300,6 +318,8 @@ class Outbox:
             commit.answer(applied)
             if self._capacity.kept:
                 self._commits.hurry()
+            for device in applied.forgotten:
+                self._sightings.forget(device)
         if commit.has_foreign_change and self._commits.has_gone_to_write:
             # A pause of our own that is not on disk yet would look like one that a command has ended.
             self._commits.next.has_foreign_change = True
@@ -313,6 +333,7 @@ class Outbox:
         """Commit what comes in, until `close`."""
         self._end = asyncio.get_running_loop().create_future()
         looker = asyncio.create_task(_every(LOOK_SECONDS, self.look))
+        keeper = asyncio.create_task(self._keep_all_devices())
         self._commits.start()
         self._on_rest()
         try:
@@ -320,6 +341,12 @@ class Outbox:
         finally:
             self._commits.stop()
             looker.cancel()
+            keeper.cancel()
+
+    async def _keep_all_devices(self) -> None:
+        while True:
+            has_more = self.keep_devices()
+            await asyncio.sleep(BETWEEN_DEVICES_SECONDS if has_more else LOOK_SECONDS)
 
     def _on_rest(self) -> None:
         if self._is_closing and self.is_at_rest and self._end is not None and not self._end.done():
@@ -333,6 +360,7 @@ class Outbox:
         """Commit what is left; what nobody waits for any more is left to the broker, which has it still."""
         self._commits.next.drop_unawaited()
         self._capacity.kept.drop_unawaited()
+        self._sightings.keep_all(self._commits.next.changes.devices, now=self._clock.monotonic())
         self._is_closing = True
         self._commits.hurry()
 

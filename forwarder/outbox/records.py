@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from forwarder.delivery import Attempt
 from forwarder.endpoint_health import EndpointHealth
+from forwarder.outbox.intervals import usual_interval
 from forwarder.reading import Device, WebhookId
 
 
@@ -99,6 +100,31 @@ class Quarantined:
     @property
     def is_cut_off(self) -> bool:
         return self.size > len(self.payload)
+
+
+class DeviceRecord(NamedTuple):
+    """What is known of one device, up to some seconds ago. One that was heard of may have sent no reading yet."""
+
+    device: Device
+    first_at: float
+    """When it was first heard of."""
+    last_at: float | None
+    """When its last reading came in,"""
+    measured_at: str | None
+    """and when that was measured."""
+    sightings: int
+    """How often it was seen to report; readings that come at once are seen together."""
+    intervals: bytes
+    """The last ones between its readings; see `intervals.py`."""
+    unreadable_at: float | None
+    """When its last message came in that could not be understood."""
+    silent_since: float | None
+    """From when it counts as silent; None while it does not."""
+
+    @property
+    def usual_interval(self) -> float | None:
+        """Seconds between two readings, as a rule; None while there were too few."""
+        return usual_interval(self.intervals)
 
 
 @dataclass(frozen=True, slots=True)

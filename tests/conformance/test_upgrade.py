@@ -169,6 +169,19 @@ def test_every_outbox_has_an_id_of_its_own(path: Path, tmp_path: Path) -> None:
     assert re.fullmatch("[0-9a-f]{16}", first)
 
 
+async def test_devices_of_before_are_known_once_they_report(
+    outbox: Outbox, harness: OutboxHarness
+) -> None:
+    """An outbox of before has no records; they come with the readings."""
+    with opened(harness.path, is_read_only=True) as file:
+        assert file.devices() == []
+    await outbox.put([new_reading("ECC9FF5C7F14", "new")])
+    outbox.keep_devices()
+    await flush(outbox)
+    with opened(harness.path, is_read_only=True) as file:
+        assert [one.device for one in file.devices()] == ["ECC9FF5C7F14"]
+
+
 def test_steps_are_taken_in_order_and_once(path: Path) -> None:
     """From the file's version on, each step once; the next start takes none."""
     outbox_file.create(path, steps=[widen, fill])

@@ -237,3 +237,26 @@ def new_ingest(
     )
     ingest.use(routes_to(endpoint()))
     return ingest
+
+
+async def test_devices_that_nobody_wants_are_seen(tmp_path: Path) -> None:
+    """Nothing of their readings is stored, but that they came; the fast path and the normaliser tell it alike."""
+    harness = OutboxHarness(tmp_path / "outbox.db", HandClock())
+    outbox = harness.open()
+    ingest = new_ingest(harness, [], outbox=outbox)
+    ingest.use(routes_to())
+    for device in ("ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0002"):
+        payload = b'{"timestamp":1763461060,"P_In":1}'
+        ingest.receive([Sent(Message(f"ext/it/{device}", payload, NOW))])
+    working = asyncio.create_task(ingest.run())
+    await ingest.drained()
+    working.cancel()
+    outbox.keep_devices()
+    await flush(outbox)
+    with opened(harness.path, is_read_only=True) as file:
+        found = {(one.device, one.measured_at, one.last_at) for one in file.devices()}
+    assert found == {
+        (device, "2025-11-18T10:17:40Z", NOW.timestamp())
+        for device in ("ECC9FF5C0001", "ECC9FF5C0002")
+    }
+    await harness.kill()

@@ -19,6 +19,7 @@ from forwarder.outbox.records import (
     DeliveryFile,
     DeliveryId,
     DeliveryRecord,
+    DeviceRecord,
     Found,
     Overview,
     Purged,
@@ -129,9 +130,25 @@ class SqliteAccess:
             return lookup.with_key(connection, key)
 
     def knows_device(self, device: Device) -> bool:
-        """Whether a reading or a quarantined message is of this device."""
+        """Whether a reading, a quarantined message or a record is of this device."""
         with self._snapshot() as connection:
             return lookup.knows_device(connection, device)
+
+    def devices(self) -> list[DeviceRecord]:
+        """Every device that was heard of, by name."""
+        with self._snapshot() as connection:
+            found = [record for _, record in queries.devices(connection)]
+        return sorted(found)
+
+    def quarantined_devices(self) -> dict[Device, int]:
+        """How many messages in quarantine are of which device."""
+        with self._snapshot() as connection:
+            return queries.quarantined_devices(connection)
+
+    def deliveries_measured(self, device: Device, measured_at: str) -> list[DeliveryId]:
+        """Those of its readings of that instant."""
+        with self._snapshot() as connection:
+            return lookup.measured(connection, device, measured_at)
 
     def records(self, keys: Sequence[DeliveryId]) -> list[DeliveryRecord]:
         """The deliveries of these keys that are there still."""

@@ -24,7 +24,7 @@ from forwarder.outbox.changes import (
 )
 from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Outcomes, Put
 from forwarder.outbox.operations import BuryRemoved, ExpireOld, Operation
-from forwarder.outbox.records import EndpointTotals, Overview
+from forwarder.outbox.records import DeviceRecord, EndpointTotals, Overview
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite import queries
 from forwarder.outbox.sqlite.disk_space import DiskSpace
@@ -80,6 +80,10 @@ class SqliteEngine:
     def lanes(self) -> Iterator[tuple[LaneKey, LaneRows]]:
         with translated(self._path):
             yield from queries.lanes(self._reader)
+
+    def devices(self) -> Iterator[tuple[int, DeviceRecord]]:
+        with translated(self._path):
+            yield from queries.devices(self._reader)
 
     def heads(self, wanted: Mapping[LaneKey, int]) -> dict[LaneKey, list[Delivery]]:
         with translated(self._path):
@@ -144,7 +148,10 @@ class SqliteEngine:
         store.add_totals()
         # Last, so that a count holds all that the transaction changed.
         counted = self._count(changes)
-        return Applied(owed.runs, outcomes, owed.superseded, answers, counted)
+        forgotten = store.take_forgotten()
+        if changes.devices:
+            store.record_devices(changes.devices, but=forgotten)
+        return Applied(owed.runs, outcomes, owed.superseded, answers, counted, forgotten)
 
     def _perform(self, index: int, operation: Operation[Any], changes: Changes) -> Any:
         in_flight = (

@@ -16,6 +16,7 @@ from forwarder.outbox.operations import (
     BlankAnswers,
     DiscardQuarantined,
     EraseDeliveries,
+    ForgetDevice,
     ForgetNotes,
 )
 from forwarder.outbox.records import DeliveryId, Purged
@@ -60,6 +61,7 @@ def purge(access: "SqliteAccess", device: Device) -> Purged:
         quarantined += found
         if not erased and not found:
             break
+    access.operate(ForgetDevice(device))
     _blank_answers(access)
     _forget_notes(access, device)
     is_rewritten = _rewrite(access)

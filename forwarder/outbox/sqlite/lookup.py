@@ -11,7 +11,11 @@ _FOUND = """
     FROM reading r JOIN delivery d ON d.reading = r.number WHERE {} ORDER BY d.reading, d.endpoint"""
 _KNOWN = """
     SELECT EXISTS (SELECT 1 FROM reading WHERE device = :device)
-    OR EXISTS (SELECT 1 FROM quarantine WHERE device = :device)"""
+    OR EXISTS (SELECT 1 FROM quarantine WHERE device = :device)
+    OR EXISTS (SELECT 1 FROM device WHERE name = :device)"""
+_MEASURED = """
+    SELECT d.reading, d.endpoint FROM reading r JOIN delivery d ON d.reading = r.number
+    WHERE r.measured_at = ? AND r.device = ? ORDER BY d.reading, d.endpoint"""
 _DIGITS = 32
 
 
@@ -43,6 +47,11 @@ def _found(connection: sqlite3.Connection, condition: str, values: Sequence[obje
 
 
 def knows_device(connection: sqlite3.Connection, device: Device) -> bool:
-    """Whether a reading or a quarantined message is of this device."""
+    """Whether a reading, a quarantined message or a record is of this device."""
     (is_known,) = connection.execute(_KNOWN, {"device": device}).fetchone()
     return bool(is_known)
+
+
+def measured(connection: sqlite3.Connection, device: Device, measured_at: str) -> list[DeliveryId]:
+    """The deliveries of a device's readings of that instant; the index of ids is led by it."""
+    return [DeliveryId(*row) for row in connection.execute(_MEASURED, (measured_at, device))]

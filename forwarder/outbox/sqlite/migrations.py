@@ -110,11 +110,30 @@ def remember_what_was_told(connection: sqlite3.Connection) -> None:
     )
 
 
+def know_the_devices(connection: sqlite3.Connection) -> None:
+    """Version 7: a record a device; it begins empty, and fills with the readings that come."""
+    connection.execute(
+        """
+        CREATE TABLE device (
+            place INTEGER PRIMARY KEY,
+            name TEXT NOT NULL,
+            first_at REAL NOT NULL,
+            last_at REAL,
+            measured_at TEXT,
+            sightings INTEGER NOT NULL,
+            intervals BLOB NOT NULL,
+            unreadable_at REAL,
+            silent_since REAL
+        )"""
+    )
+
+
 STEPS: tuple[Step, ...] = (
     lead_ids_by_their_instant,
     account_for_the_quarantine,
     keep_dialled_addresses,
     name_the_outbox,
     remember_what_was_told,
+    know_the_devices,
 )
 """The first brings version 1 to 2, and so on. A new file takes none: schema.sql is always the newest version."""

@@ -16,6 +16,7 @@ from forwarder.outbox.operations import (
     EveryOperation,
     ExpireOld,
     ExplainQuarantined,
+    ForgetDevice,
     ForgetNotes,
     MarkRemoved,
     Operation,
@@ -32,7 +33,7 @@ from forwarder.outbox.operations import (
 )
 from forwarder.outbox.records import DeliveryId
 from forwarder.outbox.sqlite import quarantine
-from forwarder.outbox.sqlite.statements import Store
+from forwarder.outbox.sqlite.statements import NO_ENDPOINT, Store
 from forwarder.reading import Device
 
 EVICTED_BYTES = 1 << 20
@@ -122,6 +123,10 @@ def _perform(  # noqa: C901 - a flat match over the closed set
                 "UPDATE attempt SET answer = x'', detail = '' WHERE reading = ? AND endpoint = ?"
             )
             store.connection.executemany(blank, deliveries)
+            return None
+        case ForgetDevice(device):
+            _changed(store, "DELETE FROM device WHERE name = ?", device)
+            _note(store, NO_ENDPOINT, device)
             return None
         case ForgetNotes(device):
             _changed(store, "DELETE FROM touched_lane WHERE device = ?", device)

@@ -9,7 +9,7 @@ from typing import Any
 from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.changes import LaneKey, LaneRows
-from forwarder.outbox.records import EndpointTotals, Overview
+from forwarder.outbox.records import DeviceRecord, EndpointTotals, Overview
 from forwarder.outbox.sqlite.file import connect, translated
 from forwarder.reading import Device, WebhookId
 
@@ -58,6 +58,18 @@ def lanes(connection: sqlite3.Connection) -> Iterator[tuple[LaneKey, LaneRows]]:
     """Every lane that holds something, the one with the oldest delivery first."""
     for endpoint, device, pending, newest in connection.execute(_LANES):
         yield (endpoint, Device(device)), LaneRows(pending, ReadingNumber(newest))
+
+
+def devices(connection: sqlite3.Connection) -> Iterator[tuple[int, DeviceRecord]]:
+    """Every device's record, with its place."""
+    for place, *record in connection.execute("SELECT * FROM device ORDER BY place"):
+        yield place, DeviceRecord(*record)
+
+
+def quarantined_devices(connection: sqlite3.Connection) -> dict[Device, int]:
+    """How many messages in quarantine are of which device."""
+    query = "SELECT device, count(*) FROM quarantine GROUP BY device"
+    return dict(connection.execute(query).fetchall())
 
 
 def rows_of_lane(connection: sqlite3.Connection, *, endpoint: int, device: Device) -> LaneRows:

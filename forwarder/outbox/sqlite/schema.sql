@@ -1,4 +1,4 @@
--- Version 6 of the outbox. Instants are UNIX seconds. Rows, not pages, are the unit of meaning: every promise of
+-- Version 7 of the outbox. Instants are UNIX seconds. Rows, not pages, are the unit of meaning: every promise of
 -- accounting is kept by changing rows and the endpoint's totals in one transaction.
 
 CREATE TABLE endpoint (
@@ -142,7 +142,23 @@ CREATE TABLE message_total (
     count INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- What is known of each device: a record that is brought up to date every few seconds, at a place that is its own as long
+-- as it is known. Whoever keeps them sees to it that names are unique and places are few; an index would cost at each
+-- writing, and commands read them all.
+CREATE TABLE device (
+    place INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    first_at REAL NOT NULL,
+    last_at REAL,
+    measured_at TEXT,
+    sightings INTEGER NOT NULL,
+    intervals BLOB NOT NULL,
+    unreadable_at REAL,
+    silent_since REAL
+);
+
 -- Lanes that a command changed while the service runs; the service reads them again and forgets them here.
+-- Endpoint 0 is none: the device itself was erased.
 CREATE TABLE touched_lane (
     endpoint INTEGER NOT NULL,
     device TEXT NOT NULL,

@@ -26,6 +26,7 @@ from forwarder.delivery import (
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.changes import Run
 from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Recipient
+from forwarder.outbox.records import DeviceRecord
 from forwarder.outbox.settlement import Settlement
 from forwarder.outbox.sqlite import quarantine
 from forwarder.outbox.sqlite.bulk_statement import BulkStatement
@@ -81,6 +82,9 @@ _INSERT_ATTEMPT = """
 _ADD_TOTALS = """
     UPDATE endpoint SET enqueued = enqueued + ?, delivered = delivered + ?, dead = dead + ?,
         expired = expired + ?, superseded = superseded + ? WHERE id = ?"""
+_RECORD_DEVICES = BulkStatement("REPLACE INTO device VALUES {rows}", columns=9)
+NO_ENDPOINT = 0
+"""In a note for the running service: it is about the device itself, which a command has erased."""
 _TOTALS = ("enqueued", "delivered", "dead", "expired", "superseded")
 
 
@@ -115,6 +119,8 @@ class Store:
         """Whether commands had changed lanes when the transaction began."""
         self.touched: set[tuple[str, Device]] = set()
         """Lanes in which something else than a claim changed what is pending."""
+        self._forgotten: set[Device] = set()
+        """Devices that commands have erased."""
 
     def begin(self) -> None:
         """See in what state the transaction that has just begun finds the tables: one query for all of it."""
@@ -142,6 +148,7 @@ class Store:
         self._changes.clear()
         self._numbers = None
         self.touched.clear()
+        self._forgotten.clear()
 
     def take_noted_lanes(self) -> set[tuple[str, Device]]:
         """The lanes that commands have changed since this was last asked."""
@@ -150,7 +157,13 @@ class Store:
             return set()
         self.connection.execute("DELETE FROM touched_lane")
         names = dict(self.connection.execute("SELECT id, name FROM endpoint").fetchall())
-        return {(names[endpoint], device) for endpoint, device in rows}
+        self._forgotten.update(device for endpoint, device in rows if endpoint == NO_ENDPOINT)
+        return {(names[endpoint], device) for endpoint, device in rows if endpoint != NO_ENDPOINT}
+
+    def take_forgotten(self) -> set[Device]:
+        """The devices among them that commands have erased."""
+        forgotten, self._forgotten = self._forgotten, set()
+        return forgotten
 
     def put(
         self, reading: NewReading, *, now: float, content_since: float
@@ -376,6 +389,15 @@ class Store:
             " ON CONFLICT (outcome) DO UPDATE SET count = count + ?2",
             outcomes.items(),
         )
+
+    def record_devices(
+        self, devices: Mapping[int, DeviceRecord | None], *, but: Collection[Device]
+    ) -> None:
+        """Keep records of devices at their places, without those that were erased meanwhile."""
+        rows = [(place, *one) for place, one in devices.items() if one and one.device not in but]
+        _RECORD_DEVICES.execute(self.connection, rows)
+        empty = [(place,) for place, one in devices.items() if one is None]
+        self.connection.executemany("DELETE FROM device WHERE place = ?", empty)
 
     def record_health(self, name: str, health: EndpointHealth) -> None:
         """Keep an endpoint's circuit; a pause that an operator set meanwhile is not touched."""

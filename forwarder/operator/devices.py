@@ -1,0 +1,79 @@
+"""Every device: when it last reported, how often it does, who gets it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from forwarder.outbox import DeviceRecord, OutboxAccess
+from forwarder.reading import Device
+from forwarder.routes import Routes
+
+SILENT_AFTER_INTERVALS = 3
+LEAST_SILENT_SECONDS = 90.0
+LEAST_SIGHTINGS = 5
+"""Who was seen less often has no usual interval yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """One device as an operator sees it; instants are UNIX seconds."""
+
+    device: Device
+    record: DeviceRecord | None
+    """None: it was never heard of."""
+    endpoints: tuple[str, ...] | None
+    """Who gets it; None: the routing file cannot be used, so nobody knows."""
+    quarantined: int
+    """Messages of it that wait in quarantine."""
+    silent_since: float | None
+
+    @property
+    def is_unrouted(self) -> bool:
+        return self.endpoints == ()
+
+    @property
+    def last_at(self) -> float | None:
+        return self.record.last_at if self.record else None
+
+    @property
+    def usual_interval(self) -> float | None:
+        return self.record.usual_interval if self.record else None
+
+
+def read_devices(outbox: OutboxAccess, routes: Routes | None, *, now: float) -> list[DeviceStatus]:
+    """All that were heard of, that wait in quarantine, or that the routing file names; by name."""
+    records = {record.device: record for record in outbox.devices()}
+    quarantined = outbox.quarantined_devices()
+    names = sorted({*records, *quarantined, *_named(routes)})
+    return [
+        _judge(name, records.get(name), routes, quarantined.get(name, 0), now) for name in names
+    ]
+
+
+def read_device(
+    outbox: OutboxAccess, device: Device, routes: Routes | None, *, now: float
+) -> DeviceStatus:
+    """One of them, known or not."""
+    record = next((one for one in outbox.devices() if one.device == device), None)
+    quarantined = outbox.quarantined_devices().get(device, 0)
+    return _judge(device, record, routes, quarantined, now)
+
+
+def _named(routes: Routes | None) -> Iterable[Device]:
+    """By an endpoint, itself or with a group; a group that none uses brings nothing."""
+    return () if routes is None else set().union(*map(routes.devices_of, routes.endpoints))
+
+
+def _judge(
+    device: Device, record: DeviceRecord | None, routes: Routes | None, quarantined: int, now: float
+) -> DeviceStatus:
+    endpoints = routes.match(device) if routes is not None else None
+    silent_since = _silent_since(record, now) if record and endpoints else None
+    return DeviceStatus(device, record, endpoints, quarantined, silent_since)
+
+
+def _silent_since(record: DeviceRecord, now: float) -> float | None:
+    interval = record.usual_interval
+    if record.last_at is None or interval is None or record.sightings < LEAST_SIGHTINGS:
+        return None
+    after = max(LEAST_SILENT_SECONDS, SILENT_AFTER_INTERVALS * interval)
+    return record.last_at if now - record.last_at > after else None

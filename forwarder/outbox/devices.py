@@ -1,0 +1,310 @@
+"""
+What is known of each device: when it last reported, and how often it usually does. In memory; rows follow.
+
+    see     with each group   which devices it is of, and when their readings were measured: one dictionary
+    fold    twice a second    what was seen goes into the devices' records, some hundred in a turn of the loop
+    rows    twice a second    some of what changed goes to disk with the next commit, a device every ten seconds at most
+
+So a reading costs a tenth of a microsecond, and a crash forgets some seconds of sightings, never a delivery.
+
+Publishers choose the names of devices, so records are bounded in number. A newcomer has few readings, or nobody wants
+it. Where no record is free, the newcomer leaves that was silent longest; an established device leaves only where there
+is no newcomer. The record keeps its place on disk and gets the other's name: neighbours there are written together.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain, islice, repeat
+from typing import Literal, TypeAlias
+
+from forwarder.outbox.intake import NewReading, Put, Unrouted
+from forwarder.outbox.intervals import with_interval
+from forwarder.outbox.records import DeviceRecord
+from forwarder.reading import Device
+
+MOST_DEVICES = 100_000
+"""Records that are kept,"""
+DEVICES_PART = 50
+"""and no more than fit into a fiftieth of the outbox,"""
+RECORD_BYTES = 200
+"""where one takes about so much. A name of 128 letters makes it twice as large, and rare letters four times."""
+
+ESTABLISHED_SIGHTINGS = 5
+"""So many make a device that somebody wants an established one."""
+FOLDED_AT_ONCE = 500
+"""Devices in one turn of the loop, about half a millisecond; more where a twentieth of what waits is more."""
+WRITTEN_EVERY_SECONDS = 10.0
+WRITTEN_AT_ONCE = 200
+"""Rows that one commit takes along, about half a millisecond: 20,000 devices take turns of 50 seconds."""
+_LOOKED_THROUGH = 2000
+_CANDIDATES = 16
+"""Established devices of which the one that was silent longest leaves."""
+
+Kind: TypeAlias = Literal["routed", "unrouted", "unreadable"]
+Sighting: TypeAlias = tuple[Device, str, Kind]
+"""A device, when its last reading was measured, and what became of that; nothing was measured that is unreadable."""
+Rows: TypeAlias = dict[int, DeviceRecord | None]
+"""What is to be written, by place; None: the place is empty."""
+
+
+def most_devices(max_bytes: int) -> int:
+    """How many records an outbox of this limit keeps."""
+    return min(MOST_DEVICES, max(1, max_bytes // DEVICES_PART // RECORD_BYTES))
+
+
+@dataclass(slots=True, eq=False)
+class Known:
+    """One device's record in memory. Instants are UNIX seconds."""
+
+    place: int
+    """Of its row; the same as long as it is known."""
+    device: Device
+    first_at: float
+    last_at: float | None = None
+    measured_at: str | None = None
+    sightings: int = 0
+    intervals: bytes = b""
+    unreadable_at: float | None = None
+    silent_since: float | None = None
+    is_routed: bool = False
+    """Whether an endpoint wanted its last reading."""
+    is_changed: bool = False
+    """Whether its row is behind."""
+    written_at: float = 0.0
+    """Monotonic seconds of the commit that last took its row along."""
+
+    @property
+    def is_established(self) -> bool:
+        return self.is_routed and self.sightings >= ESTABLISHED_SIGHTINGS
+
+    def record(self) -> DeviceRecord:
+        return DeviceRecord(
+            self.device, self.first_at, self.last_at, self.measured_at, self.sightings, self.intervals,
+            self.unreadable_at, self.silent_since,
+        )  # fmt: skip
+
+    def report(self, measured_at: str, *, at: float, is_routed: bool) -> None:
+        """It has sent a reading, or several at once."""
+        if self.last_at is not None and self.measured_at is not None:
+            elapsed = at - self.last_at
+            measured = _seconds_between(self.measured_at, measured_at)
+            if (interval := interval_of(measured, elapsed)) is not None:
+                self.intervals = with_interval(self.intervals, interval)
+        self.last_at, self.measured_at = at, measured_at
+        self.sightings += 1
+        self.is_routed = is_routed
+        self.is_changed = True
+
+
+def interval_of(measured: float, elapsed: float) -> float | None:
+    """
+    Seconds between two sightings of a device, by its own clock or else by ours; None when they say nothing.
+
+    A backlog comes in faster than it was measured, several readings at once: it tells nothing of the device. A device
+    whose clock stands still, or went back, is judged by ours.
+    """
+    if measured > 0:
+        return measured if measured < 1.5 * elapsed + 1 else None
+    return elapsed if elapsed > 0 else None
+
+
+def _seconds_between(earlier: str, later: str) -> float:
+    """Of two instants as events write them: in UTC, with a Z at the end, which takes a while to understand."""
+    return (
+        datetime.fromisoformat(later[:-1]) - datetime.fromisoformat(earlier[:-1])
+    ).total_seconds()
+
+
+class Devices:
+    """Every device that was heard of, at most `most`."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: dict[Device, Known] = {}
+        self._newcomers: OrderedDict[Device, None] = OrderedDict()
+        """Those that were heard last are at the end."""
+        self._places: list[Known | None] = []
+        self._free: list[int] = []
+        self._urgent: dict[int, None] = {}
+        """Places whose rows are written as soon as may be."""
+        self._looked_at = 0
+        """The place up to which changed rows were looked for,"""
+        self._asked_at = 0
+        """and up to which established devices were asked to leave."""
+        self._seen: dict[Device, str] = {}
+        """When the last readings were measured that somebody wanted,"""
+        self._unrouted: dict[Device, str] = {}
+        """and that nobody wanted."""
+        self._unreadable: dict[Device, str] = {}
+        self._seen_at = 0.0
+        """When the last message came in of all."""
+        self._round: Iterator[Sighting] = iter(())
+        """What was seen up to some instant and is not in the records yet,"""
+        self._round_at = self._seen_at
+        """when that was,"""
+        self._round_size = 0
+        """and of how many devices."""
+        self._is_round_over = True
+
+    def __iter__(self) -> Iterator[Known]:
+        return iter(self._known.values())
+
+    def find(self, device: Device) -> Known | None:
+        return self._known.get(device)
+
+    def restore(self, rows: Iterable[tuple[int, DeviceRecord]]) -> None:
+        """At start: take over what the outbox holds; what is more than may be is erased."""
+        for place, record in rows:
+            if not 0 <= place < self._most:
+                self._urgent[place] = None
+                continue
+            self._places += repeat(None, place + 1 - len(self._places))
+            known = Known(place, *record, is_routed=True)
+            self._places[place] = self._known[known.device] = known
+        self._free = [place for place, known in enumerate(self._places) if known is None]
+        newcomers = [known for known in self if not known.is_established]
+        newcomers.sort(key=lambda known: known.last_at or known.first_at)
+        self._newcomers.update((known.device, None) for known in newcomers)
+
+    # On the way of every reading.
+
+    def see(self, messages: Sequence[Put]) -> None:
+        """Note whose messages these are; nothing is done with it here."""
+        if not messages:
+            return
+        self._seen_at = messages[-1].received_at
+        seen, unreadable = self._seen, self._unreadable
+        for one in messages:
+            if type(one) is NewReading:  # isinstance takes twice as long
+                seen[one.device] = one.measured_at
+            else:
+                unreadable[one.device] = ""
+
+    def see_unrouted(self, readings: Sequence[Unrouted]) -> None:
+        """The same of readings that nobody wants; at least one."""
+        self._seen_at = readings[-1].received_at
+        self._unrouted.update((one.device, one.measured_at) for one in readings)
+
+    # Beside it.
+
+    @property
+    def has_more(self) -> bool:
+        """Whether more of what was seen waits for `keep`."""
+        return not self._is_round_over
+
+    def keep(self, rows: Rows, *, now: float) -> None:
+        """Bring some records up to date, and add to `rows` what the next commit takes along; `now` is monotonic."""
+        self.fold()
+        rows |= self.rows(now=now)
+
+    def keep_all(self, rows: Rows, *, now: float) -> None:
+        """The same with all of them, at the end."""
+        while not self._is_round_over:
+            self.fold()
+        while self.fold():
+            pass
+        changed = [known.place for known in self if known.is_changed]
+        rows |= self._taken([*self._urgent, *changed], now)
+
+    def fold(self) -> bool:
+        """Bring some records up to date; whether more of what was seen waits for it."""
+        if self._is_round_over:
+            self._begin_round()
+        most = max(FOLDED_AT_ONCE, self._round_size // 20)
+        taken = 0
+        for taken, (device, measured_at, kind) in enumerate(islice(self._round, most), start=1):  # noqa: B007
+            self._take(device, measured_at, kind)
+        self._is_round_over = taken < most
+        return not self._is_round_over
+
+    def _begin_round(self) -> None:
+        kinds: tuple[tuple[Kind, dict[Device, str]], ...] = (
+            ("routed", self._seen),
+            ("unrouted", self._unrouted),
+            ("unreadable", self._unreadable),
+        )
+        self._seen, self._unrouted, self._unreadable = {}, {}, {}
+        self._round_at = self._seen_at
+        self._round_size = sum(len(seen) for _, seen in kinds)
+        self._round = chain.from_iterable(
+            zip(seen.keys(), seen.values(), repeat(kind), strict=False) for kind, seen in kinds
+        )
+
+    def _take(self, device: Device, measured_at: str, kind: Kind) -> None:
+        known = self._known.get(device) or self._begin(device)
+        if kind == "unreadable":
+            known.unreadable_at, known.is_changed = self._round_at, True
+        else:
+            known.report(measured_at, at=self._round_at, is_routed=kind == "routed")
+        if not known.is_established:
+            self._newcomers[device] = None
+            self._newcomers.move_to_end(device)
+        elif device in self._newcomers:
+            del self._newcomers[device]
+
+    def _begin(self, device: Device) -> Known:
+        known = Known(self._free_place(), device, first_at=self._round_at)
+        self._places[known.place] = self._known[device] = known
+        self._urgent[known.place] = None
+        return known
+
+    def _free_place(self) -> int:
+        if self._free:
+            return self._free.pop()
+        if len(self._places) < self._most:
+            self._places.append(None)
+            return len(self._places) - 1
+        if self._newcomers:
+            device, _ = self._newcomers.popitem(last=False)
+        else:
+            device = self._longest_silent()
+        return self._known.pop(device).place
+
+    def _longest_silent(self) -> Device:
+        """Of some devices, which are others each time."""
+        some = [self._places[(self._asked_at + at) % self._most] for at in range(_CANDIDATES)]
+        self._asked_at = (self._asked_at + _CANDIDATES) % self._most
+        return min(filter(None, some), key=lambda known: known.last_at or 0.0).device
+
+    def rows(self, *, now: float) -> Rows:
+        """What the next commit takes along, at most WRITTEN_AT_ONCE; `now` is monotonic seconds."""
+        places = list(islice(self._urgent, WRITTEN_AT_ONCE))
+        for place in self._next_places():
+            if len(places) >= WRITTEN_AT_ONCE:
+                break
+            self._looked_at = place + 1
+            known = self._places[place]
+            if known and known.is_changed and now - known.written_at >= WRITTEN_EVERY_SECONDS:
+                places.append(place)
+        return self._taken(places, now)
+
+    def _next_places(self) -> Iterable[int]:
+        """Some of them, all in turn."""
+        if self._looked_at >= len(self._places):
+            self._looked_at = 0
+        return range(self._looked_at, min(self._looked_at + _LOOKED_THROUGH, len(self._places)))
+
+    def _taken(self, places: Iterable[int], now: float) -> Rows:
+        rows: Rows = {}
+        for place in places:
+            self._urgent.pop(place, None)
+            known = self._places[place] if place < len(self._places) else None
+            rows[place] = known.record() if known else None
+            if known:
+                known.is_changed, known.written_at = False, now
+        return rows
+
+    def forget(self, device: Device) -> None:
+        """A command has erased it."""
+        while not self._is_round_over:
+            self.fold()
+        for seen in (self._seen, self._unrouted, self._unreadable):
+            seen.pop(device, None)
+        known = self._known.pop(device, None)
+        if known is not None:
+            self._newcomers.pop(device, None)
+            self._places[known.place] = None
+            self._urgent.pop(known.place, None)
+            self._free.append(known.place)

@@ -1,0 +1,135 @@
+"""Records of devices: kept across restarts, erased by purge, and never in the line's way."""
+
+import asyncio
+
+import pytest
+from support.outbox import flush, must_claim, settle, totals
+from support.outbox_harness import OutboxHarness
+from support.readings import new_reading
+
+from forwarder.outbox import DeviceRecord, NewQuarantined, Outbox, Unrouted, opened
+from forwarder.outbox.devices import Devices
+from forwarder.outbox.operations import ForgetDevice, ForgetNotes
+from forwarder.reading import Device
+
+ONE, TWO, NOBODYS = "ECC9FF5C0001", "ECC9FF5C0002", Device("ECC9FF5C0003")
+
+
+async def stop(outbox: Outbox, harness: OutboxHarness) -> None:
+    await outbox.close()
+    await harness.ended()
+
+
+async def kept(outbox: Outbox) -> None:
+    """Return once what was seen is on disk."""
+    while outbox.keep_devices():
+        pass
+    await flush(outbox)
+
+
+def records(harness: OutboxHarness) -> dict[str, DeviceRecord]:
+    with opened(harness.path, is_read_only=True) as file:
+        return {one.device: one for one in file.devices()}
+
+
+async def test_every_device_that_was_heard_of_has_a_record(
+    outbox: Outbox, harness: OutboxHarness
+) -> None:
+    """Whose reading was put, whose message is in quarantine, and whom nobody wants."""
+    bad = NewQuarantined(Device(TWO), "t", 1763461062.0, "not_json", "no JSON", 1, b"x")
+    await outbox.put([new_reading(ONE, received_at=1763461061.0), bad])
+    outbox.see_unrouted([Unrouted(NOBODYS, "2025-11-18T10:17:40Z", 1763461063.0)])
+    await kept(outbox)
+    found = records(harness)
+    assert set(found) == {ONE, TWO, NOBODYS}
+    assert found[ONE].measured_at == "2025-11-18T10:17:40Z"
+    assert (found[TWO].last_at, found[NOBODYS].unreadable_at) == (None, None)
+
+
+async def test_records_survive_a_restart(outbox: Outbox, harness: OutboxHarness) -> None:
+    """A stop writes what is not written yet, and the next process counts on."""
+    await outbox.put([new_reading(ONE, "a")])
+    await stop(outbox, harness)
+    assert records(harness)[ONE].sightings == 1
+    again = await harness.reopen()
+    await again.put([new_reading(ONE, "b")])
+    await stop(again, harness)
+    assert records(harness)[ONE].sightings == 2
+
+
+async def test_they_do_not_wait_for_the_disk(outbox: Outbox, harness: OutboxHarness) -> None:
+    """A commit that brings nothing but records needs no fsync."""
+    outbox.see_unrouted([Unrouted(NOBODYS, "2025-11-18T10:17:40Z", 1763461063.0)])
+    outbox.keep_devices()
+    waits = harness.engine.waits
+    count = len(waits)
+    outbox.look()
+    async with asyncio.timeout(10):
+        while len(waits) == count:  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(0)
+    assert waits[count:] == [False]
+    assert set(records(harness)) == {NOBODYS}
+
+
+async def test_records_are_written_once_the_disk_takes_them(
+    outbox: Outbox, harness: OutboxHarness
+) -> None:
+    """A commit that failed takes them along when it is done again."""
+    await outbox.put([new_reading(ONE)])
+    outbox.keep_devices()
+    harness.engine.refuse_writes()
+    waiting = outbox.put([new_reading(TWO)])
+    async with asyncio.timeout(10):
+        while outbox.is_writable:  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(0)
+    harness.engine.accept_writes()
+    harness.clock.advance(1)
+    await waiting
+    assert ONE in records(harness)
+
+
+async def test_a_command_erases_a_record_for_good(outbox: Outbox, harness: OutboxHarness) -> None:
+    """The running service forgets the device too, though it had more to write of it."""
+    await outbox.put([new_reading(ONE, "a"), new_reading(TWO, "b")])
+    await kept(outbox)
+    await outbox.put([new_reading(ONE, "c")])
+    with opened(harness.path) as file:
+        file.operate(ForgetDevice(Device(ONE)))
+    outbox.look()
+    await kept(outbox)
+    await stop(outbox, harness)
+    assert harness.engine.rows("touched_lane") == []
+    assert set(records(harness)) == {TWO}
+
+
+async def test_a_note_that_nobody_reads_is_erased_too(
+    outbox: Outbox, harness: OutboxHarness
+) -> None:
+    """While no service runs, the command takes back what it noted for it."""
+    await outbox.put([new_reading(ONE)])
+    await stop(outbox, harness)
+    with opened(harness.path) as file:
+        file.operate(ForgetDevice(Device(ONE)))
+        file.operate(ForgetNotes(Device(ONE)))
+    assert harness.engine.rows("touched_lane") == []
+    assert records(harness) == {}
+
+
+async def test_a_fault_in_them_stops_nothing(
+    outbox: Outbox, harness: OutboxHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever raises in them, readings go on from put to settlement."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault")
+
+    for method in ("restore", "see", "see_unrouted", "keep", "keep_all", "forget"):
+        monkeypatch.setattr(Devices, method, fail)
+    again = await harness.reopen()
+    again.see_unrouted([Unrouted(NOBODYS, "2025-11-18T10:17:40Z", 1763461063.0)])
+    again.keep_devices()
+    assert await again.put([new_reading(ONE, "a")]) == ["accepted"]
+    settle(again, must_claim(again))
+    await flush(again)
+    assert (await totals(again)).delivered == 1
+    await stop(again, harness)
