@@ -88,6 +88,29 @@ class Delivery(_Form):
     next_attempt_at: AwareDatetime | None
 
 
+class Device(_Form):
+    """When a device last reported, how often it does, and who gets it."""
+
+    device: str
+    last_reading_at: AwareDatetime | None
+    age_seconds: float | None
+    measured_at: AwareDatetime | None
+    usual_interval_seconds: float | None
+    endpoints: list[str] | None
+    silent_since: AwareDatetime | None
+    first_heard_at: AwareDatetime | None
+    last_unreadable_at: AwareDatetime | None
+    quarantined: int = Field(description="messages of it that wait in quarantine")
+
+
+class DeviceFile(Device):
+    """The same with the rules that match it, its last reading's deliveries, and its newest in quarantine."""
+
+    because: dict[str, list[str]] = Field(description="by endpoint, which of its rules match")
+    last_reading: list[Delivery]
+    quarantine: list["QuarantinedMessage"]
+
+
 class Attempt(_Form):
     """One POST, and what came of it."""
 

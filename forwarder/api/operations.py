@@ -52,6 +52,14 @@ OPERATIONS: Sequence[Operation] = (
         requests.DryRun,
     ),
     Operation(
+        "GET", "/devices", "devices", "Every device, by name", Resources.devices,
+        answers.Page[answers.Device], requests.DeviceList,
+    ),
+    Operation(
+        "GET", "/devices/{device}", "device", "Everything about one device", Resources.device,
+        answers.DeviceFile,
+    ),
+    Operation(
         "GET", "/deliveries", "deliveries", "What was delivered and what is pending, newest first",
         Resources.deliveries, answers.Page[answers.Delivery], requests.DeliveryList,
     ),
@@ -117,6 +125,7 @@ def path_parameters(operation: Operation) -> Mapping[str, str]:
     """The names in braces, and what they are."""
     meaning = {
         "name": "an endpoint's name",
+        "device": "a MAC in any spelling",
         "id": "the id, or a unique beginning of `msg_…`",
     }
     return {name: said for name, said in meaning.items() if f"{{{name}}}" in operation.path}

@@ -18,7 +18,7 @@ DEFAULT_LIMIT = 100
 MOST_ITEMS = 1000
 LONGEST_CURSOR = 200
 
-Position = tuple[float | int, ...]
+Position = tuple[float | int | str, ...]
 """Where a list goes on: what its rows are sorted by, of the last one that was given."""
 
 
@@ -43,13 +43,13 @@ def encode_cursor(position: Position) -> str:
 def decode_cursor(text: str) -> Position:
     """The other way round. Raises ValueError for what no list has given."""
     try:
-        numbers = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except ValueError:
-        numbers = None
-    is_position = isinstance(numbers, list) and all(type(one) in (int, float) for one in numbers)
-    if numbers is None or not is_position:
+        values = None
+    is_position = isinstance(values, list) and all(type(one) in (int, float, str) for one in values)
+    if values is None or not is_position:
         raise ValueError("it is not a cursor that a list has given as `next`")
-    return tuple(numbers)
+    return tuple(values)
 
 
 def _cursor(text: str) -> str:
@@ -111,6 +111,21 @@ class DeadLetterList(_List):
 
     endpoint: str | None = None
     reason: DeadReason | None = None
+
+
+class DeviceList(_Form):
+    """Devices, by name."""
+
+    silent: bool = Field(default=False, description="those that should have reported by now")
+    unrouted: bool = Field(default=False, description="those that no endpoint wants")
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MOST_ITEMS)
+    cursor: Cursor | None = None
+
+    @property
+    def last(self) -> str:
+        """The name behind which the list goes on."""
+        position = () if self.cursor is None else decode_cursor(self.cursor)
+        return str(position[0]) if position else ""
 
 
 class QuarantineList(_List):

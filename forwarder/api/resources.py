@@ -23,13 +23,17 @@ from forwarder.operator import (
     discard_quarantined,
     name_dead_letters,
     name_deliveries,
+    parse_device,
     quarantined_id,
     quarantined_meant,
     quarantined_message,
+    read_device_file,
+    read_devices,
     read_status,
     replay,
     replay_quarantined,
     replay_to,
+    require_device,
     require_endpoint,
     require_routed,
     require_same_kind,
@@ -38,6 +42,8 @@ from forwarder.operator.objects import (
     dead_letter_object,
     delivery_file_object,
     delivery_object,
+    device_file_object,
+    device_object,
     endpoint_object,
     quarantined_object,
     routes_object,
@@ -155,6 +161,28 @@ class Resources:
         with self._writable() as outbox:
             (changed,) = outbox.operate(operation(endpoint["name"]))
         return self._done(operation.__name__.lower(), int(changed), endpoint=endpoint["name"])
+
+    # Devices
+
+    def devices(self, call: Call) -> object:
+        query, now = call.query, call.situation.now
+        with self._readable() as outbox:
+            every = read_devices(outbox, call.situation.routes, now=now)
+        rows = [
+            one
+            for one in every
+            if one.device > query.last
+            and (one.silent_since is not None or not query.silent)
+            and (one.is_unrouted or not query.unrouted)
+        ]
+        return _page(query, rows, lambda one: device_object(one, now), lambda one: (one.device,))
+
+    def device(self, call: Call) -> object:
+        device, now = parse_device(call.path["device"]), call.situation.now
+        with self._readable() as outbox:
+            require_device(outbox, device)
+            found = read_device_file(outbox, device, call.situation.routes, now=now)
+        return device_file_object(found, now)
 
     # Deliveries and dead letters
 

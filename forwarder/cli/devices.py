@@ -1,13 +1,12 @@
 """`forwarder devices`: when each last reported, how often it does, and who gets it."""
 
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 
 from forwarder.cli.names import heard_device_names
-from forwarder.cli.options import MOST_LISTED, all_option, as_json_option, parse_device
+from forwarder.cli.options import MOST_LISTED, all_option, as_json_option
 from forwarder.cli.tables import (
     DEVICE,
     LEAVES_LAST,
@@ -28,19 +27,18 @@ from forwarder.errors import ConfigurationError
 from forwarder.operator import (
     DeviceStatus,
     look_at_routes,
-    read_device,
+    parse_device,
+    read_device_file,
     read_devices,
     require_device,
 )
-from forwarder.operator.objects import delivery_object, device_object, instant, quarantined_object
-from forwarder.outbox import DeliveryRecord, OutboxAccess, Quarantined, Selection, opened
+from forwarder.operator.objects import device_file_object, device_object, instant
+from forwarder.outbox import DeliveryRecord, Quarantined, opened
 from forwarder.reading import Device
 from forwarder.routes import Routes
 from forwarder.settings import Settings, load_settings
 from forwarder.terminal import plain
 from forwarder.units import count_of, format_duration
-
-_SHOWN_QUARANTINED = 10
 
 
 @click.command("devices", short_help="When each device last reported, and who gets it")
@@ -151,46 +149,16 @@ def _recipients(one: DeviceStatus) -> str:
 
 def _show(settings: Settings, device: Device, *, as_json: bool) -> None:
     now = time.time()
-    routes = _routes(settings)
     with opened(settings.outbox_path, is_read_only=True) as outbox:
         require_device(outbox, device)
-        one = read_device(outbox, device, routes, now=now)
-        deliveries = _last_deliveries(outbox, one)
-        messages = _newest_quarantined(outbox, device)
-    because = _because(one, routes)
+        found = read_device_file(outbox, device, _routes(settings), now=now)
     if as_json:
-        print_json(
-            {
-                **device_object(one, now),
-                "because": {name: list(reasons) for name, reasons in because.items()},
-                "last_reading": [delivery_object(each) for each in deliveries],
-                "quarantine": [quarantined_object(each) for each in messages],
-            }
-        )
+        print_json(device_file_object(found, now))
         return
+    one = found.status
     print_pairs(_facts(one, now))
-    _print_recipients(one, because, deliveries)
-    _print_quarantined(one, messages, now)
-
-
-def _because(one: DeviceStatus, routes: Routes | None) -> dict[str, tuple[str, ...]]:
-    """By endpoint, which of its rules match the device."""
-    if routes is None:
-        return {}
-    return {name: routes.reasons(one.device, name) for name in routes.match(one.device)}
-
-
-def _last_deliveries(outbox: OutboxAccess, one: DeviceStatus) -> list[DeliveryRecord]:
-    """What became of its last reading, as long as that is kept."""
-    if one.record is None or one.record.measured_at is None:
-        return []
-    return outbox.records(outbox.deliveries_measured(one.device, one.record.measured_at))
-
-
-def _newest_quarantined(outbox: OutboxAccess, device: Device) -> list[Quarantined]:
-    chosen = outbox.choose_quarantined(Selection(device=device))
-    newest = deque((key for keys in chosen.chunks() for key in keys), maxlen=_SHOWN_QUARANTINED)
-    return outbox.quarantined(list(newest))
+    _print_recipients(one, found.because, found.deliveries)
+    _print_quarantined(one, found.messages, now)
 
 
 def _facts(one: DeviceStatus, now: float) -> list[tuple[str, object]]:
@@ -213,7 +181,7 @@ def _since(at: float | None, now: float) -> str | None:
 
 
 def _print_recipients(
-    one: DeviceStatus, because: dict[str, tuple[str, ...]], deliveries: Sequence[DeliveryRecord]
+    one: DeviceStatus, because: Mapping[str, tuple[str, ...]], deliveries: Sequence[DeliveryRecord]
 ) -> None:
     if one.endpoints is None:
         return

@@ -12,9 +12,9 @@ import click
 
 from forwarder.cli.names import device_names, endpoint_names
 from forwarder.errors import ConfigurationError
-from forwarder.operator.choosing import instant_meant
+from forwarder.operator.choosing import instant_meant, parse_device
 from forwarder.outbox import Selection
-from forwarder.reading import Device, parse_mac
+from forwarder.reading import Device
 from forwarder.routes.files import Files
 from forwarder.routes.model import SigningKey
 from forwarder.routes.secrets import Vault
@@ -24,11 +24,6 @@ MOST_LISTED = 100
 """Rows that a list for people shows unless --limit says otherwise."""
 
 Command = Callable[..., Any]
-
-
-def parse_device(text: str) -> Device:
-    """A MAC in any spelling; anything else is a device that is named by its topic, as it stands."""
-    return parse_mac(text) or Device(text)
 
 
 def _device(

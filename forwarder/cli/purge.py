@@ -5,9 +5,9 @@ import os
 import click
 
 from forwarder.cli.names import device_names
-from forwarder.cli.options import ask_first, parse_device, yes_option
+from forwarder.cli.options import ask_first, yes_option
 from forwarder.errors import OperationError
-from forwarder.operator import look_at_routes
+from forwarder.operator import look_at_routes, parse_device
 from forwarder.outbox import Purged, copies_aside, opened
 from forwarder.reading import Device
 from forwarder.settings import Settings, load_settings

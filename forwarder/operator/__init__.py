@@ -11,6 +11,7 @@ What an operator does with the outbox, while the service runs and while it is st
 from forwarder.operator.choosing import (
     dead_letters_meant,
     deliveries_meant,
+    parse_device,
     quarantined_id,
     quarantined_meant,
     require_routed,
@@ -24,7 +25,7 @@ from forwarder.operator.dead_letters import (
     replay,
     replay_to,
 )
-from forwarder.operator.devices import DeviceStatus, read_device, read_devices
+from forwarder.operator.devices import DeviceFile, DeviceStatus, read_device_file, read_devices
 from forwarder.operator.known_routes import known_endpoints, look_at_routes, require_endpoint
 from forwarder.operator.naming import name_dead_letters, name_deliveries, require_device
 from forwarder.operator.quarantine import (
@@ -38,6 +39,7 @@ from forwarder.operator.quarantine import (
 from forwarder.operator.status import EndpointStatus, PausedBy, State, Status, read_status
 
 __all__ = [
+    "DeviceFile",
     "DeviceStatus",
     "EndpointStatus",
     "Outcome",
@@ -57,10 +59,11 @@ __all__ = [
     "look_at_routes",
     "name_dead_letters",
     "name_deliveries",
+    "parse_device",
     "quarantined_id",
     "quarantined_meant",
     "quarantined_message",
-    "read_device",
+    "read_device_file",
     "read_devices",
     "read_status",
     "replay",

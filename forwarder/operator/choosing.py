@@ -13,10 +13,16 @@ from forwarder.operator.known_routes import known_endpoints, require_endpoint
 from forwarder.operator.naming import name_dead_letters, name_deliveries, require_device
 from forwarder.operator.quarantine import choose_quarantined
 from forwarder.outbox import Chosen, DeliveryId, OutboxAccess, Selection
+from forwarder.reading import Device, parse_mac
 from forwarder.routes import Routes
 from forwarder.units import parse_duration
 
 DeliveryState: TypeAlias = Literal["pending", "delivered", "dead", "expired", "superseded"]
+
+
+def parse_device(text: str) -> Device:
+    """A MAC in any spelling; anything else is a device that is named by its topic, as it stands."""
+    return parse_mac(text) or Device(text)
 
 
 def instant_meant(text: str, *, now: float) -> float:

@@ -1,9 +1,10 @@
 """Every device: when it last reported, how often it does, who gets it."""
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from forwarder.outbox import DeviceRecord, OutboxAccess
+from forwarder.outbox import DeliveryRecord, DeviceRecord, OutboxAccess, Quarantined, Selection
 from forwarder.reading import Device
 from forwarder.routes import Routes
 
@@ -11,6 +12,7 @@ SILENT_AFTER_INTERVALS = 3
 LEAST_SILENT_SECONDS = 90.0
 LEAST_SIGHTINGS = 5
 """Who was seen less often has no usual interval yet."""
+SHOWN_QUARANTINED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,19 @@ class DeviceStatus:
         return self.record.usual_interval if self.record else None
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceFile:
+    """All there is about one device."""
+
+    status: DeviceStatus
+    because: Mapping[str, tuple[str, ...]]
+    """By endpoint, which of its rules match the device."""
+    deliveries: Sequence[DeliveryRecord]
+    """What became of its last reading, as long as that is kept."""
+    messages: Sequence[Quarantined]
+    """The newest of it in quarantine."""
+
+
 def read_devices(outbox: OutboxAccess, routes: Routes | None, *, now: float) -> list[DeviceStatus]:
     """All that were heard of, that wait in quarantine, or that the routing file names; by name."""
     records = {record.device: record for record in outbox.devices()}
@@ -49,13 +64,38 @@ def read_devices(outbox: OutboxAccess, routes: Routes | None, *, now: float) -> 
     ]
 
 
-def read_device(
+def read_device_file(
     outbox: OutboxAccess, device: Device, routes: Routes | None, *, now: float
-) -> DeviceStatus:
-    """One of them, known or not."""
+) -> DeviceFile:
+    """Everything about one of them, known or not."""
     record = next((one for one in outbox.devices() if one.device == device), None)
     quarantined = outbox.quarantined_devices().get(device, 0)
-    return _judge(device, record, routes, quarantined, now)
+    return DeviceFile(
+        status=_judge(device, record, routes, quarantined, now),
+        because=_because(device, routes),
+        deliveries=_last_deliveries(outbox, device, record),
+        messages=_newest_quarantined(outbox, device),
+    )
+
+
+def _because(device: Device, routes: Routes | None) -> dict[str, tuple[str, ...]]:
+    if routes is None:
+        return {}
+    return {name: routes.reasons(device, name) for name in routes.match(device)}
+
+
+def _last_deliveries(
+    outbox: OutboxAccess, device: Device, record: DeviceRecord | None
+) -> list[DeliveryRecord]:
+    if record is None or record.measured_at is None:
+        return []
+    return outbox.records(outbox.deliveries_measured(device, record.measured_at))
+
+
+def _newest_quarantined(outbox: OutboxAccess, device: Device) -> list[Quarantined]:
+    chosen = outbox.choose_quarantined(Selection(device=device))
+    newest = deque((key for keys in chosen.chunks() for key in keys), maxlen=SHOWN_QUARANTINED)
+    return outbox.quarantined(list(newest))
 
 
 def _named(routes: Routes | None) -> Iterable[Device]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from forwarder.delivery import Attempt
-from forwarder.operator.devices import DeviceStatus
+from forwarder.operator.devices import DeviceFile, DeviceStatus
 from forwarder.operator.status import EndpointStatus, Status
 from forwarder.outbox import DeliveryFile, DeliveryRecord, Quarantined
 from forwarder.reading import Device, JsonValue, rfc3339
@@ -96,6 +96,16 @@ def device_object(one: DeviceStatus, now: float) -> dict[str, object]:
         "first_heard_at": instant(record.first_at) if record else None,
         "last_unreadable_at": instant(record.unreadable_at) if record else None,
         "quarantined": one.quarantined,
+    }
+
+
+def device_file_object(found: DeviceFile, now: float) -> dict[str, object]:
+    """Everything about a device as `devices DEVICE` has it."""
+    return {
+        **device_object(found.status, now),
+        "because": {name: list(reasons) for name, reasons in found.because.items()},
+        "last_reading": [delivery_object(each) for each in found.deliveries],
+        "quarantine": [quarantined_object(each) for each in found.messages],
     }
 
 

@@ -175,6 +175,18 @@ async def test_routes(api: httpx.AsyncClient, built: OutboxBuilder) -> None:
     assert [one["endpoint"] for one in device["endpoints"]] == ["acme", "home"]
 
 
+async def test_devices(api: httpx.AsyncClient, built: OutboxBuilder) -> None:
+    """Devices of the routes and of the quarantine, a page at a time, and everything about one."""
+    built.quarantine(device=BERN)
+    first = await got(api, "/devices", limit=1)
+    rest = await got(api, "/devices", cursor=first["next"])
+    assert [one["device"] for one in (*first["items"], *rest["items"])] == [ZURICH, BERN]
+    one = await got(api, f"/devices/{BERN}")
+    assert one["because"] == {"acme": ["every device"]}
+    assert one["quarantine"][0]["reason"] == "not_json"
+    assert (await got(api, "/devices", unrouted=True))["items"] == []
+
+
 async def test_decode(api: httpx.AsyncClient, built: OutboxBuilder) -> None:
     """A payload becomes what it would, digits and all, or its reason."""
     answer = await api.post("/decode", content=READING)
