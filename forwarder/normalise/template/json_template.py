@@ -1,9 +1,8 @@
 """A JSON template as a tree of rules: where each variable stands among objects, arrays, keys and strings."""
 
 import json
-import re
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from forwarder.normalise.builder import ReadingBuilder
@@ -12,11 +11,7 @@ from forwarder.normalise.template.pattern import Hole, Pattern
 from forwarder.normalise.unusable import Unusable
 from forwarder.normalise.values import Members, beside, by_position, carried
 from forwarder.reading import JsonValue
-
-# Noncharacters (Unicode §23.7): no template holds them, and JSON carries them unchanged.
-_OPEN, _CLOSE, _BARE = "\ufdd0", "\ufdd1", "\ufdd2"
-_HOLE = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
-_DELIMITERS = frozenset(" \t\r\n,:[]{}")
+from forwarder.template_language import BARE, HOLE, OPEN, looks_like_json, with_placeholders
 
 
 class JsonTemplate(NamedTuple):
@@ -35,9 +30,9 @@ def json_template(
     literals: Sequence[str], holes: Sequence[Hole]
 ) -> tuple[JsonTemplate | None, tuple[str, ...]]:
     """The tree of a template, None for one that is no JSON; with a remark for one that only looks like it."""
-    if not literals[0].lstrip().startswith(("{", "[")):
+    if not looks_like_json(literals):
         return None, ()
-    marked, quoted = _with_placeholders(literals)
+    marked, quoted = with_placeholders(literals)
     try:
         document = json.loads(marked, strict=False, object_pairs_hook=Members)
     except (json.JSONDecodeError, RecursionError) as wrong:
@@ -174,7 +169,7 @@ class _RuleTree:
             return self._object(node, place)
         if isinstance(node, list):
             return Items([self.rule(item, f"{place}[{n}]") for n, item in enumerate(node)], place)
-        if isinstance(node, str) and _OPEN in node:
+        if isinstance(node, str) and OPEN in node:
             return self._value(node, place)
         return Constant(node, place)
 
@@ -183,16 +178,16 @@ class _RuleTree:
         patterns: list[tuple[Pattern, Rule]] = []
         for key, item in node:
             rule = self.rule(item, _joined(place, self._written(key)))
-            if _OPEN in key:
+            if OPEN in key:
                 self.is_plain = False
-                patterns.append((self._pattern(key.removeprefix(_BARE), place), rule))
+                patterns.append((self._pattern(key.removeprefix(BARE), place), rule))
             else:
                 rules[key].append(rule)
         return Object(rules, patterns, place)
 
     def _value(self, node: str, place: str) -> Rule:
-        is_bare = node.startswith(_BARE)
-        pattern = self._pattern(node.removeprefix(_BARE), place)
+        is_bare = node.startswith(BARE)
+        pattern = self._pattern(node.removeprefix(BARE), place)
         is_alone = pattern.literals == ("", "")
         leaf = pattern.holes[0].leaf
         if is_bare and not (is_alone and leaf is not None and leaf.use.variable.is_numeric):
@@ -203,14 +198,12 @@ class _RuleTree:
         return leaf or UNKNOWN
 
     def _pattern(self, text: str, place: str) -> Pattern:
-        pieces = _HOLE.split(text)
+        pieces = HOLE.split(text)
         holes = [self._holes[int(number)] for number in pieces[1::2]]
         return Pattern(pieces[::2], [_placed(hole, place) for hole in holes])
 
     def _written(self, text: str) -> str:
-        return _HOLE.sub(lambda match: self._holes[int(match[1])].unresolved, text).replace(
-            _BARE, ""
-        )
+        return HOLE.sub(lambda match: self._holes[int(match[1])].unresolved, text).replace(BARE, "")
 
 
 def _placed(hole: Hole, place: str) -> Hole:
@@ -219,47 +212,6 @@ def _placed(hole: Hole, place: str) -> Hole:
 
 def _joined(place: str, key: str) -> str:
     return f"{place}.{key}" if place else key
-
-
-def _with_placeholders(literals: Sequence[str]) -> tuple[str, list[bool]]:
-    """JSON with a placeholder for each hole, and whether each is in quotes; a bare value becomes a string."""
-    marked: list[str] = []
-    quoted: list[bool] = []
-    bare: list[str] = []
-    is_inside = False
-    for number, literal in enumerate(literals):
-        for piece, is_open in _pieces(literal, is_inside=is_inside):
-            is_inside = is_open
-            if is_inside or piece in _DELIMITERS or piece == '"':
-                marked += _wrapped(bare)
-                bare = []
-                marked.append(piece)
-            else:
-                bare.append(piece)
-        if number + 1 < len(literals):
-            quoted.append(is_inside)
-            (marked if is_inside else bare).append(f"{_OPEN}{number}{_CLOSE}")
-    return "".join([*marked, *_wrapped(bare)]), quoted
-
-
-def _pieces(literal: str, *, is_inside: bool) -> Iterator[tuple[str, bool]]:
-    """Each character, an escape as one, and whether a string is open behind it."""
-    escaped = ""
-    for character in literal:
-        if escaped or (is_inside and character == "\\"):
-            escaped += character
-            if len(escaped) == 2:
-                yield escaped, is_inside
-                escaped = ""
-            continue
-        if character == '"':
-            is_inside = not is_inside
-        yield character, is_inside
-
-
-def _wrapped(bare: Sequence[str]) -> list[str]:
-    text = "".join(bare)
-    return [f'"{_BARE}{text}"'] if _OPEN in text else [text]
 
 
 def _mismatch(expected: str, place: str, value: JsonValue) -> Unusable:

@@ -5,7 +5,6 @@ A device template turned round: the text that whatwatt fills in tells where each
     energy,mac=${sys.id} p=${1_7_0}         any other template is its literal text with the variables between
 """
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -21,9 +20,10 @@ from forwarder.normalise.template.json_template import JsonTemplate, json_templa
 from forwarder.normalise.template.pattern import Hole, Pattern
 from forwarder.normalise.unusable import Unusable
 from forwarder.reading import JsonValue
+from forwarder.template_language import LIMIT_BYTES, Pieces, Written, cut, even
 from forwarder.variables import Kind, Variable, template_names, variable_named, variables
 
-TEMPLATE_LIMIT = 1 << 20
+TEMPLATE_LIMIT = LIMIT_BYTES
 _LONGEST_NAME = 60
 _LONGEST_SEPARATOR = 4
 
@@ -98,9 +98,9 @@ class Template:
         Raises TemplateError, with line and column, when it holds no variable, a `${` without its `}`, or two variables
         between which no payload shows where one ends and the other begins.
         """
-        text = _even(text).rstrip(_LINE_ENDS)
-        parts = list(_parts(text))
-        literals, holes, findings = _split(text, parts)
+        literals, variables = _checked(cut(even(text).rstrip(_LINE_ENDS)))
+        findings = tuple(map(_finding, variables))
+        holes = [_hole(finding) for finding in findings]
         pattern = Pattern(literals, holes)
         _refuse_ambiguity(pattern, findings)
         json, remark = json_template(literals, holes)
@@ -143,12 +143,12 @@ class Template:
             raise not_json from None
 
     def _read_text(self, text: str, builder: ReadingBuilder) -> JsonValue:
-        even = _even(text)
+        text = even(text)
         try:
-            return dict(self._pattern.read(even.rstrip(_LINE_ENDS), builder))
+            return dict(self._pattern.read(text.rstrip(_LINE_ENDS), builder))
         except Unusable:
             # Line ends may be separators with empty values between them.
-            return dict(self._pattern.read(even, builder))
+            return dict(self._pattern.read(text, builder))
 
 
 def load_template(path: Path, *, read: Callable[..., bytes] = read_bytes) -> Template:
@@ -163,37 +163,12 @@ def load_template(path: Path, *, read: Callable[..., bytes] = read_bytes) -> Tem
         raise TemplateError(f"{printable(path)}: {invalid}") from invalid
 
 
-def _even(text: str) -> str:
-    """The text without a byte order mark and with plain line ends, because editors add both on their own."""
-    return text.removeprefix("\ufeff").replace("\r\n", "\n")
-
-
-def _parts(text: str) -> Iterator[tuple[int, int]]:
-    """Where each `${name}` begins, and ends."""
-    start = text.find("${")
-    while start >= 0:
-        end = text.find("}", start)
-        name = text[start + 2 : end]
-        if end < 0 or not name or any(character in '{"\n' for character in name):
-            raise TemplateError(
-                f"{_at(text, start)}: this ${{ is not closed by a }}; a variable is ${{name}}"
-            )
-        yield start, end + 1
-        start = text.find("${", end)
-
-
-def _split(
-    text: str, parts: Sequence[tuple[int, int]]
-) -> tuple[list[str], list[Hole], tuple[Finding, ...]]:
-    if not parts:
+def _checked(pieces: Pieces) -> Pieces:
+    if not pieces.variables:
         raise TemplateError(
             "it holds no variable; expected the text given to whatwatt, with ${1_7_0} and its like"
         )
-    edges = [0, *(edge for part in parts for edge in part), len(text)]
-    literals = [text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)]
-    lines = _line_starts(text)
-    findings = tuple(_finding(text[start + 2 : end - 1], lines, start) for start, end in parts)
-    return literals, [_hole(finding) for finding in findings], findings
+    return pieces
 
 
 def _hole(finding: Finding) -> Hole:
@@ -202,25 +177,15 @@ def _hole(finding: Finding) -> Hole:
     return Hole(finding.name, Leaf(use, place) if use else None)
 
 
-def _finding(name: str, lines: Sequence[int], start: int) -> Finding:
-    use = variable_named(name)
-    line = bisect_right(lines, start)
+def _finding(written: Written) -> Finding:
+    use = variable_named(written.name)
     return Finding(
-        name=name,
+        name=written.name,
         variable=use.variable if use else None,
         event_name=use.event_name if use else "",
-        line=line,
-        column=start - lines[line - 1] + 1,
+        line=written.line,
+        column=written.column,
     )
-
-
-def _line_starts(text: str) -> list[int]:
-    return [0, *(place + 1 for place, character in enumerate(text) if character == "\n")]
-
-
-def _at(text: str, position: int) -> str:
-    line = text.count("\n", 0, position) + 1
-    return f"line {line}, column {position - text.rfind(chr(10), 0, position)}"
 
 
 def _refuse_ambiguity(pattern: Pattern, findings: Sequence[Finding]) -> None:
