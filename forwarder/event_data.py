@@ -34,6 +34,12 @@ class NumberText(str):
     __slots__ = ()
 
 
+class JsonText(NumberText):
+    """Any value as its JSON text."""
+
+    __slots__ = ()
+
+
 def encode_data(webhook_id: WebhookId, reading: Reading) -> bytes:
     """
     The data object of one reading: compact UTF-8 JSON, its keys always in the same order.
@@ -58,7 +64,7 @@ def serialise(reading: Reading) -> SerialisedReading:
 def data_object(webhook_id: WebhookId, reading: SerialisedReading) -> bytes:
     """The whole data object."""
     device, measured_at, time_source, received_at, body = reading
-    return _utf8(
+    return utf8(
         f'{{"id":"{webhook_id}","device":{encode_basestring(device)},"measured_at":"{measured_at}",'
         f'"time_source":"{time_source}","received_at":"{received_at}"{body}'
     )
@@ -66,7 +72,12 @@ def data_object(webhook_id: WebhookId, reading: SerialisedReading) -> bytes:
 
 def write_json(members: Mapping[str, JsonValue]) -> bytes:
     """Any object as compact UTF-8 JSON under the promises of `encode_data`; a top-level part left empty is left out."""
-    return _utf8(_write_members(members))
+    return utf8(_write_members(members))
+
+
+def json_text(value: JsonValue) -> str | None:
+    """One value as compact JSON under the promises of `encode_data`, None for what is left out."""
+    return _write(value, depth=1)
 
 
 def _body(sections: Mapping[str, JsonValue]) -> str:
@@ -149,7 +160,8 @@ def _join_members(members: Iterable[tuple[str, str | None]]) -> str:
     )
 
 
-def _utf8(text: str) -> bytes:
+def utf8(text: str) -> bytes:
+    """The text in UTF-8; lone surrogates become U+FFFD."""
     try:
         return text.encode()
     except UnicodeEncodeError:

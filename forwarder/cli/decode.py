@@ -10,13 +10,19 @@ from rich.console import Console
 from rich.text import Text
 
 from forwarder.cli.grid import Column, Grid
+from forwarder.cli.names import endpoint_names
+from forwarder.cli.send_test import find_endpoint
 from forwarder.cli.tables import STAYS, cell, console
+from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.errors import ConfigurationError
 from forwarder.event_data import encode_data
 from forwarder.files import printable
 from forwarder.normalise import Part, Trace, device_in_text, load_normaliser
+from forwarder.operator.known_routes import look_at_routes
 from forwarder.reading import JsonValue, Message, Reading, Unreadable, rfc3339, webhook_id
-from forwarder.settings import load_settings
+from forwarder.render import Rendered, Unrenderable, render
+from forwarder.routes import Endpoint
+from forwarder.settings import Settings, load_settings
 from forwarder.terminal import plain, plain_json
 
 LONGEST_PAYLOAD = 256 << 20
@@ -45,6 +51,13 @@ _COLUMNS = {
     type=click.Path(dir_okay=False, path_type=Path),
     help="The template it was made with. Default: FORWARDER_TEMPLATE_FILE, or the known shapes.",
 )
+@click.option(
+    "--endpoint",
+    "endpoint_name",
+    metavar="NAME",
+    shell_complete=endpoint_names,
+    help="Show the request that this endpoint of routes.yaml would get.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 @click.argument("file", type=click.File("rb"), default="-")
 @click.pass_context
@@ -52,14 +65,17 @@ def command(
     context: click.Context,
     topic: str | None,
     template_path: Path | None,
+    endpoint_name: str | None,
     file: BinaryIO,
     *,
     as_json: bool,
 ) -> None:
     """Show what the payload in FILE (default: standard input) becomes; exit 1 for quarantine, without --json."""
     # Without a topic there is nothing that the payload could gainsay.
+    settings = load_settings()
+    endpoint = _endpoint(settings, endpoint_name) if endpoint_name is not None else None
     normaliser = load_normaliser(
-        load_settings(),
+        settings,
         template_file=template_path,
         trusts_payload_device=True if topic is None else None,
     )
@@ -68,7 +84,10 @@ def command(
     trace = normaliser.trace(message)
     if as_json:
         # For programs the reason in it is the answer, and there is one.
-        click.echo(as_json_text(trace.outcome, payload=message.payload))
+        click.echo(as_json_text(trace.outcome, payload=message.payload, endpoint=endpoint))
+        return
+    if endpoint is not None and isinstance(trace.outcome, Reading):
+        click.echo(request_text(_request(trace.outcome, message.payload, endpoint)))
         return
     print_trace(trace, console=console())
     context.exit(1 if isinstance(trace.outcome, Unreadable) else 0)
@@ -88,12 +107,68 @@ def _payload(file: BinaryIO) -> bytes:
     return payload
 
 
-def as_json_text(outcome: Reading | Unreadable, *, payload: bytes) -> str:
-    """`{"reading": …}` with the event's data object, or `{"quarantine": …}` with the reason."""
+def _endpoint(settings: Settings, name: str) -> Endpoint:
+    """The endpoint as it is written today; nothing is sent, so its secrets need not be here."""
+    load = look_at_routes(settings.routes_file)
+    if load.routes is None:
+        raise ConfigurationError("\n".join(load.problems))
+    return find_endpoint(load.routes, name)
+
+
+def _request(outcome: Reading, payload: bytes, endpoint: Endpoint) -> Rendered | Unrenderable:
+    identity = webhook_id(outcome.device, payload)
+    received_at = outcome.received_at.timestamp()
+    delivery = Delivery(
+        reading=ReadingNumber(1),
+        endpoint=endpoint.name,
+        device=outcome.device,
+        webhook_id=identity,
+        measured_at=rfc3339(outcome.measured_at),
+        received_at=received_at,
+        age_from=received_at,
+        attempts=0,
+        data=encode_data(identity, outcome),
+    )
+    try:
+        return render([delivery], endpoint=endpoint)
+    except Unrenderable as nothing:
+        return nothing
+
+
+def as_json_text(
+    outcome: Reading | Unreadable, *, payload: bytes, endpoint: Endpoint | None = None
+) -> str:
+    """
+    `{"reading": …}` with the event's data object, or `{"quarantine": …}` with the reason.
+
+    With an endpoint, `request` stands beside the reading: what it would get, or `{"unrenderable": …}` and why.
+    """
     if isinstance(outcome, Unreadable):
         return json.dumps({"quarantine": outcome.reason})
     data = encode_data(webhook_id(outcome.device, payload), outcome)
-    return f'{{"reading":{plain_json(data.decode())}}}'
+    reading = f'"reading":{plain_json(data.decode())}'
+    if endpoint is None:
+        return f"{{{reading}}}"
+    return f'{{{reading},"request":{_request_object(_request(outcome, payload, endpoint))}}}'
+
+
+def _request_object(request: Rendered | Unrenderable) -> str:
+    if isinstance(request, Unrenderable):
+        return json.dumps({"unrenderable": str(request)})
+    return json.dumps({"headers": _headers(request), "body": request.body.decode()})
+
+
+def _headers(request: Rendered) -> dict[str, str]:
+    return {"content-type": request.content_type, "webhook-id": request.webhook_id}
+
+
+def request_text(request: Rendered | Unrenderable) -> str:
+    """What an endpoint would get, for people: the headers that depend on the reading, and the body as it is."""
+    if isinstance(request, Unrenderable):
+        return f"a dead letter, reason unrenderable: {plain(str(request))}"
+    headers = [f"{name}: {value}" for name, value in _headers(request).items()]
+    body = [plain(line) for line in request.body.decode().split("\n")]
+    return "\n".join([*headers, "", *body])
 
 
 def print_trace(trace: Trace, *, console: Console) -> None:

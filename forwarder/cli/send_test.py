@@ -27,7 +27,7 @@ from forwarder.delivery import Accepted, AttemptResult, Failed, classify
 from forwarder.demo.samples import SAMPLE_DEVICE, samples
 from forwarder.errors import ConfigurationError, ForwarderError
 from forwarder.reading import Device
-from forwarder.render import TEST_DEVICE, Rendered, render, render_test
+from forwarder.render import FORMATS, TEST_DEVICE, Rendered, Unrenderable, render, render_test
 from forwarder.routes import load_routes
 from forwarder.routes.model import BatchLimits, Endpoint, EndpointName, Format, NoticeFormat, Routes
 from forwarder.routes.problems import nearest
@@ -79,7 +79,7 @@ class Sending:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(dict.fromkeys(get_args(Format) + get_args(NoticeFormat))),
+    type=click.Choice([*FORMATS, "text"]),
     help="The endpoint's unless given; standard for a URL. text is for the operator's endpoint.",
 )
 @click.option(
@@ -159,14 +159,21 @@ def in_form(endpoint: Endpoint, *, event: Event, form: Format | NoticeFormat | N
     batch = endpoint.batch
     if event == "readings" and batch is None:
         batch = BatchLimits(BATCHED_READINGS, 0.0)
-    return replace(endpoint, batch=batch, format=form or endpoint.format)
+    if form is not None:
+        endpoint = replace(endpoint, format=form, template=None, content_type=None)
+    return replace(endpoint, batch=batch)
 
 
 async def send(sending: Sending) -> list[Outcome]:
     """One request after the other, each with an id of its own, over one connection where the receiver keeps it."""
     transport_for = pooled_transports(proxy_url=sending.proxy_url, guard=sending.guard)
     async with client_for(sending.endpoint, transport_for=transport_for) as client:
-        return [await _attempt(sending, one, client) for one in _requests(sending)]
+        try:
+            return [await _attempt(sending, one, client) for one in _requests(sending)]
+        except Unrenderable as nothing:
+            hint = "; send a sample: --event reading" if sending.event == "test" else ""
+            name = sending.endpoint.name
+            raise ForwarderError(f"endpoint {name}: nothing to send: {nothing}{hint}") from None
 
 
 def _requests(sending: Sending) -> Iterator[Rendered]:

@@ -70,9 +70,13 @@ def conclude(
     return _settled(batch, settle(batch.head, decisions, attempt), endpoint, circumstances.now)
 
 
-def unrenderable(batch: Batch, *, endpoint: Endpoint) -> Conclusion:
-    """Nothing can be sent of the head, today or later; an operator may replay it to another endpoint."""
-    return _settled(batch, [Settlement(batch.head, Bury("unrenderable"), None)], endpoint, 0.0)
+def unrenderable(batch: Batch, deliveries: Sequence[Delivery], *, endpoint: Endpoint) -> Conclusion:
+    """
+    Nothing can be sent of these, today or later; what is left of the head is sent without them.
+
+    An operator may replay them to another endpoint, or to this one with another template.
+    """
+    return _settled(batch, [Settlement(deliveries, Bury("unrenderable"), None)], endpoint, 0.0)
 
 
 def _settled(

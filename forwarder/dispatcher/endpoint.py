@@ -23,7 +23,7 @@ from forwarder.dispatcher.pace import Pace
 from forwarder.dispatcher.watch import Watch
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox import Outbox
-from forwarder.render import render
+from forwarder.render import Unrenderable, render
 from forwarder.retry import Circumstances
 from forwarder.routes import Endpoint, NoUrlError
 from forwarder.sender import Sender
@@ -179,12 +179,16 @@ class EndpointDispatcher:
         head, endpoint = batch.head, self.endpoint
         try:
             url = endpoint.url_for(head[0].device)
+            rendered = render(head, endpoint=endpoint)
         except NoUrlError:
-            self._apply(batch, unrenderable(batch, endpoint=endpoint))
+            self._apply(batch, unrenderable(batch, head, endpoint=endpoint))
+            return True
+        except Unrenderable as nothing:
+            silent = [one for one in head if one.webhook_id in nothing.webhook_ids]
+            self._apply(batch, unrenderable(batch, silent, endpoint=endpoint))
             return True
         # A batch may hold replayed and fresh readings: it counts as what its first member counts.
         number = head[0].attempts + 1
-        rendered = render(head, endpoint=endpoint)
         attempted_at, started = self._clock.unix(), self._clock.monotonic()
         signed = signature_headers(
             rendered.webhook_id,

@@ -14,16 +14,28 @@ from forwarder.delivery import Delivery
 from forwarder.event_data import write_json
 from forwarder.reading import Device, WebhookId, rfc3339
 from forwarder.render import cloudevents, standard
-from forwarder.render.event import Event, Renderer, TestEvent
+from forwarder.render.event import Event, Renderer, TestEvent, Unrenderable
 from forwarder.render.fields import keep_fields
 from forwarder.render.notice import NOTICE_FORMATS
+from forwarder.render.templated import NOTICE, READING, Templated
 from forwarder.routes.model import Endpoint
+
+__all__ = [
+    "FORMATS",
+    "TEST_DEVICE",
+    "Rendered",
+    "Unrenderable",
+    "envelope_bytes",
+    "form_of",
+    "render",
+    "render_test",
+]
 
 FORMATS: Mapping[str, Renderer] = {
     "standard": standard,
     "cloudevents": cloudevents,
 }
-"""Each `format` of routes.yaml and the module that writes it."""
+"""Each `format` of routes.yaml that needs nothing else, and the module that writes it."""
 
 TEST_DEVICE = Device("000000000000")
 """No whatwatt Go has this MAC; a `webhook.test` event names it, also in the place of `{device}` in a URL."""
@@ -42,9 +54,11 @@ def render(deliveries: Sequence[Delivery], *, endpoint: Endpoint) -> Rendered:
     """
     The request that carries these deliveries, in their order; raises ValueError when there is none.
 
+    Raises Unrenderable when the endpoint's template makes nothing of some.
+
     An endpoint without `batch` takes exactly one. One with `batch` gets the batch form even for one.
     """
-    form = _renderer(endpoint)
+    form = form_of(endpoint)
     events = deliveries
     if endpoint.fields is not None:
         events = [_of_fields(one, endpoint.fields) for one in deliveries]
@@ -59,23 +73,28 @@ def render_test(endpoint: Endpoint, *, now: datetime) -> Rendered:
     The `webhook.test` event: it carries no meter data, and a receiver only has to answer it with 2xx.
 
     Its id follows from the endpoint and the instant, so that a second test is not taken for a repeat of the first.
+    Raises Unrenderable when the endpoint's template makes nothing of it.
     """
     webhook_id = _hashed("test_", [endpoint.name, str(now.timestamp())])
     data = write_json({"id": webhook_id, "endpoint": endpoint.name, "message": "It works."})
     event = TestEvent(webhook_id, TEST_DEVICE, rfc3339(now), data)
-    form = _renderer(endpoint)
+    form = form_of(endpoint)
     body, content_type = form.test(event, is_batched=endpoint.batch is not None)
     return Rendered(body, content_type, webhook_id)
 
 
 def envelope_bytes(endpoint: Endpoint) -> int:
     """What a delivery adds to a batch beside its data, at most, when its device is named by a MAC."""
-    return _renderer(endpoint).ENVELOPE_BYTES
+    return form_of(endpoint).ENVELOPE_BYTES
 
 
-def _renderer(endpoint: Endpoint) -> Renderer:
-    forms = FORMATS if endpoint.events is None else NOTICE_FORMATS
-    return forms[endpoint.format]
+def form_of(endpoint: Endpoint) -> Renderer:
+    """What writes this endpoint's bodies."""
+    if endpoint.template is None:
+        forms = FORMATS if endpoint.events is None else NOTICE_FORMATS
+        return forms[endpoint.format]
+    kind = READING if endpoint.events is None else NOTICE
+    return Templated(endpoint.template, endpoint.name, endpoint.content_type, kind)
 
 
 def _of_fields(delivery: Delivery, fields: tuple[str, ...]) -> Delivery:

@@ -1,6 +1,6 @@
 """What every format starts from, and what it has to offer."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,11 +31,25 @@ class TestEvent:
     data: bytes
 
 
+def newest(events: Sequence[Event]) -> str:
+    """The latest `measured_at` of at least one event."""
+    # Without its Z, which would sort `…:40Z` after `…:40.203Z`.
+    return max([event.measured_at.removesuffix("Z") for event in events]) + "Z"
+
+
+class Unrenderable(ValueError):  # noqa: N818 - an outcome
+    """No request can be made of these events, today or later; without them one can be, of what is left."""
+
+    def __init__(self, why: str, webhook_ids: Collection[WebhookId]) -> None:
+        super().__init__(why)
+        self.webhook_ids = frozenset(webhook_ids)
+
+
 class Renderer(Protocol):
     """
-    A module of this package that writes one format.
+    Writes one format, as a module of this package or an object.
 
-    Its functions are pure: equal events make equal bytes, which are UTF-8 JSON.
+    Its functions are pure: equal events make equal bytes, which are UTF-8. A template's may raise Unrenderable.
     """
 
     @property

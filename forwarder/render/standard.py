@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from forwarder.render.event import Event
+from forwarder.render.event import Event, newest
 
 CONTENT_TYPE = "application/json"
 BATCH_CONTENT_TYPE = "application/json"
@@ -15,10 +15,8 @@ def single(event: Event) -> bytes:
 
 def batch(events: Sequence[Event]) -> bytes:
     """One `meter.readings` event; its timestamp is the newest of its readings'."""
-    # Without its Z, which would sort `…:40Z` after `…:40.203Z`.
-    newest = max([event.measured_at.removesuffix("Z") for event in events]) + "Z"
     joined = b"[" + b",".join([event.data for event in events]) + b"]"
-    return envelope("meter.readings", timestamp=newest, data=joined)
+    return envelope("meter.readings", timestamp=newest(events), data=joined)
 
 
 def test(event: Event, *, is_batched: bool) -> tuple[bytes, str]:  # noqa: ARG001 - the type tells the two apart

@@ -23,7 +23,7 @@ _SETTINGS = {
     "max_age_seconds": "max_age",
     "timeout_seconds": "timeout",
 }
-_NEVER_SHOWN = frozenset({"url", "secret", "headers", "auth", "tls"})
+_NEVER_SHOWN = frozenset({"url", "secret", "headers", "auth", "tls", "template"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, TypeVar
 
+from forwarder.body_template import BodyTemplate, TemplateMistakes
 from forwarder.notice import OPERATOR
 from forwarder.routes.document import Mapping, Node, find, find_key
 from forwarder.routes.headers import (
@@ -29,6 +30,7 @@ from forwarder.routes.model import (
 from forwarder.routes.problems import Problems, dotted, nearest, shown
 from forwarder.routes.secrets import Vault
 from forwarder.routes.spec import BasicSpec, EndpointSpec, OperatorSpec
+from forwarder.routes.templates import Templates, check_content_type, misplaced
 from forwarder.routes.tls import Certificates
 from forwarder.routes.urls import check_url
 from forwarder.statuses import AnswerRules, answer_rules
@@ -72,6 +74,7 @@ class EndpointReader:
 
     vault: Vault
     certificates: Certificates
+    templates: Templates
     problems: Problems
 
     def read(self, given: Given) -> Endpoint:
@@ -87,6 +90,8 @@ class EndpointReader:
             max_age_seconds=spec.max_age or _MAX_AGE_SECONDS[mode],
             fields=spec.fields,
             format=spec.format or "standard",
+            template=self._template(given),
+            content_type=self._content_type(given),
             timeout_seconds=spec.timeout or 10.0,
             max_concurrency=spec.max_concurrency or 8,
             rate_limit=RateLimit(*spec.rate_limit) if spec.rate_limit else None,
@@ -130,6 +135,26 @@ class EndpointReader:
         if retry.initial > retry.max:
             self._tell(given, ("retry",), "initial is longer than max")
         return RetrySchedule(retry.initial, retry.max, retry.max_attempts)
+
+    def _template(self, given: Given) -> BodyTemplate | None:
+        if setting := misplaced(given.spec):
+            self._tell(given, (setting,), "it goes with format: template alone")
+            return None
+        try:
+            return self.templates.compile(given.spec)
+        except TemplateMistakes as wrong:
+            for mistake in wrong.mistakes:
+                self._tell(given, ("template",), mistake)
+        except ValueError as wrong:
+            at = "template" if given.spec.template is not None else "format"
+            self._tell(given, (at,), str(wrong))
+        return None
+
+    def _content_type(self, given: Given) -> str | None:
+        text = given.spec.content_type
+        if text is None:
+            return None
+        return self._try(given, ("content_type",), partial(check_content_type, text))
 
     def _answers(self, given: Given) -> AnswerRules:
         spec = given.spec

@@ -16,6 +16,7 @@ from forwarder.files import (
     as_text,
     read_bytes,
 )
+from forwarder.template_language import LIMIT_BYTES as TEMPLATE_LIMIT
 
 ROUTES_LIMIT = 4 << 20
 """Bytes of a routing file: some 20,000 endpoints. Long lists of devices stand in files of their own."""
@@ -66,6 +67,13 @@ class Files:
 
     def devices(self, path: Path) -> str:
         return as_text(self._read(Wanted(path, LIST_LIMIT)), path)
+
+    def template(self, path: Path) -> str:
+        """A template lies beside the routing file, or where secrets may: what is in it is sent."""
+        within = self.secrets_dir
+        if within is not None and path.resolve().is_relative_to(self.folder.resolve()):
+            within = self.folder
+        return as_text(self._read(Wanted(path, TEMPLATE_LIMIT, within)), path)
 
     def secret(self, path: Path) -> str:
         """Without the blanks around it."""

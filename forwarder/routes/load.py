@@ -33,6 +33,7 @@ from forwarder.routes.spec import (
 )
 from forwarder.routes.syntax import Unparseable
 from forwarder.routes.table import build_table
+from forwarder.routes.templates import Templates
 from forwarder.routes.tls import Certificates
 
 _KNOWN = {
@@ -117,7 +118,7 @@ def _parse(
         return None
     for problem in document.problems:
         _add(problems, problem)
-    reader = EndpointReader(Vault(environ, files), Certificates(files), problems)
+    reader = EndpointReader(Vault(environ, files), Certificates(files), Templates(files), problems)
     return _Loader(files, problems, reader).load(document.root)
 
 

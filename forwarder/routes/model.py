@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, NewType, TypeAlias
 from urllib.parse import quote
 
+from forwarder.body_template import BodyTemplate
 from forwarder.notice import OPERATOR
 from forwarder.reading import DOT_SEGMENTS, Device
 from forwarder.statuses import REFUSALS, SUCCESSES
@@ -13,8 +14,8 @@ from forwarder.statuses import REFUSALS, SUCCESSES
 EndpointName = NewType("EndpointName", str)
 
 Mode = Literal["every", "latest"]
-Format = Literal["standard", "cloudevents"]
-NoticeFormat = Literal["standard", "text", "cloudevents"]
+Format = Literal["standard", "cloudevents", "template"]
+NoticeFormat = Literal["standard", "text", "cloudevents", "template"]
 """Of what goes to the operator's endpoint."""
 
 
@@ -97,6 +98,10 @@ class Endpoint:
     fields: tuple[str, ...] | None = None
     """Names or globs of the parts that are sent; None means all."""
     format: Format | NoticeFormat = "standard"
+    template: BodyTemplate | None = None
+    """What the body is written with; with `format: template` alone."""
+    content_type: str | None = None
+    """In place of the template's own."""
     timeout_seconds: float = 10.0
     max_concurrency: int = 8
     rate_limit: RateLimit | None = None

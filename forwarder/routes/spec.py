@@ -11,6 +11,7 @@ from typing import Annotated, TypeAlias
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
+from forwarder.body_template import Escape
 from forwarder.notice import NOTICE_TYPES
 from forwarder.routes.fields import require_name
 from forwarder.routes.model import Format, Mode, NoticeFormat
@@ -240,6 +241,19 @@ class EndpointSpec(Spec):
     )
     format: Format | None = Field(
         None, description="the form of the body", json_schema_extra=_default("standard")
+    )
+    template: str | None = Field(
+        None,
+        min_length=1,
+        description="with format: template, the body: its text, or file:NAME, relative to the routing file",
+    )
+    escape: Escape | None = Field(
+        None,
+        description="how values are escaped in a template that is text; JSON is escaped by itself",
+        json_schema_extra=_default("none"),
+    )
+    content_type: str | None = Field(
+        None, description="with format: template; absent: application/json, text/csv or text/plain"
     )
     timeout: Annotated[Duration, _within(0.01, 600.0)] | None = Field(
         None,

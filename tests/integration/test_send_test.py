@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from standardwebhooks import Webhook
 
 from forwarder.cli.main import cli
-from forwarder.errors import ConfigurationError
+from forwarder.errors import ConfigurationError, ForwarderError
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 
@@ -138,6 +138,26 @@ def test_a_failure_says_what_to_do(
     assert result.exit_code == 1
     assert f"acme answered {status} " in result.output
     assert advice in result.output
+
+
+def test_a_template_writes_what_is_sent(send_test: SendTest, receiver: Receiver) -> None:
+    """The body is the template's, and the signature is that of these bytes."""
+    settings = ", format: template, template: '${device},${active_power_import_kw}', escape: csv"
+    result = send_test("acme", "--event", "reading", settings=settings)
+    assert result.exit_code == 0
+    ((_, headers, body),) = receiver.received
+    device, power = body.decode().split(",")
+    assert len(device) == 12
+    assert float(power) >= 0
+    assert headers["content-type"] == "text/csv; charset=utf-8"
+
+
+def test_a_template_that_has_nothing_to_say_of_a_test(send_test: SendTest) -> None:
+    """It says so, and what to send instead."""
+    settings = ", format: template, template: '${active_power_import_kw}'"
+    result = send_test(settings=settings)
+    assert isinstance(result.exception, ForwarderError)
+    assert "send a sample: --event reading" in str(result.exception)
 
 
 def test_a_receiver_that_is_not_there(send_test: SendTest) -> None:

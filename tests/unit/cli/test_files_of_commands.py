@@ -111,6 +111,26 @@ def test_a_payload_of_a_pipe_is_decoded(operator: Operator) -> None:
     writer.join()
 
 
+def test_decode_shows_the_request_of_an_endpoint(operator: Operator) -> None:
+    """What the endpoint would get, without its secrets and without sending anything."""
+    template = '{"kw": ${active_power_import_kw}, "who": "${device}"}'
+    (operator.folder / "home.json").write_text(template)
+    operator.write_routes(
+        'endpoints: {home: {url: "https://home.example", secret: "env:NOT_HERE", devices: "*",'
+        ' format: template, template: "file:home.json"}}'
+    )
+    (operator.folder / "payload").write_text('{"p": 1.5, "t": 1763461060}')
+    arguments = ("decode", "--topic", "ext/example/ECC9FF5C7AD4", "--endpoint", "home", "payload")
+
+    told = operator.says(*arguments)
+    as_json = operator.json(*arguments)
+
+    assert told.startswith("content-type: application/json\nwebhook-id: msg_")
+    assert told.endswith('\n\n{"kw":1.5,"who":"ECC9FF5C7AD4"}\n')
+    assert as_json["request"]["body"] == '{"kw":1.5,"who":"ECC9FF5C7AD4"}'
+    assert as_json["reading"]["measurements"]
+
+
 def test_a_template_of_a_pipe_is_used(operator: Operator) -> None:
     pipe, writer = piped(operator.folder, b'{"w": ${1_7_0}}')
     (operator.folder / "payload").write_text('{"w": 1}')

@@ -1,6 +1,7 @@
 """What is sent to an endpoint, when, and what each answer leads to."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,11 @@ from support.faults import Faults
 from support.outbox import until_it_failed
 from support.readings import endpoint, new_reading
 
+from forwarder.body_template import compile_template
 from forwarder.dispatcher.endpoint import BROKEN_SECONDS
-from forwarder.outbox import Pause, Recipient, Resume
+from forwarder.event_data import write_json
+from forwarder.outbox import NewReading, Pause, Recipient, Resume
+from forwarder.reading import JsonValue
 from forwarder.routes import BatchLimits, Endpoint, RateLimit, RetrySchedule
 from forwarder.sender.failure import NoDescriptor
 
@@ -133,6 +137,29 @@ async def test_what_has_no_url_is_a_dead_letter(
     totals = await harness.totals()
     assert (totals.dead, totals.delivered, totals.pending) == (2, 1, 0)
     assert outbox.overview().dead_letters == {("acme", "unrenderable"): 2}
+
+
+@pytest.mark.parametrize("batch", [None, BatchLimits(10, 0.0)])
+async def test_what_a_template_makes_nothing_of_is_a_dead_letter(
+    harness: DispatcherHarness, batch: BatchLimits | None
+) -> None:
+    """The rest of its batch is sent without it, and later readings of the device follow."""
+    template = compile_template("${extra.said}", is_batched=batch is not None)
+    outbox = harness.open(endpoint(format="template", template=template, batch=batch))
+    await harness.outbox.put(
+        [reading_with("a", {"said": "x"}), reading_with("b", {}), reading_with("c", {"said": "y"})]
+    )
+    await harness.rest()
+    await harness.answer_all()
+    assert b"".join(one.body for one in harness.posted).replace(b"\n", b"") == b"xy"
+    totals = await harness.totals()
+    assert (totals.dead, totals.delivered, totals.pending) == (1, 2, 0)
+    assert outbox.overview().dead_letters == {("acme", "unrenderable"): 1}
+
+
+def reading_with(number: str, extra: dict[str, JsonValue]) -> NewReading:
+    data = write_json({"id": number, "extra": extra})
+    return replace(new_reading(ONE, number), data=data)
 
 
 async def test_attempts_can_be_exhausted(harness: DispatcherHarness) -> None:

@@ -15,7 +15,7 @@ SETTINGS = [
     pytest.param(
         "colour: red",
         [
-            '6:5: unknown setting "colour"; known here: url, secret, devices, groups, mode, batch, max_age, fields, format, timeout, max_concurrency, rate_limit, retry, success, refused, headers, auth, tls, allow_http, allow_private, paused'
+            '6:5: unknown setting "colour"; known here: url, secret, devices, groups, mode, batch, max_age, fields, format, template, escape, content_type, timeout, max_concurrency, rate_limit, retry, success, refused, headers, auth, tls, allow_http, allow_private, paused'
         ],
         id="a setting nobody knows",
     ),
@@ -56,8 +56,43 @@ SETTINGS = [
     ),
     pytest.param(
         "format: xml",
-        ['6:13: format "xml": expected standard or cloudevents'],
+        ['6:13: format "xml": expected standard, cloudevents or template'],
         id="a format nobody knows",
+    ),
+    pytest.param(
+        "format: template",
+        ["6:13: format: format: template needs template: file:NAME, or the text itself"],
+        id="a format that needs a template",
+    ),
+    pytest.param(
+        "template: ${device}",
+        ["6:15: template: it goes with format: template alone"],
+        id="a template without its format",
+    ),
+    pytest.param(
+        "content_type: text/csv",
+        ["6:19: content_type: it goes with format: template alone"],
+        id="a content type without a template",
+    ),
+    pytest.param(
+        "format: template\n    template: file:none.json",
+        ["7:15: template: cannot read none.json: No such file or directory"],
+        id="a template's file that is missing",
+    ),
+    pytest.param(
+        "format: template\n    template: '${devic}, ${metre.id}'",
+        [
+            "7:15: template: line 1, column 11: ${metre.id}: no event has a value of that name; did you mean ${meter.id}?",
+            "7:15: template: line 1, column 1: ${devic}: no event has a value of that name; did you mean ${device}?",
+        ],
+        id="names that no event has",
+    ),
+    pytest.param(
+        "format: template\n    template: '${device}'\n    content_type: text",
+        [
+            "8:19: content_type: expected a media type such as application/json or text/csv; charset=utf-8"
+        ],
+        id="a content type that is none",
     ),
     pytest.param(
         "success: [2xx, OK]",

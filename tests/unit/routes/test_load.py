@@ -7,6 +7,7 @@ import pytest
 from support.certificates import Authority
 from support.routing import endpoint_with, problems_of, routes_of, secret
 
+from forwarder.body_template import compile_template
 from forwarder.errors import RoutesError
 from forwarder.reading import Device
 from forwarder.routes import (
@@ -25,6 +26,8 @@ from forwarder.statuses import SUCCESSES
 ACME = EndpointName("acme")
 PLAIN = Endpoint(name=ACME, url="https://a.example/", keys=(SigningKey(bytes(range(32))),))
 
+LINE = compile_template("${device}", is_batched=False)
+
 SETTINGS = [
     ("mode: latest", replace(PLAIN, mode="latest", max_age_seconds=90.0)),
     ("batch: {max_events: 100, max_wait: 2s}", replace(PLAIN, batch=BatchLimits(100, 2.0))),
@@ -34,6 +37,10 @@ SETTINGS = [
     ("max_age: 7d", replace(PLAIN, max_age_seconds=604800.0)),
     ("fields: [active_power_*, meter.id]", replace(PLAIN, fields=("active_power_*", "meter.id"))),
     ("format: cloudevents", replace(PLAIN, format="cloudevents")),
+    (
+        "format: template\n    template: '${device}'\n    content_type: text/x",
+        replace(PLAIN, format="template", template=LINE, content_type="text/x"),
+    ),
     ("timeout: 30s", replace(PLAIN, timeout_seconds=30.0)),
     ("max_concurrency: 1", replace(PLAIN, max_concurrency=1)),
     ("rate_limit: 20/s", replace(PLAIN, rate_limit=RateLimit(20, 1.0))),

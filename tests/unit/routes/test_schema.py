@@ -26,6 +26,8 @@ GOOD = [
     "max_concurrency: 4",
     "success: [2xx, 302]",
     "success: 302",
+    "format: template\n    template: file:slack.json",
+    "escape: influx",
     "refused: []",
     "paused: true",
 ]
@@ -42,6 +44,7 @@ BAD = [
     "auth: {oauth2: {}}",
     "fields: []",
     "success: [OK]",
+    "escape: html",
 ]
 
 
