@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
@@ -38,6 +39,7 @@ from forwarder.reading import (
     webhook_id,
 )
 from forwarder.routes import Routes
+from forwarder.thinning import Thinning
 
 LARGEST_GROUP = 64
 """Messages that are made ready in one turn."""
@@ -95,11 +97,15 @@ class Ingest(Generic[A]):
         self._max_message_bytes = max_message_bytes
         self._acknowledge = acknowledge
         self._messages = harmless(metrics.messages)
+        self._thinned = harmless(metrics.thinned)
+        self._thins = False
         self._log = logger("ingest")
         self._seen: set[tuple[str, str]] = set()
         self._unrouted: list[Unrouted] = []
         """Of the group that is made ready."""
         self._matches = Matches(None)
+        self.thinning = Thinning()
+        """Open to whoever knows what was let through before."""
         self._arrived: list[A] = []
         self._storing = self._storing_bytes = 0
         self._pending: set[asyncio.Future[Outcomes]] = set()
@@ -113,6 +119,8 @@ class Ingest(Generic[A]):
     def use(self, routes: Routes) -> None:
         """Match messages by this table from now on."""
         self._matches = Matches(routes)
+        self.thinning.use(routes.min_intervals)
+        self._thins = bool(routes.min_intervals)
 
     def receive(self, arrivals: Sequence[A]) -> None:
         """Take messages; returns at once. The subscriber decides how many may wait here."""
@@ -237,7 +245,23 @@ class Ingest(Generic[A]):
                 )
             self._unrouted.append(_unrouted(message, result))
             return "unrouted"
+        if self._thins:
+            recipients = self._thinned_out(recipients, result.device, message.received_at)
+            if not recipients:
+                return "unrouted"
         return new_reading(message, result, recipients)
+
+    def _thinned_out(
+        self, recipients: tuple[Recipient, ...], device: Device, received_at: datetime
+    ) -> tuple[Recipient, ...]:
+        """Those that are owed this reading; the others are counted."""
+        instant, lets_through = received_at.timestamp(), self.thinning.lets_through
+        owed = tuple(one for one in recipients if lets_through(one.endpoint, device, instant))
+        if len(owed) < len(recipients):
+            for one in recipients:
+                if one not in owed:
+                    self._thinned.count(one.endpoint)
+        return owed
 
     def _quarantine(self, message: Message, result: Unreadable) -> NewQuarantined:
         if self._is_first(result.reason, result.device):

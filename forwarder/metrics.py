@@ -137,6 +137,12 @@ class Metrics:
         # From zero on: Prometheus sees no increase in a series that begins with 1.
         for outcome in ("accepted", "quarantined", "unrouted", "duplicate"):
             self.messages.count(outcome, by=0)
+        self.thinned = Tally(
+            "forwarder_messages_thinned",
+            "Readings that an endpoint's min_interval spared it",
+            ["endpoint"],
+            registry=registry,
+        )
         self.enqueued = Counter(
             "forwarder_deliveries_enqueued",
             "Deliveries put into the outbox",

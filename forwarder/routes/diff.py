@@ -22,6 +22,7 @@ _SETTINGS = {
     "keys": "secret",
     "max_age_seconds": "max_age",
     "timeout_seconds": "timeout",
+    "min_interval_seconds": "min_interval",
 }
 _NEVER_SHOWN = frozenset({"url", "secret", "headers", "auth", "tls", "template"})
 
@@ -185,6 +186,10 @@ def _duration_words(value: object) -> str:
     return format_duration(value) if isinstance(value, float) else str(value)
 
 
+def _interval_words(value: object) -> str:
+    return "off" if value is None else _duration_words(value)
+
+
 def _fields_words(value: object) -> str:
     return f"[{', '.join(value)}]" if isinstance(value, tuple) else "all"
 
@@ -216,6 +221,7 @@ def _statuses_words(value: object) -> str:
 _WORDS: Mapping[str, Callable[[object], str]] = {
     "max_age_seconds": _duration_words,
     "timeout_seconds": _duration_words,
+    "min_interval_seconds": _interval_words,
     "fields": _fields_words,
     "batch": _batch_words,
     "rate_limit": _rate_words,

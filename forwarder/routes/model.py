@@ -102,6 +102,8 @@ class Endpoint:
     """What the body is written with; with `format: template` alone."""
     content_type: str | None = None
     """In place of the template's own."""
+    min_interval_seconds: float | None = None
+    """At most one reading of each device in that time; None: every one."""
     timeout_seconds: float = 10.0
     max_concurrency: int = 8
     rate_limit: RateLimit | None = None
@@ -166,6 +168,15 @@ class Routes:
     def operator(self) -> Endpoint | None:
         """Where notices about the service go."""
         return self.endpoints.get(EndpointName(OPERATOR))
+
+    @property
+    def min_intervals(self) -> Mapping[str, float]:
+        """The seconds of each endpoint that has some."""
+        return {
+            name: one.min_interval_seconds
+            for name, one in self.endpoints.items()
+            if one.min_interval_seconds is not None
+        }
 
     def match(self, device: Device) -> tuple[EndpointName, ...]:
         """The endpoints that want this device, each once, in the file's order; a dictionary look-up."""

@@ -91,10 +91,6 @@ def parse_signing_key(text: str) -> SigningKey:
 
     Raises ValueError with a clause that never holds any part of the text.
     """
-    if text.startswith("whsk_"):
-        raise ValueError("Ed25519 keys (whsk_…) are not available in this version; use whsec_…")
-    if text.startswith("whpk_"):
-        raise ValueError(f"whpk_… is a public key, which cannot sign; {_EXPECTED}")
     if not text.startswith("whsec_"):
         raise ValueError(_EXPECTED)
     secret = _decode(text.removeprefix("whsec_"))

@@ -7,7 +7,7 @@ from pydantic_core import ErrorDetails
 from forwarder.routes.document import Mapping, Node, Scalar, find, find_key
 from forwarder.routes.problems import dotted, nearest, shown
 
-UNAVAILABLE = frozenset({"min_interval", "oauth2", "senml"})
+UNAVAILABLE = frozenset({"oauth2"})
 """Settings and values of versions to come."""
 
 _SECRETIVE = frozenset({"url", "secret", "auth", "headers"})

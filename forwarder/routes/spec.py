@@ -22,11 +22,20 @@ from forwarder.units import format_duration, parse_duration, parse_rate
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
 _FIELD_PATTERN = r"^[A-Za-z0-9_.*?\[\]!-]{1,100}$"
 _EVENT_PATTERN = r"^[a-z_.*?\[\]!-]{1,100}$"
+_DURATION = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"
 _DAY = 86400.0
 
 
 def _seconds(value: object) -> float:
     return parse_duration(value if isinstance(value, str) else "")
+
+
+def _min_interval(value: object) -> float:
+    if isinstance(value, dict):
+        if value.keys() - {"every", "keep"} or value.get("keep", "first") != "first":
+            raise ValueError("expected a duration such as 5m, or {every: 5m, keep: first}")
+        value = value.get("every")
+    return _seconds(value)
 
 
 def _within(shortest: float, longest: float) -> AfterValidator:
@@ -120,7 +129,26 @@ _STATUS = {
 Duration: TypeAlias = Annotated[
     float,
     BeforeValidator(_seconds),
-    _schema(type="string", pattern=r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"),
+    _schema(type="string", pattern=_DURATION),
+]
+MinInterval: TypeAlias = Annotated[
+    float,
+    BeforeValidator(_min_interval),
+    _schema(
+        anyOf=[
+            {"type": "string", "pattern": _DURATION},
+            {"const": "off"},
+            {
+                "type": "object",
+                "properties": {
+                    "every": {"type": "string", "pattern": _DURATION},
+                    "keep": {"const": "first"},
+                },
+                "required": ["every"],
+                "additionalProperties": False,
+            },
+        ]
+    ),
 ]
 Devices: TypeAlias = Annotated[
     tuple[str, ...],
@@ -235,6 +263,13 @@ class EndpointSpec(Spec):
     max_age: Annotated[Duration, _within(0.001, 366 * _DAY)] | None = Field(
         None,
         description="older readings are not sent any more; default 24h, and 90s for mode: latest",
+    )
+    min_interval: Annotated[
+        Annotated[MinInterval, _within(0.001, 366 * _DAY)] | None, BeforeValidator(_unless_off)
+    ] = Field(
+        None,
+        description="at most one reading of each device in that time, the first",
+        json_schema_extra=_default("off"),
     )
     fields: tuple[FieldPattern, ...] | None = Field(
         None, min_length=1, description="which parts are sent, by name or glob; absent: all"

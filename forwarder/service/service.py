@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ from forwarder.routes import Routes, RoutesFile
 from forwarder.sender import Descriptors, Guard, Sender, pooled_transports
 from forwarder.service.descriptors import Reserve, Share
 from forwarder.service.heartbeat import Heartbeat
+from forwarder.service.last_let_through import last_let_through
 from forwarder.service.looking import Looks
 from forwarder.service.notify import Announcer, ServiceManager
 from forwarder.service.probe import ServiceProbe
@@ -245,6 +247,7 @@ class Service:
         stopping = self._listen_to_signals()
         writer = asyncio.create_task(self._outbox.run())
         await self._use(self._reloader.routes)
+        await self._recall_intervals()
         parts = {
             "ingest": asyncio.create_task(self._ingest.run()),
             "the subscription": asyncio.create_task(self._subscriber.run()),
@@ -285,6 +288,13 @@ class Service:
             public_url=settings.public_url,
         )
         return build_api(resources, line=self._probe, access=access, clock=SystemClock())
+
+    async def _recall_intervals(self) -> None:
+        """A restart lets no reading through that `min_interval` would have held back."""
+        intervals = self._reloader.routes.min_intervals
+        known = last_let_through(self._settings.outbox_path, intervals, now=time.time())
+        for endpoint, device, received_at in await asyncio.to_thread(list, known):
+            self._ingest.thinning.note(endpoint, device, received_at)
 
     def _listen_to_signals(self) -> asyncio.Event:
         stopping = asyncio.Event()

@@ -1,6 +1,6 @@
 """What becomes of messages that cannot be understood, that nobody wants, or for which there is no room."""
 
-from support.line import Line, assert_told_once_in_order, topic_of
+from support.line import Line, assert_balanced, assert_told_once_in_order, topic_of
 from support.receiver_policies import always
 from support.webhooks import OK, UNAVAILABLE
 
@@ -25,6 +25,28 @@ async def test_garbage_and_strangers_hold_nothing_up(line: Line) -> None:
     metrics = await line.service.ask("/metrics")
     assert metrics is not None
     assert f'forwarder_messages_total{{outcome="unrouted"}} {many}.0' in metrics.text
+
+
+async def test_endpoint_is_spared_what_comes_within_its_interval(line: Line) -> None:
+    """It gets the first reading of each device, also across a kill; the others are counted and in no account."""
+    one, two = line.fleet.devices[:2]
+    thinned = await line.receiver("thinned", min_interval="1h")
+    every = await line.receiver("every")
+    await line.start()
+    for device in (one, two):
+        await line.publish(5, device=device)
+    await every.until_count(10)
+    await thinned.until_count(2)
+    metrics = await line.service.ask("/metrics")
+    assert metrics is not None
+    assert 'forwarder_messages_thinned_total{endpoint="thinned"} 8.0' in metrics.text
+    await line.service.kill()
+    await line.service.start_ready()
+    await line.publish(3, device=one)
+    await every.until_count(13)
+    status = await line.service.status()
+    assert_balanced(status)
+    assert status["endpoints"]["thinned"]["enqueued"] == thinned.count == 2
 
 
 async def test_commits_are_counted_once(line: Line) -> None:

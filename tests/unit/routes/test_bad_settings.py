@@ -15,7 +15,7 @@ SETTINGS = [
     pytest.param(
         "colour: red",
         [
-            '6:5: unknown setting "colour"; known here: url, secret, devices, groups, mode, batch, max_age, fields, format, template, escape, content_type, timeout, max_concurrency, rate_limit, retry, success, refused, headers, auth, tls, allow_http, allow_private, paused'
+            '6:5: unknown setting "colour"; known here: url, secret, devices, groups, mode, batch, max_age, min_interval, fields, format, template, escape, content_type, timeout, max_concurrency, rate_limit, retry, success, refused, headers, auth, tls, allow_http, allow_private, paused'
         ],
         id="a setting nobody knows",
     ),
@@ -35,14 +35,14 @@ SETTINGS = [
         id="a setting one level up",
     ),
     pytest.param(
-        "min_interval: 30s",
-        ["6:5: min_interval is not available in this version"],
-        id="min_interval, which comes later",
+        "min_interval: soon",
+        ['6:19: min_interval "soon": expected a duration such as 500ms, 10s, 5m, 24h or 7d'],
+        id="min_interval, which is no time",
     ),
     pytest.param(
-        "format: senml",
-        ['6:13: format "senml": this is not available in this version'],
-        id="senml, which comes later",
+        "min_interval: {every: 5m, keep: best}",
+        ["6:19: min_interval: expected a duration such as 5m, or {every: 5m, keep: first}"],
+        id="min_interval that keeps what nobody knows",
     ),
     pytest.param(
         "auth: {oauth2: {}}",

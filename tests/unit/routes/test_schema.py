@@ -26,6 +26,8 @@ GOOD = [
     "max_concurrency: 4",
     "success: [2xx, 302]",
     "success: 302",
+    "min_interval: 5m",
+    "min_interval: {every: 5m, keep: first}",
     "format: template\n    template: file:slack.json",
     "escape: influx",
     "refused: []",
@@ -35,7 +37,6 @@ BAD = [
     "timeuot: 3s",
     "timeout: 10",
     "mode: newest",
-    "format: senml",
     "devices: ECC9FF5C7AD4",
     "secret: hunter2",
     "batch: {max_events: 5000}",
@@ -44,6 +45,7 @@ BAD = [
     "auth: {oauth2: {}}",
     "fields: []",
     "success: [OK]",
+    "min_interval: {keep: first}",
     "escape: html",
 ]
 

@@ -1,0 +1,27 @@
+"""What a start has to know of the time before it: when endpoints with a `min_interval` were last sent each device."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from forwarder.errors import OutboxError
+from forwarder.outbox import Selection, opened
+from forwarder.reading import Device
+
+
+def last_let_through(
+    outbox: Path, intervals: Mapping[str, float], *, now: float
+) -> Iterator[tuple[str, Device, float]]:
+    """
+    Endpoint, device and `received_at` of what came within the endpoint's interval and is still known.
+
+    An outbox that cannot be read costs each device one reading too many, not the start.
+    """
+    if not intervals or not outbox.exists():
+        return
+    with suppress(OutboxError), opened(outbox, is_read_only=True) as access:
+        for name, seconds in intervals.items():
+            chosen = access.choose_deliveries(Selection(endpoint=name, since=now - seconds))
+            for keys in chosen.chunks():
+                for record in access.records(keys):
+                    yield name, record.device, record.received_at

@@ -1,0 +1,42 @@
+"""
+`min_interval`: at most one reading of each device in that time, the first. Pure; decided before anything is enqueued.
+
+    a reading ─▶ has so much time passed since the last that was let through? ── yes ─▶ owed, and the time is noted
+                                                                              └─ no ──▶ thinned: counted, never enqueued
+
+The time is `received_at`. What was let through before a restart is in the outbox, and `note` brings it back.
+"""
+
+from collections.abc import Mapping
+
+from forwarder.reading import Device
+
+
+class Thinning:
+    """Which readings the endpoints with a `min_interval` are spared."""
+
+    def __init__(self) -> None:
+        self._intervals: Mapping[str, float] = {}
+        self._last: dict[str, dict[Device, float]] = {}
+
+    def use(self, intervals: Mapping[str, float]) -> None:
+        """Thin by these seconds, by endpoint, from now on; what is known of other endpoints is forgotten."""
+        self._intervals = intervals
+        self._last = {name: self._last.get(name, {}) for name in intervals}
+
+    def note(self, endpoint: str, device: Device, received_at: float) -> None:
+        """A reading of the device was let through then (UNIX seconds)."""
+        last = self._last.setdefault(endpoint, {})
+        last[device] = max(received_at, last.get(device, received_at))
+
+    def lets_through(self, endpoint: str, device: Device, received_at: float) -> bool:
+        """Whether the endpoint is owed this reading, which is noted then."""
+        interval = self._intervals.get(endpoint)
+        if interval is None:
+            return True
+        last = self._last[endpoint]
+        # A clock that was set back must not have the endpoint wait until it has caught up.
+        if 0 <= received_at - last.get(device, float("-inf")) < interval:
+            return False
+        last[device] = received_at
+        return True
