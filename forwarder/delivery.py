@@ -22,7 +22,7 @@ DeadReason = Literal["refused", "expired", "exhausted", "endpoint_removed", "unr
 ErrorWord: TypeAlias = str
 """
 Why an attempt failed, from a small fixed vocabulary: `dns`, `connect_refused`, `reset`, `unreachable`, `tls`,
-`timeout`, `protocol`, `blocked_address`, `proxy`, `client_certificate` or `http_<status>`.
+`timeout`, `protocol`, `blocked_address`, `proxy`, `client_certificate`, `token` or `http_<status>`.
 """
 
 

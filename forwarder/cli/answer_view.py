@@ -22,6 +22,7 @@ ADVICE = {
     "blocked_address": "if the receiver is meant to be in a private network, set allow_private: true;"
     " the networks of FORWARDER_DENY_NETWORKS and FORWARDER_ALLOW_NETWORKS are the operator's",
     "proxy": "check FORWARDER_PROXY_URL, and whether the proxy may reach the receiver",
+    "token": "check the token_url, client_id and client_secret of its auth, and the token server's log",
     "client_certificate": "check the endpoint's tls.cert_file and tls.key_file",
     "http_401": "compare the endpoint's secret and auth with what the receiver expects",
     "http_403": "compare the endpoint's secret and auth with what the receiver expects",

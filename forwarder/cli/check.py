@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -22,7 +22,7 @@ from forwarder.normalise import Template, load_template
 from forwarder.notice import OPERATOR
 from forwarder.outbox import is_running, opened
 from forwarder.reading import Device
-from forwarder.routes import EndpointName, Routes, Selection
+from forwarder.routes import Endpoint, EndpointName, OAuth2, Routes, Selection
 from forwarder.routes.elsewhere import AnyEnvironment, AnyFiles
 from forwarder.routes.fields import field_remarks
 from forwarder.routes.keys import key_remarks
@@ -30,6 +30,7 @@ from forwarder.routes.load import Load, read_routes
 from forwarder.sender import Guard
 from forwarder.sender.proxy import parse_proxy
 from forwarder.sender.reach import Visit, reach
+from forwarder.sender.tokens import token_endpoint
 from forwarder.settings import PREFIX, Broker, Settings, settings_of, unknown_settings
 from forwarder.settings.environment import ENV_FILE, read_env_file
 from forwarder.subscriber import try_session
@@ -222,13 +223,23 @@ async def _try_broker(report: Report, broker: Broker) -> None:
 async def _try_endpoints(report: Report, findings: _Findings) -> None:
     settings = findings.settings
     visits = reach(
-        findings.routes.endpoints.values(),
+        _reached(findings.routes),
         proxy_url=_proxy_url(settings),
         guard=Guard(settings.deny_networks, settings.allow_networks, settings.listen_address),
         timeout_seconds=CONNECT_SECONDS,
     )
     async for visit in visits:
         report.connection(f"endpoint {visit.name}", _outcome(visit), is_fine=visit.failure is None)
+
+
+def _reached(routes: Routes) -> Iterator[Endpoint]:
+    """Each endpoint, and each token server once, under the name of the first endpoint that asks it."""
+    known: set[str] = set()
+    for endpoint in routes.endpoints.values():
+        yield endpoint
+        if isinstance(endpoint.auth, OAuth2) and endpoint.auth.token_url not in known:
+            known.add(endpoint.auth.token_url)
+            yield replace(token_endpoint(endpoint), name=EndpointName(f"{endpoint.name} (tokens)"))
 
 
 def _outcome(visit: Visit) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, get_args
@@ -29,9 +29,18 @@ from forwarder.errors import ConfigurationError, ForwarderError
 from forwarder.reading import Device
 from forwarder.render import FORMATS, TEST_DEVICE, Rendered, Unrenderable, render, render_test
 from forwarder.routes import load_routes
-from forwarder.routes.model import BatchLimits, Endpoint, EndpointName, Format, NoticeFormat, Routes
+from forwarder.routes.model import (
+    BatchLimits,
+    BearerAuth,
+    Endpoint,
+    EndpointName,
+    Format,
+    NoticeFormat,
+    OAuth2,
+    Routes,
+)
 from forwarder.routes.problems import nearest
-from forwarder.sender import Guard, client_for, pooled_transports
+from forwarder.sender import Guard, Tokens, client_for, pooled_transports
 from forwarder.sender.failure import NoDescriptor, TransportFailure
 from forwarder.settings import environment, load_settings
 from forwarder.signing import signature_headers
@@ -167,6 +176,10 @@ def in_form(endpoint: Endpoint, *, event: Event, form: Format | NoticeFormat | N
 async def send(sending: Sending) -> list[Outcome]:
     """One request after the other, each with an id of its own, over one connection where the receiver keeps it."""
     transport_for = pooled_transports(proxy_url=sending.proxy_url, guard=sending.guard)
+    try:
+        sending = replace(sending, endpoint=await _authorized(sending.endpoint, transport_for))
+    except TransportFailure as failure:
+        return [Outcome(Failed(failure.word, detail=failure.detail, address=failure.address), 0.0)]
     async with client_for(sending.endpoint, transport_for=transport_for) as client:
         try:
             return [await _attempt(sending, one, client) for one in _requests(sending)]
@@ -174,6 +187,17 @@ async def send(sending: Sending) -> list[Outcome]:
             hint = "; send a sample: --event reading" if sending.event == "test" else ""
             name = sending.endpoint.name
             raise ForwarderError(f"endpoint {name}: nothing to send: {nothing}{hint}") from None
+
+
+async def _authorized(
+    endpoint: Endpoint, transport_for: Callable[[Endpoint], httpx.AsyncBaseTransport]
+) -> Endpoint:
+    """The endpoint with a token, where it needs one. Raises TransportFailure."""
+    if not isinstance(endpoint.auth, OAuth2):
+        return endpoint
+    deadline = asyncio.get_running_loop().time() + endpoint.timeout_seconds
+    token = await Tokens(transport_for).current(endpoint, deadline=deadline)
+    return replace(endpoint, auth=BearerAuth(token.text))
 
 
 def _requests(sending: Sending) -> Iterator[Rendered]:

@@ -22,6 +22,7 @@ from forwarder.routes.model import (
     BearerAuth,
     Endpoint,
     EndpointName,
+    OAuth2,
     RateLimit,
     RetrySchedule,
     SigningKey,
@@ -29,10 +30,10 @@ from forwarder.routes.model import (
 )
 from forwarder.routes.problems import Problems, dotted, nearest, shown
 from forwarder.routes.secrets import Vault
-from forwarder.routes.spec import BasicSpec, EndpointSpec, OperatorSpec
+from forwarder.routes.spec import BasicSpec, EndpointSpec, OAuth2Spec, OperatorSpec
 from forwarder.routes.templates import Templates, check_content_type, misplaced
 from forwarder.routes.tls import Certificates
-from forwarder.routes.urls import check_url
+from forwarder.routes.urls import check_url, without_device
 from forwarder.statuses import AnswerRules, answer_rules
 
 T = TypeVar("T")
@@ -179,13 +180,38 @@ class EndpointReader:
         auth = given.spec.auth
         if auth is None:
             return None
-        if auth.bearer is not None and auth.basic is None:
+        if sum(one is not None for one in (auth.basic, auth.bearer, auth.oauth2)) != 1:
+            self._tell(given, ("auth",), "expected one of basic, bearer and oauth2")
+        elif auth.bearer is not None:
             token = self._resolve(given, ("auth", "bearer"), auth.bearer, check_token)
             return BearerAuth(token or "")
-        if auth.basic is not None and auth.bearer is None:
+        elif auth.basic is not None:
             return self._basic(given, auth.basic)
-        self._tell(given, ("auth",), "expected either basic or bearer")
+        elif auth.oauth2 is not None:
+            return self._oauth2(given, auth.oauth2)
         return None
+
+    def _oauth2(self, given: Given, oauth2: OAuth2Spec) -> OAuth2:
+        path = ("auth", "oauth2")
+        check = partial(
+            check_url,
+            oauth2.token_url,
+            allow_http=bool(given.spec.allow_http),
+            allow_private=bool(given.spec.allow_private),
+        )
+        url = self._try(given, (*path, "token_url"), lambda: without_device(check()))
+        client = self._resolve(given, (*path, "client_id"), oauth2.client_id, check_password)
+        secret = self._resolve(
+            given, (*path, "client_secret"), oauth2.client_secret, check_password
+        )
+        return OAuth2(
+            url or "",
+            client or "",
+            secret or "",
+            oauth2.scope or "",
+            oauth2.audience or "",
+            oauth2.method or "basic",
+        )
 
     def _basic(self, given: Given, basic: BasicSpec) -> BasicAuth:
         path = ("auth", "basic")

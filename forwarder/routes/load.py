@@ -17,7 +17,7 @@ from forwarder.routes.files import Files, Seen, Wanted
 from forwarder.routes.model import Endpoint, EndpointName, Routes, Selection
 from forwarder.routes.problems import Problem, Problems, Rejection, nearest, shown
 from forwarder.routes.secrets import Vault
-from forwarder.routes.sentences import UNAVAILABLE, describe, locate, without_echoes
+from forwarder.routes.sentences import describe, locate, without_echoes
 from forwarder.routes.spec import (
     NOT_FOR_NOTICES,
     AuthSpec,
@@ -25,6 +25,7 @@ from forwarder.routes.spec import (
     BatchSpec,
     EndpointSpec,
     GroupFile,
+    OAuth2Spec,
     OperatorSpec,
     RetrySpec,
     RoutesSpec,
@@ -44,6 +45,7 @@ _KNOWN = {
         ("retry", RetrySpec),
         ("auth", AuthSpec),
         ("auth.basic", BasicSpec),
+        ("auth.oauth2", OAuth2Spec),
         ("tls", TlsSpec),
     )
 }
@@ -184,9 +186,7 @@ class _Loader:
 
     def _check_section_name(self, name: str, key: Scalar) -> None:
         known = tuple(RoutesSpec.model_fields)
-        if name in UNAVAILABLE:
-            self._tell(key, f"{name} is not available in this version")
-        elif name not in known:
+        if name not in known:
             hint = nearest(name, known) or f"; known here: {', '.join(known)}"
             self._tell(key, f"unknown key {shown(name)}{hint}")
 

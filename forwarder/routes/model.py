@@ -14,6 +14,7 @@ from forwarder.statuses import REFUSALS, SUCCESSES
 EndpointName = NewType("EndpointName", str)
 
 Mode = Literal["every", "latest"]
+AuthMethod = Literal["basic", "post"]
 Format = Literal["standard", "cloudevents", "template"]
 NoticeFormat = Literal["standard", "text", "cloudevents", "template"]
 """Of what goes to the operator's endpoint."""
@@ -70,7 +71,20 @@ class BearerAuth:
     token: str = field(repr=False)
 
 
-Auth: TypeAlias = BasicAuth | BearerAuth
+@dataclass(frozen=True, slots=True)
+class OAuth2:
+    """Client credentials (RFC 6749 §4.4)."""
+
+    token_url: str = field(repr=False)
+    client_id: str
+    client_secret: str = field(repr=False)
+    scope: str = ""
+    audience: str = ""
+    method: AuthMethod = "basic"
+    """Where the server wants client_id and client_secret: in `Authorization`, or in the form."""
+
+
+Auth: TypeAlias = BasicAuth | BearerAuth | OAuth2
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,6 @@ from pydantic_core import ErrorDetails
 from forwarder.routes.document import Mapping, Node, Scalar, find, find_key
 from forwarder.routes.problems import dotted, nearest, shown
 
-UNAVAILABLE = frozenset({"oauth2"})
-"""Settings and values of versions to come."""
-
 _SECRETIVE = frozenset({"url", "secret", "auth", "headers"})
 _EXPECTED: AbstractMapping[str, str] = {
     "bool_parsing": "expected true or false",
@@ -60,8 +57,6 @@ def describe(
 
 
 def _unknown(parent: str, name: str, known: AbstractMapping[str, tuple[str, ...]]) -> str:
-    if name in UNAVAILABLE:
-        return f"{f'{parent}.' if parent else ''}{name} is not available in this version"
     names = known.get(parent, ())
     hint = (
         _at_home(parent, name, known) or nearest(name, names) or f"; known here: {', '.join(names)}"
@@ -96,7 +91,5 @@ def _expected(error: ErrorDetails) -> str:
 
 
 def _expected_word(word: str, expected: str) -> str:
-    if word in UNAVAILABLE:
-        return "this is not available in this version"
     choices = expected.replace("'", "")
     return f"expected {choices}{nearest(word, choices.replace(' or ', ', ').split(', '))}"

@@ -14,7 +14,7 @@ from pydantic.config import JsonDict
 from forwarder.body_template import Escape
 from forwarder.notice import NOTICE_TYPES
 from forwarder.routes.fields import require_name
-from forwarder.routes.model import Format, Mode, NoticeFormat
+from forwarder.routes.model import AuthMethod, Format, Mode, NoticeFormat
 from forwarder.statuses import PATTERN as STATUS_PATTERN
 from forwarder.statuses import parse_status
 from forwarder.units import format_duration, parse_duration, parse_rate
@@ -220,12 +220,30 @@ class BasicSpec(Spec):
     password: str = Field(description="env:NAME or file:/path, or the text itself")
 
 
+class OAuth2Spec(Spec):
+    """Client credentials (RFC 6749 §4.4)."""
+
+    token_url: str = Field(description="where tokens are asked for; as url, without {device}")
+    client_id: str = Field(description="the text itself, or env:NAME or file:/path")
+    client_secret: str = Field(description="env:NAME or file:/path, or the text itself")
+    scope: str | None = Field(None, description="what to ask for, separated by blanks")
+    audience: str | None = Field(None, description="whom the token is for, where the server asks")
+    method: AuthMethod | None = Field(
+        None,
+        description="where client_id and client_secret go: Authorization, or the form",
+        json_schema_extra=_default("basic"),
+    )
+
+
 class AuthSpec(Spec):
-    """One of the two."""
+    """One of the three."""
 
     basic: BasicSpec | None = Field(None, description="HTTP Basic (RFC 7617)")
     bearer: Token | None = Field(
         None, description="a bearer token (RFC 6750): env:NAME, file:/path"
+    )
+    oauth2: OAuth2Spec | None = Field(
+        None, description="OAuth 2.0 client credentials: tokens are asked for and renewed"
     )
 
 

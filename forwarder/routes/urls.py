@@ -33,6 +33,13 @@ def check_url(text: str, *, allow_http: bool, allow_private: bool) -> str:
     return parts._replace(netloc=netloc).geturl()
 
 
+def without_device(url: str) -> str:
+    """The URL. Raises ValueError when it is another one for each device."""
+    if _PLACEHOLDER in url:
+        raise ValueError("{device} cannot stand in it")
+    return url
+
+
 def _split(text: str) -> SplitResult:
     if _UNSAFE.search(text):
         raise ValueError(

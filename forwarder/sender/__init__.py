@@ -14,6 +14,7 @@ from forwarder.sender.client import client_for
 from forwarder.sender.descriptors import Descriptors
 from forwarder.sender.guard import Guard
 from forwarder.sender.sender import Sender, Transport, TransportFor
+from forwarder.sender.tokens import Tokens
 from forwarder.sender.transport import PooledTransport, pooled_transports
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Guard",
     "PooledTransport",
     "Sender",
+    "Tokens",
     "Transport",
     "TransportFor",
     "client_for",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import urlsplit
 
-from forwarder.routes.model import BasicAuth, Endpoint
+from forwarder.routes.model import BasicAuth, Endpoint, OAuth2
 from forwarder.sender.unwrapping import layers
 
 HIDDEN = b"***"
@@ -42,6 +42,8 @@ class Redaction:
                 values += value, value.partition(b" ")[2]  # without the scheme (RFC 9110 §11.4)
         if isinstance(endpoint.auth, BasicAuth):
             values.append(endpoint.auth.password.encode())
+        elif isinstance(endpoint.auth, OAuth2):
+            values.append(endpoint.auth.client_secret.encode())
         self._values = values
         self._forms: tuple[bytes, ...] | None = None
         self._last, self._last_shown = (b"", False), b""

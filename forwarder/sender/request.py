@@ -17,7 +17,7 @@ from urllib.parse import quote
 import httpx
 
 from forwarder import __version__
-from forwarder.routes.model import Auth, BasicAuth, Endpoint
+from forwarder.routes.model import BasicAuth, BearerAuth, Endpoint, OAuth2
 from forwarder.sender.failure import TransportFailure
 from forwarder.sender.proxy import Proxy
 
@@ -101,18 +101,18 @@ def origin_of(url: httpx.URL) -> Origin:
 
 
 def fixed_fields(endpoint: Endpoint) -> list[tuple[bytes, bytes]]:
-    """The header fields that every request to this endpoint carries, its own after ours."""
+    """The header fields that every request to this endpoint carries, its own after ours; but no OAuth 2.0 token."""
     fields = [(b"user-agent", USER_AGENT.encode()), (b"accept-encoding", b"identity")]
     taken = OURS | {"authorization"} if endpoint.auth is not None else OURS
     for name, value in endpoint.headers:
         if name.lower() not in taken:
             fields.append((name.encode(), value.encode()))
-    if endpoint.auth is not None:
+    if endpoint.auth is not None and not isinstance(endpoint.auth, OAuth2):
         fields.append((b"authorization", authorization(endpoint.auth)))
     return fields
 
 
-def authorization(auth: Auth) -> bytes:
+def authorization(auth: BasicAuth | BearerAuth) -> bytes:
     """The value of Authorization: Basic in UTF-8 (RFC 7617 §2.1), or Bearer (RFC 6750 §2.1)."""
     if isinstance(auth, BasicAuth):
         return b"Basic " + base64.b64encode(f"{auth.username}:{auth.password}".encode())

@@ -16,7 +16,7 @@ import httpx
 
 from forwarder.delivery import AttemptResult, Failed, Unsent, classify
 from forwarder.logs import logger
-from forwarder.routes.model import Endpoint, EndpointName, TlsFiles
+from forwarder.routes.model import BearerAuth, Endpoint, EndpointName, OAuth2, TlsFiles
 from forwarder.sender.answer import MAX_BODY_BYTES, Answer
 from forwarder.sender.failure import NoDescriptor, TransportFailure
 from forwarder.sender.redaction import Redaction
@@ -24,15 +24,18 @@ from forwarder.sender.request import (
     Fields,
     Origin,
     PreparedHead,
+    authorization,
     fixed_fields,
     origin_of,
     parse_url,
 )
+from forwarder.sender.tokens import Token, Tokens
 
 RETRY_AFTER_STATUSES = (429, 503)
 ACCEPTED_BYTES = 512
 """So much of a success's answer is kept, because nobody stores it and looking through it costs each reading."""
 MAX_KNOWN_URLS = 1024
+_UNAUTHORIZED = 401
 
 _NOT_UTF_8 = "one of its header fields cannot be written in UTF-8"
 
@@ -82,14 +85,31 @@ class Channel:
         self._fixed = fixed_fields(endpoint)
         self.redaction = Redaction(endpoint, self._fixed)
         self._heads: dict[str, PreparedHead] = {}
+        self._token: Token | None = None
+        self.needs_token = isinstance(endpoint.auth, OAuth2)
 
-    def post(self, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> Awaitable[Answer]:
+    def carry(self, token: Token) -> None:
+        """Send this one with every request from now on, and hide it in answers."""
+        if token is not self._token:
+            self._token = token
+            bearer = (b"authorization", authorization(BearerAuth(token.text)))
+            self._fixed = [*fixed_fields(self.endpoint), bearer]
+            self.redaction = Redaction(self.endpoint, self._fixed)
+            self._heads.clear()
+
+    @property
+    def deadline(self) -> float:
+        """When an attempt that begins now is over, by the loop's clock."""
+        return self._loop.time() + self.endpoint.timeout_seconds
+
+    def post(
+        self, url: str, headers: Sequence[tuple[str, str]], body: bytes, *, deadline: float
+    ) -> Awaitable[Answer]:
         """
-        What answered a POST of `body` with these headers and the endpoint's own, within the endpoint's timeout.
+        What answered a POST of `body` with these headers and the endpoint's own.
 
         Raises UnicodeError for a header, and TransportFailure.
         """
-        deadline = self._loop.time() + self.endpoint.timeout_seconds
         head = self._heads.get(url) or self._prepare(url)
         return self.transport.exchange(head.request(headers, body), deadline=deadline)
 
@@ -104,8 +124,9 @@ class Channel:
 class Sender:
     """POSTs to endpoints, each over a transport of its own, which `transport_for` makes when it is first needed."""
 
-    def __init__(self, transport_for: TransportFor) -> None:
+    def __init__(self, transport_for: TransportFor, *, tokens: Tokens | None = None) -> None:
         self._transport_for = transport_for
+        self._tokens = tokens
         self._channels: dict[EndpointName, Channel] = {}
         self._closing: set[asyncio.Future[None]] = set()
 
@@ -123,7 +144,9 @@ class Sender:
             channel = self._channels.get(endpoint.name)
             if channel is None or channel.endpoint is not endpoint:
                 channel = self._renew(endpoint, channel)
-            answer = await channel.post(url, headers, body)
+            if channel.needs_token:
+                return await self._post_with_token(channel, url, headers, body)
+            answer = await channel.post(url, headers, body, deadline=channel.deadline)
         except NoDescriptor:
             return Unsent()
         except TransportFailure as failure:
@@ -132,7 +155,27 @@ class Sender:
             return Failed("protocol", detail=_NOT_UTF_8)
         except Exception as error:  # noqa: BLE001 - a bug in here must cost an attempt, not the dispatcher
             return _broken(endpoint, error)
-        return _result(answer, channel)
+        return _result(answer, channel.endpoint, channel.redaction)
+
+    async def _post_with_token(
+        self, channel: Channel, url: str, headers: Sequence[tuple[str, str]], body: bytes
+    ) -> AttemptResult:
+        """With an OAuth 2.0 token; a 401 has it renewed once, and the request sent once more, in the same time."""
+        assert self._tokens is not None  # noqa: S101 - whoever has endpoints of that kind gives some
+        endpoint, deadline = channel.endpoint, channel.deadline
+        token = await self._tokens.current(endpoint, deadline=deadline)
+        channel.carry(token)
+        redaction = (
+            channel.redaction
+        )  # that of this token: meanwhile another attempt may bring the next one
+        answer = await channel.post(url, headers, body, deadline=deadline)
+        if answer.status == _UNAUTHORIZED and _UNAUTHORIZED not in endpoint.success:
+            renewed = await self._tokens.renewed(endpoint, token, deadline=deadline)
+            if renewed is not token:
+                channel.carry(renewed)
+                redaction = channel.redaction
+                answer = await channel.post(url, headers, body, deadline=deadline)
+        return _result(answer, endpoint, redaction)
 
     def turn(self, endpoint: Endpoint, *, seconds: float) -> AbstractAsyncContextManager[bool]:
         """
@@ -152,6 +195,8 @@ class Sender:
         Attempts in flight go on; their connections are closed after them.
         """
         keys = {endpoint.name: connection_key(endpoint) for endpoint in endpoints}
+        if self._tokens is not None:
+            self._tokens.retain(endpoints)
         for name, channel in list(self._channels.items()):
             if keys.get(name) != channel.key:
                 self._retire(self._channels.pop(name))
@@ -159,6 +204,8 @@ class Sender:
     async def aclose(self) -> None:
         """Close every idle connection; await or cancel the attempts in flight before."""
         self.retain(())
+        if self._tokens is not None:
+            self._tokens.close()
         await asyncio.gather(*self._closing)
 
     def _retire(self, channel: Channel) -> None:
@@ -187,10 +234,10 @@ def _broken(endpoint: Endpoint, error: Exception) -> Failed:
     return Failed("protocol", detail=f"an error in the forwarder itself ({kind})")
 
 
-def _result(answer: Answer, channel: Channel) -> AttemptResult:
-    status, endpoint = answer.status, channel.endpoint
+def _result(answer: Answer, endpoint: Endpoint, redaction: Redaction) -> AttemptResult:
+    status = answer.status
     most = ACCEPTED_BYTES if status in endpoint.success else MAX_BODY_BYTES
-    shown = channel.redaction.of(answer.body[:most], is_cut=len(answer.body) >= most)
+    shown = redaction.of(answer.body[:most], is_cut=len(answer.body) >= most)
     hint = None
     if status in RETRY_AFTER_STATUSES:
         hint = httpx.Headers(answer.headers).get("retry-after")

@@ -32,7 +32,7 @@ from forwarder.normalise import FastPath, Normaliser, load_normaliser
 from forwarder.notices import Room, Session, Teller
 from forwarder.outbox import open_outbox, take_lock, warn_of_foreign_writers
 from forwarder.routes import Routes, RoutesFile
-from forwarder.sender import Descriptors, Guard, Sender, pooled_transports
+from forwarder.sender import Descriptors, Guard, Sender, Tokens, pooled_transports
 from forwarder.service.descriptors import Reserve, Share
 from forwarder.service.heartbeat import Heartbeat
 from forwarder.service.last_let_through import last_let_through
@@ -139,9 +139,8 @@ class Service:
         guard = Guard(settings.deny_networks, settings.allow_networks, settings.listen_address)
         self._share, self._descriptors = share, Descriptors(share.receivers)
         self._reserve = Reserve()
-        self._sender = Sender(
-            pooled_transports(proxy_url=proxy, guard=guard, descriptors=self._descriptors)
-        )
+        transports = pooled_transports(proxy_url=proxy, guard=guard, descriptors=self._descriptors)
+        self._sender = Sender(transports, tokens=Tokens(transports))
         self._teller = Teller(
             outbox=self._outbox,
             clock=clock,

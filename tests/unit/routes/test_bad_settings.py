@@ -46,8 +46,25 @@ SETTINGS = [
     ),
     pytest.param(
         "auth: {oauth2: {}}",
-        ["6:12: auth.oauth2 is not available in this version"],
-        id="oauth2, which comes later",
+        [
+            "6:12: auth.oauth2.client_id is missing",
+            "6:12: auth.oauth2.client_secret is missing",
+            "6:12: auth.oauth2.token_url is missing",
+        ],
+        id="oauth2 without anything",
+    ),
+    pytest.param(
+        "auth: {oauth2: {token_url: 'http://10.0.0.1/{device}', client_id: a, client_secret: env:NONE}}",
+        [
+            "6:32: auth.oauth2.token_url: 10.0.0.1 is a private or loopback address; set allow_private: true if it is meant",
+            '6:89: auth.oauth2.client_secret: the environment variable "NONE" is not set',
+        ],
+        id="oauth2 in a private network",
+    ),
+    pytest.param(
+        "auth: {oauth2: {token_url: 'https://t.example/{device}', client_id: a, client_secret: b}}",
+        ["6:32: auth.oauth2.token_url: {device} cannot stand in it"],
+        id="oauth2 by device",
     ),
     pytest.param(
         "mode: lastest",
@@ -318,10 +335,12 @@ HEADERS = [
     ),
 ]
 AUTH = [
-    pytest.param("auth: {}", ["6:11: auth: expected either basic or bearer"], id="neither"),
+    pytest.param(
+        "auth: {}", ["6:11: auth: expected one of basic, bearer and oauth2"], id="neither"
+    ),
     pytest.param(
         "auth: {bearer: a, basic: {username: u, password: p}}",
-        ["6:11: auth: expected either basic or bearer"],
+        ["6:11: auth: expected one of basic, bearer and oauth2"],
         id="both",
     ),
     pytest.param("auth: hunter2", ["6:11: auth: expected a mapping of settings"], id="a text"),

@@ -16,6 +16,7 @@ from forwarder.routes import (
     BearerAuth,
     Endpoint,
     EndpointName,
+    OAuth2,
     RateLimit,
     RetrySchedule,
     SigningKey,
@@ -52,6 +53,10 @@ SETTINGS = [
     ("auth: {bearer: env:EMPTY_NOT}", replace(PLAIN, auth=BearerAuth("v"))),
     ("auth: {bearer: {token: abc}}", replace(PLAIN, auth=BearerAuth("abc"))),
     ("auth: {basic: {username: u, password: 'p:w'}}", replace(PLAIN, auth=BasicAuth("u", "p:w"))),
+    (
+        "auth: {oauth2: {token_url: https://t.example/token, client_id: a, client_secret: env:EMPTY_NOT, scope: s}}",
+        replace(PLAIN, auth=OAuth2("https://t.example/token", "a", "v", "s")),
+    ),
     ("allow_http: true", PLAIN),
     ("allow_private: true", replace(PLAIN, allow_private=True)),
     ("min_interval: 5m", replace(PLAIN, min_interval_seconds=300.0)),

@@ -26,6 +26,7 @@ GOOD = [
     "max_concurrency: 4",
     "success: [2xx, 302]",
     "success: 302",
+    "auth: {oauth2: {token_url: https://t.example, client_id: a, client_secret: env:B}}",
     "min_interval: 5m",
     "min_interval: {every: 5m, keep: first}",
     "format: template\n    template: file:slack.json",
