@@ -54,12 +54,13 @@ class MemoryOutbox:
         self.missing = asyncio.Event()
         self.on_claimable: Any = None
         self.on_foreign_change: Any = None
+        self.health: dict[str, EndpointHealth] = {}
 
     def lanes(self, endpoint: str) -> EndpointLanes:
         return self._lanes.setdefault(endpoint, EndpointLanes(endpoint, self._memory))
 
-    def totals(self) -> list[Any]:
-        return []
+    def serve(self, endpoint: str, **_: float) -> None:
+        """Nothing is read back here."""
 
     def put(self, endpoint: str, count: int) -> None:
         deliveries, unix = [], time.time()
@@ -80,9 +81,7 @@ class MemoryOutbox:
             deliveries.append(delivery)
         self.lanes(endpoint).extend(deliveries, now=time.monotonic())
 
-    def claim(
-        self, endpoint: str, *, limit: int = 1, is_probe: bool = False, **_: float
-    ) -> Claim | None:
+    def claim(self, endpoint: str, *, limit: int = 1, is_probe: bool = False) -> Claim | None:
         lanes = self.lanes(endpoint)
         lane = lanes.claim(now=time.monotonic())
         return None if lane is None else Claim(lanes.take(lane, limit=limit), lane)

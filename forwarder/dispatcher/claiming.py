@@ -48,7 +48,11 @@ class Claiming:
     def _take_over(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._shape = shape_of(endpoint)
-        self._longest_wait_seconds = longest_wait(endpoint.retry)
+        self._outbox.serve(
+            endpoint.name,
+            most_at_once=endpoint.batch.max_events if endpoint.batch else 1,
+            longest_wait_seconds=longest_wait(endpoint.retry),
+        )
 
     def configure(self, endpoint: Endpoint) -> None:
         """Take over an edited endpoint; what was made up otherwise than it is now to be sent is claimed anew."""
@@ -88,12 +92,7 @@ class Claiming:
         return self._outbox.readiness(self._endpoint.name, now=now)
 
     def _claim_lane(self, limit: int, *, is_probe: bool) -> Claim | None:
-        return self._outbox.claim(
-            self._endpoint.name,
-            limit=limit,
-            longest_wait_seconds=self._longest_wait_seconds,
-            is_probe=is_probe,
-        )
+        return self._outbox.claim(self._endpoint.name, limit=limit, is_probe=is_probe)
 
     def _claim_batch(self, max_events: int, *, is_probe: bool) -> Batch | None:
         claims: list[Claim] = []

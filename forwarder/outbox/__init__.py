@@ -23,10 +23,13 @@ A commit takes all that came in while the one before it was under way.
       thread      └─────────────▶ engine.apply: one transaction, to the disk ──┘
 
 What is settled takes effect for claims at once and reaches the disk with the next commit, so a lane keeps `stored` and
-`unwritten` apart (lanes.py). What comes next is read from disk only where nothing in the lane is unwritten. A commit
-that failed is done again with the same changes, and nothing that came later overtakes it; every change may be made
-twice. A crash leaves what was applied: a settlement that was not is sent again under the same id, a put that was not
-comes again from the broker.
+`unwritten` apart (lanes.py). A commit that failed is done again with the same changes, and nothing that came later
+overtakes it; every change may be made twice. A crash leaves what was applied: a settlement that was not is sent again
+under the same id, a put that was not comes again from the broker.
+
+A claim takes from memory alone. A reading that was just put is there. A second thread reads what comes next in a
+backlog, at a retry, and after a commit that changed a lane; it reads many lanes at once (heads.py). A read begins once
+everything that was settled in the lane is on disk, and a lane drops what was read before it changed.
 
 Records of devices (devices.py) ride along with commits that are made anyway. They only tell: nothing waits for them.
 
@@ -39,8 +42,9 @@ counts those with its next one, and the loop takes the count over.
     changes.py       what a transaction gets, answers  commit.py       one commit's steps on the loop
     group_commit.py  one commit after the other        capacity.py     full, unwritable, recovered
     devices.py       who reported last when            intervals.py    and how often as a rule
+    heads.py         what is read for claims           thread.py       where an engine works
     engine.py        the seam                          drivers.py      engines by name
-    thread.py        where an engine works             sqlite/         SQL, the file, and nothing else knows them
+    sqlite/          SQL, the file, and nothing else knows them
 """
 
 from forwarder.outbox.access import Chosen, OutboxAccess

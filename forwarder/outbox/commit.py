@@ -10,15 +10,15 @@ A commit that failed is done again with whatever came meanwhile; what it holds i
 
 from asyncio import Future
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby, product
 from operator import attrgetter
 from typing import Any, TypeVar
 
 from forwarder.delivery import Delivery, Done, ReadingNumber
-from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows, Run
-from forwarder.outbox.intake import NewReading, Outcomes, Put, Recipient
+from forwarder.outbox.changes import Applied, Changes, LaneKey, Run
+from forwarder.outbox.intake import NewReading, Outcomes, Put
 from forwarder.outbox.lanes import EndpointLanes, Lane
 from forwarder.outbox.operations import BuryRemoved, ExpireOld
 from forwarder.outbox.records import EndpointTotals
@@ -166,13 +166,17 @@ class Commit:
         for (name, device), rows in applied.counted.items():
             lanes(name).recount(device, pending=rows.pending, newest=rows.newest, now=now)
         enqueued: defaultdict[str, int] = defaultdict(int)
+        latest: dict[LaneKey, Delivery] = {}
         for run in applied.runs:
             for recipient in run.recipients:
                 enqueued[recipient.endpoint] += len(run.readings)
-                _join(run, recipient, lanes(recipient.endpoint), applied.counted, now)
-        for (name, device), gone in applied.superseded.items():
-            if gone and (name, device) not in applied.counted:
-                lanes(name).give_way(device, gone)
+                joining = _deliveries(run, recipient.endpoint, applied.counted)
+                if recipient.only_latest:
+                    latest |= _join_as_latest(joining, lanes(recipient.endpoint))
+                else:
+                    lanes(recipient.endpoint).extend(joining, now=now)
+        for key, newest in latest.items():
+            lanes(key[0]).supersede(newest, gone=applied.superseded.get(key, 0), now=now)
         for lane, endpoint in self.held_lanes.items():
             endpoint.release(lane, now=now)
         for endpoint in self.held_endpoints:
@@ -207,20 +211,7 @@ def _may_supersede(puts: Sequence[Put]) -> bool:
     return False
 
 
-def _join(
-    run: Run,
-    recipient: Recipient,
-    lanes: EndpointLanes,
-    counted: dict[LaneKey, LaneRows],
-    now: float,
-) -> None:
-    endpoint = recipient.endpoint
-    if recipient.only_latest:
-        for number, reading in enumerate(run.readings, run.first):
-            if (endpoint, reading.device) not in counted:
-                # The wait was that of the reading which gave way.
-                lanes.end_wait(lanes.add(reading.device, newest=number, now=now))
-        return
+def _deliveries(run: Run, endpoint: str, counted: Container[LaneKey]) -> list[Delivery]:
     # By position, as this is made for every delivery; the order is that of the fields.
     deliveries = [
         Delivery(
@@ -231,7 +222,16 @@ def _join(
     ]  # fmt: skip
     if counted:
         deliveries = [one for one in deliveries if (endpoint, one.device) not in counted]
-    lanes.extend(deliveries, now=now)
+    return deliveries
+
+
+def _join_as_latest(
+    deliveries: Iterable[Delivery], lanes: EndpointLanes
+) -> dict[LaneKey, Delivery]:
+    """Count them, and return of each lane the last one, to which the others give way."""
+    for one in deliveries:
+        lanes.add(one.device, newest=one.reading)
+    return {(one.endpoint, one.device): one for one in deliveries}
 
 
 def _resolve(future: Future[T], result: T) -> None:

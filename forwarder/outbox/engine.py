@@ -5,7 +5,7 @@ Three threads call an engine, each with one call at a time: the commit thread, t
 account of it all. So it takes a connection for writing, one for reading heads, and one for each account. The loop calls
 nothing that could wait.
 
-    before the line runs   lanes, totals
+    before the line runs   lanes, totals, told
     commit thread          has_foreign_change ▸ apply ▸ totals, where another process had changed something
     reader thread          heads
     any thread             totals, overview, trim

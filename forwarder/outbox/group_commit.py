@@ -16,7 +16,6 @@ After a failure nothing that came later is committed before what failed.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
 from forwarder.clock import Clock, Timer
@@ -25,7 +24,7 @@ from forwarder.outbox.changes import Applied, OperationFailed
 from forwarder.outbox.commit import Commit
 from forwarder.outbox.engine import Engine
 from forwarder.outbox.lanes import EndpointLanes
-from forwarder.outbox.thread import CommitThread
+from forwarder.outbox.thread import Worker, tell
 
 TURNS = 4
 """Of the loop between two transactions. Without them one held 90 single readings at full load, with them 130."""
@@ -58,7 +57,7 @@ class GroupCommit:
         self._on_failed = on_failed
         self._on_rest = on_rest
         self._on_defect = on_defect
-        self._thread = CommitThread()
+        self._thread = Worker("commit")
         self.next = Commit()
         """What came in since the last one was begun."""
         self._under_way: Commit | None = None
@@ -142,9 +141,9 @@ class GroupCommit:
             if commit.has_foreign_change:
                 commit.endpoints = self._engine.totals()
         except BaseException as error:  # noqa: BLE001 - it is dealt with on the loop
-            _tell(loop, partial(self._conclude_failed, commit, error))
+            tell(loop, partial(self._conclude_failed, commit, error))
         else:
-            _tell(loop, partial(self._conclude, commit, applied))
+            tell(loop, partial(self._conclude, commit, applied))
 
     def _conclude(self, commit: Commit, applied: Applied | None) -> None:
         if not self._is_started:
@@ -192,8 +191,3 @@ class GroupCommit:
     def _try_again(self) -> None:
         self._retry = None
         self.hurry()
-
-
-def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
-    with suppress(RuntimeError):  # the loop was closed meanwhile
-        loop.call_soon_threadsafe(callback)

@@ -2,7 +2,7 @@
 Lanes: the pending deliveries of one device to one endpoint, in order, of which one claim at a time is out.
 
 Pure and in memory. The durable facts are rows; this is the schedule over them, built anew at start, so that claiming
-needs no write. Times are monotonic seconds: no step of the wall clock can freeze a lane.
+needs no write and no read. Times are monotonic seconds: no step of the wall clock can freeze a lane.
 
     pending = stored - unwritten          stored     rows that are pending as of the last commit that was published
                                           unwritten  settled for good in memory, and not on disk yet
@@ -11,18 +11,20 @@ needs no write. Times are monotonic seconds: no step of the wall clock can freez
 
              claim              end
       READY ───────▶ CLAIMED ────────▶ READY    memory holds what comes next
-        ▲                        └───▶ RESTING  for one or more of these reasons:
+        ▲                        └───▶ RESTING  for the first of these reasons that holds:
         └──────────────────────────────┘
-            UNWRITTEN   what comes next is to be read back, and a settlement in the lane is not on disk: read now, what
-                        was settled would be offered again. Ends when the last one is written.
-            HELD        a commit under way may change what is pending. Ends when that is published.
-            DUE         the head is tried again at `due_at`. Ends then, or when the endpoint recovers.
+            HELD     a commit under way may change what is pending. Ends when that is published.
+            DUE      the head is tried again at `due_at`. Ends then, or when the endpoint recovers.
+            UNREAD   memory does not hold what comes next. Ends when that was read beside the loop, which begins once
+                     the lane's settlements are on disk: read before, what was settled would be offered again.
+            EMPTY    nothing is left but settlements that are not on disk. Ends with the next reading; with the last
+                     settlement the lane goes.
 
     An endpoint as a whole is held while a commit may change any of its lanes: then nothing of it is claimed.
-    A lane goes when nothing is stored, unwritten, claimed or held in it.
+    A reading that was just put is in memory, so that only backlogs, retries and what a commit changed are read.
 """
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -45,11 +47,16 @@ class LaneState(Enum):
 
 READY, CLAIMED, RESTING, GONE = LaneState
 
-# Why a lane rests: a set of bits, because an enum.Flag takes ten times as long.
-NOTHING, UNWRITTEN, HELD, DUE = 0, 1, 2, 4
-
 GONE_IN_QUEUE = 1000
 """Lanes that are gone leave the queue when their turn comes; where nothing is claimed, when there are so many."""
+READ_AHEAD = 32
+"""Deliveries of a lane that are read at once."""
+READ_MOST = 512
+"""Deliveries of an endpoint that are read at once."""
+READ_LEAST = 8
+"""What is read where others fill the memory."""
+ENOUGH_READY = 64
+"""Lanes that are ready: with fewer, others are read before their turn comes."""
 
 _device_of = attrgetter("device")
 
@@ -59,13 +66,13 @@ class Lane:
     """One device's queue at one endpoint."""
 
     device: Device
-    state: LaneState = GONE
+    state: LaneState = RESTING
     stored: int = 0
     """Rows that are pending as of the last commit that was published, those in flight included."""
     unwritten: int = 0
     """Of them, those that are settled for good and not on disk yet."""
     newest: int = 0
-    """The highest number among them, as far as it is known; 0 when it is settled."""
+    """The highest number that was counted or put; its reading may be settled meanwhile."""
     unsaved: int = 0
     """Settlements that are not on disk yet, those of deliveries that are tried again included."""
     fresh: deque[Delivery] = field(default_factory=deque)
@@ -74,15 +81,17 @@ class Lane:
     """The deliveries in flight."""
     settled: int = 0
     """How many of those are settled for good already."""
-    reasons: int = NOTHING
-    """Why it rests, or will rest once its claim has ended."""
+    is_held: bool = False
     due_at: float | None = None
     """When its head is tried again."""
     ready_since: float = 0.0
+    """Since when it is ready, or could be if it were read."""
+    is_read: bool = False
+    """Whether its head is being read, and nothing has changed what is pending since that began."""
     is_restored: bool = False
     """Known from the outbox's rows alone: the time its head waits for is still to be read."""
     is_changed: bool = False
-    """Something else than its claim changed what is pending meanwhile: what memory would hold may not come next."""
+    """Something else than its claim changed what is pending meanwhile: what memory holds may not come next."""
     is_queued: bool = False
     """Whether the queue of ready lanes holds it, even if it is not ready at the moment."""
 
@@ -110,7 +119,7 @@ class Readiness(NamedTuple):
 
 @dataclass(slots=True)
 class Memory:
-    """How many deliveries wait in memory, over all endpoints; beyond the limit they are read when their turn comes."""
+    """How many deliveries wait in memory or are being read, over all endpoints; those beyond the limit wait as rows."""
 
     limit: int
     used: int = 0
@@ -125,10 +134,18 @@ class EndpointLanes:
 
     def __init__(self, endpoint: str, memory: Memory) -> None:
         self.endpoint = endpoint
+        self.most_at_once = 1
+        """Deliveries of a lane that a claim takes at most."""
+        self.longest_wait_seconds = float("inf")
+        """A wait from before a restart that is longer is over."""
         self._memory = memory
         self._claimed: set[Lane] = set()
         self._lanes: dict[Device, Lane] = {}
         self._ready: deque[Lane] = deque()
+        self._unread: OrderedDict[Lane, None] = OrderedDict()
+        """Lanes that rest for nothing but UNREAD, the first to do so in front."""
+        self._reserved = 0
+        """Deliveries that are being read."""
         self._due: list[tuple[float, int, Lane]] = []
         self._pushes = 0
         self.is_held = False
@@ -143,57 +160,55 @@ class EndpointLanes:
 
     # What commits bring.
 
-    def add(self, device: Device, *, count: int = 1, newest: int = 0, now: float) -> Lane:
-        """`count` more rows at the end of the device's lane."""
-        lane = self._lanes.get(device) or self._begin(device, now)
+    def add(self, device: Device, *, count: int = 1, newest: int = 0) -> Lane:
+        """`count` more rows at the end of the device's lane, which goes on with what follows."""
+        lane = self._lanes.get(device) or self._begin(device)
         lane.newest = max(lane.newest, newest)
         self._store(lane, lane.stored + count)
         return lane
 
-    def _begin(self, device: Device, now: float) -> Lane:
+    def _begin(self, device: Device) -> Lane:
         lane = self._lanes[device] = Lane(device)
-        self._make_ready(lane, now)
         return lane
 
     def restore(self, device: Device, *, pending: int, newest: int, now: float) -> None:
         """At start: a lane as the rows have it, whose head may have to wait still."""
-        self.add(device, count=pending, newest=newest, now=now).is_restored = True
+        lane = self.add(device, count=pending, newest=newest)
+        lane.is_restored = True
+        self._go_on(lane, now)
 
     def extend(self, deliveries: Iterable[Delivery], *, now: float) -> None:
         """Each at the end of its lane, held in memory while there is room and nothing is before it."""
         known, memory = self._lanes, self._memory
         for one in deliveries:
-            lane = known.get(one.device) or self._begin(one.device, now)
-            if (
-                memory.used < memory.limit
-                and len(lane.fresh) == lane.unclaimed
-                and not lane.reasons & HELD
-                and not lane.is_changed
-            ):
+            lane = known.get(one.device) or self._begin(one.device)
+            if memory.used < memory.limit and len(lane.fresh) == lane.unclaimed:
                 lane.fresh.append(one)
                 memory.used += 1
             if one.reading > lane.newest:
                 lane.newest = one.reading
             self._store(lane, lane.stored + 1)
+            if lane.state is RESTING:
+                self._go_on(lane, now)
 
-    def give_way(self, device: Device, count: int) -> None:
-        """So many rows of the lane have given way to newer ones; memory may hold some of them."""
-        lane = self._lanes[device]
-        self._store(lane, lane.stored - count)
+    def supersede(self, newest: Delivery, *, gone: int, now: float) -> None:
+        """So many rows of the lane have given way to this one, which was added; the wait was theirs."""
+        lane = self._lanes[newest.device]
+        self._store(lane, lane.stored - gone)
         self._empty_memory(lane)
-
-    def end_wait(self, lane: Lane) -> None:
-        """The head that was to be tried again has given way; the lane goes on once it is released."""
         lane.due_at = None
-        lane.reasons &= ~DUE
+        # One that was in flight and is to be tried again comes before it, and is in no memory.
+        if lane.unclaimed == 1 and self._memory.room:
+            self._unread.pop(lane, None)
+            self._hold_in_memory(lane, [newest])
+        self._go_on(lane, now)
 
     def written(self, lane: Lane, count: int, *, now: float) -> None:
         """A settlement of the lane is on disk, by which `count` of its rows are pending no more."""
         lane.unsaved -= 1
         lane.stored -= count
         lane.unwritten -= count
-        if not lane.unsaved and lane.reasons & UNWRITTEN:
-            lane.reasons &= ~UNWRITTEN
+        if not lane.unsaved:
             self._go_on(lane, now)
 
     def recount(self, device: Device, *, pending: int, newest: int, now: float) -> None:
@@ -202,28 +217,89 @@ class EndpointLanes:
         if lane is None:
             if pending <= 0:
                 return
-            lane = self._begin(device, now)
+            lane = self._begin(device)
         lane.newest = newest
         self._store(lane, pending)
+        self._empty_memory(lane)
         if lane.state is CLAIMED:
             lane.is_changed = True
         else:
-            self._leave(lane, RESTING)
-            self.end_wait(lane)
+            lane.due_at = None
             lane.is_restored = True
-        self._empty_memory(lane)
         self._go_on(lane, now)
 
     def hold(self, lane: Lane) -> None:
         """Let nothing more be claimed from the lane until a `release`: a commit is changing what is pending."""
-        lane.reasons |= HELD
-        self._empty_memory(lane)
-        if lane.state is not CLAIMED:
+        lane.is_held = True
+        if lane.state is READY:
             self._leave(lane, RESTING)
 
     def release(self, lane: Lane, *, now: float) -> None:
-        lane.reasons &= ~HELD
+        lane.is_held = False
         self._go_on(lane, now)
+
+    # What is read beside the loop.
+
+    def begin_read(self, *, is_probe: bool = False) -> dict[Lane, int]:
+        """
+        Which lanes are to be read now, and how many deliveries of each; none while others are being read.
+
+        Whoever reads them ends it with `remember` for each lane and `end_read`. A probe may take the lane that waits
+        for the nearest time.
+        """
+        wanted: dict[Lane, int] = {}
+        if self._reserved or self.is_held:
+            return wanted
+        left = self._room_to_read()
+        for lane in self._to_read(is_probe=is_probe):
+            if left <= 0:
+                break
+            wanted[lane] = min(lane.unclaimed, max(self.most_at_once, READ_AHEAD), left)
+            left -= wanted[lane]
+        for lane in wanted:
+            self._unread.pop(lane, None)
+            lane.is_read = True
+        self._reserved = sum(wanted.values())
+        self._memory.used += self._reserved
+        return wanted
+
+    def _room_to_read(self) -> int:
+        room = min(self._memory.room, READ_MOST)
+        if self._ready:
+            return room
+        # Somebody else's backlog may fill the memory for days; this endpoint goes on all the same.
+        return max(room, self.most_at_once, min(READ_LEAST, self._memory.limit))
+
+    def _to_read(self, *, is_probe: bool) -> Iterable[Lane]:
+        if self._unread:
+            first = next(iter(self._unread))
+            is_ahead = self._ready and self._ready[0].ready_since <= first.ready_since
+            return () if is_ahead and len(self._ready) >= ENOUGH_READY else self._unread
+        if is_probe and not self._ready and self.next_due() is not None:
+            lane = self._due[0][2]
+            return () if lane.fresh or lane.unsaved else (lane,)
+        return ()
+
+    def remember(
+        self,
+        lane: Lane,
+        deliveries: Sequence[Delivery],
+        *,
+        due_at: float | None = None,
+        now: float,
+    ) -> None:
+        """Hold in memory what was read of a lane, which waits until `due_at`; not if it was changed meanwhile."""
+        if lane.is_read:
+            lane.is_read = False
+            lane.is_restored = False
+            self._hold_in_memory(lane, deliveries)
+            if lane.due_at is None:
+                lane.due_at = due_at
+        self._go_on(lane, now)
+
+    def end_read(self) -> None:
+        self._memory.used -= self._reserved
+        self._reserved = 0
 
     # What the dispatcher does.
 
@@ -244,15 +320,12 @@ class EndpointLanes:
         """Take a ready lane, else the one that waits for the nearest time."""
         lane = self.claim(now=now)
         if lane is None and not self.is_held and self.next_due() is not None:
-            lane = heappop(self._due)[2]
-            self.end_wait(lane)
-            self._leave(lane, CLAIMED)
+            nearest = self._due[0][2]
+            if nearest.fresh:
+                lane = heappop(self._due)[2]
+                lane.due_at = None
+                self._leave(lane, CLAIMED)
         return lane
-
-    def remember(self, lane: Lane, deliveries: Sequence[Delivery]) -> None:
-        """Hold these, which come next in the lane, in memory."""
-        lane.fresh.extend(deliveries)
-        self._memory.used += len(deliveries)
 
     def take(self, lane: Lane, *, limit: int) -> tuple[Delivery, ...]:
         """The first deliveries that memory holds of a claimed lane: they are in flight now."""
@@ -299,41 +372,34 @@ class EndpointLanes:
         if lane.settled < len(lane.claimed) or lane.is_changed or due_at is not None:
             self._empty_memory(lane)  # it holds what comes after those that are not settled
             lane.is_restored = due_at is None
-        elif lane.claimed and lane.claimed[-1].reading >= lane.newest:
-            lane.newest = 0
         lane.claimed, lane.settled, lane.is_changed = (), 0, False
         self._claimed.discard(lane)
         lane.due_at = due_at
-        if due_at is not None:
-            lane.reasons |= DUE
-        if lane.unsaved and not lane.fresh:
-            lane.reasons |= UNWRITTEN
         lane.state = RESTING
         self._go_on(lane, now)
-        return lane.reasons == UNWRITTEN and lane.stored > lane.unwritten
+        is_free = lane.state is RESTING and lane.due_at is None and not lane.is_held
+        return is_free and lane.unsaved > 0 and lane.stored > lane.unwritten
 
     def wake_due(self, now: float) -> None:
-        """Make ready every lane whose wait is over."""
+        """Let every lane go on whose wait is over."""
         while (due_at := self.next_due()) is not None and due_at <= now:
-            lane = heappop(self._due)[2]
-            self.end_wait(lane)
-            self._make_ready(lane, now)
+            self._go_on(heappop(self._due)[2], now)
 
     def wake_all(self, now: float) -> None:
         """Let no lane wait for its own time any more: the endpoint has recovered."""
-        waiting = [lane for _, _, lane in sorted(self._due) if lane.reasons == DUE]
+        waiting = [lane for _, _, lane in sorted(self._due)]
         self._due.clear()
         for lane in self._lanes.values():
             lane.is_restored = False
-            self.end_wait(lane)
+            lane.due_at = None
         for lane in waiting:
             self._go_on(lane, now)
 
     def next_due(self) -> float | None:
-        """When the next waiting lane becomes ready, in monotonic seconds."""
+        """When the next waiting lane goes on, in monotonic seconds."""
         while self._due:
             due_at, _, lane = self._due[0]
-            if lane.reasons == DUE and lane.state is RESTING and lane.due_at == due_at:
+            if lane.state is RESTING and not lane.is_held and lane.due_at == due_at:
                 return due_at
             heappop(self._due)
         return None
@@ -357,17 +423,20 @@ class EndpointLanes:
 
     def _go_on(self, lane: Lane, now: float) -> None:
         """Leave the rest when no reason is left for it."""
-        if lane.state is not RESTING:
+        if lane.state is not RESTING or lane.is_held:
             return
-        if lane.reasons & DUE and lane.due_at is not None and lane.due_at <= now:
-            self.end_wait(lane)
-        if lane.stored <= 0 and not lane.unsaved and not lane.reasons & HELD:
+        if lane.due_at is not None and lane.due_at <= now:
+            lane.due_at = None
+        if lane.stored <= 0 and not lane.unsaved:
             self._forget(lane)
-        elif lane.reasons == DUE and lane.due_at is not None:
+        elif lane.due_at is not None:
             self._pushes += 1
             heappush(self._due, (lane.due_at, self._pushes, lane))
-        elif not lane.reasons:
+        elif lane.fresh:
             self._make_ready(lane, now)
+        elif not (lane.unsaved or lane.is_read or lane in self._unread):
+            lane.ready_since = now
+            self._unread[lane] = None
 
     def _make_ready(self, lane: Lane, now: float) -> None:
         lane.state = READY
@@ -382,11 +451,16 @@ class EndpointLanes:
         lane.is_queued = False
         return lane
 
+    def _hold_in_memory(self, lane: Lane, deliveries: Sequence[Delivery]) -> None:
+        lane.fresh.extend(deliveries)
+        self._memory.used += len(deliveries)
+
     def _empty_memory(self, lane: Lane) -> None:
+        """Forget what memory holds, or would once it is read; a lane that was ready for it rests."""
         self._memory.used -= len(lane.fresh)
         lane.fresh.clear()
-        if lane.unsaved and lane.state is not CLAIMED:
-            lane.reasons |= UNWRITTEN
+        lane.is_read = False
+        if lane.state is READY:
             self._leave(lane, RESTING)
 
     def _leave(self, lane: Lane, state: LaneState) -> None:
@@ -405,6 +479,7 @@ class EndpointLanes:
         self._leave(lane, GONE)
         self._store(lane, 0)
         self._empty_memory(lane)
+        self._unread.pop(lane, None)
         if self._lanes.get(lane.device) is lane:
             del self._lanes[lane.device]
         if len(self._ready) > 2 * len(self._lanes) + GONE_IN_QUEUE:

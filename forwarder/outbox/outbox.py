@@ -10,14 +10,14 @@ from typing import TypeVar
 from forwarder.clock import Clock
 from forwarder.delivery import Delivery, RetryAt
 from forwarder.endpoint_health import EndpointHealth
-from forwarder.errors import OutboxError
-from forwarder.logs import harmless, logger
+from forwarder.logs import harmless
 from forwarder.outbox.capacity import Capacity
 from forwarder.outbox.changes import Applied
 from forwarder.outbox.commit import Commit
 from forwarder.outbox.devices import MOST_DEVICES, Devices
 from forwarder.outbox.engine import Engine
-from forwarder.outbox.group_commit import RETRY_SECONDS, GroupCommit
+from forwarder.outbox.group_commit import GroupCommit
+from forwarder.outbox.heads import RETRY_SECONDS, HeadReader
 from forwarder.outbox.intake import NewReading, Outcomes, Put, Unrouted
 from forwarder.outbox.lanes import EndpointLanes, Lane, Memory, Readiness
 from forwarder.outbox.operations import Operation, Shrink, Tell, Told
@@ -31,8 +31,6 @@ LOOK_SECONDS = 0.5
 """How often the outbox looks for what commands have changed in it."""
 BETWEEN_DEVICES_SECONDS = 0.1
 """Between two lots of devices' records, where there are more than one."""
-READ_AHEAD = 32
-"""Deliveries of a lane that are read at once."""
 MEMORY_LIMIT = 4096
 """Deliveries that wait in memory, over all lanes."""
 MOST_NOTICES = 10_000
@@ -62,7 +60,6 @@ class Outbox:
         self._engine = engine
         self._clock = clock
         self.quarantine_max_bytes = quarantine_max_bytes
-        self._log = logger("outbox")
         self.on_claimable: Callable[[set[str]], None] = lambda _: None
         """Told after a commit in which endpoints something may be claimed now."""
         self.on_foreign_change: Callable[[], None] = lambda: None
@@ -86,10 +83,12 @@ class Outbox:
             on_rest=self._on_rest,
             on_defect=self._on_defect,
         )
+        self._heads = HeadReader(
+            engine, clock=clock, publish=self._publish_heads, on_defect=self._on_defect
+        )
         self._end: asyncio.Future[None] | None = None
         """Of `run`."""
         self._is_closing = False
-        self._is_readable = True
         self.commits = 0
         self.enqueued: defaultdict[str, int] = defaultdict(int)
         """Deliveries put in by this process, by endpoint."""
@@ -104,6 +103,7 @@ class Outbox:
             lanes.restore(device, pending=rows.pending, newest=rows.newest, now=now)
         self.health = {one.name: one.health for one in self._engine.totals()}
         self._sightings.restore(list(self._engine.devices()))
+        self._told = self._engine.told()
 
     def _lanes_of(self, endpoint: str) -> EndpointLanes:
         lanes = self._lanes.get(endpoint)
@@ -129,50 +129,55 @@ class Outbox:
 
     # The right half.
 
-    def claim(
-        self, endpoint: str, *, limit: int = 1, longest_wait_seconds: float, is_probe: bool = False
-    ) -> Claim | None:
+    def serve(self, endpoint: str, *, most_at_once: int = 1, longest_wait_seconds: float) -> None:
         """
-        The next deliveries of the lane that is served next, at most `limit`; None when none is due.
+        How the endpoint is claimed for: so many deliveries of a lane at most.
 
         A wait from before a restart that is longer than the longest possible one is over: the clock was set.
         """
         lanes = self._lanes_of(endpoint)
-        now = self._clock.monotonic()
-        take = lanes.claim_for_probe if is_probe else lanes.claim
-        while (lane := take(now=now)) is not None:
-            if not lane.fresh:
-                lanes.remember(lane, self._heads(endpoint, lane, limit))
-            if not lane.fresh:
-                self._commits.next.changes.uncertain.add((endpoint, lane.device))
-                self._commits.within(COMPANY_SECONDS)
-                lanes.end(lane, due_at=now + RETRY_SECONDS, now=now)
-                continue
-            wait = lane.fresh[0].due_at - self._clock.unix() if lane.is_restored else 0.0
-            lane.is_restored = False
-            if 0 < wait <= longest_wait_seconds and not is_probe:
-                lanes.end(lane, due_at=now + wait, now=now)
-                continue
-            return Claim(lanes.take(lane, limit=limit), lane)
-        return None
+        lanes.most_at_once, lanes.longest_wait_seconds = most_at_once, longest_wait_seconds
 
-    def _heads(self, endpoint: str, lane: Lane, limit: int) -> list[Delivery]:
-        count = max(limit, min(READ_AHEAD, self._memory.room))
-        try:
-            key = (endpoint, lane.device)
-            heads = self._engine.heads({key: count})[key]
-        except OutboxError as problem:
-            # The lane is tried again in a second. Of all the lanes that meet with this, one log event is enough.
-            if self._is_readable:
-                self._log.error("outbox.unread", problem=str(problem))
-            self._is_readable = False
-            return []
-        self._is_readable = True
-        return heads
+    def claim(self, endpoint: str, *, limit: int = 1, is_probe: bool = False) -> Claim | None:
+        """
+        The next deliveries of the lane that is served next, at most `limit`; None when memory holds none that is due.
+
+        What comes next is read beside the loop, and `on_claimable` is told of it.
+        """
+        lanes = self._lanes_of(endpoint)
+        now = self._clock.monotonic()
+        lane = lanes.claim_for_probe(now=now) if is_probe else lanes.claim(now=now)
+        claim = None if lane is None else Claim(lanes.take(lane, limit=limit), lane)
+        self._read_ahead(lanes, is_probe=is_probe)
+        return claim
+
+    def _read_ahead(self, lanes: EndpointLanes, *, is_probe: bool = False) -> None:
+        wanted = lanes.begin_read(is_probe=is_probe)
+        if wanted:
+            self._heads.ask(lanes, wanted)
+
+    def _publish_heads(
+        self, lanes: EndpointLanes, found: Mapping[Lane, Sequence[Delivery]]
+    ) -> None:
+        """What was read joins its lane; a lane in which nothing was found is counted anew."""
+        now, unix = self._clock.monotonic(), self._clock.unix()
+        lanes.end_read()
+        for lane, deliveries in found.items():
+            wait = deliveries[0].due_at - unix if deliveries and lane.is_restored else 0.0
+            if not deliveries:
+                self._commits.next.changes.uncertain.add((lanes.endpoint, lane.device))
+                self._commits.within(COMPANY_SECONDS)
+                wait = RETRY_SECONDS
+            is_early = 0 < wait <= lanes.longest_wait_seconds
+            lanes.remember(lane, deliveries, due_at=now + wait if is_early else None, now=now)
+        self.on_claimable({lanes.endpoint})
 
     def readiness(self, endpoint: str, *, now: float) -> Readiness:
         """What could be claimed at `now`, monotonic seconds."""
-        return self._lanes_of(endpoint).readiness(now)
+        lanes = self._lanes_of(endpoint)
+        readiness = lanes.readiness(now)
+        self._read_ahead(lanes)
+        return readiness
 
     def wake_all(self, endpoint: str) -> None:
         """The endpoint takes readings again: no lane waits for its own time any more."""
@@ -240,6 +245,11 @@ class Outbox:
 
         Done once they are on disk, with what each came to.
         """
+        for subject, what in told.items():
+            if what is None:
+                self._told.pop(subject, None)
+            else:
+                self._told[subject] = what
         answer = self._ask(Tell(notices, told, endpoint, MOST_NOTICES, self._clock.unix()))
         answer.add_done_callback(partial(self._count_notices, endpoint))
         return answer
@@ -249,8 +259,8 @@ class Outbox:
             self.enqueued[endpoint] += answer.result()["enqueued"]
 
     def told(self) -> dict[str, str]:
-        """What the operator has been told of what lasts, by subject; read on the loop, for it is little."""
-        return self._engine.told()
+        """What the operator has been told of what lasts, by subject, or is about to be."""
+        return dict(self._told)
 
     async def shrink(self) -> None:
         """Give free space back to the file system."""
@@ -289,6 +299,11 @@ class Outbox:
     def is_at_rest(self) -> bool:
         """Whether everything that came in is on disk."""
         return self._commits.is_at_rest and not self._capacity.kept
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether something is read that may be claimed then."""
+        return self._heads.is_busy
 
     @property
     def used_bytes(self) -> int:
@@ -366,6 +381,7 @@ class Outbox:
 
     def release_files(self) -> None:
         self._commits.close()
+        self._heads.close()
         self._engine.close()
 
 

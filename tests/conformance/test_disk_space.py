@@ -74,7 +74,7 @@ async def test_deliveries_make_room_on_a_full_disk(harness: OutboxHarness, disk:
     outbox = harness.open()
     await outbox.put([new_reading(payload="a" * 40 * PAGE)])
     disk.append(0)
-    settle(outbox, must_claim(outbox))
+    settle(outbox, await must_claim(outbox))
     async with asyncio.timeout(10):
         await flush(outbox)
     assert await is_taken(outbox, new_reading(payload="b" * 20 * PAGE))
@@ -133,7 +133,7 @@ async def test_deliveries_make_room_on_a_disk_that_is_suddenly_full(
     outbox = harness.open()
     await outbox.put([new_reading(payload="a" * 40 * PAGE)])
     now, free = disk_space.LOOK_SECONDS, 0
-    settle(outbox, must_claim(outbox))
+    settle(outbox, await must_claim(outbox))
     async with asyncio.timeout(10):
         await flush(outbox)
     assert (await totals(outbox)).delivered == 1

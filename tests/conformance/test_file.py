@@ -22,7 +22,7 @@ async def test_free_pages_are_given_back(harness: OutboxHarness) -> None:
     """As many as are asked for, not just one."""
     outbox = harness.open()
     await outbox.put([new_reading(payload="x" * 100_000)])
-    settle(outbox, must_claim(outbox))
+    settle(outbox, await must_claim(outbox))
     await flush(outbox)
     free = harness.engine.free_pages
     assert free > 20
@@ -36,7 +36,7 @@ async def test_the_file_of_an_idle_service_shrinks(harness: OutboxHarness) -> No
     """No traffic is needed for the room to come back: one sweep brings the file down to what it holds."""
     outbox = harness.open()
     await outbox.put([new_reading(payload="x" * 500_000)])
-    settle(outbox, must_claim(outbox))
+    settle(outbox, await must_claim(outbox))
     await flush(outbox)
     with closing(outbox_file.connect(harness.path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

@@ -145,7 +145,7 @@ def test_check_tells_the_loss(crashed: Path) -> None:
 async def test_what_was_forgotten_is_not_missing(outbox: Outbox, harness: OutboxHarness) -> None:
     """Numbers are never given out again, so an outbox that has emptied itself still knows how far it came."""
     await outbox.put([new_reading(payload="1"), a_quarantined()])
-    settle(outbox, must_claim(outbox))
+    settle(outbox, await must_claim(outbox))
     await flush(outbox)
     later = STARTED_AT + 60
     await outbox.operate(Prune(delivered_before=later, dead_before=later))

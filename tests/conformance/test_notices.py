@@ -22,7 +22,7 @@ async def test_notices_are_owed_like_readings(outbox: Outbox) -> None:
     told = await outbox.tell("operator", rows(), {"failing:acme": "{}"})
 
     assert told == {"enqueued": 3, "no_room": 0}
-    assert must_claim(outbox, "operator", limit=10).device == "acme"
+    assert (await must_claim(outbox, "operator", limit=10)).device == "acme"
     accounts = await totals(outbox, "operator")
     assert (accounts.enqueued, accounts.pending) == (3, 3)
     assert outbox.enqueued["operator"] == 3
@@ -34,7 +34,7 @@ async def test_notice_that_comes_again_is_not_owed_again(outbox: Outbox) -> None
     """Neither while it waits nor after it was delivered."""
     await outbox.tell("operator", rows(1), {})
     assert (await outbox.tell("operator", rows(1), {}))["repeated"] == 1
-    settle(outbox, must_claim(outbox, "operator"))
+    settle(outbox, await must_claim(outbox, "operator"))
     assert (await outbox.tell("operator", rows(1), {}))["repeated"] == 1
 
     accounts = await totals(outbox, "operator")
@@ -69,7 +69,7 @@ async def test_full_outbox_takes_notices(harness: OutboxHarness) -> None:
     await asyncio.wait_for(outbox.tell("operator", rows(), {}), timeout=10)
 
     assert not kept_back.done()
-    assert claim(outbox, "operator") is not None
+    assert await claim(outbox, "operator") is not None
     kept_back.cancel()
 
 
@@ -78,7 +78,7 @@ async def test_more_than_may_wait_is_left_out(outbox: Outbox) -> None:
     wanted = Tell(rows(3), {}, "operator", most_pending=2, now=STARTED_AT)
     assert await outbox.operate(wanted) == {"enqueued": 2, "no_room": 1}
     assert await outbox.operate(wanted) == {"no_room": 3}
-    while (claimed := claim(outbox, "operator")) is not None:
+    while (claimed := await claim(outbox, "operator")) is not None:
         settle(outbox, claimed)
     await flush(outbox)
     assert await outbox.operate(wanted) == {"repeated": 2, "no_room": 1}
@@ -96,4 +96,4 @@ async def test_notices_wait_for_a_disk_that_takes_nothing(
     harness.clock.advance(1)
 
     assert (await told)["enqueued"] == 3
-    assert len(ids(must_claim(outbox, "operator", limit=10))) == 3
+    assert len(ids(await must_claim(outbox, "operator", limit=10))) == 3

@@ -47,7 +47,7 @@ async def test_put_survives_a_crash(harness: OutboxHarness) -> None:
     """What put has returned for is there after the process died in the next instant."""
     await harness.open().put([new_reading(ONE, "a"), new_reading(TWO, "b")])
     outbox = await harness.reopen()
-    assert {ids(must_claim(outbox))[0], ids(must_claim(outbox))[0]} == {"a", "b"}
+    assert {ids(await must_claim(outbox))[0], ids(await must_claim(outbox))[0]} == {"a", "b"}
 
 
 async def test_same_reading_is_owed_once(outbox: Outbox) -> None:
@@ -56,7 +56,7 @@ async def test_same_reading_is_owed_once(outbox: Outbox) -> None:
         "accepted",
         "duplicate",
     ]
-    settle(outbox, must_claim(outbox))
+    settle(outbox, await must_claim(outbox))
     await flush(outbox)
     assert await outbox.put([new_reading(ONE, "a")]) == ["duplicate"]
     assert (await totals(outbox)).enqueued == 1
@@ -76,7 +76,7 @@ async def test_a_device_is_claimed_in_order_of_arrival(outbox: Outbox) -> None:
         await outbox.put([new_reading(ONE, payload)])
     seen = []
     for _ in range(3):
-        claimed = must_claim(outbox)
+        claimed = await must_claim(outbox)
         seen += ids(claimed)
         settle(outbox, claimed)
         await flush(outbox)
@@ -90,7 +90,7 @@ async def test_order_holds_beyond_what_memory_holds(harness: OutboxHarness) -> N
     await outbox.put([new_reading(ONE, payload) for payload in payloads])
     seen: list[str] = []
     while len(seen) < 100:
-        claimed = must_claim(outbox, limit=3)
+        claimed = await must_claim(outbox, limit=3)
         seen += ids(claimed)
         settle(outbox, claimed)
         await flush(outbox)
@@ -100,32 +100,32 @@ async def test_order_holds_beyond_what_memory_holds(harness: OutboxHarness) -> N
 async def test_devices_do_not_wait_for_each_other(outbox: Outbox) -> None:
     """While one device's reading is in flight, another's is claimed, but not a second of the first."""
     await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b"), new_reading(TWO, "c")])
-    assert [ids(must_claim(outbox)), ids(must_claim(outbox))] == [["a"], ["c"]]
-    assert claim(outbox) is None
+    assert [ids(await must_claim(outbox)), ids(await must_claim(outbox))] == [["a"], ["c"]]
+    assert await claim(outbox) is None
 
 
 async def test_endpoints_do_not_wait_for_each_other(outbox: Outbox) -> None:
     """The same reading is claimed for each of its endpoints."""
     await outbox.put([new_reading(ONE, "a", to="acme home")])
-    assert ids(must_claim(outbox, "acme")) == ids(must_claim(outbox, "home")) == ["a"]
+    assert ids(await must_claim(outbox, "acme")) == ids(await must_claim(outbox, "home")) == ["a"]
 
 
 async def test_claim_that_nobody_settled_returns_after_a_restart(harness: OutboxHarness) -> None:
     """A delivery that was in flight when the process died is offered again, with its id."""
     outbox = harness.open()
     await outbox.put([new_reading(ONE, "a")])
-    before = must_claim(outbox).deliveries[0]
-    after = must_claim(await harness.reopen()).deliveries[0]
+    before = (await must_claim(outbox)).deliveries[0]
+    after = (await must_claim(await harness.reopen())).deliveries[0]
     assert after == before
 
 
 async def test_delivered_reading_keeps_no_body(outbox: Outbox, harness: OutboxHarness) -> None:
     """Of a delivered reading the log keeps its id and times, not its data; others still have theirs."""
     await outbox.put([new_reading(ONE, "a", to="acme home")])
-    settle(outbox, must_claim(outbox, "acme"))
+    settle(outbox, await must_claim(outbox, "acme"))
     await flush(outbox)
     assert rows(harness, "body") == 1
-    settle(outbox, must_claim(outbox, "home"))
+    settle(outbox, await must_claim(outbox, "home"))
     await flush(outbox)
     assert (rows(harness, "body"), rows(harness, "delivery")) == (0, 2)
 
@@ -133,11 +133,11 @@ async def test_delivered_reading_keeps_no_body(outbox: Outbox, harness: OutboxHa
 async def test_retry_waits_and_goes_first(outbox: Outbox, clock: HandClock) -> None:
     """A postponed reading holds back its own device until it is due, and then is the first."""
     await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b")])
-    settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 5), error="timeout")
+    settle(outbox, await must_claim(outbox), RetryAt(clock.unix() + 5), error="timeout")
     await flush(outbox)
-    assert claim(outbox) is None
+    assert await claim(outbox) is None
     clock.advance(5)
-    again = must_claim(outbox)
+    again = await must_claim(outbox)
     assert (ids(again), again.deliveries[0].attempts) == (["a"], 1)
 
 
@@ -145,41 +145,41 @@ async def test_retry_schedule_survives_a_restart(harness: OutboxHarness) -> None
     """What was to wait still waits after a restart, and knows its attempts."""
     outbox, clock = harness.open(), harness.clock
     await outbox.put([new_reading(ONE, "a")])
-    settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 60), error="timeout")
+    settle(outbox, await must_claim(outbox), RetryAt(clock.unix() + 60), error="timeout")
     await flush(outbox)
     outbox = await harness.reopen()
-    assert claim(outbox) is None
+    assert await claim(outbox) is None
     await flush(outbox)
     clock.advance(60)
-    assert must_claim(outbox).deliveries[0].attempts == 1
+    assert (await must_claim(outbox)).deliveries[0].attempts == 1
 
 
 async def test_clock_that_stepped_back_freezes_nothing(harness: OutboxHarness) -> None:
     """A due time further ahead than the longest possible wait is due now."""
     outbox, clock = harness.open(), harness.clock
     await outbox.put([new_reading(ONE, "a")])
-    settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 60), error="timeout")
+    settle(outbox, await must_claim(outbox), RetryAt(clock.unix() + 60), error="timeout")
     await flush(outbox)
     clock.step(-86400)
-    assert ids(must_claim(await harness.reopen())) == ["a"]
+    assert ids(await must_claim(await harness.reopen())) == ["a"]
 
 
 async def test_clock_step_while_running_moves_no_retry(outbox: Outbox, clock: HandClock) -> None:
     """Waits are measured by the clock that cannot be set."""
     await outbox.put([new_reading(ONE, "a")])
-    settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 60), error="timeout")
+    settle(outbox, await must_claim(outbox), RetryAt(clock.unix() + 60), error="timeout")
     await flush(outbox)
     clock.step(-3600)
     clock.advance(60)
-    assert ids(must_claim(outbox)) == ["a"]
+    assert ids(await must_claim(outbox)) == ["a"]
 
 
 async def test_dead_letter_leaves_its_lane(outbox: Outbox, harness: OutboxHarness) -> None:
     """A refused reading goes dead at once and holds nobody back; its body stays for the operator."""
     await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b")])
-    settle(outbox, must_claim(outbox), Bury("refused"), error="http_400")
+    settle(outbox, await must_claim(outbox), Bury("refused"), error="http_400")
     await flush(outbox)
-    assert ids(must_claim(outbox)) == ["b"]
+    assert ids(await must_claim(outbox)) == ["b"]
     assert (await totals(outbox)).dead == 1
     assert rows(harness, "body") == 2
 
@@ -187,20 +187,20 @@ async def test_dead_letter_leaves_its_lane(outbox: Outbox, harness: OutboxHarnes
 async def test_unsettled_part_of_a_claim_comes_again_in_order(outbox: Outbox) -> None:
     """Deliveries of a claim that get no decision are as if never claimed."""
     await outbox.put([new_reading(ONE, payload) for payload in "abc"])
-    claimed = must_claim(outbox, limit=3)
+    claimed = await must_claim(outbox, limit=3)
     outbox.settle("acme", [Settlement(claimed.deliveries[:1], Done(), attempt())], ends=[claimed])
     await flush(outbox)
-    assert ids(must_claim(outbox, limit=3)) == ["b", "c"]
+    assert ids(await must_claim(outbox, limit=3)) == ["b", "c"]
 
 
 async def test_recorded_part_of_a_claim_is_settled_once(outbox: Outbox) -> None:
     """What was recorded while the claim went on is not settled again with it."""
     await outbox.put([new_reading(ONE, payload) for payload in "ab"])
-    claimed = must_claim(outbox, limit=2)
+    claimed = await must_claim(outbox, limit=2)
     outbox.settle("acme", [Settlement(claimed.deliveries[:1], Done(), attempt())])
     outbox.settle("acme", ends=[claimed])
     await flush(outbox)
-    assert ids(must_claim(outbox)) == ["b"]
+    assert ids(await must_claim(outbox)) == ["b"]
     assert (await totals(outbox)).delivered == 1
 
 
@@ -215,48 +215,48 @@ class TestOnlyLatest:
         """Only the newest is offered; the others are counted."""
         for payload in "abc":
             await outbox.put([self.latest(payload)])
-        assert ids(must_claim(outbox, limit=9)) == ["c"]
+        assert ids(await must_claim(outbox, limit=9)) == ["c"]
         assert (await totals(outbox)).superseded == 2
 
     async def test_newest_of_one_group_wins(self, outbox: Outbox) -> None:
         """Readings that are committed together supersede each other in their order."""
         await outbox.put([self.latest(payload) for payload in "abc"])
-        assert ids(must_claim(outbox, limit=9)) == ["c"]
+        assert ids(await must_claim(outbox, limit=9)) == ["c"]
 
     async def test_edit_to_latest_within_a_group(self, outbox: Outbox) -> None:
         """What came in just before the endpoint's mode was edited gives way as well, and is not sent from memory."""
         await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b"), self.latest("c")])
-        assert ids(must_claim(outbox, limit=9)) == ["c"]
+        assert ids(await must_claim(outbox, limit=9)) == ["c"]
         assert (await totals(outbox)).superseded == 2
 
     async def test_reading_in_flight_is_not_superseded(self, outbox: Outbox) -> None:
         """What is on its way is settled by its own outcome; the newer one comes after it."""
         await outbox.put([self.latest("a")])
-        claimed = must_claim(outbox)
+        claimed = await must_claim(outbox)
         await outbox.put([self.latest("b")])
         settle(outbox, claimed)
         await flush(outbox)
-        assert ids(must_claim(outbox)) == ["b"]
+        assert ids(await must_claim(outbox)) == ["b"]
         accounts = await totals(outbox)
         assert (accounts.delivered, accounts.superseded) == (1, 0)
 
     async def test_failed_one_in_flight_gives_way(self, outbox: Outbox) -> None:
         """An attempt that failed after a newer reading came is settled as superseded."""
         await outbox.put([self.latest("a")])
-        claimed = must_claim(outbox)
+        claimed = await must_claim(outbox)
         await outbox.put([self.latest("b")])
         settle(outbox, claimed, Supersede(), error="timeout")
         await flush(outbox)
-        assert ids(must_claim(outbox)) == ["b"]
+        assert ids(await must_claim(outbox)) == ["b"]
         assert (await totals(outbox)).superseded == 1
 
     async def test_waiting_retry_gives_way_at_once(self, outbox: Outbox, clock: HandClock) -> None:
         """A newer reading does not wait for the retry of the one it supersedes."""
         await outbox.put([self.latest("a")])
-        settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 900), error="timeout")
+        settle(outbox, await must_claim(outbox), RetryAt(clock.unix() + 900), error="timeout")
         await flush(outbox)
         await outbox.put([self.latest("b")])
-        assert ids(must_claim(outbox)) == ["b"]
+        assert ids(await must_claim(outbox)) == ["b"]
 
     async def test_other_devices_stay(self, outbox: Outbox) -> None:
         """One device's reading supersedes nothing of another's."""
@@ -313,7 +313,7 @@ async def test_last_failed_attempts_stay_on_record(
     """Of a delivery that fails for days the last attempts are kept."""
     await outbox.put([new_reading(ONE, "a")])
     for _ in range(KEPT_ATTEMPTS + 3):
-        settle(outbox, must_claim(outbox), RetryAt(clock.unix() + 1), error="timeout")
+        settle(outbox, await must_claim(outbox), RetryAt(clock.unix() + 1), error="timeout")
         await flush(outbox)
         clock.advance(1)
     numbers = [row["number"] for row in harness.engine.rows("attempt")]
@@ -355,7 +355,7 @@ class TestExpiry:
         clock.advance(60)
         await outbox.put([new_reading(ONE, "b", received_at=clock.unix())])
         assert await self.expire(outbox, clock) == 1
-        assert ids(must_claim(outbox)) == ["b"]
+        assert ids(await must_claim(outbox)) == ["b"]
         assert (await totals(outbox)).dead == 1
 
     async def test_latest_drops_it(
@@ -371,7 +371,7 @@ class TestExpiry:
     async def test_reading_in_flight_is_left_alone(self, outbox: Outbox, clock: HandClock) -> None:
         """An attempt that is under way decides for itself."""
         await outbox.put([new_reading(ONE, "a")])
-        claimed = must_claim(outbox)
+        claimed = await must_claim(outbox)
         clock.advance(60)
         assert await self.expire(outbox, clock) == 0
         settle(outbox, claimed)
@@ -397,7 +397,7 @@ async def test_prune_forgets_settled_deliveries_only(
 ) -> None:
     """After its time a delivered reading leaves no row; pending ones stay, and the totals know of all."""
     await outbox.put([new_reading(ONE, "a"), new_reading(TWO, "b")])
-    settle(outbox, must_claim(outbox))
+    settle(outbox, await must_claim(outbox))
     await flush(outbox)
     clock.advance(10)
     now = clock.unix()
@@ -427,7 +427,7 @@ class TestWhenTheDiskTakesNothing:
         self, outbox: Outbox, clock: HandClock, harness: OutboxHarness
     ) -> None:
         await outbox.put([new_reading(ONE, "a")])
-        settle(outbox, must_claim(outbox))
+        settle(outbox, await must_claim(outbox))
         harness.engine.fill()
         waiting = asyncio.ensure_future(outbox.put([new_reading(ONE, "b" * 20000)]))
         await until_it_failed(outbox)
@@ -445,7 +445,7 @@ async def test_limit_of_size_holds_back_messages_not_settlements(harness: Outbox
     waiting = asyncio.ensure_future(outbox.put([new_reading(TWO, "b")]))
     await flush(outbox)
     assert not waiting.done()
-    settle(outbox, must_claim(outbox))
+    settle(outbox, await must_claim(outbox))
     await flush(outbox)
     assert await asyncio.wait_for(waiting, timeout=10) == ["accepted"]
     assert (await totals(outbox)).delivered == 1
@@ -471,7 +471,7 @@ async def test_error_of_an_operation_reaches_its_caller_and_changes_nothing(
     with failing_operations(LookupError("no such thing")), pytest.raises(LookupError):
         await outbox.operate(BuryRemoved("acme", now=STARTED_AT))
     await flush(outbox)
-    assert ids(must_claim(outbox)) == ["a"]
+    assert ids(await must_claim(outbox)) == ["a"]
     assert (await totals(outbox)).pending == 1
 
 
@@ -490,10 +490,10 @@ async def test_lane_that_a_command_changed_is_counted_again(
 ) -> None:
     """What another process changes in the outbox is noticed by itself."""
     await outbox.put([new_reading(ONE, "a")])
-    settle(outbox, must_claim(outbox), Bury("refused"), error="http_400")
+    settle(outbox, await must_claim(outbox), Bury("refused"), error="http_400")
     await flush(outbox)
     changed = asyncio.Event()
     outbox.on_claimable = lambda _: changed.set()
     harness.other.replay()
     await asyncio.wait_for(changed.wait(), timeout=10)
-    assert ids(must_claim(outbox)) == ["a"]
+    assert ids(await must_claim(outbox)) == ["a"]

@@ -67,14 +67,14 @@ def test_the_fixture_is_the_first_schemas() -> None:
 async def test_what_was_pending_is_delivered_in_order(outbox: Outbox) -> None:
     """The one that was tried goes first in its lane; nothing settled comes again."""
     offered = []
-    while (claimed := claim(outbox)) is not None:
+    while (claimed := await claim(outbox)) is not None:
         offered += ids(claimed)
         settle(outbox, claimed)
     assert sorted(offered) == ["other", "second", "tried"]
     assert offered.index("tried") < offered.index("second")
     accounts = await totals(outbox)
     assert (accounts.enqueued, accounts.delivered, accounts.dead, accounts.pending) == (5, 4, 1, 0)
-    assert ids(must_claim(outbox, "home")) == ["other"]
+    assert ids(await must_claim(outbox, "home")) == ["other"]
 
 
 async def test_it_is_sound_and_of_todays_schema(outbox: Outbox, harness: OutboxHarness) -> None:
@@ -88,7 +88,7 @@ async def test_attempts_of_before_do_not_know_where_they_went(
     outbox: Outbox, harness: OutboxHarness
 ) -> None:
     """Addresses are kept from this version on; what was attempted before has none."""
-    settle(outbox, must_claim(outbox), address="192.0.2.7")
+    settle(outbox, await must_claim(outbox), address="192.0.2.7")
     await flush(outbox)
     with opened(harness.path) as file:
         chosen = file.choose_deliveries(Selection())

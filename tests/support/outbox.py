@@ -13,12 +13,17 @@ from forwarder.outbox.sqlite import operations
 LONGEST_WAIT = 3600.0
 
 
-def claim(outbox: Outbox, endpoint: str = "acme", *, limit: int = 1) -> Claim | None:
-    return outbox.claim(endpoint, limit=limit, longest_wait_seconds=LONGEST_WAIT)
+async def claim(outbox: Outbox, endpoint: str = "acme", *, limit: int = 1) -> Claim | None:
+    """What may be claimed, once it has been read."""
+    outbox.serve(endpoint, most_at_once=limit, longest_wait_seconds=LONGEST_WAIT)
+    async with asyncio.timeout(10):
+        while (claimed := outbox.claim(endpoint, limit=limit)) is None and outbox.is_reading:  # noqa: ASYNC110 - nobody is told of reads that bring nothing
+            await asyncio.sleep(0)
+    return claimed
 
 
-def must_claim(outbox: Outbox, endpoint: str = "acme", *, limit: int = 1) -> Claim:
-    claimed = claim(outbox, endpoint, limit=limit)
+async def must_claim(outbox: Outbox, endpoint: str = "acme", *, limit: int = 1) -> Claim:
+    claimed = await claim(outbox, endpoint, limit=limit)
     assert claimed is not None
     return claimed
 

@@ -111,7 +111,7 @@ async def test_switch_of_the_fast_path_changes_no_byte(
     working = asyncio.create_task(ingest.run())
     await ingest.drained()
     working.cancel()
-    deliveries = must_claim(outbox, limit=3).deliveries
+    deliveries = (await must_claim(outbox, limit=3)).deliveries
     expected = [read_by_normaliser(message) for message in messages]
     assert [(one.webhook_id, one.data) for one in deliveries] == expected
     assert normaliser.readings == normalised

@@ -140,8 +140,8 @@ async def test_purge_while_the_service_runs(built: OutboxBuilder, harness: Outbo
     assert (purged.pending, purged.is_rewritten) == (50, True)
     assert traces(built.path.parent) == []
     assert (await totals(outbox)).pending == 50
-    assert must_claim(outbox).device == BERN
-    assert claim(outbox) is None
+    assert (await must_claim(outbox)).device == BERN
+    assert await claim(outbox) is None
 
 
 async def test_attempt_in_flight_leaves_no_trace(
@@ -150,7 +150,7 @@ async def test_attempt_in_flight_leaves_no_trace(
     """An attempt that ends after its delivery was erased is recorded nowhere, and counted once."""
     outbox = harness.open()
     await outbox.put([new_reading(ZURICH, "a")])
-    claimed = outbox.claim("acme", longest_wait_seconds=60)
+    claimed = await claim(outbox)
     assert claimed is not None
 
     await asyncio.to_thread(purge_file, built.path)
@@ -161,7 +161,7 @@ async def test_attempt_in_flight_leaves_no_trace(
         "enqueued": 1, "delivered": 0, "dead": 1, "expired": 0, "superseded": 0, "pending": 0,
     }  # fmt: skip
     assert inspect(built.path).faults == ()
-    assert claim(outbox) is None
+    assert await claim(outbox) is None
 
 
 def _refused(delivery: Delivery) -> Settlement:

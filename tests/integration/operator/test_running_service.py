@@ -51,7 +51,7 @@ def _replay(built: OutboxBuilder, to: str | None = None) -> None:
 async def _bury_first(outbox: Outbox) -> None:
     """Three readings come in, the first of which is refused."""
     await outbox.put([new_reading(BERN, payload) for payload in ("a", "b", "c")])
-    settle(outbox, must_claim(outbox), Bury("refused"), error="http_400")
+    settle(outbox, await must_claim(outbox), Bury("refused"), error="http_400")
     await flush(outbox)
 
 
@@ -65,7 +65,7 @@ async def test_replayed_reading_goes_to_the_head_of_its_lane(
     await _noticed(outbox, lambda: _replay(built))
 
     for expected in ("a", "b", "c"):
-        claimed = must_claim(outbox)
+        claimed = await must_claim(outbox)
         assert ids(claimed) == [expected]
         settle(outbox, claimed)
         await flush(outbox)
@@ -78,14 +78,14 @@ async def test_replay_while_another_is_in_flight(
     """One of a device at a time: what is replayed waits for what is in flight, and nothing is counted twice."""
     outbox = harness.open()
     await _bury_first(outbox)
-    in_flight = must_claim(outbox)
+    in_flight = await must_claim(outbox)
 
     await _noticed(outbox, lambda: _replay(built))
-    assert claim(outbox) is None
+    assert await claim(outbox) is None
     settle(outbox, in_flight)
     await flush(outbox)
 
-    assert ids(must_claim(outbox)) == ["a"]
+    assert ids(await must_claim(outbox)) == ["a"]
     assert (await totals(outbox)).pending == 2
 
 
@@ -98,7 +98,7 @@ async def test_replay_to_an_endpoint_without_lanes(
 
     await _noticed(outbox, lambda: _replay(built, to="archive"))
 
-    assert ids(must_claim(outbox, "archive")) == ["a"]
+    assert ids(await must_claim(outbox, "archive")) == ["a"]
 
 
 async def test_discard_disturbs_nobody(built: OutboxBuilder, harness: OutboxHarness) -> None:
@@ -112,7 +112,7 @@ async def test_discard_disturbs_nobody(built: OutboxBuilder, harness: OutboxHarn
 
     await _noticed(outbox, command)
 
-    assert ids(must_claim(outbox)) == ["b"]
+    assert ids(await must_claim(outbox)) == ["b"]
 
 
 async def test_pause_and_resume_reach_the_service(

@@ -1,8 +1,9 @@
 """
-Lanes and commits beside a model: puts, claims, settlements, failures of a commit, foreign changes and restarts.
+Lanes and commits beside a model: puts, reads, claims, settlements, failures of a commit, foreign changes, restarts.
 
-The model is the rows, as lists of numbers. What is offered must be the first rows that are not settled, in order; what
-is in flight must neither give way nor expire; when everything is written and counted, lanes and rows agree.
+The model is the rows, as lists of numbers. A read takes place at some instant between its question and its answer. What
+is offered must be the first rows that are not settled, in order; what is in flight must neither give way nor expire;
+when everything is written and counted, lanes and rows agree. No lane that holds something is forgotten.
 """
 
 from collections import Counter
@@ -13,10 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from support.readings import delivery, new_reading
 
 from forwarder.delivery import Delivery, Done, ReadingNumber, RetryAt
-from forwarder.outbox import ExpireOld, NewReading, Recipient, Settlement
+from forwarder.outbox import Claim, ExpireOld, NewReading, Recipient, Settlement
 from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows, Run
 from forwarder.outbox.commit import Commit
-from forwarder.outbox.lanes import EndpointLanes, Lane, Memory
+from forwarder.outbox.lanes import EndpointLanes, Lane, LaneState, Memory
 from forwarder.reading import Device
 
 ONE, TWO = Device("ECC9FF5C0001"), Device("ECC9FF5C0002")
@@ -32,7 +33,7 @@ class Rows:
 
     def __init__(self) -> None:
         self.pending: dict[Device, list[int]] = {ONE: [], TWO: []}
-        self.last = 0
+        self.last = 1000
         self.noted: set[LaneKey] = set()
         self.ends: Counter[int] = Counter()
         """By number, how often it was delivered, superseded, expired or erased."""
@@ -93,6 +94,8 @@ class OutboxAgainstRows(RuleBasedStateMachine):
         self.lanes = EndpointLanes("acme", self.memory)
         self.next = Commit()
         self.under_way: tuple[Commit, Applied | None] | None = None
+        self.reading: dict[Lane, int] = {}
+        self.found: dict[Lane, list[Delivery]] | None = None
         self.claims: dict[Device, tuple[Lane, list[Delivery]]] = {}
         self.settled: set[int] = set()
         """For good, by this process."""
@@ -124,10 +127,36 @@ class OutboxAgainstRows(RuleBasedStateMachine):
         numbers = self.rows.pending[device]
         if is_replay:
             self.rows.last += 1
-            numbers.insert(0, -self.rows.last)
+            numbers.insert(0, 2000 - self.rows.last)
         elif numbers:
             self.rows.end(device, numbers[-1])
         self.rows.noted.add(("acme", device))
+
+    @precondition(lambda self: not self.reading)
+    @rule(is_probe=st.booleans())
+    def ask(self, is_probe: bool) -> None:
+        """What comes next in lanes is to be read."""
+        self.reading = self.lanes.begin_read(is_probe=is_probe)
+
+    @precondition(lambda self: self.reading and self.found is None)
+    @rule()
+    def read(self) -> None:
+        """The thread sees the rows as they are now, whatever the loop knows of them."""
+        self.found = {
+            lane: [delivery(one, lane.device) for one in self.rows.pending[lane.device][:count]]
+            for lane, count in self.reading.items()
+        }
+
+    @precondition(lambda self: self.found is not None)
+    @rule()
+    def publish_read(self) -> None:
+        found, self.found, self.reading = self.found or {}, None, {}
+        self.lanes.end_read()
+        for lane, deliveries in found.items():
+            if not deliveries:
+                self.next.changes.uncertain.add(("acme", lane.device))
+            due_at = None if deliveries else self.now + 1.0
+            self.lanes.remember(lane, deliveries, due_at=due_at, now=self.now)
 
     @rule(limit=st.integers(1, 3), is_probe=st.booleans())
     def claim(self, limit: int, is_probe: bool) -> None:
@@ -137,11 +166,9 @@ class OutboxAgainstRows(RuleBasedStateMachine):
             return
         assert lane.device not in self.claims
         is_known = not self.is_unseen(lane.device)
-        if not lane.fresh:
-            numbers = self.rows.pending[lane.device][:3]
-            self.lanes.remember(lane, [delivery(one, lane.device) for one in numbers])
         taken = list(self.lanes.take(lane, limit=limit))
         numbers = [int(one.reading) for one in taken]
+        assert numbers
         assert not self.settled.intersection(numbers)
         if is_known:
             owed = [one for one in self.rows.pending[lane.device] if one not in self.settled]
@@ -232,8 +259,30 @@ class OutboxAgainstRows(RuleBasedStateMachine):
     @invariant()
     def counts_agree(self) -> None:
         assert self.lanes.pending_count == sum(lane.pending for lane in self.lanes._lanes.values())
-        assert self.memory.used == sum(len(lane.fresh) for lane in self.lanes._lanes.values())
+        in_memory = sum(len(lane.fresh) for lane in self.lanes._lanes.values())
+        assert self.memory.used == in_memory + sum(self.reading.values())
         assert all(count == 1 for count in self.rows.ends.values())
+
+    @invariant()
+    def no_lane_is_forgotten(self) -> None:
+        """One that rests for no other reason is to be read, or is being read; one that is ready is in memory."""
+        for lane in self.lanes._lanes.values():
+            assert lane.fresh or lane.state is not LaneState.READY
+            is_free = not (lane.is_held or lane.due_at is not None or lane.unsaved)
+            if lane.state is LaneState.RESTING and is_free:
+                assert (lane in self.lanes._unread) != lane.is_read
+                assert not lane.fresh
+
+    @invariant()
+    def newer_readings_are_known(self) -> None:
+        """A lane tells without a look at the rows whether something newer waits behind what is in flight."""
+        for device, (lane, left) in self.claims.items():
+            if self.under_way is None and not self.is_unseen(device) and not lane.is_changed:
+                claim = Claim(lane.claimed, lane)
+                owed = [one for one in self.rows.pending[device] if one not in self.settled]
+                has_more = len(owed) > len(left)
+                for one in left:
+                    assert claim.has_newer(one) == (has_more and max(owed) > one.reading)
 
     @invariant()
     def lanes_agree_with_rows(self) -> None:
@@ -261,19 +310,21 @@ class OutboxAgainstRows(RuleBasedStateMachine):
         for _ in range(12):
             self.commit_all()
             self.now += 100.0
+            self.lanes.wake_due(self.now)
+            self.read_all()
             while (lane := self.lanes.claim(now=self.now)) is not None:
-                if not lane.fresh:
-                    numbers = self.rows.pending[lane.device]
-                    self.lanes.remember(lane, [delivery(one, lane.device) for one in numbers])
-                if not lane.fresh:
-                    self.next.changes.uncertain.add(("acme", lane.device))
-                    self.lanes.end(lane, due_at=self.now + 1.0, now=self.now)
-                    continue
                 self.record(list(self.lanes.take(lane, limit=99)), is_final=True)
                 self.lanes.end(lane, now=self.now)
         self.commit_all()
         assert self.rows.pending == {ONE: [], TWO: []}
         assert self.lanes.pending_count == 0
+
+    def read_all(self) -> None:
+        if not self.reading:
+            self.ask(is_probe=False)
+        if self.reading and self.found is None:
+            self.read()
+        self.publish_read()
 
     def commit_all(self) -> None:
         if self.under_way is None:

@@ -3,12 +3,12 @@
 import asyncio
 from threading import Event, get_ident
 
-from forwarder.outbox.thread import CommitThread
+from forwarder.outbox.thread import Worker
 
 
 async def test_call_runs_outside_the_loop() -> None:
     """The loop turns while the disk is waited for."""
-    thread, may_end, idents = CommitThread(), Event(), list[int]()
+    thread, may_end, idents = Worker("test"), Event(), list[int]()
 
     def call() -> None:
         may_end.wait(10)
@@ -23,7 +23,7 @@ async def test_call_runs_outside_the_loop() -> None:
 
 def test_calls_end_in_their_order() -> None:
     """A transaction is over before the next one begins, and both are before the thread is closed."""
-    thread, done = CommitThread(), list[str]()
+    thread, done = Worker("test"), list[str]()
     thread.start(lambda: done.append("first"))
     thread.start(lambda: done.append("second"))
     thread.close()
