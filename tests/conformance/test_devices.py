@@ -129,7 +129,7 @@ async def test_a_fault_in_them_stops_nothing(
     again.see_unrouted([Unrouted(NOBODYS, "2025-11-18T10:17:40Z", 1763461063.0)])
     again.keep_devices()
     assert await again.put([new_reading(ONE, "a")]) == ["accepted"]
-    settle(again, must_claim(again))
+    settle(again, await must_claim(again))
     await flush(again)
     assert (await totals(again)).delivered == 1
     await stop(again, harness)
