@@ -67,7 +67,7 @@ def _judge(
     named = in_force or {}
     known = {one.name: one for one in totals}
     for name in named:
-        known.setdefault(name, _unused(name))
+        known.setdefault(name, EndpointTotals(name))
     dead = dict.fromkeys(known, 0)
     for (name, _), count in dead_letters.items():
         dead[name] += count
@@ -82,20 +82,6 @@ def _judge(
         )
         for name in order
     }
-
-
-def _unused(name: str) -> EndpointTotals:
-    return EndpointTotals(
-        name=name,
-        enqueued=0,
-        delivered=0,
-        dead=0,
-        expired=0,
-        superseded=0,
-        oldest_pending_at=None,
-        removed_at=None,
-        health=EndpointHealth(),
-    )
 
 
 def judge(

@@ -1,4 +1,4 @@
-"""What the outbox takes at the moment: whether there is room for messages, and whether anything can be written."""
+"""Whether the outbox has room for messages at the moment, and whether anything can be written."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ MOST_QUARANTINE_BYTES = 256 << 20
 
 
 def quarantine_share(max_bytes: int) -> int:
-    """What of so large an outbox the quarantine may take."""
+    """The bytes that the quarantine may take of so large an outbox."""
     return min(max_bytes // QUARANTINE_PART, MOST_QUARANTINE_BYTES)
 
 
 class Capacity:
     """
-    Keeps back what is put while the outbox is full, and says what is in the way.
+    Keeps puts back while the outbox is full, and says why no message is taken.
 
         takes all ─▶ full: settlements go on, puts are kept back ─▶ takes all, once a commit made room
             │
@@ -32,13 +32,13 @@ class Capacity:
         self._path = path
         self._log = logger("outbox")
         self.kept = Commit()
-        """What was put and waits for room."""
+        """Puts that wait for room."""
         self.problem: str | None = None
         """Why no message is taken, as one sentence."""
         self.is_writable = True
 
     def admit(self, commit: Commit) -> Commit:
-        """What of it may be committed now, with what was kept back before."""
+        """The part of it that may be committed now, with what was kept back before."""
         if not (commit.changes.puts or self.kept.changes.puts):
             return commit
         if self._is_full():
@@ -69,7 +69,7 @@ class Capacity:
         self.problem = str(problem)
 
     def recovered(self) -> bool:
-        """A commit held; whether it is the first after some that failed."""
+        """A commit held; returns whether it is the first after one that failed."""
         if self.is_writable:
             return False
         self._log.info("outbox.recovered")

@@ -1,4 +1,4 @@
-"""What a transaction is given and what it answers: plain values, which neither the loop nor the engine shares."""
+"""What a transaction gets and what it answers: plain values, which loop and engine do not share."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -27,9 +27,9 @@ class LaneRows(NamedTuple):
 @dataclass(slots=True)
 class Changes:
     """
-    What one transaction brings into the tables, in this order; whatever of it is there already changes nothing.
+    What one transaction brings into the tables, in this order. A part that is there already changes nothing.
 
-    So it may be brought in twice, and a transaction that failed is tried again with the same.
+    So the same changes may be applied twice, and a transaction that failed is tried again with them.
     """
 
     settlements: list[Settlement] = field(default_factory=list)
@@ -39,27 +39,18 @@ class Changes:
     operations: list[Operation[Any]] = field(default_factory=list)
     puts: list[Sequence[Put]] = field(default_factory=list)
     messages: dict[MessageOutcome, int] = field(default_factory=dict)
-    """What became of those of which there is nothing to store; a collections.Counter takes long to be made."""
+    """The outcomes of messages without anything to store; no Counter, because that takes long to make."""
     devices: dict[int, DeviceRecord | None] = field(default_factory=dict)
     """Records of devices by their places; None: the place is empty. They only tell, and wait for no disk."""
     uncertain: set[LaneKey] = field(default_factory=set)
-    """Lanes whose rows are to be counted, for they may be others than the loop believes."""
+    """Lanes whose rows are to be counted, because the loop may be wrong about them."""
     in_flight: dict[str, set[ReadingNumber]] = field(default_factory=dict)
-    """By endpoint, what neither gives way nor is expired or buried: an attempt of it is under way."""
+    """By endpoint, readings with an attempt under way: they neither give way nor are expired or buried."""
     waits_for_disk: bool = True
-    """False where a power cut may undo it: what it takes away is sent again, under the same ids."""
+    """False where a power cut may undo it: then the same deliveries are made again, under their ids."""
 
     def __bool__(self) -> bool:
-        return bool(
-            self.puts
-            or self.settlements
-            or self.health
-            or self.gone
-            or self.messages
-            or self.operations
-            or self.devices
-            or self.uncertain
-        )
+        return bool(self.settlements or self.devices or not self.are_settlements_alone)
 
     @property
     def are_settlements_alone(self) -> bool:
@@ -76,7 +67,7 @@ class Changes:
         self.messages[outcome] = self.messages.get(outcome, 0) + count
 
     def add(self, later: "Changes") -> None:
-        """Take over what came in after these; `later` is used up."""
+        """Take over the changes that came after these; `later` is used up."""
         self.settlements += later.settlements
         self.health |= later.health
         self.gone |= later.gone
@@ -90,7 +81,7 @@ class Changes:
 
 @dataclass(slots=True)
 class Run:
-    """Readings whose numbers follow each other, and who of the same recipients did not have them yet."""
+    """Readings with consecutive numbers, and the recipients that did not have them yet, the same for all."""
 
     first: ReadingNumber
     readings: list[NewReading]
@@ -104,12 +95,12 @@ class Run:
 
 @dataclass(slots=True)
 class Applied:
-    """What a transaction came to."""
+    """What a transaction did."""
 
     runs: Sequence[Run] = ()
     """All readings that were put, in their order."""
     outcomes: Sequence[Outcomes] = ()
-    """What each message came to, in the groups in which they were put."""
+    """By message, in the groups in which they were put."""
     superseded: dict[LaneKey, int] = field(default_factory=dict)
     """How many deliveries gave way to newer ones."""
     answers: Sequence[Any] = ()

@@ -38,11 +38,11 @@ class Commit:
     asking: list[Future[Any]] = field(default_factory=list)
     """For each of the changes' operations."""
     settled: list[tuple[EndpointLanes, Lane, int]] = field(default_factory=list)
-    """By each settlement, how many deliveries of a lane are pending no more."""
+    """By settlement, a lane and how many of its deliveries are pending no more."""
     is_built_on: bool = False
-    """Whether a lane sends something else already, or soon, after what was settled in it."""
+    """Whether a lane sends something after what was settled in it."""
     may_supersede: bool = False
-    """Whether something that is pending may give way to what is put."""
+    """Whether a put may supersede something pending."""
     is_to_look: bool = False
     """Whether to see if another process has changed the outbox."""
     has_foreign_change: bool = False
@@ -57,14 +57,14 @@ class Commit:
 
     @property
     def writes(self) -> bool:
-        """Whether it takes a transaction, be it only to let go of what it holds."""
+        """Whether it takes a transaction, if only to release what it holds."""
         return bool(
             self.changes or self.has_foreign_change or self.held_lanes or self.held_endpoints
         )
 
     @property
     def holds_lanes(self) -> bool:
-        """Whether it has to be prepared by lanes that know of all that was committed before."""
+        """Whether lanes must know of every earlier commit before it is prepared."""
         return self.may_supersede or bool(self.changes.operations)
 
     def put(self, puts: Sequence[Put], answer: Future[Outcomes]) -> None:
@@ -82,7 +82,7 @@ class Commit:
         return taken
 
     def drop_unawaited(self) -> None:
-        """Forget what nobody waits for any more."""
+        """Forget puts that nobody waits for any more."""
         puts = self.take_puts()
         for some, answer in zip(puts.changes.puts, puts.waiting, strict=True):
             if not answer.done():
@@ -123,7 +123,12 @@ class Commit:
             self._hold_superseded(lanes)
 
     def _may_be_undone(self) -> bool:
-        """Whether it only says what has been delivered, in lanes that have nothing else to send."""
+        """
+        Whether a power cut may undo it: it only says what was delivered, in lanes with nothing else to send.
+
+        Those deliveries would be made again under the same ids. A later commit takes this one to the disk with it,
+        because both stand in one log, so nothing overtakes them.
+        """
         return (
             not self.is_built_on
             and self.changes.are_settlements_alone
@@ -157,9 +162,9 @@ class Commit:
         self, applied: Applied, lanes: Callable[[str], EndpointLanes], *, now: float
     ) -> dict[str, int]:
         """
-        Let the lanes have what was committed, and let go of what was held; how many deliveries were put, by endpoint.
+        Tell the lanes what was committed, and release what was held; returns how many were put, by endpoint.
 
-        A lane that was counted takes over that count, and nothing of what was put or gave way: it is in the count.
+        A lane that was counted takes over the count alone, because that holds what was put and what gave way.
         """
         for endpoint, lane, count in self.settled:
             endpoint.written(lane, count, now=now)
@@ -184,7 +189,7 @@ class Commit:
         return enqueued
 
     def touched_endpoints(self, applied: Applied) -> set[str]:
-        """In which something may be claimed now, those that only got something apart."""
+        """Endpoints where something may be claimed now, apart from those that only got something."""
         return {
             *{endpoint.endpoint for endpoint, _, _ in self.settled},
             *{endpoint.endpoint for endpoint in self.held_lanes.values()},
@@ -203,7 +208,7 @@ class Commit:
 def _may_supersede(puts: Sequence[Put]) -> bool:
     looked_at = None
     for one in puts:
-        # Neighbours mostly share one tuple.
+        # Neighbours mostly share one tuple, which is looked at once.
         if isinstance(one, NewReading) and one.recipients is not looked_at:
             looked_at = one.recipients
             if any(map(_only_latest, looked_at)):
@@ -212,7 +217,7 @@ def _may_supersede(puts: Sequence[Put]) -> bool:
 
 
 def _deliveries(run: Run, endpoint: str, counted: Container[LaneKey]) -> list[Delivery]:
-    # By position, as this is made for every delivery; the order is that of the fields.
+    # By position, because every delivery is made here; the order is that of the fields.
     deliveries = [
         Delivery(
             ReadingNumber(number), endpoint, one.device, one.webhook_id, one.measured_at,

@@ -6,12 +6,12 @@ Group commit: one transaction takes all that came in while the one before it was
       ▲                                                               │ OutboxError
       └──────────── after a second, with what came meanwhile ◀────────┘
 
-The next transaction begins some turns of the loop after the last: while the loop is busy they make it larger, and a
-transaction has its price whatever it holds; while the loop is not busy they take no time. A large one begins at once,
-before the last is published, because then the line waits for the thread; not so where it has to hold lanes, which
+The next transaction begins some turns of the loop after the last. A busy loop makes it larger meanwhile, and a
+transaction has its price whatever it holds; a loop that is not busy loses no time. A large one begins at once, before
+the last is published, because then the line waits for the thread. One that holds lanes never does, because its lanes
 must know of the last one first.
 
-After a failure nothing that came later is committed before what failed.
+Nothing that came after a failed commit is committed before it.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ from forwarder.outbox.thread import Worker, tell
 TURNS = 4
 """Of the loop between two transactions. Without them one held 90 single readings at full load, with them 130."""
 LARGE = 512
-"""Messages that are enough for a transaction: it begins at once."""
+"""Messages with which a transaction begins at once."""
 RETRY_SECONDS = 1.0
-"""How long after a commit that failed it is tried again."""
+"""The wait after a commit that failed."""
 
 
 class GroupCommit:
@@ -59,7 +59,7 @@ class GroupCommit:
         self._on_defect = on_defect
         self._thread = Worker("commit")
         self.next = Commit()
-        """What came in since the last one was begun."""
+        """All that came in since the last commit began."""
         self._under_way: Commit | None = None
         self._is_busy = False
         """Whether a commit is under way, or the turns after one are."""
@@ -102,7 +102,7 @@ class GroupCommit:
         self._thread.close()
 
     def within(self, seconds: float) -> None:
-        """Commit what has come in after so long at the latest."""
+        """Commit what has come in, after so long at the latest."""
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._on_timer)
 

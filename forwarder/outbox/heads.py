@@ -1,5 +1,5 @@
 """
-What comes next in lanes that memory does not hold is read beside the loop, of many lanes at once.
+Reads beside the loop what comes next in lanes that memory does not hold, of many lanes at once.
 
       loop      ask ─▶ wanted ──┐        ▲ published: each lane takes over what was read, if it still is what it was
                                 ▼        │
@@ -23,7 +23,7 @@ from forwarder.outbox.lanes import EndpointLanes, Lane
 from forwarder.outbox.thread import Worker, tell
 
 RETRY_SECONDS = 1.0
-"""How long after a read that failed it is tried again."""
+"""The wait after a read that failed."""
 
 Wanted: TypeAlias = list[tuple[EndpointLanes, Mapping[Lane, int]]]
 """By endpoint its lanes, and so many deliveries of each."""

@@ -1,7 +1,7 @@
 """
-What comes into the outbox, as values, and what each message came to.
+What comes into the outbox, as values, and the outcomes of messages.
 
-Nobody changes one. NewReading is made for each message; it is not frozen, because freezing makes it four times as slow.
+Nobody changes one. NewReading is not frozen, because it is made for each message and freezing takes four times as long.
 """
 
 from dataclasses import dataclass

@@ -26,7 +26,7 @@ from forwarder.outbox.settlement import Claim, Settlement
 from forwarder.reading import Device
 
 COMPANY_SECONDS = 0.02
-"""How long what is not urgent waits for company when no message brings a commit about."""
+"""A settlement, or a count, waits so long for a message to go with."""
 LOOK_SECONDS = 0.5
 """How often the outbox looks for what commands have changed in it."""
 BETWEEN_DEVICES_SECONDS = 0.1
@@ -114,7 +114,7 @@ class Outbox:
     # The left half.
 
     def put(self, puts: Sequence[Put]) -> "asyncio.Future[Outcomes]":
-        """Make the messages durable; done once they are on disk, however long the disk takes none."""
+        """Make the messages durable; done once they are on disk, however long that takes."""
         answer: asyncio.Future[Outcomes] = asyncio.get_running_loop().create_future()
         self._commits.next.put(puts, answer)
         self._commits.hurry()
@@ -122,7 +122,7 @@ class Outbox:
         return answer
 
     def count(self, outcomes: Outcomes) -> None:
-        """Add messages of which there is nothing to store to the totals, with the next commit."""
+        """Count messages without anything to store, with the next commit."""
         for outcome in outcomes:
             self._commits.next.changes.count(outcome)
         self._commits.within(COMPANY_SECONDS)
@@ -189,8 +189,8 @@ class Outbox:
         """
         Record what was decided about claimed deliveries, and end claims.
 
-        What has no decision in a claim that ends is as if never claimed; its lane waits where one of it is to be tried
-        again.
+        A delivery without a decision in a claim that ends is as if never claimed. A lane with one that is to be tried
+        again waits for its time.
         """
         lanes, commit = self._lanes_of(endpoint), self._commits.next
         due: dict[Device, float] = {}
@@ -211,7 +211,7 @@ class Outbox:
         if is_waited_for:
             self._commits.hurry()
         elif settlements:
-            # While the thread rests: later it would make the commit of the next message longer.
+            # At once while the thread rests, because later it would make the next message's commit longer.
             self._commits.within(COMPANY_SECONDS if self._commits.is_busy else 0.0)
 
     def record_health(self, endpoint: str, health: EndpointHealth) -> None:
@@ -227,7 +227,7 @@ class Outbox:
     # What time and operators do.
 
     async def operate(self, operation: Operation[T]) -> T:
-        """Do it with the next transaction and answer once that is on disk; what it raises is raised here."""
+        """Do it with the next transaction and answer once that is on disk; raises what the operation raises."""
         return await self._ask(operation)
 
     def _ask(self, operation: Operation[T]) -> "asyncio.Future[T]":
@@ -278,7 +278,7 @@ class Outbox:
         self._commits.next.is_to_look = True
         self._commits.hurry()
 
-    # What is told of it.
+    # How it stands.
 
     @property
     def problem(self) -> str | None:
@@ -321,14 +321,14 @@ class Outbox:
     # A commit's steps on the loop.
 
     def _publish(self, commit: Commit, applied: Applied | None) -> None:
-        """What was committed is there for all."""
+        """Lanes, claims and those who wait take over what was committed."""
         if applied is not None:
             self.commits += 1
             claimable = set(self._lanes) if self._capacity.recovered() else set()
             enqueued = commit.publish(applied, self._lanes_of, now=self._clock.monotonic())
             for endpoint, count in enqueued.items():
                 self.enqueued[endpoint] += count
-            # Deliveries set out before the acknowledgements do, for those keep nobody waiting.
+            # Deliveries set out before the acknowledgements, because nobody waits for those.
             self.on_claimable(claimable.union(enqueued, commit.touched_endpoints(applied)))
             commit.answer(applied)
             if self._capacity.kept:
@@ -372,7 +372,7 @@ class Outbox:
             self._end.set_exception(error)
 
     async def close(self) -> None:
-        """Commit what is left; what nobody waits for any more is left to the broker, which has it still."""
+        """Commit what is left, except puts that nobody waits for any more: the broker has those still."""
         self._commits.next.drop_unawaited()
         self._capacity.kept.drop_unawaited()
         self._sightings.keep_all(self._commits.next.changes.devices, now=self._clock.monotonic())

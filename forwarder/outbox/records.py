@@ -132,14 +132,14 @@ class EndpointTotals:
     """One endpoint's accounts: enqueued = delivered + dead + expired + superseded + pending."""
 
     name: str
-    enqueued: int
-    delivered: int
-    dead: int
-    expired: int
-    superseded: int
-    oldest_pending_at: float | None
-    removed_at: float | None
-    health: EndpointHealth
+    enqueued: int = 0
+    delivered: int = 0
+    dead: int = 0
+    expired: int = 0
+    superseded: int = 0
+    oldest_pending_at: float | None = None
+    removed_at: float | None = None
+    health: EndpointHealth = field(default_factory=EndpointHealth)
 
     @property
     def pending(self) -> int:
@@ -172,8 +172,8 @@ class Inspection:
     file_bytes: int
     wal_bytes: int
     """Of the write-ahead log."""
-    schema_version: int | None
     is_service_running: bool
+    schema_version: int | None = None
     faults: tuple[str, ...] = ()
     """Each a clause; none in a sound outbox."""
     deliveries: dict[str, int] = field(default_factory=dict)

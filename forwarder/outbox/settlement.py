@@ -1,7 +1,7 @@
 """
-What is taken out of the outbox for an attempt, and what was decided about it.
+Claims, which are taken out of the outbox for an attempt, and settlements, which say what was decided.
 
-Nobody changes one. They are made for each attempt; they are not frozen, because freezing makes them four times as slow.
+Nobody changes one. They are not frozen, because each attempt makes them and freezing takes four times as long.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from forwarder.reading import Device
 
 @dataclass(slots=True)
 class Settlement:
-    """What was decided about deliveries of one endpoint that ended alike, each at its attempt of the same number."""
+    """A decision about deliveries of one endpoint that ended alike, each at its attempt of the same number."""
 
     deliveries: Sequence[Delivery]
     decision: Decision
     attempt: Attempt | None
-    """None when they were not even sent (too old)."""
+    """None when they were not sent, because they were too old."""
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class Claim:
 
     deliveries: tuple[Delivery, ...]
     token: Lane
-    """How the outbox knows the claim again; nobody else's."""
+    """By it the outbox knows the claim again; opaque to everybody else."""
 
     @property
     def device(self) -> Device:
@@ -36,7 +36,7 @@ class Claim:
 
     @property
     def is_stale(self) -> bool:
-        """Something else than this claim has changed what is pending in its lane: it is to be given back."""
+        """Whether something else has changed its lane: then it is to be given back."""
         return self.token.is_changed
 
     @property

@@ -1,8 +1,8 @@
 """
 The outbox as a command opens it: beside the running service, or without one.
 
-A command never holds the file for long. It reads in snapshots that end at once, and writes in chunks with a pause in
-between, so that the service always gets its turn.
+A command never holds the file for long. It reads in snapshots that end at once, and writes in chunks with pauses, so
+that the service always gets its turn.
 """
 
 import sqlite3
@@ -26,7 +26,7 @@ from forwarder.outbox.records import (
     Quarantined,
     Selection,
 )
-from forwarder.outbox.sqlite import erasure, lookup, queries, records
+from forwarder.outbox.sqlite import erasure, queries, records
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite.operations import perform
 from forwarder.outbox.sqlite.records import Clauses
@@ -36,7 +36,18 @@ from forwarder.reading import Device, WebhookId
 CHUNK = 500
 """Rows that one transaction changes at most."""
 PAUSE_SECONDS = 0.02
-"""Between two transactions: SQLite's lock knows no turns, and the service asks for it every few milliseconds."""
+"""The pause between two transactions, because SQLite's lock knows no turns and the service needs it all the time."""
+
+_FOUND = """
+    SELECT 'msg_' || lower(hex(r.id)), d.reading, d.endpoint, d.state
+    FROM reading r JOIN delivery d ON d.reading = r.number WHERE {} ORDER BY d.reading, d.endpoint"""
+_KNOWN = """
+    SELECT EXISTS (SELECT 1 FROM reading WHERE device = :device)
+    OR EXISTS (SELECT 1 FROM quarantine WHERE device = :device)
+    OR EXISTS (SELECT 1 FROM device WHERE name = :device)"""
+_MEASURED = """
+    SELECT d.reading, d.endpoint FROM reading r JOIN delivery d ON d.reading = r.number
+    WHERE r.measured_at = ? AND r.device = ? ORDER BY d.reading, d.endpoint"""
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -51,7 +62,6 @@ class SqliteAccess:
         self._store = Store(connection)
 
     def operate(self, *operations: Operation[T]) -> list[T]:
-        """Do them in one transaction and answer each; on disk afterwards, or nothing is."""
         with outbox_file.translated(self.path):
             self.connection.execute("BEGIN IMMEDIATE")
             try:
@@ -91,15 +101,12 @@ class SqliteAccess:
             return list(queries.endpoint_ids(connection))
 
     def choose_dead_letters(self, selection: Selection) -> "ChosenRows[DeliveryId]":
-        """Dead letters, those that died first in front."""
         return self.choose(records.dead_letters(selection), DeliveryId)
 
     def choose_deliveries(self, selection: Selection) -> "ChosenRows[DeliveryId]":
-        """Deliveries in any state, the newest in front."""
         return self.choose(records.deliveries(selection), DeliveryId)
 
     def choose_quarantined(self, selection: Selection) -> "ChosenRows[int]":
-        """Messages in quarantine, in order of arrival."""
         return self.choose(records.quarantined(selection), lambda number, _: number)
 
     def choose(self, query: Clauses, key: Callable[[int, int], K]) -> "ChosenRows[K]":
@@ -108,50 +115,48 @@ class SqliteAccess:
             return ChosenRows(self.connection, query, key)
 
     def endpoints_of(self, chosen: Chosen[DeliveryId]) -> list[str]:
-        """The names of the endpoints whose deliveries are chosen."""
         if not chosen.count:
             return []
         with self._snapshot() as connection:
             return records.endpoints_of_chosen(connection)
 
     def find_ids(self, ids: Sequence[WebhookId]) -> list[Found]:
-        """All at once: no index knows ids alone, so each call looks at every reading."""
-        with self._snapshot() as connection:
-            return lookup.with_ids(connection, ids)
+        values = [bytes.fromhex(one.removeprefix("msg_")) for one in ids]
+        return self._find(f"r.id IN ({', '.join('?' * len(ids))})", values) if ids else []
 
     def find_beginning(self, beginning: str) -> list[Found]:
-        """Those of readings whose ids begin so: `msg_` and at most 32 hex digits."""
-        with self._snapshot() as connection:
-            return lookup.with_beginning(connection, beginning)
+        digits = beginning.removeprefix("msg_")
+        bounds = [bytes.fromhex(digits.ljust(32, fill)) for fill in "0f"]
+        return self._find("r.id BETWEEN ? AND ?", bounds)
 
     def find_key(self, key: DeliveryId) -> list[Found]:
-        """That one, or none."""
+        return self._find("d.reading = ? AND d.endpoint = ?", key)
+
+    def _find(self, condition: str, values: Sequence[object]) -> list[Found]:
         with self._snapshot() as connection:
-            return lookup.with_key(connection, key)
+            rows = connection.execute(_FOUND.format(condition), values).fetchall()
+        return [Found(name, DeliveryId(*key), state) for name, *key, state in rows]
 
     def knows_device(self, device: Device) -> bool:
-        """Whether a reading, a quarantined message or a record is of this device."""
         with self._snapshot() as connection:
-            return lookup.knows_device(connection, device)
+            (is_known,) = connection.execute(_KNOWN, {"device": device}).fetchone()
+        return bool(is_known)
 
     def devices(self) -> list[DeviceRecord]:
-        """Every device that was heard of, by name."""
         with self._snapshot() as connection:
             found = [record for _, record in queries.devices(connection)]
         return sorted(found)
 
     def quarantined_devices(self) -> dict[Device, int]:
-        """How many messages in quarantine are of which device."""
         with self._snapshot() as connection:
             return queries.quarantined_devices(connection)
 
     def deliveries_measured(self, device: Device, measured_at: str) -> list[DeliveryId]:
-        """Those of its readings of that instant."""
         with self._snapshot() as connection:
-            return lookup.measured(connection, device, measured_at)
+            rows = connection.execute(_MEASURED, (measured_at, device)).fetchall()
+        return [DeliveryId(*row) for row in rows]
 
     def records(self, keys: Sequence[DeliveryId]) -> list[DeliveryRecord]:
-        """The deliveries of these keys that are there still."""
         with self._snapshot() as connection:
             found = [records.record(connection, key) for key in keys]
         return [one for one in found if one is not None]
@@ -159,7 +164,6 @@ class SqliteAccess:
     def records_with_data(
         self, keys: Sequence[DeliveryId]
     ) -> list[tuple[DeliveryRecord, bytes | None]]:
-        """The same, each with the event's data object where that is kept."""
         with self._snapshot() as connection:
             found = [
                 (records.record(connection, key), records.body(connection, key.reading))
@@ -168,17 +172,14 @@ class SqliteAccess:
         return [(one, data) for one, data in found if one is not None]
 
     def delivery_file(self, key: DeliveryId) -> DeliveryFile | None:
-        """All there is about one delivery; None when it is not there."""
         with self._snapshot() as connection:
             return records.delivery_file(connection, key)
 
     def quarantined(self, numbers: Sequence[int]) -> list[Quarantined]:
-        """The messages of these numbers that are there still."""
         with self._snapshot() as connection:
             return records.quarantined_messages(connection, numbers)
 
     def purge(self, device: Device) -> Purged:
-        """Erase the device's deliveries, readings and quarantined messages, and the bytes that they left behind."""
         return erasure.purge(self, device)
 
 

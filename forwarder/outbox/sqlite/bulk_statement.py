@@ -1,8 +1,8 @@
 """
 Statements over many rows.
 
-SQLite runs without Python's lock, which is taken again after each statement, and while the loop is busy that takes up
-to a millisecond. So rows go in one statement, as many as there are. One over many rows also costs less by itself.
+SQLite runs without Python's lock and takes it again after each statement. That takes up to a millisecond while the loop
+is busy. So a group goes in one statement, which also costs less than many.
 """
 
 import sqlite3
@@ -12,7 +12,7 @@ from itertools import chain, repeat
 from typing import TypeAlias
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, *range(64, 513, 64), *range(640, 1025, 128))
-"""Rows of one statement; SQLite keeps each of them prepared. What a size has to spare repeats the last row."""
+"""Rows of one statement; SQLite keeps each prepared. A group is padded to the next by repeating its last row."""
 
 Row: TypeAlias = tuple[object, ...]
 
@@ -21,7 +21,7 @@ class BulkStatement:
     """
     A statement with `{rows}` where its rows of so many `columns` belong, as VALUES takes them.
 
-    It has to be one that changes nothing when a row comes again at once.
+    The statement must change nothing for a row that is repeated.
     """
 
     def __init__(self, statement: str, *, columns: int) -> None:

@@ -1,13 +1,12 @@
 """
 Room for what comes: on the disk, and under FORWARDER_OUTBOX_MAX_BYTES.
 
-SQLite carries its log over into the file from time to time, and the file may have to grow for that
-(sqlite.org/wal.html#ckpt). A disk that the log has filled leaves no room for it: the log could neither grow nor begin
-anew, however many deliveries made room within the file. So it may take only a share of what is free, and what would
-not fit into the file is not committed.
+SQLite carries its log over into the file from time to time, and the file may grow by that (sqlite.org/wal.html#ckpt). A
+log that has filled the disk can neither grow nor begin anew, however much room deliveries make within the file. So the
+log may take only a share of the free space, and a transaction that would not fit into the file is not committed.
 
-The quarantine has a share of its own, which readings do not touch and which does not count for them: however much comes
-that nobody can read, readings are taken as long as there is room for readings.
+The quarantine has a share of its own, which does not count against readings. Unreadable messages never keep readings
+out, however many come.
 """
 
 import os
@@ -20,19 +19,19 @@ from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite.quarantine import held_bytes
 
 MOST_PAGES = 4000
-"""A checkpoint is part of a commit, and with SQLite's 1000 every 80th single message met one."""
+"""A checkpoint is part of a commit: with SQLite's 1000 pages every 80th single message met one."""
 FULL = "the disk is full; make room on it"
 SHARE = 8
-"""The log is carried over once it has taken an eighth of what is free."""
+"""The log is carried over once it has taken an eighth of the free space."""
 AMPLE_BYTES = 256 << 20
 """More than is ever written in LOOK_SECONDS."""
 LOOK_SECONDS = 1.0
-"""How often it is looked at where it is ample. To look takes 80 µs of a message that comes alone."""
+"""How often ample space is looked at, because a look adds 80 µs to a single message."""
 
 
 class DiskSpace:
     """
-    For the connection that writes: `look` before each transaction, `require` before it is committed, `note` after that.
+    For the writing connection: `look` before each transaction, `require` before its commit, `note` after it.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class DiskSpace:
 
     @property
     def used_bytes(self) -> int:
-        """What its pages come to that hold something, as of the last look."""
+        """The bytes of the pages in use, as of the last look."""
         return self._committed[0]
 
     @property
@@ -71,7 +70,7 @@ class DiskSpace:
         return used - quarantined
 
     def look(self) -> None:
-        """See how much is free, and let the log grow accordingly; raises OSError when the disk does not tell."""
+        """See how much is free and bound the log by it; raises OSError when the disk does not tell."""
         now = time.monotonic()
         was_watched, self._is_watched = self._is_watched, now >= self._next_look
         if not self._is_watched:
@@ -89,9 +88,9 @@ class DiskSpace:
 
     def require(self) -> None:
         """
-        Raises OutboxUnavailable when the transaction makes so many pages of the file that the disk cannot take them.
+        Raises OutboxUnavailable when the disk cannot take the pages that the transaction adds.
 
-        One that adds none may always go on: deliveries that are settled make room.
+        A transaction that adds none may always go on, because settled deliveries make room.
         """
         if not self._is_watched:
             return
@@ -99,12 +98,12 @@ class DiskSpace:
         if self._log_pages == MOST_PAGES or self._pages <= self._committed_pages:
             return
         growth = self._pages * self._page_size - self._path.stat().st_size
-        # The log takes them first.
+        # Twice, because the log takes the pages first.
         if 2 * growth > self._free_bytes:
             raise OutboxUnavailable(f"the outbox {self._path} takes no writes: {FULL}")
 
     def note(self) -> None:
-        """What was measured is committed."""
+        """The measured state is committed."""
         if self._is_watched:
             self._committed_pages, self._committed = self._pages, self._bytes
 
@@ -115,6 +114,6 @@ class DiskSpace:
 
 
 def free_bytes(folder: Path) -> int:
-    """What this user may still write to the disk that a folder is on; raises OSError."""
+    """The bytes that this user may still write to the folder's disk; raises OSError."""
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize

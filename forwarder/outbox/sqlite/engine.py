@@ -1,7 +1,7 @@
 """
-The outbox on SQLite: one connection that writes, one transaction at a time, and one that reads.
+The outbox on SQLite: one connection writes, one transaction at a time; one reads heads; accounts have one each.
 
-A transaction is begun, filled and committed in one call, from the commit thread; nothing else uses that connection.
+`apply` begins, fills and commits a transaction in one call of the commit thread, which alone uses that connection.
 """
 
 import sqlite3
@@ -35,7 +35,7 @@ from forwarder.outbox.sqlite.statements import Owed, Store
 
 BUSY_SECONDS = 0.005
 BUSY_TRIES = 2000
-"""How often, and how many times, a transaction is begun while a command is writing."""
+"""The wait between two tries to begin a transaction, and how many there are, while a command is writing."""
 
 
 class SqliteEngine:
@@ -67,7 +67,7 @@ class SqliteEngine:
         self._version = pragma(self._connection, "data_version")
         self._endpoint_ids: dict[str, int] = {}
 
-    # What is read, of the last commit.
+    # What is read.
 
     @property
     def is_full(self) -> bool:
@@ -125,7 +125,7 @@ class SqliteEngine:
                 self._begin(waits_for_disk=changes.waits_for_disk)
                 applied = self._bring_in(changes, now)
                 self._commit()
-                # Now, for it takes time, and the next message waits for the disk.
+                # Put back now, because it takes time, and the next message waits for the disk.
                 self._set_level(outbox_file.SYNCHRONOUS)
             except BaseException:
                 self._undo()
@@ -146,7 +146,7 @@ class SqliteEngine:
         owed, outcomes = self._put(changes, now) if changes.puts else (Owed(), [])
         store.count_messages(_messages(changes, outcomes))
         store.add_totals()
-        # Last, so that a count holds all that the transaction changed.
+        # The count comes last, because it must see all that the transaction changed.
         counted = self._count(changes)
         forgotten = store.take_forgotten()
         if changes.devices:
@@ -219,7 +219,7 @@ class SqliteEngine:
         )
 
     def _set_level(self, level: str) -> None:
-        """How far the next transaction waits for the disk, as SQLite's `synchronous` names it."""
+        """Set how far the next transaction waits for the disk: a level of SQLite's `synchronous`."""
         if level != self._level:
             self._connection.execute(f"PRAGMA synchronous = {level}")
             self._level = level
@@ -252,13 +252,13 @@ class SqliteEngine:
 
 def _writer(path: Path) -> sqlite3.Connection:
     connection = outbox_file.connect(path)
-    # A locked file is waited for in `_begin`, which may be told to stop.
+    # `_begin` waits for a locked file.
     connection.execute("PRAGMA busy_timeout = 0")
-    # Debian's SQLite blanks whatever is deleted, and here that is the body of each reading. What is to be erased for
-    # good has a command of its own, which writes the file anew.
+    # Debian's SQLite blanks whatever is deleted: here the body of each reading. `purge` erases for good, and writes the
+    # file anew.
     connection.execute("PRAGMA secure_delete = OFF")
-    # Looking up a state takes a microsecond for each delivery that is put. `Store` writes no other than those of its
-    # own statements, and `outbox check` looks at them too.
+    # The check of a state costs a microsecond a delivery. `Store` writes only the states of its own statements, and
+    # `outbox check` looks at them too.
     connection.execute("PRAGMA ignore_check_constraints = ON")
     return connection
 

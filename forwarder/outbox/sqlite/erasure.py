@@ -1,8 +1,8 @@
 """
 Erasing every trace of one device from the outbox file.
 
-Rows first, in chunks. Then the file is written anew: a database that has moved rows about keeps copies of their bytes
-in the unused parts of its pages, and what was deleted long ago is still in its free ones (sqlite.org/lang_vacuum.html).
+Rows go first, in chunks. Then the file is written anew, because a database keeps copies of moved rows in unused parts
+of its pages, and deleted rows in its free pages (sqlite.org/lang_vacuum.html).
 """
 
 import sqlite3
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from forwarder.outbox.sqlite.access import SqliteAccess
 
 MOST_PASSES = 10
-"""A device that still sends brings new rows while the old ones are erased."""
+"""A device that still sends brings new rows while old ones are erased."""
 PATIENCE_SECONDS = 2.0
-"""How long the service gets to take over that lanes are gone; it looks every half second."""
+"""The service takes over in this time that lanes are gone; it looks every half second."""
 CHECKPOINT_SECONDS = 10.0
-"""How long readers are waited for until the write-ahead log can be emptied."""
+"""The wait for readers until the write-ahead log can be emptied."""
 _POLL_SECONDS = 0.05
 _DELIVERIES = "SELECT reading, endpoint FROM delivery WHERE device = ?"
 _READINGS_ALONE = """
@@ -113,7 +113,7 @@ def _blank_answers(access: "SqliteAccess") -> None:
 
 
 def _forget_notes(access: "SqliteAccess", device: Device) -> None:
-    """The notes for the service hold the device's name: they go once it has read them, or when there is none."""
+    """The notes for the service hold the device's name: they go once it has read them, or when no service runs."""
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until and is_running(access.path.parent):
         with translated(access.path):
@@ -127,7 +127,7 @@ def _forget_notes(access: "SqliteAccess", device: Device) -> None:
 def _rewrite(access: "SqliteAccess") -> bool:
     connection = access.connection
     connection.execute("DROP TABLE IF EXISTS temp.chosen")
-    # In the data directory: elsewhere may be too small for it, or not to be written to.
+    # The new file is made in the data directory, because other folders may be too small or read-only.
     connection.execute("PRAGMA temp_store = FILE")
     directory = str(access.path.parent.absolute()).replace("'", "''")
     connection.execute(f"PRAGMA temp_store_directory = '{directory}'")
@@ -140,7 +140,7 @@ def _rewrite(access: "SqliteAccess") -> bool:
 
 
 def _empty_log(connection: sqlite3.Connection) -> bool:
-    """Whether the write-ahead log is gone into the file; one who still reads in it is waited for."""
+    """Whether the write-ahead log was carried over and emptied; readers are waited for."""
     until = time.monotonic() + CHECKPOINT_SECONDS
     while time.monotonic() < until:
         (is_blocked, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

@@ -1,5 +1,5 @@
 """
-The SQLite engine under the outbox: the file, its lock, its transactions, and what its errors mean.
+The outbox's file: how it is made, opened, checked and locked, and what its errors mean.
 
 Durability is SQLite's WAL with synchronous=FULL: a commit returns after its fsync (sqlite.org/wal.html,
 sqlite.org/pragma.html#pragma_synchronous).
@@ -22,11 +22,11 @@ SCHEMA_VERSION = 1 + len(STEPS)
 SYNCHRONOUS = "FULL"
 """A commit returns once it is on disk."""
 OLDEST_SQLITE = (3, 33)
-"""The first that knows UPDATE … FROM."""
+"""The first version with UPDATE … FROM."""
 CHECK_SECONDS = 0.5
-"""Even a slow machine looks at 200 MB meanwhile; a start is to take three, with a million deliveries pending."""
+"""A slow machine checks 200 MB meanwhile; a start with a million deliveries pending is to take three seconds."""
 CHECK_STEPS = 10_000
-"""Of SQLite's virtual machine, between two looks at the time."""
+"""Steps of SQLite's virtual machine between two looks at the time."""
 APPLICATION_ID = 0x77_77_66_6F  # "wwfo": tells our files from other SQLite databases
 WAY_OUT = "restore it from a copy, or start with FORWARDER_OUTBOX_REPAIR=true to move it aside and begin a new one"
 """What is to be done about a damaged outbox."""
@@ -62,10 +62,10 @@ def connect(path: Path, *, is_read_only: bool = False) -> sqlite3.Connection:
 
 def create(path: Path, *, steps: Sequence[Step] = STEPS) -> None:
     """
-    Make the file with the current schema where there is none; an existing one is brought up to it.
+    Make the file with the current schema where there is none, and bring an existing one up to it.
 
-    A new file takes its name once it is complete. So an empty one has been emptied, which raises OutboxDamaged; as does
-    one that is gone while what stands beside it is not.
+    A new file takes its name once it is complete, so an empty file has been emptied. That raises OutboxDamaged, and so
+    does a missing file whose log or mark is still there.
     """
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         oldest = ".".join(map(str, OLDEST_SQLITE))
@@ -83,7 +83,7 @@ def create(path: Path, *, steps: Sequence[Step] = STEPS) -> None:
 
 
 def _refuse_leavings(path: Path) -> None:
-    """A log would be carried over into a new file that it does not belong to; a mark tells that there was an outbox."""
+    """A new file would take a foreign log over; a mark tells that there was an outbox."""
     for suffix, name in (("-wal", "write-ahead log"), ("-mark", "mark")):
         left = path.with_name(path.name + suffix)
         if left.exists() and left.stat().st_size:
@@ -111,7 +111,7 @@ def _lay_out(connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[Step]) -> None:
-    """All steps and the new version number in one transaction: a crash leaves the version that was, whole."""
+    """All steps and the new version number in one transaction: a crash leaves the earlier version whole."""
     newest = 1 + len(steps)
     version = schema_version(connection, path, newest=newest)
     if version == newest:
@@ -154,9 +154,9 @@ def schema_version(
 
 def quick_check(path: Path, *, seconds: float = CHECK_SECONDS) -> None:
     """
-    Raises OutboxDamaged when the file's structure is seen not to be sound (PRAGMA quick_check).
+    Raises OutboxDamaged when the file's structure is not sound, as far as was looked (PRAGMA quick_check).
 
-    It looks for `seconds` at most: the start must not wait for gigabytes. `forwarder outbox check` looks at it all.
+    The look ends after `seconds`, because a start must not wait for gigabytes; `forwarder outbox check` looks at all.
     File and log are left as they are.
     """
     with translated(path), closing(connect(path, is_read_only=True)) as connection:
@@ -176,8 +176,8 @@ def trim(path: Path) -> None:
     """
     Cut the file down to what it holds, where there is free space at its end.
 
-    That takes the log's being carried over, which SQLite does only once the log has grown: for the log of a service
-    with nothing to do, never. Who writes meanwhile does not wait; who reads an older state puts it off.
+    SQLite cuts when it carries the log over, and the log of an idle service never grows enough for that. Writers do not
+    wait meanwhile; a reader of an older state puts it off.
     """
     with translated(path), closing(connect(path)) as connection:
         if path.stat().st_size > pragma(connection, "page_count") * pragma(connection, "page_size"):
@@ -185,7 +185,7 @@ def trim(path: Path) -> None:
 
 
 def pragma(connection: sqlite3.Connection, name: str) -> int:
-    """The number that a pragma answers."""
+    """A pragma's number."""
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
@@ -198,7 +198,7 @@ def _damage(path: Path, fault: str) -> OutboxDamaged:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turns what the engine and the system raise into the outbox's errors, each one sentence."""
+    """Turns errors of SQLite and of the system into the outbox's errors, each one sentence."""
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -235,7 +235,7 @@ class DirectoryLock:
 
 
 def _hold(descriptor: int) -> None:
-    """Raises OSError when another process holds the lock; one that only looks (`is_running`) lets go at once."""
+    """Raises OSError when another process holds the lock; `is_running` holds it only for an instant."""
     for _ in range(_LOCK_TRIES - 1):
         with suppress(OSError):
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,10 +1,10 @@
 """
-How far the outbox has come, noted beside it: what tells a log that lost its tail from one that never had it.
+How far the outbox has come, noted beside it. The mark tells a log that lost its tail from one that never had it.
 
-SQLite takes a write-ahead log that was cut or overwritten for one that a crash left half written, and goes on with what
-stood before. The mark is written after each commit and before anything of it is acknowledged, so an outbox that ends
-below its mark has lost what it had promised to keep. The other way round is no loss: a crash between commit and mark,
-or a power cut that took the mark's last state from the page cache, leaves it behind the outbox.
+SQLite cannot tell a write-ahead log that was cut from one that a crash left half written: it goes on with what stood
+before. The mark is written after each commit, before the commit is acknowledged. So an outbox that ends below its mark
+has lost what it promised to keep. A mark below its outbox is no loss: a crash between commit and mark leaves it there,
+and so does a power cut, because the mark is not synced.
 """
 
 import os
@@ -26,7 +26,7 @@ _LENGTH = 20 + 1 + 20 + 1 + 8 + 1
 
 
 class Numbers(NamedTuple):
-    """The highest number that was ever given out; SQLite keeps it when the row is long deleted (AUTOINCREMENT)."""
+    """The highest numbers that were ever given out; SQLite keeps them when the rows are gone (AUTOINCREMENT)."""
 
     reading: int
     quarantined: int
@@ -43,7 +43,7 @@ def numbers_in(connection: sqlite3.Connection) -> Numbers:
 
 
 def read(outbox: Path) -> Numbers | None:
-    """What the mark says; None where there is none, or not a whole one."""
+    """The mark's numbers; None where there is no mark, or not a whole one."""
     try:
         content = read_bytes(path_of(outbox), limit=_LENGTH)
     except Unreadable:
@@ -59,13 +59,13 @@ def _number(word: bytes) -> int:
 
 
 def _line(numbers: Numbers) -> bytes:
-    """The whole file: two numbers and their checksum, always of the same length, so that one write replaces it."""
+    """The whole file: two numbers and a checksum, always of one length, so that one write replaces it."""
     text = b"%020d %020d" % numbers
     return b"%s %08x\n" % (text, zlib.crc32(text))
 
 
 def shortfall(marked: Numbers | None, held: Numbers) -> str | None:
-    """What an outbox that holds `held` has lost, as a clause; None when it has come as far as its mark."""
+    """What an outbox with the numbers `held` has lost, as a clause; None when it reaches its mark."""
     if marked is None:
         return None
     missing = {
@@ -78,9 +78,9 @@ def shortfall(marked: Numbers | None, held: Numbers) -> str | None:
 
 def compare(outbox: Path) -> None:
     """
-    Raises OutboxIncomplete when the outbox ends below its mark; it is left as it is, and so is its log.
+    Raises OutboxIncomplete when the outbox ends below its mark; file and log are left as they are.
 
-    "Up to", because a repetition of a message may use up a number too.
+    The loss is told as "up to", because a repeated message may use up a number too.
     """
     marked = read(outbox)
     with (
@@ -106,8 +106,8 @@ class HighWaterMark:
     """
     The mark of a running service.
 
-    It is never fsynced: it guards against damage to the file, and a power cut may only ever make it older. When it
-    cannot be written the line goes on without it, and it is tried again with the next commit.
+    It is never synced: it guards against damage to the file, and a power cut can only make it older. The line goes on
+    when the mark cannot be written, and the next commit tries again.
     """
 
     def __init__(self, outbox: Path) -> None:
@@ -117,7 +117,7 @@ class HighWaterMark:
         self._is_failing = False
 
     def move(self, numbers: Numbers) -> None:
-        """Write what has been committed, unless it says so already."""
+        """Write the committed numbers, unless the mark says so already."""
         if numbers == self._numbers:
             return
         try:

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 
 from forwarder.errors import OperationError, OutboxDamaged, OutboxError
@@ -51,63 +51,40 @@ def inspect(path: Path) -> Inspection:
     """
     if not path.exists():
         raise OperationError(f"there is no outbox at {path} yet; start the service once")
-    found = _Rows()
+    found = Inspection(
+        path=path,
+        file_bytes=path.stat().st_size,
+        wal_bytes=_size(path.with_name(path.name + "-wal")),
+        is_service_running=outbox_file.is_running(path.parent),
+    )
     try:
         with (
             outbox_file.translated(path),
             closing(outbox_file.connect(path, is_read_only=True)) as connection,
         ):
-            found = _look(connection, path)
+            return _look(connection, found)
     except OutboxDamaged as damage:
-        found.faults.append(f"{damage.fault}; {outbox_file.WAY_OUT}")
+        return replace(found, faults=(f"{damage.fault}; {outbox_file.WAY_OUT}",))
     except OutboxError as error:
-        found.faults.append(str(error.__cause__ or error))
-    return Inspection(
-        path=path,
-        file_bytes=path.stat().st_size,
-        wal_bytes=_size(path.with_name(path.name + "-wal")),
-        schema_version=found.schema_version,
-        is_service_running=outbox_file.is_running(path.parent),
-        faults=tuple(found.faults),
-        deliveries=found.deliveries,
-        readings=found.readings,
-        quarantined=found.quarantined,
-    )
+        return replace(found, faults=(str(error.__cause__ or error),))
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-@dataclass(slots=True)
-class _Rows:
-    """What the tables hold."""
-
-    schema_version: int | None = None
-    faults: list[str] = field(default_factory=list)
-    deliveries: dict[str, int] = field(default_factory=dict)
-    readings: int = 0
-    quarantined: int = 0
-
-
-def _look(connection: sqlite3.Connection, path: Path) -> _Rows:
-    """What a file of an unsound structure holds is not looked at: it would mean nothing."""
-    # The mark first: a running service moves on meanwhile, and its mark never stands before its outbox.
-    marked = high_water_mark.read(path)
-    version = outbox_file.schema_version(connection, path)
+def _look(connection: sqlite3.Connection, found: Inspection) -> Inspection:
+    """Rows are looked at in a sound file alone, because they mean nothing in another one."""
+    # The mark comes first: a running service moves on meanwhile, and its mark never stands before its outbox.
+    marked = high_water_mark.read(found.path)
+    version = outbox_file.schema_version(connection, found.path)
     faults = _structure(connection)
     if version != outbox_file.SCHEMA_VERSION:
         faults.append(
             f"its schema is of version {version}; start the service once to bring it up to date"
         )
-    if faults:
-        return _Rows(version, faults)
-    rows = _look_at_rows(connection, version)
-    if (
-        lost := high_water_mark.shortfall(marked, high_water_mark.numbers_in(connection))
-    ) is not None:
-        rows.faults.append(f"{lost}; {high_water_mark.WAY_OUT}")
-    return rows
+    found = replace(found, schema_version=version, faults=tuple(faults))
+    return found if faults else _look_at_rows(connection, found, marked)
 
 
 def _structure(connection: sqlite3.Connection) -> list[str]:
@@ -115,20 +92,35 @@ def _structure(connection: sqlite3.Connection) -> list[str]:
     return [] if found == ["ok"] else [fault.replace("\n", " ") for fault in found]
 
 
-def _look_at_rows(connection: sqlite3.Connection, version: int) -> _Rows:
+def _look_at_rows(
+    connection: sqlite3.Connection, found: Inspection, marked: high_water_mark.Numbers | None
+) -> Inspection:
     # One snapshot: a running service changes rows and totals together.
     connection.execute("BEGIN")
     try:
         by_state = "SELECT state, count(*) FROM delivery GROUP BY state ORDER BY state"
-        return _Rows(
-            version,
-            faults=[*_orphans(connection), *_accounts(connection), *_quarantine(connection)],
+        return replace(
+            found,
+            faults=(
+                *_orphans(connection),
+                *_accounts(connection),
+                *_quarantine(connection),
+                *_shortfall(connection, marked),
+            ),
             deliveries=dict(connection.execute(by_state).fetchall()),
             readings=_count(connection, "FROM reading"),
             quarantined=_count(connection, "FROM quarantine"),
         )
     finally:
         connection.execute("ROLLBACK")
+
+
+def _shortfall(
+    connection: sqlite3.Connection, marked: high_water_mark.Numbers | None
+) -> Iterator[str]:
+    lost = high_water_mark.shortfall(marked, high_water_mark.numbers_in(connection))
+    if lost is not None:
+        yield f"{lost}; {high_water_mark.WAY_OUT}"
 
 
 def _count(connection: sqlite3.Connection, rows: str) -> int:

@@ -16,7 +16,7 @@ def lead_ids_by_their_instant(connection: sqlite3.Connection) -> None:
     (highest,) = connection.execute(
         "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'reading'"
     ).fetchone()
-    # Renamed as SQLite once did it: other tables' references to `reading` stay what they are.
+    # The legacy way of renaming leaves other tables' references to `reading` as they are.
     connection.execute("PRAGMA legacy_alter_table = ON")
     connection.execute("ALTER TABLE reading RENAME TO reading_before")
     connection.execute("DROP INDEX reading_content")
@@ -38,13 +38,13 @@ def lead_ids_by_their_instant(connection: sqlite3.Connection) -> None:
     connection.execute(
         "CREATE INDEX reading_content ON reading (content) WHERE content IS NOT NULL"
     )
-    # The highest number that was ever given, which may have been erased since: none is given twice.
+    # No number is given twice, and the highest may have been erased since.
     connection.execute("DELETE FROM sqlite_sequence WHERE name = 'reading'")
     connection.execute("INSERT INTO sqlite_sequence VALUES ('reading', ?)", (highest,))
 
 
 def account_for_the_quarantine(connection: sqlite3.Connection) -> None:
-    """Version 3: it is counted what the quarantine takes, so that its share can be bounded."""
+    """Version 3: triggers count what the quarantine takes, so that its share can be bounded."""
     connection.execute(
         """
         ALTER TABLE quarantine ADD COLUMN

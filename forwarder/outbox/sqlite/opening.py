@@ -1,4 +1,4 @@
-"""The outbox at start: locked for this process, brought up to date, and moved aside when it is damaged."""
+"""The outbox at start: checked, brought up to date, and moved aside when it is damaged."""
 
 import time
 from pathlib import Path
@@ -10,7 +10,7 @@ from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite import high_water_mark
 
 _PARTS = ("-wal", "-shm", "", high_water_mark.SUFFIX)
-"""Of an outbox, in the order in which they are moved: a crash in between is noticed at the next start."""
+"""An outbox's files in the order in which they are moved: the next start notices a crash in between."""
 
 
 def prepare(path: Path) -> None:
@@ -19,7 +19,7 @@ def prepare(path: Path) -> None:
 
     Raises OutboxDamaged when the file is not sound and OutboxIncomplete when it has lost its end.
     """
-    # Looked at before it is opened for writing, which would have SQLite tidy away what can still be saved of a log.
+    # The look comes before the file is opened for writing: SQLite would then tidy away what can be saved of a log.
     if path.exists():
         outbox_file.quick_check(path)
         high_water_mark.compare(path)

@@ -3,6 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Collection
+from math import inf
 from typing import Any, Literal, TypeAlias, TypeVar, assert_never, cast
 
 from forwarder.delivery import ReadingNumber
@@ -34,7 +35,6 @@ from forwarder.outbox.operations import (
 from forwarder.outbox.records import DeliveryId
 from forwarder.outbox.sqlite import quarantine
 from forwarder.outbox.sqlite.statements import NO_ENDPOINT, Store
-from forwarder.reading import Device
 
 EVICTED_BYTES = 1 << 20
 """Of quarantined messages, what one transaction lets go: some thousand rows where they are small."""
@@ -79,10 +79,12 @@ def _perform(  # noqa: C901 - a flat match over the closed set
     store: Store, operation: EveryOperation, in_flight: Collection[ReadingNumber]
 ) -> Any:
     match operation:
-        case ExpireOld():
-            return _expire(store, operation, in_flight)
-        case BuryRemoved():
-            return _bury_removed(store, operation, in_flight)
+        case ExpireOld(endpoint, before, only_latest, now):
+            ending = ("expired", None) if only_latest else ("dead", "expired")
+            return _finish(store, endpoint, before, ending, now=now, in_flight=in_flight)
+        case BuryRemoved(endpoint, now):
+            ending = ("dead", "endpoint_removed")
+            return _finish(store, endpoint, inf, ending, now=now, in_flight=in_flight)
         case MarkRemoved():
             return _mark_removed(store, operation)
         case Prune():
@@ -106,13 +108,8 @@ def _perform(  # noqa: C901 - a flat match over the closed set
         case ReplayQuarantined():
             return _replay_quarantined(store, operation)
         case ExplainQuarantined(number, reason, detail):
-            _changed(
-                store,
-                "UPDATE quarantine SET reason = ?, detail = ? WHERE id = ?",
-                reason,
-                detail,
-                number,
-            )
+            explain = "UPDATE quarantine SET reason = ?, detail = ? WHERE id = ?"
+            _changed(store, explain, reason, detail, number)
             return None
         case DiscardQuarantined(numbers):
             return sum(_discard_quarantined(store, number) for number in numbers)
@@ -139,43 +136,29 @@ def _changed(store: Store, statement: str, *parameters: object) -> int:
     return store.connection.execute(statement, parameters).rowcount
 
 
-def _expire(store: Store, wanted: ExpireOld, in_flight: Collection[ReadingNumber]) -> int:
-    rows = store.connection.execute(
-        "SELECT reading, device FROM delivery"
-        " WHERE endpoint = ? AND state = 'pending' AND age_from <= ? ORDER BY age_from LIMIT ?",
-        (store.endpoint_id(wanted.endpoint), wanted.received_before, MOST_ROWS + len(in_flight)),
-    ).fetchall()
-    old = [(number, device) for number, device in rows if number not in in_flight]
-    state, reason = ("expired", None) if wanted.only_latest else ("dead", "expired")
-    _finish(store, wanted.endpoint, old, state=state, reason=reason, now=wanted.now)
-    return len(old)
-
-
-def _bury_removed(store: Store, wanted: BuryRemoved, in_flight: Collection[ReadingNumber]) -> int:
-    rows = store.connection.execute(
-        "SELECT reading, device FROM delivery WHERE endpoint = ? AND state = 'pending' LIMIT ?",
-        (store.endpoint_id(wanted.endpoint), MOST_ROWS + len(in_flight)),
-    ).fetchall()
-    left = [(number, device) for number, device in rows if number not in in_flight]
-    _finish(store, wanted.endpoint, left, state="dead", reason="endpoint_removed", now=wanted.now)
-    return len(left)
-
-
 def _finish(
     store: Store,
     endpoint: str,
-    rows: list[tuple[int, str]],
+    received_before: float,
+    ending: tuple[str, str | None],
     *,
-    state: str,
-    reason: str | None,
     now: float,
-) -> None:
-    row_id = store.endpoint_id(endpoint)
-    for number, device in rows:
-        store.finish(ReadingNumber(number), row_id, state=state, reason=reason, settled_at=now)
-        store.touched.add((endpoint, Device(device)))
+    in_flight: Collection[ReadingNumber],
+) -> int:
+    """Settle what is pending so old, at most MOST_ROWS of it; `ending` is its state and why it is dead."""
+    row_id, (state, reason) = store.endpoint_id(endpoint), ending
+    rows = store.connection.execute(
+        "SELECT reading, device FROM delivery"
+        " WHERE endpoint = ? AND state = 'pending' AND age_from <= ? ORDER BY age_from LIMIT ?",
+        (row_id, received_before, MOST_ROWS + len(in_flight)),
+    ).fetchall()
+    old = [(number, device) for number, device in rows if number not in in_flight]
+    for number, device in old:
+        store.finish(number, row_id, state=state, reason=reason, settled_at=now)
+        store.touched.add((endpoint, device))
     if state != "dead":
-        store.drop_bodies(number for number, _ in rows)
+        store.drop_bodies(number for number, _ in old)
+    return len(old)
 
 
 def _mark_removed(store: Store, wanted: MarkRemoved) -> dict[str, float]:
@@ -253,7 +236,7 @@ def _pending(store: Store, endpoint: str) -> int:
 
 def _shrink(store: Store, pages: int) -> None:
     for _ in range(pages):
-        # One at a time: asked for more, SQLite frees a page at each step, and Python's sqlite3 takes only the first.
+        # SQLite frees a page at each step of a statement, and Python's sqlite3 takes only the first step.
         store.connection.execute("PRAGMA incremental_vacuum(1)").fetchall()
 
 
@@ -294,7 +277,7 @@ def _owe(store: Store, key: DeliveryId, now: float) -> None:
 def _revive(store: Store, key: DeliveryId, *, state: str, now: float) -> bool:
     if not _changed(store, _REVIVE, now, *key, state):
         return False
-    # Attempts are numbered from 1 again: the old ones would mix with the new.
+    # Attempts are numbered from 1 again, so the old ones have to go.
     store.connection.execute("DELETE FROM attempt WHERE reading = ? AND endpoint = ?", key)
     store.connection.execute(_TO_PENDING[state], (key.endpoint,))
     _note(store, key.endpoint, _device(store.connection, key.reading))
@@ -308,7 +291,7 @@ def _device(connection: sqlite3.Connection, reading: int) -> str:
 
 
 def _note(store: Store, endpoint: int, device: str) -> None:
-    """Tell the running service, with this transaction, that what is pending in a lane has changed."""
+    """Tell the running service within this transaction that something else is pending in a lane now."""
     _changed(store, "INSERT OR IGNORE INTO touched_lane VALUES (?, ?)", endpoint, device)
 
 
@@ -327,7 +310,7 @@ def _replay_quarantined(
     number, recipients = store.put(reading, now=now, content_since=now)
     for recipient in recipients:
         endpoint = store.endpoint_id(recipient.endpoint)
-        # Its max_age counts from the replay; it may have come in days ago.
+        # max_age counts from the replay, because the message may have come in days ago.
         renew = "UPDATE delivery SET age_from = ? WHERE reading = ? AND endpoint = ?"
         _changed(store, renew, now, number, endpoint)
         _note(store, endpoint, reading.device)

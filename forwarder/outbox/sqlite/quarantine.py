@@ -1,8 +1,8 @@
 """
 The quarantine's SQL: what is kept, and what gives way.
 
-Its share of the outbox is bounded in bytes, because names of devices and topics are chosen by whoever publishes. The
-tables count what each reason takes (triggers in schema.sql), so that nothing has to be added up.
+The quarantine is bounded in bytes, because a publisher chooses the names of devices and topics. Triggers count what
+each reason takes (schema.sql), so that nothing has to be added up.
 """
 
 import sqlite3
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from forwarder.outbox.intake import NewQuarantined
 
 KEPT_QUARANTINE = 1000
-"""Quarantined messages of a device that are kept: the newest."""
+"""Messages of a device that are kept: the newest."""
 
 _INSERT = """
     INSERT INTO quarantine (device, topic, received_at, reason, detail, size, payload) VALUES (?, ?, ?, ?, ?, ?, ?)"""
@@ -26,12 +26,12 @@ _COUNT_EVICTED = "UPDATE quarantine_account SET evicted = evicted + ? WHERE reas
 def keep(
     connection: sqlite3.Connection, messages: Sequence[NewQuarantined], *, max_bytes: int
 ) -> None:
-    """Keep messages that could not be understood: of a device the newest 1,000, of all what fits into `max_bytes`."""
+    """Keep messages: the newest 1,000 of a device, and of all the newest that fit into `max_bytes`."""
     held = held_bytes(connection)
     for message in messages:
         _keep(connection, message)
     came = held_bytes(connection) - held
-    # Twice what came: where much more is held than may be, one transaction does not have to end that.
+    # Twice what came: a large excess goes over many transactions, not in one.
     evict(connection, max_bytes=max_bytes, most_bytes=2 * max(came, 0))
 
 
@@ -48,7 +48,7 @@ def _keep(connection: sqlite3.Connection, message: NewQuarantined) -> None:
 
 
 def held_bytes(connection: sqlite3.Connection) -> int:
-    """What the quarantine takes, rows and their index included."""
+    """The bytes of the quarantine's rows and their index."""
     query = "SELECT coalesce(sum(kept_bytes), 0) FROM quarantine_account"
     return int(connection.execute(query).fetchone()[0])
 

@@ -3,8 +3,8 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
@@ -89,38 +89,11 @@ def totals(connection: sqlite3.Connection) -> list[EndpointTotals]:
         " removed_at, failures, open_until, paused_by, gone_url, failing_since, last_success_at,"
         " last_error, last_error_at FROM endpoint ORDER BY name"
     )
-    return [_totals(row[:8], row[8:]) for row in rows]
-
-
-def _totals(accounts: tuple[Any, ...], health: tuple[Any, ...]) -> EndpointTotals:
-    name, enqueued, delivered, dead, expired, superseded, oldest, removed_at = accounts
-    return EndpointTotals(
-        name=name,
-        enqueued=enqueued,
-        delivered=delivered,
-        dead=dead,
-        expired=expired,
-        superseded=superseded,
-        oldest_pending_at=oldest,
-        removed_at=removed_at,
-        health=EndpointHealth(*health),
-    )
+    return [replace(EndpointTotals(*row[:8]), health=EndpointHealth(*row[8:])) for row in rows]
 
 
 def message_totals(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(connection.execute("SELECT outcome, count FROM message_total").fetchall())
-
-
-def quarantined(connection: sqlite3.Connection) -> dict[str, int]:
-    """How many messages are in quarantine, by reason."""
-    query = "SELECT reason, kept FROM quarantine_account WHERE kept > 0"
-    return dict(connection.execute(query).fetchall())
-
-
-def quarantine_evicted(connection: sqlite3.Connection) -> dict[str, int]:
-    """How many messages have left the quarantine for newer ones over the whole life of the outbox, by reason."""
-    query = "SELECT reason, evicted FROM quarantine_account WHERE evicted > 0"
-    return dict(connection.execute(query).fetchall())
 
 
 def dead_letters(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
@@ -140,13 +113,14 @@ def identity(connection: sqlite3.Connection) -> str:
 
 def overview(connection: sqlite3.Connection) -> Overview:
     """Within a transaction of the caller's, so that all of it is as of one instant."""
+    accounts = connection.execute("SELECT reason, kept, evicted FROM quarantine_account").fetchall()
     return Overview(
         identity=identity(connection),
         endpoints=totals(connection),
         messages=message_totals(connection),
         dead_letters=dead_letters(connection),
-        quarantined=quarantined(connection),
-        quarantine_evicted=quarantine_evicted(connection),
+        quarantined={reason: kept for reason, kept, _ in accounts if kept},
+        quarantine_evicted={reason: evicted for reason, _, evicted in accounts if evicted},
     )
 
 

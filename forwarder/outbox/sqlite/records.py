@@ -52,9 +52,9 @@ def clauses(
     selection: Selection, columns: Mapping[str, str], *, order: str, behind: Clauses | None
 ) -> Clauses:
     """
-    `AND … ORDER BY … LIMIT …`: what follows the WHERE of a query.
+    `AND … ORDER BY … LIMIT …`, the end of a query after its WHERE.
 
-    `columns` maps the names of `Selection` to SQL; `since` and `until` compare with its `time`, ids with its `id`.
+    `columns` maps the names of `Selection` to SQL; `since` and `until` compare with `time`, ids with `id`.
     `behind` holds for the rows that follow the one `after` tells of.
     """
     parts: list[tuple[str, object]] = [

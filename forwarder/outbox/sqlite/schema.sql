@@ -1,5 +1,5 @@
--- Version 7 of the outbox. Instants are UNIX seconds. Rows, not pages, are the unit of meaning: every promise of
--- accounting is kept by changing rows and the endpoint's totals in one transaction.
+-- Version 7 of the outbox. Instants are UNIX seconds. Every transaction changes rows and the endpoint's totals together,
+-- and so keeps the promises of accounting.
 
 CREATE TABLE endpoint (
     id INTEGER PRIMARY KEY,
@@ -34,8 +34,8 @@ CREATE TABLE reading (
     -- Only of a payload that holds no time: what tells the broker's redelivery from a new reading.
     content BLOB
 );
--- A repetition has the same id and was measured at the same instant. Ids alone are scattered: each would dirty a page of
--- its own, and cost more the longer delivered readings are kept. Led by the instant, neighbours in time share a page.
+-- A repetition has the same id and the same instant of measurement. Random ids alone would scatter writes over the index,
+-- the more the longer delivered readings are kept. The instant leads, so that neighbours in time share a page.
 CREATE UNIQUE INDEX reading_id ON reading (measured_at, id);
 CREATE INDEX reading_content ON reading (content) WHERE content IS NOT NULL;
 
@@ -93,14 +93,14 @@ CREATE TABLE quarantine (
     detail TEXT NOT NULL,
     size INTEGER NOT NULL,
     payload BLOB NOT NULL,
-    -- What the row takes, with its part of the index and what pages leave unused.
+    -- The bytes of the row, with its part of the index and of unused space.
     kept_bytes INTEGER AS (length(payload) + length(CAST(topic AS BLOB)) + length(CAST(detail AS BLOB))
         + 2 * length(CAST(device AS BLOB)) + 256) VIRTUAL
 );
 CREATE INDEX quarantine_device ON quarantine (device, id);
 
--- What of the quarantine is of which reason, kept by triggers: commands change rows too. Evicted is what gave way to
--- newer messages, over the whole life of the outbox.
+-- The quarantine by reason. Triggers keep it, because commands change rows too. `evicted` counts messages that gave way to
+-- newer ones, over the whole life of the outbox.
 CREATE TABLE quarantine_account (
     reason TEXT PRIMARY KEY,
     kept INTEGER NOT NULL DEFAULT 0,
@@ -124,7 +124,7 @@ CREATE TRIGGER quarantine_changed AFTER UPDATE ON quarantine BEGIN
         WHERE reason = NEW.reason;
 END;
 
--- Which outbox this is: by it a command knows whether the service that answers it is the one of this outbox.
+-- A random id. By it a command knows whether a service that answers works on this outbox.
 CREATE TABLE identity (
     id TEXT NOT NULL
 );

@@ -1,7 +1,7 @@
 """
-The hot path's SQL: putting readings in, settling deliveries. Runs inside a transaction that its caller owns.
+The hot path's SQL: it puts readings in and settles deliveries, inside a transaction that its caller owns.
 
-Each operation can be run twice with the same outcome, so a commit that failed is simply tried again.
+Every call has the same outcome when it is made twice, so a commit that failed is simply tried again.
 """
 
 import sqlite3
@@ -65,7 +65,7 @@ _SETTLE = BulkStatement(
     WHERE delivery.reading = ended.column1 AND endpoint = ? AND state = 'pending'""",
     columns=2,
 )
-"""For deliveries of one endpoint that end alike: a row is a reading, and how long its attempt took."""
+"""Settles deliveries of one endpoint that end alike; a row is a reading and the duration of its attempt."""
 _POSTPONE = """
     UPDATE delivery SET due_at = ?, attempts = ?, last_status = ?, last_error = ?, duration_ms = ?
     WHERE reading = ? AND endpoint = ? AND state = 'pending'"""
@@ -78,27 +78,30 @@ _DROP_BODIES = BulkStatement(
 _INSERT_ATTEMPT = """
     INSERT OR REPLACE INTO attempt SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
     WHERE EXISTS (SELECT 1 FROM delivery WHERE reading = ?1 AND endpoint = ?2)"""
-"""Nothing for a delivery that was erased while it was in flight."""
+"""A delivery that was erased while it was in flight gets no row."""
 _ADD_TOTALS = """
     UPDATE endpoint SET enqueued = enqueued + ?, delivered = delivered + ?, dead = dead + ?,
         expired = expired + ?, superseded = superseded + ? WHERE id = ?"""
 _RECORD_DEVICES = BulkStatement("REPLACE INTO device VALUES {rows}", columns=9)
 NO_ENDPOINT = 0
 """In a note for the running service: it is about the device itself, which a command has erased."""
+_columns = attrgetter(
+    "number", "attempted_at", "duration_ms", "status", "error", "detail", "answer", "address"
+)
 _TOTALS = ("enqueued", "delivered", "dead", "expired", "superseded")
 
 
 Attempted: TypeAlias = tuple[int, int | None, str | None]
-"""How many attempts there were, and the last one's status and error word."""
+"""The number of attempts, and the last one's status and error word."""
 Ending: TypeAlias = tuple[str, str | None, int, int | None, str | None, str | None]
-"""How deliveries end alike: state and why dead, what was attempted, and the address that the last one dialled."""
+"""What deliveries that end alike share: state, reason, attempts, and the address that the last one dialled."""
 Timed: TypeAlias = tuple[Delivery, float | None]
-"""A delivery and how long its last attempt took, in milliseconds; None where there was none."""
+"""A delivery and its last attempt's milliseconds; None where there was no attempt."""
 
 
 @dataclass(slots=True)
 class Owed:
-    """What a group of readings came to."""
+    """What became of a group of readings."""
 
     runs: list[Run] = field(default_factory=list)
     """All of them, in their order."""
@@ -114,22 +117,22 @@ class Store:
         self._endpoint_ids: dict[str, int] = {}
         self._changes: defaultdict[tuple[int, str], int] = defaultdict(int)
         self._numbers: Numbers | None = None
-        """What `numbers` are, as long as that is known without asking."""
+        """The `numbers`, while they are known without a query."""
         self.has_noted_lanes = False
         """Whether commands had changed lanes when the transaction began."""
         self.touched: set[tuple[str, Device]] = set()
-        """Lanes in which something else than a claim changed what is pending."""
+        """Lanes that something else than a claim has changed."""
         self._forgotten: set[Device] = set()
         """Devices that commands have erased."""
 
     def begin(self) -> None:
-        """See in what state the transaction that has just begun finds the tables: one query for all of it."""
+        """Read what a transaction has to know at its beginning, in one query."""
         reading, quarantined, has_touched = self.connection.execute(_STATE).fetchone()
         self._numbers = Numbers(reading or 0, quarantined or 0)
         self.has_noted_lanes = bool(has_touched)
 
     def numbers(self) -> Numbers:
-        """The highest ones given out so far, in this transaction too."""
+        """The highest numbers given out so far, this transaction's included."""
         return self._numbers or numbers_in(self.connection)
 
     def endpoint_id(self, name: str) -> int:
@@ -143,7 +146,7 @@ class Store:
         return int(row[0])
 
     def forget(self) -> None:
-        """After a rollback: rows made in the transaction are gone."""
+        """After a rollback: rows that the transaction made are gone."""
         self._endpoint_ids.clear()
         self._changes.clear()
         self._numbers = None
@@ -151,7 +154,7 @@ class Store:
         self._forgotten.clear()
 
     def take_noted_lanes(self) -> set[tuple[str, Device]]:
-        """The lanes that commands have changed since this was last asked."""
+        """The lanes that commands have changed since the last call."""
         rows = self.connection.execute("SELECT endpoint, device FROM touched_lane").fetchall()
         if not rows:
             return set()
@@ -168,7 +171,7 @@ class Store:
     def put(
         self, reading: NewReading, *, now: float, content_since: float
     ) -> tuple[ReadingNumber, tuple[Recipient, ...]]:
-        """Owe one reading; the answer: its number, and each recipient that did not have it yet."""
+        """Owe one reading; returns its number, and each recipient that did not have it yet."""
         (run,) = self.put_all([reading], now=now, content_since=content_since).runs
         return run.first, run.recipients
 
@@ -216,7 +219,7 @@ class Store:
             )
             for number, one in enumerate(readings, next_number)
         ]  # fmt: skip
-        # Numbers are given here and not by SQLite: a group is then one statement, and its rows need not be read back.
+        # Numbers are given here, not by SQLite: then a group is one statement, and no row is read back.
         if _INSERT_READINGS.execute(self.connection, rows) == len(rows):
             if self._numbers is not None:
                 self._numbers = Numbers(numbers.reading + len(rows), numbers.quarantined)
@@ -228,7 +231,7 @@ class Store:
     def _put_partly_known(
         self, readings: list[NewReading], rows: list[tuple[Any, ...]], now: float
     ) -> list[Run]:
-        self._numbers = None  # a repetition may have used up one
+        self._numbers = None  # a repetition may have used up a number
         query = "SELECT number FROM reading WHERE measured_at = ? AND id = ?"
         runs = []
         for reading, row in zip(readings, rows, strict=True):
@@ -300,7 +303,7 @@ class Store:
         reason: str | None,
         settled_at: float,
     ) -> bool:
-        """Settle one pending delivery by a rule rather than by an attempt; False when it is pending no more."""
+        """Settle one pending delivery by a rule, not by an attempt; False when it is pending no more."""
         changed = self.connection.execute(
             "UPDATE delivery SET state = ?, reason = ?, settled_at = ?"
             " WHERE reading = ? AND endpoint = ? AND state = 'pending'",
@@ -314,7 +317,7 @@ class Store:
         ended: defaultdict[tuple[str, Ending], list[Timed]] = defaultdict(list)
         for settlement in settlements:
             attempt, decision = settlement.attempt, settlement.decision
-            # What was postponed on its way to its end comes first: the end is for good.
+            # Postponements are written before ends, because an end is for good.
             if isinstance(decision, RetryAt):
                 self._postpone(settlement, decision.due_at)
             elif attempt is not None:
@@ -347,19 +350,19 @@ class Store:
 
     def _close(self, ended: list[Timed], endpoint: int, ending: Ending, now: float) -> None:
         rows = [(delivery.reading, duration) for delivery, duration in ended]
-        # In the order of the table, so that its pages are met one after the other.
+        # In the order of the table, so that each page is met once.
         rows.sort(key=itemgetter(0))
         changed = _SETTLE.execute(self.connection, rows, before=(*ending, now), after=(endpoint,))
         self._changes[endpoint, ending[0]] += changed
         if changed < len(ended):
-            # Which of them it was is not known; a lane that is counted again in vain is none the worse for it.
+            # Nothing tells which of them it was, and a count in vain does no harm.
             self._touch(delivery for delivery, _ in ended)
 
     def _touch(self, deliveries: Iterable[Delivery]) -> None:
         self.touched.update((one.endpoint, one.device) for one in deliveries)
 
     def drop_bodies(self, readings: Iterable[int]) -> None:
-        """Forget the bodies of those readings that no pending and no dead delivery needs."""
+        """Forget these readings' bodies, unless a pending or dead delivery needs them."""
         _DROP_BODIES.execute(self.connection, [(reading,) for reading in sorted(set(readings))])
 
     def _record_failures(self, settlements: Sequence[Settlement]) -> None:
@@ -400,7 +403,7 @@ class Store:
         self.connection.executemany("DELETE FROM device WHERE place = ?", empty)
 
     def record_health(self, name: str, health: EndpointHealth) -> None:
-        """Keep an endpoint's circuit; a pause that an operator set meanwhile is not touched."""
+        """Keep an endpoint's circuit; a pause that an operator set meanwhile stays."""
         self.connection.execute(
             "UPDATE endpoint SET failures = ?, open_until = ?, failing_since = ?,"
             " last_success_at = ?, last_error = ?, last_error_at = ? WHERE id = ?",
@@ -411,14 +414,14 @@ class Store:
         )  # fmt: skip
 
     def record_gone(self, name: str, url_digest: str | None) -> None:
-        """Pause an endpoint because of its 410, or end that pause; one that an operator set stays."""
+        """Pause an endpoint for its 410, or end that pause; an operator's pause stays."""
         self.connection.execute(
             "UPDATE endpoint SET paused_by = ?, gone_url = ? WHERE id = ? AND paused_by IS NOT 'operator'",
             ("gone" if url_digest else None, url_digest, self.endpoint_id(name)),
         )
 
     def add_totals(self) -> None:
-        """Bring the endpoints' totals up to what this transaction changed; its last operation."""
+        """Add what the transaction changed to the endpoints' totals; its last statement."""
         endpoints = {endpoint for endpoint, _ in self._changes}
         self.connection.executemany(
             _ADD_TOTALS,
@@ -435,7 +438,7 @@ def _is_timeless_repetition(reading: NewReading) -> bool:
 
 
 def _runs(readings: Iterable[NewReading], number: int) -> list[Run]:
-    """Readings that are all new, the first with this number, cut where their recipients change."""
+    """New readings, the first with this number, cut where their recipients change."""
     runs: list[Run] = []
     for _, same in groupby(readings, key=attrgetter("recipients")):
         some = list(same)
@@ -445,7 +448,7 @@ def _runs(readings: Iterable[NewReading], number: int) -> list[Run]:
 
 
 def _newest(runs: Iterable[Run]) -> dict[tuple[str, Device], ReadingNumber]:
-    """By lane in which only the latest counts, the highest number that was put into it."""
+    """By lane where only the latest counts, the highest number that was put into it."""
     newest: dict[tuple[str, Device], ReadingNumber] = {}
     for run in runs:
         for recipient in run.recipients:
@@ -475,16 +478,3 @@ def _ending(decision: Decision) -> tuple[str, str | None]:
 
 def _attempted(attempt: Attempt) -> Attempted:
     return attempt.number, attempt.status, attempt.error or None
-
-
-def _columns(attempt: Attempt) -> tuple[object, ...]:
-    return (
-        attempt.number,
-        attempt.attempted_at,
-        attempt.duration_ms,
-        attempt.status,
-        attempt.error,
-        attempt.detail,
-        attempt.answer,
-        attempt.address,
-    )
