@@ -8,7 +8,6 @@ Reads beside the loop what comes next in lanes that memory does not hold, of man
 A read that failed is made again after a second; its lanes rest until then.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
@@ -20,7 +19,7 @@ from forwarder.logs import logger
 from forwarder.outbox.changes import LaneKey
 from forwarder.outbox.engine import Engine
 from forwarder.outbox.lanes import EndpointLanes, Lane
-from forwarder.outbox.thread import Worker, tell
+from forwarder.outbox.thread import Worker
 
 RETRY_SECONDS = 1.0
 """The wait after a read that failed."""
@@ -64,18 +63,11 @@ class HeadReader:
         keys = {
             (lanes.endpoint, lane.device): n for lanes, some in wanted for lane, n in some.items()
         }
-        self._thread.start(partial(self._read, asyncio.get_running_loop(), wanted, keys))
-
-    def _read(
-        self, loop: asyncio.AbstractEventLoop, wanted: Wanted, keys: Mapping[LaneKey, int]
-    ) -> None:
-        """In the thread."""
-        try:
-            found = self._engine.heads(keys)
-        except BaseException as error:  # noqa: BLE001 - it is dealt with on the loop
-            tell(loop, partial(self._conclude_failed, wanted, error))
-        else:
-            tell(loop, partial(self._conclude, wanted, found))
+        self._thread.start(
+            partial(self._engine.heads, keys),
+            done=partial(self._conclude, wanted),
+            failed=partial(self._conclude_failed, wanted),
+        )
 
     def _conclude(self, wanted: Wanted, found: Mapping[LaneKey, Sequence[Delivery]]) -> None:
         self.is_busy = self._has_failed = False

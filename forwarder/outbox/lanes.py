@@ -142,7 +142,7 @@ class EndpointLanes:
         self._claimed: set[Lane] = set()
         self._lanes: dict[Device, Lane] = {}
         self._ready: deque[Lane] = deque()
-        self._unread: OrderedDict[Lane, None] = OrderedDict()
+        self.unread: OrderedDict[Lane, None] = OrderedDict()
         """Lanes that rest for nothing but UNREAD, the first to do so in front."""
         self._reserved = 0
         """Deliveries that are being read."""
@@ -199,7 +199,7 @@ class EndpointLanes:
         lane.due_at = None
         # One that was in flight and is to be tried again comes before it, and is in no memory.
         if lane.unclaimed == 1 and self._memory.room:
-            self._unread.pop(lane, None)
+            self.unread.pop(lane, None)
             self._hold_in_memory(lane, [newest])
         self._go_on(lane, now)
 
@@ -257,7 +257,7 @@ class EndpointLanes:
             wanted[lane] = min(lane.unclaimed, max(self.most_at_once, READ_AHEAD), left)
             left -= wanted[lane]
         for lane in wanted:
-            self._unread.pop(lane, None)
+            self.unread.pop(lane, None)
             lane.is_read = True
         self._reserved = sum(wanted.values())
         self._memory.used += self._reserved
@@ -271,10 +271,10 @@ class EndpointLanes:
         return max(room, self.most_at_once, min(READ_LEAST, self._memory.limit))
 
     def _to_read(self, *, is_probe: bool) -> Iterable[Lane]:
-        if self._unread:
-            first = next(iter(self._unread))
+        if self.unread:
+            first = next(iter(self.unread))
             is_ahead = self._ready and self._ready[0].ready_since <= first.ready_since
-            return () if is_ahead and len(self._ready) >= ENOUGH_READY else self._unread
+            return () if is_ahead and len(self._ready) >= ENOUGH_READY else self.unread
         if is_probe and not self._ready and self.next_due() is not None:
             lane = self._due[0][2]
             return () if lane.fresh or lane.unsaved else (lane,)
@@ -377,8 +377,13 @@ class EndpointLanes:
         lane.due_at = due_at
         lane.state = RESTING
         self._go_on(lane, now)
-        is_free = lane.state is RESTING and lane.due_at is None and not lane.is_held
-        return is_free and lane.unsaved > 0 and lane.stored > lane.unwritten
+        return (
+            lane.state is RESTING
+            and lane.unsaved > 0
+            and lane.stored > lane.unwritten
+            and due_at is None
+            and not lane.is_held
+        )
 
     def wake_due(self, now: float) -> None:
         """Let every lane go on whose wait is over."""
@@ -434,9 +439,9 @@ class EndpointLanes:
             heappush(self._due, (lane.due_at, self._pushes, lane))
         elif lane.fresh:
             self._make_ready(lane, now)
-        elif not (lane.unsaved or lane.is_read or lane in self._unread):
+        elif not (lane.unsaved or lane.is_read or lane in self.unread):
             lane.ready_since = now
-            self._unread[lane] = None
+            self.unread[lane] = None
 
     def _make_ready(self, lane: Lane, now: float) -> None:
         lane.state = READY
@@ -476,10 +481,10 @@ class EndpointLanes:
         lane.stored = stored
 
     def _forget(self, lane: Lane) -> None:
-        self._leave(lane, GONE)
+        lane.state = GONE
         self._store(lane, 0)
         self._empty_memory(lane)
-        self._unread.pop(lane, None)
+        self.unread.pop(lane, None)
         if self._lanes.get(lane.device) is lane:
             del self._lanes[lane.device]
         if len(self._ready) > 2 * len(self._lanes) + GONE_IN_QUEUE:

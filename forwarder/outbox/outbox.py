@@ -148,7 +148,8 @@ class Outbox:
         now = self._clock.monotonic()
         lane = lanes.claim_for_probe(now=now) if is_probe else lanes.claim(now=now)
         claim = None if lane is None else Claim(lanes.take(lane, limit=limit), lane)
-        self._read_ahead(lanes, is_probe=is_probe)
+        if lanes.unread or is_probe:
+            self._read_ahead(lanes, is_probe=is_probe)
         return claim
 
     def _read_ahead(self, lanes: EndpointLanes, *, is_probe: bool = False) -> None:
@@ -176,7 +177,8 @@ class Outbox:
         """What could be claimed at `now`, monotonic seconds."""
         lanes = self._lanes_of(endpoint)
         readiness = lanes.readiness(now)
-        self._read_ahead(lanes)
+        if lanes.unread:
+            self._read_ahead(lanes)
         return readiness
 
     def wake_all(self, endpoint: str) -> None:

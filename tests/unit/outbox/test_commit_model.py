@@ -270,7 +270,7 @@ class OutboxAgainstRows(RuleBasedStateMachine):
             assert lane.fresh or lane.state is not LaneState.READY
             is_free = not (lane.is_held or lane.due_at is not None or lane.unsaved)
             if lane.state is LaneState.RESTING and is_free:
-                assert (lane in self.lanes._unread) != lane.is_read
+                assert (lane in self.lanes.unread) != lane.is_read
                 assert not lane.fresh
 
     @invariant()
