@@ -15,6 +15,9 @@ from forwarder.units import count_of, format_duration, format_size
 OPERATOR = "operator"
 """The endpoint that notices go to; no other may be called so."""
 
+SEVERAL_DEVICES = "devices"
+"""What a notice is about that names several devices."""
+
 NoticeType = Literal[
     "endpoint.failing",
     "endpoint.recovered",
@@ -178,7 +181,7 @@ class DevicesSilent:
 
     @property
     def subject(self) -> str:
-        return "devices"
+        return SEVERAL_DEVICES
 
     @property
     def message(self) -> str:

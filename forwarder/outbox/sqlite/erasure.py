@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forwarder.notice import OPERATOR, SEVERAL_DEVICES
 from forwarder.outbox.operations import (
     BlankAnswers,
     DiscardQuarantined,
@@ -35,6 +36,11 @@ CHECKPOINT_SECONDS = 10.0
 """The wait for readers until the write-ahead log can be emptied."""
 _POLL_SECONDS = 0.05
 _DELIVERIES = "SELECT reading, endpoint FROM delivery WHERE device = ?"
+_NOTICES = """
+    SELECT reading, delivery.endpoint FROM delivery JOIN body USING (reading)
+    WHERE delivery.device = ? AND delivery.endpoint = (SELECT id FROM endpoint WHERE name = ?)
+    AND mentions(data)"""
+"""To the operator, about several devices of which this is one."""
 _READINGS_ALONE = """
     SELECT number, 0 FROM reading WHERE device = ?1
     AND NOT EXISTS (SELECT 1 FROM delivery WHERE reading = number)"""
@@ -88,10 +94,13 @@ def _mentions(device: Device) -> Callable[[object], bool]:
 def _erase_deliveries(access: "SqliteAccess", device: Device) -> Counter[str]:
     """Returns how many, by the state that they were in."""
     states: Counter[str] = Counter()
-    chosen = access.choose(Clauses(_DELIVERIES, [device]), DeliveryId)
-    for keys in chosen.chunks():
-        (erased,) = access.operate(EraseDeliveries(keys, device))
-        states.update(erased)
+    for query in (
+        Clauses(_DELIVERIES, [device]),
+        Clauses(_NOTICES, [SEVERAL_DEVICES, OPERATOR]),
+    ):
+        for keys in access.choose(query, DeliveryId).chunks():
+            (erased,) = access.operate(EraseDeliveries(keys, device))
+            states.update(erased)
     left = access.choose(Clauses(_READINGS_ALONE, [device]), DeliveryId)
     for keys in left.chunks():
         access.operate(EraseDeliveries(keys, device))

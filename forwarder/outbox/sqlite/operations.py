@@ -330,6 +330,7 @@ def _erase(store: Store, wanted: EraseDeliveries) -> Counter[str]:
         states[state] += 1
         if state == "pending":
             _changed(store, "UPDATE endpoint SET dead = dead + 1 WHERE id = ?", key.endpoint)
-            _note(store, key.endpoint, wanted.device)
+            # Of a notice that names several devices, the lane is another than the device's.
+            _note(store, key.endpoint, _device(store.connection, key.reading))
     _forget(store, wanted.deliveries)
     return states

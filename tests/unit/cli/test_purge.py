@@ -1,7 +1,10 @@
 """`forwarder purge` as people meet it."""
 
-from support.outbox_builder import BERN, OutboxBuilder
+from support.outbox_builder import BERN, NOW, ZURICH, OutboxBuilder
 from support.shell import Operator
+
+from forwarder.notice import DeviceSilent, DevicesSilent, Notice
+from forwarder.notices.wording import new_notice
 
 
 def test_purge_in_any_spelling(operator: Operator, built: OutboxBuilder) -> None:
@@ -40,3 +43,24 @@ def test_nothing_to_purge(operator: Operator, built: OutboxBuilder) -> None:
 def test_device_is_required(operator: Operator, built: OutboxBuilder) -> None:
     """Nobody purges by accident."""
     assert "--device" in operator.fails("purge")
+
+
+def test_notices_that_name_the_device_are_erased(operator: Operator, built: OutboxBuilder) -> None:
+    """Those about it alone, and those about several of which it is one; not those about others."""
+    notices: list[Notice] = [
+        DeviceSilent(ZURICH, NOW, 600.0),
+        DevicesSilent(NOW, 2, (BERN, ZURICH)),
+        DevicesSilent(NOW + 1, 1, (BERN,)),
+    ]
+    with built.store() as store:
+        for notice in notices:
+            row = new_notice(notice, at=NOW, endpoint="operator")
+            store.put(row, now=NOW, content_since=0.0)
+
+    said = operator.says("purge", "--device", ZURICH, "--yes")
+
+    assert "erased 2 deliveries (2 of them pending" in said
+    ((data,),) = built.rows("SELECT data FROM body")
+    assert BERN.encode() in data
+    assert (ZURICH,) not in built.rows("SELECT device FROM touched_lane")
+    assert (built.accounts("operator")["enqueued"], built.accounts("operator")["dead"]) == (3, 2)
