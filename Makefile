@@ -11,7 +11,7 @@ IMAGE := whatwatt-forwarder
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' forwarder/__init__.py)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help setup mosquitto toolchains demo test unit attack chaos endurance test-endurance lint format lock image image-demo test-container test-install bench bench-quick plots peers peers-setup lint-deploy clean
+.PHONY: help setup mosquitto promtool monitoring recordings toolchains demo test unit attack chaos endurance test-endurance lint format lock image image-demo test-container test-install bench bench-quick plots peers peers-setup lint-deploy clean
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -55,16 +55,27 @@ mosquitto: # the broker that tests run against, by apt when it is missing
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] \
 	  || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq mosquitto; }
 
+promtool: # what alerts and dashboard are tried with: of Debian's package where it is missing, unpacked, so that no server starts
+	@command -v promtool >/dev/null || [ -x build/prometheus/usr/bin/promtool ] \
+	  || { $(SUDO) apt-get update -qq && mkdir -p build/prometheus && cd build/prometheus && apt-get download -qq prometheus \
+	  && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm prometheus_*.deb; }
+
 TOOLCHAINS := node:nodejs npm:npm go:golang-go php:php-cli
 toolchains: # what the receivers of docs/examples are written in, by apt where it is missing
 	@packages=; for each in $(TOOLCHAINS); do command -v $${each%%:*} >/dev/null || packages="$$packages $${each##*:}"; done; \
 	  [ -z "$$packages" ] || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$packages; }
 
-test: setup mosquitto toolchains ## every test; installs mosquitto, Node, Go and PHP by apt where they are missing
+test: setup mosquitto promtool toolchains ## every test; installs mosquitto, promtool, Node, Go and PHP by apt where they are missing
 	$(BIN)/pytest $(ARGS)
 
-unit: setup ## the pure tests, in seconds
+unit: setup promtool ## the pure tests, in seconds
 	$(BIN)/pytest tests/unit tests/conformance $(ARGS)
+
+monitoring: setup ## the tables of metrics and alerts, the rules and the dashboard, anew from monitoring/metrics.yaml
+	$(BIN)/python -m monitoring
+
+recordings: setup mosquitto ## what /metrics says in each fault, anew: for the tests of the alerts
+	nice $(BIN)/python -m monitoring.record $(ARGS)
 
 attack: setup mosquitto ## every attack in full, and what was tried written into docs/security.md
 	ATTACK=full $(BIN)/pytest tests/attack $(ARGS)

@@ -58,7 +58,7 @@ def _run(form: Form, folder: Path, arguments: argparse.Namespace) -> tuple[str, 
         stage=LongStage,
         # It stays up, and writing its sessions to disk at each change would make it the slowest part.
         has_persistence=False,
-        may_tell=("quarantine.growing",),
+        may_tell=("quarantine.growing", "routes.rejected"),
     )
     result = asyncio.run(play(scenario, folder / "stage", seed=arguments.seed))
     record.close()

@@ -28,6 +28,7 @@ class Scrape:
     """What /metrics says at one moment."""
 
     def __init__(self, text: str) -> None:
+        self.text = text
         self._found = [
             sample for family in text_string_to_metric_families(text) for sample in family.samples
         ]

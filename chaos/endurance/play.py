@@ -138,8 +138,9 @@ class Sampler:
     async def sample(self) -> None:
         run, forwarder = self._run, self._run.stage.forwarder
         at, process = round(run.seconds, 1), process_facts(forwarder.process_id)
-        told = (await scrape(forwarder.address)).facts
-        run.record.note(Sample(at, **process, **file_facts(forwarder.outbox), **told))
+        told = await scrape(forwarder.address)
+        run.record.note(Sample(at, **process, **file_facts(forwarder.outbox), **told.facts))
+        run.record.keep_metrics(at, told.text)
 
 
 class FailingReceivers:

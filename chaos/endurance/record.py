@@ -6,6 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from monitoring.recording import Recording
+
+METRICS_EVERY_SECONDS = 15.0
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -46,6 +50,14 @@ class Record:
         file.parent.mkdir(parents=True, exist_ok=True)
         self.file = file
         self._stream = file.open("w")
+        self._metrics = Recording(METRICS_EVERY_SECONDS)
+        self._next_metrics_at = 0.0
+
+    def keep_metrics(self, at: float, text: str) -> None:
+        """What /metrics said, as often as a Prometheus would ask: beside the record, for the tests of the alerts."""
+        if at >= self._next_metrics_at:
+            self._next_metrics_at = at + METRICS_EVERY_SECONDS
+            self._metrics.add(text)
 
     def note(self, entry: Entry) -> None:
         self._stream.write(json.dumps(asdict(entry)) + "\n")
@@ -53,6 +65,7 @@ class Record:
 
     def close(self) -> None:
         self._stream.close()
+        self._metrics.write(self.file.with_name("endurance.json.gz"))
 
 
 def read(file: Path) -> Iterator[Entry]:

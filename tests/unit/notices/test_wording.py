@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 from support.clock import HandClock
 from support.notices import BEGAN, HOSTILE, NOTICES
 
+from forwarder.api.openapi import sent_schema
 from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.notice import NOTICE_TYPES, DeviceSilent, EndpointFailing, Notice
 from forwarder.notices import notice_schemas
@@ -83,6 +84,14 @@ def test_body_is_as_its_schema_says(notice: Notice) -> None:
     assert body["type"] == notice.TYPE
     assert body["data"]["since"] == "2025-11-18T10:17:40.250Z"
     assert body["timestamp"] >= body["data"]["since"]
+
+
+@pytest.mark.parametrize("form", ["standard", "text"])
+@pytest.mark.parametrize("notice", NOTICES, ids=lambda one: one.TYPE)
+def test_printed_schema_has_every_body(notice: Notice, form: NoticeFormat) -> None:
+    """`forwarder schema event` is for the operator's receiver too."""
+    Draft202012Validator.check_schema(sent_schema())
+    Draft202012Validator(sent_schema()).validate(json.loads(rendered(notice, form).body))
 
 
 @pytest.mark.parametrize("kind", NOTICE_TYPES)

@@ -1,0 +1,141 @@
+"""What is made of the table: two tables of a page, rules for Prometheus, a dashboard for Grafana. Pure."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from monitoring.table import Alert, Metric, Panel, Table
+
+_WIDTH, _HEIGHT = 12, 8
+_SOURCE = {"type": "prometheus", "uid": "${source}"}
+_HEAD = "# Made by `make monitoring` from monitoring/metrics.yaml, and tried by promtool on recorded faults.\n"
+
+
+def metrics_rows(table: Table) -> str:
+    head = "| metric | labels | is |\n| --- | --- | --- |\n"
+    return head + "".join(map(_metric_row, table.metrics))
+
+
+def _metric_row(metric: Metric) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    return f"| `{metric.name}` | {labels + ' ' if labels else ''}| {metric.meaning} |\n"
+
+
+def alert_rows(table: Table) -> str:
+    return "| alert | when | then |\n| --- | --- | --- |\n" + "".join(map(_alert_row, table.alerts))
+
+
+def _alert_row(alert: Alert) -> str:
+    lasting = f" for {alert.lasting}" if alert.lasting else ""
+    return f"| `{alert.name}` | `{alert.expression}`{lasting} | {alert.then} |\n"
+
+
+def with_rows(page: str, name: str, rows: str) -> str:
+    """The page with these rows between its marks of that name. Raises ValueError when it has none."""
+    start, end = f"<!-- {name}: make monitoring -->\n", f"<!-- {name}: end -->"
+    if page.count(start) != 1 or page.count(end) != 1:
+        raise ValueError(f"the page has no place for {name}")
+    before, rest = page.split(start)
+    return before + start + rows + end + rest.split(end)[1]
+
+
+def rules(table: Table) -> str:
+    """The rules file of Prometheus (prometheus.io/docs/prometheus/latest/configuration/alerting_rules)."""
+    content = {"groups": [{"name": "forwarder", "rules": [_rule(alert) for alert in table.alerts]}]}
+    return _HEAD + yaml.safe_dump(content, sort_keys=False, width=120, allow_unicode=True)
+
+
+def _rule(alert: Alert) -> dict[str, Any]:
+    rule: dict[str, Any] = {"alert": alert.name, "expr": alert.expression}
+    if alert.lasting:
+        rule["for"] = alert.lasting
+    # Without links: where the page is, nobody knows who reads an alert.
+    annotations = {
+        "summary": alert.means,
+        "description": re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", alert.then),
+    }
+    return rule | {"labels": {"severity": "warning"}, "annotations": annotations}
+
+
+def dashboard(table: Table) -> str:
+    """A dashboard to be imported by Grafana 10 and newer; its data source is chosen on it."""
+    content = {
+        "title": "whatwatt forwarder",
+        "uid": "whatwatt-forwarder",
+        "tags": ["whatwatt"],
+        "timezone": "browser",
+        "schemaVersion": 39,
+        "refresh": "30s",
+        "time": {"from": "now-6h", "to": "now"},
+        "templating": {
+            "list": [
+                {
+                    "name": "source",
+                    "label": "Prometheus",
+                    "type": "datasource",
+                    "query": "prometheus",
+                }
+            ]
+        },
+        "panels": list(_placed(table.panels)),
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _placed(panels: tuple[Panel, ...]) -> Iterator[dict[str, Any]]:
+    x = y = 0
+    for number, panel in enumerate(panels, 1):
+        if not panel.queries:
+            y, x = y + (_HEIGHT if x else 0), 0
+            place = {"x": 0, "y": y, "w": 2 * _WIDTH, "h": 1}
+            yield {
+                "id": number,
+                "type": "row",
+                "title": panel.title,
+                "gridPos": place,
+                "panels": [],
+            }
+            y += 1
+            continue
+        place = {"x": x, "y": y, "w": _WIDTH, "h": _HEIGHT}
+        yield _graph(number, panel, place)
+        x, y = (0, y + _HEIGHT) if x else (_WIDTH, y)
+
+
+def _graph(number: int, panel: Panel, place: dict[str, int]) -> dict[str, Any]:
+    targets = [
+        {
+            "refId": chr(ord("A") + index),
+            "datasource": _SOURCE,
+            "expr": query,
+            "legendFormat": legend,
+        }
+        for index, (legend, query) in enumerate(panel.queries.items())
+    ]
+    return {
+        "id": number,
+        "type": "timeseries",
+        "title": panel.title,
+        "datasource": _SOURCE,
+        "gridPos": place,
+        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
+        "options": {"legend": {"displayMode": "list", "placement": "bottom"}},
+        "targets": targets,
+    }
+
+
+def queries(table: Table) -> Iterator[str]:
+    """Every query of the dashboard, as Prometheus takes it: Grafana's own variables have their usual values."""
+    for panel in table.panels:
+        for query in panel.queries.values():
+            yield re.sub(r"\$__(rate_interval|range)", "2m", query)
+
+
+def names_in(table: Table) -> frozenset[str]:
+    """The metrics that alerts look at."""
+    return frozenset(
+        name for one in table.alerts for name in re.findall(r"forwarder_\w+", one.expression)
+    )
