@@ -180,7 +180,7 @@ class Resources:
     def device(self, call: Call) -> object:
         device, now = parse_device(call.path["device"]), call.situation.now
         with self._readable() as outbox:
-            require_device(outbox, device)
+            require_device(outbox, device, self._routes_file)
             found = read_device_file(outbox, device, call.situation.routes, now=now)
         return device_file_object(found, now)
 
@@ -256,7 +256,7 @@ class Resources:
 
     def quarantine(self, call: Call) -> object:
         with self._readable() as outbox:
-            chosen = quarantined_meant(outbox, (), _part(call.query))
+            chosen = quarantined_meant(outbox, (), _part(call.query), routes_file=self._routes_file)
             # One at a time: each may hold a message of the largest size.
             messages = [
                 {"id": found.id, **quarantined_object(found)}
@@ -286,7 +286,9 @@ class Resources:
     def replay_messages(self, call: Call) -> object:
         decode = decoder(self._normaliser, call.situation.routes)
         with self._writable() as outbox:
-            chosen = quarantined_meant(outbox, call.body.ids, call.body.selection())
+            chosen = quarantined_meant(
+                outbox, call.body.ids, call.body.selection(), routes_file=self._routes_file
+            )
             if call.query.dry_run:
                 return {"count": chosen.count}
             outcomes = replay_quarantined(outbox, chosen, decode=decode, now=call.situation.now)
@@ -296,7 +298,9 @@ class Resources:
 
     def discard_messages(self, call: Call) -> object:
         with self._writable() as outbox:
-            chosen = quarantined_meant(outbox, call.body.ids, call.body.selection())
+            chosen = quarantined_meant(
+                outbox, call.body.ids, call.body.selection(), routes_file=self._routes_file
+            )
             if call.query.dry_run:
                 return {"count": chosen.count}
             erased = discard_quarantined(outbox, chosen)

@@ -142,9 +142,8 @@ def replay_command(
     routes = look_at_routes(settings.routes_file).routes
     with opened(settings.outbox_path) as outbox:
         if to is not None:
-            require_endpoint(
-                to, list(routes.endpoints) if routes else known_endpoints(outbox, None)
-            )
+            known = list(map(str, routes.endpoints)) if routes else known_endpoints(outbox, None)
+            require_endpoint(to, known, routes)
         chosen = dead_letters_meant(outbox, ids, selection, routes_file=settings.routes_file)
         require_same_kind(outbox.endpoints_of(chosen), to)
         if to is None:

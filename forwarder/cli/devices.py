@@ -150,7 +150,7 @@ def _recipients(one: DeviceStatus) -> str:
 def _show(settings: Settings, device: Device, *, as_json: bool) -> None:
     now = time.time()
     with opened(settings.outbox_path, is_read_only=True) as outbox:
-        require_device(outbox, device)
+        require_device(outbox, device, settings.routes_file)
         found = read_device_file(outbox, device, _routes(settings), now=now)
     if as_json:
         print_json(device_file_object(found, now))

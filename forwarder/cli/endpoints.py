@@ -19,8 +19,9 @@ def command() -> None:
 def pause_command(name: str) -> None:
     """Send nothing more to NAME; its readings are kept until their max_age."""
     settings = load_settings()
+    routes = look_at_routes(settings.routes_file).routes
     with opened(settings.outbox_path) as outbox:
-        require_endpoint(name, known_endpoints(outbox, settings.routes_file))
+        require_endpoint(name, known_endpoints(outbox, routes), routes)
         (changed,) = outbox.operate(Pause(name))
     click.echo(f"{name} is paused" if changed else f"{name} was paused already")
 
@@ -30,10 +31,10 @@ def pause_command(name: str) -> None:
 def resume_command(name: str) -> None:
     """Let NAME go on, also after it answered 410."""
     settings = load_settings()
-    with opened(settings.outbox_path) as outbox:
-        require_endpoint(name, known_endpoints(outbox, settings.routes_file))
-        (changed,) = outbox.operate(Resume(name))
     routes = look_at_routes(settings.routes_file).routes
+    with opened(settings.outbox_path) as outbox:
+        require_endpoint(name, known_endpoints(outbox, routes), routes)
+        (changed,) = outbox.operate(Resume(name))
     in_routes = (
         {} if routes is None else {str(one.name): one.paused for one in routes.endpoints.values()}
     )

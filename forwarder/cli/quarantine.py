@@ -78,8 +78,9 @@ def command() -> None:
 @as_json_option
 def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_json: bool) -> None:
     """List messages in quarantine, in order of arrival."""
-    with opened(load_settings().outbox_path, is_read_only=True) as outbox:
-        chosen = quarantined_meant(outbox, ids, selection)
+    settings = load_settings()
+    with opened(settings.outbox_path, is_read_only=True) as outbox:
+        chosen = quarantined_meant(outbox, ids, selection, routes_file=settings.routes_file)
         if as_json:
             print_json_list(map(quarantined_object, _messages(outbox, chosen)))
         else:
@@ -166,7 +167,7 @@ def replay(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_
     )
     decode = decoder(load_normaliser(settings), routes)
     with opened(settings.outbox_path) as outbox:
-        chosen = quarantined_meant(outbox, ids, selection)
+        chosen = quarantined_meant(outbox, ids, selection, routes_file=settings.routes_file)
         outcomes = replay_quarantined(outbox, chosen, decode=decode, now=time.time())
     if as_json:
         click.echo(json.dumps({outcome: outcomes[outcome] for outcome in _OUTCOMES}))
@@ -192,8 +193,9 @@ def discard(
 ) -> None:
     """Erase messages for good; it asks before it erases --all."""
     _require(ids, selection, all_of_them=all_of_them)
-    with opened(load_settings().outbox_path) as outbox:
-        chosen = quarantined_meant(outbox, ids, selection)
+    settings = load_settings()
+    with opened(settings.outbox_path) as outbox:
+        chosen = quarantined_meant(outbox, ids, selection, routes_file=settings.routes_file)
         if all_of_them:
             ask_first(f"Discard {count_of(chosen.count, 'message')} for good?", yes=yes)
         erased = discard_quarantined(outbox, chosen)
@@ -208,6 +210,9 @@ def discard(
 @all_option
 def export(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:  # noqa: ARG001 - all is what it does anyway
     """Write messages with their exact bytes in base64 to standard output, one JSON object a line."""
-    with opened(load_settings().outbox_path, is_read_only=True) as outbox:
-        for message in _messages(outbox, quarantined_meant(outbox, ids, selection)):
+    settings = load_settings()
+    with opened(settings.outbox_path, is_read_only=True) as outbox:
+        for message in _messages(
+            outbox, quarantined_meant(outbox, ids, selection, routes_file=settings.routes_file)
+        ):
             click.echo(json.dumps(_with_payload(message)))

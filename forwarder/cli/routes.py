@@ -11,7 +11,7 @@ from forwarder.cli.names import device_names
 from forwarder.cli.tables import NAME, PROSE, STAYS, cell, console, table
 from forwarder.errors import ConfigurationError, RoutesError
 from forwarder.files import Unreadable, read_given
-from forwarder.operator import look_at_routes
+from forwarder.operator import look_at_routes, not_a_device
 from forwarder.operator.objects import routes_object, routes_of_device_object
 from forwarder.reading import Device, parse_mac
 from forwarder.routes import EndpointName, Routes, Selection, diff
@@ -38,7 +38,7 @@ def command() -> None:
 def show(device: str | None, *, as_json: bool) -> None:
     """Show which endpoints get which devices; with DEVICE (a MAC), who gets that one, and why."""
     routes = _routes(load_settings().routes_file)
-    mac = _mac(device) if device else None
+    mac = _mac(device, routes) if device else None
     if as_json:
         click.echo(
             json.dumps(routes_of_device_object(routes, mac) if mac else routes_object(routes))
@@ -93,12 +93,10 @@ def one_device_lines(routes: Routes, device: Device) -> list[str]:
     return [f"{name} gets {device}: {', '.join(routes.reasons(device, name))}" for name in names]
 
 
-def _mac(text: str) -> Device:
+def _mac(text: str, routes: Routes) -> Device:
     device = parse_mac(text)
     if device is None:
-        raise ConfigurationError(
-            f"{text!r} is not a device: expected a MAC of 12 hexadecimal digits such as ECC9FF5C7AD4"
-        )
+        raise ConfigurationError(not_a_device(text, routes))
     return device
 
 

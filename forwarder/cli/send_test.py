@@ -26,6 +26,7 @@ from forwarder.cli.own_url import endpoint_at
 from forwarder.delivery import Accepted, AttemptResult, Failed, classify
 from forwarder.demo.samples import SAMPLE_DEVICE, samples
 from forwarder.errors import ConfigurationError, ForwarderError
+from forwarder.operator import not_an_endpoint
 from forwarder.reading import Device
 from forwarder.render import FORMATS, TEST_DEVICE, Rendered, Unrenderable, render, render_test
 from forwarder.routes import load_routes
@@ -39,7 +40,6 @@ from forwarder.routes.model import (
     OAuth2,
     Routes,
 )
-from forwarder.routes.problems import nearest
 from forwarder.sender import Guard, Tokens, client_for, pooled_transports
 from forwarder.sender.failure import NoDescriptor, TransportFailure
 from forwarder.settings import environment, load_settings
@@ -148,8 +148,7 @@ def find_endpoint(routes: Routes, name: str) -> Endpoint:
     """The endpoint of that name. Raises ConfigurationError that tells the nearest one."""
     endpoint = routes.endpoints.get(EndpointName(name))
     if endpoint is None:
-        hint = nearest(name, routes.endpoints) or f"; there are: {', '.join(routes.endpoints)}"
-        raise ConfigurationError(f"there is no endpoint {name!r}{hint}")
+        raise ConfigurationError(not_an_endpoint(name, list(routes.endpoints), routes))
     return endpoint
 
 

@@ -26,8 +26,15 @@ from forwarder.operator.dead_letters import (
     replay_to,
 )
 from forwarder.operator.devices import DeviceFile, DeviceStatus, read_device_file, read_devices
-from forwarder.operator.known_routes import known_endpoints, look_at_routes, require_endpoint
-from forwarder.operator.naming import name_dead_letters, name_deliveries, require_device
+from forwarder.operator.known_routes import (
+    known_endpoints,
+    look_at_routes,
+    not_a_device,
+    not_an_endpoint,
+    require_device,
+    require_endpoint,
+)
+from forwarder.operator.naming import name_dead_letters, name_deliveries
 from forwarder.operator.quarantine import (
     Outcome,
     choose_quarantined,
@@ -59,6 +66,8 @@ __all__ = [
     "look_at_routes",
     "name_dead_letters",
     "name_deliveries",
+    "not_a_device",
+    "not_an_endpoint",
     "parse_device",
     "quarantined_id",
     "quarantined_meant",

@@ -9,8 +9,13 @@ from typing import Literal, TypeAlias
 from forwarder.errors import ConfigurationError
 from forwarder.notice import OPERATOR
 from forwarder.operator.dead_letters import choose_dead_letters
-from forwarder.operator.known_routes import known_endpoints, require_endpoint
-from forwarder.operator.naming import name_dead_letters, name_deliveries, require_device
+from forwarder.operator.known_routes import (
+    known_endpoints,
+    look_at_routes,
+    require_device,
+    require_endpoint,
+)
+from forwarder.operator.naming import name_dead_letters, name_deliveries
 from forwarder.operator.quarantine import choose_quarantined
 from forwarder.outbox import Chosen, DeliveryId, OutboxAccess, Selection
 from forwarder.reading import Device, parse_mac
@@ -70,10 +75,10 @@ def deliveries_meant(
 
 
 def quarantined_meant(
-    outbox: OutboxAccess, ids: Sequence[str], selection: Selection
+    outbox: OutboxAccess, ids: Sequence[str], selection: Selection, *, routes_file: Path
 ) -> Chosen[int]:
     """Messages in quarantine, in order of arrival."""
-    require_device(outbox, selection.device)
+    require_device(outbox, selection.device, routes_file)
     keys = tuple((quarantined_id(text), 0) for text in ids)
     return choose_quarantined(outbox, replace(selection, ids=keys))
 
@@ -89,8 +94,9 @@ def quarantined_id(text: str) -> int:
 
 def _require_known(outbox: OutboxAccess, selection: Selection, routes_file: Path) -> None:
     if selection.endpoint is not None:
-        require_endpoint(selection.endpoint, known_endpoints(outbox, routes_file))
-    require_device(outbox, selection.device)
+        routes = look_at_routes(routes_file).routes
+        require_endpoint(selection.endpoint, known_endpoints(outbox, routes), routes)
+    require_device(outbox, selection.device, routes_file)
 
 
 def require_routed(names: Sequence[str], routes: Routes | None) -> None:

@@ -5,9 +5,13 @@ from pathlib import Path
 
 from forwarder.errors import ConfigurationError
 from forwarder.outbox import OutboxAccess
+from forwarder.reading import Device, parse_mac
+from forwarder.routes import EndpointName, Routes
 from forwarder.routes.elsewhere import AnyEnvironment
 from forwarder.routes.load import Load, read_routes
 from forwarder.routes.problems import nearest
+
+_SHOWN = 5
 
 
 def look_at_routes(path: Path, *, content: bytes | None = None) -> Load:
@@ -19,16 +23,57 @@ def look_at_routes(path: Path, *, content: bytes | None = None) -> Load:
     return read_routes(path, environ=AnyEnvironment(), content=content)
 
 
-def known_endpoints(outbox: OutboxAccess, routes_file: Path | None) -> list[str]:
-    """The names that the routing file or the outbox knows."""
-    routes = look_at_routes(routes_file).routes if routes_file is not None else None
+def known_endpoints(outbox: OutboxAccess, routes: Routes | None) -> list[str]:
+    """The names that the routes or the outbox know."""
     named = routes.endpoints if routes is not None else ()
     return list(dict.fromkeys([*named, *outbox.endpoint_names()]))
 
 
-def require_endpoint(name: str, known: Sequence[str]) -> None:
-    """Raises ConfigurationError that tells the nearest name."""
-    if name in known:
-        return
+def require_endpoint(name: str, known: Sequence[str], routes: Routes | None) -> None:
+    """Raises ConfigurationError for a name that is not among the known ones."""
+    if name not in known:
+        raise ConfigurationError(not_an_endpoint(name, known, routes))
+
+
+def require_device(outbox: OutboxAccess, device: Device | None, routes_file: Path) -> None:
+    """Raises ConfigurationError for a name that is no MAC, and that nothing in the outbox goes by."""
+    if device is not None and not parse_mac(device) and not outbox.knows_device(device):
+        sentence = not_a_device(device, look_at_routes(routes_file).routes)
+        raise ConfigurationError(f"{sentence}, and nothing in the outbox goes by that name")
+
+
+def not_an_endpoint(name: str, known: Sequence[str], routes: Routes | None) -> str:
+    """What is said of a name that is no endpoint: what else it is, the nearest one, or all there are."""
+    if routes is not None and (known_as := _not_as_endpoint(name, routes)):
+        return known_as
     there_are = f"; there are: {', '.join(known)}" if known else "; there is none yet"
-    raise ConfigurationError(f"there is no endpoint {name!r}{nearest(name, known) or there_are}")
+    return f"there is no endpoint {name!r}{nearest(name, known) or there_are}"
+
+
+def not_a_device(name: str, routes: Routes | None) -> str:
+    """What is said of a name that is no device: what else it is, and what was expected."""
+    if routes is not None and name in routes.groups:
+        devices = sorted(routes.groups[name])
+        more = f" and {len(devices) - _SHOWN:,} more" if len(devices) > _SHOWN else ""
+        return (
+            f"{name!r} is a group, and no device; its devices: {', '.join(devices[:_SHOWN])}{more}"
+        )
+    kind = "an endpoint, and no device" if _is_endpoint(name, routes) else "not a device"
+    return f"{name!r} is {kind}: expected a MAC of 12 hexadecimal digits such as ECC9FF5C7AD4"
+
+
+def _is_endpoint(name: str, routes: Routes | None) -> bool:
+    return routes is not None and name in routes.endpoints
+
+
+def _not_as_endpoint(name: str, routes: Routes) -> str | None:
+    if name in routes.groups:
+        takers = [str(one) for one, wanted in routes.selections.items() if name in wanted.groups]
+        return f"{name!r} is a group, and no endpoint; it goes to: {_names(takers)}"
+    if device := parse_mac(name):
+        return f"{name!r} is a device, and no endpoint; it goes to: {_names(routes.match(device))}"
+    return None
+
+
+def _names(endpoints: Sequence[EndpointName] | Sequence[str]) -> str:
+    return ", ".join(endpoints) or "nobody"

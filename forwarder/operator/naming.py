@@ -1,5 +1,5 @@
 """
-Which deliveries an operator means by an id, and whether a device is one.
+Which deliveries an operator means by an id.
 
 An id is the webhook id that logs, headers and receivers know: `msg_` and 32 hex digits, or the first of them, as many
 as tell it from every other. One reading may be owed to several endpoints; its id means all of these deliveries.
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from forwarder.errors import ConfigurationError, OperationError
 from forwarder.outbox import DeliveryId, Found, OutboxAccess
-from forwarder.reading import Device, WebhookId, parse_mac
+from forwarder.reading import WebhookId
 
 _BEGINNING = re.compile(r"msg_[0-9a-f]{1,32}")
 _WHOLE = re.compile(r"msg_[0-9a-f]{32}")
@@ -43,15 +43,6 @@ def name_dead_letters(outbox: OutboxAccess, names: Sequence[str]) -> list[Delive
             raise _not_dead(_one_reading(name, found[name], "delivery"))
         keys += [one.key for one in _one_reading(name, dead, "dead letter")]
     return keys
-
-
-def require_device(outbox: OutboxAccess, device: Device | None) -> None:
-    """Raises ConfigurationError for a name that is no MAC, and that nothing in the outbox goes by."""
-    if device is not None and not parse_mac(device) and not outbox.knows_device(device):
-        raise ConfigurationError(
-            f"{device!r} is not a device: expected a MAC such as ECC9FF5C7AD4, and nothing in the outbox goes by"
-            " that name"
-        )
 
 
 def _find(outbox: OutboxAccess, names: Sequence[str]) -> Mapping[str, list[Found]]:

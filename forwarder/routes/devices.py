@@ -1,5 +1,6 @@
 """Lists of devices: in the routing file itself, and in files of their own."""
 
+from collections.abc import Container
 from pathlib import Path
 
 from forwarder.reading import Device, parse_mac
@@ -9,13 +10,19 @@ from forwarder.routes.problems import Problems, shown
 _EXPECTED = "expected a MAC of 12 hexadecimal digits such as ECC9FF5C7AD4"
 
 
-def read_list(items: Sequence, *, owner: str, problems: Problems) -> frozenset[Device]:
-    """The devices of a YAML list; what is no MAC, and what is listed twice in any spelling, becomes a problem."""
+def read_list(
+    items: Sequence, *, owner: str, problems: Problems, groups: Container[str] = ()
+) -> frozenset[Device]:
+    """
+    The devices of a YAML list; what is no MAC, and what is listed twice in any spelling, becomes a problem.
+
+    Of a name that `groups` holds, the problem says where groups stand.
+    """
     first: dict[Device, Node] = {}
     for item in items.items:
         device = parse_mac(item.text) if isinstance(item, Scalar) else None
         if device is None:
-            text = f"{owner}: {_not_a_device(item)}"
+            text = f"{owner}: {_not_a_device(item, groups)}"
             problems.add(text, line=item.line, column=item.column)
         elif device in first:
             before = first[device]
@@ -56,9 +63,16 @@ def _complain(
     problems.add(text, line=line, column=1, file=file)
 
 
-def _not_a_device(item: Node) -> str:
+def _not_a_device(item: Node, groups: Container[str]) -> str:
     if not isinstance(item, Scalar):
         return f"a device is one text; {_EXPECTED}"
     if item.text == "*":
         return '"*" already means every device; keep it alone, or keep the others'
+    if item.text in groups:
+        return group_among_devices(item.text)
     return f"{shown(item.text)} is not a device: {_EXPECTED}"
+
+
+def group_among_devices(name: str) -> str:
+    """What to do with the name of a group where devices stand."""
+    return f"{shown(name)} is a group, and stands in groups: [{name}]"

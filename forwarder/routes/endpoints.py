@@ -7,6 +7,7 @@ from typing import TypeAlias, TypeVar
 
 from forwarder.body_template import BodyTemplate, TemplateMistakes
 from forwarder.notice import OPERATOR
+from forwarder.reading import parse_mac
 from forwarder.routes.document import Mapping, Node, find, find_key
 from forwarder.routes.headers import (
     check_header_name,
@@ -255,6 +256,9 @@ class EndpointReader:
 
 
 def unknown_group(name: str, known: list[str]) -> str:
+    """What is wrong with a name among the groups that is none."""
+    if device := parse_mac(name):
+        return f"{shown(name)} is a device, and stands in devices: [{device}]"
     defined = ", ".join(known[:10]) or "none"
     hint = nearest(name, known) or f"; defined: {defined}{', …' if len(known) > 10 else ''}"
     return f"group {shown(name)} is not defined{hint}"

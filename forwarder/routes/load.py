@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from forwarder.errors import RoutesError
 from forwarder.files import Unreadable, as_text
 from forwarder.notice import OPERATOR
 from forwarder.reading import Device
-from forwarder.routes.devices import read_lines, read_list
-from forwarder.routes.document import Entry, Mapping, Node, Scalar, Sequence, compose, plain
+from forwarder.routes.devices import group_among_devices, read_lines, read_list
+from forwarder.routes.document import Entry, Mapping, Node, Scalar, Sequence, compose, find, plain
 from forwarder.routes.endpoints import EndpointReader, Given, unknown_group
 from forwarder.routes.files import Files, Seen, Wanted
 from forwarder.routes.model import Endpoint, EndpointName, Routes, Selection
@@ -280,12 +281,20 @@ class _Loader:
             errors = invalid.errors(include_url=False)
         for error in without_echoes(errors):
             known = {**_KNOWN, "": tuple(form.model_fields)}
-            self._tell(locate(error, settings), f"{owner}: {describe(error, settings, known)}")
+            text = self._one_group(error, settings) or describe(error, settings, known)
+            self._tell(locate(error, settings), f"{owner}: {text}")
         wrong = frozenset(str(error["loc"][0]) for error in errors)
         good = Mapping(
             {name: entry for name, entry in settings.entries.items() if name not in wrong}, 0, 0
         )
         return form.model_validate(plain(good)), wrong
+
+    def _one_group(self, error: ErrorDetails, settings: Mapping) -> str | None:
+        """What is said of `devices: zurich`, where zurich is a group."""
+        node = find(settings, error["loc"])
+        if error["loc"] == ("devices",) and isinstance(node, Scalar) and node.text in self.groups:
+            return f"devices: {group_among_devices(node.text)}"
+        return None
 
     def _selection(self, given: Given) -> Selection:
         spec = given.spec
@@ -299,8 +308,12 @@ class _Loader:
         listed = given.node("devices")
         if spec.devices is None or not isinstance(listed, Sequence):
             return Selection(groups=self._groups(given))
-        owner = given.owner("devices")
-        devices = read_list(listed, owner=f"{owner}: devices", problems=self.problems)
+        devices = read_list(
+            listed,
+            owner=f"{given.owner('devices')}: devices",
+            problems=self.problems,
+            groups=self.groups,
+        )
         return Selection(devices=devices, groups=self._groups(given))
 
     def _groups(self, given: Given) -> tuple[str, ...]:
