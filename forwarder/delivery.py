@@ -22,8 +22,14 @@ DeadReason = Literal["refused", "expired", "exhausted", "endpoint_removed", "unr
 ErrorWord: TypeAlias = str
 """
 Why an attempt failed, from a small fixed vocabulary: `dns`, `connect_refused`, `reset`, `unreachable`, `tls`,
-`timeout`, `protocol`, `blocked_address`, `proxy`, `client_certificate`, `token` or `http_<status>`.
+`timeout`, `protocol`, `blocked_address`, `proxy`, `client_certificate`, `token` or `http_<status>`. Programs read it
+as it is.
 """
+
+
+def in_words(error: ErrorWord) -> str:
+    """The same for people, who know an answer by its number: `400` for `http_400`."""
+    return error.removeprefix("http_")
 
 
 @dataclass(slots=True)

@@ -60,9 +60,7 @@ _COLUMNS = {
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 @click.argument("file", type=click.File("rb"), default="-")
-@click.pass_context
 def command(
-    context: click.Context,
     topic: str | None,
     template_path: Path | None,
     endpoint_name: str | None,
@@ -70,7 +68,7 @@ def command(
     *,
     as_json: bool,
 ) -> None:
-    """Show what the payload in FILE (default: standard input) becomes; exit 1 for quarantine, without --json."""
+    """Show what the payload in FILE (default: standard input) becomes, or why it would go to quarantine."""
     # Without a topic there is nothing that the payload could gainsay.
     settings = load_settings()
     endpoint = _endpoint(settings, endpoint_name) if endpoint_name is not None else None
@@ -83,14 +81,11 @@ def command(
     message = Message(topic=topic, payload=_payload(file), received_at=datetime.now(UTC))
     trace = normaliser.trace(message)
     if as_json:
-        # For programs the reason in it is the answer, and there is one.
         click.echo(as_json_text(trace.outcome, payload=message.payload, endpoint=endpoint))
-        return
-    if endpoint is not None and isinstance(trace.outcome, Reading):
+    elif endpoint is not None and isinstance(trace.outcome, Reading):
         click.echo(request_text(_request(trace.outcome, message.payload, endpoint)))
-        return
-    print_trace(trace, console=console())
-    context.exit(1 if isinstance(trace.outcome, Unreadable) else 0)
+    else:
+        print_trace(trace, console=console())
 
 
 def _payload(file: BinaryIO) -> bytes:

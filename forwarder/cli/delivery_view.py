@@ -15,6 +15,7 @@ from forwarder.cli.tables import (
     print_pairs,
     table,
 )
+from forwarder.delivery import in_words
 from forwarder.errors import OperationError
 from forwarder.operator import delivery_file
 from forwarder.operator.objects import (
@@ -95,12 +96,12 @@ def _print_attempts(delivery: DeliveryFile) -> None:
             cell(instant(attempt.attempted_at)),
             cell(f"{round(attempt.duration_ms)} ms"),
             cell(attempt.address),
-            cell(attempt.error or attempt.status, "red" if attempt.error else "green"),
+            cell(in_words(attempt.error) or attempt.status, "red" if attempt.error else "green"),
             cell(attempt.detail or attempt.answer.decode(errors="replace")),
         )
     console().print(rows)
 
 
 def result_of(record: DeliveryRecord) -> str | int | None:
-    """Of the last attempt: `http_503`, `timeout` or 204; None when nothing was sent yet."""
-    return last_error(record) or record.last_status
+    """Of the last attempt: 204, 503 or `timeout`; None when nothing was sent yet."""
+    return in_words(last_error(record) or "") or record.last_status

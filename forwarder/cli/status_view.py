@@ -13,6 +13,7 @@ from rich.text import Text
 from forwarder.cli.grid import Grid
 from forwarder.cli.running import Readiness
 from forwarder.cli.tables import NAME, PROSE, age, cell, console, leaves, number, table
+from forwarder.delivery import in_words
 from forwarder.operator import EndpointStatus, Status
 from forwarder.operator.objects import oldest_seconds
 from forwarder.statuses import REFUSALS
@@ -81,8 +82,7 @@ def _lines(view: View) -> Iterator[tuple[str, Text]]:
         yield "outbox", _styled(f"there is none at {view.outbox_path} yet", "yellow")
     elif outbox.get("problem"):
         yield "outbox", _styled(str(outbox["problem"]), "red")
-    counts = (f"{count:,} {outcome}" for outcome, count in overview.messages.items())
-    yield "messages", _styled(", ".join(counts))
+    yield "messages", _styled(_messages(overview))
     if overview.quarantine or overview.quarantine_evicted:
         yield "quarantine", _styled(_quarantine(overview), "yellow")
 
@@ -100,6 +100,12 @@ def _routes(view: View) -> tuple[str, str]:
     problem = f"{count_of(count, 'problem')}: {first}; all of them: forwarder check"
     is_edit = view.readiness.answered
     return f"{f'{endpoints} in force; the file has ' if is_edit else ''}{problem}", "red"
+
+
+def _messages(overview: Status) -> str:
+    """How many were accepted, and of the other outcomes those that occurred: all four fill more than 60 columns."""
+    counts = overview.messages.items()
+    return ", ".join(f"{n:,} {outcome}" for outcome, n in counts if n or outcome == "accepted")
 
 
 def _quarantine(overview: Status) -> str:
@@ -236,5 +242,5 @@ def _last_answer(endpoint: EndpointStatus, now: float) -> str:
     if success == error == 0.0:
         return "nothing sent yet"
     if success >= error:
-        return f"2xx {age(now - success)} ago"
-    return f"{health.last_error} {age(now - error)} ago"
+        return f"delivered {age(now - success)} ago"
+    return f"{in_words(health.last_error or '')} {age(now - error)} ago"

@@ -89,6 +89,26 @@ def test_list_for_people(operator: Operator, built: OutboxBuilder) -> None:
     assert line.split()[1:6] == ["acme", "ECC9FF5C7AD4", "delivered", "1", "204"]
 
 
+@pytest.mark.parametrize("command", ["deliveries", "dead-letters"])
+def test_people_read_an_answer_by_its_number(
+    operator: Operator, built: OutboxBuilder, command: str
+) -> None:
+    """`503`, as it is `204`, in the list and in each attempt; programs read `http_503`."""
+    operator.environment["COLUMNS"] = "120"
+    number = built.reading("acme")
+    identity = built.id_of(number)
+    failures = (attempt(1, status=503, error="http_503"), attempt(2, error="timeout"))
+    last = attempt(3, status=400, error="http_400")
+    built.settle(number, "acme", DECISIONS["dead"], attempts=(*failures, last))
+
+    said = operator.says(command, "list") + operator.says(command, "show", identity)
+
+    assert "http_" not in said
+    assert " 400 " in said.split(identity)[1].splitlines()[0]
+    assert all(f" {result} " in said.split("Attempts")[1] for result in ("503", "timeout", "400"))
+    assert operator.json(command, "list")[0]["last_error"] == "http_400"
+
+
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_programs_get_a_reading_whose_text_acts_on_no_terminal(text: str) -> None:
     """JSON is looked at by people too; it means the same to a program, digit by digit."""

@@ -227,3 +227,41 @@ def test_status_fits_a_terminal(operator: Operator, built: OutboxBuilder) -> Non
     operator.write_routes((operator.folder / "routes.yaml").read_text().replace("acme", name))
 
     assert max(len(line) for line in operator.says("status").splitlines()) <= 100
+
+
+def test_last_answers_are_told_in_the_words_of_people(
+    operator: Operator, built: OutboxBuilder
+) -> None:
+    """An answer by its number, a failure without one by its word; programs get one word for both."""
+    now = time.time()
+    healths = {
+        "acme": EndpointHealth(last_error="http_400", last_error_at=now),
+        "home": EndpointHealth(last_error="timeout", last_error_at=now),
+        "well": EndpointHealth(last_success_at=now),
+    }
+    for name, health in healths.items():
+        built.delivery(name, "pending")
+        built.health(name, health)
+
+    lines = {
+        line.split()[0]: line.rstrip() for line in operator.says("status").splitlines() if line
+    }
+
+    assert re.search(r"  400 \ds ago$", lines["acme"])
+    assert re.search(r"  timeout \ds ago$", lines["home"])
+    assert re.search(r"  delivered \ds ago$", lines["well"])
+    assert operator.json("status")["endpoints"]["acme"]["last_error"] == "http_400"
+
+
+@pytest.mark.parametrize(
+    ("payloads", "line"),
+    [(0, "messages    0 accepted"), (3, "messages    0 accepted, 3 quarantined")],
+)
+def test_messages_are_told_as_far_as_they_occurred(
+    operator: Operator, built: OutboxBuilder, payloads: int, line: str
+) -> None:
+    """Four figures, most of them 0, would not fit a line of 60 columns."""
+    with built.store() as store:
+        store.count_messages({"quarantined": payloads})
+
+    assert line in map(str.rstrip, operator.says("status").splitlines())

@@ -39,6 +39,13 @@ def test_decode_prints_the_reason_for_programs() -> None:
     assert (result.exit_code, json.loads(result.output)) == (0, {"quarantine": "not_json"})
 
 
+def test_decode_gives_the_reason_to_people_in_the_same_way() -> None:
+    """A reason is an answer, as a reading is: the exit code is that of a command that answered."""
+    result = decode(payload=b"offline")
+
+    assert (result.exit_code, result.output.splitlines()[0]) == (0, "quarantine: not_json")
+
+
 def test_decode_shows_which_part_gave_which_value() -> None:
     """For people: place, what was sent, what it is, and what is absent or not understood."""
     lines = decode(payload=b'{"P_In":1.50,"PF":null,"E_In":"x","site":"Basel"}').output.splitlines()
