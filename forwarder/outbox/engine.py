@@ -61,6 +61,9 @@ class Engine(Protocol):
         change them: the loop judges whether what was read is still of use.
         """
 
+    def log_length(self) -> int:
+        """How many deliveries are kept for the delivery log: settled, and no dead letters."""
+
     def totals(self) -> list[EndpointTotals]:
         """The accounts of every endpoint the outbox has ever known, by name."""
 

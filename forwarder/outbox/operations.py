@@ -69,6 +69,13 @@ class Prune(Operation[int]):
 
 
 @dataclass(frozen=True, slots=True)
+class PruneOldest(Operation[int]):
+    """Forget so many of the delivery log, those settled first, at most MOST_ROWS; answers how many."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class PruneQuarantine(Operation[bool]):
     """
     Forget messages that came before this time, and the oldest of more than may be kept.
@@ -208,6 +215,7 @@ EveryOperation: TypeAlias = (
     | BuryRemoved
     | MarkRemoved
     | Prune
+    | PruneOldest
     | PruneQuarantine
     | Tell
     | Shrink

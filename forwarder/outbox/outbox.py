@@ -312,6 +312,10 @@ class Outbox:
         """About what it held at the last commit."""
         return self._engine.used_bytes
 
+    async def log_length(self) -> int:
+        """How many deliveries are kept for the delivery log: settled, and no dead letters; read beside the loop."""
+        return await asyncio.to_thread(self._engine.log_length)
+
     async def totals(self) -> list[EndpointTotals]:
         """The endpoints' accounts as of the last commit; read beside the loop. Raises as `overview` does."""
         return await asyncio.to_thread(self._engine.totals)

@@ -4,11 +4,17 @@ from forwarder.clock import Clock
 from forwarder.dispatcher import Dispatcher
 from forwarder.errors import ForwarderError
 from forwarder.logs import logger
-from forwarder.outbox import MOST_ROWS, Outbox, Prune, PruneQuarantine
+from forwarder.outbox import MOST_ROWS, Outbox, Prune, PruneOldest, PruneQuarantine
 
 SWEEP_SECONDS = 10.0
 NEARLY_FULL = 0.9
 """From this part of the size limit on, the delivery log gives way."""
+LOG_PART = 10
+"""The delivery log may take a tenth of the outbox,"""
+LOGGED_BYTES = 256
+"""of which a delivery takes so many; one of a reading with several endpoints takes fewer."""
+MOST_SETTLED_A_SECOND = 25_000
+"""By which the log may grow; it is counted again once it could have reached its limit, because counting takes time."""
 
 
 class Upkeep:
@@ -30,6 +36,8 @@ class Upkeep:
         self._keep_delivered_seconds = keep_delivered_seconds
         self._keep_dead_seconds = keep_dead_seconds
         self._max_bytes = max_bytes
+        self._most_logged = max_bytes // LOG_PART // LOGGED_BYTES
+        self._count_at = 0.0
         self._log = logger("upkeep")
 
     async def run(self) -> None:
@@ -55,6 +63,19 @@ class Upkeep:
         dead_before = now - self._keep_dead_seconds
         while await self._outbox.operate(Prune(delivered_before, dead_before)) >= MOST_ROWS:
             pass
+        await self._shorten_log()
         most = self._outbox.quarantine_max_bytes
         while await self._outbox.operate(PruneQuarantine(dead_before, most)):
             pass
+
+    async def _shorten_log(self) -> None:
+        """Bring a delivery log that is too long an eighth below its limit, so that it is not counted all the time."""
+        if self._clock.monotonic() < self._count_at:
+            return
+        length, room = await self._outbox.log_length(), self._most_logged // 8
+        excess = length - self._most_logged + room if length + room > self._most_logged else 0
+        while excess > 0 and (gone := await self._outbox.operate(PruneOldest(excess))):
+            excess, length = excess - gone, length - gone
+        self._count_at = (
+            self._clock.monotonic() + (self._most_logged - length) / MOST_SETTLED_A_SECOND
+        )

@@ -121,7 +121,9 @@ class Settings(BaseModel):
         " default: 5 % of FORWARDER_OUTBOX_MAX_BYTES, at most 256MiB",
     )
     keep_delivered: Seconds = Field(
-        3600.0, ge=0, description="how long delivered readings stay in the delivery log"
+        86400.0,
+        ge=0,
+        description="how long delivered readings stay in the delivery log, within a tenth of the outbox",
     )
     keep_dead: Seconds = Field(
         2592000.0, ge=0, description="how long dead letters and quarantined messages are kept"

@@ -19,7 +19,7 @@ from support.outbox import (
 from support.outbox_harness import OutboxHarness
 from support.readings import STARTED_AT, new_reading
 
-from forwarder.delivery import Bury, Done, RetryAt, Supersede
+from forwarder.delivery import Bury, Done, Expire, RetryAt, Supersede
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox import (
     BuryRemoved,
@@ -29,6 +29,7 @@ from forwarder.outbox import (
     Outbox,
     Pause,
     Prune,
+    PruneOldest,
     Recipient,
     Settlement,
 )
@@ -405,6 +406,28 @@ async def test_prune_forgets_settled_deliveries_only(
     accounts = await totals(outbox)
     assert (rows(harness, "reading"), rows(harness, "delivery")) == (1, 1)
     assert (accounts.enqueued, accounts.delivered, accounts.pending) == (2, 1, 1)
+
+
+async def test_the_delivery_log_loses_its_oldest_first(
+    outbox: Outbox, clock: HandClock, harness: OutboxHarness
+) -> None:
+    """What was settled first goes first, whatever became of it; dead letters and pending ones are no part of it."""
+    decisions = (Done(), Expire(), Bury("refused"), Supersede(), Done())
+    await outbox.put([new_reading(ONE, str(number)) for number in range(len(decisions) + 1)])
+    for decision in decisions:
+        settle(outbox, await must_claim(outbox), decision)
+        await flush(outbox)
+        clock.advance(1)
+
+    lengths = [await outbox.log_length()]
+    for count in (0, 2, 100, 100):
+        assert await outbox.operate(PruneOldest(count)) == min(count, lengths[-1])
+        lengths.append(await outbox.log_length())
+
+    accounts = await totals(outbox)
+    assert lengths == [4, 4, 2, 0, 0]
+    assert rows(harness, "delivery") == 2
+    assert (accounts.delivered, accounts.dead, accounts.pending) == (2, 1, 1)
 
 
 class TestWhenTheDiskTakesNothing:

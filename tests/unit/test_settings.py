@@ -440,7 +440,7 @@ def test_schema_knows_every_setting_and_its_default() -> None:
     known = schema["properties"]
 
     assert {f"FORWARDER_{name.upper()}" for name in Settings.model_fields} <= known.keys()
-    assert known["FORWARDER_KEEP_DELIVERED"]["default"] == "1h"
+    assert known["FORWARDER_KEEP_DELIVERED"]["default"] == "1d"
     assert known["FORWARDER_OUTBOX_MAX_BYTES"]["default"] == "10GiB"
     assert known["FORWARDER_LOG_FORMAT"]["enum"] == ["console", "json"]
     assert "FORWARDER_MQTT_PASSWORD_FILE" in known

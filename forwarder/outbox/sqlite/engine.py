@@ -110,6 +110,13 @@ class SqliteEngine:
         ):
             return queries.totals(connection)
 
+    def log_length(self) -> int:
+        with (
+            translated(self._path),
+            closing(outbox_file.connect(self._path, is_read_only=True)) as connection,
+        ):
+            return queries.log_length(connection)
+
     def overview(self) -> Overview:
         return queries.read_overview(self._path)
 

@@ -23,6 +23,7 @@ from forwarder.outbox.operations import (
     Operation,
     Pause,
     Prune,
+    PruneOldest,
     PruneQuarantine,
     Replay,
     ReplayQuarantined,
@@ -42,6 +43,15 @@ EVICTED_BYTES = 1 << 20
 _SETTLED_READINGS = """
     DELETE FROM reading WHERE number = ?1
     AND NOT EXISTS (SELECT 1 FROM delivery WHERE reading = ?1)"""
+_OLDEST_LOGGED = """
+    SELECT reading, endpoint FROM (
+        SELECT * FROM (SELECT reading, endpoint, settled_at FROM delivery
+            WHERE state = 'delivered' AND settled_at IS NOT NULL ORDER BY settled_at LIMIT ?1)
+        UNION ALL SELECT * FROM (SELECT reading, endpoint, settled_at FROM delivery
+            WHERE state = 'expired' AND settled_at IS NOT NULL ORDER BY settled_at LIMIT ?1)
+        UNION ALL SELECT * FROM (SELECT reading, endpoint, settled_at FROM delivery
+            WHERE state = 'superseded' AND settled_at IS NOT NULL ORDER BY settled_at LIMIT ?1)
+    ) ORDER BY settled_at LIMIT ?1"""
 _PAUSE = """
     UPDATE endpoint SET paused_by = 'operator', gone_url = NULL WHERE id = ? AND paused_by IS NOT 'operator'"""
 _RESUME = """
@@ -89,6 +99,8 @@ def _perform(  # noqa: C901 - a flat match over the closed set
             return _mark_removed(store, operation)
         case Prune():
             return _prune(store, operation)
+        case PruneOldest(count):
+            return _prune_oldest(store, min(count, MOST_ROWS))
         case PruneQuarantine():
             return _prune_quarantine(store, operation)
         case Tell():
@@ -189,6 +201,12 @@ def _prune(store: Store, wanted: Prune) -> int:
             " ORDER BY settled_at LIMIT ?",
             (state, before, MOST_ROWS - len(rows)),
         ).fetchall()
+    _forget(store, rows)
+    return len(rows)
+
+
+def _prune_oldest(store: Store, count: int) -> int:
+    rows = store.connection.execute(_OLDEST_LOGGED, (count,)).fetchall()
     _forget(store, rows)
     return len(rows)
 

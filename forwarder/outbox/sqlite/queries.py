@@ -81,6 +81,15 @@ def rows_of_lane(connection: sqlite3.Connection, *, endpoint: int, device: Devic
     return LaneRows(pending, ReadingNumber(newest))
 
 
+def log_length(connection: sqlite3.Connection) -> int:
+    """How many deliveries are settled, and no dead letters; a walk over one index."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM delivery"
+        " WHERE state IN ('delivered', 'expired', 'superseded') AND settled_at IS NOT NULL"
+    ).fetchone()
+    return int(count)
+
+
 def totals(connection: sqlite3.Connection) -> list[EndpointTotals]:
     """The accounts of every endpoint the outbox has ever known, by name."""
     rows = connection.execute(
