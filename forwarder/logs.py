@@ -20,6 +20,7 @@ from structlog.typing import EventDict, Processor
 
 from forwarder.console_log import BEAT, ConsoleLog
 from forwarder.line_writer import LineWriter
+from forwarder.terminal import columns_of
 
 T = TypeVar("T")
 
@@ -68,23 +69,17 @@ def configure_logs(
 
 
 def _for_people(stream: TextIO) -> tuple[Processor, ...]:
-    is_terminal = stream.isatty()
-    colours = is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    colours = (
+        stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
     return (
         structlog.processors.format_exc_info,
         ConsoleLog(
             colours=colours,
             encoding=stream.encoding,
-            width=(lambda: _columns(stream)) if is_terminal else lambda: None,
+            width=lambda: columns_of(stream),
         ),
     )
-
-
-def _columns(stream: TextIO) -> int | None:
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or None
-    except OSError:
-        return None
 
 
 def _for_machines() -> tuple[Processor, ...]:

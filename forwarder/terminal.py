@@ -1,6 +1,11 @@
-"""What may be written to a terminal: text of any origin, in a form that cannot act on it."""
+"""What may be written to a terminal: text of any origin, in a form that cannot act on it, and that fits."""
 
 import json
+import os
+from textwrap import wrap
+from typing import TextIO
+
+_LEAST_WIDTH = 30
 
 
 def plain(text: str) -> str:
@@ -28,3 +33,31 @@ def plain_json(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
+
+
+def columns_of(stream: TextIO) -> int | None:
+    """How wide the terminal is that it leads to; None where it leads to none, or to one that does not know."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
+
+
+def folded(text: str, *, width: int | None, indent: int) -> str:
+    """
+    The text on lines of at most `width` columns, all but the first indented; on one line where there is no width.
+
+    A line ends between words. A longer word stays whole, so that ids and paths can be copied.
+    """
+    if width is None or len(text) <= width:
+        return text
+    room = max(width, indent + _LEAST_WIDTH)
+    return "\n".join(
+        wrap(
+            text,
+            room,
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    )

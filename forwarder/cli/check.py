@@ -34,12 +34,13 @@ from forwarder.sender.tokens import token_endpoint
 from forwarder.settings import PREFIX, Broker, Settings, settings_of, unknown_settings
 from forwarder.settings.environment import ENV_FILE, read_env_file
 from forwarder.subscriber import try_session
-from forwarder.terminal import plain
+from forwarder.terminal import columns_of, folded, plain
 from forwarder.web.server import bound_to
 
 T = TypeVar("T")
 
 CONNECT_SECONDS = 10.0
+MOST_NAME_WIDTH = 24
 _SHOWN = 10
 
 
@@ -50,21 +51,32 @@ class Report:
     problems: list[str] = field(default_factory=list)
     failures: int = 0
     """Connections that could not be made."""
+    names_width: int = 11
+    """Columns that names take, so that what is said of them stands in one."""
 
     def fine(self, name: str, *lines: str) -> None:
         """The first line stands beside the name, the others below it."""
-        _tell(name, lines, is_fine=True)
+        self._tell(name, lines, is_fine=True)
 
     def wrong(self, name: str, problems: Sequence[str]) -> None:
         self.problems += problems
-        _tell(name, [_count(len(problems), "problem")], is_fine=False)
+        self._tell(name, [_count(len(problems), "problem")], is_fine=False)
 
     def warn(self, warning: str) -> None:
-        click.echo(f"warning: {plain(warning)}", err=True)
+        line = f"warning: {plain(warning)}"
+        click.echo(folded(line, width=columns_of(sys.stderr), indent=2), err=True)
 
     def connection(self, name: str, outcome: str, *, is_fine: bool) -> None:
         self.failures += not is_fine
-        _tell(name, [outcome], is_fine=is_fine)
+        self._tell(name, [outcome], is_fine=is_fine)
+
+    def _tell(self, name: str, lines: Sequence[str], *, is_fine: bool) -> None:
+        name = f"{mark(is_fine=is_fine)} {plain(name):<{self.names_width}}  "
+        width = columns_of(sys.stdout)
+        for line in lines:
+            click.echo(folded(name + plain(line), width=width, indent=len(name)))
+            name = " " * len(name)
+        sys.stdout.flush()
 
 
 @click.command("check", short_help="Validate settings, routes and template")
@@ -208,6 +220,8 @@ def _attempt(load: Callable[[], T]) -> tuple[T | None, list[str]]:
 
 async def _try_connections(report: Report, findings: _Findings) -> None:
     """The broker and each endpoint, told as they answer."""
+    longest = max(len(_endpoint_title(name)) for name in findings.routes.endpoints)
+    report.names_width = max(report.names_width, min(longest, MOST_NAME_WIDTH))
     async with asyncio.TaskGroup() as group:
         group.create_task(_try_broker(report, findings.broker))
         group.create_task(_try_endpoints(report, findings))
@@ -229,7 +243,12 @@ async def _try_endpoints(report: Report, findings: _Findings) -> None:
         timeout_seconds=CONNECT_SECONDS,
     )
     async for visit in visits:
-        report.connection(f"endpoint {visit.name}", _outcome(visit), is_fine=visit.failure is None)
+        title = _endpoint_title(visit.name)
+        report.connection(title, _outcome(visit), is_fine=visit.failure is None)
+
+
+def _endpoint_title(name: str) -> str:
+    return f"endpoint {name}"
 
 
 def _reached(routes: Routes) -> Iterator[Endpoint]:
@@ -382,11 +401,3 @@ def _some(names: Sequence[str]) -> str:
 
 def _ms(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms"
-
-
-def _tell(name: str, lines: Sequence[str], *, is_fine: bool) -> None:
-    first, *others = lines
-    click.echo(f"{mark(is_fine=is_fine)} {plain(name):<11}  {plain(first)}")
-    for line in others:
-        click.echo(f"{'':<15}{plain(line)}")
-    sys.stdout.flush()

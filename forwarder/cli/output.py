@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from forwarder.errors import OperationError
 from forwarder.line_writer import LineWriter, wait_for_room
-from forwarder.terminal import plain
+from forwarder.terminal import columns_of, folded, plain
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -34,11 +34,10 @@ def stand_in() -> None:
 
 def say(sentences: Iterable[str]) -> None:
     """Say on stderr what ends the command; whoever does not read it keeps us waiting for a second at most."""
-    errors = LineWriter(2)
+    errors, width = LineWriter(2), columns_of(sys.stderr)
     for sentence in sentences:
-        errors.write(
-            f"forwarder: {plain(sentence)}\n".encode(sys.stderr.encoding, "backslashreplace")
-        )
+        line = folded(f"forwarder: {plain(sentence)}", width=width, indent=2)
+        errors.write(f"{line}\n".encode(sys.stderr.encoding, "backslashreplace"))
     errors.flush()
 
 

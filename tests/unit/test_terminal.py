@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.terminal import HOSTILE
 
-from forwarder.terminal import plain, plain_json, plain_lines
+from forwarder.terminal import folded, plain, plain_json, plain_lines
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
@@ -35,3 +35,21 @@ def test_json_means_the_same(value: object) -> None:
     shown = plain_json(json.dumps(value, ensure_ascii=False))
     assert shown.isprintable()
     assert json.loads(shown) == value
+
+
+@given(st.lists(st.text("ab", min_size=1, max_size=40), min_size=1), st.integers(1, 100))
+def test_folded_text_fits_and_keeps_its_words(words: list[str], width: int) -> None:
+    """No line is wider, unless one word is; the words are what they were, those below stand indented."""
+    text = " ".join(words)
+
+    first, *others = folded(text, width=width, indent=2).split("\n")
+
+    room = max(width, 32)
+    assert all(len(line) <= room or " " not in line.strip() for line in (first, *others))
+    assert all(line.startswith("  ") and line[2] != " " for line in others)
+    assert " ".join([first, *(line.strip() for line in others)]) == text
+
+
+def test_without_a_width_nothing_is_folded() -> None:
+    """Programs read one sentence as one line."""
+    assert folded("word " * 100, width=None, indent=2) == "word " * 100

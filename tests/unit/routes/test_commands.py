@@ -281,7 +281,7 @@ def test_check_connect_tells_each_connection(run: Run, tmp_path: Path) -> None:
 
     told = sorted(out.splitlines()[-2:])
     assert code == 1
-    assert told[0].startswith("✗ broker       nothing listens on 127.0.0.1:1")
+    assert told[0].startswith("✗ broker         nothing listens on 127.0.0.1:1")
     assert told[1].startswith("✗ endpoint acme  connection refused")
     assert err == "forwarder: 2 connections failed; what is to be done stands above\n"
 
