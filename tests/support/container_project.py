@@ -7,6 +7,8 @@ import socket
 import subprocess
 from pathlib import Path
 
+from support.certificates import Authority
+
 REPOSITORY = Path(__file__).parents[2]
 TESTS = REPOSITORY / "tests/container"
 USER = 10001
@@ -23,6 +25,43 @@ persistence_location /mosquitto/data/
 SETTINGS = """\
 FORWARDER_MQTT_URI=mqtt://broker
 FORWARDER_MQTT_TOPIC=ext/example/#
+"""
+
+BROKER_USER = "whatwatt.integration.client.example"
+BROKER_PASSWORD = "it's $5 #net"
+PAGE_MOSQUITTO = """\
+listener 8883 0.0.0.0
+certfile /mosquitto/config/server.pem
+keyfile /mosquitto/config/server.key
+password_file /mosquitto/config/passwords
+"""
+PAGE_SETTINGS = f"""\
+FORWARDER_MQTT_URI=mqtts://broker:8883
+FORWARDER_MQTT_USERNAME={BROKER_USER}
+FORWARDER_MQTT_PASSWORD_FILE=/run/secrets/mqtt_password
+FORWARDER_MQTT_CA_FILE=/etc/forwarder/mqtt-ca.pem
+"""
+PAGE_ROUTES = """\
+endpoints:
+  acme:
+    url: http://receiver:9000/
+    secret: file:/run/secrets/acme
+    devices: "*"
+    allow_http: true
+    allow_private: true
+"""
+PAGE_COMPOSE = """\
+services:
+  forwarder:
+    environment:
+      RES_OPTIONS: "timeout:1 attempts:2"
+  broker:
+    image: eclipse-mosquitto:2
+    volumes:
+      - ./broker:/mosquitto/config:ro
+  receiver:
+    image: whatwatt-forwarder:demo
+    command: [listen, --host, 0.0.0.0, --port, "9000"]
 """
 
 
@@ -62,6 +101,33 @@ def _give_away(folder: Path) -> None:
         subprocess.run(["chown", "-R", f"{USER}:{USER}", folder], check=True)
     else:
         folder.chmod(0o755)
+
+
+def furnish_for_the_page(folder: Path) -> None:
+    """Put there what docs/deploy.md takes for granted: compose.yaml, what whatwatt sent, and an editor."""
+    _copy(REPOSITORY / "compose.yaml", folder)
+    _take_a_free_port(folder)
+    (folder / "compose.test.yaml").write_text(PAGE_COMPOSE)
+    _furnish_broker(folder / "broker")
+    sent = folder / "home/from-whatwatt"
+    sent.mkdir(parents=True)
+    shutil.copy(folder / "broker/ca.pem", sent / "certificate.pem")
+    (sent / "password").write_text(BROKER_PASSWORD + "\n")
+    (folder / "settings.written").write_text(PAGE_SETTINGS)
+    (folder / "routes.written").write_text(PAGE_ROUTES)
+    editor = folder / "editor"
+    editor.write_text('#!/bin/sh\ncp settings.written "$1"\ncp routes.written "$2"\n')
+    editor.chmod(0o755)
+
+
+def _furnish_broker(folder: Path) -> None:
+    Authority(folder).issue("broker")
+    passwords = folder / "passwords"
+    passwords.touch()
+    subprocess.run(["mosquitto_passwd", "-b", passwords, BROKER_USER, BROKER_PASSWORD], check=True)
+    (folder / "mosquitto.conf").write_text(PAGE_MOSQUITTO)
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o755)
 
 
 def furnish_demo(folder: Path) -> None:
