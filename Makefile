@@ -39,16 +39,18 @@ demo: ## the whole line on this machine: broker, devices, forwarder, receiver
 	@if $(MAKE) --no-print-directory -q $(BIN)/.ready; then $(BIN)/forwarder demo $(ARGS); \
 	  else $(MAKE) --no-print-directory $(DEMO)/.ready && PYTHONPATH="$(CURDIR)" $(DEMO)/bin/python -m forwarder demo $(ARGS); fi
 
-INSTALL := --quiet --require-hashes -r requirements/demo.txt
+INSTALL := --quiet --require-hashes -r
 PIP_INSTALL := --disable-pip-version-check install --no-compile --no-deps $(INSTALL)
+# pip spends most of its time on reading the index of each package, on one core: two of them share the list.
+PARTS := awk '/^[a-z]/ {n++} {print > ("$(DEMO)/part-" n % 2)}' requirements/demo.txt && printf '%s\n' 0 1 | xargs -P 2 -I{}
 $(DEMO)/.ready: requirements/demo.txt
 	@$(python_there)
 	@echo "Making an environment in $(DEMO), once: about 10 s, and longer where packages have to be downloaded first."
 	@if command -v uv >/dev/null; then \
-	    uv venv --quiet --allow-existing --python $(PYTHON) $(DEMO) && uv pip install --python $(DEMO)/bin/python $(INSTALL); \
+	    uv venv --quiet --allow-existing --python $(PYTHON) $(DEMO) && uv pip install --python $(DEMO)/bin/python $(INSTALL) requirements/demo.txt; \
 	  elif $(PYTHON) -m pip --version >/dev/null 2>&1; then \
-	    $(PYTHON) -m venv --without-pip $(DEMO) && $(PYTHON) -m pip --python $(DEMO)/bin/python $(PIP_INSTALL); \
-	  else $(call venv_with_pip,$(DEMO)) && $(DEMO)/bin/python -m pip $(PIP_INSTALL); fi
+	    $(PYTHON) -m venv --without-pip $(DEMO) && $(PARTS) $(PYTHON) -m pip --python $(DEMO)/bin/python $(PIP_INSTALL) $(DEMO)/part-{}; \
+	  else $(call venv_with_pip,$(DEMO)) && $(PARTS) $(DEMO)/bin/python -m pip $(PIP_INSTALL) $(DEMO)/part-{}; fi
 	@touch $@
 
 mosquitto: # the broker that tests run against, by apt when it is missing
