@@ -88,8 +88,8 @@ def as_sentences(name: str, outcome: Outcome, *, known: Mapping[str, str]) -> st
 
 
 def summary_object(name: str, outcomes: Sequence[Outcome]) -> str:
-    """Several requests as one JSON object; `outcomes` counts each status, or word where there was no answer."""
-    counts = Counter(str(one.result.status or error_word(one.result)) for one in outcomes)
+    """Several requests as one JSON object; `outcomes` counts each word, such as `http_204` or `timeout`."""
+    counts = Counter(error_word(one.result) for one in outcomes)
     accepted = sum(isinstance(one.result, Accepted) for one in outcomes)
     return json.dumps(
         {

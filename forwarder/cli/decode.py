@@ -168,12 +168,13 @@ def request_text(request: Rendered | Unrenderable) -> str:
 
 def print_trace(trace: Trace, *, console: Console) -> None:
     """Write an outcome for people: the reading in words, then a row for each part of the payload."""
-    console.print(Text(_headline(trace)), soft_wrap=True)
+    console.print(Text(_headline(trace)), soft_wrap=not console.is_terminal)
     if trace.parts:
         console.print(_parts_table(trace.parts))
     if isinstance(trace.outcome, Reading) and trace.outcome.extra:
         console.print(
-            Text("carried in extra: " + _shown(trace.outcome.extra, limit=None)), soft_wrap=True
+            Text("carried in extra: " + _shown(trace.outcome.extra, limit=None)),
+            soft_wrap=not console.is_terminal,
         )
 
 

@@ -53,7 +53,10 @@ def seen(*arguments: str, folder: Path, columns: int) -> list[str]:
 @pytest.mark.parametrize("columns", [60, 80])
 @pytest.mark.parametrize(
     "arguments",
-    [("check",), ("status",), ("routes", "show"), ("deliveries", "list"), ("send-test", "acme"), ("--help",)],
+    [
+        ("check",), ("status",), ("routes", "show"), ("deliveries", "list"), ("send-test", "acme"), ("decode", "payload"),
+        ("--help",),
+    ],
     ids=" ".join,
 )  # fmt: skip
 def test_lines_fit_and_end_between_words(
@@ -61,6 +64,7 @@ def test_lines_fit_and_end_between_words(
 ) -> None:
     """The sentence that programs get whole is folded for people."""
     (tmp_path / "routes.yaml").write_text(ROUTES)
+    (tmp_path / "payload").write_text('{"P_In": 1.5, "timestamp": 1763460000, "site": "Basel"}')
 
     lines = seen(*arguments, folder=tmp_path, columns=columns)
 

@@ -301,7 +301,7 @@ def test_several_are_summed_up(to_url: list[str], receiver: Receiver) -> None:
         False,
         2,
         0,
-        {"401": 2},
+        {"http_401": 2},
     )
 
 
