@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +20,7 @@ _READY_TIMEOUT_SECONDS = 30.0
 _STOP_TIMEOUT_SECONDS = 15.0
 _POLL_SECONDS = 0.1
 _SHOWN_LOG_LINES = 30
+_PENDING, _DEAD = "forwarder_deliveries_pending", "forwarder_dead_letters"
 
 
 class ForwarderProcess:
@@ -75,15 +77,15 @@ class ForwarderProcess:
         """Its exit code, once it has ended by itself."""
         return await self._running().wait()
 
-    async def pending(self) -> dict[str, int]:
-        """How many deliveries wait, by endpoint, as /metrics tells; raises httpx.HTTPError when it does not answer."""
+    async def backlog(self) -> tuple[Counter[str], Counter[str]]:
+        """How many deliveries wait and how many are dead, by endpoint; raises httpx.HTTPError without an answer."""
         answer = await self._http.get(f"http://{self._address}/metrics")
-        return {
-            sample.labels["endpoint"]: int(sample.value)
-            for family in text_string_to_metric_families(answer.text)
-            if family.name == "forwarder_deliveries_pending"
-            for sample in family.samples
-        }
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        for family in text_string_to_metric_families(answer.text):
+            if family.name in (_PENDING, _DEAD):
+                for sample in family.samples:
+                    counts[family.name][sample.labels["endpoint"]] += int(sample.value)
+        return counts[_PENDING], counts[_DEAD]
 
     async def command(self, *arguments: str) -> str:
         """What `forwarder <arguments>` prints; raises OperationError when it fails."""

@@ -1,5 +1,6 @@
 """Where the demo's story stands: the steps, what was remarked at each, and the time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -37,8 +38,10 @@ class Progress:
     current: StepName | None = None
     done: list[StepName] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
-    pending: dict[str, int] = field(default_factory=dict)
+    pending: Mapping[str, int] = field(default_factory=dict)
     """Deliveries that wait in the forwarder's outbox, by endpoint."""
+    dead: Mapping[str, int] = field(default_factory=dict)
+    """Dead letters, by endpoint."""
 
     def start(self) -> None:
         self.begun_at = self.clock.monotonic()

@@ -144,7 +144,8 @@ class Story:
     async def _watch_backlog(self) -> None:
         while True:
             with contextlib.suppress(httpx.HTTPError):
-                self._progress.pending = await self._forwarder.pending()
+                backlog = await self._forwarder.backlog()
+                self._progress.pending, self._progress.dead = backlog
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _make_dead_letter(self) -> dict[str, Any]:

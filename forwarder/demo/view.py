@@ -4,7 +4,7 @@ from itertools import islice
 from typing import Protocol
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +20,16 @@ from forwarder.terminal import plain
 _PLAIN_LINE_EVERY_SECONDS = 2.0
 _SHOWN_READINGS = 5
 _WIDEST = 96
+_WIDE = 80
+"""From so many columns on everything has room; below, less important columns go, and no name is cut."""
+_LEFT_OUT_WHEN_NARROW = frozenset({"wants", "retries", "at (UTC)", "register kWh"})
+_READING_TITLES = ("at (UTC)", "device", "power", "register kWh", "delivered to")
+_LEAST_WIDTHS = {"power": 17, "register kWh": 12}
+_FLUSH_RIGHT = frozenset({"owed", "delivered", "waiting", "retries", "register kWh"})
+_STORY_MARGIN = 11
+"""Columns of a step's sign and time."""
+_ROWS_OF_READINGS = 4
+"""What the table of readings takes: a row above, two for its head, and one reading."""
 
 
 class View(Protocol):
@@ -93,27 +103,30 @@ class LiveView:
         self._live.stop()
 
     def refresh(self, scene: Scene, ledger: Ledger, progress: Progress) -> None:
-        room = self._console.height - _rows_without_readings(scene, progress)
-        shown = max(1, min(_SHOWN_READINGS, room))
-        self._live.update(
-            Group(
-                _headline(progress, width=min(self._console.width, _WIDEST)),
-                Text(),
-                _line(scene, ledger, progress),
-                Text(),
-                _endpoints(scene, ledger, progress),
-                Text(),
-                _latest(scene, limit=shown),
-                Text(),
-                _story(progress),
-            ),
-            refresh=True,
-        )
+        shown = frame(scene, ledger, progress, size=self._console.size)
+        self._live.update(shown, refresh=True)
 
 
-def _rows_without_readings(scene: Scene, progress: Progress) -> int:
+def frame(scene: Scene, ledger: Ledger, progress: Progress, *, size: ConsoleDimensions) -> Group:
+    """All that there is room for: what is less important goes first, and no name is cut."""
+    is_narrow = size.width < _WIDE
+    room = size.height - _rows_without_readings(scene, progress, width=size.width)
+    parts = [
+        _headline(progress, width=min(size.width, _WIDEST)),
+        _line(scene, ledger, progress, is_narrow=is_narrow),
+        _endpoints(scene, ledger, progress, is_narrow=is_narrow),
+    ]
+    if room > 0:
+        parts.append(_latest(scene, limit=min(_SHOWN_READINGS, room), is_narrow=is_narrow))
+    parts.append(_story(progress, is_short=room < -_ROWS_OF_READINGS))
+    spaced = [row for part in parts for row in (part, Text())]
+    return Group(*spaced[:-1])
+
+
+def _rows_without_readings(scene: Scene, progress: Progress, *, width: int) -> int:
     extra_remarks = len(progress.remarks) - len({remark.step for remark in progress.remarks})
-    return 12 + len(scene.recipients) + len(STEPS) + extra_remarks
+    folded = sum(_STORY_MARGIN + len(words) > width for words in STEPS.values())
+    return 12 + len(scene.recipients) + len(STEPS) + folded + extra_remarks
 
 
 def _headline(progress: Progress, *, width: int) -> RenderableType:
@@ -129,7 +142,7 @@ def _headline(progress: Progress, *, width: int) -> RenderableType:
     return row
 
 
-def _line(scene: Scene, ledger: Ledger, progress: Progress) -> RenderableType:
+def _line(scene: Scene, ledger: Ledger, progress: Progress, *, is_narrow: bool) -> RenderableType:
     waiting = sum(progress.pending.values())
     arrived = sum(len(recipient.listener.accepted) for recipient in scene.recipients)
     stations = (
@@ -138,7 +151,7 @@ def _line(scene: Scene, ledger: Ledger, progress: Progress) -> RenderableType:
         ("forwarder", f"{waiting} waiting"),
         ("endpoints", f"{arrived} delivered"),
     )
-    line = _grid(columns=len(stations) * 2 - 1)
+    line = _grid(columns=len(stations) * 2 - 1, gap=1 if is_narrow else 2)
     names, facts = [Text(f"{len(scene.fleet)} devices", style="bold")], [Text(stations[0][1])]
     for name, fact in stations[1:]:
         names += [Text("──▶", style="dim"), Text(name, style="bold")]
@@ -148,23 +161,48 @@ def _line(scene: Scene, ledger: Ledger, progress: Progress) -> RenderableType:
     return line
 
 
-def _endpoints(scene: Scene, ledger: Ledger, progress: Progress) -> RenderableType:
-    table = _table("endpoint", "wants")
-    for heading in ("owed", "delivered", "waiting", "retries"):
-        table.add_column(heading, justify="right")
-    table.add_column("answers")
+def _endpoints(
+    scene: Scene, ledger: Ledger, progress: Progress, *, is_narrow: bool
+) -> RenderableType:
+    table = _Columns(is_narrow=is_narrow)
     for recipient in scene.recipients:
         received = recipient.listener.received
-        table.add_row(
-            Text(recipient.name, style="bold"),
-            recipient.wants,
-            str(len(ledger.owed_to(recipient))),
-            str(len(recipient.listener.accepted)),
-            _quiet_zero(progress.pending.get(recipient.name, 0)),
-            _quiet_zero(sum(request.attempt > 1 for request in received)),
-            _answer(recipient),
+        table.add(
+            endpoint=Text(recipient.name, style="bold"),
+            wants=recipient.wants,
+            owed=len(ledger.owed_to(recipient)),
+            delivered=len(recipient.listener.accepted),
+            waiting=_waiting(recipient.name, progress),
+            retries=_quiet_zero(sum(request.attempt > 1 for request in received)),
+            answers=_answer(recipient),
         )
-    return table
+    return table.table
+
+
+class _Columns:
+    """A table that is made from its first row on; numbers are flush right."""
+
+    def __init__(self, *, is_narrow: bool) -> None:
+        self.table = _table()
+        self._left_out = _LEFT_OUT_WHEN_NARROW if is_narrow else frozenset[str]()
+
+    def add(self, **cells: str | int | Text) -> None:
+        shown = {title: cell for title, cell in cells.items() if title not in self._left_out}
+        if not self.table.columns:
+            for title in shown:
+                self.table.add_column(
+                    title,
+                    justify="right" if title in _FLUSH_RIGHT else "left",
+                    min_width=_LEAST_WIDTHS.get(title),
+                    no_wrap=True,
+                )
+        self.table.add_row(*(one if isinstance(one, Text) else str(one) for one in shown.values()))
+
+
+def _waiting(name: str, progress: Progress) -> Text:
+    """What waits there, or else the dead letters: owed, delivered and they make up the account."""
+    waiting, dead = progress.pending.get(name, 0), progress.dead.get(name, 0)
+    return Text(f"{dead} dead", style="red") if dead and not waiting else _quiet_zero(waiting)
 
 
 def _quiet_zero(count: int) -> Text:
@@ -183,41 +221,41 @@ def _answer(recipient: Recipient) -> Text:
     )
 
 
-def _latest(scene: Scene, *, limit: int) -> RenderableType:
-    table = _table("at (UTC)", "device")
-    table.add_column("power", min_width=17)
-    table.add_column("register kWh", justify="right", min_width=12)
-    table.add_column("delivered to")
+def _latest(scene: Scene, *, limit: int, is_narrow: bool) -> RenderableType:
+    table = _Columns(is_narrow=is_narrow)
     accepted = scene.archive.listener.accepted
     latest = list(islice(reversed(accepted.items()), limit))
     for reading_id, request in latest:
-        table.add_row(*_reading_row(scene, reading_id, request))
+        table.add(**_reading_row(scene, reading_id, request))
     for _ in range(limit - len(latest)):
-        table.add_row()
-    return table
+        table.add(**dict.fromkeys(_READING_TITLES, ""))
+    return table.table
 
 
-def _reading_row(scene: Scene, reading_id: str, request: Received) -> tuple[RenderableType, ...]:
+def _reading_row(scene: Scene, reading_id: str, request: Received) -> dict[str, str | Text]:
     reading = next(iter(request.readings), {})
-    return (
+    cells = (
         clock_of(reading.get("measured_at")),
         plain(request.device),
         power(reading),
         register(reading),
         _whereabouts(scene, reading_id, request.device),
     )
+    return dict(zip(_READING_TITLES, cells, strict=True))
 
 
 def _whereabouts(scene: Scene, reading_id: str, device: str) -> Text:
     entitled = [recipient for recipient in scene.recipients if device in recipient.devices]
     arrived = [one.name for one in entitled if reading_id in one.listener.accepted]
     waiting = [f"{one.name}…" for one in entitled if reading_id not in one.listener.accepted]
-    return Text.assemble(" ".join(arrived), " ", (" ".join(waiting), "yellow"))
+    return Text(" ").join([*map(Text, arrived), *(Text(one, style="yellow") for one in waiting)])
 
 
-def _story(progress: Progress) -> RenderableType:
+def _story(progress: Progress, *, is_short: bool) -> RenderableType:
     story = _grid(columns=3)
     for step, words in STEPS.items():
+        if is_short and step != progress.current:
+            continue
         remarks = [remark for remark in progress.remarks if remark.step == step]
         at = f"{remarks[0].at_seconds:4.0f} s" if remarks else ""
         sign, style = _sign(step, progress)
@@ -254,14 +292,14 @@ def _conclusion(verdict: Verdict) -> str:
     if not verdict.problems:
         return (
             f"All {verdict.published} published readings arrived wherever they were wanted, each signature verified, "
-            "in order per device; the dead letter was replayed and arrived."
+            "in order per device but for the dead letter, which arrived late, when it was replayed."
         )
     problems = (f"  {plain(problem)}" for problem in verdict.problems)
     return "\n".join(["This did not go as it should:", *problems])
 
 
-def _grid(*, columns: int = 1) -> Table:
-    grid = Table.grid(padding=(0, 2), expand=False)
+def _grid(*, columns: int = 1, gap: int = 2) -> Table:
+    grid = Table.grid(padding=(0, gap), expand=False)
     for _ in range(columns):
         grid.add_column()
     return grid

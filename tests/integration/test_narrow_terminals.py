@@ -54,8 +54,8 @@ def seen(*arguments: str, folder: Path, columns: int) -> list[str]:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("check",), ("status",), ("routes", "show"), ("deliveries", "list"), ("send-test", "acme"), ("decode", "payload"),
-        ("--help",),
+        ("check",), ("status",), ("routes", "show"), ("deliveries", "list"), ("send-test", "acme"),
+        ("decode", "payload"), ("--help",),
     ],
     ids=" ".join,
 )  # fmt: skip

@@ -1,4 +1,6 @@
 import io
+import re
+from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
@@ -6,10 +8,11 @@ from support.clock import HandClock
 from support.terminal import HOSTILE, acts
 
 from forwarder.demo.ledger import Account, Ledger
+from forwarder.demo.listener import Received
 from forwarder.demo.progress import Progress
 from forwarder.demo.scene import Scene, set_scene
 from forwarder.demo.story import Verdict
-from forwarder.demo.view import LiveView, PlainView, show_verdict, view_for
+from forwarder.demo.view import LiveView, PlainView, frame, show_verdict, view_for
 
 
 @pytest.fixture
@@ -30,12 +33,12 @@ def progress(clock: HandClock) -> Progress:
     return progress
 
 
-def screen(*, is_terminal: bool, height: int = 34) -> tuple[Console, io.StringIO]:
+def screen(*, is_terminal: bool, height: int = 34, width: int = 80) -> tuple[Console, io.StringIO]:
     output = io.StringIO()
     console = Console(
         file=output,
         force_terminal=is_terminal,
-        width=80,
+        width=width,
         height=height,
         highlight=False,
         _environ={},
@@ -79,6 +82,69 @@ def test_live_view_fits_the_terminal(scene: Scene, progress: Progress, height: i
         view.refresh(scene, Ledger(), progress)
     assert "what still waits is delivered" in output.getvalue()
     assert "id unchanged" in output.getvalue()
+
+
+STYLES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+AT = datetime(2025, 11, 18, 10, tzinfo=UTC)
+
+
+def arrived(device: str) -> Received:
+    """A reading of this device as a receiver took it."""
+    values = {"active_power_import_kw": 1.5, "active_energy_import_kwh": 9693.6}
+    reading = {"device": device, "measured_at": "2025-11-18T10:00:00Z", "measurements": values}
+    return Received(1, AT, device, 1, "verified", (reading,), b"", "/", {}, status=204)
+
+
+@pytest.fixture
+def busy() -> Scene:
+    """Every receiver has had a reading of each of its devices."""
+    scene = set_scene(6)
+    for recipient in scene.recipients:
+        recipient.listener.received += [arrived(device) for device in recipient.devices]
+        recipient.listener.accepted |= {one.webhook_id: one for one in recipient.listener.received}
+    return scene
+
+
+def drawn(scene: Scene, progress: Progress, *, width: int, height: int) -> list[str]:
+    console, output = screen(is_terminal=True, width=width, height=height)
+    console.print(frame(scene, Ledger(), progress, size=console.size))
+    return STYLES.sub("", output.getvalue()).splitlines()
+
+
+@pytest.mark.parametrize("width", [60, 70, 80, 100])
+def test_names_and_ids_are_whole_at_any_width(busy: Scene, progress: Progress, width: int) -> None:
+    """Less important columns go first; nothing is cut, nothing breaks within a word."""
+    lines = drawn(busy, progress, width=width, height=40)
+
+    text = "\n".join(lines)
+    assert max(len(line.rstrip()) for line in lines) <= width
+    assert all(name in text for name in ("home", "acme", "archive", "delivered", "204, verified"))
+    assert sum(device.device in text for device in busy.fleet) >= 5
+    assert "…" not in text
+
+
+@pytest.mark.parametrize("height", [12, 16, 20])
+def test_short_terminals_have_the_step_that_goes_on(
+    busy: Scene, progress: Progress, height: int
+) -> None:
+    """The readings go first, then the steps that are over or to come; nothing is cut off without a word."""
+    progress.begin("outage")
+
+    lines = drawn(busy, progress, width=80, height=height)
+
+    assert "acme answers 503" in "\n".join(lines)
+    assert len(lines) <= height
+
+
+def test_dead_letters_stand_where_nothing_waits(busy: Scene, progress: Progress) -> None:
+    """Else one that is owed, not delivered and not waiting would look lost."""
+    progress.pending, progress.dead = {"acme": 3, "archive": 0}, {"acme": 1, "archive": 1}
+
+    lines = drawn(busy, progress, width=80, height=40)
+
+    rows = {line.split()[0]: line.split() for line in lines if line.split()}
+    assert rows["archive"][5:7] == ["1", "dead"]
+    assert rows["acme"][6] == "3"
 
 
 def verdict(*problems: str) -> Verdict:
