@@ -107,6 +107,7 @@ class ReadingBuilder:
             found = instant_of_text(text, kind, zone=zone, received_at=received_at)
             if found is not None:
                 return found
+            self.unset_clock |= is_instant(text)
         return None
 
     def reading(

@@ -69,7 +69,9 @@ All times are UTC in RFC 3339. `time_source` says where `measured_at` came from,
 - Times of the report come before those of the device (`sys.…`), which tell when it published.
 - Devices end their local times in `Z`. It is believed in `…_utc` fields only.
 - A local time in the hour that comes twice in October, or never in March, is the one nearest to its arrival.
-- A date without a time tells no instant, and neither does a clock that is not set: one before 2000 or after 2099.
+- A date without a time tells no instant, and neither does a clock that is not set: one before 2001 or after 2099,
+  because clocks that nobody has set begin in 2000 or 1970. The next of the times counts then; `extra` keeps a
+  timestamp that does not.
 - A clock that is ahead of its arrival by more than half an hour is kept as it is, and logged once for each device.
 - The texts stay in `meter` and `system` as the device wrote them.
 """

@@ -7,10 +7,12 @@ from typing import Literal
 from forwarder.reading import Number, TimeSource
 
 FIRST_YEAR, LAST_YEAR = 2000, 2099
-"""Meters write years with two digits (DSMR P1 §6.4); a clock that shows any other century is not set."""
+"""Meters write years with two digits (DSMR P1 §6.4)."""
 
-_FIRST_SECOND = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC).timestamp()
-_END_SECOND = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC).timestamp()
+_FIRST = datetime(FIRST_YEAR + 1, 1, 1, tzinfo=UTC)
+"""A clock that nobody has set begins in 2000, or in 1970; an instant before this one is of such a clock."""
+_END = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
+_FIRST_SECOND, _END_SECOND = _FIRST.timestamp(), _END.timestamp()
 _TOLERANCE = timedelta(minutes=30)
 _SHORTEST, _LONGEST = len("2025-10-07T14:26"), 40
 
@@ -33,7 +35,8 @@ def instant_of_text(
     text: str, kind: TextKind, *, zone: tzinfo, received_at: datetime
 ) -> tuple[datetime, TimeSource] | None:
     """
-    The instant that a date with a time tells, and how surely; None for a bare date or an impossible time.
+    The instant that a date with a time tells, and how surely; None for a bare date, an impossible time or a clock that
+    is not set.
 
     A Z is believed only in `utc` fields: devices end their local times in Z too. An offset in digits is believed
     everywhere. A local time that comes twice, or never, is the one nearest to its arrival.
@@ -52,10 +55,17 @@ def instant_of_text(
 def _told(
     text: str, kind: TextKind, zone: tzinfo
 ) -> tuple[tuple[datetime, ...], TimeSource] | None:
-    """The instants that a text can mean: two for a local time that comes twice, or never."""
+    """The instants that a text of a set clock can mean: two for a local time that comes twice, or never."""
     parsed = _parse(text)
     if parsed is None:
         return None
+    instants, source = _meant(parsed, text, kind, zone)
+    return (instants, source) if all(_FIRST <= one < _END for one in instants) else None
+
+
+def _meant(
+    parsed: datetime, text: str, kind: TextKind, zone: tzinfo
+) -> tuple[tuple[datetime, ...], TimeSource]:
     if parsed.tzinfo is None or text[-1] in "zZ":
         if kind == "utc":
             return (_in_zone(parsed, UTC),), "utc"

@@ -29,6 +29,7 @@ from forwarder.normalise.times import (
     instant_of_text,
     instant_of_timestamp,
     is_far_ahead,
+    is_instant,
 )
 from forwarder.reading import Device, Message, TimeSource, rfc3339
 
@@ -209,7 +210,8 @@ class FastPath:
             found = instant_of_text("T".join(parts), kind, zone=zone, received_at=received_at)
             if found is not None:
                 break
-            if len(parts) > 1:
+            # The normaliser says of whom the clock is not set.
+            if len(parts) > 1 or is_instant(parts[0]):
                 return None
         if found is None:
             return "", "received"

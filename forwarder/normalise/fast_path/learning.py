@@ -36,7 +36,7 @@ MOST_VALUES = 200
 
 # Timestamps of a clock that is set, and few enough hours. There are two series, because a template's constant may
 # happen to be a number of one, but not of the other.
-_FIRST_NUMBERS, _SECOND_NUMBERS = 950_000_000, 960_000_000
+_FIRST_NUMBERS, _SECOND_NUMBERS = 990_000_000, 995_000_000
 # Noncharacters (Unicode §23.7) stand in no text that a device sends.
 _TEXT_PLACEHOLDER = re.compile("\ufdd2([0-9]+)\ufdd3")
 _ANY_MAC = "ECC9FF000000"

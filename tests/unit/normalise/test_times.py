@@ -113,6 +113,11 @@ def test_forms_of_times(member: str, expected: tuple[str, str]) -> None:
         pytest.param('"timestamp":"soon"', id="no number"),
         pytest.param('"meter.date_time_utc":"0000-00-00T00:00:00Z"', id="year 0"),
         pytest.param('"meter.date_time_utc":"1970-01-01T00:00:10Z"', id="an unset clock"),
+        pytest.param('"meter.date_time_utc":"2000-12-31T23:59:59Z"', id="that of a meter"),
+        pytest.param('"meter.date_time":"2000-01-01T00:30:00Z"', id="in local time"),
+        pytest.param('"meter.date_time":"2001-01-01T00:30:00"', id="in UTC still in 2000"),
+        pytest.param('"meter.date_time_local":"2099-12-31T23:30:00-02:00"', id="in UTC 2100"),
+        pytest.param('"timestamp":946684800', id="as a timestamp"),
         pytest.param('"meter.date_time_utc":"0001-01-01T00:00:00+14:00"', id="before the calendar"),
         pytest.param('"meter.date_time_utc":"9999-12-31T23:59:59-14:00"', id="after the calendar"),
         pytest.param('"meter.date_time":"2025-13-45T99:99:99Z"', id="no such day"),
@@ -127,8 +132,12 @@ def test_what_tells_no_instant_is_not_made_one(member: str) -> None:
 
 
 def test_an_unusable_time_leaves_the_next_surest() -> None:
-    """An unset timestamp does not hide a good local time."""
+    """An unset timestamp does not hide a good local time, nor the clock of a meter that of its device."""
     assert timed('"timestamp":0', LOCAL_TIME) == ("2025-11-18T10:00:04Z", "local")
+    assert timed('"meter.date_time":"2000-01-01T01:00:00Z"', DEVICE_TIME) == (
+        "2025-11-18T10:00:05Z",
+        "utc",
+    )
 
 
 @pytest.mark.parametrize(
@@ -218,6 +227,8 @@ def test_a_date_that_tells_no_instant_is_carried() -> None:
         pytest.param('"timestamp":1763464661', True, id="an hour ahead: a wrong time zone"),
         pytest.param('"timestamp":4000000000', True, id="far in the future"),
         pytest.param('"timestamp":0', True, id="never set"),
+        pytest.param('"timestamp":946684800', True, id="never set, as meters are"),
+        pytest.param('"meter.date_time":"2000-01-01T00:30:00Z"', True, id="never set, as a text"),
         pytest.param('"x":0', False, id="no time at all"),
     ],
 )
