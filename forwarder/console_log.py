@@ -51,6 +51,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     ),
     "descriptors.exhausted": ("service", "{problem}", "{hint}"),
     "descriptors.recovered": ("service", "✓ deliveries wait for no file descriptor any more"),
+    "device.repeats": ("devices", "{hint}", "{device}"),
     "device.unheeded": ("devices", "{device}", "its payload names {in_payload}", "{hint}"),
     "endpoint.opened": (
         "{endpoint}",
@@ -74,6 +75,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
         "in quarantine: please report it",
     ),
     "message.quarantined": ("devices", "in quarantine: {reason}", "{device}", "{detail}"),
+    "message.retained": ("devices", "{hint}", "{topic}"),
     "message.unrouted": ("devices", "{hint}", "{device}"),
     "messages.ingested": (
         "broker",

@@ -33,6 +33,7 @@ from forwarder.reading import (
     Message,
     Reading,
     Unreadable,
+    WebhookId,
     digest,
     rfc3339,
     unique_webhook_id,
@@ -51,6 +52,10 @@ MOST_STORING_BYTES = 2 << 20
 """The same in bytes of payloads: the outbox may pass its limit by so much."""
 REMEMBERED_DEVICES = 100_000
 """Devices whose first unrouted or unreadable message was logged."""
+MOST_REPETITIONS = 3
+"""So often the same reading may come again before its device is told of: a broker repeats after a reconnect, too."""
+_RETAINED = "not delivered, because it is retained and comes at each subscription; have it sent without RETAIN"
+_REPEATS = "sends the same reading again and again, which counts as one: its clock may stand still"
 
 
 class Arriving(Protocol):
@@ -103,6 +108,8 @@ class Ingest(Generic[A]):
         self._seen: set[tuple[str, str]] = set()
         self._unrouted: list[Unrouted] = []
         """Of the group that is made ready."""
+        self._repeated: dict[Device, tuple[WebhookId, int]] = {}
+        """The reading that came again last of each device, and how often it did."""
         self._matches = Matches(None)
         self.thinning = Thinning()
         """Open to whoever knows what was let through before."""
@@ -200,11 +207,15 @@ class Ingest(Generic[A]):
         self._storing_bytes += group.size
         stored = self._outbox.put(puts)
         self._pending.add(stored)
-        stored.add_done_callback(partial(self._on_stored, group))
+        stored.add_done_callback(partial(self._on_stored, group, puts))
 
-    def _on_stored(self, group: Group[A], stored: asyncio.Future[Outcomes]) -> None:
+    def _on_stored(
+        self, group: Group[A], puts: Sequence[Put], stored: asyncio.Future[Outcomes]
+    ) -> None:
         self._pending.discard(stored)
         if not stored.cancelled():
+            if "duplicate" in stored.result():
+                self._note_repetitions(puts, stored.result())
             self._stored.append((group, stored.result()))
             self._wake.set()
 
@@ -233,6 +244,7 @@ class Ingest(Generic[A]):
 
     def _judge(self, message: Message) -> Put | MessageOutcome:
         if message.is_retained:
+            self._tell_retained(message)
             return "duplicate"
         result = self._read_fast(message) or self._normaliser.normalise(message)
         if isinstance(result, Unreadable):
@@ -262,6 +274,22 @@ class Ingest(Generic[A]):
                 if one not in owed:
                     self._thinned.count(one.endpoint)
         return owed
+
+    def _note_repetitions(self, puts: Sequence[Put], outcomes: Outcomes) -> None:
+        for put, outcome in zip(puts, outcomes, strict=True):
+            if outcome != "duplicate" or not isinstance(put, NewReading):
+                continue
+            same, times = self._repeated.get(put.device, (put.webhook_id, 0))
+            times = times + 1 if same == put.webhook_id else 1
+            if put.device in self._repeated or len(self._repeated) < REMEMBERED_DEVICES:
+                self._repeated[put.device] = (put.webhook_id, times)
+            if times == MOST_REPETITIONS and self._is_first("repeats", put.device):
+                self._log.warning("device.repeats", device=put.device, hint=_REPEATS)
+
+    def _tell_retained(self, message: Message) -> None:
+        """Once for each topic: a publisher that sets RETAIN on all it sends would else be missed without a word."""
+        if self._is_first("retained", Device(message.topic)):
+            self._log.warning("message.retained", topic=message.topic, hint=_RETAINED)
 
     def _quarantine(self, message: Message, result: Unreadable) -> NewQuarantined:
         if self._is_first(result.reason, result.device):

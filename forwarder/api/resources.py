@@ -224,7 +224,7 @@ class Resources:
         routes, to = call.situation.routes, call.body.to
         with self._writable() as outbox:
             if to is not None:
-                require_endpoint(to, list(routes.endpoints))
+                require_endpoint(to, list(routes.endpoints), routes)
             chosen = dead_letters_meant(
                 outbox, call.body.ids, call.body.selection(), routes_file=self._routes_file
             )

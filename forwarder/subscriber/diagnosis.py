@@ -11,17 +11,29 @@ from typing import assert_never
 
 from forwarder.settings import Broker
 from forwarder.subscriber.packets import Unfit
-from forwarder.subscriber.problem import Problem, SessionFailed
+from forwarder.subscriber.problem import Kind, Problem, SessionFailed
+from forwarder.subscriber.reason_codes import TAKEN_OVER, reason_of
 
-SESSION_TAKEN_OVER = 0x8E
-"""MQTT 5 §3.14.2.1: another connection used this client id."""
-
+_AGAIN = "it is tried again"
+_UNAVAILABLE = frozenset({0x88, 0x89, 0x8B, 0x97, 0x9C, 0x9D, 0x9F})
 _FAILURE = 0x80
 """SUBACK codes from here on are refusals (MQTT 3.1.1 §3.9.3, MQTT 5 §3.9.3)."""
 
 _EXPIRED, _NOT_YET_VALID = 10, 9
 _NAME_MISMATCHES = frozenset({62, 64})
 _UNKNOWN_ISSUERS = frozenset({2, 18, 19, 20, 21})
+_FLAWS = {
+    23: "has been revoked",
+    24: "was issued by a certificate that is no CA's",
+    25: "was issued by a CA that may not issue it (path length)",
+    26: "is not meant for a server (its extended key usage)",
+    32: "was issued by a CA that may not issue any (key usage)",
+    66: "has a key that is too short",
+    67: "was issued with a key that is too short",
+    68: "is signed with a digest that is too weak, such as SHA-1",
+    79: "was issued by a certificate that is no CA's",
+}
+"""By OpenSSL's verify code (x509_vfy.h), what no file of ours can mend."""
 _CLIENT_CERTIFICATE_ALERTS = (
     "CERTIFICATE_REQUIRED",
     "ALERT_UNKNOWN_CA",
@@ -128,7 +140,8 @@ def _certificate(error: ssl.SSLCertVerificationError, broker: Broker) -> Problem
     elif code in _UNKNOWN_ISSUERS:
         sentence = f"{whose} is not trusted: {_trust_advice(broker)}"
     else:
-        sentence = f"{whose} is refused ({error.verify_message}): {_trust_advice(broker)}"
+        flaw = _FLAWS.get(code, f"is refused ({error.verify_message})")
+        sentence = f"{whose} {flaw}: ask the broker's operator for another"
     return Problem("certificate", sentence)
 
 
@@ -154,21 +167,11 @@ def explain_refusal(code: int, name: str, broker: Broker) -> Problem:
             )
         case 0x86 | 0x87 | 0x8C:
             return _credentials(broker)
-        case 0x88 | 0x89 | 0x97 | 0x9F:
-            return Problem(
-                "unavailable",
-                f"{broker.address} takes no session right now ({name}): it is tried again by itself",
-            )
-        case 0x9C | 0x9D:
-            return Problem(
-                "unavailable",
-                f"{broker.address} sends its clients elsewhere ({name}): "
-                "ask the broker's operator for the new FORWARDER_MQTT_URI",
-            )
+    reason = reason_of(code, name)
+    kind: Kind = "unavailable" if code in _UNAVAILABLE else "credentials"
+    about = "" if code in _UNAVAILABLE else f" (client id {broker.told_client_id})"
     return Problem(
-        "credentials",
-        f"{broker.address} refuses the session ({name}): ask the broker's operator about "
-        f"client id {broker.told_client_id}",
+        kind, f"{broker.address} refuses the session: {reason.words}; {reason.advice}{about}"
     )
 
 
@@ -209,11 +212,16 @@ def refused_topics(topics: Sequence[str], codes: Sequence[int]) -> tuple[str, ..
     return tuple(topic for topic, code in zip(topics, answers, strict=False) if code >= _FAILURE)
 
 
-def explain_subscription(refused: Sequence[str], broker: Broker) -> Problem:
+def explain_subscription(
+    refused: Sequence[str], broker: Broker, *, codes: Sequence[int] = ()
+) -> Problem:
+    """Why SUBACK refused these topics; `codes` are all that it holds."""
     topics = " and ".join(refused)
+    told = dict.fromkeys(reason_of(code, "").words for code in codes if code > _FAILURE)
+    why = f" ({', '.join(told)})" if told else ""
     return Problem(
         "subscription",
-        f"{broker.address} does not let {broker.told_username} subscribe to {topics}: "
+        f"{broker.address} does not let {broker.told_username} subscribe to {topics}{why}: "
         "check FORWARDER_MQTT_TOPIC, usually ext/<integration>/#, and what the broker allows this user",
     )
 
@@ -223,6 +231,14 @@ def explain_lowered_qos(granted: int, broker: Broker) -> Problem:
         "qos",
         f"{broker.address} grants QoS {granted} where {broker.qos} was asked: messages can be lost on the way; "
         "ask the broker's operator to allow QoS 1",
+    )
+
+
+def explain_no_session(broker: Broker) -> Problem:
+    return Problem(
+        "qos",
+        f"{broker.address} keeps no session for us (it grants an expiry of 0 s): what is published while we are away is"
+        " lost; ask the broker's operator to allow persistent sessions",
     )
 
 
@@ -252,16 +268,17 @@ def lost(broker: Broker) -> Problem:
 
 def explain_end(code: int, name: str, broker: Broker) -> Problem:
     """Why the broker says it ended the session; `code` and `name` are those of MQTT 5 §3.14.2.1."""
-    if code == SESSION_TAKEN_OVER:
+    if code == TAKEN_OVER:
         return Problem(
             "clash",
             f"{broker.address} gave the session to another program with the client id {broker.told_client_id}: "
             "stop it, or give one of them a client id of its own "
             "(FORWARDER_MQTT_CLIENT_ID, the username with :<8 letters and digits> after it)",
         )
-    return Problem(
-        "ended", f"{broker.address} ended the session ({name or code}): it is tried again"
-    )
+    if code < _FAILURE:
+        return Problem("ended", f"{broker.address} ended the session: {_AGAIN}")
+    reason = reason_of(code, name)
+    return Problem("told", f"{broker.address} ended the session: {reason.words}; {reason.advice}")
 
 
 def explain_unfit(unfit: Unfit, broker: Broker) -> Problem:

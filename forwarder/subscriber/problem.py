@@ -21,6 +21,7 @@ Kind = Literal[
     "packet",
     "clash",
     "ended",
+    "told",
     "internal",
 ]
 

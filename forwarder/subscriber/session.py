@@ -15,6 +15,7 @@ from forwarder.subscriber.connection import Connection, Welcome
 from forwarder.subscriber.diagnosis import (
     explain_early_ends,
     explain_lowered_qos,
+    explain_no_session,
     explain_subscription,
     internal,
     refused_topics,
@@ -106,6 +107,8 @@ class Subscriber:
         self._connection: Connection | None = None
         self._progress = _Progress()
         self._early_ends = 0
+        self._forgotten: Problem | None = None
+        """Why the broker will keep nothing while we are away."""
         self._stopping = asyncio.Event()
         self._since = clock.now()
         self._sessions = self._gaps = 0
@@ -183,7 +186,7 @@ class Subscriber:
         self._record_connected(
             await connection.open(dial_seconds=self._pace.dial, answer_seconds=self._pace.answer)
         )
-        lowered = await self._subscribe(connection)
+        lowered = await self._subscribe(connection) or self._forgotten
         self._record_progress(replace(self._progress, is_subscribed=True))
         if not self._is_flapping:
             self._clear_or_report(lowered)
@@ -201,16 +204,19 @@ class Subscriber:
             refused = refused_topics(wanted, codes)
             lowest = min([lowest, *codes])
             if refused:
-                await self._wait_after_refusal(connection, refused)
+                await self._wait_after_refusal(connection, refused, codes)
             wanted = refused
         self._log_session("mqtt.subscribed", topics=self._broker.topics, granted_qos=lowest)
         return explain_lowered_qos(lowest, self._broker) if lowest < self._broker.qos else None
 
-    async def _wait_after_refusal(self, connection: Connection, refused: Sequence[str]) -> None:
+    async def _wait_after_refusal(
+        self, connection: Connection, refused: Sequence[str], codes: Sequence[int]
+    ) -> None:
         """Stay connected for the granted topics, and wait before asking for the rest again."""
         delay = self._backoff.next_delay()
         self._problem_log.report(
-            explain_subscription(refused, self._broker), retry_in_seconds=round(delay, 1)
+            explain_subscription(refused, self._broker, codes=codes),
+            retry_in_seconds=round(delay, 1),
         )
         if await connection.ended_within(delay):
             raise SessionFailed(await connection.ended)
@@ -218,6 +224,8 @@ class Subscriber:
     def _record_connected(self, welcome: Welcome) -> None:
         self._record_progress(_Progress(connected_at=self._clock.monotonic()))
         self._sessions += 1
+        keeps_none = welcome.session_expiry_seconds == 0 and self._broker.session_expiry_seconds
+        self._forgotten = explain_no_session(self._broker) if keeps_none else None
         self._log_session(
             "mqtt.connected",
             client_id=self._broker.told_client_id,

@@ -7,6 +7,13 @@ from forwarder.files import Unreadable, printable, read_pem
 from forwarder.settings import Broker
 from forwarder.subscriber.problem import Kind, Problem, SessionFailed
 
+_UNFIT_FILES = {
+    "EE_KEY_TOO_SMALL": "its key is too short; have a pair issued whose RSA key has at least 2048 bits",
+    "CA_KEY_TOO_SMALL": "it was issued with a key that is too short; have another pair issued",
+    "CA_MD_TOO_WEAK": "it is signed with a digest that is too weak, such as SHA-1; have another pair issued",
+}
+"""What is wrong with a file that is PEM, by the name of OpenSSL's error."""
+
 
 def client_context(broker: Broker) -> ssl.SSLContext:
     """
@@ -72,8 +79,8 @@ def _pair_problem(cert_file: Path, key_file: Path, error: Exception) -> Problem:
             f"FORWARDER_MQTT_KEY_FILE {key_file} is not the key of FORWARDER_MQTT_CERT_FILE {cert_file}: "
             "use the pair that was issued together",
         )
+    why = _UNFIT_FILES.get(getattr(error, "reason", None) or "", "both must be PEM")
     return Problem(
         "client_certificate",
-        f"FORWARDER_MQTT_CERT_FILE {cert_file} and FORWARDER_MQTT_KEY_FILE {key_file} cannot be used: "
-        "both must be PEM",
+        f"FORWARDER_MQTT_CERT_FILE {cert_file} and FORWARDER_MQTT_KEY_FILE {key_file} cannot be used: {why}",
     )

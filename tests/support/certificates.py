@@ -7,7 +7,7 @@ from pathlib import Path
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
 class Authority:
@@ -42,9 +42,14 @@ class Authority:
         return self.issue(*names, stem="expired", not_after=datetime.now(UTC) - timedelta(days=1))
 
 
-def self_signed(folder: Path, *names: str) -> tuple[Path, Path]:
+def self_signed(
+    folder: Path,
+    *names: str,
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None = None,
+    usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
+) -> tuple[Path, Path]:
     """A certificate that nobody issued and that is no CA, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker")])
     now = datetime.now(UTC)
     certificate = (
@@ -52,12 +57,18 @@ def self_signed(folder: Path, *names: str) -> tuple[Path, Path]:
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([_name(name) for name in names]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         .sign(key, hashes.SHA256())
     )
     certificate_file, key_file = folder / "self-signed.pem", folder / "self-signed.key"
     certificate_file.write_bytes(certificate.public_bytes(Encoding.PEM))
     key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return certificate_file, key_file
+
+
+def short_key() -> rsa.RSAPrivateKey:
+    """One that OpenSSL takes at no security level of today."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=1024)
 
 
 def encrypt_key(key_file: Path, encrypted_file: Path) -> Path:

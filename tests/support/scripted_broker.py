@@ -62,6 +62,8 @@ async def scripted_broker(
     context = None
     if server_files is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        # A broker with a weak certificate is what some tests are about.
+        context.set_ciphers("DEFAULT@SECLEVEL=0")
         context.load_cert_chain(*server_files)
     server = await asyncio.start_server(serve, HOST, 0, ssl=context)
     port = server.sockets[0].getsockname()[1]

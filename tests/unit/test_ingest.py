@@ -8,6 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import structlog.testing
 from support.clock import HandClock
 from support.outbox import flush, must_claim, until_it_failed
 from support.outbox_harness import OutboxHarness
@@ -260,3 +261,48 @@ async def test_devices_that_nobody_wants_are_seen(tmp_path: Path) -> None:
         for device in ("ECC9FF5C0001", "ECC9FF5C0002")
     }
     await harness.kill()
+
+
+async def told_of(tmp_path: Path, *messages: Message) -> list[str]:
+    """The events at level warning while these messages come, one after the other."""
+    harness = OutboxHarness(tmp_path / "outbox.db", HandClock())
+    acknowledged: list[list[Sent]] = []
+    with structlog.testing.capture_logs() as logs:
+        ingest = new_ingest(harness, acknowledged)
+        working = asyncio.create_task(ingest.run())
+        for message in messages:
+            ingest.receive([Sent(message)])
+            await ingest.drained()
+    working.cancel()
+    await harness.kill()
+    return [log["event"] for log in logs if log["log_level"] == "warning"]
+
+
+async def test_retained_messages_are_told_once_for_each_topic(tmp_path: Path) -> None:
+    """A publisher that sets RETAIN on all it sends would else be missed without a word."""
+    copies = [
+        Message(f"ext/it/ECC9FF5C000{number}", b'{"P_In":1}', NOW, is_retained=True)
+        for number in (1, 1, 2)
+    ]
+
+    assert await told_of(tmp_path, *copies) == ["message.retained"] * 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        pytest.param([1, 1, 1], [], id="as a broker repeats after a reconnect"),
+        pytest.param([1, 1, 1, 1, 1, 1], ["device.repeats"], id="a clock that stands still"),
+        pytest.param([1, 2, 3, 1, 2, 3, 1, 2, 3], [], id="a backlog that comes again"),
+    ],
+)
+async def test_device_whose_readings_repeat_is_named(
+    tmp_path: Path, seconds: list[int], told: list[str]
+) -> None:
+    """Its readings count as one; somebody has to hear of it."""
+    messages = [
+        Message("ext/it/ECC9FF5C0001", b'{"P_In":0,"timestamp":176346000%d}' % one, NOW)
+        for one in seconds
+    ]
+
+    assert await told_of(tmp_path, *messages) == told

@@ -123,6 +123,43 @@ async def test_session_taken_over_is_said_at_once_by_mqtt_5() -> None:
     assert "gave the session to another program with the client id" in str(state.problem)
 
 
+async def test_broker_s_own_reason_is_no_clash() -> None:
+    """A broker that ends each session for a quota has said why; no other program is suspected."""
+
+    async def ration(client: Conversation) -> None:
+        await client.receive()
+        client.send(b"\x20\x03\x00\x00\x00")
+        await client.receive()
+        client.send(b"\x90\x04\x00\x01\x00\x01" + b"\xe0\x02\x97\x00")
+        await hold(client)
+
+    async with (
+        scripted_broker(ration) as reached,
+        running(replace(reached, protocol="5"), pace=IMPATIENT) as subscriber,
+    ):
+        state = await until(subscriber, lambda state: state.sessions >= 6)
+    assert "ended the session: a quota is used up; ask the broker's operator" in str(state.problem)
+
+
+async def test_session_that_is_not_kept_is_a_warning() -> None:
+    """A broker that grants an expiry of 0 loses what is published while we are away: said, while subscribed."""
+
+    async def forget(client: Conversation) -> None:
+        await client.receive()
+        client.send(b"\x20\x08\x00\x00\x05\x11\x00\x00\x00\x00")
+        await client.receive()
+        client.send(b"\x90\x04\x00\x01\x00\x01")
+        await hold(client)
+
+    async with (
+        scripted_broker(forget) as reached,
+        running(replace(reached, protocol="5"), pace=IMPATIENT) as subscriber,
+    ):
+        state = await until(subscriber, lambda state: state.problem is not None)
+    assert state.subscribed
+    assert "keeps no session for us" in str(state.problem)
+
+
 async def test_qos_lower_than_asked_is_a_warning(tmp_path: Path) -> None:
     """A broker that grants only QoS 0 brings messages that can be lost: said, while subscribed."""
     with Mosquitto(tmp_path / "qos0", settings=["max_qos 0"]) as mosquitto:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.certificates import Authority, encrypt_key, self_signed
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from support.certificates import Authority, encrypt_key, self_signed, short_key
 from support.mosquitto import Mosquitto
 from support.publisher import Publisher
 from support.scripted_broker import Conversation, hold, scripted_broker
@@ -117,6 +118,26 @@ async def test_wrong_given_certificate_is_said(tmp_path: Path, authority: Author
     assert f"{other} (FORWARDER_MQTT_CA_FILE) is neither that certificate nor" in str(said)
 
 
+@pytest.mark.parametrize(
+    ("flaw", "sentence"),
+    [
+        pytest.param({"key": short_key()}, "has a key that is too short", id="short key"),
+        pytest.param(
+            {"usage": ExtendedKeyUsageOID.CLIENT_AUTH}, "is not meant for a server", id="usage"
+        ),
+    ],
+)
+async def test_flaw_of_the_given_certificate_itself_is_said(
+    tmp_path: Path, flaw: dict[str, Any], sentence: str
+) -> None:
+    """It is that very certificate, and would be trusted: what is wrong with it is said, and nothing else."""
+    files = self_signed(tmp_path, *NAMES, **flaw)
+    async with scripted_broker(hold, server_files=files) as reached:
+        said = await try_session(replace(reached, ca_file=files[0]), timeout_seconds=5)
+    assert f"{sentence}" in str(said)
+    assert str(said).endswith("ask the broker's operator for another")
+
+
 async def test_expired_certificate_is_said(tmp_path: Path, authority: Authority) -> None:
     """An expired certificate is the broker's to renew, and is told from an unknown one."""
     said = await _probe(tmp_path, authority.issue_expired(*NAMES), ca_file=authority.ca_file)
@@ -149,6 +170,7 @@ def unusable_files(tmp_path: Path, authority: Authority) -> dict[str, dict[str, 
     _, other_key = authority.issue("other", stem="other")
     text = tmp_path / "text.pem"
     text.write_text("no certificate")
+    short = self_signed(tmp_path, "client", key=short_key())
     encrypted = encrypt_key(key, tmp_path / "encrypted.key")
     return {
         "encrypted key": {"cert_file": certificate, "key_file": encrypted},
@@ -157,6 +179,7 @@ def unusable_files(tmp_path: Path, authority: Authority) -> dict[str, dict[str, 
         "no such file": {"cert_file": tmp_path / "absent", "key_file": key},
         "no certificate": {"ca_file": text},
         "no such CA file": {"ca_file": tmp_path / "absent"},
+        "short key": {"cert_file": short[0], "key_file": short[1]},
     }
 
 
@@ -166,6 +189,7 @@ def unusable_files(tmp_path: Path, authority: Authority) -> dict[str, dict[str, 
         ("encrypted key", "is encrypted: store the key without a passphrase"),
         ("another key", "is not the key of FORWARDER_MQTT_CERT_FILE"),
         ("no PEM", "cannot be used: both must be PEM"),
+        ("short key", "cannot be used: its key is too short"),
         ("no such file", "No such file or directory"),
         ("no certificate", "holds no certificate: it must be PEM"),
         ("no such CA file", "No such file or directory"),

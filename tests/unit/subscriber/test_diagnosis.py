@@ -1,4 +1,5 @@
 import errno
+import re
 import socket
 import ssl
 from dataclasses import replace
@@ -8,11 +9,14 @@ from typing import get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from forwarder.settings import Broker
 from forwarder.subscriber import diagnosis
 from forwarder.subscriber.packets import Unfit
 from forwarder.subscriber.problem import Kind, Problem
+from forwarder.subscriber.reason_codes import REASONS, TAKEN_OVER
 
 USERNAME = "whatwatt.integration.client.demoapp"
 BROKER = Broker(
@@ -78,9 +82,9 @@ def certificate_error(code: int, message: str = "refused") -> ssl.SSLCertVerific
             id="unknown issuer",
         ),
         pytest.param(
-            certificate_error(23, "certificate revoked"),
+            certificate_error(34, "unhandled critical extension"),
             "certificate",
-            "is refused (certificate revoked)",
+            "is refused (unhandled critical extension): ask the broker's operator",
             id="any other flaw",
         ),
         pytest.param(
@@ -124,8 +128,9 @@ def test_given_certificate_that_does_not_fit_is_named() -> None:
         pytest.param(0x85, "client_id", "check FORWARDER_MQTT_CLIENT_ID", id="client id"),
         pytest.param(0x86, "credentials", "check FORWARDER_MQTT_USERNAME", id="wrong password"),
         pytest.param(0x87, "credentials", "FORWARDER_MQTT_PASSWORD", id="not authorised"),
-        pytest.param(0x88, "unavailable", "tried again by itself", id="not available"),
-        pytest.param(0x97, "unavailable", "(its name)", id="quota"),
+        pytest.param(0x88, "unavailable", "it is tried again", id="not available"),
+        pytest.param(0x97, "unavailable", "a quota is used up", id="quota"),
+        pytest.param(0xC1, "credentials", "its name 0xc1", id="no code of MQTT"),
         pytest.param(0x9D, "unavailable", "the new FORWARDER_MQTT_URI", id="moved"),
         pytest.param(0x8A, "credentials", "ask the broker's operator", id="banned"),
     ],
@@ -141,6 +146,46 @@ def test_refused_anonymous_login_asks_for_a_username() -> None:
     """Without a username the advice is to set one, not to check it."""
     anonymous = replace(BROKER, username=None, password=None)
     assert "set FORWARDER_MQTT_USERNAME" in diagnosis.explain_refusal(0x87, "", anonymous).sentence
+
+
+@pytest.mark.parametrize("code", [23, 24, 25, 26, 32, 66, 67, 68, 79])
+def test_flaw_of_a_certificate_is_not_blamed_on_the_given_file(code: int) -> None:
+    """Another file would not help; whoever issues the broker's certificate has to."""
+    pinned = replace(BROKER, ca_file=Path("/etc/broker.pem"))
+    sentence = diagnosis.explain_dial(certificate_error(code, "words"), pinned).sentence
+    assert sentence.endswith("ask the broker's operator for another")
+    assert "(words)" not in sentence
+    assert "/etc/broker.pem" not in sentence
+
+
+@pytest.mark.parametrize("code", [*range(0x80, 0xA3)])
+def test_end_by_the_broker_has_its_reason(code: int) -> None:
+    """The broker's own reason is told in words; a clash of client ids is told only where the broker says so."""
+    problem = diagnosis.explain_end(code, "", BROKER)
+    assert problem.kind == ("clash" if code == 0x8E else "told")
+    assert re.search(r"ask|check|tried again|stop it", problem.sentence)
+
+
+def test_every_reason_code_of_mqtt_is_known() -> None:
+    """Of those that paho can name for the packets that a broker ends something with."""
+    answers = {PacketTypes.CONNACK, PacketTypes.SUBACK, PacketTypes.DISCONNECT}
+    names = ReasonCode(PacketTypes.DISCONNECT).names
+    codes = {
+        code
+        for code, of_packets in names.items()
+        for packets in of_packets.values()
+        if code >= 0x80 and answers & set(packets)
+    }
+    assert codes - {TAKEN_OVER} <= REASONS.keys()
+
+
+def test_refused_topic_has_its_reason() -> None:
+    """As far as the broker gives one: MQTT 3.1.1 has none."""
+    codes = (1, 0x8F)
+    told = diagnosis.explain_subscription(["b/#"], BROKER, codes=codes).sentence
+    untold = diagnosis.explain_subscription(["b/#"], BROKER, codes=(0x80,)).sentence
+    assert "b/# (the topic filter is not allowed)" in told
+    assert "b/#: check" in untold
 
 
 @pytest.mark.parametrize(
