@@ -5,7 +5,13 @@ import json
 
 import pytest
 
-from forwarder.body_template import NothingToSay, TemplateMistakes, View, compile_template
+from forwarder.body_template import (
+    NothingToSay,
+    TemplateMistakes,
+    View,
+    compile_template,
+    notice_finder_of,
+)
 from forwarder.body_template.line_body import Escape
 from forwarder.event_data import write_json
 
@@ -160,3 +166,22 @@ def test_equal_templates_make_equal_endpoints() -> None:
     assert one == same
     assert hash(one) == hash(same)
     assert one != other
+
+
+def test_operator_event_is_written_by_its_own_names() -> None:
+    """`operator:` takes templates too, over what its events hold."""
+    template = compile_template(
+        '{"text": "${type}: ${message}", "at": "${timestamp}", "where": "${endpoint}"}',
+        name_to_finder=notice_finder_of,
+    )
+    data = (
+        b'{"type":"endpoint.failing","id":"msg_1","endpoint":"acme","message":"acme \\"fails\\""}'
+    )
+    view = View(data, event_type="notice", timestamp="2025-11-18T10:17:40Z", endpoint="operator")
+    assert json.loads(template.write(view)) == {
+        "text": 'endpoint.failing: acme "fails"',
+        "at": "2025-11-18T10:17:40Z",
+        "where": "acme",
+    }
+    with pytest.raises(TemplateMistakes, match="no operator event has a value of that name"):
+        compile_template("${active_power_import_kw}", name_to_finder=notice_finder_of)

@@ -83,7 +83,7 @@ MISTAKES = [
         [
             "routes.yaml:1:55: operator: devices is for readings; notices have none",
             "routes.yaml:1:69: operator: mode is for readings; notices have none",
-            'routes.yaml:1:91: operator: format "tex": expected standard, text or cloudevents; did you mean "text"?',
+            'routes.yaml:1:91: operator: format "tex": expected standard, text, cloudevents or template; did you mean "text"?',
             (
                 'routes.yaml:1:105: operator: events "foo": no event is called so; there are: endpoint.failing,'
                 " endpoint.recovered, endpoint.paused, deliveries.dead, device.silent, device.resumed, devices.silent,"
@@ -94,7 +94,9 @@ MISTAKES = [
     ),
     pytest.param(
         endpoint_with("format: text"),
-        ['routes.yaml:6:13: endpoint "acme": format "text": expected standard or cloudevents'],
+        [
+            'routes.yaml:6:13: endpoint "acme": format "text": expected standard, cloudevents or template'
+        ],
         id="text for readings",
     ),
     pytest.param(
