@@ -19,6 +19,7 @@ COMMANDS = {
     "routes": "routes",
     "decode": "decode",
     "send-test": "send_test",
+    "certify": "certify",
     "listen": "listen",
     "simulate": "simulate",
     "dead-letters": "dead_letters",
@@ -44,7 +45,7 @@ SECTIONS = {
     "Service": ("init", "run", "check", "endpoints", "secret", "health", "completion"),
     "Look": ("status", "devices", "deliveries", "routes"),
     "Repair": ("dead-letters", "quarantine", "outbox", "purge"),
-    "Try": ("demo", "send-test", "listen", "decode", "simulate", "schema"),
+    "Try": ("demo", "send-test", "certify", "listen", "decode", "simulate", "schema"),
 }
 """Each command under its heading, as the help shows them."""
 

@@ -1,0 +1,389 @@
+"""
+What `forwarder certify` asks of a receiver: requests as the forwarder sends them, and forgeries of them.
+
+A Probe is one request, or several, and what a sound receiver does with it: takes it (2xx), or rejects it (4xx).
+"""
+
+import asyncio
+import base64
+import json
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Literal, TypeAlias
+
+import httpx
+
+from forwarder.demo.samples import samples
+from forwarder.reading import rfc3339
+from forwarder.render import Rendered, render
+from forwarder.routes.model import BatchLimits, Endpoint, SigningKey
+from forwarder.sender.failure import TransportFailure
+from forwarder.signing import signature_headers
+
+AT_ONCE = 8
+SLOW_SECONDS = 3.0
+"""A receiver that answers first and works after is far quicker."""
+_HOUR = 3600
+_LARGE_BYTES = 64 << 10
+
+Expected: TypeAlias = Literal["taken", "rejected", "answered"]
+_EXPECTED = {
+    "taken": "a 2xx",
+    "rejected": "a 4xx, best 401",
+    "answered": "any answer but a 5xx",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, ready but for the connection."""
+
+    body: bytes
+    headers: tuple[tuple[str, str], ...]
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What is sent, one after the other or all at once, and what a sound receiver does with the last."""
+
+    name: str
+    expected: Expected
+    requests: tuple[Request, ...]
+    advice: str
+    is_at_once: bool = False
+    is_on_new_connection: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a receiver did."""
+
+    probe: Probe
+    answers: tuple[str, ...]
+    """Statuses, or why there was none."""
+    seconds: float
+    problem: str = field(default="")
+    """What was wrong; empty when nothing was."""
+
+    @property
+    def is_passed(self) -> bool:
+        return not self.problem
+
+
+@dataclass(frozen=True, slots=True)
+class Forge:
+    """Makes requests with one endpoint's key."""
+
+    endpoint: Endpoint
+    key: SigningKey
+
+    def event(self, kind: str = "webhook.test", **data: object) -> bytes:
+        """An event in our own form, of as much as `data` says."""
+        now = rfc3339(datetime.now(UTC))
+        told = {"endpoint": "certify", "message": "It works.", **data}
+        return json.dumps(
+            {"type": kind, "timestamp": now, "data": told},
+            separators=(",", ":"),
+            ensure_ascii=False,
+        ).encode()
+
+    def signed(
+        self,
+        body: bytes,
+        *,
+        content_type: str = "application/json",
+        webhook_id: str = "",
+        age_seconds: int = 0,
+        attempt: int = 1,
+        key: SigningKey | None = None,
+    ) -> Request:
+        headers = signature_headers(
+            webhook_id or f"test_{secrets.token_hex(16)}",
+            unix_second=int(time.time()) - age_seconds,
+            attempt=attempt,
+            body=body,
+            keys=[key or self.key],
+        )
+        return Request(body, (("content-type", content_type), *headers))
+
+
+def altered(request: Request, header: str, change: Callable[[str], str]) -> Request:
+    """The same with one header changed, or taken out where nothing is left of it."""
+    changed = [
+        (name, change(value) if name == header else value) for name, value in request.headers
+    ]
+    return replace(request, headers=tuple(pair for pair in changed if pair[1]))
+
+
+def probes(forge: Forge, *, with_readings: bool) -> Iterator[Probe]:
+    """Every probe, the plainest first."""
+    yield from _genuine(forge)
+    yield from _forms(forge)
+    if with_readings:
+        yield from _readings(forge)
+    yield from _forged(forge)
+    yield from _of_http(forge)
+
+
+def _genuine(forge: Forge) -> Iterator[Probe]:
+    signed, event = forge.signed, forge.event
+    plain = signed(event())
+    yield Probe(
+        "valid",
+        "taken",
+        (plain,),
+        "verify over the raw body with the whole secret, base64 after whsec_, and answer 2xx yourself, not a redirect",
+    )
+    yield Probe(
+        "the same id twice",
+        "taken",
+        (plain, plain),
+        "answer 2xx to an id that you have: it is a repeat, and anything else has it sent again",
+    )
+    yield Probe(
+        "a later attempt",
+        "taken",
+        (signed(event(), attempt=2),),
+        "take no notice of webhook-attempt; a retry is as good as the first",
+    )
+    late, early = signed(event()), signed(event(), age_seconds=60)
+    yield Probe(
+        "ids reordered",
+        "taken",
+        (late, early),
+        "do not ask for a newer timestamp than the last; a retry may come after later events",
+    )
+    bogus = "v1," + base64.b64encode(bytes(32)).decode()
+    yield Probe(
+        "two keys",
+        "taken",
+        (altered(signed(event()), "webhook-signature", lambda good: f"{bogus} {good}"),),
+        "compare each signature of the header; during a rotation there are two",
+    )
+    yield Probe(
+        "a signature of another version",
+        "taken",
+        (altered(signed(event()), "webhook-signature", lambda good: f"v1a,c2lnbmVk {good}"),),
+        "pass over signatures that do not begin with v1,",
+    )
+    yield Probe(
+        "an unknown type",
+        "taken",
+        (signed(event("webhook.certify")),),
+        "answer 2xx to types that you do not know, and ignore them",
+    )
+    yield Probe(
+        "an unknown member",
+        "taken",
+        (signed(event(added_later={"x": [1, 2]})),),
+        "ignore members that you do not know",
+    )
+
+
+def _forms(forge: Forge) -> Iterator[Probe]:
+    signed, event = forge.signed, forge.event
+    odd = event(message="Zürich ✓ <&>", number=0).replace(b'"number":0', b'"number" : 7.8500')
+    yield Probe(
+        "bytes as they are",
+        "taken",
+        (signed(odd),),
+        "verify the bytes that came, before you parse them; JSON that is written anew is another text",
+    )
+    yield Probe(
+        "64 KiB",
+        "taken",
+        (signed(event(padding="x" * _LARGE_BYTES)),),
+        "take bodies of 1 MiB; a batch has up to so many bytes",
+    )
+    batch = event().replace(b'"data":{', b'"data":[{')[:-1] + b"]}"
+    yield Probe("a batch", "taken", (signed(batch),), "take a list in data, too")
+    cloud = json.dumps(
+        {
+            "specversion": "1.0",
+            "id": secrets.token_hex(8),
+            "source": "urn:whatwatt:certify",
+            "type": "ch.whatwatt.webhook.test",
+            "datacontenttype": "application/json",
+            "data": {"message": "It works."},
+        },
+        separators=(",", ":"),
+    )
+    yield Probe(
+        "a CloudEvent",
+        "taken",
+        (signed(cloud.encode(), content_type="application/cloudevents+json"),),
+        "take content type application/cloudevents+json, or keep to format: standard",
+    )
+
+
+def _readings(forge: Forge) -> Iterator[Probe]:
+    now = datetime.now(UTC)
+    several = list(samples(3, endpoint="certify", now=now))
+    single = render(several[:1], endpoint=forge.endpoint)
+    batch = render(several, endpoint=replace(forge.endpoint, batch=BatchLimits(10, 1.0)))
+    cloud = render(several[:1], endpoint=replace(forge.endpoint, format="cloudevents"))
+    for name, rendered in (
+        ("a reading", single),
+        ("a batch of readings", batch),
+        ("a reading as CloudEvent", cloud),
+    ):
+        yield Probe(
+            name,
+            "taken",
+            (_of(forge, rendered),),
+            "take what docs/events.md describes; its data object has an id by which you know it",
+        )
+
+
+def _of(forge: Forge, rendered: Rendered) -> Request:
+    return forge.signed(
+        rendered.body, content_type=rendered.content_type, webhook_id=rendered.webhook_id
+    )
+
+
+def _forged(forge: Forge) -> Iterator[Probe]:
+    signed, event = forge.signed, forge.event
+    good = signed(event())
+    verify = "reject what does not verify, with 401"
+    yield Probe(
+        "a body tampered with",
+        "rejected",
+        (replace(good, body=good.body.replace(b"works", b"wOrks")),),
+        f"{verify}: the signature covers the body",
+    )
+    yield Probe(
+        "an id tampered with",
+        "rejected",
+        (altered(good, "webhook-id", lambda name: name + "0"),),
+        f"{verify}: the signature covers webhook-id",
+    )
+    yield Probe(
+        "a timestamp tampered with",
+        "rejected",
+        (altered(good, "webhook-timestamp", lambda second: str(int(second) - 1)),),
+        f"{verify}: the signature covers webhook-timestamp",
+    )
+    yield Probe(
+        "a wrong key",
+        "rejected",
+        (signed(event(), key=SigningKey(secrets.token_bytes(32))),),
+        f"{verify}, whoever signed it",
+    )
+    yield Probe(
+        "no signature",
+        "rejected",
+        (altered(good, "webhook-signature", lambda _: ""),),
+        f"{verify}; a request without webhook-signature does not",
+    )
+    yield Probe(
+        "half a signature",
+        "rejected",
+        (altered(good, "webhook-signature", lambda whole: whole[:20]),),
+        f"{verify}; compare whole signatures, in constant time",
+    )
+    yield Probe(
+        "a signature without its version",
+        "rejected",
+        (altered(good, "webhook-signature", lambda whole: whole.removeprefix("v1,")),),
+        f"{verify}; a signature begins with v1,",
+    )
+    yield Probe(
+        "an old timestamp",
+        "rejected",
+        (signed(event(), age_seconds=_HOUR),),
+        "reject a webhook-timestamp more than 5 minutes old, or an old request can be played again",
+    )
+    yield Probe(
+        "a future timestamp",
+        "rejected",
+        (signed(event(), age_seconds=-_HOUR),),
+        "reject a webhook-timestamp more than 5 minutes ahead, or a request can be kept for later",
+    )
+    yield Probe(
+        "a timestamp that is none",
+        "rejected",
+        (altered(good, "webhook-timestamp", lambda _: "soon"),),
+        "reject a webhook-timestamp that is no number, with 401 and not with an error",
+    )
+
+
+def _of_http(forge: Forge) -> Iterator[Probe]:
+    signed, event = forge.signed, forge.event
+    yield Probe(
+        "a new connection",
+        "taken",
+        (signed(event()),),
+        "take requests on new connections, too: kept ones are closed now and then",
+        is_on_new_connection=True,
+    )
+    yield Probe(
+        "parallel requests",
+        "taken",
+        tuple(signed(event()) for _ in range(AT_ONCE)),
+        f"take {AT_ONCE} requests at once, or set max_concurrency",
+        is_at_once=True,
+    )
+    for method in ("GET", "HEAD"):
+        yield Probe(
+            method,
+            "answered",
+            (Request(b"", (), method),),
+            f"answer {method} with 405, not with an error",
+        )
+    yield Probe(
+        "valid, after all that",
+        "taken",
+        (signed(event()),),
+        "a rejected request must not spoil the next one",
+    )
+
+
+async def judge(
+    probe: Probe, url: str, *, client: httpx.AsyncClient, fresh: Callable[[], httpx.AsyncClient]
+) -> Verdict:
+    """Send a probe's requests and say how the receiver did. Raises nothing for what the receiver does."""
+    began = time.monotonic()
+    if probe.is_on_new_connection:
+        async with fresh() as another:
+            answers = [await _answer(one, url, another) for one in probe.requests]
+    elif probe.is_at_once:
+        answers = list(await asyncio.gather(*(_answer(one, url, client) for one in probe.requests)))
+    else:
+        answers = [await _answer(one, url, client) for one in probe.requests]
+    seconds = (time.monotonic() - began) / (1 if probe.is_at_once else len(answers))
+    verdict = Verdict(probe, tuple(map(str, answers)), seconds)
+    return replace(verdict, problem=_problem(probe, answers, seconds))
+
+
+async def _answer(request: Request, url: str, client: httpx.AsyncClient) -> int | str:
+    answering: Awaitable[httpx.Response] = client.request(
+        request.method, url, headers=list(request.headers), content=request.body
+    )
+    try:
+        return (await answering).status_code
+    except TransportFailure as failure:
+        return f"no answer ({failure.word}: {failure.detail})"
+
+
+def _problem(probe: Probe, answers: Sequence[int | str], seconds: float) -> str:
+    wrong = [one for one in answers if not _is_as_expected(one, probe.expected)]
+    if wrong:
+        return f"answered {wrong[0]}, expected {_EXPECTED[probe.expected]}: {probe.advice}"
+    if probe.expected == "taken" and seconds >= SLOW_SECONDS:
+        return f"took {seconds:.1f} s: answer first, and do the work afterwards"
+    return ""
+
+
+def _is_as_expected(answer: int | str, expected: Expected) -> bool:
+    if isinstance(answer, str):
+        return False
+    if expected == "taken":
+        return 200 <= answer < 300
+    # 410 would pause the endpoint, and anything but a 4xx says that something is broken.
+    if expected == "rejected":
+        return 400 <= answer < 500 and answer != 410
+    return answer < 500 or answer == 501
