@@ -41,6 +41,7 @@ ARGUMENTS: dict[Path_, tuple[Path_, ...]] = {
     ("quarantine", "replay"): (("--all",),),
     ("quarantine", "discard"): (("1",), ("--all", "--yes")),
     ("status",): ((),),
+    ("devices",): ((), ("--silent",), ("--unrouted",), ("ECC9FF5C7AD4",)),
     ("outbox", "check"): ((),),
 }
 """What each command that knows --json is tried with."""
