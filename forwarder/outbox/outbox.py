@@ -61,7 +61,7 @@ class Outbox:
         self._clock = clock
         self.quarantine_max_bytes = quarantine_max_bytes
         self.on_claimable: Callable[[set[str]], None] = lambda _: None
-        """Told after a commit in which endpoints something may be claimed now."""
+        """Told after a commit, or a read, in which endpoints something may be claimed now."""
         self.on_foreign_change: Callable[[], None] = lambda: None
         """Told when a command has changed the outbox, once `health` is what it has made of it."""
         self._memory = Memory(memory_limit)

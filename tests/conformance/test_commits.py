@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 from support.clock import HandClock
-from support.engines import HeldDisk
+from support.engines import HeldDisk, open_sqlite
 from support.outbox import (
     attempt,
     claim,
@@ -136,6 +136,33 @@ async def test_lane_that_cannot_be_read_is_tried_again(
             await asyncio.sleep(0)
     clock.advance(1)
     assert ids(await must_claim(outbox)) == ["a"]
+
+
+async def test_read_that_hangs_keeps_nobody_waiting(harness: OutboxHarness) -> None:
+    """A disk that takes long to read stops neither what comes in nor what memory holds of other lanes."""
+    outbox = harness.open(memory_limit=2)
+    await outbox.put([new_reading(ONE, name) for name in "abc"])
+    settle(outbox, await must_claim(outbox, limit=2))
+    await flush(outbox)
+    with harness.engine.held_reads() as may_read:
+        assert outbox.claim("acme") is None
+        assert await outbox.put([new_reading(TWO, "d")]) == ["accepted"]
+        assert ids(await must_claim(outbox)) == ["d"]
+        assert outbox.is_reading
+        may_read.set()
+        assert ids(await must_claim(outbox)) == ["c"]
+
+
+async def test_what_breaks_in_a_read_ends_the_outbox(tmp_path: Path, clock: HandClock) -> None:
+    """An error of our own is not swallowed by the thread: the service fails, and starts anew."""
+    outbox, engine = open_sqlite(tmp_path / "outbox.db", clock=clock, memory_limit=0)
+    running = asyncio.create_task(outbox.run())
+    await outbox.put([new_reading(ONE, "a")])
+    with engine.unreadable(ZeroDivisionError()):
+        assert outbox.claim("acme") is None
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(running, timeout=10)
+    outbox.release_files()
 
 
 async def test_own_pause_is_on_disk_before_commands_are_looked_at(

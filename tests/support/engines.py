@@ -47,8 +47,11 @@ class EngineUnderTest(Engine, Protocol):
     def fail_next_look(self) -> None:
         """A disk that cannot even say whether a command has changed something, once."""
 
-    def unreadable(self) -> Any:
-        """A context in which nothing can be read."""
+    def unreadable(self, error: Exception | None = None) -> Any:
+        """A context in which nothing can be read: heads raise `error`, by default one of the disk."""
+
+    def held_reads(self) -> Any:
+        """A context in which heads are read only once the event that it gives is set."""
 
     def leave_transaction_open(self) -> None:
         """What a commit that broke off has left behind."""
@@ -62,7 +65,9 @@ class SqliteUnderTest(SqliteEngine):
         self.waits: list[bool] = []
         self.read = 0
         self._fails_to_look = False
-        self._is_unreadable = False
+        self._unreadable: Exception | None = None
+        self._may_read = threading.Event()
+        self._may_read.set()
 
     def rows(self, table: str) -> list[Row]:
         with closing(outbox_file.connect(self._path, is_read_only=True)) as connection:
@@ -98,14 +103,23 @@ class SqliteUnderTest(SqliteEngine):
         return super().has_foreign_change()
 
     @contextmanager
-    def unreadable(self) -> Iterator[None]:
-        self._is_unreadable = True
+    def unreadable(self, error: Exception | None = None) -> Iterator[None]:
+        self._unreadable = error or OutboxUnavailable("no")
         yield
-        self._is_unreadable = False
+        self._unreadable = None
+
+    @contextmanager
+    def held_reads(self) -> Iterator[threading.Event]:
+        self._may_read.clear()
+        try:
+            yield self._may_read
+        finally:
+            self._may_read.set()
 
     def heads(self, wanted: Mapping[LaneKey, int]) -> dict[LaneKey, list[Delivery]]:
-        if self._is_unreadable:
-            raise OutboxUnavailable("no")
+        assert self._may_read.wait(10)
+        if self._unreadable is not None:
+            raise self._unreadable
         heads = super().heads(wanted)
         self.read += sum(map(len, heads.values()))
         return heads
