@@ -48,7 +48,7 @@ def texts(variable: Variable) -> st.SearchStrategy[str]:
         case "tariff":
             return st.integers(0, 4).map(str)
         case "timestamp":
-            return st.integers(946684800, 4102444799).map(str)
+            return st.integers(978307200, 4102444799).map(str)
         case "text":
             return plain_text
         case "utc" | "local":
