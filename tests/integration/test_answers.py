@@ -41,6 +41,7 @@ ARGUMENTS: dict[Path_, tuple[Path_, ...]] = {
     ("quarantine", "replay"): (("--all",),),
     ("quarantine", "discard"): (("1",), ("--all", "--yes")),
     ("status",): ((),),
+    ("certify",): (("http://127.0.0.1:1/", "--secret", "env:ACME_SECRET"),),
     ("devices",): ((), ("--silent",), ("--unrouted",), ("ECC9FF5C7AD4",)),
     ("outbox", "check"): ((),),
 }
