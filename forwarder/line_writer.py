@@ -11,6 +11,7 @@ import time
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from threading import Condition, Thread
 
@@ -81,7 +82,9 @@ class LineWriter:
             is_idle = not self._waiting
             self._changed.wait_for(lambda: self._waiting)
         if is_idle:
-            time.sleep(GATHER_SECONDS)
+            # The kernel refuses an instant before its epoch (EINVAL), which a clock that was set back can make of it.
+            with suppress(OSError):
+                time.sleep(GATHER_SECONDS)
         with self._changed:
             lines = [self._waiting.popleft()]
             size = len(lines[0])

@@ -28,6 +28,8 @@ class EngineUnderTest(Engine, Protocol):
     """Of each transaction, whether it waited for the disk."""
     read: int
     """Deliveries that were read back."""
+    is_over_limit: bool
+    """Whether it is to hold as much as it may."""
 
     def rows(self, table: str) -> list[Row]:
         """What a table holds."""
@@ -64,10 +66,15 @@ class SqliteUnderTest(SqliteEngine):
         super().__init__(path, **limits)
         self.waits: list[bool] = []
         self.read = 0
+        self.is_over_limit = False
         self._fails_to_look = False
         self._unreadable: Exception | None = None
         self._may_read = threading.Event()
         self._may_read.set()
+
+    @property
+    def is_full(self) -> bool:
+        return self.is_over_limit or super().is_full
 
     def rows(self, table: str) -> list[Row]:
         with closing(outbox_file.connect(self._path, is_read_only=True)) as connection:

@@ -1,5 +1,6 @@
 """Lines to a descriptor that takes them late, in part, or not at all."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 
+from forwarder import line_writer
 from forwarder.line_writer import MOST_BYTES, MOST_LINES, LineWriter
 
 LINES = [b"%d\n" % number for number in range(MOST_LINES)]
@@ -40,6 +43,21 @@ def test_lines_are_written_in_order(pipe: tuple[int, int]) -> None:
         lines.write(line)
     assert taken.get() == b"".join(LINES)
     assert lines.dropped == 0
+
+
+def test_a_clock_that_was_set_ends_no_line(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system that refuses to wait, as it does where a clock was set back, costs the wait alone."""
+
+    def refuse(_: float) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    reader, writer = pipe
+    monkeypatch.setattr(line_writer, "time", SimpleNamespace(sleep=refuse))
+    lines = LineWriter(writer)
+    lines.write(b"said\n")
+    assert read_all(reader, until=b"\n") == b"said\n"
 
 
 @pytest.mark.parametrize(
