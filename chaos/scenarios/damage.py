@@ -14,7 +14,6 @@ from chaos.stage import Stage
 PADDING = "·" * 500
 PAGE = 4096
 LOG_HEADER = 32
-REFUSAL_SECONDS = 5.0
 NAMED = "outbox.incomplete"
 """The event that says what is missing."""
 
@@ -138,8 +137,10 @@ async def _is_refused(stage: Stage) -> bool:
     damaged, before = _digests(outbox), len(stage.forwarder.complaints)
     await stage.forwarder.start()
     try:
-        code = await stage.forwarder.ended(patience_seconds=REFUSAL_SECONDS)
-    except Impatient:
+        await stage.forwarder.ready()
+    except Impatient:  # at once, when it has ended
+        code = await stage.forwarder.ended()
+    else:
         stage.notes.append("started")
         return False
     said = stage.forwarder.complaints[before:].strip()

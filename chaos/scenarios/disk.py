@@ -224,8 +224,16 @@ async def refuse_writes(stage: Stage) -> None:
             stage.hit("EROFS in a write")
         await stage.forwarder.logged("outbox.recovered")
         await stage.forwarder.ready()
-        await stage.pause(1.0)
+        await _fail_some(stage)
     await stage.forwarder.kill()
+
+
+async def _fail_some(stage: Stage) -> None:
+    """Refused writes hold attempts back and fail none: the receiver does, until one is made again."""
+    steady = stage.receivers["steady"]
+    steady.policy = down
+    await stage.until(lambda: steady.retries, what="a second attempt")
+    steady.policy = accepting
 
 
 async def _cut_power(stage: Stage, **environment: str) -> None:
