@@ -7,6 +7,7 @@ import pytest
 from support.hung_files import HungFiles, hung_files
 from support.line import Line
 from support.service import eventually
+from support.webhooks import Webhooks
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ async def test_service_outlives_a_file_system_that_hangs(
         files.write("routes.yaml", line.routes_text())
     )
     await line.service.start_ready()
-    files.hangs = True
+    files.hang()
     await line.service.logged("routes.unread", level="error")
     await assert_told(line)
     await line.publish(10)
@@ -35,23 +36,20 @@ async def test_service_outlives_a_file_system_that_hangs(
 
     added = await line.receiver("added")
     files.write("routes.yaml", line.routes_text())
-    files.hangs = False
+    files.answer_anew()
     await line.service.logged("routes.read_again")
     await line.service.logged("routes.reloaded")
     await line.service.ready()
     await line.publish(1)
     await added.until_count(1)
 
-    await hang(files)
+    files.hang()
+    await somebody_waits(files)
     assert await line.service.stop() == 0
     assert line.service.complaints == []
 
 
-async def hang(files: HungFiles) -> None:
-    """Return once somebody waits for an answer."""
-    files.unanswered.clear()
-    files.hangs = True
-
+async def somebody_waits(files: HungFiles) -> None:
     async def waits() -> bool:
         return bool(files.unanswered)
 
@@ -67,23 +65,37 @@ async def assert_told(line: Line) -> None:
     assert (health.status_code, health.text) == (200, f"ok\n{reason}\n")
 
 
-@pytest.mark.timeout(120)
-async def test_start_beside_a_file_system_that_hangs(line: Line, files: HungFiles | None) -> None:
-    """It is told in the log, SIGTERM ends it, and when the file system answers the service starts."""
-    if files is None:
-        return
+async def starting(line: Line, files: HungFiles) -> Webhooks:
+    """A service has begun to wait for its routes."""
     acme = await line.receiver("acme")
     line.service.settings["FORWARDER_ROUTES_FILE"] = str(
         files.write("routes.yaml", line.routes_text())
     )
-    files.hangs = True
+    files.hang()
     await line.service.start()
+    await somebody_waits(files)
+    return acme
+
+
+async def test_start_that_waits_for_its_routes_can_be_ended(
+    line: Line, files: HungFiles | None
+) -> None:
+    """It is told in the log what it waits for, and SIGTERM ends it."""
+    if files is None:
+        return
+    await starting(line, files)
     await line.service.logged("routes.unread")
     assert await line.service.stop() == 0
     assert line.service.complaints == []
 
-    await line.service.start()
-    await hang(files)
+
+async def test_start_goes_on_when_its_routes_can_be_read(
+    line: Line, files: HungFiles | None
+) -> None:
+    """A file system that answers late delays it, and nothing else."""
+    if files is None:
+        return
+    acme = await starting(line, files)
     files.answer_late()
     await line.service.ready()
     await line.publish(1)

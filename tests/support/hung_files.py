@@ -41,15 +41,14 @@ class HungFiles:
     """
     One folder of files that another process may read, and that this one may not touch by their path.
 
-    While it hangs, whoever looks at a file waits: until a signal comes, as with NFS, or until `answer_late`. When it
-    hangs no longer, those who ask anew are answered, and those who wait still wait.
+    While it hangs, whoever looks at a file waits: until a signal comes, as with NFS, or until `answer_late`.
     """
 
     def __init__(self, folder: Path, device: int) -> None:
         self.folder = folder
-        self.hangs = False
+        self._hangs = False
         self.unanswered: list[bytes] = []
-        """Requests of those who wait."""
+        """Requests of those who wait since it hangs."""
         self._device = device
         self._files: dict[str, tuple[bytes, int]] = {}
         self._is_over = threading.Event()
@@ -59,9 +58,17 @@ class HungFiles:
         self._files[name] = (text.encode(), time.time_ns())
         return self.folder / name
 
+    def hang(self) -> None:
+        self.unanswered.clear()
+        self._hangs = True
+
+    def answer_anew(self) -> None:
+        """Hang no longer for those who ask from now on; those who wait still wait."""
+        self._hangs = False
+
     def answer_late(self) -> None:
         """Hang no longer, and answer those who wait."""
-        self.hangs = False
+        self._hangs = False
         for request in self.unanswered:
             self._answer(request)
 
@@ -74,9 +81,9 @@ class HungFiles:
         self._server.join()
 
     def _serve(self) -> None:
-        with suppress(OSError):
-            while not self._is_over.is_set():
-                if select.select([self._device], [], [], _LOOK_SECONDS)[0]:
+        while not self._is_over.is_set():
+            if select.select([self._device], [], [], _LOOK_SECONDS)[0]:
+                with suppress(OSError):  # whoever asked has gone; or it is unmounted, and soon over
                     self._answer(os.read(self._device, _LONGEST_REQUEST))
 
     def _answer(self, request: bytes) -> None:
@@ -84,7 +91,7 @@ class HungFiles:
         body = request[40:]
         if operation == _Operation.INTERRUPT:
             self._reply(*struct.unpack_from("=Q", body), error=errno.EINTR)
-        elif self.hangs and operation not in _NO_ANSWER:
+        elif self._hangs and operation not in _NO_ANSWER:
             self.unanswered.append(request)
         elif operation not in _NO_ANSWER:
             try:
