@@ -19,7 +19,7 @@ class Probe(Protocol):
         """The parts that do not work any more, one sentence each; a restart is the cure."""
 
     def unmended(self) -> list[str]:
-        """What else does not work, one sentence each, and would not after a restart either."""
+        """What else is stuck, one sentence each, and most likely would be after a restart too."""
 
     def readiness(self) -> Mapping[str, Any]:
         """`{"ready": bool, "reasons": [str], …}`: whether it does its job, and what is in the way."""
@@ -42,9 +42,9 @@ def build_app(
     """
 
     async def healthz(_: Request) -> Response:
-        stuck = probe.stuck_parts()
-        told = (stuck or ["ok"]) + probe.unmended()
-        return PlainTextResponse("\n".join(told) + "\n", status_code=503 if stuck else 200)
+        stuck = probe.stuck_parts() + probe.unmended()
+        told = "\n".join(stuck or ["ok"])
+        return PlainTextResponse(f"{told}\n", status_code=503 if stuck else 200)
 
     async def readyz(request: Request) -> Response:
         readiness = dict(probe.readiness())

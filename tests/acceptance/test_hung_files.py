@@ -62,7 +62,7 @@ async def assert_told(line: Line) -> None:
     assert "does the file system answer?" in reason
     health = await line.service.ask("/healthz")
     assert health is not None
-    assert (health.status_code, health.text) == (200, f"ok\n{reason}\n")
+    assert (health.status_code, health.text) == (503, f"{reason}\n")
 
 
 async def starting(line: Line, files: HungFiles) -> Webhooks:

@@ -115,15 +115,15 @@ async def test_endpoints_are_named_to_whoever_asks_for_them() -> None:
     assert long.json() == {"ready": True, "endpoints": {"acme": {"paused": False}}}
 
 
-async def test_health_asks_for_a_restart_only_where_that_is_the_cure() -> None:
-    """What a restart would not mend is told beside `ok`."""
+async def test_health_tells_every_part_that_is_stuck() -> None:
+    """What a restart would mend, and what it most likely would not."""
     service = Service()
     async with serving(service) as (client, _):
         service.troubles = ["routes.yaml cannot be read"]
-        well = await client.get("/healthz")
+        waiting = await client.get("/healthz")
         service.stuck = ["upkeep has stopped"]
         stuck = await client.get("/healthz")
-    assert (well.status_code, well.text) == (200, "ok\nroutes.yaml cannot be read\n")
+    assert (waiting.status_code, waiting.text) == (503, "routes.yaml cannot be read\n")
     assert (stuck.status_code, stuck.text) == (
         503,
         "upkeep has stopped\nroutes.yaml cannot be read\n",
