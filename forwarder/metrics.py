@@ -217,6 +217,11 @@ class Metrics:
         self.mqtt_connected = Gauge(
             "forwarder_mqtt_connected", "1 while subscribed to the broker", registry=registry
         )
+        self.devices_silent = Gauge(
+            "forwarder_devices_silent",
+            "Devices that should have reported by now",
+            registry=registry,
+        )
         self.log_lines_dropped = Counter(
             "forwarder_log_lines_dropped",
             "Log lines that could not be written, or found no room because nobody read the log",

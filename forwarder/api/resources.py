@@ -167,7 +167,7 @@ class Resources:
     def devices(self, call: Call) -> object:
         query, now = call.query, call.situation.now
         with self._readable() as outbox:
-            every = read_devices(outbox, call.situation.routes, now=now)
+            every = read_devices(outbox, call.situation.routes)
         rows = [
             one
             for one in every
@@ -181,7 +181,7 @@ class Resources:
         device, now = parse_device(call.path["device"]), call.situation.now
         with self._readable() as outbox:
             require_device(outbox, device, self._routes_file)
-            found = read_device_file(outbox, device, call.situation.routes, now=now)
+            found = read_device_file(outbox, device, call.situation.routes)
         return device_file_object(found, now)
 
     # Deliveries and dead letters

@@ -72,7 +72,7 @@ def command(
         return
     now = time.time()
     with opened(settings.outbox_path, is_read_only=True) as outbox:
-        devices = read_devices(outbox, _routes(settings), now=now)
+        devices = read_devices(outbox, _routes(settings))
     chosen = [
         one
         for one in devices
@@ -151,7 +151,7 @@ def _show(settings: Settings, device: Device, *, as_json: bool) -> None:
     now = time.time()
     with opened(settings.outbox_path, is_read_only=True) as outbox:
         require_device(outbox, device, settings.routes_file)
-        found = read_device_file(outbox, device, _routes(settings), now=now)
+        found = read_device_file(outbox, device, _routes(settings))
     if as_json:
         print_json(device_file_object(found, now))
         return

@@ -3,12 +3,22 @@ Operator events: what the line does, noticed, and told to `operator:` of routes.
 
     rules.py    facts in, notices out (pure)           wording.py  a notice as a row of the outbox, and its JSON Schema
     teller.py   collects facts, hands notices over     told.py     what is remembered as told, as text
+    silence.py  which devices are silent (pure)
 
 Nothing here may stop or delay the line: a fact is an entry of a dictionary, a notice an operation of the outbox.
 """
 
 from forwarder.notices.rules import Session
+from forwarder.notices.silence import LOOK_SECONDS, Silence
 from forwarder.notices.teller import Room, Teller
 from forwarder.notices.wording import notice_schemas, text_schema
 
-__all__ = ["Room", "Session", "Teller", "notice_schemas", "text_schema"]
+__all__ = [
+    "LOOK_SECONDS",
+    "Room",
+    "Session",
+    "Silence",
+    "Teller",
+    "notice_schemas",
+    "text_schema",
+]

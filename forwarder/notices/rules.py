@@ -28,6 +28,7 @@ from forwarder.notice import (
     StreamInterrupted,
     StreamResumed,
 )
+from forwarder.notices.silence import Silences, Transition
 from forwarder.notices.told import Kept
 
 RECOVERED_SECONDS = 10.0
@@ -109,6 +110,7 @@ class Rules:
         self._rejection = _Rejection(now)
         self._nearly_full_since: float | None = _number(told.get("outbox"), "since")
         self._quarantine = _Quarantine(told.get("quarantine"))
+        self._silences = Silences(told)
         for subject, kept in told.items():
             self._restore(subject, kept, now)
 
@@ -210,6 +212,11 @@ class Rules:
         """How many messages ever came into quarantine, and what is in it, by reason."""
         self._quarantine.look(self._round, total, kept, now)
 
+    def devices(self, transitions: Sequence[Transition], *, now: Moment) -> None:
+        """Devices that fell silent, and that report again; one that was told may come again."""
+        told = self._silences.take(transitions, self._round.told, unix=now.unix, now=now.monotonic)
+        self.pass_on([*told])
+
     def pass_on(self, notices: Sequence[Notice]) -> None:
         """What others have decided to tell, and remember themselves; more than can wait is let go."""
         room = MOST_TRANSITIONS - len(self._round.notices)
@@ -224,6 +231,7 @@ class Rules:
             self._round.notices.append(EndpointRecovered(endpoint, outage.since, outage.well_at))
             self._round.told[f"failing:{endpoint}"] = None
         self._round.notices += self._rejection.due(now)
+        self._round.notices += self._silences.due(self._round.told, now=now.monotonic)
         for endpoint, deaths in [*self._deaths.items()]:
             if now.monotonic >= deaths.due_at:
                 self._tell_deaths(endpoint, deaths, now)

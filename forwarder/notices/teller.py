@@ -12,6 +12,7 @@ from forwarder.errors import OutboxError
 from forwarder.logs import logger
 from forwarder.notice import OPERATOR, Notice
 from forwarder.notices.rules import Moment, Rules, Session
+from forwarder.notices.silence import Transition
 from forwarder.notices.told import read_told, write_told
 from forwarder.notices.wording import new_notice
 from forwarder.outbox import Outbox, Told
@@ -112,6 +113,12 @@ class Teller:
         """An edit of routes.yaml changes nothing."""
         if self._rules is not None:
             self._rules.rejected(rejection.count, rejection.place)
+            self._wake.set()
+
+    def devices_changed(self, transitions: Sequence[Transition]) -> None:
+        """Devices fell silent, or report again."""
+        if self._rules is not None and transitions:
+            self._rules.devices(transitions, now=self._now())
             self._wake.set()
 
     def tell(self, notices: Sequence[Notice]) -> None:

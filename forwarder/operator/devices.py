@@ -8,10 +8,6 @@ from forwarder.outbox import DeliveryRecord, DeviceRecord, OutboxAccess, Quarant
 from forwarder.reading import Device
 from forwarder.routes import Routes
 
-SILENT_AFTER_INTERVALS = 3
-LEAST_SILENT_SECONDS = 90.0
-LEAST_SIGHTINGS = 5
-"""Who was seen less often has no usual interval yet."""
 SHOWN_QUARANTINED = 10
 
 
@@ -26,7 +22,11 @@ class DeviceStatus:
     """Who gets it; None: the routing file cannot be used, so nobody knows."""
     quarantined: int
     """Messages of it that wait in quarantine."""
-    silent_since: float | None
+
+    @property
+    def silent_since(self) -> float | None:
+        """By the judgement of the running service, or of the one that stopped."""
+        return self.record.silent_since if self.record else None
 
     @property
     def is_unrouted(self) -> bool:
@@ -54,24 +54,20 @@ class DeviceFile:
     """The newest of it in quarantine."""
 
 
-def read_devices(outbox: OutboxAccess, routes: Routes | None, *, now: float) -> list[DeviceStatus]:
+def read_devices(outbox: OutboxAccess, routes: Routes | None) -> list[DeviceStatus]:
     """All that were heard of, that wait in quarantine, or that the routing file names; by name."""
     records = {record.device: record for record in outbox.devices()}
     quarantined = outbox.quarantined_devices()
     names = sorted({*records, *quarantined, *_named(routes)})
-    return [
-        _judge(name, records.get(name), routes, quarantined.get(name, 0), now) for name in names
-    ]
+    return [_judge(name, records.get(name), routes, quarantined.get(name, 0)) for name in names]
 
 
-def read_device_file(
-    outbox: OutboxAccess, device: Device, routes: Routes | None, *, now: float
-) -> DeviceFile:
+def read_device_file(outbox: OutboxAccess, device: Device, routes: Routes | None) -> DeviceFile:
     """Everything about one of them, known or not."""
     record = next((one for one in outbox.devices() if one.device == device), None)
     quarantined = outbox.quarantined_devices().get(device, 0)
     return DeviceFile(
-        status=_judge(device, record, routes, quarantined, now),
+        status=_judge(device, record, routes, quarantined),
         because=_because(device, routes),
         deliveries=_last_deliveries(outbox, device, record),
         messages=_newest_quarantined(outbox, device),
@@ -104,16 +100,7 @@ def _named(routes: Routes | None) -> Iterable[Device]:
 
 
 def _judge(
-    device: Device, record: DeviceRecord | None, routes: Routes | None, quarantined: int, now: float
+    device: Device, record: DeviceRecord | None, routes: Routes | None, quarantined: int
 ) -> DeviceStatus:
     endpoints = routes.match(device) if routes is not None else None
-    silent_since = _silent_since(record, now) if record and endpoints else None
-    return DeviceStatus(device, record, endpoints, quarantined, silent_since)
-
-
-def _silent_since(record: DeviceRecord, now: float) -> float | None:
-    interval = record.usual_interval
-    if record.last_at is None or interval is None or record.sightings < LEAST_SIGHTINGS:
-        return None
-    after = max(LEAST_SILENT_SECONDS, SILENT_AFTER_INTERVALS * interval)
-    return record.last_at if now - record.last_at > after else None
+    return DeviceStatus(device, record, endpoints, quarantined)

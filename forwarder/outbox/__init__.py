@@ -48,6 +48,7 @@ counts those with its next one, and the loop takes the count over.
 """
 
 from forwarder.outbox.access import Chosen, OutboxAccess
+from forwarder.outbox.devices import Devices, KnownDevice
 from forwarder.outbox.drivers import (
     Lock,
     copies_aside,
@@ -114,6 +115,7 @@ __all__ = [
     "DeliveryId",
     "DeliveryRecord",
     "DeviceRecord",
+    "Devices",
     "Discard",
     "DiscardQuarantined",
     "EndpointTotals",
@@ -121,6 +123,7 @@ __all__ = [
     "ExplainQuarantined",
     "Found",
     "Inspection",
+    "KnownDevice",
     "Lock",
     "MarkRemoved",
     "MessageOutcome",

@@ -20,7 +20,7 @@ from itertools import chain, islice, repeat
 from typing import Literal, TypeAlias
 
 from forwarder.outbox.intake import NewReading, Put, Unrouted
-from forwarder.outbox.intervals import with_interval
+from forwarder.outbox.intervals import usual_interval, with_interval
 from forwarder.outbox.records import DeviceRecord
 from forwarder.reading import Device
 
@@ -55,7 +55,7 @@ def most_devices(max_bytes: int) -> int:
 
 
 @dataclass(slots=True, eq=False)
-class Known:
+class KnownDevice:
     """One device's record in memory. Instants are UNIX seconds."""
 
     place: int
@@ -68,16 +68,30 @@ class Known:
     intervals: bytes = b""
     unreadable_at: float | None = None
     silent_since: float | None = None
+    """When its last reading came, once it is silent; until that is taken back, whatever comes."""
     is_routed: bool = False
     """Whether an endpoint wanted its last reading."""
     is_changed: bool = False
     """Whether its row is behind."""
     written_at: float = 0.0
-    """Monotonic seconds of the commit that last took its row along."""
+    """Monotonic seconds of the commit that last took its row along,"""
+    heard_at: float = 0.0
+    """and of when its last reading was seen, in this process;"""
+    quiet_until: float = 0.0
+    """up to when it need not be judged: for whoever judges."""
 
     @property
     def is_established(self) -> bool:
         return self.is_routed and self.sightings >= ESTABLISHED_SIGHTINGS
+
+    @property
+    def usual_interval(self) -> float | None:
+        return usual_interval(self.intervals)
+
+    @property
+    def has_resumed(self) -> bool:
+        """Whether it was silent, and has sent a reading since."""
+        return self.silent_since is not None and (self.last_at or 0.0) > self.silent_since
 
     def record(self) -> DeviceRecord:
         return DeviceRecord(
@@ -85,14 +99,14 @@ class Known:
             self.unreadable_at, self.silent_since,
         )  # fmt: skip
 
-    def report(self, measured_at: str, *, at: float, is_routed: bool) -> None:
-        """It has sent a reading, or several at once."""
+    def report(self, measured_at: str, *, at: float, now: float, is_routed: bool) -> None:
+        """It has sent a reading, or several at once, at `at` in UNIX and `now` in monotonic seconds."""
         if self.last_at is not None and self.measured_at is not None:
             elapsed = at - self.last_at
             measured = _seconds_between(self.measured_at, measured_at)
             if (interval := interval_of(measured, elapsed)) is not None:
                 self.intervals = with_interval(self.intervals, interval)
-        self.last_at, self.measured_at = at, measured_at
+        self.last_at, self.measured_at, self.heard_at = at, measured_at, now
         self.sightings += 1
         self.is_routed = is_routed
         self.is_changed = True
@@ -122,17 +136,20 @@ class Devices:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._known: dict[Device, Known] = {}
+        self._known: dict[Device, KnownDevice] = {}
         self._newcomers: OrderedDict[Device, None] = OrderedDict()
         """Those that were heard last are at the end."""
-        self._places: list[Known | None] = []
+        self.silent_count = 0
+        self._places: list[KnownDevice | None] = []
         self._free: list[int] = []
         self._urgent: dict[int, None] = {}
         """Places whose rows are written as soon as may be."""
         self._looked_at = 0
         """The place up to which changed rows were looked for,"""
         self._asked_at = 0
-        """and up to which established devices were asked to leave."""
+        """up to which established devices were asked to leave,"""
+        self._turn_at = 0
+        """and up to which devices had their turn."""
         self._seen: dict[Device, str] = {}
         """When the last readings were measured that somebody wanted,"""
         self._unrouted: dict[Device, str] = {}
@@ -148,10 +165,10 @@ class Devices:
         """and of how many devices."""
         self._is_round_over = True
 
-    def __iter__(self) -> Iterator[Known]:
+    def __iter__(self) -> Iterator[KnownDevice]:
         return iter(self._known.values())
 
-    def find(self, device: Device) -> Known | None:
+    def find(self, device: Device) -> KnownDevice | None:
         return self._known.get(device)
 
     def restore(self, rows: Iterable[tuple[int, DeviceRecord]]) -> None:
@@ -161,12 +178,25 @@ class Devices:
                 self._urgent[place] = None
                 continue
             self._places += repeat(None, place + 1 - len(self._places))
-            known = Known(place, *record, is_routed=True)
+            known = KnownDevice(place, *record, is_routed=True)
             self._places[place] = self._known[known.device] = known
+        self.silent_count = sum(known.silent_since is not None for known in self)
         self._free = [place for place, known in enumerate(self._places) if known is None]
         newcomers = [known for known in self if not known.is_established]
         newcomers.sort(key=lambda known: known.last_at or known.first_at)
         self._newcomers.update((known.device, None) for known in newcomers)
+
+    def in_turn(self, *, parts: int) -> list[KnownDevice]:
+        """One of so many parts of them all; the next part next time."""
+        start = 0 if self._turn_at >= len(self._places) else self._turn_at
+        self._turn_at = start + len(self._places) // parts + 1
+        return [known for known in self._places[start : self._turn_at] if known is not None]
+
+    def mark(self, known: KnownDevice, *, silent_since: float | None) -> None:
+        """It has fallen silent, or is so no more; written as soon as may be."""
+        self.silent_count += (silent_since is not None) - (known.silent_since is not None)
+        known.silent_since = silent_since
+        self._urgent[known.place] = None
 
     # On the way of every reading.
 
@@ -196,26 +226,29 @@ class Devices:
 
     def keep(self, rows: Rows, *, now: float) -> None:
         """Bring some records up to date, and add to `rows` what the next commit takes along; `now` is monotonic."""
-        self.fold()
+        self.fold(now=now)
         rows |= self.rows(now=now)
 
     def keep_all(self, rows: Rows, *, now: float) -> None:
         """The same with all of them, at the end."""
-        while not self._is_round_over:
-            self.fold()
-        while self.fold():
+        self._finish_round(now)
+        while self.fold(now=now):
             pass
         changed = [known.place for known in self if known.is_changed]
         rows |= self._taken([*self._urgent, *changed], now)
 
-    def fold(self) -> bool:
+    def _finish_round(self, now: float) -> None:
+        while not self._is_round_over:
+            self.fold(now=now)
+
+    def fold(self, *, now: float) -> bool:
         """Bring some records up to date; whether more of what was seen waits for it."""
         if self._is_round_over:
             self._begin_round()
         most = max(FOLDED_AT_ONCE, self._round_size // 20)
         taken = 0
         for taken, (device, measured_at, kind) in enumerate(islice(self._round, most), start=1):  # noqa: B007
-            self._take(device, measured_at, kind)
+            self._take(device, measured_at, kind, now)
         self._is_round_over = taken < most
         return not self._is_round_over
 
@@ -232,20 +265,20 @@ class Devices:
             zip(seen.keys(), seen.values(), repeat(kind), strict=False) for kind, seen in kinds
         )
 
-    def _take(self, device: Device, measured_at: str, kind: Kind) -> None:
+    def _take(self, device: Device, measured_at: str, kind: Kind, now: float) -> None:
         known = self._known.get(device) or self._begin(device)
         if kind == "unreadable":
             known.unreadable_at, known.is_changed = self._round_at, True
         else:
-            known.report(measured_at, at=self._round_at, is_routed=kind == "routed")
+            known.report(measured_at, at=self._round_at, now=now, is_routed=kind == "routed")
         if not known.is_established:
             self._newcomers[device] = None
             self._newcomers.move_to_end(device)
         elif device in self._newcomers:
             del self._newcomers[device]
 
-    def _begin(self, device: Device) -> Known:
-        known = Known(self._free_place(), device, first_at=self._round_at)
+    def _begin(self, device: Device) -> KnownDevice:
+        known = KnownDevice(self._free_place(), device, first_at=self._round_at)
         self._places[known.place] = self._known[device] = known
         self._urgent[known.place] = None
         return known
@@ -260,7 +293,12 @@ class Devices:
             device, _ = self._newcomers.popitem(last=False)
         else:
             device = self._longest_silent()
-        return self._known.pop(device).place
+        return self._leave(device).place
+
+    def _leave(self, device: Device) -> KnownDevice:
+        known = self._known.pop(device)
+        self.silent_count -= known.silent_since is not None
+        return known
 
     def _longest_silent(self) -> Device:
         """Of some devices, which are others each time."""
@@ -296,14 +334,13 @@ class Devices:
                 known.is_changed, known.written_at = False, now
         return rows
 
-    def forget(self, device: Device) -> None:
+    def forget(self, device: Device, *, now: float) -> None:
         """A command has erased it."""
-        while not self._is_round_over:
-            self.fold()
+        self._finish_round(now)
         for seen in (self._seen, self._unrouted, self._unreadable):
             seen.pop(device, None)
-        known = self._known.pop(device, None)
-        if known is not None:
+        if device in self._known:
+            known = self._leave(device)
             self._newcomers.pop(device, None)
             self._places[known.place] = None
             self._urgent.pop(known.place, None)

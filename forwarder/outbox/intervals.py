@@ -19,9 +19,9 @@ def with_interval(intervals: bytes, seconds: float) -> bytes:
 
 
 def usual_interval(intervals: bytes) -> float | None:
-    """Their median in seconds, of an even number the smaller of two; None when there is none."""
+    """Their median in seconds, of an even number the larger of two; None when there is none."""
     count = len(intervals) // _ONE.size
     if not count:
         return None
     seconds: list[float] = sorted(unpack(f"<{count}f", intervals[: count * _ONE.size]))
-    return round(seconds[(count - 1) // 2], 3)
+    return round(seconds[count // 2], 3)

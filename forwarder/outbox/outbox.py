@@ -66,8 +66,9 @@ class Outbox:
         """Told when a command has changed the outbox, once `health` is what it has made of it."""
         self._memory = Memory(memory_limit)
         self._lanes: dict[str, EndpointLanes] = {}
-        self._devices = Devices(most_devices)
-        self._sightings = harmless(self._devices)
+        self.devices = Devices(most_devices)
+        """Who reports; on the loop alone."""
+        self._sightings = harmless(self.devices)
         """The same, where it only tells: the line goes on whatever happens in it."""
         self._see = self._sightings.see
         self.see_unrouted: Callable[[Sequence[Unrouted]], None] = self._sightings.see_unrouted
@@ -273,7 +274,7 @@ class Outbox:
         """Bring some records of devices up to date, with the commit that comes next; whether there are more to be."""
         # They bring about no commit: there is one with the next look at the latest.
         self._sightings.keep(self._commits.next.changes.devices, now=self._clock.monotonic())
-        return self._devices.has_more
+        return self.devices.has_more
 
     def look(self) -> None:
         """See whether another process has changed the outbox."""
@@ -340,7 +341,7 @@ class Outbox:
             if self._capacity.kept:
                 self._commits.hurry()
             for device in applied.forgotten:
-                self._sightings.forget(device)
+                self._sightings.forget(device, now=self._clock.monotonic())
         if commit.has_foreign_change and self._commits.has_gone_to_write:
             # A pause of our own that is not on disk yet would look like one that a command has ended.
             self._commits.next.has_foreign_change = True

@@ -7,6 +7,8 @@ routes.yaml: which endpoint gets which devices, and how.
 from forwarder.routes.diff import RoutesDiff, diff
 from forwarder.routes.load import load_routes
 from forwarder.routes.model import (
+    AfterIntervals,
+    AfterSeconds,
     Auth,
     BasicAuth,
     BatchLimits,
@@ -22,6 +24,7 @@ from forwarder.routes.model import (
     Routes,
     Selection,
     SigningKey,
+    SilentAfter,
     TlsFiles,
 )
 from forwarder.routes.problems import Rejection
@@ -36,6 +39,8 @@ from forwarder.routes.watch import (
 
 __all__ = [
     "LOOK_EVERY_SECONDS",
+    "AfterIntervals",
+    "AfterSeconds",
     "Applied",
     "Auth",
     "BasicAuth",
@@ -57,6 +62,7 @@ __all__ = [
     "RoutesFile",
     "Selection",
     "SigningKey",
+    "SilentAfter",
     "TlsFiles",
     "Unchanged",
     "diff",

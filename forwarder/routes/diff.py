@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 
 from forwarder.reading import Device, JsonValue
 from forwarder.routes.model import (
+    AfterIntervals,
+    AfterSeconds,
     BatchLimits,
     Endpoint,
     EndpointName,
@@ -218,7 +220,18 @@ def _statuses_words(value: object) -> str:
     return f"[{status_words(value)}]" if isinstance(value, frozenset) else "default"
 
 
+def _silent_words(value: object) -> str:
+    match value:
+        case AfterIntervals(count):
+            return f"{count:g}x"
+        case AfterSeconds(seconds):
+            return format_duration(seconds)
+        case _:
+            return "off"
+
+
 _WORDS: Mapping[str, Callable[[object], str]] = {
+    "silent_after": _silent_words,
     "max_age_seconds": _duration_words,
     "timeout_seconds": _duration_words,
     "min_interval_seconds": _interval_words,

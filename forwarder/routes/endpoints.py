@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 from forwarder.body_template import BodyTemplate, TemplateMistakes
 from forwarder.notice import OPERATOR
@@ -17,6 +17,7 @@ from forwarder.routes.headers import (
     check_username,
 )
 from forwarder.routes.model import (
+    AfterIntervals,
     Auth,
     BasicAuth,
     BatchLimits,
@@ -27,6 +28,7 @@ from forwarder.routes.model import (
     RateLimit,
     RetrySchedule,
     SigningKey,
+    SilentAfter,
     TlsFiles,
 )
 from forwarder.routes.problems import Problems, dotted, nearest, shown
@@ -41,6 +43,8 @@ T = TypeVar("T")
 Path: TypeAlias = tuple[str | int, ...]
 """The keys and indices that lead to a setting."""
 
+_USUAL_INTERVALS = 3.0
+"""After so many a device is silent, unless its endpoint says otherwise."""
 _MAX_AGE_SECONDS = {"every": 86400.0, "latest": 90.0}
 
 
@@ -106,6 +110,7 @@ class EndpointReader:
             tls=self._tls(given),
             allow_private=bool(spec.allow_private),
             paused=bool(spec.paused),
+            silent_after=_silent_after(spec.silent_after),
             events=(spec.events or ("*",)) if isinstance(spec, OperatorSpec) else None,
         )
 
@@ -262,3 +267,9 @@ def unknown_group(name: str, known: list[str]) -> str:
     defined = ", ".join(known[:10]) or "none"
     hint = nearest(name, known) or f"; defined: {defined}{', …' if len(known) > 10 else ''}"
     return f"group {shown(name)} is not defined{hint}"
+
+
+def _silent_after(given: SilentAfter | Literal["off"] | None) -> SilentAfter | None:
+    if given is None:
+        return AfterIntervals(_USUAL_INTERVALS)
+    return None if given == "off" else given

@@ -99,6 +99,23 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class AfterSeconds:
+    """A device is silent so long after its last reading."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AfterIntervals:
+    """A device is silent so many of its usual intervals after its last reading."""
+
+    count: float
+
+
+SilentAfter: TypeAlias = AfterSeconds | AfterIntervals
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """A webhook URL with its keys and limits; two are equal when nothing about them differs."""
 
@@ -130,6 +147,8 @@ class Endpoint:
     tls: TlsFiles | None = None
     allow_private: bool = False
     paused: bool = False
+    silent_after: SilentAfter | None = AfterIntervals(3.0)
+    """When a device that it gets is silent; None: never, as far as this endpoint goes."""
     events: tuple[str, ...] | None = None
     """Of the operator's endpoint: which notices it gets, by globs over their types. None: it gets readings."""
 

@@ -6,7 +6,7 @@ Every setting may be absent, since `defaults:` can give it; what an endpoint mus
 
 import re
 from fnmatch import fnmatchcase
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
@@ -14,7 +14,15 @@ from pydantic.config import JsonDict
 from forwarder.body_template import Escape
 from forwarder.notice import NOTICE_TYPES
 from forwarder.routes.fields import require_name
-from forwarder.routes.model import AuthMethod, Format, Mode, NoticeFormat
+from forwarder.routes.model import (
+    AfterIntervals,
+    AfterSeconds,
+    AuthMethod,
+    Format,
+    Mode,
+    NoticeFormat,
+    SilentAfter,
+)
 from forwarder.statuses import PATTERN as STATUS_PATTERN
 from forwarder.statuses import parse_status
 from forwarder.units import format_duration, parse_duration, parse_rate
@@ -23,7 +31,10 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
 _FIELD_PATTERN = r"^[A-Za-z0-9_.*?\[\]!-]{1,100}$"
 _EVENT_PATTERN = r"^[a-z_.*?\[\]!-]{1,100}$"
 _DURATION = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"
+_INTERVALS_PATTERN = r"([0-9]{1,4}(?:\.[0-9]{1,3})?)x"
 _DAY = 86400.0
+_LEAST_SILENT = 90.0
+_MOST_INTERVALS = 1000
 
 
 def _seconds(value: object) -> float:
@@ -50,6 +61,28 @@ def _within(shortest: float, longest: float) -> AfterValidator:
 
 def _rate(value: object) -> object:
     return parse_rate(value) if isinstance(value, str) and value != "off" else _unless_off(value)
+
+
+def _silent_after(value: object) -> object:
+    if value == "off":
+        return value
+    if isinstance(value, str) and (match := re.fullmatch(_INTERVALS_PATTERN, value)):
+        return _at_least_two(AfterIntervals(float(match[1])))
+    try:
+        seconds = _seconds(value)
+    except ValueError:
+        raise ValueError(
+            "expected a multiple of the device's own interval such as 3x, a duration such as 10m, or off"
+        ) from None
+    if not _LEAST_SILENT <= seconds <= 366 * _DAY:
+        raise ValueError(f"expected a duration from {format_duration(_LEAST_SILENT)} to 366d")
+    return AfterSeconds(seconds)
+
+
+def _at_least_two(after: AfterIntervals) -> AfterIntervals:
+    if not 2 <= after.count <= _MOST_INTERVALS:
+        raise ValueError(f"expected 2x to {_MOST_INTERVALS}x: devices are late now and then")
+    return after
 
 
 def _unless_off(value: object) -> object:
@@ -165,6 +198,16 @@ Rate: TypeAlias = Annotated[
     tuple[int, float] | None,
     BeforeValidator(_rate),
     _schema(anyOf=[{"type": "string", "pattern": "^[1-9][0-9]*/(s|m|h)$"}, {"const": "off"}]),
+]
+Silent: TypeAlias = Annotated[
+    SilentAfter | Literal["off"],
+    BeforeValidator(_silent_after),
+    _schema(
+        anyOf=[
+            {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(x|ms|s|m|h|d)$"},
+            {"const": "off"},
+        ]
+    ),
 ]
 Statuses: TypeAlias = Annotated[
     tuple[Annotated[str, AfterValidator(_status)], ...],
@@ -350,6 +393,12 @@ class EndpointSpec(Spec):
         None,
         description="true: the host may resolve to private or loopback addresses",
         json_schema_extra={"default": False},
+    )
+    silent_after: Silent | None = Field(
+        None,
+        description="after how long without a reading a device is silent: 3x, three of its own intervals (at least"
+        " 90s), a duration from 90s on, or off",
+        json_schema_extra=_default("3x"),
     )
     paused: bool | None = Field(
         None,

@@ -115,6 +115,7 @@ class ServiceProbe:
     async def metrics(self) -> bytes:
         """The Prometheus text; written beside the loop, for with thousands of endpoints that takes half a second."""
         self._metrics.mqtt_connected.set(self._subscriber.state.subscribed)
+        self._metrics.devices_silent.set(self._outbox.devices.silent_count)
         self._metrics.descriptors_exhausted.set(self._descriptors.problem is not None)
         # One at a time, for each counts from what the last one has reported; the next waits here, and keeps no thread.
         async with self._turn:

@@ -29,7 +29,7 @@ from forwarder.ingest import Ingest
 from forwarder.logs import harmless, logger
 from forwarder.metrics import Metrics
 from forwarder.normalise import FastPath, Normaliser, load_normaliser
-from forwarder.notices import Room, Session, Teller
+from forwarder.notices import Room, Session, Silence, Teller
 from forwarder.outbox import open_outbox, take_lock, warn_of_foreign_writers
 from forwarder.routes import Routes, RoutesFile
 from forwarder.sender import Descriptors, Guard, Sender, Tokens, pooled_transports
@@ -41,6 +41,7 @@ from forwarder.service.notify import Announcer, ServiceManager
 from forwarder.service.probe import ServiceProbe
 from forwarder.service.ready_call import ReadyCall, caller
 from forwarder.service.reloading import Reloader
+from forwarder.service.silence_watch import SilenceWatch
 from forwarder.service.upkeep import Upkeep
 from forwarder.settings import Settings
 from forwarder.settings.environment import ENV_FILE
@@ -150,6 +151,8 @@ class Service:
             room=Room(settings.outbox_max_bytes, partial(_free_bytes, settings.outbox_path.parent)),
         )
         notices = harmless(self._teller)
+        self._silence = Silence(self._outbox.devices, tell=notices.devices_changed)
+        self._silence_watch = SilenceWatch(self._silence, is_flowing=self._is_flowing, clock=clock)
         self._dispatcher = Dispatcher(
             outbox=self._outbox,
             sender=self._sender,
@@ -228,10 +231,15 @@ class Service:
         state = self._subscriber.state
         return Session(state.subscribed, state.problem, state.gaps)
 
+    def _is_flowing(self) -> bool:
+        """Whether messages can come: an outbox that takes none leaves them with the broker."""
+        return self._subscriber.state.subscribed and self._outbox.problem is None
+
     async def _use(self, routes: Routes) -> None:
         self._ingest.use(routes)
         self._dispatcher.apply(routes)
         self._teller.use(routes)
+        harmless(self._silence).use(routes)
         self._sender.retain(list(routes.endpoints.values()))
 
     async def run(self) -> None:
@@ -253,6 +261,7 @@ class Service:
             "the reloading of routes": asyncio.create_task(self._reloader.run()),
             "upkeep": asyncio.create_task(self._upkeep.run()),
             "the notices": asyncio.create_task(self._teller.run()),
+            "the looks for silent devices": asyncio.create_task(self._silence_watch.run()),
             "the looks for notices": asyncio.create_task(self._teller.watch_outbox()),
             "the heartbeat in the log": asyncio.create_task(self._heartbeat.run()),
             "the notices to the service manager": asyncio.create_task(self._announcer.run()),

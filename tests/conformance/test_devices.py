@@ -3,11 +3,13 @@
 import asyncio
 
 import pytest
+from support.engines import HeldDisk
 from support.outbox import flush, must_claim, settle, totals
 from support.outbox_harness import OutboxHarness
 from support.readings import new_reading
 
 from forwarder.outbox import DeviceRecord, NewQuarantined, Outbox, Unrouted, opened
+from forwarder.outbox.changes import Changes
 from forwarder.outbox.devices import Devices
 from forwarder.outbox.operations import ForgetDevice, ForgetNotes
 from forwarder.reading import Device
@@ -100,6 +102,39 @@ async def test_a_command_erases_a_record_for_good(outbox: Outbox, harness: Outbo
     await stop(outbox, harness)
     assert harness.engine.rows("touched_lane") == []
     assert set(records(harness)) == {TWO}
+
+
+async def test_a_record_on_its_way_is_erased_too(outbox: Outbox, harness: OutboxHarness) -> None:
+    """What the loop had handed over before it heard of the purge does not bring the device back."""
+    await outbox.put([new_reading(ONE, "a")])
+    await kept(outbox)
+    with opened(harness.path) as file:
+        file.operate(ForgetDevice(Device(ONE)))
+    known = outbox.devices.find(Device(ONE))
+    assert known is not None
+    with HeldDisk(harness.engine) as disk:
+        outbox.look()
+        await asyncio.to_thread(disk.is_reached.wait, 10)
+        outbox.devices.mark(known, silent_since=1.0)
+        outbox.keep_devices()
+        disk.let_go()
+        await flush(outbox)
+    assert records(harness) == {}
+
+
+async def test_a_record_of_a_transaction_that_begins_at_once_is_erased_too(
+    outbox: Outbox, harness: OutboxHarness
+) -> None:
+    """One that was made before the loop heard of the purge in the transaction before."""
+    await outbox.put([new_reading(ONE, "a")])
+    await kept(outbox)
+    known = outbox.devices.find(Device(ONE))
+    assert known is not None
+    with opened(harness.path) as file:
+        file.operate(ForgetDevice(Device(ONE)))
+    assert harness.engine.apply(Changes(), now=0.0).forgotten == {ONE}
+    harness.engine.apply(Changes(devices={known.place: known.record()}), now=0.0)
+    assert records(harness) == {}
 
 
 async def test_a_note_that_nobody_reads_is_erased_too(

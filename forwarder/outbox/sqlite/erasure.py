@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MOST_PASSES = 10
 """A device that still sends brings new rows while old ones are erased."""
-PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 10.0
 """The service takes over in this time that lanes are gone; it looks every half second."""
 CHECKPOINT_SECONDS = 10.0
 """The wait for readers until the write-ahead log can be emptied."""

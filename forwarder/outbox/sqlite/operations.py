@@ -135,6 +135,7 @@ def _perform(  # noqa: C901 - a flat match over the closed set
             return None
         case ForgetDevice(device):
             _changed(store, "DELETE FROM device WHERE name = ?", device)
+            _changed(store, "DELETE FROM told WHERE subject = 'silent:' || ?", device)
             _note(store, NO_ENDPOINT, device)
             return None
         case ForgetNotes(device):

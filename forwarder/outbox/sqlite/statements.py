@@ -123,7 +123,9 @@ class Store:
         self.touched: set[tuple[str, Device]] = set()
         """Lanes that something else than a claim has changed."""
         self._forgotten: set[Device] = set()
-        """Devices that commands have erased."""
+        """Devices that commands have erased,"""
+        self._forgotten_before: set[Device] = set()
+        """and those of the transaction before: this one may have begun before the loop heard of them."""
 
     def begin(self) -> None:
         """Read what a transaction has to know at its beginning, in one query."""
@@ -167,6 +169,10 @@ class Store:
         """The devices among them that commands have erased."""
         forgotten, self._forgotten = self._forgotten, set()
         return forgotten
+
+    def remember_forgotten(self, forgotten: set[Device]) -> None:
+        """After a commit: what it has found erased."""
+        self._forgotten_before = forgotten
 
     def put(
         self, reading: NewReading, *, now: float, content_since: float
@@ -397,7 +403,8 @@ class Store:
         self, devices: Mapping[int, DeviceRecord | None], *, but: Collection[Device]
     ) -> None:
         """Keep records of devices at their places, without those that were erased meanwhile."""
-        rows = [(place, *one) for place, one in devices.items() if one and one.device not in but]
+        erased = self._forgotten_before.union(but)
+        rows = [(place, *one) for place, one in devices.items() if one and one.device not in erased]
         _RECORD_DEVICES.execute(self.connection, rows)
         empty = [(place,) for place, one in devices.items() if one is None]
         self.connection.executemany("DELETE FROM device WHERE place = ?", empty)

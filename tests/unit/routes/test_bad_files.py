@@ -279,7 +279,7 @@ MISTAKES = [
         "defaults: {timeout: soon, colour: red}\n" + ENDPOINT,
         [
             'routes.yaml:1:21: defaults: timeout "soon": expected a duration such as 500ms, 10s, 5m, 24h or 7d',
-            'routes.yaml:1:27: defaults: unknown setting "colour"; known here: url, secret, devices, groups, mode, batch, max_age, min_interval, fields, format, template, escape, content_type, timeout, max_concurrency, rate_limit, retry, success, refused, headers, auth, tls, allow_http, allow_private, paused',
+            'routes.yaml:1:27: defaults: unknown setting "colour"; known here: url, secret, devices, groups, mode, batch, max_age, min_interval, fields, format, template, escape, content_type, timeout, max_concurrency, rate_limit, retry, success, refused, headers, auth, tls, allow_http, allow_private, silent_after, paused',
         ],
         id="defaults that are wrong",
     ),

@@ -15,7 +15,7 @@ SETTINGS = [
     pytest.param(
         "colour: red",
         [
-            '6:5: unknown setting "colour"; known here: url, secret, devices, groups, mode, batch, max_age, min_interval, fields, format, template, escape, content_type, timeout, max_concurrency, rate_limit, retry, success, refused, headers, auth, tls, allow_http, allow_private, paused'
+            '6:5: unknown setting "colour"; known here: url, secret, devices, groups, mode, batch, max_age, min_interval, fields, format, template, escape, content_type, timeout, max_concurrency, rate_limit, retry, success, refused, headers, auth, tls, allow_http, allow_private, silent_after, paused'
         ],
         id="a setting nobody knows",
     ),
@@ -130,6 +130,23 @@ SETTINGS = [
         "success: [2xx]\n    refused: [2xx, 409]",
         ["7:14: refused: 2xx is in success and in refused; keep one of them"],
         id="an answer that is taken and refused",
+    ),
+    pytest.param(
+        "silent_after: 3 times",
+        [
+            '6:19: silent_after "3 times": expected a multiple of the device\'s own interval such as 3x, a duration such as 10m, or off'
+        ],
+        id="a silence that is neither",
+    ),
+    pytest.param(
+        "silent_after: 30s",
+        ['6:19: silent_after "30s": expected a duration from 90s to 366d'],
+        id="a silence that is too short",
+    ),
+    pytest.param(
+        "silent_after: 1x",
+        ['6:19: silent_after "1x": expected 2x to 1000x: devices are late now and then'],
+        id="a silence that comes with each delay",
     ),
     pytest.param(
         "timeout: 10",

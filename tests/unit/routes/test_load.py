@@ -11,6 +11,8 @@ from forwarder.body_template import compile_template
 from forwarder.errors import RoutesError
 from forwarder.reading import Device
 from forwarder.routes import (
+    AfterIntervals,
+    AfterSeconds,
     BasicAuth,
     BatchLimits,
     BearerAuth,
@@ -64,6 +66,10 @@ SETTINGS = [
     ("min_interval: off", PLAIN),
     ("success: [2xx, 302]", replace(PLAIN, success=SUCCESSES | {302})),
     ("refused: 409", replace(PLAIN, refused=frozenset({409}))),
+    ("silent_after: 10m", replace(PLAIN, silent_after=AfterSeconds(600.0))),
+    ("silent_after: 2.5x", replace(PLAIN, silent_after=AfterIntervals(2.5))),
+    ("silent_after: 3x", PLAIN),
+    ("silent_after: off", replace(PLAIN, silent_after=None)),
     ("paused: yes", replace(PLAIN, paused=True)),
     ("paused: ~", PLAIN),
     ("tls: {}", PLAIN),

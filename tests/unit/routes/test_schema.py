@@ -32,6 +32,9 @@ GOOD = [
     "format: template\n    template: file:slack.json",
     "escape: influx",
     "refused: []",
+    "silent_after: 3x",
+    "silent_after: 10m",
+    'silent_after: "off"',
     "paused: true",
 ]
 BAD = [
@@ -48,6 +51,7 @@ BAD = [
     "success: [OK]",
     "min_interval: {keep: first}",
     "escape: html",
+    "silent_after: x3",
 ]
 
 
