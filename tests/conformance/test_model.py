@@ -390,7 +390,7 @@ class OutboxAgainstTables(RuleBasedStateMachine):
 
 
 OutboxAgainstTables.TestCase.settings = settings(
-    max_examples=40,
+    max_examples=100,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
