@@ -335,6 +335,6 @@ class OutboxAgainstRows(RuleBasedStateMachine):
 
 
 OutboxAgainstRows.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None
+    max_examples=600, stateful_step_count=40, deadline=None
 )
 TestOutboxAgainstRows = OutboxAgainstRows.TestCase
