@@ -147,7 +147,7 @@ ATTACKS = [
     Attack("half_open", 160, few=160, refusal="503", descriptors=128),
     Attack("slow_body", 200, few=80, refusal="503"),
     Attack("unread", 100, few=70, growth_mb=40),
-    Attack("flood", 100, few=64),
+    Attack("flood", 100, few=64, growth_mb=20),
     Attack("knocking", 16, few=8),
 ]
 
