@@ -170,6 +170,12 @@ class KnowsNoLists(Sound):
         return 422 if isinstance(event.get("data"), list) else 204
 
 
+class _Server(ThreadingHTTPServer):
+    """One whose kernel keeps every connection of the parallel requests: a dropped one comes again a second later."""
+
+    request_queue_size = 64
+
+
 @contextmanager
 def receiving(make: Callable[[], Sound]) -> Iterator[str]:
     """The URL of such a receiver while the block runs."""
@@ -195,7 +201,7 @@ def receiving(make: Callable[[], Sound]) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base class
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
