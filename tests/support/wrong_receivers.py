@@ -99,7 +99,8 @@ class KnowsOneSignature(Sound):
 
 class SignsWithoutTheId(Sound):
     def verifies(self, headers: Mapping[str, str], body: bytes) -> bool:
-        return super().verifies({**headers, "webhook-id": headers["webhook-id"].rstrip("0")}, body)
+        cut = {**headers, "webhook-id": headers["webhook-id"][:-1]}
+        return super().verifies(headers, body) or super().verifies(cut, body)
 
 
 class ComparesBeginnings(Sound):
