@@ -7,11 +7,11 @@ ARG PYTHON_IMAGE=python:3.13-slim
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src
 RUN python -m venv /opt/tools && python -m venv --without-pip /opt/venv
-COPY requirements/build.txt requirements/run.txt requirements/
+COPY requirements/build.txt requirements/image.txt requirements/
 # Both secrets are optional: pip's settings and a CA, for networks that reach packages through a mirror of their own.
 RUN --mount=type=secret,id=pipconf,target=/etc/pip.conf --mount=type=secret,id=ca,target=/run/secrets/ca.pem \
     /opt/tools/bin/pip install --quiet --no-cache-dir --require-hashes -r requirements/build.txt \
-    && /opt/tools/bin/pip --python /opt/venv/bin/python install --quiet --no-cache-dir --no-compile --require-hashes -r requirements/run.txt
+    && /opt/tools/bin/pip --python /opt/venv/bin/python install --quiet --no-cache-dir --no-compile --require-hashes -r requirements/image.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY forwarder forwarder
 # Bytecode that is never checked against its source starts as fast on a read-only file system, and is the same in every build.

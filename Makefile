@@ -11,7 +11,7 @@ IMAGE := whatwatt-forwarder
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' forwarder/__init__.py)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help setup mosquitto promtool monitoring recordings toolchains demo test unit attack chaos endurance test-endurance lint format lock image image-demo test-container test-install bench bench-quick plots peers peers-setup lint-deploy clean
+.PHONY: help setup mosquitto postgresql promtool monitoring recordings toolchains demo test unit attack chaos endurance test-endurance lint format lock image image-demo test-container test-install bench bench-quick plots peers peers-setup lint-deploy clean
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -57,6 +57,10 @@ mosquitto: # the broker that tests run against, by apt when it is missing
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] \
 	  || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq mosquitto; }
 
+postgresql: # the database that tests start for themselves, by apt when it is missing
+	@{ [ -n "$$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null)" ] && [ -x /usr/sbin/pgbouncer ]; } \
+	  || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends postgresql pgbouncer; }
+
 promtool: # what alerts and dashboard are tried with: of Debian's package where it is missing, unpacked, so that no server starts
 	@command -v promtool >/dev/null || [ -x build/prometheus/usr/bin/promtool ] \
 	  || { $(SUDO) apt-get update -qq && mkdir -p build/prometheus && cd build/prometheus && apt-get download -qq prometheus \
@@ -67,10 +71,10 @@ toolchains: # what the receivers of docs/examples are written in, by apt where i
 	@packages=; for each in $(TOOLCHAINS); do command -v $${each%%:*} >/dev/null || packages="$$packages $${each##*:}"; done; \
 	  [ -z "$$packages" ] || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$packages; }
 
-test: setup mosquitto promtool toolchains ## every test; installs mosquitto, promtool, Node, Go and PHP by apt where they are missing
+test: setup mosquitto postgresql promtool toolchains ## every test; installs mosquitto, PostgreSQL, promtool, Node, Go and PHP by apt where they are missing
 	$(BIN)/pytest $(ARGS)
 
-unit: setup promtool ## the pure tests, in seconds
+unit: setup postgresql promtool ## the pure tests, in seconds
 	$(BIN)/pytest tests/unit tests/conformance $(ARGS)
 
 monitoring: setup ## the tables of metrics and alerts, the rules and the dashboard, anew from monitoring/metrics.yaml
@@ -106,6 +110,8 @@ lock: ## pin every dependency with its hashes anew
 	  pyproject.toml -o requirements/run.txt
 	uv pip compile --quiet --universal --generate-hashes --no-emit-find-links --no-emit-index-url --python-version 3.11 \
 	  pyproject.toml --all-extras --group dev -c requirements/run.txt -o requirements/dev.txt
+	uv pip compile --quiet --universal --generate-hashes --no-emit-find-links --no-emit-index-url --python-version 3.11 \
+	  pyproject.toml --extra postgresql -c requirements/run.txt -o requirements/image.txt
 	uv pip compile --quiet --universal --generate-hashes --no-emit-find-links --no-emit-index-url --python-version 3.11 \
 	  pyproject.toml --extra demo -c requirements/run.txt -o requirements/demo.txt
 	echo 'setuptools>=77' | uv pip compile --quiet --universal --generate-hashes --no-emit-find-links --no-emit-index-url \

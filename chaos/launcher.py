@@ -25,7 +25,8 @@ from forwarder.delivery import Accepted
 from forwarder.dispatcher import Dispatcher
 from forwarder.ingest import Ingest
 from forwarder.outbox import Outbox
-from forwarder.outbox.sqlite import disk_space, operations
+from forwarder.outbox.sql import operations
+from forwarder.outbox.sqlite import disk_space
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite.statements import Store
 from forwarder.sender import Sender

@@ -103,6 +103,8 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "outbox.filled": ("outbox", "✗ {problem}"),
     "outbox.incomplete": ("outbox", "✗ {problem}"),
     "outbox.moved_aside": ("outbox", "✗ {problem}", "moved to {path}"),
+    "replica.standing_by": ("replica", "stands by: {leader} leads"),
+    "replica.leads": ("replica", "✓ leads now"),
     "outbox.recovered": ("outbox", "✓ takes writes again"),
     "outbox.unmarked": ("outbox", "✗ {problem}"),
     "outbox.unread": ("outbox", "✗ {problem}", "next in 1 s"),

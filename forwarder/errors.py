@@ -8,6 +8,7 @@ Every error that may reach a person, as one tree.
     │   └── TemplateError           the payload template
     ├── OutboxError                 exit 1
     │   ├── OutboxLocked            another forwarder owns this data directory
+    │   ├── OutboxTaken             another replica has taken over what this one held
     │   ├── OutboxUnavailable       it takes no writes right now (disk full, I/O error); worth trying again
     │   ├── OutboxDamaged           the file is not a sound outbox
     │   └── OutboxIncomplete        it is sound, and has lost what it had acknowledged
@@ -51,6 +52,10 @@ class OutboxError(ForwarderError):
 
 class OutboxLocked(OutboxError):  # noqa: N818 - the name states the fact, as the words of the design do
     """Another forwarder owns this data directory."""
+
+
+class OutboxTaken(OutboxError):  # noqa: N818
+    """Another replica has taken over what this one held; nothing was changed, and nothing ever will be."""
 
 
 class OutboxUnavailable(OutboxError):  # noqa: N818

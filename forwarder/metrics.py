@@ -24,6 +24,8 @@ from prometheus_client.utils import floatToGoString
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600, 86400)
 
+LEADER = "1 on the replica that subscribes and delivers"
+
 
 class Tally(Collector):
     """
@@ -222,6 +224,7 @@ class Metrics:
             "Devices that should have reported by now",
             registry=registry,
         )
+        self.leader = Gauge("forwarder_leader", LEADER, registry=registry)
         self.log_lines_dropped = Counter(
             "forwarder_log_lines_dropped",
             "Log lines that could not be written, or found no room because nobody read the log",
@@ -245,3 +248,10 @@ class Metrics:
         """The Prometheus text format."""
         durations = (self.attempt_duration, self.delivery_latency)
         return generate_latest(self.registry) + "".join(one.text() for one in durations).encode()
+
+
+def standby_text() -> bytes:
+    """The Prometheus text of a replica that does not lead."""
+    registry = CollectorRegistry()
+    Gauge("forwarder_leader", LEADER, registry=registry).set(0)
+    return generate_latest(registry)

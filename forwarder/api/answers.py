@@ -187,6 +187,14 @@ class Endpoint(EndpointState):
     name: str
 
 
+class ReplicaState(_Form):
+    """One forwarder among those on a database."""
+
+    name: str
+    version: str
+    leads: bool
+
+
 class Status(_Form):
     """How everything stands, as `forwarder status --json` tells it."""
 
@@ -195,6 +203,7 @@ class Status(_Form):
     mqtt: dict[str, Any]
     outbox: dict[str, Any]
     routes: dict[str, Any]
+    replicas: list[ReplicaState]
     messages: dict[str, int]
     quarantine: int
     quarantine_evicted: dict[str, int]

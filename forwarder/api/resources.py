@@ -62,6 +62,7 @@ from forwarder.outbox import (
 )
 from forwarder.reading import Message, Unreadable, webhook_id
 from forwarder.routes import Routes
+from forwarder.settings import OutboxPlace
 
 T = TypeVar("T")
 _TOPIC_WITHOUT_DEVICE = "decode/unknown"
@@ -102,10 +103,15 @@ class Resources:
     """The work of every resource, on one outbox."""
 
     def __init__(
-        self, *, outbox_path: Path, routes_file: Path, normaliser: Normaliser, trusting: Normaliser
+        self,
+        *,
+        outbox_place: OutboxPlace,
+        routes_file: Path,
+        normaliser: Normaliser,
+        trusting: Normaliser,
     ) -> None:
         """The normalisers are our own, because they count; `trusting` takes the device that a payload names."""
-        self._outbox_path = outbox_path
+        self._outbox_place = outbox_place
         self._routes_file = routes_file
         self._normaliser = normaliser
         self._trusting = trusting
@@ -116,7 +122,7 @@ class Resources:
     def status(self, call: Call) -> object:
         situation = call.situation
         readiness, now = situation.readiness, situation.now
-        overview = read_status(self._outbox_path, in_force=_in_force(call), now=now)
+        overview = read_status(self._outbox_place, in_force=_in_force(call), now=now)
         return status_object(
             overview,
             ready=readiness["ready"],
@@ -135,7 +141,7 @@ class Resources:
 
     def _endpoints(self, call: Call) -> Iterator[dict[str, Any]]:
         now = call.situation.now
-        overview = read_status(self._outbox_path, in_force=_in_force(call), now=now)
+        overview = read_status(self._outbox_place, in_force=_in_force(call), now=now)
         for name, endpoint in overview.endpoints.items():
             yield {"name": name, **endpoint_object(endpoint, now)}
 
@@ -325,12 +331,12 @@ class Resources:
 
     @contextmanager
     def _readable(self) -> Iterator[OutboxAccess]:
-        with opened(self._outbox_path, is_read_only=True) as outbox:
+        with opened(self._outbox_place, is_read_only=True) as outbox:
             yield outbox
 
     @contextmanager
     def _writable(self) -> Iterator[OutboxAccess]:
-        with opened(self._outbox_path) as outbox:
+        with opened(self._outbox_place) as outbox:
             yield outbox
 
 

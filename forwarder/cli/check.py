@@ -20,7 +20,7 @@ from forwarder.errors import ConfigurationError, OperationError, OutboxError, Ro
 from forwarder.files import foreign_writers, printable
 from forwarder.normalise import Template, load_template
 from forwarder.notice import OPERATOR
-from forwarder.outbox import is_running, opened
+from forwarder.outbox import is_running, opened, remarks
 from forwarder.reading import Device
 from forwarder.routes import Endpoint, EndpointName, OAuth2, Routes, Selection
 from forwarder.routes.elsewhere import AnyEnvironment, AnyFiles
@@ -31,7 +31,15 @@ from forwarder.sender import Guard
 from forwarder.sender.proxy import parse_proxy
 from forwarder.sender.reach import Visit, reach
 from forwarder.sender.tokens import token_endpoint
-from forwarder.settings import PREFIX, Broker, Settings, settings_of, unknown_settings
+from forwarder.settings import (
+    PREFIX,
+    Broker,
+    Database,
+    OutboxPlace,
+    Settings,
+    settings_of,
+    unknown_settings,
+)
 from forwarder.settings.environment import ENV_FILE, read_env_file
 from forwarder.subscriber import try_session
 from forwarder.terminal import columns_of, folded, plain
@@ -149,8 +157,11 @@ def _look_over(report: Report) -> _Findings | None:
     routes = _routes(report, environ, settings)
     if settings and settings.template_file:
         _look_at_template(report, settings.template_file)
-    if settings and (outbox := _attempt(lambda: settings.outbox_path)[0]):
-        _look_at_data(report, outbox)
+    if settings and (outbox := _attempt(lambda: settings.outbox_place)[0]):
+        if isinstance(outbox, Path):
+            _look_at_data(report, outbox)
+        else:
+            _look_at_database(report, outbox)
         _look_at_port(report, settings.listen_address, outbox)
     return _Findings(settings, broker, routes) if settings and broker and routes else None
 
@@ -172,7 +183,7 @@ def _settings(report: Report, environ: Mapping[str, str]) -> tuple[Settings | No
     broker = None
     if settings:
         broker, problems = _attempt(settings.broker)
-        problems += _attempt(lambda: settings.outbox_path)[1]
+        problems += _attempt(lambda: settings.outbox_place)[1]
         if url := _proxy_url(settings):
             problems += _attempt(partial(parse_proxy, url))[1]
     if problems or broker is None:
@@ -297,6 +308,12 @@ def _look_at_data(report: Report, outbox: Path) -> None:
         report.fine("data", f"{printable(directory)} is not there yet, and can be made")
 
 
+def _look_at_database(report: Report, database: Database) -> None:
+    for remark in remarks(database):
+        report.warn(remark)
+    report.fine("database", f"{database} can be used")
+
+
 def _unwritable(outbox: Path) -> str | None:
     """Why the outbox could not be written, if so; a file without a name is made in its folder, and is gone again."""
     folder = outbox.parent.absolute()
@@ -312,18 +329,18 @@ def _unwritable(outbox: Path) -> str | None:
     return None
 
 
-def _look_at_port(report: Report, address: tuple[str, int], outbox: Path) -> None:
+def _look_at_port(report: Report, address: tuple[str, int], outbox: OutboxPlace) -> None:
     host, port = address
     _, problems = _attempt(lambda: bound_to(host, port).close())
     if not problems:
         report.fine("port", f"{host}:{port} is free")
-    elif is_running(outbox.parent) and _serves(address, outbox):
-        report.fine("port", f"{host}:{port} is held by the service of this data directory")
+    elif is_running(outbox) and _serves(address, outbox):
+        report.fine("port", f"{host}:{port} is held by the service of this outbox")
     else:
         report.wrong("port", problems)
 
 
-def _serves(address: tuple[str, int], outbox: Path) -> bool:
+def _serves(address: tuple[str, int], outbox: OutboxPlace) -> bool:
     """Whether the service that answers there works on this outbox."""
     try:
         with opened(outbox, is_read_only=True) as access:

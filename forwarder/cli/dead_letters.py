@@ -77,7 +77,7 @@ def command() -> None:
 def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_json: bool) -> None:
     """List dead letters, those that died first in front."""
     settings = load_settings()
-    with opened(settings.outbox_path, is_read_only=True) as outbox:
+    with opened(settings.outbox_place, is_read_only=True) as outbox:
         chosen = dead_letters_meant(outbox, ids, selection, routes_file=settings.routes_file)
         if as_json:
             print_json_list(map(dead_letter_object, _records(outbox, chosen)))
@@ -115,7 +115,7 @@ def _print_table(outbox: OutboxAccess, chosen: Chosen[DeliveryId], most: int) ->
 @as_json_option
 def show(name: str, endpoint: str | None, *, as_json: bool) -> None:
     """Show one dead letter: its reading, and each attempt with what was answered; at every endpoint where it died."""
-    with opened(load_settings().outbox_path, is_read_only=True) as outbox:
+    with opened(load_settings().outbox_place, is_read_only=True) as outbox:
         keys = name_dead_letters(outbox, [name])
         deliveries = delivery_view.of_one_reading(outbox, keys, endpoint=endpoint)
     delivery_view.show(deliveries, as_json=as_json)
@@ -140,7 +140,7 @@ def replay_command(
     _require(ids, selection, all_of_them=all_of_them)
     settings = load_settings()
     routes = look_at_routes(settings.routes_file).routes
-    with opened(settings.outbox_path) as outbox:
+    with opened(settings.outbox_place) as outbox:
         if to is not None:
             known = list(map(str, routes.endpoints)) if routes else known_endpoints(outbox, None)
             require_endpoint(to, known, routes)
@@ -191,7 +191,7 @@ def discard_command(
     """Erase dead letters for good; they stay counted as dead. It asks before it erases --all."""
     _require(ids, selection, all_of_them=all_of_them)
     settings = load_settings()
-    with opened(settings.outbox_path) as outbox:
+    with opened(settings.outbox_place) as outbox:
         chosen = dead_letters_meant(outbox, ids, selection, routes_file=settings.routes_file)
         if all_of_them:
             ask_first(f"Discard {count_of(chosen.count, 'dead letter')} for good?", yes=yes)
@@ -211,7 +211,7 @@ def discard_command(
 def export(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:  # noqa: ARG001 - all is what it does anyway
     """Write dead letters with their event data to standard output, one JSON object a line."""
     settings = load_settings()
-    with opened(settings.outbox_path, is_read_only=True) as outbox:
+    with opened(settings.outbox_place, is_read_only=True) as outbox:
         for keys in dead_letters_meant(
             outbox, ids, selection, routes_file=settings.routes_file
         ).chunks():

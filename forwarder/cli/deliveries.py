@@ -53,7 +53,7 @@ def command() -> None:
 def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_json: bool) -> None:
     """List deliveries, the newest in front; --since and --until go by when their readings came in."""
     settings = load_settings()
-    with opened(settings.outbox_path, is_read_only=True) as outbox:
+    with opened(settings.outbox_place, is_read_only=True) as outbox:
         chosen = deliveries_meant(outbox, ids, selection, routes_file=settings.routes_file)
         if as_json:
             print_json_list(map(delivery_object, _records(outbox, chosen)))
@@ -100,7 +100,7 @@ def _settled(record: DeliveryRecord, now: float) -> str | None:
 @as_json_option
 def show(name: str, endpoint: str | None, *, as_json: bool) -> None:
     """Show one reading's deliveries, each with its attempts; ID is its webhook id, or the beginning of it."""
-    with opened(load_settings().outbox_path, is_read_only=True) as outbox:
+    with opened(load_settings().outbox_place, is_read_only=True) as outbox:
         keys = name_deliveries(outbox, [name])
         deliveries = delivery_view.of_one_reading(outbox, keys, endpoint=endpoint)
     delivery_view.show(deliveries, as_json=as_json)

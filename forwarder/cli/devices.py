@@ -71,7 +71,7 @@ def command(
         _show(settings, parse_device(device_text), as_json=as_json)
         return
     now = time.time()
-    with opened(settings.outbox_path, is_read_only=True) as outbox:
+    with opened(settings.outbox_place, is_read_only=True) as outbox:
         devices = read_devices(outbox, _routes(settings))
     chosen = [
         one
@@ -149,7 +149,7 @@ def _recipients(one: DeviceStatus) -> str:
 
 def _show(settings: Settings, device: Device, *, as_json: bool) -> None:
     now = time.time()
-    with opened(settings.outbox_path, is_read_only=True) as outbox:
+    with opened(settings.outbox_place, is_read_only=True) as outbox:
         require_device(outbox, device, settings.routes_file)
         found = read_device_file(outbox, device, _routes(settings))
     if as_json:

@@ -20,7 +20,7 @@ def pause_command(name: str) -> None:
     """Send nothing more to NAME; its readings are kept until their max_age."""
     settings = load_settings()
     routes = look_at_routes(settings.routes_file).routes
-    with opened(settings.outbox_path) as outbox:
+    with opened(settings.outbox_place) as outbox:
         require_endpoint(name, known_endpoints(outbox, routes), routes)
         (changed,) = outbox.operate(Pause(name))
     click.echo(f"{name} is paused" if changed else f"{name} was paused already")
@@ -32,7 +32,7 @@ def resume_command(name: str) -> None:
     """Let NAME go on, also after it answered 410."""
     settings = load_settings()
     routes = look_at_routes(settings.routes_file).routes
-    with opened(settings.outbox_path) as outbox:
+    with opened(settings.outbox_place) as outbox:
         require_endpoint(name, known_endpoints(outbox, routes), routes)
         (changed,) = outbox.operate(Resume(name))
     in_routes = (

@@ -35,7 +35,7 @@ def heard_device_names(
 
 def _heard(begun: str) -> list[str]:
     try:
-        with opened(load_settings().outbox_path, is_read_only=True) as outbox:
+        with opened(load_settings().outbox_place, is_read_only=True) as outbox:
             return [one.device for one in outbox.devices() if one.device.startswith(begun)]
     except Exception:  # noqa: BLE001 - as below
         return []

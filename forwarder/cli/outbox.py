@@ -23,7 +23,7 @@ def command() -> None:
 @click.pass_context
 def check(context: click.Context, *, as_json: bool) -> None:
     """Check the file, how its rows belong together, and the accounts; exit 0 when all is sound, else 1."""
-    inspection = inspect(load_settings().outbox_path)
+    inspection = inspect(load_settings().outbox_place)
     if as_json:
         print_json(as_object(inspection))
     else:

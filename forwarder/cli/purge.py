@@ -33,15 +33,15 @@ def command(device_text: str, *, yes: bool) -> None:
     """
     settings = load_settings()
     device = parse_device(device_text)
-    with opened(settings.outbox_path) as outbox:
+    with opened(settings.outbox_place) as outbox:
         ask_first(f"Erase every trace of {plain(device)} for good?", yes=yes)
         purged = outbox.purge(device)
     _report(purged, device)
     _warn(settings, device)
     if not purged.is_rewritten:
         raise OperationError(
-            f"the file {settings.outbox_path} could not be written anew, so bytes of {plain(device)} may be left in it:"
-            " make room on the disk for a copy of it, and run this again"
+            f"the file {settings.outbox_place} could not be written anew, so bytes of {plain(device)} may be left in"
+            " it: make room on the disk for a copy of it, and run this again"
         )
 
 
@@ -62,5 +62,5 @@ def _warn(settings: Settings, device: Device) -> None:
             f"{settings.routes_file} still sends this device to {', '.join(wanting)}: what it reports from now on is"
             " kept again"
         )
-    for copy in copies_aside(settings.outbox_path):
+    for copy in copies_aside(settings.outbox_place):
         click.echo(f"not looked into: {os.fspath(copy)}, a damaged outbox that was moved aside")

@@ -79,7 +79,7 @@ def command() -> None:
 def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_json: bool) -> None:
     """List messages in quarantine, in order of arrival."""
     settings = load_settings()
-    with opened(settings.outbox_path, is_read_only=True) as outbox:
+    with opened(settings.outbox_place, is_read_only=True) as outbox:
         chosen = quarantined_meant(outbox, ids, selection, routes_file=settings.routes_file)
         if as_json:
             print_json_list(map(quarantined_object, _messages(outbox, chosen)))
@@ -120,7 +120,7 @@ def _print_table(outbox: OutboxAccess, chosen: Chosen[int], most: int) -> None:
 @as_json_option
 def show(name: str, *, raw: bool, as_json: bool) -> None:
     """Show one message: its topic, what was wrong, and its bytes as text, or in hexadecimal where they are none."""
-    with opened(load_settings().outbox_path, is_read_only=True) as outbox:
+    with opened(load_settings().outbox_place, is_read_only=True) as outbox:
         message = quarantined_message(outbox, quarantined_id(name))
     if raw:
         sys.stdout.buffer.write(message.payload)
@@ -166,7 +166,7 @@ def replay(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_
         settings.routes_file, environ=environment(), secrets_dir=settings.secrets_dir
     )
     decode = decoder(load_normaliser(settings), routes)
-    with opened(settings.outbox_path) as outbox:
+    with opened(settings.outbox_place) as outbox:
         chosen = quarantined_meant(outbox, ids, selection, routes_file=settings.routes_file)
         outcomes = replay_quarantined(outbox, chosen, decode=decode, now=time.time())
     if as_json:
@@ -194,7 +194,7 @@ def discard(
     """Erase messages for good; it asks before it erases --all."""
     _require(ids, selection, all_of_them=all_of_them)
     settings = load_settings()
-    with opened(settings.outbox_path) as outbox:
+    with opened(settings.outbox_place) as outbox:
         chosen = quarantined_meant(outbox, ids, selection, routes_file=settings.routes_file)
         if all_of_them:
             ask_first(f"Discard {count_of(chosen.count, 'message')} for good?", yes=yes)
@@ -211,7 +211,7 @@ def discard(
 def export(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:  # noqa: ARG001 - all is what it does anyway
     """Write messages with their exact bytes in base64 to standard output, one JSON object a line."""
     settings = load_settings()
-    with opened(settings.outbox_path, is_read_only=True) as outbox:
+    with opened(settings.outbox_place, is_read_only=True) as outbox:
         for message in _messages(
             outbox, quarantined_meant(outbox, ids, selection, routes_file=settings.routes_file)
         ):

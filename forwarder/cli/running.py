@@ -17,6 +17,7 @@ class Readiness:
     answered: bool = False
     is_ready: bool = False
     reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     mqtt: dict[str, Any] = field(default_factory=dict)
     routes: dict[str, Any] = field(default_factory=dict)
     outbox: dict[str, Any] = field(default_factory=dict)
@@ -57,6 +58,7 @@ def _understood(answer: object) -> Readiness:
         answered=True,
         is_ready=answer.get("ready") is True,
         reasons=tuple(str(reason) for reason in _part(answer, "reasons", list)),
+        warnings=tuple(str(warning) for warning in _part(answer, "warnings", list)),
         mqtt=answer["mqtt"],
         routes=_part(answer, "routes", dict),
         outbox=_part(answer, "outbox", dict),

@@ -3,6 +3,7 @@
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
@@ -48,7 +49,7 @@ def look(settings: Settings, *, now: float) -> View:
     load = look_at_routes(settings.routes_file)
     written = _written(load)
     in_force = readiness.endpoints if readiness.answered else written
-    overview = read_status(settings.outbox_path, in_force=in_force, now=now)
+    overview = read_status(settings.outbox_place, in_force=in_force, now=now)
     if readiness.answered:
         _require_ours(readiness, overview.identity, settings)
     return View(
@@ -57,7 +58,7 @@ def look(settings: Settings, *, now: float) -> View:
         mqtt=_mqtt(readiness, settings),
         routes=_routes(load, readiness),
         not_in_force=[name for name in written or () if name not in (in_force or {})],
-        outbox_path=settings.outbox_path,
+        outbox_place=settings.outbox_place,
         now=now,
     )
 
@@ -71,12 +72,12 @@ def _written(load: Load) -> dict[str, bool] | None:
 
 def _require_ours(readiness: Readiness, identity: str | None, settings: Settings) -> None:
     """A copy of our outbox has our identity, and another lock."""
-    path = settings.outbox_path
-    if identity == readiness.outbox.get("id") and is_running(path.parent):
+    place = settings.outbox_place
+    if identity == readiness.outbox.get("id") and is_running(place):
         return
-    where = path.absolute()
+    where = place.absolute() if isinstance(place, Path) else place
     state = "where there is none yet" if identity is None else "whose service does not run"
-    if identity is not None and is_running(path.parent):
+    if identity is not None and is_running(place):
         state = "whose service listens elsewhere"
     raise OperationError(
         f"another outbox: the forwarder that answers at {settings.http_listen} does not work on {where},"
@@ -120,7 +121,7 @@ def _mqtt(readiness: Readiness, settings: Settings) -> dict[str, Any]:
     if readiness.answered:
         return readiness.mqtt
     problem = "the service is not running"
-    if is_running(settings.outbox_path.parent):
+    if is_running(settings.outbox_place):
         problem = f"the service runs, but does not answer at {settings.http_listen} (FORWARDER_HTTP_LISTEN)"
     return {"connected": False, "problem": problem}
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -16,6 +15,7 @@ from forwarder.cli.tables import NAME, PROSE, age, cell, console, leaves, number
 from forwarder.delivery import in_words
 from forwarder.operator import EndpointStatus, Status
 from forwarder.operator.objects import oldest_seconds
+from forwarder.settings import OutboxPlace
 from forwarder.statuses import REFUSALS
 from forwarder.terminal import plain
 from forwarder.units import count_of
@@ -41,7 +41,7 @@ class View:
     routes: dict[str, Any]
     not_in_force: Sequence[str]
     """Endpoints of the routing file that the running service has not taken over."""
-    outbox_path: Path
+    outbox_place: OutboxPlace
     now: float
     """UNIX seconds."""
 
@@ -79,9 +79,16 @@ def _lines(view: View) -> Iterator[tuple[str, Text]]:
     yield "broker", _styled(*_broker(view.mqtt, view.now))
     yield "routes", _styled(*_routes(view))
     if overview.identity is None:
-        yield "outbox", _styled(f"there is none at {view.outbox_path} yet", "yellow")
+        yield "outbox", _styled(f"there is none at {view.outbox_place} yet", "yellow")
     elif outbox.get("problem"):
         yield "outbox", _styled(str(outbox["problem"]), "red")
+    if overview.replicas:
+        names = (
+            f"{one.name}{' leads' if one.leads else ' stands by'}" for one in overview.replicas
+        )
+        yield "replicas", _styled(", ".join(names))
+    for warning in view.readiness.warnings:
+        yield "warning", _styled(warning, "yellow")
     yield "messages", _styled(_messages(overview))
     if overview.quarantine or overview.quarantine_evicted:
         yield "quarantine", _styled(_quarantine(overview), "yellow")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -149,6 +150,7 @@ def status_object(
         "mqtt": mqtt,
         "outbox": {"id": status.identity, "problem": None, **outbox},
         "routes": routes,
+        "replicas": [asdict(one) for one in status.replicas],
         "messages": status.messages,
         "quarantine": status.quarantine,
         "quarantine_evicted": status.quarantine_evicted,

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 from forwarder.endpoint_health import EndpointHealth
-from forwarder.outbox import EndpointTotals, opened
+from forwarder.outbox import EndpointTotals, Replica, exists, opened
+from forwarder.settings import OutboxPlace
 
 State: TypeAlias = Literal["closed", "open", "paused", "removed"]
 PausedBy: TypeAlias = Literal["operator", "gone", "routes"]
@@ -38,22 +38,24 @@ class Status:
     """Which outbox this is; None while there is none."""
     messages: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_OUTCOMES, 0))
     quarantine: int = 0
+    replicas: tuple[Replica, ...] = ()
     quarantine_evicted: dict[str, int] = field(default_factory=dict)
     """How many messages have left the quarantine for newer ones, by reason."""
     endpoints: dict[str, EndpointStatus] = field(default_factory=dict)
 
 
-def read_status(path: Path, *, in_force: Mapping[str, bool] | None, now: float) -> Status:
+def read_status(place: OutboxPlace, *, in_force: Mapping[str, bool] | None, now: float) -> Status:
     """What the outbox holds, beside the endpoints in force and whether the routes pause them; None: nobody knows."""
-    if not path.exists():
+    if not exists(place):
         return Status(endpoints=_judge([], {}, in_force, now))
-    with opened(path, is_read_only=True) as outbox:
+    with opened(place, is_read_only=True) as outbox:
         overview = outbox.overview()
     return Status(
         identity=overview.identity,
         messages={outcome: overview.messages.get(outcome, 0) for outcome in _OUTCOMES},
         quarantine=sum(overview.quarantined.values()),
         quarantine_evicted=overview.quarantine_evicted,
+        replicas=overview.replicas,
         endpoints=_judge(overview.endpoints, overview.dead_letters, in_force, now),
     )
 

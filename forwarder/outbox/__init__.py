@@ -50,13 +50,15 @@ counts those with its next one, and the loop takes the count over.
 from forwarder.outbox.access import Chosen, OutboxAccess
 from forwarder.outbox.devices import Devices, KnownDevice
 from forwarder.outbox.drivers import (
-    Lock,
+    Seat,
     copies_aside,
+    exists,
     inspect,
     is_running,
     open_outbox,
     opened,
-    take_lock,
+    remarks,
+    take_seat,
     warn_of_foreign_writers,
 )
 from forwarder.outbox.intake import (
@@ -102,6 +104,7 @@ from forwarder.outbox.records import (
     Overview,
     Purged,
     Quarantined,
+    Replica,
     Selection,
 )
 from forwarder.outbox.settlement import Claim, Settlement
@@ -124,7 +127,6 @@ __all__ = [
     "Found",
     "Inspection",
     "KnownDevice",
-    "Lock",
     "MarkRemoved",
     "MessageOutcome",
     "NewQuarantined",
@@ -146,7 +148,9 @@ __all__ = [
     "Replay",
     "ReplayQuarantined",
     "ReplayTo",
+    "Replica",
     "Resume",
+    "Seat",
     "Selection",
     "Settlement",
     "Shrink",
@@ -154,10 +158,12 @@ __all__ = [
     "Told",
     "Unrouted",
     "copies_aside",
+    "exists",
     "inspect",
     "is_running",
     "open_outbox",
     "opened",
-    "take_lock",
+    "remarks",
+    "take_seat",
     "warn_of_foreign_writers",
 ]

@@ -1,7 +1,6 @@
 """The outbox as an operator's command opens it: beside the running service, or without one."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 from forwarder.outbox.operations import Operation
@@ -17,6 +16,7 @@ from forwarder.outbox.records import (
     Selection,
 )
 from forwarder.reading import Device, WebhookId
+from forwarder.settings import OutboxPlace
 
 T = TypeVar("T")
 K_co = TypeVar("K_co", covariant=True)
@@ -42,7 +42,7 @@ class OutboxAccess(Protocol):
     """
 
     @property
-    def path(self) -> Path:
+    def path(self) -> OutboxPlace:
         """Where it is kept."""
 
     def operate(self, *operations: Operation[T]) -> list[T]:

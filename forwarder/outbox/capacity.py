@@ -1,11 +1,10 @@
 """Whether the outbox has room for messages at the moment, and whether anything can be written."""
 
-from pathlib import Path
-
 from forwarder.errors import OutboxError
 from forwarder.logs import logger
 from forwarder.outbox.commit import Commit
 from forwarder.outbox.engine import Engine
+from forwarder.settings import OutboxPlace
 
 QUARANTINE_PART = 20
 """The quarantine may take a twentieth of the outbox, unless it is told otherwise,"""
@@ -27,7 +26,7 @@ class Capacity:
             └─────▶ unwritable: nothing is promised, nothing new is sent ─▶ takes all, with the first commit that holds
     """
 
-    def __init__(self, engine: Engine, path: Path) -> None:
+    def __init__(self, engine: Engine, path: OutboxPlace) -> None:
         self._engine = engine
         self._path = path
         self._log = logger("outbox")

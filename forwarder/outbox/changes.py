@@ -109,6 +109,8 @@ class Applied:
     """Every lane that the transaction, or another process before it, changed in any other way."""
     forgotten: Collection[Device] = ()
     """Devices that a command has erased; of these no record was written."""
+    is_whole: bool = False
+    """Whether nothing is pending in any lane that was not counted."""
 
 
 class OperationFailed(Exception):  # noqa: N818 - the name states the fact

@@ -8,39 +8,65 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 from forwarder.clock import Clock
-from forwarder.errors import OutboxDamaged, OutboxIncomplete
+from forwarder.errors import OutboxDamaged, OutboxIncomplete, SettingsError
 from forwarder.outbox.access import OutboxAccess
 from forwarder.outbox.capacity import quarantine_share
 from forwarder.outbox.devices import most_devices
 from forwarder.outbox.engine import Engine
 from forwarder.outbox.outbox import MEMORY_LIMIT, Outbox
 from forwarder.outbox.records import Inspection
+from forwarder.settings import OutboxPlace
 
-_DRIVERS = {"sqlite": "forwarder.outbox.sqlite"}
+P_contra = TypeVar("P_contra", bound=OutboxPlace, contravariant=True)
 
 
-class Lock(Protocol):
-    """Makes this process the only forwarder on an outbox until `release` or its end, however it ends."""
+class Seat(Protocol):
+    """A forwarder's place among those on one outbox, until `release` or its end, however it ends."""
+
+    @property
+    def member(self) -> str:
+        """Its id, new at each start."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether this forwarder is to work; once true it stays so. A file has no other."""
+
+    @property
+    def leader(self) -> str:
+        """The name of the one that leads, as far as it is known."""
+
+    @property
+    def outbox_id(self) -> str:
+        """Which outbox it is, where it is not this forwarder that works on it."""
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether no other can have taken over yet; false once it has not been heard of for some seconds."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot be heard of at the moment."""
 
     def release(self) -> None: ...
 
 
-class Driver(Protocol):
-    """What an engine's package offers."""
+class Driver(Protocol[P_contra]):
+    """What an engine's package offers, for the places that it keeps outboxes in."""
 
-    def prepare(self, path: Path) -> None:
+    def prepare(self, place: P_contra) -> None:
         """Make the outbox where there is none, and bring an earlier one up to date. Raises OutboxError."""
 
-    def repair(self, path: Path, trouble: OutboxDamaged | OutboxIncomplete) -> None:
+    def repair(self, place: P_contra, trouble: OutboxDamaged | OutboxIncomplete) -> None:
         """Move aside what cannot be used, or go on with what is left."""
 
     def open_engine(
         self,
-        path: Path,
+        place: P_contra,
         *,
+        member: str,
         max_bytes: int,
         quarantine_max_bytes: int,
         keep_delivered_seconds: float,
@@ -48,34 +74,53 @@ class Driver(Protocol):
         """The tables of an outbox that is prepared."""
 
     def opened(
-        self, path: Path, *, is_read_only: bool = False
+        self, place: P_contra, *, is_read_only: bool = False
     ) -> AbstractContextManager[OutboxAccess]:
         """Raises OperationError when there is none yet, OutboxError when it cannot be used."""
 
-    def inspect(self, path: Path) -> Inspection:
+    def inspect(self, place: P_contra) -> Inspection:
         """Look it over without changing it; a fault is a finding. Raises OperationError when there is none."""
 
-    def take_lock(self, folder: Path) -> Lock:
-        """Raises OutboxLocked when another process holds it."""
+    def exists(self, place: P_contra) -> bool:
+        """Whether there is an outbox; a command makes none."""
 
-    def warn_of_foreign_writers(self, directory: Path) -> None:
+    def remarks(self, place: P_contra) -> list[str]:
+        """
+        What an operator should know about the place before a start, each a sentence.
+
+        Raises OutboxError when no service can start on it.
+        """
+
+    def take_seat(self, place: P_contra, *, name: str, deployment: str) -> Seat:
+        """Raises OutboxLocked when another forwarder, or one of another deployment, is there."""
+
+    def warn_of_foreign_writers(self, place: P_contra) -> None:
         """Log it when others may put files of theirs in the place of ours."""
 
-    def is_running(self, folder: Path) -> bool:
+    def is_running(self, place: P_contra) -> bool:
         """Whether a forwarder runs on it; one that starts at this very instant may be missed."""
 
-    def copies_aside(self, path: Path) -> list[Path]:
+    def copies_aside(self, place: P_contra) -> list[Path]:
         """Damaged outboxes that were moved aside: they may hold anything still."""
 
 
-def _driver() -> Driver:
-    return cast("Driver", import_module(_DRIVERS["sqlite"]))
+def _driver(place: OutboxPlace) -> Driver[OutboxPlace]:
+    """Raises SettingsError where the engine's own library is not installed."""
+    name = "sqlite" if isinstance(place, Path) else "postgresql"
+    try:
+        module = import_module(f"forwarder.outbox.{name}")
+    except ModuleNotFoundError as missing:
+        raise SettingsError(
+            f"FORWARDER_OUTBOX_URL: {missing.name} is not installed; install whatwatt-forwarder[{name}]"
+        ) from missing
+    return cast("Driver[OutboxPlace]", module)
 
 
 def open_outbox(
-    path: Path,
+    place: OutboxPlace,
     *,
     clock: Clock,
+    member: str = "",
     max_bytes: int = 10 << 30,
     quarantine_max_bytes: int | None = None,
     keep_delivered_seconds: float = 3600.0,
@@ -83,71 +128,91 @@ def open_outbox(
     memory_limit: int = MEMORY_LIMIT,
 ) -> Outbox:
     """
-    The outbox of this process; the caller holds its lock.
+    The outbox of this process; the caller has taken its seat, and is `member`.
 
     Raises OutboxDamaged when it is not sound and OutboxIncomplete when it has lost its end, unless it `may_repair`:
     then it moves the file aside, or goes on with what it holds.
     """
-    driver = _driver()
+    driver = _driver(place)
     share = quarantine_share(max_bytes) if quarantine_max_bytes is None else quarantine_max_bytes
 
     def begin() -> Outbox:
-        driver.prepare(path)
+        driver.prepare(place)
         engine = driver.open_engine(
-            path,
+            place,
+            member=member,
             max_bytes=max_bytes,
             quarantine_max_bytes=share,
             keep_delivered_seconds=keep_delivered_seconds,
         )
         return Outbox(
             engine,
-            path,
+            place,
             clock=clock,
             quarantine_max_bytes=share,
             memory_limit=memory_limit,
             most_devices=most_devices(max_bytes),
         )
 
-    return _with_repair(begin, driver, path) if may_repair else begin()
+    return _with_repair(begin, driver, place) if may_repair else begin()
 
 
-def _with_repair(begin: Callable[[], Outbox], driver: Driver, path: Path) -> Outbox:
+def _with_repair(
+    begin: Callable[[], Outbox], driver: Driver[OutboxPlace], place: OutboxPlace
+) -> Outbox:
     try:
         return begin()
     except (OutboxDamaged, OutboxIncomplete) as trouble:
-        driver.repair(path, trouble)
+        driver.repair(place, trouble)
         return begin()
 
 
-def opened(path: Path, *, is_read_only: bool = False) -> AbstractContextManager[OutboxAccess]:
+def opened(
+    place: OutboxPlace, *, is_read_only: bool = False
+) -> AbstractContextManager[OutboxAccess]:
     """
-    The outbox at `path` for a command, closed afterwards; never made where there is none.
+    The outbox at `place` for a command, closed afterwards; never made where there is none.
 
     Raises OperationError when there is none yet, OutboxError when it cannot be used.
     """
-    return _driver().opened(path, is_read_only=is_read_only)
+    return _driver(place).opened(place, is_read_only=is_read_only)
 
 
-def inspect(path: Path) -> Inspection:
+def inspect(place: OutboxPlace) -> Inspection:
     """Look the outbox over; see `Driver`."""
-    return _driver().inspect(path)
+    return _driver(place).inspect(place)
 
 
-def take_lock(folder: Path) -> Lock:
-    """Make this process the only forwarder on a data directory. Raises OutboxLocked when another one holds it."""
-    return _driver().take_lock(folder)
+def exists(place: OutboxPlace) -> bool:
+    """Whether there is an outbox; a command makes none. Raises OutboxError when nobody can tell."""
+    return _driver(place).exists(place)
 
 
-def warn_of_foreign_writers(directory: Path) -> None:
+def remarks(place: OutboxPlace) -> list[str]:
+    """What an operator should know about the place before a start; see `Driver`."""
+    return _driver(place).remarks(place)
+
+
+def take_seat(place: OutboxPlace, *, name: str, deployment: str) -> Seat:
+    """
+    Join those on an outbox: as the only forwarder on a file, or as a replica on a database.
+
+    `name` is how people call this replica, `deployment` what all replicas have in common. Raises OutboxLocked when
+    another forwarder holds the file, or one of another deployment works on the database.
+    """
+    return _driver(place).take_seat(place, name=name, deployment=deployment)
+
+
+def warn_of_foreign_writers(place: OutboxPlace) -> None:
     """Log it when others may put files of theirs in the place of ours."""
-    _driver().warn_of_foreign_writers(directory)
+    _driver(place).warn_of_foreign_writers(place)
 
 
-def is_running(folder: Path) -> bool:
-    """Whether a forwarder runs on a data directory; one that starts at this very instant may be missed."""
-    return _driver().is_running(folder)
+def is_running(place: OutboxPlace) -> bool:
+    """Whether a forwarder runs on a data directory or database; one that starts at this very instant may be missed."""
+    return _driver(place).is_running(place)
 
 
-def copies_aside(path: Path) -> list[Path]:
+def copies_aside(place: OutboxPlace) -> list[Path]:
     """Damaged outboxes that were moved aside: they may hold anything still."""
-    return _driver().copies_aside(path)
+    return _driver(place).copies_aside(place)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from functools import partial
 
 from forwarder.clock import Clock, Timer
-from forwarder.errors import OutboxError
+from forwarder.errors import OutboxError, OutboxTaken
 from forwarder.outbox.changes import Applied, OperationFailed
 from forwarder.outbox.commit import Commit
 from forwarder.outbox.engine import Engine
@@ -183,6 +183,8 @@ class GroupCommit:
             case OperationFailed():
                 self.next.fail_operation(error.index, error.error)
                 self.hurry()
+            case OutboxTaken():
+                self._on_defect(error)
             case OutboxError():
                 self._retry = self._clock.call_later(RETRY_SECONDS, self._try_again)
                 self._on_failed(error)

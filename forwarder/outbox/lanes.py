@@ -158,6 +158,10 @@ class EndpointLanes:
     def find(self, device: Device) -> Lane | None:
         return self._lanes.get(device)
 
+    def devices(self) -> list[Device]:
+        """Of which there is a lane."""
+        return list(self._lanes)
+
     # What commits bring.
 
     def add(self, device: Device, *, count: int = 1, newest: int = 0) -> Lane:

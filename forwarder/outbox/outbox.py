@@ -4,15 +4,15 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from forwarder.clock import Clock
-from forwarder.delivery import Delivery, RetryAt
+from forwarder.delivery import Delivery, ReadingNumber, RetryAt
 from forwarder.endpoint_health import EndpointHealth
+from forwarder.errors import OutboxError
 from forwarder.logs import harmless
 from forwarder.outbox.capacity import Capacity
-from forwarder.outbox.changes import Applied
+from forwarder.outbox.changes import Applied, LaneRows
 from forwarder.outbox.commit import Commit
 from forwarder.outbox.devices import MOST_DEVICES, Devices
 from forwarder.outbox.engine import Engine
@@ -24,6 +24,7 @@ from forwarder.outbox.operations import Operation, Shrink, Tell, Told
 from forwarder.outbox.records import EndpointTotals, Overview
 from forwarder.outbox.settlement import Claim, Settlement
 from forwarder.reading import Device
+from forwarder.settings import OutboxPlace
 
 COMPANY_SECONDS = 0.02
 """A settlement, or a count, waits so long for a message to go with."""
@@ -50,7 +51,7 @@ class Outbox:
     def __init__(
         self,
         engine: Engine,
-        path: Path,
+        path: OutboxPlace,
         *,
         clock: Clock,
         quarantine_max_bytes: int,
@@ -293,6 +294,10 @@ class Outbox:
         """Whether settlements can be recorded: while they cannot, nothing new may be sent."""
         return self._capacity.is_writable
 
+    def doubt(self, problem: OutboxError) -> None:
+        """Have nothing new sent until a commit holds: what is here may be another's by now."""
+        self._capacity.failed(problem)
+
     @property
     def committing_since(self) -> float | None:
         """Monotonic seconds since which a transaction is under way."""
@@ -332,6 +337,8 @@ class Outbox:
         if applied is not None:
             self.commits += 1
             claimable = set(self._lanes) if self._capacity.recovered() else set()
+            if applied.is_whole:
+                self._count_empty(applied)
             enqueued = commit.publish(applied, self._lanes_of, now=self._clock.monotonic())
             for endpoint, count in enqueued.items():
                 self.enqueued[endpoint] += count
@@ -348,6 +355,12 @@ class Outbox:
         elif commit.has_foreign_change:
             self.health = {one.name: one.health for one in commit.endpoints}
             self.on_foreign_change()
+
+    def _count_empty(self, applied: Applied) -> None:
+        """Nothing is pending in the lanes that the engine found nothing in."""
+        for name, lanes in self._lanes.items():
+            for device in lanes.devices():
+                applied.counted.setdefault((name, device), LaneRows(0, ReadingNumber(0)))
 
     # From start to end.
 

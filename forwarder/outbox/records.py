@@ -1,13 +1,13 @@
 """What the outbox shows to operators, and how they say which rows they mean. Instants are UNIX seconds."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 from forwarder.delivery import Attempt
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.intervals import usual_interval
 from forwarder.reading import Device, WebhookId
+from forwarder.settings import OutboxPlace
 
 
 class DeliveryId(NamedTuple):
@@ -147,6 +147,15 @@ class EndpointTotals:
 
 
 @dataclass(frozen=True, slots=True)
+class Replica:
+    """One forwarder among those on an outbox that is alive."""
+
+    name: str
+    version: str
+    leads: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """The outbox at one instant."""
 
@@ -162,13 +171,15 @@ class Overview:
     """By reason."""
     quarantine_evicted: dict[str, int]
     """That have left for newer ones, by reason, over the whole life of the outbox."""
+    replicas: tuple[Replica, ...] = ()
+    """Those on a database, by name; a file has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
     """What a look at the outbox's file found."""
 
-    path: Path
+    path: OutboxPlace
     file_bytes: int
     wal_bytes: int
     """Of the write-ahead log."""

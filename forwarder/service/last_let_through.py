@@ -2,22 +2,22 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
 
 from forwarder.errors import OutboxError
-from forwarder.outbox import Selection, opened
+from forwarder.outbox import Selection, exists, opened
 from forwarder.reading import Device
+from forwarder.settings import OutboxPlace
 
 
 def last_let_through(
-    outbox: Path, intervals: Mapping[str, float], *, now: float
+    outbox: OutboxPlace, intervals: Mapping[str, float], *, now: float
 ) -> Iterator[tuple[str, Device, float]]:
     """
     Endpoint, device and `received_at` of what came within the endpoint's interval and is still known.
 
     An outbox that cannot be read costs each device one reading too many, not the start.
     """
-    if not intervals or not outbox.exists():
+    if not intervals or not exists(outbox):
         return
     with suppress(OutboxError), opened(outbox, is_read_only=True) as access:
         for name, seconds in intervals.items():

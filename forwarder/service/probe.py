@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 from forwarder.api import Situation
@@ -35,7 +35,9 @@ class ServiceProbe:
         metrics: Metrics,
         clock: Clock,
         log_lines_dropped: Callable[[], int],
+        warnings: Sequence[str] = (),
     ) -> None:
+        self._warnings = list(warnings)
         self._outbox = outbox
         self._outbox_id = outbox.overview().identity
         self._subscriber = subscriber
@@ -82,6 +84,7 @@ class ServiceProbe:
         return {
             "ready": not reasons,
             "reasons": reasons,
+            "warnings": self._warnings,
             "mqtt": {
                 "connected": session.connected,
                 "subscribed": session.subscribed,
@@ -91,6 +94,7 @@ class ServiceProbe:
                 "gaps": session.gaps,
             },
             "outbox": {"id": self._outbox_id, "problem": self._outbox.problem},
+            "replica": {"leads": True, "leader": None},
             "descriptors": {"problem": self._descriptors.problem},
             "routes": {
                 "endpoints": len(self._reloader.routes.endpoints),
@@ -114,6 +118,7 @@ class ServiceProbe:
 
     async def metrics(self) -> bytes:
         """The Prometheus text; written beside the loop, for with thousands of endpoints that takes half a second."""
+        self._metrics.leader.set(1)
         self._metrics.mqtt_connected.set(self._subscriber.state.subscribed)
         self._metrics.devices_silent.set(self._outbox.devices.silent_count)
         self._metrics.descriptors_exhausted.set(self._descriptors.problem is not None)

@@ -11,6 +11,7 @@ import gc
 import os
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +31,7 @@ from forwarder.logs import harmless, logger
 from forwarder.metrics import Metrics
 from forwarder.normalise import FastPath, Normaliser, load_normaliser
 from forwarder.notices import Room, Session, Silence, Teller
-from forwarder.outbox import open_outbox, take_lock, warn_of_foreign_writers
+from forwarder.outbox import Seat, open_outbox, remarks, take_seat, warn_of_foreign_writers
 from forwarder.routes import Routes, RoutesFile
 from forwarder.sender import Descriptors, Guard, Sender, Tokens, pooled_transports
 from forwarder.service.descriptors import Reserve, Share
@@ -41,9 +42,10 @@ from forwarder.service.notify import Announcer, ServiceManager
 from forwarder.service.probe import ServiceProbe
 from forwarder.service.ready_call import ReadyCall, caller
 from forwarder.service.reloading import Reloader
+from forwarder.service.replica import StandbyProbe, doubt_while_unsure, stand_by
 from forwarder.service.silence_watch import SilenceWatch
 from forwarder.service.upkeep import Upkeep
-from forwarder.settings import Settings
+from forwarder.settings import Broker, OutboxPlace, Settings
 from forwarder.settings.environment import ENV_FILE
 from forwarder.subscriber import Arrival, Subscriber
 from forwarder.web import Limits, WebServer, build_app
@@ -78,9 +80,20 @@ async def run_service(
     )
     looks = Looks(file, clock=SystemClock())
     routes = await looks.first(RoutesFile.load)
-    lock = take_lock(settings.outbox_path.parent)
+    seat = take_seat(
+        settings.outbox_place,
+        name=settings.replica_name or socket.gethostname(),
+        deployment=deployment(settings.broker()),
+    )
     try:
-        warn_of_foreign_writers(settings.outbox_path.parent)
+        warnings = tell_remarks(settings.outbox_place)
+        if not seat.leads:
+            limits = Limits(connections=share.http_connections)
+            probe = StandbyProbe(seat, routes, warnings)
+            if not await stand_by(seat, probe, address=settings.listen_address, limits=limits):
+                return
+            routes = await looks.first(RoutesFile.load)
+        warn_of_foreign_writers(settings.outbox_place)
         service = Service(
             settings,
             looks=looks,
@@ -88,11 +101,26 @@ async def run_service(
             normaliser=normaliser,
             log_lines_dropped=log_lines_dropped,
             share=share,
+            seat=seat,
+            warnings=warnings,
         )
         _suit_the_interpreter()
         await service.run()
     finally:
-        lock.release()
+        seat.release()
+
+
+def deployment(broker: Broker) -> str:
+    """What all replicas on one outbox have in common, for people to read."""
+    return f"{broker.client_id} at {broker.address}, topics {' '.join(broker.topics)}"
+
+
+def tell_remarks(place: OutboxPlace) -> list[str]:
+    """What an operator should know about the place, also in the log."""
+    found = remarks(place)
+    for remark in found:
+        logger("outbox").warning("outbox.exposed", problem=remark)
+    return found
 
 
 def _suit_the_interpreter() -> None:
@@ -108,8 +136,9 @@ def _suit_the_interpreter() -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
 
 
-def _free_bytes(folder: Path) -> int:
-    return shutil.disk_usage(folder).free
+def _free_bytes(place: OutboxPlace) -> int:
+    """Of the disk that the outbox is on; that of a database is nobody's to see."""
+    return shutil.disk_usage(place.parent).free if isinstance(place, Path) else sys.maxsize
 
 
 class Service:
@@ -124,13 +153,17 @@ class Service:
         normaliser: Normaliser,
         log_lines_dropped: Callable[[], int],
         share: Share,
+        seat: Seat,
+        warnings: Sequence[str],
     ) -> None:
         self._settings = settings
+        self._seat, self._clock = seat, SystemClock()
         self._log = logger("service")
         clock, metrics = SystemClock(), Metrics()
         self._outbox = open_outbox(
-            settings.outbox_path,
+            settings.outbox_place,
             clock=clock,
+            member=seat.member,
             max_bytes=settings.outbox_max_bytes,
             quarantine_max_bytes=settings.quarantine_max_bytes,
             keep_delivered_seconds=settings.keep_delivered,
@@ -148,7 +181,7 @@ class Service:
             session=self._session,
             healths=lambda: self._dispatcher.healths(),
             health_of=lambda name: self._dispatcher.health_of(name),
-            room=Room(settings.outbox_max_bytes, partial(_free_bytes, settings.outbox_path.parent)),
+            room=Room(settings.outbox_max_bytes, partial(_free_bytes, settings.outbox_place)),
         )
         notices = harmless(self._teller)
         self._silence = Silence(self._outbox.devices, tell=notices.devices_changed)
@@ -199,6 +232,7 @@ class Service:
             metrics=metrics,
             clock=clock,
             log_lines_dropped=log_lines_dropped,
+            warnings=warnings,
         )
         self._announcer = Announcer(
             ServiceManager(os.environ, pid=os.getpid()),
@@ -266,6 +300,9 @@ class Service:
             "the heartbeat in the log": asyncio.create_task(self._heartbeat.run()),
             "the notices to the service manager": asyncio.create_task(self._announcer.run()),
         }
+        if self._seat.member:
+            doubts = doubt_while_unsure(self._seat, self._outbox, self._clock)
+            parts["the doubt about the lead"] = asyncio.create_task(doubts)
         if self._ready_call is not None:
             parts["the calls while ready"] = asyncio.create_task(self._ready_call.run())
         self._probe.watch({"the outbox": writer, **parts})
@@ -284,7 +321,7 @@ class Service:
     def _api(self) -> list[Route]:
         settings = self._settings
         resources = Resources(
-            outbox_path=settings.outbox_path,
+            outbox_place=settings.outbox_place,
             routes_file=settings.routes_file,
             normaliser=load_normaliser(settings),
             trusting=load_normaliser(settings, trusts_payload_device=True),
@@ -300,7 +337,7 @@ class Service:
     async def _recall_intervals(self) -> None:
         """A restart lets no reading through that `min_interval` would have held back."""
         intervals = self._reloader.routes.min_intervals
-        known = last_let_through(self._settings.outbox_path, intervals, now=time.time())
+        known = last_let_through(self._settings.outbox_place, intervals, now=time.time())
         for endpoint, device, received_at in await asyncio.to_thread(list, known):
             self._ingest.thinning.note(endpoint, device, received_at)
 

@@ -8,6 +8,7 @@ name with _FILE.
 """
 
 from forwarder.settings.broker import Broker
+from forwarder.settings.database import Database, OutboxPlace
 from forwarder.settings.environment import PREFIX, environment
 from forwarder.settings.model import Settings, load_settings, settings_of
 from forwarder.settings.schema import settings_schema, unknown_settings
@@ -15,6 +16,8 @@ from forwarder.settings.schema import settings_schema, unknown_settings
 __all__ = [
     "PREFIX",
     "Broker",
+    "Database",
+    "OutboxPlace",
     "Settings",
     "environment",
     "load_settings",

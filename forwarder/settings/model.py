@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -29,6 +29,7 @@ from forwarder.settings.broker import (
     parse_topics,
     parse_uri,
 )
+from forwarder.settings.database import OutboxPlace, outbox_place
 from forwarder.settings.environment import PREFIX, environment, secrets_from_files
 from forwarder.settings.sentences import sentence
 from forwarder.units import parse_duration, parse_size
@@ -109,7 +110,12 @@ class Settings(BaseModel):
     )
     outbox_url: SecretStr = Field(
         SecretStr("sqlite:///data/outbox.db"),
-        description="three slashes: relative path, four: absolute",
+        description="three slashes: relative path, four: absolute; or `postgresql://user:password@host:5432/database`"
+        " for any number of replicas on one database",
+    )
+    replica_name: str | None = Field(
+        None,
+        description="how people call this replica, where several share an outbox; default: the host name",
     )
     outbox_max_bytes: Bytes = Field(
         10 << 30, ge=1 << 20, description="at the limit new messages are no longer acknowledged"
@@ -236,18 +242,15 @@ class Settings(BaseModel):
         return self.trust_payload_device == "true"
 
     @property
-    def outbox_path(self) -> Path:
-        """Where the SQLite file is. Raises SettingsError when OUTBOX_URL names no SQLite file."""
-        parts = urlsplit(self.outbox_url.get_secret_value())
-        if parts.scheme.startswith("postgres"):
+    def outbox_place(self) -> OutboxPlace:
+        """Where the outbox is kept. Raises SettingsError when OUTBOX_URL says it neither way."""
+        place = outbox_place(self.outbox_url.get_secret_value())
+        if place is None:
             raise SettingsError(
-                f"{PREFIX}OUTBOX_URL: PostgreSQL is not available in this version; use sqlite:///data/outbox.db"
+                f"{PREFIX}OUTBOX_URL: expected sqlite:///relative/path.db, sqlite:////absolute/path.db or"
+                " postgresql://user:password@host:5432/database"
             )
-        if parts.scheme != "sqlite" or parts.netloc or len(parts.path) < 2:
-            raise SettingsError(
-                f"{PREFIX}OUTBOX_URL: expected sqlite:///relative/path.db or sqlite:////absolute/path.db"
-            )
-        return Path(unquote(parts.path[1:]))
+        return place
 
     def broker(self) -> Broker:
         """What the subscriber needs. Raises SettingsError with everything that the environment does not say."""

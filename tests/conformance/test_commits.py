@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 from support.clock import HandClock
-from support.engines import HeldDisk, open_sqlite
+from support.engines import HeldDisk, open_under_test
 from support.outbox import (
     attempt,
     claim,
@@ -157,7 +157,7 @@ async def test_read_that_hangs_keeps_nobody_waiting(harness: OutboxHarness) -> N
 
 async def test_what_breaks_in_a_read_ends_the_outbox(tmp_path: Path, clock: HandClock) -> None:
     """An error of our own is not swallowed by the thread: the service fails, and starts anew."""
-    outbox, engine = open_sqlite(tmp_path / "outbox.db", clock=clock, memory_limit=0)
+    outbox, engine = open_under_test(tmp_path / "outbox.db", clock=clock, memory_limit=0)
     running = asyncio.create_task(outbox.run())
     await outbox.put([new_reading(ONE, "a")])
     with engine.unreadable(ZeroDivisionError()):
@@ -353,9 +353,12 @@ async def test_settlement_does_not_wait_for_the_next_message(
 
 
 async def test_only_what_nobody_builds_on_does_not_wait_for_the_disk(
-    outbox: Outbox, harness: OutboxHarness
+    harness: OutboxHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A message waits, and so does a settlement after which the lane goes on, or that is a retry's or a burial's."""
+    # Records of devices wait for no disk either, and come at any time.
+    monkeypatch.setattr(Outbox, "keep_devices", lambda _: False)
+    outbox = harness.open()
     waits = harness.engine.waits
 
     async def next_waits() -> bool:

@@ -30,7 +30,7 @@ async def kept(outbox: Outbox) -> None:
 
 
 def records(harness: OutboxHarness) -> dict[str, DeviceRecord]:
-    with opened(harness.path, is_read_only=True) as file:
+    with opened(harness.place, is_read_only=True) as file:
         return {one.device: one for one in file.devices()}
 
 
@@ -95,7 +95,7 @@ async def test_a_command_erases_a_record_for_good(outbox: Outbox, harness: Outbo
     await outbox.put([new_reading(ONE, "a"), new_reading(TWO, "b")])
     await kept(outbox)
     await outbox.put([new_reading(ONE, "c")])
-    with opened(harness.path) as file:
+    with opened(harness.place) as file:
         file.operate(ForgetDevice(Device(ONE)))
     outbox.look()
     await kept(outbox)
@@ -143,7 +143,7 @@ async def test_a_note_that_nobody_reads_is_erased_too(
     """While no service runs, the command takes back what it noted for it."""
     await outbox.put([new_reading(ONE)])
     await stop(outbox, harness)
-    with opened(harness.path) as file:
+    with opened(harness.place) as file:
         file.operate(ForgetDevice(Device(ONE)))
         file.operate(ForgetNotes(Device(ONE)))
     assert harness.engine.rows("touched_lane") == []

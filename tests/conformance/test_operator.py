@@ -1,6 +1,6 @@
-"""What an operator's changes owe to the accounts, to the lanes and to each other, on real SQLite."""
+"""What an operator's changes owe to the accounts, to the lanes and to each other, on every engine."""
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 from support.outbox_builder import BERN, DECISIONS, NOW, OutboxBuilder, attempt
@@ -14,21 +14,24 @@ from forwarder.operator import (
     replay_to,
 )
 from forwarder.outbox import (
+    Operation,
     Selection,
+    exists,
+    opened,
 )
-from forwarder.outbox.sqlite import opened
-from forwarder.outbox.sqlite.access import CHUNK
+from forwarder.outbox.sql import access
+from forwarder.settings import OutboxPlace
 
 LATER = NOW + 5000
 
 
 @pytest.fixture
-def built(tmp_path: Path) -> OutboxBuilder:
-    return OutboxBuilder(tmp_path / "outbox.db")
+def built(place: OutboxPlace) -> OutboxBuilder:
+    return OutboxBuilder(place)
 
 
 def _replay(built: OutboxBuilder, selection: Selection | None = None) -> int:
-    with opened(built.path) as file:
+    with opened(built.place) as file:
         return replay(file, choose_dead_letters(file, selection or Selection()), now=LATER).replayed
 
 
@@ -111,24 +114,33 @@ def test_only_what_is_selected_is_replayed(
     assert count == len(replayed)
 
 
-def test_a_long_replay_is_many_short_transactions(built: OutboxBuilder) -> None:
+def test_a_long_replay_is_many_short_transactions(
+    built: OutboxBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However many are replayed, the file is never held for more than a chunk of them."""
-    built.dead_letters(2 * CHUNK + 1, "acme")
-    statements: list[str] = []
+    monkeypatch.setattr(access, "CHUNK", 50)
+    built.dead_letters(101, "acme")
+    transactions: list[int] = []
 
-    with opened(built.path) as file:
-        file.connection.set_trace_callback(statements.append)
+    with opened(built.place) as file:
+        operate = file.operate
+
+        def counted(*operations: Operation[Any]) -> list[Any]:
+            transactions.append(len(operations))
+            return operate(*operations)
+
+        file.operate = counted  # type: ignore[method-assign] # each call is a transaction
         replay(file, choose_dead_letters(file, Selection()), now=LATER)
 
-    assert statements.count("COMMIT") == 3
-    assert built.accounts("acme")["pending"] == 2 * CHUNK + 1
+    assert len(transactions) == 3
+    assert built.accounts("acme")["pending"] == 101
 
 
 def test_discard_erases_and_stays_counted(built: OutboxBuilder) -> None:
     """A discarded dead letter leaves nothing behind but its count."""
     built.delivery("acme", "dead")
 
-    with opened(built.path) as file:
+    with opened(built.place) as file:
         assert discard(file, choose_dead_letters(file, Selection())) == 1
 
     for table in ("delivery", "reading", "body", "attempt"):
@@ -143,7 +155,7 @@ def test_discard_keeps_the_body_that_another_endpoint_still_needs(built: OutboxB
     number = built.reading("acme", "home")
     built.settle(number, "acme", _dead())
 
-    with opened(built.path) as file:
+    with opened(built.place) as file:
         discard(file, choose_dead_letters(file, Selection()))
 
     assert built.rows("SELECT reading FROM body") == [(number,)]
@@ -155,7 +167,7 @@ def _dead() -> Bury:
 
 
 def _replay_to(built: OutboxBuilder, name: str) -> tuple[int, int]:
-    with opened(built.path) as file:
+    with opened(built.place) as file:
         chosen = choose_dead_letters(file, Selection(endpoint="acme"))
         outcome = replay_to(file, chosen, endpoint=name, now=LATER)
     return outcome.replayed, outcome.already_there
@@ -209,13 +221,11 @@ def test_replay_to_where_it_died_is_a_replay(built: OutboxBuilder) -> None:
     assert built.accounts("acme")["pending"] == 1
 
 
-def test_there_must_be_an_outbox(tmp_path: Path) -> None:
+def test_there_must_be_an_outbox(place: OutboxPlace) -> None:
     """A command never makes an outbox: one in the wrong place would look empty instead of missing."""
-    path = tmp_path / "outbox.db"
-
-    with pytest.raises(
-        OperationError, match=r"there is no outbox at .* yet; start the service once"
-    ):
-        opened(path).__enter__()
-
-    assert not path.exists()
+    for _ in range(2):
+        with pytest.raises(
+            OperationError, match=r"there is no outbox (at|in) .* yet; start the service once"
+        ):
+            opened(place).__enter__()
+    assert not exists(place)

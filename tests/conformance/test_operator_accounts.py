@@ -1,11 +1,9 @@
 """Whatever operators do in whatever order, the accounts agree with the rows."""
 
-import tempfile
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.outbox_builder import BERN, DECISIONS, NOW, ZURICH, OutboxBuilder
 
@@ -21,6 +19,7 @@ from forwarder.outbox import (
     opened,
 )
 from forwarder.reading import Device
+from forwarder.settings import OutboxPlace
 
 ENDPOINTS = ("acme", "home", "archive")
 
@@ -35,22 +34,22 @@ def take_in(device: Device, states: dict[str, str], built: OutboxBuilder) -> Non
 
 
 def replay_some(selection: Selection, built: OutboxBuilder) -> None:
-    with opened(built.path) as file:
+    with opened(built.place) as file:
         replay(file, choose_dead_letters(file, selection), now=NOW)
 
 
 def replay_elsewhere(selection: Selection, to: str, built: OutboxBuilder) -> None:
-    with opened(built.path) as file:
+    with opened(built.place) as file:
         replay_to(file, choose_dead_letters(file, selection), endpoint=to, now=NOW)
 
 
 def discard_some(selection: Selection, built: OutboxBuilder) -> None:
-    with opened(built.path) as file:
+    with opened(built.place) as file:
         discard(file, choose_dead_letters(file, selection))
 
 
 def purge_one(device: Device, built: OutboxBuilder) -> None:
-    with opened(built.path) as file:
+    with opened(built.place) as file:
         file.purge(device)
 
 
@@ -72,15 +71,18 @@ commands: st.SearchStrategy[Operation] = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     st.lists(readings, min_size=1, max_size=6),
     st.lists(st.one_of(commands, readings), max_size=8),
 )
-def test_accounts_agree_whatever_is_done(first: list[Operation], then: list[Operation]) -> None:
+def test_accounts_agree_whatever_is_done(
+    new_place: Callable[[], OutboxPlace], first: list[Operation], then: list[Operation]
+) -> None:
     """After every command, enqueued = delivered + dead + expired + superseded + what is pending in the rows."""
-    with tempfile.TemporaryDirectory() as folder:
-        built = OutboxBuilder(Path(folder) / "outbox.db")
-        for operation in [*first, *then]:
-            operation(built)
-            assert inspect(built.path).faults == ()
+    built = OutboxBuilder(new_place())
+    for operation in [*first, *then]:
+        operation(built)
+        assert inspect(built.place).faults == ()

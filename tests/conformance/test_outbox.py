@@ -33,8 +33,8 @@ from forwarder.outbox import (
     Recipient,
     Settlement,
 )
-from forwarder.outbox.sqlite.quarantine import KEPT_QUARANTINE
-from forwarder.outbox.sqlite.statements import KEPT_ATTEMPTS
+from forwarder.outbox.sql.endings import KEPT_ATTEMPTS
+from forwarder.outbox.sql.quarantine import KEPT_QUARANTINE
 from forwarder.reading import Device
 
 ONE, TWO = "ECC9FF5C0001", "ECC9FF5C0002"
@@ -464,7 +464,7 @@ class TestWhenTheDiskTakesNothing:
 async def test_limit_of_size_holds_back_messages_not_settlements(harness: OutboxHarness) -> None:
     """At OUTBOX_MAX_BYTES no message is taken, but deliveries go on; with room again the message is taken."""
     outbox = harness.open(max_bytes=150_000)
-    await outbox.put([new_reading(ONE, "a" * 100_000)])
+    await outbox.put([new_reading(ONE, "a" * 200_000)])
     waiting = asyncio.ensure_future(outbox.put([new_reading(TWO, "b")]))
     await flush(outbox)
     assert not waiting.done()

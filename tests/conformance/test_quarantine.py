@@ -22,7 +22,6 @@ from forwarder.outbox import (
     opened,
 )
 from forwarder.outbox.capacity import MOST_QUARANTINE_BYTES, quarantine_share
-from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.reading import Device, QuarantineReason
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -88,13 +87,13 @@ async def how_many_fit(outbox: Outbox) -> int:
     raise AssertionError
 
 
-async def test_junk_takes_no_room_from_readings(harness: OutboxHarness) -> None:
+async def test_junk_takes_no_room_from_readings(
+    harness: OutboxHarness, another_harness: OutboxHarness
+) -> None:
     """As many readings are taken beside a flood of it as without."""
     alone = await how_many_fit(harness.open(max_bytes=MIB))
     await harness.kill()
-    for part in harness.path.parent.glob(f"{harness.path.name}*"):
-        part.unlink()
-    outbox = harness.open(max_bytes=MIB)
+    outbox = another_harness.open(max_bytes=MIB)
     for number in range(300):
         await outbox.put([junk(number, size=5000)])
     beside = await how_many_fit(outbox)
@@ -148,21 +147,19 @@ async def test_commands_keep_the_account_too(harness: OutboxHarness) -> None:
     """What an operator discards makes room, and is no eviction."""
     outbox = harness.open(quarantine_max_bytes=MIB)
     await outbox.put([junk(number) for number in range(10)])
-    with opened(harness.path) as file:
+    with opened(harness.place) as file:
         assert discard_quarantined(file, choose_quarantined(file, Selection(limit=4))) == 4
     assert outbox.overview().quarantined == {"not_json": 6}
     assert outbox.overview().quarantine_evicted == {}
-    assert inspect(harness.path).faults == ()
+    assert inspect(harness.place).faults == ()
 
 
 async def test_an_account_that_is_wrong_is_found(harness: OutboxHarness) -> None:
     outbox = harness.open()
     await outbox.put([junk(1)])
     await harness.kill()
-    connection = outbox_file.connect(harness.path)
-    connection.execute("UPDATE quarantine_account SET kept = 2")
-    connection.close()
-    (fault,) = inspect(harness.path).faults
+    harness.other.execute("UPDATE quarantine_account SET kept = 2")
+    (fault,) = inspect(harness.place).faults
     assert fault.startswith("quarantine counts 2 messages")
 
 
@@ -191,4 +188,4 @@ async def test_failed_commit_evicts_nothing_twice(harness: OutboxHarness) -> Non
             harness.clock.advance(1)
             await asyncio.sleep(0)
     assert outbox.overview().quarantine_evicted["not_json"] == evicted + 1
-    assert inspect(harness.path).faults == ()
+    assert inspect(harness.place).faults == ()

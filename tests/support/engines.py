@@ -7,16 +7,23 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from psycopg import sql
+from psycopg.rows import dict_row
+
 from forwarder.clock import Clock
 from forwarder.delivery import Delivery
 from forwarder.errors import OutboxUnavailable
-from forwarder.outbox import DeliveryId, Operation, Outbox, Replay, opened
+from forwarder.outbox import Operation, Outbox, Replay, Selection, opened
 from forwarder.outbox.capacity import quarantine_share
 from forwarder.outbox.changes import Applied, Changes, LaneKey
 from forwarder.outbox.engine import Engine
 from forwarder.outbox.outbox import MEMORY_LIMIT
+from forwarder.outbox.postgresql import schema
+from forwarder.outbox.postgresql.connection import opened_connection
+from forwarder.outbox.postgresql.engine import PostgresEngine
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite.engine import SqliteEngine
+from forwarder.settings import Database, OutboxPlace
 
 Row = dict[str, Any]
 
@@ -135,73 +142,165 @@ class SqliteUnderTest(SqliteEngine):
         self._connection.execute("BEGIN")
         self._connection.execute("DELETE FROM delivery")
 
-    @property
-    def page_count(self) -> int:
-        return outbox_file.pragma(self._reader, "page_count")
+
+class PostgresUnderTest(PostgresEngine):
+    """See `EngineUnderTest`."""
+
+    def __init__(self, database: Database, **limits: Any) -> None:
+        self.waits: list[bool] = []
+        self.read = 0
+        self.is_over_limit = False
+        self._fails_to_look = False
+        self._unreadable: Exception | None = None
+        self._may_read = threading.Event()
+        self._may_read.set()
+        with opened_connection(database) as connection:
+            connection.execute("UPDATE line SET owner = 'under-test'")
+        super().__init__(database, member="under-test", **limits)
 
     @property
-    def free_pages(self) -> int:
-        return outbox_file.pragma(self._connection, "freelist_count")
+    def is_full(self) -> bool:
+        return self.is_over_limit or super().is_full
+
+    def rows(self, table: str) -> list[Row]:
+        query = sql.SQL("SELECT * FROM {} ORDER BY 1, 2").format(sql.Identifier(table))
+        with opened_connection(self._database) as connection:
+            return connection.raw.cursor(row_factory=dict_row).execute(query).fetchall()
+
+    def fill(self) -> None:
+        """A disk that takes no body more, as far as one can have that without filling one."""
+        self._execute("ALTER TABLE body ADD CONSTRAINT full_disk CHECK (false) NOT VALID")
+
+    def make_room(self) -> None:
+        self._execute("ALTER TABLE body DROP CONSTRAINT full_disk")
+
+    def refuse_writes(self) -> None:
+        self._writer.execute("SET default_transaction_read_only = on")
+
+    def accept_writes(self) -> None:
+        self._writer.execute("SET default_transaction_read_only = off")
+
+    def _execute(self, statement: str) -> None:
+        with opened_connection(self._database) as connection:
+            connection.execute(statement)
+
+    def apply(self, changes: Changes, *, now: float) -> Applied:
+        applied = super().apply(changes, now=now)
+        self.waits.append(changes.waits_for_disk)
+        return applied
+
+    def fail_next_look(self) -> None:
+        self._fails_to_look = True
+
+    def has_foreign_change(self) -> bool:
+        if self._fails_to_look:
+            self._fails_to_look = False
+            raise OutboxUnavailable("no")
+        return super().has_foreign_change()
+
+    @contextmanager
+    def unreadable(self, error: Exception | None = None) -> Iterator[None]:
+        self._unreadable = error or OutboxUnavailable("no")
+        yield
+        self._unreadable = None
+
+    @contextmanager
+    def held_reads(self) -> Iterator[threading.Event]:
+        self._may_read.clear()
+        try:
+            yield self._may_read
+        finally:
+            self._may_read.set()
+
+    def heads(self, wanted: Mapping[LaneKey, int]) -> dict[LaneKey, list[Delivery]]:
+        assert self._may_read.wait(10)
+        if self._unreadable is not None:
+            raise self._unreadable
+        heads = super().heads(wanted)
+        self.read += sum(map(len, heads.values()))
+        return heads
+
+    def leave_transaction_open(self) -> None:
+        self._writer.execute("BEGIN")
+        self._writer.execute("DELETE FROM delivery")
 
 
-def open_sqlite(
-    path: Path,
+def open_under_test(
+    place: OutboxPlace,
     *,
     clock: Clock,
     max_bytes: int = 10 << 30,
     quarantine_max_bytes: int | None = None,
     memory_limit: int = MEMORY_LIMIT,
-) -> tuple[Outbox, SqliteUnderTest]:
-    outbox_file.create(path)
+) -> tuple[Outbox, EngineUnderTest]:
+    """The outbox of a place, on whichever engine keeps it there."""
     share = quarantine_share(max_bytes) if quarantine_max_bytes is None else quarantine_max_bytes
-    engine = SqliteUnderTest(
-        path, max_bytes=max_bytes, quarantine_max_bytes=share, keep_delivered_seconds=3600.0
+    engine = _engine(
+        place, max_bytes=max_bytes, quarantine_max_bytes=share, keep_delivered_seconds=3600.0
     )
     outbox = Outbox(
-        engine, path, clock=clock, quarantine_max_bytes=share, memory_limit=memory_limit
+        engine, place, clock=clock, quarantine_max_bytes=share, memory_limit=memory_limit
     )
     return outbox, engine
+
+
+def _engine(place: OutboxPlace, **limits: Any) -> EngineUnderTest:
+    if isinstance(place, Path):
+        outbox_file.create(place)
+        return SqliteUnderTest(place, **limits)
+    schema.prepare(place)
+    return PostgresUnderTest(place, **limits)
 
 
 class AnotherProcess:
     """What commands change in the outbox, beside the service."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, place: OutboxPlace) -> None:
+        self._place = place
 
     def note(self, device: str) -> None:
         """Tell the service that a device's lanes have changed, though nothing has."""
-        self._execute(
-            "INSERT INTO touched_lane SELECT endpoint, device FROM delivery WHERE device = ?"
+        self.execute(
+            "INSERT INTO touched_lane SELECT DISTINCT endpoint, device FROM delivery WHERE device = ?"
             " ON CONFLICT DO NOTHING",
             device,
         )
 
     def replay(self) -> None:
         """All dead letters, as `forwarder dead-letters replay` does."""
-        with closing(sqlite3.connect(self._path)) as file:
-            query = "SELECT reading, endpoint FROM delivery WHERE state = 'dead'"
-            keys = [DeliveryId(*row) for row in file.execute(query)]
-        self.operate(Replay(keys, now=0.0))
+        with opened(self._place) as access:
+            for keys in access.choose_dead_letters(Selection()).chunks():
+                access.operate(Replay(keys, now=0.0))
 
     def operate(self, operation: Operation[Any]) -> None:
         """What a command does."""
-        with opened(self._path) as access:
+        with opened(self._place) as access:
             access.operate(operation)
 
     def change_health(self) -> None:
         """Something that concerns no lane."""
-        self._execute("UPDATE endpoint SET last_error = 'dns'")
+        self.execute(f"UPDATE {self._accounts} SET last_error = 'dns'")
 
     def expire(self, delivery: Delivery) -> None:
         """One delivery, without a note of it."""
         expire = "UPDATE delivery SET state = 'expired', settled_at = 0 WHERE reading = ?"
-        self._execute(expire, delivery.reading)
-        self._execute("UPDATE endpoint SET expired = expired + 1")
+        self.execute(expire, delivery.reading)
+        self.execute(f"UPDATE {self._accounts} SET expired = expired + 1")
 
-    def _execute(self, statement: str, *parameters: object) -> None:
-        with closing(sqlite3.connect(self._path, timeout=10)) as file, file:
-            file.execute(statement, parameters)
+    @property
+    def _accounts(self) -> str:
+        return "endpoint" if isinstance(self._place, Path) else "home"
+
+    def execute(self, statement: str, *parameters: object) -> None:
+        if isinstance(self._place, Path):
+            with closing(sqlite3.connect(self._place, timeout=10)) as file, file:
+                file.execute(statement, parameters)
+            return
+        with opened_connection(self._place) as connection:
+            connection.begin()
+            connection.execute(statement, parameters)
+            connection.execute("UPDATE command_count SET count = count + 1")
+            connection.commit()
 
 
 class HeldDisk:

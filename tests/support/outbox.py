@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from forwarder.delivery import Attempt, Decision, Done
 from forwarder.outbox import Claim, EndpointTotals, Outbox, Prune, Settlement
-from forwarder.outbox.sqlite import operations
+from forwarder.outbox.sql import operations
 
 LONGEST_WAIT = 3600.0
 

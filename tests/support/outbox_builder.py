@@ -1,8 +1,8 @@
-"""An outbox file with deliveries in whatever state a test of the operator's commands needs."""
+"""An outbox with deliveries in whatever state a test of the operator's commands needs."""
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,14 @@ from forwarder.delivery import (
 from forwarder.delivery import Supersede as Superseded
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox import NewQuarantined, NewReading, Recipient, Settlement
+from forwarder.outbox.postgresql import schema
+from forwarder.outbox.postgresql.connection import opened_connection
+from forwarder.outbox.postgresql.statements import Store as PostgresStore
+from forwarder.outbox.sql.tables import Tables
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite.statements import Store
 from forwarder.reading import Device, QuarantineReason, WebhookId, webhook_id
+from forwarder.settings import OutboxPlace
 
 ZURICH = Device("ECC9FF5C7AD4")
 BERN = Device("ECC9FF5C7F14")
@@ -36,15 +41,37 @@ DECISIONS: dict[str, Decision] = {
 
 
 class OutboxBuilder:
-    """Writes an outbox file row by row, with the store of the service."""
+    """Writes an outbox row by row, with the store of the service."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, place: OutboxPlace) -> None:
+        self.place = place
         self.readings = 0
-        outbox_file.create(path)
+        if isinstance(place, Path):
+            outbox_file.create(place)
+        else:
+            schema.prepare(place)
+
+    @property
+    def path(self) -> Path:
+        """Of an outbox that is a file."""
+        assert isinstance(self.place, Path)
+        return self.place
 
     @contextmanager
-    def store(self) -> Iterator[Store]:
+    def store(self, *, readings: int = 0) -> Iterator[Tables]:
+        """A transaction in which so many readings may be put."""
+        if isinstance(self.place, Path):
+            yield from self._in_file()
+            return
+        with opened_connection(self.place) as connection:
+            connection.begin()
+            store = PostgresStore(connection)
+            store.reserve(readings, epoch=None)
+            yield store
+            store.add_totals()
+            connection.commit()
+
+    def _in_file(self) -> Iterator[Tables]:
         connection = outbox_file.connect(self.path)
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("BEGIN IMMEDIATE")
@@ -74,7 +101,7 @@ class OutboxBuilder:
             data=data.encode(),
             recipients=tuple(Recipient(name) for name in endpoints),
         )
-        with self.store() as store:
+        with self.store(readings=1) as store:
             number, _ = store.put(reading, now=received_at, content_since=0.0)
         return number
 
@@ -88,7 +115,7 @@ class OutboxBuilder:
 
     def dead_letters(self, count: int, endpoint: str) -> None:
         """Many at once, without a history."""
-        with self.store() as store:
+        with self.store(readings=count) as store:
             for index in range(count):
                 reading = NewReading(
                     webhook_id=webhook_id(ZURICH, b"%d" % index),
@@ -162,8 +189,8 @@ class OutboxBuilder:
 
     def id_of(self, number: int) -> str:
         """The webhook id of the reading with this number."""
-        (row,) = self.rows("SELECT 'msg_' || lower(hex(id)) FROM reading WHERE number = ?", number)
-        return str(row[0])
+        ((identity,),) = self.rows("SELECT id FROM reading WHERE number = ?", number)
+        return f"msg_{identity.hex()}"
 
     def numbers(self, listed: list[dict[str, Any]]) -> list[int]:
         """The numbers of the readings in what a command listed."""
@@ -175,11 +202,11 @@ class OutboxBuilder:
             return store.endpoint_id(name)
 
     def rows(self, query: str, *parameters: object) -> list[Any]:
-        connection = outbox_file.connect(self.path, is_read_only=True)
-        try:
+        if isinstance(self.place, Path):
+            with closing(outbox_file.connect(self.place, is_read_only=True)) as file:
+                return file.execute(query, parameters).fetchall()
+        with opened_connection(self.place) as connection:
             return connection.execute(query, parameters).fetchall()
-        finally:
-            connection.close()
 
     def accounts(self, endpoint: str) -> dict[str, int]:
         """Its totals, and what is pending by its rows."""

@@ -5,25 +5,33 @@ import contextlib
 from pathlib import Path
 
 from support.clock import HandClock
-from support.engines import AnotherProcess, SqliteUnderTest, open_sqlite
+from support.engines import AnotherProcess, EngineUnderTest, open_under_test
 
+from forwarder.errors import OutboxTaken
 from forwarder.outbox import Outbox
+from forwarder.settings import OutboxPlace
 
 
 class OutboxHarness:
     """Opens, runs, kills and reopens one outbox."""
 
-    engine: SqliteUnderTest
+    engine: EngineUnderTest
     """Of the outbox that was opened last."""
 
-    def __init__(self, path: Path, clock: HandClock) -> None:
-        self.path = path
+    def __init__(self, place: OutboxPlace, clock: HandClock) -> None:
+        self.place = place
         self.clock = clock
-        self.other = AnotherProcess(path)
+        self.other = AnotherProcess(place)
         self._running: list[tuple[Outbox, asyncio.Task[None]]] = []
 
+    @property
+    def path(self) -> Path:
+        """Of an outbox that is a file."""
+        assert isinstance(self.place, Path)
+        return self.place
+
     def open(self, **limits: int) -> Outbox:
-        outbox, self.engine = open_sqlite(self.path, clock=self.clock, **limits)
+        outbox, self.engine = open_under_test(self.place, clock=self.clock, **limits)
         self._running.append((outbox, asyncio.create_task(outbox.run())))
         return outbox
 
@@ -35,7 +43,7 @@ class OutboxHarness:
         """End as a crash does: what was not committed is gone."""
         for outbox, task in self._running:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
+            with contextlib.suppress(asyncio.CancelledError, OutboxTaken):
                 await task
             outbox.release_files()
         self._running.clear()

@@ -2,6 +2,7 @@
 
 import random
 import socket
+import time
 
 _BELOW_EPHEMERAL = range(20_000, 32_000)
 """From 32768 on Linux gives ports to outgoing connections: one could sit on the port of a killed process."""
@@ -19,3 +20,17 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+
+
+def wait_for_port(port: int, *, patience_seconds: float = 20.0) -> None:
+    """Return once somebody listens on it."""
+    give_up_at = time.monotonic() + patience_seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+        except OSError:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.05)
+        else:
+            return

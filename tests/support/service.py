@@ -5,11 +5,10 @@ import json
 import os
 import resource
 import signal
-import sqlite3
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,10 +18,9 @@ import httpx
 from support.mosquitto import HOST
 from support.ports import free_port
 
-from forwarder.errors import OutboxError
-from forwarder.outbox import EndpointTotals
-from forwarder.outbox.sqlite import queries
-from forwarder.outbox.sqlite.file import connect
+from forwarder.errors import OperationError, OutboxError
+from forwarder.outbox import EndpointTotals, Overview, opened
+from forwarder.settings import Database, OutboxPlace
 
 PATIENCE_SECONDS = 30.0
 _LOOK_SECONDS = 0.01
@@ -210,13 +208,27 @@ class Service:
         said: dict[str, Any] = json.loads(finished.stdout)
         return said
 
+    @property
+    def place(self) -> OutboxPlace:
+        """Where its outbox is."""
+        url = self.settings.get("FORWARDER_OUTBOX_URL")
+        return self.outbox if url is None else Database(url)
+
     def totals(self, endpoint: str) -> EndpointTotals | None:
         """An endpoint's accounts as of the last commit, read beside whoever runs."""
-        every: list[EndpointTotals] = self._read(queries.totals, [])
+        overview = self._overview()
+        every = overview.endpoints if overview else []
         return next((one for one in every if one.name == endpoint), None)
 
     def message_totals(self) -> dict[str, int]:
-        return self._read(queries.message_totals, {})
+        overview = self._overview()
+        return overview.messages if overview else {}
+
+    def _overview(self) -> Overview | None:
+        """All of the outbox; None while there is none."""
+        with suppress(OutboxError, OperationError), opened(self.place, is_read_only=True) as outbox:
+            return outbox.overview()
+        return None
 
     async def settled(
         self, endpoint: str, condition: Callable[[EndpointTotals], object]
@@ -238,13 +250,6 @@ class Service:
             return self.message_totals().get(outcome, 0) >= count
 
         await eventually(look, what=f"{count} messages {outcome}")
-
-    def _read(self, query: Callable[[sqlite3.Connection], T], else_answer: T) -> T:
-        """What the outbox answers; `else_answer` while there is none."""
-        with suppress(OutboxError), closing(connect(self.outbox, is_read_only=True)) as connection:
-            if connection.execute("PRAGMA user_version").fetchone()[0]:
-                return query(connection)
-        return else_answer
 
     async def _spawn(self, *arguments: str, shell: str = "") -> Process:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("FORWARDER_")}

@@ -247,7 +247,7 @@ def status_as_on_the_page() -> View:
         mqtt={"subscribed": True, "since": "2025-11-18T07:00:00Z"},
         routes={"endpoints": 3, "problems": 1, "first": "routes.yaml:14:13"},
         not_in_force=["globex"],
-        outbox_path=Path("data/outbox.db"),
+        outbox_place=Path("data/outbox.db"),
         now=now,
     )
 

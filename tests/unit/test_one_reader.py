@@ -13,6 +13,7 @@ ALLOWED = {
     "demo/process.py": {"open", "read_text"},  # the log of the process that the demo starts
     "variables.py": {"read_text"},  # a resource of the package
     "outbox/sqlite/file.py": {"read_text"},  # likewise
+    "outbox/postgresql/schema.py": {"read_text"},  # likewise
     "subscriber/trial.py": {"open"},  # a connection
     "subscriber/session.py": {"open"},
 }

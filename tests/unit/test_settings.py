@@ -71,7 +71,7 @@ def test_defaults_need_no_environment(environ: Environ) -> None:
     """Nothing is required to look at routes or the outbox."""
     settings = load_settings()
 
-    assert settings.outbox_path == Path("data/outbox.db")
+    assert settings.outbox_place == Path("data/outbox.db")
     assert settings.listen_address == ("127.0.0.1", 8080)
     assert (settings.mqtt_session_expiry, settings.keep_dead) == (604800.0, 2592000.0)
     assert settings.outbox_max_bytes == 10 * 2**30
@@ -373,16 +373,23 @@ def test_outbox_url_names_a_file(url: str, path: Path, environ: Environ) -> None
     """Three slashes: relative; four: absolute."""
     environ({"OUTBOX_URL": url})
 
-    assert load_settings().outbox_path == path
+    assert load_settings().outbox_place == path
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite://outbox.db", "outbox.db", "sqlite:///", "postgresql://u:hunter2@db/x"]
+    "url",
+    [
+        "sqlite://outbox.db",
+        "outbox.db",
+        "sqlite:///",
+        "postgresql://u:hunter2@db",
+        "mysql://u:hunter2@db/x",
+    ],
 )
 def test_other_outbox_url_has_its_sentence_without_its_password(url: str, environ: Environ) -> None:
     environ({"OUTBOX_URL": url})
 
-    (problem,) = problems(lambda: load_settings().outbox_path)
+    (problem,) = problems(lambda: load_settings().outbox_place)
 
     assert problem.startswith("FORWARDER_OUTBOX_URL: ")
     assert "hunter2" not in problem

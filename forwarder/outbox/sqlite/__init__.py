@@ -11,24 +11,76 @@ The outbox on SQLite: one file, with its write-ahead log, its high-water mark an
     bulk_statement.py   one statement over many rows        schema.sql
 """
 
+from pathlib import Path
+
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite import opening
 from forwarder.outbox.sqlite.access import opened
 from forwarder.outbox.sqlite.engine import SqliteEngine
 from forwarder.outbox.sqlite.erasure import copies_aside
-from forwarder.outbox.sqlite.file import DirectoryLock, is_running
 from forwarder.outbox.sqlite.inspection import inspect
-from forwarder.outbox.sqlite.opening import prepare, repair, warn_of_foreign_writers
+from forwarder.outbox.sqlite.opening import prepare, repair
 
-open_engine = SqliteEngine
-take_lock = DirectoryLock
+
+class DirectorySeat(outbox_file.DirectoryLock):
+    """The only forwarder on a data directory: it leads from the start."""
+
+    member = ""
+    leads = True
+    leader = ""
+    outbox_id = ""
+    is_sure = True
+    problem = None
+
+    def __init__(self, path: Path, *, name: str, deployment: str) -> None:  # noqa: ARG002 - a database's matters
+        super().__init__(path.parent)
+
+
+take_seat = DirectorySeat
+
+
+def open_engine(
+    path: Path,
+    *,
+    member: str,  # noqa: ARG001 - of a database
+    max_bytes: int,
+    quarantine_max_bytes: int,
+    keep_delivered_seconds: float,
+) -> SqliteEngine:
+    return SqliteEngine(
+        path,
+        max_bytes=max_bytes,
+        quarantine_max_bytes=quarantine_max_bytes,
+        keep_delivered_seconds=keep_delivered_seconds,
+    )
+
+
+def exists(path: Path) -> bool:
+    return path.exists()
+
+
+def remarks(_: Path) -> list[str]:
+    return []
+
+
+def is_running(path: Path) -> bool:
+    return outbox_file.is_running(path.parent)
+
+
+def warn_of_foreign_writers(path: Path) -> None:
+    opening.warn_of_foreign_writers(path.parent)
+
 
 __all__ = [
     "copies_aside",
+    "exists",
     "inspect",
     "is_running",
     "open_engine",
     "opened",
     "prepare",
+    "remarks",
     "repair",
-    "take_lock",
+    "take_seat",
     "warn_of_foreign_writers",
 ]

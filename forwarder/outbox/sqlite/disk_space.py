@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from forwarder.errors import OutboxUnavailable
+from forwarder.outbox.sql.quarantine import held_bytes
 from forwarder.outbox.sqlite import file as outbox_file
-from forwarder.outbox.sqlite.quarantine import held_bytes
 
 MOST_PAGES = 4000
 """A checkpoint is part of a commit: with SQLite's 1000 pages every 80th single message met one."""

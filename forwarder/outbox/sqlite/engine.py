@@ -6,11 +6,9 @@ The outbox on SQLite: one connection writes, one transaction at a time; one read
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from itertools import accumulate, chain, pairwise
 from pathlib import Path
-from typing import Any
 
 from forwarder.delivery import Delivery
 from forwarder.errors import OutboxUnavailable
@@ -19,19 +17,15 @@ from forwarder.outbox.changes import (
     Changes,
     LaneKey,
     LaneRows,
-    OperationFailed,
-    Run,
 )
-from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Outcomes, Put
-from forwarder.outbox.operations import BuryRemoved, ExpireOld, Operation
 from forwarder.outbox.records import DeviceRecord, EndpointTotals, Overview
+from forwarder.outbox.sql import queries
+from forwarder.outbox.sql.bringing_in import bring_in
 from forwarder.outbox.sqlite import file as outbox_file
-from forwarder.outbox.sqlite import queries
 from forwarder.outbox.sqlite.disk_space import DiskSpace
 from forwarder.outbox.sqlite.file import pragma, translated
 from forwarder.outbox.sqlite.high_water_mark import HighWaterMark
-from forwarder.outbox.sqlite.operations import perform
-from forwarder.outbox.sqlite.statements import Owed, Store
+from forwarder.outbox.sqlite.statements import Store
 
 BUSY_SECONDS = 0.005
 BUSY_TRIES = 2000
@@ -118,11 +112,11 @@ class SqliteEngine:
             return queries.log_length(connection)
 
     def overview(self) -> Overview:
-        return queries.read_overview(self._path)
+        return read_overview(self._path)
 
     def told(self) -> dict[str, str]:
         with translated(self._path):
-            return dict(self._reader.execute("SELECT subject, what FROM told").fetchall())
+            return queries.told(self._reader)
 
     # What is written.
 
@@ -141,70 +135,14 @@ class SqliteEngine:
         return applied
 
     def _bring_in(self, changes: Changes, now: float) -> Applied:
-        store = self._store
-        if changes.settlements:
-            store.settle(changes.settlements, now=now)
-        for endpoint, health in changes.health.items():
-            store.record_health(endpoint, health)
-        for endpoint, url in changes.gone.items():
-            store.record_gone(endpoint, url)
-        answers = [
-            self._perform(index, one, changes) for index, one in enumerate(changes.operations)
-        ]
-        owed, outcomes = self._put(changes, now) if changes.puts else (Owed(), [])
-        store.count_messages(_messages(changes, outcomes))
-        store.add_totals()
-        # The count comes last, because it must see all that the transaction changed.
-        counted = self._count(changes)
-        forgotten = store.take_forgotten()
-        if changes.devices:
-            store.record_devices(changes.devices, but=forgotten)
-        return Applied(owed.runs, outcomes, owed.superseded, answers, counted, forgotten)
-
-    def _perform(self, index: int, operation: Operation[Any], changes: Changes) -> Any:
-        in_flight = (
-            changes.in_flight.get(operation.endpoint, ())
-            if isinstance(operation, ExpireOld | BuryRemoved)
-            else ()
-        )
-        try:
-            return perform(self._store, operation, in_flight=in_flight)
-        except sqlite3.Error:
-            raise
-        except Exception as error:
-            raise OperationFailed(index, error) from error
-
-    def _put(self, changes: Changes, now: float) -> tuple[Owed, list[Outcomes]]:
-        readings: list[NewReading] = []
-        quarantined: list[tuple[int, NewQuarantined]] = []
-        for place, one in enumerate(chain.from_iterable(changes.puts)):
-            if isinstance(one, NewQuarantined):
-                quarantined.append((place, one))
-            else:
-                readings.append(one)
-        owed = self._store.put_all(
-            readings,
+        return bring_in(
+            self._store,
+            changes,
             now=now,
             content_since=now - self._keep_delivered_seconds,
-            in_flight=changes.in_flight,
+            quarantine_max_bytes=self._quarantine_max_bytes,
+            engine_error=sqlite3.Error,
         )
-        if quarantined:
-            kept = [one for _, one in quarantined]
-            self._store.quarantine(kept, max_bytes=self._quarantine_max_bytes)
-        return owed, _outcomes(owed.runs, [place for place, _ in quarantined], changes.puts)
-
-    def _count(self, changes: Changes) -> dict[LaneKey, LaneRows]:
-        store = self._store
-        lanes = changes.uncertain | store.touched
-        if store.has_noted_lanes or changes.operations:
-            lanes |= store.take_noted_lanes()
-        store.touched.clear()
-        return {
-            (name, device): queries.rows_of_lane(
-                self._connection, endpoint=store.endpoint_id(name), device=device
-            )
-            for name, device in lanes
-        }
 
     def _begin(self, *, waits_for_disk: bool) -> None:
         if self._connection.in_transaction:
@@ -258,6 +196,16 @@ class SqliteEngine:
         self._connection.close()
 
 
+def read_overview(path: Path) -> Overview:
+    """What an outbox holds at this moment; read over a connection of its own, from any thread."""
+    with (
+        translated(path),
+        closing(outbox_file.connect(path, is_read_only=True)) as connection,
+    ):
+        connection.execute("BEGIN")
+        return queries.overview(connection)
+
+
 def _writer(path: Path) -> sqlite3.Connection:
     connection = outbox_file.connect(path)
     # `_begin` waits for a locked file.
@@ -269,23 +217,3 @@ def _writer(path: Path) -> sqlite3.Connection:
     # `outbox check` looks at them too.
     connection.execute("PRAGMA ignore_check_constraints = ON")
     return connection
-
-
-def _outcomes(
-    runs: Sequence[Run], quarantined: Sequence[int], puts: Sequence[Sequence[Put]]
-) -> list[Outcomes]:
-    """What each message came to, in the groups in which they were put; `quarantined` are places among all."""
-    outcomes: Outcomes = []
-    for run in runs:
-        outcomes += ["accepted" if run.recipients else "duplicate"] * len(run.readings)
-    for place in quarantined:
-        outcomes.insert(place, "quarantined")
-    ends = accumulate(map(len, puts), initial=0)
-    return [outcomes[start:end] for start, end in pairwise(ends)]
-
-
-def _messages(changes: Changes, outcomes: Sequence[Outcomes]) -> dict[MessageOutcome, int]:
-    counts = changes.messages.copy()
-    for outcome in chain.from_iterable(outcomes):
-        counts[outcome] = counts.get(outcome, 0) + 1
-    return counts

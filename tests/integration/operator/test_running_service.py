@@ -152,12 +152,12 @@ async def test_long_replay_lets_the_service_commit(
 
 async def test_running_service_is_recognised(built: OutboxBuilder, harness: OutboxHarness) -> None:
     """The directory's lock tells whether a service runs, without getting in its way."""
-    assert is_running(built.path.parent)
+    assert is_running(built.path)
 
 
 def test_stopped_service_is_recognised(built: OutboxBuilder) -> None:
     """Where none ever ran, no lock is left behind by looking."""
-    assert not is_running(built.path.parent)
+    assert not is_running(built.path)
     assert [path.name for path in built.path.parent.glob("*.lock")] == []
 
 

@@ -64,7 +64,7 @@ def open_api(tmp_path: Path, clock: HandClock) -> Open:
     file = tmp_path / "routes.yaml"
     file.write_text(ROUTES)
     resources = Resources(
-        outbox_path=tmp_path / "data" / "outbox.db",
+        outbox_place=tmp_path / "data" / "outbox.db",
         routes_file=file,
         normaliser=_normaliser(trusts=False),
         trusting=_normaliser(trusts=True),

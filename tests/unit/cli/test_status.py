@@ -208,7 +208,7 @@ def pictured(
         mqtt={"problem": "the service is not running"},
         routes={"endpoints": 1},
         not_in_force=(),
-        outbox_path=built.path,
+        outbox_place=built.path,
         now=now,
     )
     screen.print(frame(view, screen, most_rows=0 if height else None))

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,21 +11,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import forwarder.outbox.postgresql as postgresql_package
 import forwarder.outbox.sqlite as sqlite_package
-from forwarder.outbox import operations
+from forwarder.errors import SettingsError
+from forwarder.outbox import exists, operations
+from forwarder.outbox.postgresql.engine import PostgresEngine
 from forwarder.outbox.sqlite.engine import SqliteEngine
+from forwarder.settings import Database
 
 if TYPE_CHECKING:
     from forwarder.outbox.drivers import Driver
     from forwarder.outbox.engine import Engine
 
 ROOT = Path(__file__).parents[3]
-HOME = ROOT / "forwarder/outbox/sqlite"
+HOMES = [ROOT / "forwarder/outbox" / name for name in ("sql", "sqlite", "postgresql")]
 SQL = re.compile(
     r"\b(SELECT\s.+\sFROM|INSERT\s.*INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM|CREATE\s+(TABLE|INDEX)|PRAGMA)\b",
     re.DOTALL,
 )
-MODULES = sorted(one for one in (ROOT / "forwarder").rglob("*.py") if HOME not in one.parents)
+MODULES = sorted(
+    one for one in (ROOT / "forwarder").rglob("*.py") if not set(HOMES) & set(one.parents)
+)
 
 
 def strings(module: Path) -> Iterator[str]:
@@ -40,7 +48,7 @@ def test_sql_is_written_in_its_home_alone(module: Path) -> None:
 
 def test_sql_would_be_found() -> None:
     """The pattern knows SQL where it sees it."""
-    assert any(SQL.search(one) for one in strings(HOME / "operations.py"))
+    assert any(SQL.search(one) for one in strings(HOMES[0] / "operations.py"))
 
 
 def test_every_operation_is_one_of_the_closed_set() -> None:
@@ -60,6 +68,36 @@ def test_every_part_is_held_by_the_contract() -> None:
 
 def test_sqlite_is_an_engine_and_a_driver() -> None:
     """The type check holds it to both; nothing is to be run for it."""
-    driver: Driver = sqlite_package
+    driver: Driver[Path] = sqlite_package
     engine: type[Engine] = SqliteEngine
-    assert (driver, engine) == (sqlite_package, driver.open_engine)
+    assert (driver, engine) == (sqlite_package, SqliteEngine)
+
+
+def test_postgresql_is_an_engine_and_a_driver() -> None:
+    driver: Driver[Database] = postgresql_package
+    engine: type[Engine] = PostgresEngine
+    assert (driver, engine) == (postgresql_package, PostgresEngine)
+
+
+def test_psycopg_is_not_loaded_for_an_outbox_that_is_a_file(tmp_path: Path) -> None:
+    """Nobody pays for a driver that he does not use, nor has to install it."""
+    program = """
+import sys
+from pathlib import Path
+sys.modules["psycopg"] = None
+import forwarder.__main__, forwarder.service
+from forwarder.clock import SystemClock
+from forwarder.outbox import inspect, open_outbox
+open_outbox(Path(sys.argv[1]), clock=SystemClock()).release_files()
+assert inspect(Path(sys.argv[1])).is_sound
+"""
+    subprocess.run([sys.executable, "-c", program, tmp_path / "outbox.db"], check=True, cwd=ROOT)
+
+
+def test_missing_driver_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what to install."""
+    for name in [one for one in sys.modules if one.startswith("forwarder.outbox.postgresql")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(SettingsError, match=r"install whatwatt-forwarder\[postgresql\]"):
+        exists(Database("postgresql://u:p@h/d"))

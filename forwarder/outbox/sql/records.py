@@ -1,6 +1,5 @@
 """Deliveries, their attempts and quarantined messages as an operator sees them, in SQL."""
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,13 +12,16 @@ from forwarder.outbox.records import (
     Quarantined,
     Selection,
 )
+from forwarder.outbox.sql.connection import Connection
+from forwarder.reading import WebhookId
 
 _RECORD = """
     SELECT e.name, d.device, d.state, d.reason, d.attempts, d.last_status, d.last_error, d.duration_ms,
-        d.address, d.enqueued_at, d.due_at, d.settled_at,
-        'msg_' || lower(hex(r.id)), r.measured_at, r.received_at
+        d.address, d.enqueued_at, d.due_at, d.settled_at, r.id, r.measured_at, r.received_at
     FROM delivery d JOIN endpoint e ON e.id = d.endpoint JOIN reading r ON r.number = d.reading
     WHERE d.reading = ? AND d.endpoint = ?"""
+_ID = 12
+"""Which of these columns is the reading's id."""
 _KEYS = "SELECT d.reading, d.endpoint FROM delivery d JOIN endpoint e ON e.id = d.endpoint WHERE"
 _COLUMNS = {
     "id": "(d.reading, d.endpoint)",
@@ -113,24 +115,31 @@ def _behind(sql: str, after: Sequence[float]) -> Clauses | None:
     return Clauses(sql, [*after]) if after else None
 
 
-def endpoints_of_chosen(connection: sqlite3.Connection) -> list[str]:
-    query = "SELECT name FROM endpoint WHERE id IN (SELECT second FROM temp.chosen) ORDER BY name"
+def endpoints_of_chosen(connection: Connection) -> list[str]:
+    query = "SELECT name FROM endpoint WHERE id IN (SELECT second FROM chosen) ORDER BY name"
     return [name for (name,) in connection.execute(query)]
 
 
-def quarantined_messages(
-    connection: sqlite3.Connection, numbers: Sequence[int]
-) -> list[Quarantined]:
+def quarantined_messages(connection: Connection, numbers: Sequence[int]) -> list[Quarantined]:
     rows = [connection.execute(_MESSAGE, (number,)).fetchone() for number in numbers]
     return [Quarantined(*row) for row in rows if row is not None]
 
 
-def record(connection: sqlite3.Connection, key: DeliveryId) -> DeliveryRecord | None:
+def record(connection: Connection, key: DeliveryId) -> DeliveryRecord | None:
     row = connection.execute(_RECORD, key).fetchone()
-    return None if row is None else DeliveryRecord(key, *row)
+    if row is None:
+        return None
+    columns = [*row]
+    columns[_ID] = webhook_id(row[_ID])
+    return DeliveryRecord(key, *columns)
 
 
-def delivery_file(connection: sqlite3.Connection, key: DeliveryId) -> DeliveryFile | None:
+def webhook_id(identity: bytes) -> WebhookId:
+    """A reading's id as people know it."""
+    return WebhookId("msg_" + identity.hex())
+
+
+def delivery_file(connection: Connection, key: DeliveryId) -> DeliveryFile | None:
     found = record(connection, key)
     if found is None:
         return None
@@ -138,12 +147,12 @@ def delivery_file(connection: sqlite3.Connection, key: DeliveryId) -> DeliveryFi
     return DeliveryFile(found, body(connection, key.reading), tuple(attempts))
 
 
-def body(connection: sqlite3.Connection, reading: int) -> bytes | None:
+def body(connection: Connection, reading: int) -> bytes | None:
     row = connection.execute("SELECT data FROM body WHERE reading = ?", (reading,)).fetchone()
     return row[0] if row else None
 
 
-def _failed(connection: sqlite3.Connection, key: DeliveryId) -> Iterator[Attempt]:
+def _failed(connection: Connection, key: DeliveryId) -> Iterator[Attempt]:
     rows = connection.execute(
         "SELECT number, attempted_at, duration_ms, status, error, detail, answer, address FROM attempt"
         " WHERE reading = ? AND endpoint = ? ORDER BY number",

@@ -1,16 +1,13 @@
 """What is read back from the outbox: lanes at start, the head of a lane, the accounts, a look at it all."""
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.changes import LaneKey, LaneRows
 from forwarder.outbox.records import DeviceRecord, EndpointTotals, Overview
-from forwarder.outbox.sqlite.file import connect, translated
+from forwarder.outbox.sql.connection import Connection
 from forwarder.reading import Device, WebhookId
 
 _HEADS = """
@@ -19,12 +16,19 @@ _HEADS = """
     WHERE d.endpoint = ? AND d.device = ? AND d.state = 'pending'
     ORDER BY d.reading LIMIT ?"""
 _LANES = """
-    SELECT e.name, d.device, count(*), max(d.reading) FROM delivery d JOIN endpoint e ON e.id = d.endpoint
-    WHERE d.state = 'pending' GROUP BY d.endpoint, d.device ORDER BY min(d.reading)"""
+    SELECT e.name, l.device, l.pending, l.newest FROM (
+        SELECT endpoint, device, count(*) AS pending, min(reading) AS first, max(reading) AS newest FROM delivery
+        WHERE state = 'pending' GROUP BY endpoint, device) l JOIN endpoint e ON e.id = l.endpoint
+    ORDER BY l.first"""
+_DEAD_LETTERS = """
+    SELECT e.name, l.reason, l.count FROM (
+        SELECT endpoint, reason, count(*) AS count FROM delivery
+        WHERE state = 'dead' AND settled_at IS NOT NULL GROUP BY endpoint, reason) l
+    JOIN endpoint e ON e.id = l.endpoint"""
 
 
 def heads(
-    connection: sqlite3.Connection,
+    connection: Connection,
     *,
     endpoint: int,
     endpoint_name: str,
@@ -50,29 +54,29 @@ def heads(
     ]
 
 
-def endpoint_ids(connection: sqlite3.Connection) -> dict[str, int]:
+def endpoint_ids(connection: Connection) -> dict[str, int]:
     return dict(connection.execute("SELECT name, id FROM endpoint").fetchall())
 
 
-def lanes(connection: sqlite3.Connection) -> Iterator[tuple[LaneKey, LaneRows]]:
+def lanes(connection: Connection) -> Iterator[tuple[LaneKey, LaneRows]]:
     """Every lane that holds something, the one with the oldest delivery first."""
     for endpoint, device, pending, newest in connection.execute(_LANES):
         yield (endpoint, Device(device)), LaneRows(pending, ReadingNumber(newest))
 
 
-def devices(connection: sqlite3.Connection) -> Iterator[tuple[int, DeviceRecord]]:
+def devices(connection: Connection) -> Iterator[tuple[int, DeviceRecord]]:
     """Every device's record, with its place."""
     for place, *record in connection.execute("SELECT * FROM device ORDER BY place"):
         yield place, DeviceRecord(*record)
 
 
-def quarantined_devices(connection: sqlite3.Connection) -> dict[Device, int]:
+def quarantined_devices(connection: Connection) -> dict[Device, int]:
     """How many messages in quarantine are of which device."""
     query = "SELECT device, count(*) FROM quarantine GROUP BY device"
     return dict(connection.execute(query).fetchall())
 
 
-def rows_of_lane(connection: sqlite3.Connection, *, endpoint: int, device: Device) -> LaneRows:
+def rows_of_lane(connection: Connection, *, endpoint: int, device: Device) -> LaneRows:
     pending, newest = connection.execute(
         "SELECT count(*), coalesce(max(reading), 0) FROM delivery"
         " WHERE endpoint = ? AND device = ? AND state = 'pending'",
@@ -81,7 +85,7 @@ def rows_of_lane(connection: sqlite3.Connection, *, endpoint: int, device: Devic
     return LaneRows(pending, ReadingNumber(newest))
 
 
-def log_length(connection: sqlite3.Connection) -> int:
+def log_length(connection: Connection) -> int:
     """How many deliveries are settled, and no dead letters; a walk over one index."""
     (count,) = connection.execute(
         "SELECT count(*) FROM delivery"
@@ -90,7 +94,7 @@ def log_length(connection: sqlite3.Connection) -> int:
     return int(count)
 
 
-def totals(connection: sqlite3.Connection) -> list[EndpointTotals]:
+def totals(connection: Connection) -> list[EndpointTotals]:
     """The accounts of every endpoint the outbox has ever known, by name."""
     rows = connection.execute(
         "SELECT name, enqueued, delivered, dead, expired, superseded,"
@@ -101,26 +105,27 @@ def totals(connection: sqlite3.Connection) -> list[EndpointTotals]:
     return [replace(EndpointTotals(*row[:8]), health=EndpointHealth(*row[8:])) for row in rows]
 
 
-def message_totals(connection: sqlite3.Connection) -> dict[str, int]:
+def message_totals(connection: Connection) -> dict[str, int]:
     return dict(connection.execute("SELECT outcome, count FROM message_total").fetchall())
 
 
-def dead_letters(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
+def dead_letters(connection: Connection) -> dict[tuple[str, str], int]:
     """How many dead letters wait for an operator, by endpoint and reason."""
-    rows = connection.execute(
-        "SELECT e.name, d.reason, count(*) FROM delivery d JOIN endpoint e ON e.id = d.endpoint"
-        " WHERE d.state = 'dead' AND d.settled_at IS NOT NULL GROUP BY d.endpoint, d.reason"
-    )
-    return {(name, reason): count for name, reason, count in rows}
+    return {(name, reason): count for name, reason, count in connection.execute(_DEAD_LETTERS)}
 
 
-def identity(connection: sqlite3.Connection) -> str:
+def told(connection: Connection) -> dict[str, str]:
+    """What the operator has been told of what lasts, by subject."""
+    return dict(connection.execute("SELECT subject, what FROM told").fetchall())
+
+
+def identity(connection: Connection) -> str:
     """Which outbox this is."""
     (found,) = connection.execute("SELECT id FROM identity").fetchone()
     return str(found)
 
 
-def overview(connection: sqlite3.Connection) -> Overview:
+def overview(connection: Connection) -> Overview:
     """Within a transaction of the caller's, so that all of it is as of one instant."""
     accounts = connection.execute("SELECT reason, kept, evicted FROM quarantine_account").fetchall()
     return Overview(
@@ -131,10 +136,3 @@ def overview(connection: sqlite3.Connection) -> Overview:
         quarantined={reason: kept for reason, kept, _ in accounts if kept},
         quarantine_evicted={reason: evicted for reason, _, evicted in accounts if evicted},
     )
-
-
-def read_overview(path: Path) -> Overview:
-    """What it holds at this moment; read over a connection of its own, from any thread."""
-    with translated(path), closing(connect(path, is_read_only=True)) as connection:
-        connection.execute("BEGIN")
-        return overview(connection)

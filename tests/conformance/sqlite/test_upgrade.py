@@ -28,7 +28,7 @@ from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite.migrations import STEPS
 from forwarder.reading import WebhookId
 
-WRITTEN = Path(__file__).parents[1] / "fixtures" / "outbox-v1.db"
+WRITTEN = Path(__file__).parents[2] / "fixtures" / "outbox-v1.db"
 
 
 DIES_IN_THE_SECOND_STEP = """

@@ -1,8 +1,7 @@
 """Every operation in SQL, within a transaction that its caller owns."""
 
-import sqlite3
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from math import inf
 from typing import Any, Literal, TypeAlias, TypeVar, assert_never, cast
 
@@ -34,51 +33,40 @@ from forwarder.outbox.operations import (
     Told,
 )
 from forwarder.outbox.records import DeliveryId
-from forwarder.outbox.sqlite import quarantine
-from forwarder.outbox.sqlite.statements import NO_ENDPOINT, Store
+from forwarder.outbox.sql import quarantine
+from forwarder.outbox.sql.connection import Connection
+from forwarder.outbox.sql.tables import NO_ENDPOINT, Tables
 
 EVICTED_BYTES = 1 << 20
 """Of quarantined messages, what one transaction lets go: some thousand rows where they are small."""
 
 _SETTLED_READINGS = """
-    DELETE FROM reading WHERE number = ?1
-    AND NOT EXISTS (SELECT 1 FROM delivery WHERE reading = ?1)"""
+    DELETE FROM reading WHERE number = ?
+    AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.reading = reading.number)"""
 _OLDEST_LOGGED = """
     SELECT reading, endpoint FROM (
         SELECT * FROM (SELECT reading, endpoint, settled_at FROM delivery
-            WHERE state = 'delivered' AND settled_at IS NOT NULL ORDER BY settled_at LIMIT ?1)
+            WHERE state = 'delivered' AND settled_at IS NOT NULL ORDER BY settled_at LIMIT ?) AS delivered
         UNION ALL SELECT * FROM (SELECT reading, endpoint, settled_at FROM delivery
-            WHERE state = 'expired' AND settled_at IS NOT NULL ORDER BY settled_at LIMIT ?1)
+            WHERE state = 'expired' AND settled_at IS NOT NULL ORDER BY settled_at LIMIT ?) AS expired
         UNION ALL SELECT * FROM (SELECT reading, endpoint, settled_at FROM delivery
-            WHERE state = 'superseded' AND settled_at IS NOT NULL ORDER BY settled_at LIMIT ?1)
-    ) ORDER BY settled_at LIMIT ?1"""
-_PAUSE = """
-    UPDATE endpoint SET paused_by = 'operator', gone_url = NULL WHERE id = ? AND paused_by IS NOT 'operator'"""
-_RESUME = """
-    UPDATE endpoint SET paused_by = NULL, gone_url = NULL, failures = 0, open_until = NULL, failing_since = NULL
-    WHERE id = ? AND paused_by IS NOT NULL"""
+            WHERE state = 'superseded' AND settled_at IS NOT NULL ORDER BY settled_at LIMIT ?) AS superseded
+    ) AS logged ORDER BY settled_at LIMIT ?"""
 _REVIVE = """
     UPDATE delivery SET state = 'pending', reason = NULL, attempts = 0, due_at = 0, settled_at = NULL, age_from = ?,
         last_status = NULL, last_error = NULL, duration_ms = NULL
     WHERE reading = ? AND endpoint = ? AND state = ?"""
+_TOUCH = "INSERT INTO touched_lane (endpoint, device) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _OWE = """
     INSERT INTO delivery (reading, endpoint, device, enqueued_at, age_from) VALUES (?, ?, ?, ?, ?)"""
 _TOLD = """
-    INSERT INTO told VALUES (?, ?) ON CONFLICT (subject) DO UPDATE SET what = excluded.what"""
-_TO_PENDING = {
-    "dead": "UPDATE endpoint SET dead = dead - 1 WHERE id = ?",
-    "expired": "UPDATE endpoint SET expired = expired - 1 WHERE id = ?",
-    "superseded": "UPDATE endpoint SET superseded = superseded - 1 WHERE id = ?",
-    None: "UPDATE endpoint SET enqueued = enqueued + 1 WHERE id = ?",
-}
-"""How an endpoint's totals change when a delivery in this state, or one that was not there, becomes pending."""
-
+    INSERT INTO told (subject, what) VALUES (?, ?) ON CONFLICT (subject) DO UPDATE SET what = excluded.what"""
 T = TypeVar("T")
 _Sent: TypeAlias = Literal["replayed", "already_there", "gone"]
 
 
 def perform(
-    store: Store, operation: Operation[T], *, in_flight: Collection[ReadingNumber] = ()
+    store: Tables, operation: Operation[T], *, in_flight: Collection[ReadingNumber] = ()
 ) -> T:
     """Do it and answer; what is `in_flight` at its endpoint is left alone."""
     answer: T = _perform(store, cast("EveryOperation", operation), in_flight)
@@ -86,7 +74,7 @@ def perform(
 
 
 def _perform(  # noqa: C901 - a flat match over the closed set
-    store: Store, operation: EveryOperation, in_flight: Collection[ReadingNumber]
+    store: Tables, operation: EveryOperation, in_flight: Collection[ReadingNumber]
 ) -> Any:
     match operation:
         case ExpireOld(endpoint, before, only_latest, now):
@@ -106,11 +94,11 @@ def _perform(  # noqa: C901 - a flat match over the closed set
         case Tell():
             return _tell(store, operation)
         case Shrink(pages):
-            return _shrink(store, pages)
+            return store.shrink(pages)
         case Pause(endpoint):
-            return _changed(store, _PAUSE, store.endpoint_id(endpoint)) > 0
+            return store.pause(endpoint)
         case Resume(endpoint):
-            return _changed(store, _RESUME, store.endpoint_id(endpoint)) > 0
+            return store.resume(endpoint)
         case Replay(deliveries, now):
             return sum(_revive(store, key, state="dead", now=now) for key in deliveries)
         case ReplayTo():
@@ -128,10 +116,8 @@ def _perform(  # noqa: C901 - a flat match over the closed set
         case EraseDeliveries():
             return _erase(store, operation)
         case BlankAnswers(deliveries):
-            blank = (
-                "UPDATE attempt SET answer = x'', detail = '' WHERE reading = ? AND endpoint = ?"
-            )
-            store.connection.executemany(blank, deliveries)
+            blank = "UPDATE attempt SET answer = ?, detail = '' WHERE reading = ? AND endpoint = ?"
+            store.connection.executemany(blank, [(b"", *key) for key in deliveries])
             return None
         case ForgetDevice(device):
             _changed(store, "DELETE FROM device WHERE name = ?", device)
@@ -145,12 +131,12 @@ def _perform(  # noqa: C901 - a flat match over the closed set
             assert_never(operation)
 
 
-def _changed(store: Store, statement: str, *parameters: object) -> int:
+def _changed(store: Tables, statement: str, *parameters: object) -> int:
     return store.connection.execute(statement, parameters).rowcount
 
 
 def _finish(
-    store: Store,
+    store: Tables,
     endpoint: str,
     received_before: float,
     ending: tuple[str, str | None],
@@ -174,7 +160,7 @@ def _finish(
     return len(old)
 
 
-def _mark_removed(store: Store, wanted: MarkRemoved) -> dict[str, float]:
+def _mark_removed(store: Tables, wanted: MarkRemoved) -> dict[str, float]:
     gone: dict[str, float] = {}
     rows = store.connection.execute(
         "SELECT id, name, removed_at,"
@@ -183,13 +169,13 @@ def _mark_removed(store: Store, wanted: MarkRemoved) -> dict[str, float]:
     for row_id, name, removed_at, pending in rows:
         since = None if name in wanted.known else removed_at or wanted.now
         if since != removed_at:
-            _changed(store, "UPDATE endpoint SET removed_at = ? WHERE id = ?", since, row_id)
+            store.mark_removed(row_id, since)
         if since is not None and pending:
             gone[name] = since
     return gone
 
 
-def _prune(store: Store, wanted: Prune) -> int:
+def _prune(store: Tables, wanted: Prune) -> int:
     rows: list[tuple[int, int]] = []
     for state, before in (
         ("delivered", wanted.delivered_before),
@@ -206,13 +192,13 @@ def _prune(store: Store, wanted: Prune) -> int:
     return len(rows)
 
 
-def _prune_oldest(store: Store, count: int) -> int:
-    rows = store.connection.execute(_OLDEST_LOGGED, (count,)).fetchall()
+def _prune_oldest(store: Tables, count: int) -> int:
+    rows = store.connection.execute(_OLDEST_LOGGED, (count,) * 4).fetchall()
     _forget(store, rows)
     return len(rows)
 
 
-def _forget(store: Store, rows: Collection[tuple[int, int]]) -> None:
+def _forget(store: Tables, rows: Collection[tuple[int, int]]) -> None:
     """Erase deliveries given as (reading, endpoint), and readings that nothing refers to any more."""
     connection = store.connection
     connection.executemany("DELETE FROM delivery WHERE reading = ? AND endpoint = ?", rows)
@@ -221,16 +207,16 @@ def _forget(store: Store, rows: Collection[tuple[int, int]]) -> None:
     connection.executemany(_SETTLED_READINGS, [(reading,) for reading, _ in rows])
 
 
-def _prune_quarantine(store: Store, wanted: PruneQuarantine) -> bool:
+def _prune_quarantine(store: Tables, wanted: PruneQuarantine) -> bool:
     store.connection.execute(
         "DELETE FROM quarantine WHERE id IN"
         " (SELECT id FROM quarantine WHERE received_at < ? LIMIT ?)",
         (wanted.received_before, MOST_ROWS),
     )
-    return quarantine.evict(store.connection, max_bytes=wanted.max_bytes, most_bytes=EVICTED_BYTES)
+    return quarantine.evict(store, max_bytes=wanted.max_bytes, most_bytes=EVICTED_BYTES)
 
 
-def _tell(store: Store, wanted: Tell) -> Counter[Told]:
+def _tell(store: Tables, wanted: Tell) -> Counter[Told]:
     for subject, what in wanted.told.items():
         if what is None:
             _changed(store, "DELETE FROM told WHERE subject = ?", subject)
@@ -246,25 +232,27 @@ def _tell(store: Store, wanted: Tell) -> Counter[Told]:
     return outcomes
 
 
-def _pending(store: Store, endpoint: str) -> int:
+def readings_in(operations: Iterable[Operation[Any]]) -> int:
+    """How many readings they put at most."""
+    return sum(
+        len(one.notices) if isinstance(one, Tell) else isinstance(one, ReplayQuarantined)
+        for one in operations
+    )
+
+
+def _pending(store: Tables, endpoint: str) -> int:
     query = "SELECT enqueued - delivered - dead - expired - superseded FROM endpoint WHERE id = ?"
     row = store.connection.execute(query, (store.endpoint_id(endpoint),)).fetchone()
     pending: int = row[0]
     return pending
 
 
-def _shrink(store: Store, pages: int) -> None:
-    for _ in range(pages):
-        # SQLite frees a page at each step of a statement, and Python's sqlite3 takes only the first step.
-        store.connection.execute("PRAGMA incremental_vacuum(1)").fetchall()
-
-
-def _replay_to(store: Store, wanted: ReplayTo) -> Counter[_Sent]:
+def _replay_to(store: Tables, wanted: ReplayTo) -> Counter[_Sent]:
     target = store.endpoint_id(wanted.endpoint)
     return Counter([_send_to(store, key, target, wanted.now) for key in wanted.deliveries])
 
 
-def _send_to(store: Store, key: DeliveryId, target: int, now: float) -> _Sent:
+def _send_to(store: Tables, key: DeliveryId, target: int, now: float) -> _Sent:
     there = DeliveryId(key.reading, target)
     if _state(store, key) != "dead":
         return "gone"
@@ -280,48 +268,48 @@ def _send_to(store: Store, key: DeliveryId, target: int, now: float) -> _Sent:
     return "replayed"
 
 
-def _state(store: Store, key: DeliveryId) -> str | None:
+def _state(store: Tables, key: DeliveryId) -> str | None:
     query = "SELECT state FROM delivery WHERE reading = ? AND endpoint = ?"
     row = store.connection.execute(query, key).fetchone()
     return row[0] if row else None
 
 
-def _owe(store: Store, key: DeliveryId, now: float) -> None:
+def _owe(store: Tables, key: DeliveryId, now: float) -> None:
     device = _device(store.connection, key.reading)
     store.connection.execute(_OWE, (*key, device, now, now))
-    store.connection.execute(_TO_PENDING[None], (key.endpoint,))
+    store.add(key.endpoint, "enqueued", 1)
     _note(store, key.endpoint, device)
 
 
-def _revive(store: Store, key: DeliveryId, *, state: str, now: float) -> bool:
+def _revive(store: Tables, key: DeliveryId, *, state: str, now: float) -> bool:
     if not _changed(store, _REVIVE, now, *key, state):
         return False
     # Attempts are numbered from 1 again, so the old ones have to go.
     store.connection.execute("DELETE FROM attempt WHERE reading = ? AND endpoint = ?", key)
-    store.connection.execute(_TO_PENDING[state], (key.endpoint,))
+    store.add(key.endpoint, state, -1)
     _note(store, key.endpoint, _device(store.connection, key.reading))
     return True
 
 
-def _device(connection: sqlite3.Connection, reading: int) -> str:
+def _device(connection: Connection, reading: int) -> str:
     row = connection.execute("SELECT device FROM reading WHERE number = ?", (reading,)).fetchone()
     device: str = row[0]
     return device
 
 
-def _note(store: Store, endpoint: int, device: str) -> None:
-    """Tell the running service within this transaction that something else is pending in a lane now."""
-    _changed(store, "INSERT OR IGNORE INTO touched_lane VALUES (?, ?)", endpoint, device)
+def _note(store: Tables, endpoint: int, device: str) -> None:
+    """Tell the running service, with this transaction, that what is pending in a lane has changed."""
+    _changed(store, _TOUCH, endpoint, device)
 
 
-def _discard(store: Store, deliveries: Collection[DeliveryId]) -> int:
+def _discard(store: Tables, deliveries: Collection[DeliveryId]) -> int:
     dead = [key for key in deliveries if _state(store, key) == "dead"]
     _forget(store, dead)
     return len(dead)
 
 
 def _replay_quarantined(
-    store: Store, wanted: ReplayQuarantined
+    store: Tables, wanted: ReplayQuarantined
 ) -> Literal["replayed", "duplicate", "gone"]:
     if not _discard_quarantined(store, wanted.number):
         return "gone"
@@ -336,11 +324,11 @@ def _replay_quarantined(
     return "replayed" if recipients else "duplicate"
 
 
-def _discard_quarantined(store: Store, number: int) -> bool:
+def _discard_quarantined(store: Tables, number: int) -> bool:
     return _changed(store, "DELETE FROM quarantine WHERE id = ?", number) > 0
 
 
-def _erase(store: Store, wanted: EraseDeliveries) -> Counter[str]:
+def _erase(store: Tables, wanted: EraseDeliveries) -> Counter[str]:
     states: Counter[str] = Counter()
     for key in wanted.deliveries:
         state = _state(store, key)
@@ -348,7 +336,7 @@ def _erase(store: Store, wanted: EraseDeliveries) -> Counter[str]:
             continue
         states[state] += 1
         if state == "pending":
-            _changed(store, "UPDATE endpoint SET dead = dead + 1 WHERE id = ?", key.endpoint)
+            store.add(key.endpoint, "dead", 1)
             # Of a notice that names several devices, the lane is another than the device's.
             _note(store, key.endpoint, _device(store.connection, key.reading))
     _forget(store, wanted.deliveries)

@@ -229,7 +229,7 @@ def test_lock_is_no_other_file(make: Callable[[Path], object], tmp_path: Path) -
     make(tmp_path / "forwarder.lock")
     with pytest.raises(OutboxUnavailable, match=r"remove it|Is a directory"):
         DirectoryLock(tmp_path)
-    assert not is_running(tmp_path)
+    assert not is_running(tmp_path / "outbox.db")
     assert not (tmp_path / "victim").exists()
 
 
@@ -240,5 +240,5 @@ def test_a_data_directory_that_others_may_write_into_is_told(
     """Whoever may write there may put an outbox of theirs in the place of ours."""
     tmp_path.chmod(mode)
     with capture_logs() as logs:
-        warn_of_foreign_writers(tmp_path)
+        warn_of_foreign_writers(tmp_path / "outbox.db")
     assert [log["event"] for log in logs] == events

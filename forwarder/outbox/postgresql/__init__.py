@@ -1,0 +1,68 @@
+"""
+The outbox on PostgreSQL: one database, with its own replication, instead of a file.
+
+    engine.py      transactions and reads of the service    access.py      what commands do, beside the service
+    statements.py  the hot path: put and settle             inspection.py  do rows and accounts agree
+    connection.py  sessions, and what errors mean           members.py     replicas, and which of them leads
+    schema.py      tables made, brought up to date          size.py        how much is held
+    schema.sql
+
+What is seldom run, and what is read, is in outbox/sql.
+"""
+
+from pathlib import Path
+
+from forwarder.errors import OutboxDamaged, OutboxIncomplete
+from forwarder.outbox.postgresql.access import opened
+from forwarder.outbox.postgresql.engine import PostgresEngine
+from forwarder.outbox.postgresql.inspection import inspect
+from forwarder.outbox.postgresql.members import Seat, is_running
+from forwarder.outbox.postgresql.schema import exists, prepare, remarks
+from forwarder.settings import Database
+
+take_seat = Seat
+
+
+def open_engine(
+    database: Database,
+    *,
+    member: str,
+    max_bytes: int,
+    quarantine_max_bytes: int,
+    keep_delivered_seconds: float,
+) -> PostgresEngine:
+    return PostgresEngine(
+        database,
+        member=member,
+        max_bytes=max_bytes,
+        quarantine_max_bytes=quarantine_max_bytes,
+        keep_delivered_seconds=keep_delivered_seconds,
+    )
+
+
+def repair(_: Database, trouble: OutboxDamaged | OutboxIncomplete) -> None:
+    """A damaged database is PostgreSQL's to repair, or to be restored from a backup."""
+    raise trouble
+
+
+def warn_of_foreign_writers(_: Database) -> None:
+    """Who may write to a database is PostgreSQL's to say."""
+
+
+def copies_aside(_: Database) -> list[Path]:
+    return []
+
+
+__all__ = [
+    "copies_aside",
+    "exists",
+    "inspect",
+    "is_running",
+    "open_engine",
+    "opened",
+    "prepare",
+    "remarks",
+    "repair",
+    "take_seat",
+    "warn_of_foreign_writers",
+]

@@ -1,0 +1,157 @@
+"""
+Connections to PostgreSQL, and what its errors mean.
+
+Durability is PostgreSQL's: a commit returns once it is on disk, and on the disk of a synchronous standby where there is
+one. A wait for that standby that was cancelled ends as a success with a WARNING; for us it is a failure.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+from psycopg import conninfo
+from psycopg.abc import Buffer
+from psycopg.pq import TransactionStatus
+from psycopg.types.string import StrDumper
+
+from forwarder.errors import OutboxError, OutboxUnavailable, SettingsError
+from forwarder.outbox.sql.connection import Cursor
+from forwarder.settings import Database
+
+LATENESS = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 4000,
+}
+"""A server that is gone without a word is noticed after some seconds, unless the URL says otherwise."""
+SESSION = """
+    SET idle_in_transaction_session_timeout = '5s';
+    SET plan_cache_mode = force_custom_plan;
+    SET jit = off;
+    SET tcp_keepalives_idle = 2;
+    SET tcp_keepalives_interval = 1;
+    SET tcp_keepalives_count = 2;
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"""
+"""
+A transaction that its client has left holds its locks no longer than this, and a session whose machine is gone ends.
+
+A plan that was made while the tables were empty would be kept; and a commit that does not wait promises nothing.
+"""
+
+
+class PlainText(StrDumper):
+    """Text as PostgreSQL takes it: strangers choose names, and U+0000 or half a surrogate pair is no text there."""
+
+    def dump(self, obj: str) -> Buffer | None:
+        if "\0" in obj or not obj.isascii():
+            obj = obj.replace("\0", "\ufffd").encode(errors="replace").decode()
+        return super().dump(obj)
+
+
+class PostgresConnection:
+    """One session in autocommit mode; see `sql.connection.Connection`."""
+
+    def __init__(self, raw: psycopg.Connection[tuple[Any, ...]]) -> None:
+        self.raw = raw
+        self._warnings: list[str] = []
+        raw.add_notice_handler(self._on_notice)
+
+    def _on_notice(self, notice: psycopg.errors.Diagnostic) -> None:
+        if notice.severity_nonlocalized == "WARNING":
+            self._warnings.append(notice.message_primary or "a warning")
+
+    def execute(self, statement: str, parameters: Sequence[Any] = (), /) -> Cursor:
+        return self.raw.execute(native(statement), parameters)
+
+    def executemany(self, statement: str, rows: Iterable[Sequence[Any]], /) -> None:
+        with self.raw.cursor() as cursor:
+            cursor.executemany(native(statement), rows)
+
+    @property
+    def is_lost(self) -> bool:
+        return self.raw.closed or self.raw.broken
+
+    def begin(self, *, waits_for_disk: bool = True) -> None:
+        """Begin a transaction, anew where one was left open."""
+        if self.raw.info.transaction_status != TransactionStatus.IDLE:
+            self.raw.execute("ROLLBACK")
+        self._warnings.clear()
+        self.raw.execute("BEGIN" if waits_for_disk else "BEGIN; SET LOCAL synchronous_commit = off")
+
+    def commit(self) -> None:
+        """Raises OutboxUnavailable when no standby has it: it may be there, and is to be brought in again."""
+        self.raw.execute("COMMIT")
+        if self._warnings:
+            raise OutboxUnavailable(
+                f"the database has not confirmed a commit: {self._warnings[-1]}"
+            )
+
+    def roll_back(self) -> None:
+        if not self.is_lost and self.raw.info.transaction_status != TransactionStatus.IDLE:
+            self.raw.execute("ROLLBACK")
+
+    def close(self) -> None:
+        self.raw.close()
+
+
+@lru_cache(maxsize=512)
+def native(statement: str) -> bytes:
+    """The statement with psycopg's parameters in place of `?`."""
+    return statement.replace("%", "%%").replace("?", "%s").encode()
+
+
+def connect(database: Database, *, member: str = "") -> PostgresConnection:
+    """
+    A session; `member` names the replica that it is of, so that others can end it once that is dead.
+
+    Raises SettingsError when the URL cannot be read, OutboxUnavailable when there is no way to the database.
+    """
+    try:
+        given = conninfo.conninfo_to_dict(database.url)
+    except psycopg.ProgrammingError:
+        # The error's own text may hold a part of the URL, and so of the password.
+        raise SettingsError(
+            "FORWARDER_OUTBOX_URL: expected postgresql://user:password@host:5432/database"
+        ) from None
+    # What it has to say is raised as well.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
+    name = f"forwarder {member}" if member else "forwarder"
+    settings: dict[str, Any] = {**LATENESS, **given, "application_name": name}
+    with translated(database):
+        raw = psycopg.connect(**settings, autocommit=True)
+        raw.adapters.register_dumper(str, PlainText)
+        raw.execute(SESSION)
+    return PostgresConnection(raw)
+
+
+@contextmanager
+def opened_connection(database: Database) -> Iterator[PostgresConnection]:
+    connection = connect(database)
+    try:
+        with translated(database):
+            yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def translated(database: Database) -> Iterator[None]:
+    """Turns what psycopg raises into the outbox's errors, each one sentence."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translation(error, database) from error
+
+
+def translation(error: psycopg.Error, database: Database) -> OutboxError:
+    """What it means: nearly everything is worth trying again."""
+    said = error.diag.message_primary or str(error).partition("\n")[0]
+    if isinstance(error, psycopg.errors.DiskFull):
+        said = "its disk is full; make room on it"
+    return OutboxUnavailable(f"the outbox {database} takes no writes: {said}")

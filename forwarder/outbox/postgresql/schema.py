@@ -1,0 +1,117 @@
+"""The tables: made where there are none, brought up to date, and refused where they are not ours to use."""
+
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+
+from forwarder.errors import OutboxError
+from forwarder.outbox.postgresql.connection import PostgresConnection, opened_connection
+from forwarder.settings import Database
+
+Step = Callable[[PostgresConnection], None]
+"""Changes tables from one version to the next; only adds to them, because older replicas still run meanwhile."""
+STEPS: tuple[Step, ...] = ()
+"""The first brings version 1 to 2, and so on. New tables take none: schema.sql is always the newest version."""
+OLDEST_SERVER = 130_000
+"""The first PostgreSQL whose gen_random_uuid() needs no extension."""
+MIGRATION_LOCK = 0x7777666F
+"""Whoever makes or migrates tables holds it, so that two replicas that start at once do so one after the other."""
+
+_TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()"
+_OURS = "SELECT to_regclass('line') IS NOT NULL AND to_regclass('home') IS NOT NULL"
+
+
+def prepare(database: Database, *, steps: Sequence[Step] = STEPS) -> None:
+    """
+    Make the tables where there are none, and bring earlier ones up to date.
+
+    Raises OutboxError for those of a newer program or of another one.
+    """
+    newest = 1 + len(steps)
+    with opened_connection(database) as connection:
+        _require_server(connection, database)
+        connection.begin()
+        connection.execute("SELECT pg_advisory_xact_lock(?)", (MIGRATION_LOCK,))
+        version = schema_version(connection, database, newest=newest)
+        if version is None:
+            _make(connection, database, newest)
+        elif version < newest:
+            for step in steps[version - 1 :]:
+                step(connection)
+            connection.execute("UPDATE line SET schema = ?", (newest,))
+        connection.commit()
+
+
+def exists(database: Database) -> bool:
+    with opened_connection(database) as connection:
+        return schema_version(connection, database) is not None
+
+
+def remarks(database: Database) -> list[str]:
+    """What an operator should know about the database. Raises OutboxError when no service can start on it."""
+    with opened_connection(database) as connection:
+        _require_server(connection, database)
+        schema_version(connection, database)
+        _refuse_shared_sessions(connection, database)
+        (standbys,) = connection.execute("SHOW synchronous_standby_names").fetchone()
+    if standbys.strip():
+        return []
+    remark = (
+        f"{database} waits for no standby (synchronous_standby_names is empty): a failover to one would lose what was"
+        " acknowledged last"
+    )
+    return [remark]
+
+
+def _refuse_shared_sessions(connection: PostgresConnection, database: Database) -> None:
+    """
+    A pooler that gives each transaction another session takes ours apart.
+
+    Between us and a pooler the process id that we were told is the pooler's own. Then one session is left a setting,
+    and a second one takes a transaction: whoever pools transactions gives it the session that has just become free.
+    """
+    (backend,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if backend == connection.raw.info.backend_pid:
+        return
+    connection.raw.execute("SET forwarder.session = 'kept'")
+    with opened_connection(database) as second:
+        second.begin()
+        second.execute("SELECT pg_backend_pid()")
+        (kept,) = connection.execute("SELECT current_setting('forwarder.session', true)").fetchone()
+        second.roll_back()
+    if kept != "kept":
+        raise OutboxError(
+            f"{database} is reached through a pooler in transaction mode, which keeps no session; name the server"
+            " itself in FORWARDER_OUTBOX_URL, or pool sessions"
+        )
+
+
+def schema_version(
+    connection: PostgresConnection, database: Database, *, newest: int = 1 + len(STEPS)
+) -> int | None:
+    """The tables' version, None where there are none. Raises OutboxError for a newer one."""
+    (is_ours,) = connection.execute(_OURS).fetchone()
+    if not is_ours:
+        return None
+    (version,) = connection.execute("SELECT schema FROM line").fetchone()
+    if version > newest:
+        raise OutboxError(
+            f"the outbox {database} was written by a newer forwarder (schema {version}, this one knows {newest});"
+            " run that version or newer"
+        )
+    return int(version)
+
+
+def _require_server(connection: PostgresConnection, database: Database) -> None:
+    if connection.raw.info.server_version < OLDEST_SERVER:
+        raise OutboxError(f"{database} is older than PostgreSQL 13; use a newer server")
+
+
+def _make(connection: PostgresConnection, database: Database, version: int) -> None:
+    if connection.execute(_TABLES).fetchone()[0]:
+        raise OutboxError(
+            f"{database} holds the tables of another program; give the forwarder a database or a schema of its own"
+            " with FORWARDER_OUTBOX_URL"
+        )
+    schema = files("forwarder.outbox.postgresql").joinpath("schema.sql")
+    connection.raw.execute(schema.read_text(encoding="utf-8").encode())
+    connection.execute("INSERT INTO line (schema) VALUES (?)", (version,))

@@ -1,0 +1,216 @@
+-- Version 1 of the outbox on PostgreSQL. Instants are UNIX seconds. Every promise of accounting is kept by changing rows
+-- and the endpoint's totals in one transaction. There are no foreign keys and few checks: nothing but the forwarder
+-- writes here, and `forwarder outbox check` looks at what they would guard.
+
+-- The line, one row. Whoever puts readings moves `last` on under its own epoch. So the row fences the one that subscribes,
+-- numbers the readings, and makes the order of numbers the order of commits.
+CREATE TABLE line (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    schema int NOT NULL,
+    last bigint NOT NULL DEFAULT 0,
+    epoch bigint NOT NULL DEFAULT 0,
+    owner text,
+    -- Client id, broker and topics: a second deployment on the same database is refused by it.
+    deployment text
+) WITH (fillfactor = 10);
+
+-- How many transactions of commands there have been; a replica that sees it move looks for what they changed.
+CREATE TABLE command_count (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    count bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 10);
+INSERT INTO command_count DEFAULT VALUES;
+
+-- The replicas that are alive. One whose beat stands still is declared dead by the others: its row goes.
+CREATE TABLE member (
+    id text PRIMARY KEY,
+    beat bigint NOT NULL DEFAULT 0,
+    name text NOT NULL,
+    version text NOT NULL,
+    -- What it says about itself, for `forwarder status`.
+    state jsonb NOT NULL DEFAULT '{}'
+) WITH (fillfactor = 50);
+
+-- What puts and operators change of an endpoint. `endpoint` below has it together with what its home changes.
+CREATE TABLE endpoint_row (
+    id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE,
+    enqueued bigint NOT NULL DEFAULT 0,
+    -- 'operator', or 'gone' after a 410 together with a digest of the URL that said so.
+    paused_by text,
+    gone_url text,
+    -- Since when routes.yaml no longer names it.
+    removed_at float8,
+    shards smallint NOT NULL DEFAULT 1
+) WITH (fillfactor = 50);
+
+-- The one replica that delivers to an endpoint, and what it alone changes. Each settlement locks the row under its own
+-- epoch first, so none of an earlier owner comes after a takeover.
+CREATE TABLE home (
+    endpoint int NOT NULL,
+    shard smallint NOT NULL DEFAULT 0,
+    owner text,
+    epoch bigint NOT NULL DEFAULT 0,
+    delivered bigint NOT NULL DEFAULT 0,
+    dead bigint NOT NULL DEFAULT 0,
+    expired bigint NOT NULL DEFAULT 0,
+    superseded bigint NOT NULL DEFAULT 0,
+    failures int NOT NULL DEFAULT 0,
+    open_until float8,
+    failing_since float8,
+    last_success_at float8,
+    last_error text,
+    last_error_at float8,
+    PRIMARY KEY (endpoint, shard)
+) WITH (fillfactor = 50);
+
+CREATE VIEW endpoint AS
+    SELECT r.id, r.name, r.enqueued, h.delivered, h.dead, h.expired, h.superseded, h.failures, h.open_until, r.paused_by,
+        r.gone_url, r.removed_at, h.failing_since, h.last_success_at, h.last_error, h.last_error_at
+    FROM endpoint_row r JOIN home h ON h.endpoint = r.id AND h.shard = 0;
+
+-- One row a reading, in the order of arrival.
+CREATE TABLE reading (
+    number bigint PRIMARY KEY,
+    id bytea NOT NULL,
+    device text NOT NULL,
+    measured_at text NOT NULL,
+    received_at float8 NOT NULL,
+    -- Only of a payload that holds no time: what tells the broker's redelivery from a new reading.
+    content bytea
+);
+-- Led by the instant, neighbours in time share a page; ids alone are scattered.
+CREATE UNIQUE INDEX reading_id ON reading (measured_at, id);
+CREATE INDEX reading_content ON reading (content) WHERE content IS NOT NULL;
+
+-- The event's data object, kept while a delivery of it is pending or dead.
+CREATE TABLE body (
+    reading bigint PRIMARY KEY,
+    data bytea NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.01);
+ALTER TABLE body ALTER data SET STORAGE EXTERNAL;
+
+CREATE TABLE delivery (
+    reading bigint NOT NULL,
+    endpoint int NOT NULL,
+    shard smallint NOT NULL DEFAULT 0,
+    device text NOT NULL,
+    state text NOT NULL DEFAULT 'pending',
+    enqueued_at float8 NOT NULL,
+    -- From when max_age counts: the reading's receipt, or its last replay.
+    age_from float8 NOT NULL,
+    attempts int NOT NULL DEFAULT 0,
+    due_at float8 NOT NULL DEFAULT 0,
+    settled_at float8,
+    reason text,
+    last_status int,
+    last_error text,
+    duration_ms float8,
+    -- The IP address that the attempt dialled that settled it.
+    address text,
+    PRIMARY KEY (reading, endpoint)
+) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.01);
+CREATE INDEX delivery_lane ON delivery (endpoint, device, reading) WHERE state = 'pending';
+CREATE INDEX delivery_age ON delivery (endpoint, age_from) WHERE state = 'pending';
+CREATE INDEX delivery_settled ON delivery (state, settled_at) WHERE settled_at IS NOT NULL;
+
+-- Attempts that failed; the one that succeeded is the delivery's own row.
+CREATE TABLE attempt (
+    reading bigint NOT NULL,
+    endpoint int NOT NULL,
+    number int NOT NULL,
+    attempted_at float8 NOT NULL,
+    duration_ms float8 NOT NULL,
+    status int,
+    error text NOT NULL,
+    detail text NOT NULL,
+    answer bytea NOT NULL,
+    address text,
+    PRIMARY KEY (reading, endpoint, number)
+);
+
+CREATE TABLE quarantine (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    device text NOT NULL,
+    topic text NOT NULL,
+    received_at float8 NOT NULL,
+    reason text NOT NULL,
+    detail text NOT NULL,
+    size bigint NOT NULL,
+    payload bytea NOT NULL,
+    -- What the row takes, with its part of the index and what pages leave unused.
+    kept_bytes bigint NOT NULL GENERATED ALWAYS AS (octet_length(payload) + octet_length(topic) + octet_length(detail)
+        + 2 * octet_length(device) + 256) STORED
+);
+CREATE INDEX quarantine_device ON quarantine (device, id);
+
+-- What of the quarantine is of which reason, kept by triggers: commands change rows too. Evicted is what gave way to
+-- newer messages, over the whole life of the outbox.
+CREATE TABLE quarantine_account (
+    reason text PRIMARY KEY,
+    kept bigint NOT NULL DEFAULT 0,
+    kept_bytes bigint NOT NULL DEFAULT 0,
+    evicted bigint NOT NULL DEFAULT 0
+);
+CREATE FUNCTION quarantine_came() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO quarantine_account AS account (reason, kept, kept_bytes)
+        SELECT reason, count(*), sum(kept_bytes) FROM came GROUP BY reason ORDER BY reason
+        ON CONFLICT (reason) DO UPDATE SET kept = account.kept + excluded.kept,
+            kept_bytes = account.kept_bytes + excluded.kept_bytes;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION quarantine_went() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE quarantine_account AS account SET kept = account.kept - gone.kept, kept_bytes = account.kept_bytes - gone.bytes
+        FROM (SELECT reason, count(*) AS kept, sum(kept_bytes) AS bytes FROM went GROUP BY reason) AS gone
+        WHERE account.reason = gone.reason;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER quarantine_inserted AFTER INSERT ON quarantine REFERENCING NEW TABLE AS came
+    FOR EACH STATEMENT EXECUTE FUNCTION quarantine_came();
+CREATE TRIGGER quarantine_deleted AFTER DELETE ON quarantine REFERENCING OLD TABLE AS went
+    FOR EACH STATEMENT EXECUTE FUNCTION quarantine_went();
+-- An update is a message that went and one that came.
+CREATE TRIGGER quarantine_updated_from AFTER UPDATE ON quarantine REFERENCING OLD TABLE AS went
+    FOR EACH STATEMENT EXECUTE FUNCTION quarantine_went();
+CREATE TRIGGER quarantine_updated_to AFTER UPDATE ON quarantine REFERENCING NEW TABLE AS came
+    FOR EACH STATEMENT EXECUTE FUNCTION quarantine_came();
+
+-- Which outbox this is: by it a command knows whether the service that answers it is the one of this outbox.
+CREATE TABLE identity (
+    id text NOT NULL
+);
+INSERT INTO identity VALUES (left(replace(gen_random_uuid()::text, '-', ''), 16));
+
+-- What the operator has been told of what lasts, as JSON by subject: written with the notice, in one transaction.
+CREATE TABLE told (
+    subject text PRIMARY KEY,
+    what text NOT NULL
+);
+
+-- Messages by outcome, over the whole life of the outbox.
+CREATE TABLE message_total (
+    outcome text PRIMARY KEY,
+    count bigint NOT NULL
+) WITH (fillfactor = 50);
+
+-- What is known of each device, at a place that is its own as long as it is known.
+CREATE TABLE device (
+    place int PRIMARY KEY,
+    name text NOT NULL,
+    first_at float8 NOT NULL,
+    last_at float8,
+    measured_at text,
+    sightings bigint NOT NULL,
+    intervals bytea NOT NULL,
+    unreadable_at float8,
+    silent_since float8
+) WITH (fillfactor = 50);
+
+-- Endpoint 0 is none: the device itself was erased. Lanes that a command changed while the service runs; their home reads them again and forgets them here.
+CREATE TABLE touched_lane (
+    endpoint int NOT NULL,
+    device text NOT NULL,
+    PRIMARY KEY (endpoint, device)
+);

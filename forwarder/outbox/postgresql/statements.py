@@ -1,0 +1,412 @@
+"""
+The hot path's SQL: putting readings in, settling deliveries, each for all rows in one statement.
+
+Numbers are reserved by moving the line on, under the epoch of whoever does: the row stays locked until the commit, so
+nobody sees a later number before an earlier one. Reserving writes even where every reading turns out to be known. So
+what is brought in again after a doubtful commit waits for the standby as well.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from forwarder.delivery import ReadingNumber, RetryAt
+from forwarder.endpoint_health import EndpointHealth
+from forwarder.outbox.changes import Run
+from forwarder.outbox.intake import NewQuarantined, NewReading, Recipient
+from forwarder.outbox.postgresql.connection import PostgresConnection
+from forwarder.outbox.settlement import Settlement
+from forwarder.outbox.sql.endings import KEPT_ATTEMPTS, attempted, columns, ended_alike, runs_of
+from forwarder.outbox.sql.quarantine import KEPT_QUARANTINE
+from forwarder.outbox.sql.tables import Tables
+
+_RESERVE = """
+    UPDATE line SET last = last + ? WHERE ?::bigint IS NULL OR epoch = ?
+    RETURNING last, EXISTS (SELECT 1 FROM touched_lane)"""
+_PUT = """
+    WITH given AS (
+        SELECT * FROM unnest(?::bigint[], ?::bytea[], ?::text[], ?::text[], ?::float8[], ?::bytea[])
+            AS given (number, id, device, measured_at, received_at, content)
+    ), new AS (
+        INSERT INTO reading (number, id, device, measured_at, received_at, content) SELECT * FROM given
+        ON CONFLICT (measured_at, id) DO NOTHING RETURNING number
+    ), bodies AS (
+        INSERT INTO body SELECT number, data FROM unnest(?::bigint[], ?::bytea[]) AS b (number, data)
+        JOIN new USING (number)
+    ), owed AS (
+        INSERT INTO delivery (reading, endpoint, device, enqueued_at, age_from)
+        SELECT number, owed.endpoint, device, ?, received_at
+        FROM unnest(?::bigint[], ?::int[]) AS owed (number, endpoint) JOIN new USING (number) JOIN given USING (number)
+    )
+    SELECT number FROM new"""
+_OWE = """
+    INSERT INTO delivery (reading, endpoint, device, enqueued_at, age_from) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (reading, endpoint) DO NOTHING"""
+# The device is named so that each row is found by an index, whatever the planner believes of the table.
+_SETTLE = """
+    WITH ended AS (
+        SELECT * FROM unnest(?::bigint[], ?::int[], ?::text[], ?::text[], ?::text[], ?::int[], ?::int[], ?::text[],
+            ?::float8[], ?::text[])
+        AS ended (reading, endpoint, device, state, reason, attempts, status, error, duration_ms, address)
+    ), changed AS (
+        UPDATE delivery d SET state = ended.state, reason = ended.reason, attempts = ended.attempts,
+            last_status = coalesce(ended.status, last_status), last_error = coalesce(ended.error, last_error),
+            duration_ms = coalesce(ended.duration_ms, d.duration_ms), address = ended.address, settled_at = ?
+        FROM ended WHERE d.reading = ended.reading AND d.endpoint = ended.endpoint AND d.device = ended.device
+            AND d.state = 'pending'
+        RETURNING d.endpoint, d.state
+    )
+    SELECT endpoint, state, count(*) FROM changed GROUP BY endpoint, state"""
+_POSTPONE = """
+    UPDATE delivery d SET due_at = later.due_at, attempts = later.attempts, last_status = later.status,
+        last_error = later.error, duration_ms = later.duration_ms
+    FROM unnest(?::bigint[], ?::int[], ?::text[], ?::float8[], ?::int[], ?::int[], ?::text[], ?::float8[])
+        AS later (reading, endpoint, device, due_at, attempts, status, error, duration_ms)
+    WHERE d.reading = later.reading AND d.endpoint = later.endpoint AND d.device = later.device
+        AND d.state = 'pending'
+    RETURNING d.reading, d.endpoint"""
+_DROP_BODIES = """
+    DELETE FROM body WHERE reading = ANY(?::bigint[]) AND NOT EXISTS (
+        SELECT 1 FROM delivery d WHERE d.reading = body.reading AND d.state IN ('pending', 'dead'))
+    RETURNING octet_length(data)"""
+_INSERT_ATTEMPT = """
+    INSERT INTO attempt (reading, endpoint, number, attempted_at, duration_ms, status, error, detail, answer, address)
+    SELECT d.reading, d.endpoint, ?::int, ?::float8, ?::float8, ?::int, ?::text, ?::text, ?::bytea, ?::text
+    FROM delivery d WHERE d.reading = ? AND d.endpoint = ?
+    ON CONFLICT (reading, endpoint, number) DO UPDATE SET attempted_at = excluded.attempted_at,
+        duration_ms = excluded.duration_ms, status = excluded.status, error = excluded.error,
+        detail = excluded.detail, answer = excluded.answer, address = excluded.address"""
+_FORGET_ATTEMPTS = "DELETE FROM attempt WHERE reading = ? AND endpoint = ? AND number <= ?"
+_QUARANTINE = """
+    INSERT INTO quarantine (device, topic, received_at, reason, detail, size, payload)
+    SELECT * FROM unnest(?::text[], ?::text[], ?::float8[], ?::text[], ?::text[], ?::bigint[], ?::bytea[])"""
+_BEYOND_THE_NEWEST = """
+    DELETE FROM quarantine q USING (
+        SELECT device, (
+            SELECT id FROM quarantine WHERE quarantine.device = one.device ORDER BY id DESC LIMIT 1 OFFSET ?
+        ) AS last FROM unnest(?::text[]) AS one (device)) AS beyond
+    WHERE q.device = beyond.device AND q.id <= beyond.last RETURNING q.reason"""
+_RECORD_DEVICES = """
+    INSERT INTO device SELECT * FROM unnest(?::int[], ?::text[], ?::float8[], ?::float8[], ?::text[], ?::bigint[],
+        ?::bytea[], ?::float8[], ?::float8[])
+    ON CONFLICT (place) DO UPDATE SET name = excluded.name, first_at = excluded.first_at, last_at = excluded.last_at,
+        measured_at = excluded.measured_at, sightings = excluded.sightings, intervals = excluded.intervals,
+        unreadable_at = excluded.unreadable_at, silent_since = excluded.silent_since"""
+_ADD_ENQUEUED = "UPDATE endpoint_row SET enqueued = enqueued + ? WHERE id = ?"
+_ADD_TOTALS = """
+    UPDATE home SET delivered = delivered + ?, dead = dead + ?, expired = expired + ?, superseded = superseded + ?
+    WHERE endpoint = ? AND shard = 0"""
+_TOTALS = ("delivered", "dead", "expired", "superseded")
+
+
+class Store(Tables):
+    """See `Tables`; `member` is the replica whose homes new endpoints become, nobody for a command."""
+
+    def __init__(self, connection: PostgresConnection, *, member: str | None = None) -> None:
+        super().__init__()
+        self.connection: PostgresConnection = connection
+        self._member = member
+        self._endpoint_ids: dict[str, int] = {}
+        self._next = 0
+        """The number of the next reading; the line has been moved on beyond it."""
+        self._reserved = 0
+        self._dropped_bytes = 0
+        self.new_homes: set[int] = set()
+        """Endpoints that were made in this transaction, and are ours with epoch 1."""
+
+    def reserve(self, count: int, *, epoch: int | None) -> bool | None:
+        """
+        Move the line on for so many readings, under its epoch or, for a command, whatever that is.
+
+        Returns whether commands have changed lanes; None when the epoch is another one.
+        """
+        row = self.connection.execute(_RESERVE, (count, epoch, epoch)).fetchone()
+        if row is None:
+            return None
+        self._reserved, self._next = row[0], row[0] - count + 1
+        return bool(row[1])
+
+    def endpoint_id(self, name: str) -> int:
+        known = self._endpoint_ids.get(name)
+        if known is not None:
+            return known
+        find = "SELECT id FROM endpoint_row WHERE name = ?"
+        row = self.connection.execute(find, (name,)).fetchone() or self._new_endpoint(name, find)
+        self._endpoint_ids[name] = row[0]
+        return int(row[0])
+
+    def _new_endpoint(self, name: str, find: str) -> tuple[int]:
+        make = "INSERT INTO endpoint_row (name) VALUES (?) ON CONFLICT (name) DO NOTHING"
+        self.connection.execute(make, (name,))
+        (row_id,) = self.connection.execute(find, (name,)).fetchone()
+        home = "INSERT INTO home (endpoint, owner, epoch) VALUES (?, ?, 1) ON CONFLICT DO NOTHING"
+        if self.connection.execute(home, (row_id, self._member)).rowcount:
+            self.new_homes.add(row_id)
+        return (row_id,)
+
+    def forget(self) -> None:
+        """After a rollback: rows made in the transaction are gone."""
+        self._endpoint_ids.clear()
+        self._changes.clear()
+        self.touched.clear()
+        self._forgotten.clear()
+        self.new_homes.clear()
+        self._next = self._reserved = self._dropped_bytes = 0
+
+    # Putting.
+
+    def put_run(self, readings: list[NewReading], now: float) -> list[Run]:
+        first = self._next
+        self._next += len(readings)
+        if self._next > self._reserved + 1:
+            raise ValueError("more readings than numbers were reserved")
+        new = self._put_new(readings, first, now)
+        if len(new) == len(readings):
+            runs = runs_of(readings, first)
+            self._count_new(runs)
+            return runs
+        return self._put_partly_known(readings, first, new, now)
+
+    def _put_new(self, readings: list[NewReading], first: int, now: float) -> set[int]:
+        """The numbers of those that were not known."""
+        numbers = range(first, first + len(readings))
+        wanted = [pair for pair in zip(numbers, readings, strict=True) if pair[1].recipients]
+        owed = [
+            (number, self.endpoint_id(one.endpoint))
+            for number, reading in wanted
+            for one in reading.recipients
+        ]
+        rows = self.connection.execute(
+            _PUT,
+            (
+                list(numbers),
+                [identity_of(one) for one in readings],
+                [one.device for one in readings],
+                [one.measured_at for one in readings],
+                [one.received_at for one in readings],
+                [one.content for one in readings],
+                [number for number, _ in wanted],
+                [one.data for _, one in wanted],
+                now,
+                [number for number, _ in owed],
+                [endpoint for _, endpoint in owed],
+            ),
+        )
+        return {number for (number,) in rows}
+
+    def _count_new(self, runs: Iterable[Run]) -> None:
+        for run in runs:
+            for recipient in run.recipients:
+                self.add(self.endpoint_id(recipient.endpoint), "enqueued", len(run.readings))
+
+    def _put_partly_known(
+        self, readings: list[NewReading], first: int, new: set[int], now: float
+    ) -> list[Run]:
+        find = "SELECT number FROM reading WHERE measured_at = ? AND id = ?"
+        runs = []
+        for number, reading in enumerate(readings, first):
+            if number in new:
+                run = Run(ReadingNumber(number), [reading], reading.recipients)
+                self._count_new([run])
+            else:
+                key = (reading.measured_at, identity_of(reading))
+                (known,) = self.connection.execute(find, key).fetchone()
+                run = Run(ReadingNumber(known), [reading], reading.recipients)
+                run.recipients = self._owe_known(run, now)
+            runs.append(run)
+        return runs
+
+    def _owe_known(self, run: Run, now: float) -> tuple[Recipient, ...]:
+        (reading,) = run.readings
+        added = tuple(one for one in run.recipients if self._owe(run.first, reading, one, now))
+        if added:
+            body = "INSERT INTO body VALUES (?, ?) ON CONFLICT DO NOTHING"
+            self.connection.execute(body, (run.first, reading.data))
+        return added
+
+    def _owe(self, number: int, reading: NewReading, recipient: Recipient, now: float) -> bool:
+        endpoint = self.endpoint_id(recipient.endpoint)
+        row = (number, endpoint, reading.device, now, reading.received_at)
+        if self.connection.execute(_OWE, row).rowcount == 0:
+            return False
+        self.add(endpoint, "enqueued", 1)
+        return True
+
+    # Settling.
+
+    def settle(self, settlements: Sequence[Settlement], *, now: float) -> None:
+        # What was postponed on its way to its end comes first: the end is for good.
+        self._postpone([one for one in settlements if isinstance(one.decision, RetryAt)])
+        self._close(settlements, now)
+        self.record_failures(settlements)
+
+    def _postpone(self, settlements: Sequence[Settlement]) -> None:
+        rows: list[tuple[Any, ...]] = []
+        deliveries = {}
+        for settlement in settlements:
+            attempt, decision = settlement.attempt, settlement.decision
+            assert isinstance(decision, RetryAt)  # noqa: S101 - the caller has chosen them so
+            for one in settlement.deliveries:
+                key = (one.reading, self.endpoint_id(one.endpoint))
+                deliveries[key] = one
+                last = (one.attempts, None, None) if attempt is None else attempted(attempt)
+                duration = None if attempt is None else attempt.duration_ms
+                rows.append((*key, one.device, decision.due_at, *last, duration))
+        if not rows:
+            return
+        # Of a delivery that was postponed twice the last one counts: one statement changes a row once.
+        latest = {row[:2]: row for row in rows}
+        changed = self.connection.execute(_POSTPONE, transposed(list(latest.values())))
+        found = {(reading, endpoint) for reading, endpoint in changed}
+        self.touch(one for key, one in deliveries.items() if key not in found)
+
+    def _close(self, settlements: Sequence[Settlement], now: float) -> None:
+        ended = ended_alike(settlements)
+        rows = (
+            sorted(
+                (
+                    one.reading,
+                    self.endpoint_id(endpoint),
+                    one.device,
+                    *ending[:5],
+                    duration,
+                    ending[5],
+                )
+                for (endpoint, ending), some in ended.items()
+                for one, duration in some
+            )
+            if ended
+            else []
+        )
+        if not rows:
+            return
+        changed: Counter[tuple[int, str]] = Counter()
+        for endpoint, state, count in self.connection.execute(_SETTLE, (*transposed(rows), now)):
+            changed[endpoint, state] = count
+            self.add(endpoint, state, count)
+        if changed.total() < len(rows):
+            # Which of them it was is not known; a lane that is counted again in vain is none the worse for it.
+            self.touch(one for some in ended.values() for one, _ in some)
+        self.drop_bodies(row[0] for row in rows if row[3] != "dead")
+
+    def drop_bodies(self, readings: Iterable[int]) -> None:
+        numbers = sorted(set(readings))
+        if numbers:
+            gone = self.connection.execute(_DROP_BODIES, (numbers,))
+            self._dropped_bytes += sum(size for (size,) in gone)
+
+    def take_dropped_bytes(self) -> int:
+        """What was dropped since this was last asked."""
+        dropped, self._dropped_bytes = self._dropped_bytes, 0
+        return dropped
+
+    def record_failures(self, settlements: Sequence[Settlement]) -> None:
+        failed = [
+            (one.reading, self.endpoint_id(one.endpoint), settlement.attempt)
+            for settlement in settlements
+            if settlement.attempt is not None and settlement.attempt.error
+            for one in settlement.deliveries
+        ]
+        if not failed:
+            return
+        self.connection.executemany(
+            _INSERT_ATTEMPT,
+            [(*columns(attempt), reading, endpoint) for reading, endpoint, attempt in failed],
+        )
+        self.connection.executemany(
+            _FORGET_ATTEMPTS,
+            [
+                (reading, endpoint, attempt.number - KEPT_ATTEMPTS)
+                for reading, endpoint, attempt in failed
+                if attempt.number > KEPT_ATTEMPTS
+            ],
+        )
+
+    # Quarantine.
+
+    def insert_messages(self, messages: Sequence[NewQuarantined]) -> Mapping[str, int]:
+        rows = [
+            (
+                one.device, one.topic, one.received_at, one.reason, one.detail, one.size,
+                one.payload,
+            )
+            for one in messages
+        ]  # fmt: skip
+        self.connection.execute(_QUARANTINE, transposed(rows))
+        devices = sorted({one.device for one in messages})
+        beyond = self.connection.execute(_BEYOND_THE_NEWEST, (KEPT_QUARANTINE, devices))
+        return Counter(reason for (reason,) in beyond)
+
+    def erase_messages(self, numbers: Sequence[int]) -> None:
+        self.connection.execute("DELETE FROM quarantine WHERE id = ANY(?)", (list(numbers),))
+
+    # Endpoints.
+
+    def record_health(self, name: str, health: EndpointHealth) -> None:
+        self.connection.execute(
+            "UPDATE home SET failures = ?, open_until = ?, failing_since = ?,"
+            " last_success_at = ?, last_error = ?, last_error_at = ? WHERE endpoint = ? AND shard = 0",
+            (
+                health.failures, health.open_until, health.failing_since, health.last_success_at,
+                health.last_error, health.last_error_at, self.endpoint_id(name),
+            ),
+        )  # fmt: skip
+
+    def record_gone(self, name: str, url_digest: str | None) -> None:
+        self.connection.execute(
+            "UPDATE endpoint_row SET paused_by = ?, gone_url = ?"
+            " WHERE id = ? AND paused_by IS DISTINCT FROM 'operator'",
+            ("gone" if url_digest else None, url_digest, self.endpoint_id(name)),
+        )
+
+    def pause(self, name: str) -> bool:
+        pause = """
+            UPDATE endpoint_row SET paused_by = 'operator', gone_url = NULL
+            WHERE id = ? AND paused_by IS DISTINCT FROM 'operator'"""
+        return self.connection.execute(pause, (self.endpoint_id(name),)).rowcount > 0
+
+    def resume(self, name: str) -> bool:
+        resume = """
+            UPDATE endpoint_row SET paused_by = NULL, gone_url = NULL
+            WHERE id = ? AND paused_by IS NOT NULL"""
+        endpoint = self.endpoint_id(name)
+        if not self.connection.execute(resume, (endpoint,)).rowcount:
+            return False
+        forget = """
+            UPDATE home SET failures = 0, open_until = NULL, failing_since = NULL
+            WHERE endpoint = ?"""
+        self.connection.execute(forget, (endpoint,))
+        return True
+
+    def mark_removed(self, endpoint: int, since: float | None) -> None:
+        self.connection.execute(
+            "UPDATE endpoint_row SET removed_at = ? WHERE id = ?", (since, endpoint)
+        )
+
+    def shrink(self, pages: int) -> None:
+        """PostgreSQL's autovacuum does it."""
+
+    def replace_devices(self, rows: Sequence[tuple[object, ...]]) -> None:
+        if rows:
+            self.connection.execute(_RECORD_DEVICES, transposed(rows))
+
+    def add_totals(self) -> None:
+        # In the order of their rows, as all who change several do: then none of them waits for another in a circle.
+        endpoints = sorted({endpoint for endpoint, _ in self._changes})
+        for endpoint in endpoints:
+            settled = [self._changes.get((endpoint, total), 0) for total in _TOTALS]
+            if any(settled):
+                self.connection.execute(_ADD_TOTALS, (*settled, endpoint))
+        for endpoint in endpoints:
+            if enqueued := self._changes.get((endpoint, "enqueued"), 0):
+                self.connection.execute(_ADD_ENQUEUED, (enqueued, endpoint))
+        self._changes.clear()
+
+
+def identity_of(reading: NewReading) -> bytes:
+    return bytes.fromhex(reading.webhook_id[4:])
+
+
+def transposed(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    """A list for each column, as `unnest` takes them."""
+    return [list(column) for column in zip(*rows, strict=True)]

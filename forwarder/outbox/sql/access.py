@@ -1,0 +1,179 @@
+"""
+The outbox as a command opens it: beside the running service, or without one.
+
+A command never holds the tables for long. It reads in snapshots that end at once, and writes in chunks with a pause in
+between, so that the service always gets its turn.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Generic, TypeVar
+
+from forwarder.outbox.access import Chosen
+from forwarder.outbox.operations import Operation
+from forwarder.outbox.records import (
+    DeliveryFile,
+    DeliveryId,
+    DeliveryRecord,
+    DeviceRecord,
+    Found,
+    Overview,
+    Purged,
+    Quarantined,
+    Selection,
+)
+from forwarder.outbox.sql import lookup, queries, records
+from forwarder.outbox.sql.connection import Connection
+from forwarder.outbox.sql.records import Clauses
+from forwarder.reading import Device, WebhookId
+
+CHUNK = 500
+"""Rows that one transaction changes at most."""
+PAUSE_SECONDS = 0.02
+"""Between two transactions: SQLite's lock knows no turns, and the service asks for it every few milliseconds."""
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+
+class Access(ABC):
+    """See `OutboxAccess`."""
+
+    connection: Connection
+
+    @abstractmethod
+    def operate(self, *operations: Operation[T]) -> list[T]:
+        """Do them in one transaction and answer each; on disk afterwards, or nothing is."""
+
+    @abstractmethod
+    def snapshot(self) -> AbstractContextManager[Connection]:
+        """Everything that is read inside is as of one instant."""
+
+    @abstractmethod
+    def purge(self, device: Device) -> Purged:
+        """Erase the device's deliveries, readings and quarantined messages, and the bytes that they left behind."""
+
+    @abstractmethod
+    def note_chosen(self, query: Clauses) -> None:
+        """Note the rows whose two key columns `query` selects in the table `chosen`, numbered from 1 in its order."""
+
+    def identity(self) -> str:
+        with self.snapshot() as connection:
+            return queries.identity(connection)
+
+    def overview(self) -> Overview:
+        with self.snapshot() as connection:
+            return queries.overview(connection)
+
+    def endpoint_names(self) -> list[str]:
+        with self.snapshot() as connection:
+            return list(queries.endpoint_ids(connection))
+
+    def choose_dead_letters(self, selection: Selection) -> "ChosenRows[DeliveryId]":
+        """Dead letters, those that died first in front."""
+        return self.choose(records.dead_letters(selection), DeliveryId)
+
+    def choose_deliveries(self, selection: Selection) -> "ChosenRows[DeliveryId]":
+        """Deliveries in any state, the newest in front."""
+        return self.choose(records.deliveries(selection), DeliveryId)
+
+    def choose_quarantined(self, selection: Selection) -> "ChosenRows[int]":
+        """Messages in quarantine, in order of arrival."""
+        return self.choose(records.quarantined(selection), lambda number, _: number)
+
+    def choose(self, query: Clauses, key: Callable[[int, int], K]) -> "ChosenRows[K]":
+        """The rows whose two key columns `query` selects, in its order."""
+        self.note_chosen(query)
+        return ChosenRows(self, key)
+
+    def endpoints_of(self, chosen: Chosen[DeliveryId]) -> list[str]:
+        """The names of the endpoints whose deliveries are chosen."""
+        if not chosen.count:
+            return []
+        with self.snapshot() as connection:
+            return records.endpoints_of_chosen(connection)
+
+    def find_ids(self, ids: Sequence[WebhookId]) -> list[Found]:
+        """All at once: no index knows ids alone, so each call looks at every reading."""
+        with self.snapshot() as connection:
+            return lookup.with_ids(connection, ids)
+
+    def find_beginning(self, beginning: str) -> list[Found]:
+        """Those of readings whose ids begin so: `msg_` and at most 32 hex digits."""
+        with self.snapshot() as connection:
+            return lookup.with_beginning(connection, beginning)
+
+    def find_key(self, key: DeliveryId) -> list[Found]:
+        """That one, or none."""
+        with self.snapshot() as connection:
+            return lookup.with_key(connection, key)
+
+    def knows_device(self, device: Device) -> bool:
+        """Whether a reading or a quarantined message is of this device."""
+        with self.snapshot() as connection:
+            return lookup.knows_device(connection, device)
+
+    def devices(self) -> list[DeviceRecord]:
+        with self.snapshot() as connection:
+            found = [record for _, record in queries.devices(connection)]
+        return sorted(found)
+
+    def quarantined_devices(self) -> dict[Device, int]:
+        with self.snapshot() as connection:
+            return queries.quarantined_devices(connection)
+
+    def deliveries_measured(self, device: Device, measured_at: str) -> list[DeliveryId]:
+        with self.snapshot() as connection:
+            return lookup.measured(connection, device, measured_at)
+
+    def records(self, keys: Sequence[DeliveryId]) -> list[DeliveryRecord]:
+        """The deliveries of these keys that are there still."""
+        with self.snapshot() as connection:
+            found = [records.record(connection, key) for key in keys]
+        return [one for one in found if one is not None]
+
+    def records_with_data(
+        self, keys: Sequence[DeliveryId]
+    ) -> list[tuple[DeliveryRecord, bytes | None]]:
+        """The same, each with the event's data object where that is kept."""
+        with self.snapshot() as connection:
+            found = [
+                (records.record(connection, key), records.body(connection, key.reading))
+                for key in keys
+            ]
+        return [(one, data) for one, data in found if one is not None]
+
+    def delivery_file(self, key: DeliveryId) -> DeliveryFile | None:
+        """All there is about one delivery; None when it is not there."""
+        with self.snapshot() as connection:
+            return records.delivery_file(connection, key)
+
+    def quarantined(self, numbers: Sequence[int]) -> list[Quarantined]:
+        """The messages of these numbers that are there still."""
+        with self.snapshot() as connection:
+            return records.quarantined_messages(connection, numbers)
+
+
+class ChosenRows(Generic[K]):
+    """The rows that a command means, noted once: what the service does meanwhile adds none to them."""
+
+    def __init__(self, access: Access, key: Callable[[int, int], K]) -> None:
+        self._access = access
+        self._key = key
+        with access.snapshot() as connection:
+            row = connection.execute("SELECT count(*) FROM chosen").fetchone()
+        self.count: int = row[0]
+
+    def chunks(self) -> Iterator[list[K]]:
+        """All of them, at most CHUNK at a time, with a pause after each for the service."""
+        for position in range(0, self.count, CHUNK):
+            if position:
+                time.sleep(PAUSE_SECONDS)
+            with self._access.snapshot() as connection:
+                rows = connection.execute(
+                    "SELECT first, second FROM chosen WHERE position > ? ORDER BY position LIMIT ?",
+                    (position, CHUNK),
+                ).fetchall()
+            yield [self._key(*row) for row in rows]

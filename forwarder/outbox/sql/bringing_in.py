@@ -1,0 +1,121 @@
+"""One transaction's changes brought into the tables, in their order; the engine begins it and commits it."""
+
+from collections.abc import Sequence
+from itertools import accumulate, chain, pairwise
+from typing import Any
+
+from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows, OperationFailed, Run
+from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Outcomes, Put
+from forwarder.outbox.operations import BuryRemoved, ExpireOld, Operation
+from forwarder.outbox.sql import operations, queries
+from forwarder.outbox.sql.endings import Owed
+from forwarder.outbox.sql.tables import Tables
+
+
+def bring_in(
+    tables: Tables,
+    changes: Changes,
+    *,
+    now: float,
+    content_since: float,
+    quarantine_max_bytes: int,
+    engine_error: type[Exception],
+) -> Applied:
+    """
+    Bring them in, and say what it came to.
+
+    Raises OperationFailed for an operation's own error; an `engine_error` is no operation's.
+    """
+    if changes.settlements:
+        tables.settle(changes.settlements, now=now)
+    for endpoint, health in changes.health.items():
+        tables.record_health(endpoint, health)
+    for endpoint, url in changes.gone.items():
+        tables.record_gone(endpoint, url)
+    answers = [
+        _perform(tables, index, one, changes, engine_error)
+        for index, one in enumerate(changes.operations)
+    ]
+    owed, outcomes = Owed(), list[Outcomes]()
+    if changes.puts:
+        owed, outcomes = _put(tables, changes, now, content_since, quarantine_max_bytes)
+    tables.count_messages(_messages(changes, outcomes))
+    tables.add_totals()
+    # Last, so that a count holds all that the transaction changed.
+    counted = _count(tables, changes)
+    forgotten = tables.take_forgotten()
+    if changes.devices:
+        tables.record_devices(changes.devices, but=forgotten)
+    return Applied(owed.runs, outcomes, owed.superseded, answers, counted, forgotten)
+
+
+def _perform(
+    tables: Tables,
+    index: int,
+    operation: Operation[Any],
+    changes: Changes,
+    engine_error: type[Exception],
+) -> Any:
+    in_flight = (
+        changes.in_flight.get(operation.endpoint, ())
+        if isinstance(operation, ExpireOld | BuryRemoved)
+        else ()
+    )
+    try:
+        return operations.perform(tables, operation, in_flight=in_flight)
+    except engine_error:
+        raise
+    except Exception as error:
+        raise OperationFailed(index, error) from error
+
+
+def _put(
+    tables: Tables, changes: Changes, now: float, content_since: float, quarantine_max_bytes: int
+) -> tuple[Owed, list[Outcomes]]:
+    readings: list[NewReading] = []
+    quarantined: list[tuple[int, NewQuarantined]] = []
+    for place, one in enumerate(chain.from_iterable(changes.puts)):
+        if isinstance(one, NewQuarantined):
+            quarantined.append((place, one))
+        else:
+            readings.append(one)
+    owed = tables.put_all(
+        readings, now=now, content_since=content_since, in_flight=changes.in_flight
+    )
+    if quarantined:
+        kept = [one for _, one in quarantined]
+        tables.quarantine(kept, max_bytes=quarantine_max_bytes)
+    return owed, _outcomes(owed.runs, [place for place, _ in quarantined], changes.puts)
+
+
+def _count(tables: Tables, changes: Changes) -> dict[LaneKey, LaneRows]:
+    lanes = changes.uncertain | tables.touched
+    if tables.has_noted_lanes or changes.operations:
+        lanes |= tables.take_noted_lanes()
+    tables.touched.clear()
+    return {
+        (name, device): queries.rows_of_lane(
+            tables.connection, endpoint=tables.endpoint_id(name), device=device
+        )
+        for name, device in lanes
+    }
+
+
+def _outcomes(
+    runs: Sequence[Run], quarantined: Sequence[int], puts: Sequence[Sequence[Put]]
+) -> list[Outcomes]:
+    """What each message came to, in the groups in which they were put; `quarantined` are places among all."""
+    outcomes: Outcomes = []
+    for run in runs:
+        outcomes += ["accepted" if run.recipients else "duplicate"] * len(run.readings)
+    for place in quarantined:
+        outcomes.insert(place, "quarantined")
+    ends = accumulate(map(len, puts), initial=0)
+    return [outcomes[start:end] for start, end in pairwise(ends)]
+
+
+def _messages(changes: Changes, outcomes: Sequence[Outcomes]) -> dict[MessageOutcome, int]:
+    counts = changes.messages.copy()
+    for outcome in chain.from_iterable(outcomes):
+        counts[outcome] = counts.get(outcome, 0) + 1
+    return counts

@@ -1,0 +1,59 @@
+"""Deliveries by the ids that people know them by."""
+
+from collections.abc import Sequence
+
+from forwarder.outbox.records import DeliveryId, Found
+from forwarder.outbox.sql.connection import Connection
+from forwarder.outbox.sql.records import webhook_id
+from forwarder.reading import Device, WebhookId
+
+_FOUND = """
+    SELECT r.id, d.reading, d.endpoint, d.state
+    FROM reading r JOIN delivery d ON d.reading = r.number WHERE {} ORDER BY d.reading, d.endpoint"""
+_KNOWN = """
+    SELECT EXISTS (SELECT 1 FROM reading WHERE device = ?)
+    OR EXISTS (SELECT 1 FROM quarantine WHERE device = ?)
+    OR EXISTS (SELECT 1 FROM device WHERE name = ?)"""
+_MEASURED = """
+    SELECT d.reading, d.endpoint FROM reading r JOIN delivery d ON d.reading = r.number
+    WHERE r.measured_at = ? AND r.device = ? ORDER BY d.reading, d.endpoint"""
+_DIGITS = 32
+
+
+def with_ids(connection: Connection, ids: Sequence[WebhookId]) -> list[Found]:
+    """All at once: no index knows ids alone, so each call looks at every reading."""
+    if not ids:
+        return []
+    values = [bytes.fromhex(one.removeprefix("msg_")) for one in ids]
+    return _found(connection, f"r.id IN ({', '.join('?' * len(ids))})", values)
+
+
+def with_beginning(connection: Connection, beginning: str) -> list[Found]:
+    """`beginning` is `msg_` and at most 32 hex digits."""
+    digits = beginning.removeprefix("msg_")
+    bounds = [bytes.fromhex(digits.ljust(_DIGITS, fill)) for fill in "0f"]
+    return _found(connection, "r.id BETWEEN ? AND ?", bounds)
+
+
+def with_key(connection: Connection, key: DeliveryId) -> list[Found]:
+    return _found(connection, "d.reading = ? AND d.endpoint = ?", key)
+
+
+def _found(connection: Connection, condition: str, values: Sequence[object]) -> list[Found]:
+    rows = connection.execute(_FOUND.format(condition), values)
+    return [
+        Found(webhook_id(identity), DeliveryId(reading, endpoint), state)
+        for identity, reading, endpoint, state in rows
+    ]
+
+
+def measured(connection: Connection, device: Device, measured_at: str) -> list[DeliveryId]:
+    """Those of the device's readings of that instant."""
+    rows = connection.execute(_MEASURED, (measured_at, device))
+    return [DeliveryId(*row) for row in rows]
+
+
+def knows_device(connection: Connection, device: Device) -> bool:
+    """Whether a reading, a quarantined message or a record is of this device."""
+    (is_known,) = connection.execute(_KNOWN, (device, device, device)).fetchone()
+    return bool(is_known)

@@ -1,0 +1,259 @@
+"""
+The outbox's tables inside one transaction, which its caller owns: what engines do alike, and what each does its way.
+
+Every method can be run twice with the same outcome, so a commit that failed is simply tried again.
+"""
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import groupby
+
+from forwarder.delivery import Attempt, Delivery, ReadingNumber
+from forwarder.endpoint_health import EndpointHealth
+from forwarder.outbox.changes import LaneKey, Run
+from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Recipient
+from forwarder.outbox.records import DeviceRecord
+from forwarder.outbox.settlement import Settlement
+from forwarder.outbox.sql import quarantine
+from forwarder.outbox.sql.connection import Connection
+from forwarder.outbox.sql.endings import (
+    KEPT_ATTEMPTS,
+    Owed,
+    columns,
+    is_timeless_repetition,
+    newest,
+)
+from forwarder.reading import Device
+
+NO_ENDPOINT = 0
+"""In a note for the running service: it is about the device itself, which a command has erased."""
+EMPTY: Mapping[str, Collection[ReadingNumber]] = {}
+
+_OLDER = """
+    SELECT reading FROM delivery
+    WHERE endpoint = ? AND device = ? AND state = 'pending' AND reading < ?"""
+_INSERT_ATTEMPT = """
+    INSERT INTO attempt (reading, endpoint, number, attempted_at, duration_ms, status, error, detail, answer, address)
+    SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM delivery WHERE reading = ? AND endpoint = ?)
+    ON CONFLICT (reading, endpoint, number) DO UPDATE SET attempted_at = excluded.attempted_at,
+        duration_ms = excluded.duration_ms, status = excluded.status, error = excluded.error,
+        detail = excluded.detail, answer = excluded.answer, address = excluded.address"""
+"""Nothing for a delivery that was erased while it was in flight."""
+
+
+class Tables(ABC):
+    """The outbox's tables, as changes inside one transaction."""
+
+    connection: Connection
+
+    def __init__(self) -> None:
+        self._changes: defaultdict[tuple[int, str], int] = defaultdict(int)
+        self.has_noted_lanes = False
+        """Whether commands had changed lanes when the transaction began."""
+        self.touched: set[LaneKey] = set()
+        """Lanes in which something else than a claim changed what is pending."""
+        self._forgotten: set[Device] = set()
+        """Devices that commands have erased,"""
+        self._forgotten_before: set[Device] = set()
+        """and those of the transaction before: this one may have begun before the loop heard of them."""
+
+    # What each engine does its way.
+
+    @abstractmethod
+    def endpoint_id(self, name: str) -> int:
+        """The row of an endpoint, made when it is new."""
+
+    @abstractmethod
+    def put_run(self, readings: list[NewReading], now: float) -> list[Run]:
+        """Owe readings that may be known already, in this order."""
+
+    @abstractmethod
+    def settle(self, settlements: Sequence[Settlement], *, now: float) -> None:
+        """Record what was decided; a lane in which a delivery was not pending any more is touched."""
+
+    @abstractmethod
+    def drop_bodies(self, readings: Iterable[int]) -> None:
+        """Forget the bodies of those readings that no pending and no dead delivery needs."""
+
+    @abstractmethod
+    def record_health(self, name: str, health: EndpointHealth) -> None:
+        """Keep an endpoint's circuit; a pause that an operator set meanwhile is not touched."""
+
+    @abstractmethod
+    def record_gone(self, name: str, url_digest: str | None) -> None:
+        """Pause an endpoint because of its 410, or end that pause; one that an operator set stays."""
+
+    @abstractmethod
+    def pause(self, name: str) -> bool:
+        """As an operator; False when it was paused so already."""
+
+    @abstractmethod
+    def resume(self, name: str) -> bool:
+        """End any pause and forget earlier failures; False when there was no pause."""
+
+    @abstractmethod
+    def mark_removed(self, endpoint: int, since: float | None) -> None:
+        """Since when routes.yaml does not name the endpoint."""
+
+    @abstractmethod
+    def replace_devices(self, rows: Sequence[tuple[object, ...]]) -> None:
+        """Write records of devices, each at the place that it begins with."""
+
+    @abstractmethod
+    def add_totals(self) -> None:
+        """Bring the endpoints' totals up to what this transaction changed; its last operation."""
+
+    @abstractmethod
+    def shrink(self, pages: int) -> None:
+        """Give free space back, where the engine does not do so by itself."""
+
+    # What all do alike.
+
+    def add(self, endpoint: int, total: str, count: int) -> None:
+        """What is to be added to one of an endpoint's totals with `add_totals`."""
+        self._changes[endpoint, total] += count
+
+    def put(
+        self, reading: NewReading, *, now: float, content_since: float
+    ) -> tuple[ReadingNumber, tuple[Recipient, ...]]:
+        """Owe one reading; the answer: its number, and each recipient that did not have it yet."""
+        (run,) = self.put_all([reading], now=now, content_since=content_since).runs
+        return run.first, run.recipients
+
+    def put_all(
+        self,
+        readings: Sequence[NewReading],
+        *,
+        now: float,
+        content_since: float,
+        in_flight: Mapping[str, Collection[ReadingNumber]] = EMPTY,
+    ) -> Owed:
+        """
+        Owe readings to their recipients, in this order.
+
+        `content_since` is how far back the same content of a redelivered, timeless message is the same reading;
+        what is `in_flight` at an endpoint is not superseded there.
+        """
+        owed = Owed()
+        for is_timeless, some in groupby(readings, key=is_timeless_repetition):
+            if not is_timeless:
+                owed.runs += self.put_run(list(some), now)
+                continue
+            for reading in some:
+                known = self._by_content(reading, content_since)
+                owed.runs += self.put_run([reading], now) if known is None else [known]
+        for (endpoint, device), number in newest(owed.runs).items():
+            gone = self._supersede(number, device, endpoint, now, in_flight.get(endpoint, ()))
+            owed.superseded[endpoint, device] = gone
+        return owed
+
+    def _by_content(self, reading: NewReading, since: float) -> Run | None:
+        row = self.connection.execute(
+            "SELECT number FROM reading WHERE content = ? AND received_at >= ? LIMIT 1",
+            (reading.content, since),
+        ).fetchone()
+        return Run(ReadingNumber(row[0]), [reading], ()) if row else None
+
+    def _supersede(
+        self,
+        number: ReadingNumber,
+        device: Device,
+        name: str,
+        now: float,
+        in_flight: Collection[ReadingNumber],
+    ) -> int:
+        endpoint = self.endpoint_id(name)
+        rows = self.connection.execute(_OLDER, (endpoint, device, number)).fetchall()
+        older = [reading for (reading,) in rows if reading not in in_flight]
+        for reading in older:
+            self.finish(reading, endpoint, state="superseded", reason=None, settled_at=now)
+        self.drop_bodies(older)
+        return len(older)
+
+    def finish(
+        self,
+        reading: ReadingNumber,
+        endpoint: int,
+        *,
+        state: str,
+        reason: str | None,
+        settled_at: float,
+    ) -> bool:
+        """Settle one pending delivery by a rule rather than by an attempt; False when it is pending no more."""
+        changed = self.connection.execute(
+            "UPDATE delivery SET state = ?, reason = ?, settled_at = ?"
+            " WHERE reading = ? AND endpoint = ? AND state = 'pending'",
+            (state, reason, settled_at, reading, endpoint),
+        ).rowcount
+        self.add(endpoint, state, changed)
+        return changed > 0
+
+    def touch(self, deliveries: Iterable[Delivery]) -> None:
+        """Have the lanes of these counted by the transaction's end."""
+        self.touched.update((one.endpoint, one.device) for one in deliveries)
+
+    def record_failures(self, settlements: Sequence[Settlement]) -> None:
+        """Keep the attempts that failed, the last of each delivery."""
+        for settlement in settlements:
+            attempt = settlement.attempt
+            if attempt is None or not attempt.error:
+                continue
+            for one in settlement.deliveries:
+                self._record_failure(one, attempt)
+
+    def _record_failure(self, delivery: Delivery, attempt: Attempt) -> None:
+        key = (delivery.reading, self.endpoint_id(delivery.endpoint))
+        self.connection.execute(_INSERT_ATTEMPT, (*key, *columns(attempt), *key))
+        self.connection.execute(
+            "DELETE FROM attempt WHERE reading = ? AND endpoint = ? AND number <= ?",
+            (*key, attempt.number - KEPT_ATTEMPTS),
+        )
+
+    def quarantine(self, messages: Sequence[NewQuarantined], *, max_bytes: int) -> None:
+        """Keep messages that could not be understood, and let the oldest go for them; see `quarantine.keep`."""
+        quarantine.keep(self, messages, max_bytes=max_bytes)
+
+    def insert_messages(self, messages: Sequence[NewQuarantined]) -> Mapping[str, int]:
+        """Put them into quarantine; by reason, how many have left that were beyond the newest of their device."""
+        return quarantine.insert_one_by_one(self.connection, messages)
+
+    def erase_messages(self, numbers: Sequence[int]) -> None:
+        """Take them out of quarantine."""
+        quarantine.erase_one_by_one(self.connection, numbers)
+
+    def count_messages(self, outcomes: Mapping[MessageOutcome, int]) -> None:
+        self.connection.executemany(
+            "INSERT INTO message_total VALUES (?, ?)"
+            " ON CONFLICT (outcome) DO UPDATE SET count = message_total.count + excluded.count",
+            list(outcomes.items()),
+        )
+
+    def take_noted_lanes(self) -> set[LaneKey]:
+        """The lanes that commands have changed since this was last asked."""
+        rows = self.connection.execute("SELECT endpoint, device FROM touched_lane").fetchall()
+        if not rows:
+            return set()
+        self.connection.execute("DELETE FROM touched_lane")
+        names = dict(self.connection.execute("SELECT id, name FROM endpoint").fetchall())
+        self._forgotten.update(device for endpoint, device in rows if endpoint == NO_ENDPOINT)
+        return {(names[endpoint], device) for endpoint, device in rows if endpoint != NO_ENDPOINT}
+
+    def take_forgotten(self) -> set[Device]:
+        """The devices among them that commands have erased."""
+        forgotten, self._forgotten = self._forgotten, set()
+        return forgotten
+
+    def remember_forgotten(self, forgotten: set[Device]) -> None:
+        """After a commit: what it has found erased."""
+        self._forgotten_before = forgotten
+
+    def record_devices(
+        self, devices: Mapping[int, DeviceRecord | None], *, but: Collection[Device]
+    ) -> None:
+        """Keep records of devices at their places, without those that were erased meanwhile."""
+        erased = self._forgotten_before.union(but)
+        rows = [(place, *one) for place, one in devices.items() if one and one.device not in erased]
+        self.replace_devices(rows)
+        empty = [(place,) for place, one in devices.items() if one is None]
+        self.connection.executemany("DELETE FROM device WHERE place = ?", empty)

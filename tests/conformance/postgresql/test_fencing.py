@@ -1,0 +1,186 @@
+"""Whoever has been taken over changes nothing any more, and nothing is believed that a commit has not confirmed."""
+
+import asyncio
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from support.clock import HandClock
+from support.outbox import claim, flush, ids, must_claim, settle, totals, until_it_failed
+from support.outbox_harness import OutboxHarness
+from support.postgres import PostgresServer
+from support.readings import new_reading
+
+from forwarder.delivery import Bury, RetryAt
+from forwarder.errors import OutboxTaken
+from forwarder.outbox import inspect
+from forwarder.outbox.postgresql.connection import opened_connection
+from forwarder.outbox.postgresql.engine import PostgresEngine
+from forwarder.outbox.postgresql.statements import _DROP_BODIES, _POSTPONE, _SETTLE
+from forwarder.settings import Database
+
+ONE, TWO = "ECC9FF5C0001", "ECC9FF5C0002"
+
+
+def engine_of(harness: OutboxHarness) -> PostgresEngine:
+    assert isinstance(harness.engine, PostgresEngine)
+    return harness.engine
+
+
+async def take_over(harness: OutboxHarness) -> OutboxHarness:
+    """Another replica takes the line and every home."""
+    other = OutboxHarness(harness.place, HandClock())
+    other.open()
+    return other
+
+
+async def ended(harness: OutboxHarness) -> None:
+    with pytest.raises(OutboxTaken, match="another forwarder has taken over"):
+        await asyncio.wait_for(harness.ended(), timeout=10)
+
+
+async def test_deposed_leader_stores_nothing(harness: OutboxHarness) -> None:
+    """Its put is refused whole, and nobody hears that it was done."""
+    outbox = harness.open()
+    await outbox.put([new_reading(ONE, "a")])
+    other = await take_over(harness)
+    waiting = outbox.put([new_reading(ONE, "b")])
+    await ended(harness)
+    assert not waiting.done()
+    assert [row["number"] for row in other.engine.rows("reading")] == [1]
+    await other.kill()
+
+
+@pytest.mark.parametrize("decision", [None, RetryAt(0.0), Bury("refused")])
+async def test_deposed_owner_settles_nothing(
+    harness: OutboxHarness, decision: RetryAt | Bury | None
+) -> None:
+    """Not even a 2xx that came too late: the new owner sends it again."""
+    outbox = harness.open()
+    await outbox.put([new_reading(ONE, "a")])
+    claimed = await must_claim(outbox)
+    other = await take_over(harness)
+    settle(outbox, claimed, decision, error="http_500" if decision else "")
+    await ended(harness)
+    (row,) = other.engine.rows("delivery")
+    assert (row["state"], row["attempts"], row["due_at"]) == ("pending", 0, 0.0)
+    assert other.engine.rows("attempt") == []
+    await other.kill()
+
+
+async def test_deposed_owner_changes_no_circuit(harness: OutboxHarness) -> None:
+    outbox = harness.open()
+    await outbox.put([new_reading(ONE, "a")])
+    other = await take_over(harness)
+    outbox.record_gone("acme", "digest")
+    await ended(harness)
+    assert other.engine.rows("endpoint_row")[0]["paused_by"] is None
+    await other.kill()
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+async def test_session_lost_in_a_commit(
+    harness: OutboxHarness, clock: HandClock, monkeypatch: pytest.MonkeyPatch, *, is_committed: bool
+) -> None:
+    """Whatever became of it: each reading is offered once, in order, and the accounts agree."""
+    outbox = harness.open()
+    await outbox.put([new_reading(ONE, "a"), new_reading(TWO, "x")])
+    settle(outbox, await must_claim(outbox))
+    session = engine_of(harness)._writer
+    commit = session.commit
+
+    def lose() -> None:
+        if is_committed:
+            commit()
+        session.close()
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(session, "commit", lose)
+    waiting = asyncio.ensure_future(outbox.put([new_reading(ONE, "b")]))
+    await until_it_failed(outbox)
+    clock.advance(1)
+    await waiting
+    await flush(outbox)
+    offered = []
+    while (claimed := await claim(outbox, limit=9)) is not None:
+        offered.append(ids(claimed))
+        settle(outbox, claimed)
+    assert sorted(offered) == [["b"], ["x"]]
+    accounts = await totals(outbox)
+    assert (accounts.enqueued, accounts.delivered, accounts.pending) == (3, 3, 0)
+    assert inspect(harness.place).faults == ()
+
+
+async def test_session_that_is_lost_counts_in_nobodys_favour(
+    harness: OutboxHarness, clock: HandClock
+) -> None:
+    """A database that was away is not another replica: what was ours is ours under a new epoch."""
+    outbox = harness.open()
+    await outbox.put([new_reading(ONE, "a")])
+    before = engine_of(harness)._line_epoch
+    with opened_connection(engine_of(harness)._database) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ?",
+            ("forwarder under-test",),
+        )
+    waiting = asyncio.ensure_future(outbox.put([new_reading(ONE, "b")]))
+    await until_it_failed(outbox)
+    clock.advance(1)
+    assert await waiting == ["accepted"]
+    assert engine_of(harness)._line_epoch == before + 1
+    assert ids(await must_claim(outbox, limit=9)) == ["a", "b"]
+
+
+class TestWhenNoStandbyAnswers:
+    """A commit that no standby has is not believed, however often it is brought in again."""
+
+    async def test_message_is_not_acknowledged(self) -> None:
+        with PostgresServer() as server:
+            harness = OutboxHarness(server.database(), HandClock())
+            outbox = harness.open()
+            assert await outbox.put([new_reading(ONE, "a")]) == ["accepted"]
+            server.set("synchronous_standby_names", "missing")
+            waiting = asyncio.ensure_future(outbox.put([new_reading(ONE, "b")]))
+            for _ in range(3):
+                await self._cancel_the_wait(server)
+                async with asyncio.timeout(10):
+                    while harness.clock.next_timer_in() is None:  # noqa: ASYNC110 - the next try is told to nobody
+                        await asyncio.sleep(0)
+                assert not waiting.done()
+                harness.clock.advance(1)
+            server.set("synchronous_standby_names", "")
+            await asyncio.wait_for(waiting, timeout=20)
+            await flush(outbox)
+            assert ids(await must_claim(outbox, limit=9)) == ["a", "b"]
+            assert inspect(harness.place).faults == ()
+            await harness.kill()
+
+    async def _cancel_the_wait(self, server: PostgresServer) -> None:
+        """As an operator would, who does not know what it means."""
+        cancel = (
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+            " AND application_name = 'forwarder under-test'"
+        )
+        async with asyncio.timeout(10):
+            while not await asyncio.to_thread(server.ask, cancel):  # noqa: ASYNC110 - the server tells nobody
+                await asyncio.sleep(0.02)
+
+
+async def test_statements_find_their_rows_by_an_index(new_database: Callable[[], Database]) -> None:
+    """Also where the planner believes that the tables are empty, as it does before the first ANALYZE."""
+    harness = OutboxHarness(new_database(), HandClock())
+    outbox = harness.open()
+    await outbox.put([new_reading(ONE, str(number)) for number in range(3000)])
+    columns: dict[str, tuple[object, ...]] = {
+        _SETTLE: ([1], [1], [ONE], ["delivered"], [None], [1], [204], [None], [1.0], [None], 0.0),
+        _POSTPONE: ([1], [1], [ONE], [0.0], [1], [500], ["http_500"], [1.0]),
+        _DROP_BODIES: ([1],),
+    }
+    with opened_connection(engine_of(harness)._database) as connection:
+        for statement, parameters in columns.items():
+            plan = "\n".join(
+                row[0] for row in connection.execute(f"EXPLAIN {statement}", parameters)
+            )
+            assert "Seq Scan on delivery" not in plan, plan
+            assert "Seq Scan on body" not in plan, plan
+    await harness.kill()

@@ -1,0 +1,202 @@
+"""Which replica leads: one at a time, the next one once the last has left or has not been heard of."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from support.postgres import PostgresServer
+
+from forwarder.errors import OutboxError, OutboxLocked, OutboxUnavailable
+from forwarder.outbox import remarks, take_seat
+from forwarder.outbox.postgresql import members
+from forwarder.outbox.postgresql.connection import opened_connection
+from forwarder.outbox.postgresql.members import Observation, Seat
+from forwarder.outbox.postgresql.schema import prepare
+from forwarder.settings import Database
+
+PATIENCE_SECONDS = 20.0
+OURS = "integration at mqtt://broker, topics ext/#"
+
+
+@pytest.fixture
+def join(place: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Seat]]:
+    """Has a replica join; all leave at the end."""
+    monkeypatch.setattr(members, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(members, "DEAD_SECONDS", 0.5)
+    with ExitStack() as stack:
+
+        def joined(name: str) -> Seat:
+            seat = Seat(place, name=name, deployment=OURS)
+            stack.callback(seat.release)
+            return seat
+
+        yield joined
+
+
+def until(look: Callable[[], object]) -> None:
+    """Return once it is true; beats are another thread's."""
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while not look():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.01)
+
+
+class TestObservation:
+    """Death is what one replica has seen, on its own clock: whose beat stood still for 6 s over at least 4 looks."""
+
+    def test_beat_that_moves_is_alive(self) -> None:
+        seen = Observation()
+        assert [seen.dead({"a": beat}, now=10.0 * beat) for beat in range(9)] == [[]] * 9
+
+    def test_beat_that_stands_still_is_dead_after_six_seconds(self) -> None:
+        seen = Observation()
+        looks = [seen.dead({"a": 1, "b": second}, now=float(second)) for second in range(8)]
+        assert looks == [[], [], [], [], [], [], ["a"], ["a"]]
+
+    def test_few_looks_are_not_enough(self) -> None:
+        """The database may have stood still meanwhile, or we have."""
+        seen = Observation()
+        assert [seen.dead({"a": 1}, now=now) for now in (0.0, 100.0, 200.0, 201.0)][2:] == [
+            [],
+            ["a"],
+        ]
+
+    def test_one_that_comes_again_is_seen_anew(self) -> None:
+        seen = Observation()
+        for now in range(6):
+            seen.dead({"a": 1}, now=float(now))
+        seen.dead({}, now=6.0)
+        assert seen.dead({"a": 1}, now=7.0) == []
+
+
+def test_first_leads_and_the_second_knows_whom_it_waits_for(join: Callable[[str], Seat]) -> None:
+    first, second = join("one"), join("two")
+    assert (first.leads, second.leads, second.leader) == (True, False, "one")
+
+
+def test_the_next_leads_at_once_when_the_leader_leaves(join: Callable[[str], Seat]) -> None:
+    """It need not be declared dead for that."""
+    first, second = join("one"), join("two")
+    first.release()
+    until(lambda: second.leads)
+    assert second.leader == "two"
+
+
+def test_only_one_of_many_follows_it(join: Callable[[str], Seat]) -> None:
+    first, others = join("one"), [join(f"other-{number}") for number in range(4)]
+    first.release()
+    until(lambda: any(other.leads for other in others))
+    time.sleep(0.3)  # some beats more: nobody else may come to lead in them
+    assert sum(other.leads for other in others) == 1
+
+
+def test_leader_that_is_not_heard_of_is_declared_dead(
+    join: Callable[[str], Seat], place: Database
+) -> None:
+    """Also where its session stays open, as that of a stopped process does: it is ended then."""
+    first, second = join("one"), join("two")
+    first._stopping.set()
+    until(lambda: second.leads)
+    with opened_connection(place) as connection:
+        sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = ?"
+        until(
+            lambda: connection.execute(sessions, (f"forwarder {first.member}",)).fetchone() == (0,)
+        )
+
+
+def test_restarted_replica_does_not_wait_for_its_own_death(
+    place: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was killed has no session any more; the next one of its name takes its seat."""
+    before = Seat(place, name="one", deployment=OURS)
+    before._stopping.set()
+    before._thread.join()
+    assert before._session is not None
+    before._session.close()
+    after = None
+    for _ in range(100):  # until the server has seen that the session is gone
+        after = Seat(place, name="one", deployment=OURS)
+        if after.leads:
+            break
+        after.release()
+    assert after is not None
+    assert after.leads
+    after.release()
+
+
+def test_another_deployment_is_refused(join: Callable[[str], Seat], place: Database) -> None:
+    """In one sentence that says who is there; it leaves nothing behind."""
+    join("one")
+    with pytest.raises(
+        OutboxLocked, match=r"another deployment works on .*: replica one as integr"
+    ):
+        take_seat(place, name="two", deployment="other at mqtt://broker, topics ext/#")
+    with opened_connection(place) as connection:
+        assert connection.execute("SELECT count(*) FROM member").fetchone() == (1,)
+
+
+def test_changed_deployment_takes_over_where_nobody_is(place: Database) -> None:
+    """An operator may give the outbox another broker or topic, once all replicas are stopped."""
+    Seat(place, name="one", deployment=OURS).release()
+    seat = Seat(place, name="one", deployment="another")
+    assert seat.leads
+    seat.release()
+
+
+def test_replica_that_cannot_beat_is_not_sure_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stops before others may begin, and goes on once the database confirms it again."""
+    monkeypatch.setattr(members, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(members, "SURE_SECONDS", 0.5)
+    with PostgresServer() as server:
+        seat = Seat(server.database(), name="one", deployment=OURS)
+        assert seat.is_sure
+        server.stop()
+        until(lambda: not seat.is_sure and seat.problem)
+        server.start()
+        until(lambda: seat.is_sure)
+        assert seat.leads
+        seat.release()
+
+
+def test_older_replica_that_meets_a_newer_schema_is_refused(place: Database) -> None:
+    prepare(place, steps=[lambda _: None])
+    with pytest.raises(OutboxError, match="written by a newer forwarder"):
+        prepare(place)
+    with pytest.raises(OutboxError, match="written by a newer forwarder"):
+        remarks(place)
+
+
+def test_database_of_another_program_is_refused(place: Database) -> None:
+    with opened_connection(place) as connection:
+        connection.execute("CREATE TABLE invoice (id int)")
+    with pytest.raises(OutboxError, match="holds the tables of another program"):
+        prepare(place)
+
+
+def test_missing_standby_is_told(place: Database) -> None:
+    """It keeps nobody from working; what a failover would lose is said."""
+    assert [one.partition("(")[2][:26] for one in remarks(place)] == ["synchronous_standby_names "]
+
+
+def test_database_out_of_reach_is_unavailable() -> None:
+    with pytest.raises(OutboxUnavailable, match="takes no writes"):
+        take_seat(Database("postgresql://u:p@127.0.0.1:1/x"), name="one", deployment=OURS)
+
+
+def test_pooler_in_transaction_mode_is_refused(postgres: PostgresServer, place: Database) -> None:
+    """It keeps no session: settings, prepared statements and the names of sessions would be others'."""
+    prepare(place)
+    with postgres.pooled(place, mode="transaction") as pooled:
+        with pytest.raises(OutboxError, match="through a pooler in transaction mode"):
+            remarks(pooled)
+        with pytest.raises(OutboxError, match="through a pooler in transaction mode"):
+            Seat(pooled, name="one", deployment=OURS)
+
+
+def test_pooler_in_session_mode_is_fine(postgres: PostgresServer, place: Database) -> None:
+    prepare(place)
+    with postgres.pooled(place, mode="session") as pooled:
+        seat = Seat(pooled, name="one", deployment=OURS)
+        assert seat.leads
+        seat.release()

@@ -1,0 +1,139 @@
+"""
+A real PostgreSQL of one's own, for the whole session: Debian's programs on a socket in a folder of its own.
+
+PostgreSQL does not run as root. Where the tests do, its programs run as `nobody`.
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+import psycopg
+from support.ports import free_port, wait_for_port
+
+from forwarder.settings import Database
+
+HOMES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin") or "pgbouncer"
+USER = "forwarder"
+SETTINGS = {
+    "listen_addresses": "",
+    "max_connections": "200",
+    "shared_buffers": "32MB",
+    # Nothing here has to outlive the machine; a kill of the server is survived all the same.
+    "fsync": "off",
+}
+
+
+class PostgresServer:
+    """One server and its files; a context manager that is running inside the block."""
+
+    def __init__(self, **settings: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="forwarder-postgres-"))
+        self._settings = {**SETTINGS, **settings}
+        self._user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self._schemas = 0
+
+    def __enter__(self) -> Self:
+        if self._user is not None:
+            os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
+        data = str(self.folder / "data")
+        self._run("initdb", "-D", data, "-U", USER, "-A", "trust", "--no-sync", "-E", "UTF8")
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self) -> None:
+        settings = {**self._settings, "unix_socket_directories": str(self.folder)}
+        options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
+        log = str(self.folder / "log")
+        self._run(
+            "pg_ctl", "-D", str(self.folder / "data"), "-l", log, "-w", "-o", options, "start"
+        )
+
+    def stop(self, *, mode: str = "immediate") -> None:
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", mode, "-w", "stop")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [HOMES[-1] / program, *arguments],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            user=self._user.pw_uid if self._user else None,
+            group=self._user.pw_gid if self._user else None,
+            extra_groups=[] if self._user else None,
+            cwd="/",
+        )
+
+    def ask(self, statement: str) -> list[tuple[object, ...]]:
+        """What a superuser is answered."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            return connection.execute(statement.encode()).fetchall()
+
+    def set(self, name: str, value: str) -> None:
+        """Change a setting of the whole server."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            # A setting's change is itself a commit, which would wait for the standby.
+            connection.execute("SET synchronous_commit = local")
+            connection.execute(f"ALTER SYSTEM SET {name} = '{value}'".encode())
+            connection.execute("SELECT pg_reload_conf()")
+
+    @contextmanager
+    def pooled(self, database: Database, *, mode: str) -> Iterator[Database]:
+        """The same database, by way of PgBouncer in this mode."""
+        port = free_port()
+        folder = Path(tempfile.mkdtemp(prefix="forwarder-pgbouncer-"))
+        settings = folder / "pgbouncer.ini"
+        schema = parse_qs(urlsplit(database.url).query)["options"][0]
+        settings.write_text(
+            f"[databases]\npostgres = host={self.folder} user={USER}\n[pgbouncer]\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = {mode}\n"
+            "ignore_startup_parameters = options\nunix_socket_dir =\n"
+            f"server_reset_query = DISCARD ALL\n"
+        )
+        self.ask_nothing(f"ALTER ROLE {USER} SET search_path = {schema.rpartition('=')[2]}")
+        folder.chmod(0o755)
+        with subprocess.Popen(
+            [PGBOUNCER, "-q", settings],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=self._user.pw_uid if self._user else None,
+        ) as process:
+            try:
+                wait_for_port(port)
+                yield Database(f"postgresql://{USER}:swordfish@127.0.0.1:{port}/postgres")
+            finally:
+                process.terminate()
+                self.ask_nothing(f"ALTER ROLE {USER} RESET search_path")
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def ask_nothing(self, statement: str) -> None:
+        """Have a superuser's statement executed."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def database(self) -> Database:
+        """A schema of its own, without tables."""
+        self._schemas += 1
+        name = f"test_{self._schemas}"
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+        return Database(self.url(options=f"-csearch_path={name}"))
+
+    def url(self, **parameters: str) -> str:
+        query = urlencode({"host": str(self.folder), **parameters}, quote_via=quote)
+        return f"postgresql://{USER}:swordfish@/postgres?{query}"
