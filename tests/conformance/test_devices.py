@@ -108,7 +108,7 @@ async def test_a_record_on_its_way_is_erased_too(outbox: Outbox, harness: Outbox
     """What the loop had handed over before it heard of the purge does not bring the device back."""
     await outbox.put([new_reading(ONE, "a")])
     await kept(outbox)
-    with opened(harness.path) as file:
+    with opened(harness.place) as file:
         file.operate(ForgetDevice(Device(ONE)))
     known = outbox.devices.find(Device(ONE))
     assert known is not None
@@ -130,7 +130,7 @@ async def test_a_record_of_a_transaction_that_begins_at_once_is_erased_too(
     await kept(outbox)
     known = outbox.devices.find(Device(ONE))
     assert known is not None
-    with opened(harness.path) as file:
+    with opened(harness.place) as file:
         file.operate(ForgetDevice(Device(ONE)))
     assert harness.engine.apply(Changes(), now=0.0).forgotten == {ONE}
     harness.engine.apply(Changes(devices={known.place: known.record()}), now=0.0)
