@@ -1,6 +1,7 @@
 """What may happen while a commit is under way: nothing is offered twice, out of order, or never."""
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypeVar
@@ -36,8 +37,12 @@ from forwarder.outbox import (
 )
 from forwarder.outbox import outbox as outbox_module
 from forwarder.outbox.changes import Applied, Changes
+from forwarder.outbox.sqlite import file as outbox_file
 
 ONE, TWO, THREE = "ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0003"
+
+NORMAL, FULL = 1, 2
+"""What SQLite calls how far a commit waits for the disk."""
 
 T = TypeVar("T")
 
@@ -323,6 +328,76 @@ async def test_commit_whose_answer_was_lost_is_known_to_its_lanes(
     assert await claim(outbox) is None
 
 
+async def test_message_waits_for_the_disk_though_the_level_stayed(
+    outbox: Outbox, clock: HandClock, harness: OutboxHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A level that could not be set back after a commit that does not wait is set as the next one begins."""
+    engine = harness.engine
+    levels: list[int] = []
+    set_level, commit = engine._set_level, engine._commit
+
+    def fail_to_set_back(level: str) -> None:
+        if level == outbox_file.SYNCHRONOUS and engine._level != level and not levels[1:]:
+            levels.append(0)
+            raise sqlite3.OperationalError("disk I/O error")
+        set_level(level)
+
+    def noted_commit() -> None:
+        levels.append(outbox_file.pragma(engine._connection, "synchronous"))
+        commit()
+
+    await outbox.put([new_reading(ONE, "a")])
+    monkeypatch.setattr(engine, "_set_level", fail_to_set_back)
+    monkeypatch.setattr(engine, "_commit", noted_commit)
+    deliver(outbox, await must_claim(outbox))
+    await until_it_failed(outbox)
+    put = outbox.put([new_reading(ONE, "b")])
+    clock.advance(1)
+    await put
+    assert levels == [NORMAL, 0, FULL]
+
+
+async def test_what_was_kept_back_for_want_of_room_comes_first(
+    outbox: Outbox, harness: OutboxHarness
+) -> None:
+    """What comes once there is room again stands behind it."""
+    harness.engine.is_over_limit = True
+    first = outbox.put([new_reading(ONE, "a")])
+    await flush(outbox)
+    harness.engine.is_over_limit = False
+    await asyncio.gather(first, outbox.put([new_reading(ONE, "b")]))
+    assert ids(await must_claim(outbox, limit=9)) == ["a", "b"]
+
+
+async def test_what_was_kept_back_supersedes_when_its_time_comes(
+    outbox: Outbox, harness: OutboxHarness
+) -> None:
+    """A reading that waited for room is the latest all the same: the older one is not sent from memory."""
+    await outbox.put([latest(ONE, "a")])
+    harness.engine.is_over_limit = True
+    newer = outbox.put([latest(ONE, "b")])
+    await flush(outbox)
+    harness.engine.is_over_limit = False
+    await asyncio.gather(newer, flush(outbox))
+    assert ids(await must_claim(outbox, limit=9)) == ["b"]
+
+
+async def test_every_endpoint_is_told_once_commits_hold_again(
+    outbox: Outbox, clock: HandClock, harness: OutboxHarness
+) -> None:
+    """While nothing could be recorded nothing was sent: afterwards all that waits is claimed, wherever it is."""
+    await outbox.put([new_reading(ONE, "a", to="acme home")])
+    told: set[str] = set()
+    with HeldDisk(harness.engine, fails=True) as disk:
+        put = await reaching(disk, outbox.put([new_reading(TWO, "b", to="home")]))
+        disk.let_go()
+        await until_it_failed(outbox)
+    outbox.on_claimable = told.update
+    clock.advance(1)
+    await put
+    assert told >= {"acme", "home"}
+
+
 async def test_settlements_wait_for_company(outbox: Outbox) -> None:
     """Without a message to go with, a settlement is not a commit of its own at once."""
     await outbox.put([new_reading(ONE, "a"), new_reading(TWO, "b")])
@@ -394,10 +469,10 @@ async def test_batch_settles_what_is_still_pending(outbox: Outbox, harness: Outb
     after = await totals(outbox)
     assert (after.delivered, after.expired, after.pending) == (2, 1, 0)
     rows = [
-        (row["state"], row["attempts"], row["last_status"])
+        (row["state"], row["attempts"], row["last_status"], row["duration_ms"])
         for row in harness.engine.rows("delivery")
     ]
-    assert rows[1:] == [("delivered", 2, 204)] * 2
+    assert rows[1:] == [("delivered", 2, 204, 1.5)] * 2
     assert harness.engine.rows("body") == []
     await outbox.put([new_reading(ONE, "d"), new_reading(TWO, "e")])
     assert [ids(await must_claim(outbox, limit=9)) for _ in range(2)] == [["d"], ["e"]]

@@ -116,7 +116,7 @@ class OutboxAgainstTables(RuleBasedStateMachine):
         self.patches.enter_context(patch.multiple(Worker, **no_thread))
         self.patches.enter_context(patch.object(outbox_module, "COMPANY_SECONDS", 0.0))
         self.patches.enter_context(patch.object(outbox_module, "LOOK_SECONDS", 3600.0))
-        self.patches.enter_context(patch.object(group_commit, "LARGE", 3))
+        self.patches.enter_context(patch.object(group_commit, "LARGE", 1))
         self.begin_process()
 
     def run(self, awaitable: Awaitable[T]) -> T:

@@ -163,6 +163,17 @@ def test_lanes_of_what_was_pending_no_more_are_touched() -> None:
         assert store.touched == {("acme", ONE)}
 
 
+def test_retry_of_what_was_pending_no_more_touches_its_lane() -> None:
+    """A command has ended it meanwhile: it stays ended, and its lane is counted again."""
+    with empty_store() as store:
+        (run,) = store.put_all([new_reading(ONE, "a")], **WINDOW).runs
+        store.connection.execute("UPDATE delivery SET state = 'dead'")
+        delivery = _delivery(run.first, run.readings[0])
+        store.settle([Settlement([delivery], RetryAt(NOW + 60), attempt())], now=NOW)
+        assert store.connection.execute("SELECT state FROM delivery").fetchall() == [("dead",)]
+        assert store.touched == {("acme", ONE)}
+
+
 @given(groups=st.lists(st.lists(readings(), max_size=4), max_size=6), is_quarantining=st.booleans())
 def test_numbers_are_those_that_sqlite_keeps(
     groups: list[list[NewReading]], *, is_quarantining: bool
