@@ -1,7 +1,6 @@
 """What may happen while a commit is under way: nothing is offered twice, out of order, or never."""
 
 import asyncio
-import sqlite3
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypeVar
@@ -37,12 +36,8 @@ from forwarder.outbox import (
 )
 from forwarder.outbox import outbox as outbox_module
 from forwarder.outbox.changes import Applied, Changes
-from forwarder.outbox.sqlite import file as outbox_file
 
 ONE, TWO, THREE = "ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0003"
-
-NORMAL, FULL = 1, 2
-"""What SQLite calls how far a commit waits for the disk."""
 
 T = TypeVar("T")
 
@@ -326,35 +321,6 @@ async def test_commit_whose_answer_was_lost_is_known_to_its_lanes(
     await put
     assert ids(await must_claim(outbox, limit=9)) == ["a"]
     assert await claim(outbox) is None
-
-
-async def test_message_waits_for_the_disk_though_the_level_stayed(
-    outbox: Outbox, clock: HandClock, harness: OutboxHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A level that could not be set back after a commit that does not wait is set as the next one begins."""
-    engine = harness.engine
-    levels: list[int] = []
-    set_level, commit = engine._set_level, engine._commit
-
-    def fail_to_set_back(level: str) -> None:
-        if level == outbox_file.SYNCHRONOUS and engine._level != level and not levels[1:]:
-            levels.append(0)
-            raise sqlite3.OperationalError("disk I/O error")
-        set_level(level)
-
-    def noted_commit() -> None:
-        levels.append(outbox_file.pragma(engine._connection, "synchronous"))
-        commit()
-
-    await outbox.put([new_reading(ONE, "a")])
-    monkeypatch.setattr(engine, "_set_level", fail_to_set_back)
-    monkeypatch.setattr(engine, "_commit", noted_commit)
-    deliver(outbox, await must_claim(outbox))
-    await until_it_failed(outbox)
-    put = outbox.put([new_reading(ONE, "b")])
-    clock.advance(1)
-    await put
-    assert levels == [NORMAL, 0, FULL]
 
 
 async def test_what_was_kept_back_for_want_of_room_comes_first(

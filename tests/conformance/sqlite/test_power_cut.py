@@ -2,13 +2,22 @@
 
 import asyncio
 import shutil
+import sqlite3
 from pathlib import Path
 
-from support.outbox import claim, must_claim, settle, totals
+import pytest
+from support.clock import HandClock
+from support.outbox import claim, must_claim, settle, totals, until_it_failed
 from support.outbox_harness import OutboxHarness
 from support.readings import new_reading
 
+from forwarder.outbox import Outbox
+from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite.engine import SqliteEngine
+
 ONE = "ECC9FF5C0001"
+NORMAL, FULL = 1, 2
+"""What SQLite calls how far a commit waits for the disk."""
 
 
 def files_of(path: Path) -> list[Path]:
@@ -58,3 +67,33 @@ async def test_later_commit_takes_an_earlier_one_to_the_disk(harness: OutboxHarn
     outbox = harness.open()
     assert (await must_claim(outbox)).deliveries[0].data == b'{"id":"b"}'
     assert await claim(outbox) is None
+
+
+async def test_message_waits_for_the_disk_though_the_level_stayed(
+    outbox: Outbox, clock: HandClock, harness: OutboxHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A level that could not be set back after a commit that does not wait is set as the next one begins."""
+    engine = harness.engine
+    assert isinstance(engine, SqliteEngine)
+    levels: list[int] = []
+    set_level, commit = engine._set_level, engine._commit
+
+    def fail_to_set_back(level: str) -> None:
+        if level == outbox_file.SYNCHRONOUS and engine._level != level and not levels[1:]:
+            levels.append(0)
+            raise sqlite3.OperationalError("disk I/O error")
+        set_level(level)
+
+    def noted_commit() -> None:
+        levels.append(outbox_file.pragma(engine._connection, "synchronous"))
+        commit()
+
+    await outbox.put([new_reading(ONE, "a")])
+    monkeypatch.setattr(engine, "_set_level", fail_to_set_back)
+    monkeypatch.setattr(engine, "_commit", noted_commit)
+    settle(outbox, await must_claim(outbox))
+    await until_it_failed(outbox)
+    put = outbox.put([new_reading(ONE, "b")])
+    clock.advance(1)
+    await put
+    assert levels == [NORMAL, 0, FULL]
