@@ -136,7 +136,7 @@ async def test_check_beside_the_service_finds_everything_in_order(line: Line) ->
     assert checked.exit_code == 0
     told = checked.stdout.splitlines()
     assert (
-        f"✓ port         {line.service.address} is held by the service of this data"
+        f"✓ port         {line.service.address} is held by the service of this outbox"
         in "\n".join(told)
     )
     assert {line[:10] for line in told[-2:]} == {"✓ broker  ", "✓ endpoint"}
