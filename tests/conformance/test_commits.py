@@ -335,17 +335,75 @@ async def test_what_was_kept_back_for_want_of_room_comes_first(
     assert ids(await must_claim(outbox, limit=9)) == ["a", "b"]
 
 
-async def test_what_was_kept_back_supersedes_when_its_time_comes(
+async def test_what_was_kept_back_leaves_alone_what_is_in_flight(
     outbox: Outbox, harness: OutboxHarness
 ) -> None:
-    """A reading that waited for room is the latest all the same: the older one is not sent from memory."""
+    """A reading that waited for room supersedes when its time comes, and no more than any other."""
     await outbox.put([latest(ONE, "a")])
+    claimed = await must_claim(outbox)
     harness.engine.is_over_limit = True
     newer = outbox.put([latest(ONE, "b")])
     await flush(outbox)
     harness.engine.is_over_limit = False
     await asyncio.gather(newer, flush(outbox))
+    settle(outbox, claimed)
+    after = await totals(outbox)
+    assert (after.delivered, after.superseded) == (1, 0)
     assert ids(await must_claim(outbox, limit=9)) == ["b"]
+
+
+async def test_lane_whose_readings_may_give_way_is_not_claimed(
+    outbox: Outbox, harness: OutboxHarness
+) -> None:
+    """From the moment a commit with a newer reading is prepared until it is published."""
+    await outbox.put([latest(ONE, "a")])
+    with HeldDisk(harness.engine) as disk:
+        newer = await reaching(disk, outbox.put([latest(ONE, "b")]))
+        assert outbox.claim("acme") is None
+        disk.let_go()
+        await newer
+    assert ids(await must_claim(outbox)) == ["b"]
+
+
+async def test_commit_that_holds_lanes_knows_of_the_last_one(
+    outbox: Outbox, harness: OutboxHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much waits, it begins after that was published: what is claimed from it does not give way."""
+    monkeypatch.setattr(group_commit, "LARGE", 1)
+    claimed: list[Claim] = []
+
+    def claim_first(_: set[str]) -> None:
+        if not claimed and (one := outbox.claim("acme")) is not None:
+            claimed.append(one)
+
+    outbox.serve("acme", most_at_once=1, longest_wait_seconds=3600.0)
+    outbox.on_claimable = claim_first
+    with HeldDisk(harness.engine) as disk:
+        first = await reaching(disk, outbox.put([latest(ONE, "a")]))
+        second = outbox.put([latest(ONE, "b")])
+        disk.let_go()
+        await asyncio.gather(first, second)
+    settle(outbox, claimed[0])
+    after = await totals(outbox)
+    assert (after.delivered, after.superseded) == (1, 0)
+
+
+async def test_what_was_settled_is_not_read_after_a_commit_that_failed(
+    harness: OutboxHarness, clock: HandClock
+) -> None:
+    """Nor is anything behind it, until the settlement is on disk."""
+    outbox = harness.open(memory_limit=0)
+    await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b")])
+    claimed = await must_claim(outbox)
+    with HeldDisk(harness.engine, fails=True) as disk:
+        settle(outbox, claimed)
+        assert await asyncio.to_thread(disk.is_reached.wait, 10)
+        disk.let_go()
+        await until_it_failed(outbox)
+    assert await claim(outbox) is None
+    clock.advance(1)
+    await flush(outbox)
+    assert ids(await must_claim(outbox)) == ["b"]
 
 
 async def test_every_endpoint_is_told_once_commits_hold_again(
@@ -419,6 +477,37 @@ async def test_only_what_nobody_builds_on_does_not_wait_for_the_disk(
     await outbox.put([new_reading(ONE, "d")])
     assert waits == [True, True, False, True, True]
     assert (await totals(outbox)).delivered == 2
+
+
+async def test_lane_that_goes_on_meanwhile_waits_for_the_disk(
+    outbox: Outbox, harness: OutboxHarness
+) -> None:
+    """Settlements wait where the lane had more to send when they were made, or has when they are written."""
+    waits = harness.engine.waits
+    await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b"), new_reading(TWO, "c")])
+    other = [await must_claim(outbox)]
+    other.append(await must_claim(outbox))
+    with HeldDisk(harness.engine) as disk:
+        put = await reaching(disk, outbox.put([new_reading(THREE, "x")]))
+        deliver(outbox, other[0])
+        deliver(outbox, await must_claim(outbox))  # b, behind a: both are in one commit
+        disk.let_go()
+        await put
+    await at_rest(outbox)
+    assert waits == [True, True, True]
+    with HeldDisk(harness.engine) as disk:
+        put = await reaching(disk, outbox.put([new_reading(TWO, "d")]))
+        deliver(outbox, other[1])  # c, before d is known to its lane
+        disk.let_go()
+        await put
+    await at_rest(outbox)
+    assert waits == [True, True, True, True, True]
+
+
+async def at_rest(outbox: Outbox) -> None:
+    async with asyncio.timeout(10):
+        while not outbox.is_at_rest:  # noqa: ASYNC110 - it is told to nobody, only shown
+            await asyncio.sleep(0)
 
 
 def deliver(outbox: Outbox, claimed: Claim) -> None:
