@@ -23,6 +23,7 @@ from support.outbox_harness import OutboxHarness
 from support.readings import new_reading
 
 from forwarder.delivery import Bury, Done, RetryAt
+from forwarder.endpoint_health import EndpointHealth
 from forwarder.errors import OutboxUnavailable
 from forwarder.outbox import (
     Claim,
@@ -420,6 +421,24 @@ async def test_every_endpoint_is_told_once_commits_hold_again(
     clock.advance(1)
     await put
     assert told >= {"acme", "home"}
+
+
+async def test_what_is_recorded_after_a_commit_that_failed_counts(
+    outbox: Outbox, clock: HandClock, harness: OutboxHarness
+) -> None:
+    """Of an endpoint's health the last stays; messages are counted once each, those of before and of since."""
+    await outbox.put([new_reading(ONE, "a")])
+    with HeldDisk(harness.engine, fails=True) as disk:
+        outbox.record_health("acme", EndpointHealth(failures=1))
+        put = await reaching(disk, outbox.put([new_reading(ONE, "b")]))
+        outbox.record_health("acme", EndpointHealth(failures=2))
+        outbox.count(["unrouted"])
+        disk.let_go()
+        await until_it_failed(outbox)
+    clock.advance(1)
+    await put
+    assert (await totals(outbox)).health.failures == 2
+    assert outbox.overview().messages == {"accepted": 2, "unrouted": 1}
 
 
 async def test_settlements_wait_for_company(outbox: Outbox) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from forwarder.outbox import (
     open_outbox,
     warn_of_foreign_writers,
 )
+from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite import high_water_mark
 from forwarder.outbox.sqlite.file import DirectoryLock
 from forwarder.outbox.sqlite.high_water_mark import Numbers
@@ -86,6 +88,21 @@ async def test_mark_stands_before_the_acknowledgement(
     """Once a put has returned, and a PUBACK may leave, the mark says so."""
     await outbox.put([new_reading(payload="1"), new_reading(payload="2"), a_quarantined()])
     assert high_water_mark.read(harness.path) == Numbers(reading=2, quarantined=1)
+
+
+async def test_mark_stands_after_the_commit(
+    outbox: Outbox, harness: OutboxHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash between the two leaves it behind the outbox, never ahead: that would look like a loss."""
+    found: list[tuple[Numbers, Numbers]] = []
+
+    def move(_: object, numbers: Numbers) -> None:
+        with closing(outbox_file.connect(harness.path, is_read_only=True)) as file:
+            found.append((numbers, high_water_mark.numbers_in(file)))
+
+    monkeypatch.setattr(high_water_mark.HighWaterMark, "move", move)
+    await outbox.put([new_reading(payload="1")])
+    assert found[-1] == (Numbers(1, 0), Numbers(1, 0))
 
 
 def test_a_whole_log_is_no_loss(crashed: Path) -> None:

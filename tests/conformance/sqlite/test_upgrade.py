@@ -216,6 +216,17 @@ def test_a_crash_in_the_middle_leaves_the_old_version_whole(path: Path) -> None:
     outbox_file.create(path, steps=[widen, fill])
 
 
+def test_steps_and_version_are_one_transaction(path: Path) -> None:
+    """A crash right after the tables have changed finds the new version with them."""
+    done: list[str] = []
+
+    def watch(connection: sqlite3.Connection) -> None:
+        connection.set_trace_callback(done.append)
+
+    outbox_file.create(path, steps=[watch, widen])
+    assert [one.split()[0] for one in done][-2:] == ["PRAGMA", "COMMIT"]
+
+
 def test_a_newer_file_is_refused(path: Path) -> None:
     """An older program says so in one sentence, and changes nothing."""
     outbox_file.create(path, steps=[widen])
