@@ -101,12 +101,6 @@ class Commit:
         self.message_count += later.message_count
         return self
 
-    def doubt(self) -> None:
-        """It failed, and may be on disk all the same: what was put would look known then, so its lanes are counted."""
-        for one in chain.from_iterable(self.changes.puts):
-            if isinstance(one, NewReading):
-                self.changes.uncertain.update((to.endpoint, one.device) for to in one.recipients)
-
     def fail_operation(self, index: int, error: Exception) -> None:
         """Go on without an operation that raised; whoever asked for it hears why."""
         del self.changes.operations[index]

@@ -176,8 +176,6 @@ class GroupCommit:
         if not self._is_started:
             return
         self._is_busy, self._under_way, self.committing_since = False, None, None
-        if isinstance(error, OutboxError):
-            commit.doubt()
         self.next = commit.followed_by(self.next)
         match error:
             case OperationFailed():

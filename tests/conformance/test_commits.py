@@ -24,7 +24,6 @@ from support.readings import new_reading
 
 from forwarder.delivery import Bury, Done, RetryAt
 from forwarder.endpoint_health import EndpointHealth
-from forwarder.errors import OutboxUnavailable
 from forwarder.outbox import (
     Claim,
     NewReading,
@@ -36,7 +35,6 @@ from forwarder.outbox import (
     open_outbox,
 )
 from forwarder.outbox import outbox as outbox_module
-from forwarder.outbox.changes import Applied, Changes
 
 ONE, TWO, THREE = "ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0003"
 
@@ -302,26 +300,6 @@ async def test_later_work_never_overtakes_what_failed(
     assert stored == ["x", "a", "b", "c"]
     await must_claim(outbox)
     assert ids(await must_claim(outbox, limit=9)) == ["a", "b", "c"]
-
-
-async def test_commit_whose_answer_was_lost_is_known_to_its_lanes(
-    outbox: Outbox, clock: HandClock, harness: OutboxHarness
-) -> None:
-    """It is made again, and what it put is on disk already: it is offered all the same, once."""
-    apply_through = harness.engine.apply
-
-    def lose_the_answer(changes: Changes, *, now: float) -> Applied:
-        harness.engine.apply = apply_through  # type: ignore[method-assign] # once
-        apply_through(changes, now=now)
-        raise OutboxUnavailable("the connection broke")
-
-    harness.engine.apply = lose_the_answer  # type: ignore[method-assign]
-    put = asyncio.ensure_future(outbox.put([new_reading(ONE, "a")]))
-    await until_it_failed(outbox)
-    clock.advance(1)
-    await put
-    assert ids(await must_claim(outbox, limit=9)) == ["a"]
-    assert await claim(outbox) is None
 
 
 async def test_what_was_kept_back_for_want_of_room_comes_first(
