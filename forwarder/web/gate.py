@@ -145,6 +145,7 @@ class Connection(asyncio.BufferedProtocol):
     """One connection: hands its requests on to the parser, each when it is complete and the one before is answered."""
 
     _transport: asyncio.Transport
+    """From `connection_made` on, which comes a turn of the loop after the connection has its place."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
@@ -157,6 +158,7 @@ class Connection(asyncio.BufferedProtocol):
         self._timer: Timer | None = None
         self._stall: Timer | None = None
         """Runs while the client does not take what was sent to it."""
+        self._is_made = self._is_unwanted = False
         self._enter(Stage.ASKING)
 
     def __lt__(self, other: "Connection") -> bool:
@@ -173,6 +175,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def give_way(self) -> None:
         """Close at once, and lose what is unsent."""
+        if not self._is_made:
+            self._is_unwanted = True
+            return
         if self.stage is Stage.ASKING:
             self._transport.write(CROWDED.answer)
         self._transport.abort()
@@ -187,6 +192,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._is_made = True
+        if self._is_unwanted:
+            self.give_way()
+            return
         self._transport.set_write_buffer_limits(0)  # writing is paused while anything is unsent
         self._enter(Stage.ASKING, seconds=self._limits.head_seconds)
 

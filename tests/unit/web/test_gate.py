@@ -282,6 +282,16 @@ def test_closing_lets_answers_end(port: Port) -> None:
     assert not answering.wire.is_open
 
 
+def test_closing_meets_who_has_only_a_place_yet(port: Port) -> None:
+    """A stop may fall between a connection's place and its transport: it is closed as soon as it has one."""
+    connection = port.gate.enter()
+    port.gate.close(up_to=Stage.ASKING)
+    late = Client(port, connection)
+    assert not late.wire.is_open
+    port.clock.advance(0)
+    assert len(port.gate) == 0
+
+
 def test_requests_begin_one_at_a_time() -> None:
     """They take turns, some time apart, in their order; who has left has none."""
     clock, begun = HandClock(), list[str]()
