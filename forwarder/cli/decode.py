@@ -60,7 +60,9 @@ _COLUMNS = {
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 @click.argument("file", type=click.File("rb"), default="-")
+@click.pass_context
 def command(
+    context: click.Context,
     topic: str | None,
     template_path: Path | None,
     endpoint_name: str | None,
@@ -68,7 +70,7 @@ def command(
     *,
     as_json: bool,
 ) -> None:
-    """Show what the payload in FILE (default: standard input) becomes, or why it would go to quarantine."""
+    """Show what the payload in FILE (default: standard input) becomes; exit 1 for quarantine, without --json."""
     # Without a topic there is nothing that the payload could gainsay.
     settings = load_settings()
     endpoint = _endpoint(settings, endpoint_name) if endpoint_name is not None else None
@@ -86,6 +88,8 @@ def command(
         click.echo(request_text(_request(trace.outcome, message.payload, endpoint)))
     else:
         print_trace(trace, console=console())
+    # For programs the reason in it is the answer, and there is one.
+    context.exit(1 if isinstance(trace.outcome, Unreadable) and not as_json else 0)
 
 
 def _payload(file: BinaryIO) -> bytes:

@@ -39,11 +39,11 @@ def test_decode_prints_the_reason_for_programs() -> None:
     assert (result.exit_code, json.loads(result.output)) == (0, {"quarantine": "not_json"})
 
 
-def test_decode_gives_the_reason_to_people_in_the_same_way() -> None:
-    """A reason is an answer, as a reading is: the exit code is that of a command that answered."""
+def test_decode_gives_people_the_reason_and_their_shells_an_exit_code() -> None:
+    """A payload that would go to quarantine ends a script; programs that ask for JSON have their answer."""
     result = decode(payload=b"offline")
 
-    assert (result.exit_code, result.output.splitlines()[0]) == (0, "quarantine: not_json")
+    assert (result.exit_code, result.output.splitlines()[0]) == (1, "quarantine: not_json")
 
 
 def test_decode_shows_which_part_gave_which_value() -> None:
