@@ -270,6 +270,7 @@ class Stage:
         if self.outcome is not None:
             return
         findings = await self.heal()
+        findings += await self._until_operator_accounts_hold()
         verdict, status = await self._judged()
         verdict.findings[:0] = findings
         code = await self.forwarder.stop()
@@ -278,6 +279,29 @@ class Stage:
         if "Traceback" in self.forwarder.complaints:
             verdict.findings.append("a traceback on stderr")
         self.outcome = Outcome(verdict, redelivered=status["messages"]["duplicate"])
+
+    async def _until_operator_accounts_hold(self) -> list[str]:
+        """
+        Wait until as many operator events have come as were enqueued; say so where they never do.
+
+        The outbox is asked and the receiver counted at different moments, and a death is told up to a minute later.
+        """
+        if self.has_begun_anew:
+            return []
+        enqueued = 0
+
+        def agree(status: dict[str, Any]) -> bool:
+            nonlocal enqueued
+            enqueued = status["endpoints"].get("operator", {}).get("enqueued", 0)
+            return bool(enqueued == len(self.operator.told))
+
+        try:
+            await self.until_status(agree)
+        except Impatient:
+            return [
+                f"operator: {enqueued} events were enqueued, and {len(self.operator.told)} came"
+            ]
+        return []
 
     async def _judged(self) -> tuple[Verdict, dict[str, Any]]:
         status = await self.forwarder.status()
@@ -312,9 +336,6 @@ class Stage:
         findings = [*judge_told(list(operator.told.values()), happened)]
         if operator.forged or operator.changed:
             findings.append(f"operator: not to be believed: {operator.forged + operator.changed}")
-        owed = endpoints.get("operator", {}).get("enqueued", 0)
-        if owed != len(operator.told) and not self.has_begun_anew:
-            findings.append(f"operator: {owed} events were enqueued, and {len(operator.told)} came")
         return findings
 
     def _deaths(self, name: str, totals: Mapping[str, Any]) -> int:
