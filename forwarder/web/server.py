@@ -17,9 +17,9 @@ from forwarder.web.gate import Connection, Gate, Limits, Stage
 
 BACKLOG = 1024
 """Connections that wait in the kernel, where they cost next to nothing."""
-ACCEPTED_AT_ONCE = 10
-ACCEPT_PAUSE_SECONDS = 0.004
-"""After so many, and before a try that failed is made again: at most 2,500 connections a second come in."""
+ACCEPTED_AT_ONCE = 3
+ACCEPT_PAUSE_SECONDS = 0.0025
+"""After so many, and before a try that failed is made again: at most 1,200 connections a second come in."""
 CLOSE_SECONDS = 1
 """What answers get to end, once the server is to close."""
 

@@ -10,10 +10,12 @@ import math
 import resource
 import signal
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 import httpx
 import pytest
@@ -27,7 +29,10 @@ from support.webhooks import OK, Answer, Post
 from forwarder.reading import WebhookId
 
 RATE = 200
-SECONDS = {"short": 2.0, "full": 20.0}
+ROUNDS = {"short": 1, "full": 5}
+"""Each first without the attack and then with it: what else the machine does meets both."""
+SECONDS = {"short": 2.0, "full": 5.0}
+"""Of a half of a round."""
 MOST_CONNECTIONS = 64
 THE_LINES_OWN = 10
 """Connections to the receiver and files, which come and go."""
@@ -118,6 +123,22 @@ def port_of(line: Line) -> int:
     return int(line.service.address.rpartition(":")[2])
 
 
+@dataclass
+class Rounds:
+    """The 99th percentiles of what readings took, in milliseconds, of each round."""
+
+    seconds: float
+    without_ms: list[float] = field(default_factory=list)
+    with_ms: list[float] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        return median(self.with_ms) / median(self.without_ms)
+
+    def __str__(self) -> str:
+        return f"{median(self.with_ms):.1f} ms, {median(self.without_ms):.1f} ms without it"
+
+
 @dataclass(frozen=True)
 class Attack:
     """What is done to the port."""
@@ -131,6 +152,8 @@ class Attack:
     """A status that some of them get."""
     growth_mb: float = 10
     """What memory may grow by."""
+    slower: float = 2
+    """How many times as long readings may take at the 99th percentile."""
     descriptors: int | None = None
     """All that the service has."""
 
@@ -145,9 +168,9 @@ ATTACKS = [
     Attack("endless_target", 16, few=2, refusal="414"),
     Attack("half_open", 900, few=200, refusal="503"),
     Attack("half_open", 160, few=160, refusal="503", descriptors=128),
-    Attack("slow_body", 200, few=80, refusal="503"),
-    Attack("unread", 100, few=70, growth_mb=40),
-    Attack("flood", 100, few=64, growth_mb=20),
+    Attack("slow_body", 200, few=80, refusal="503", slower=4),
+    Attack("unread", 100, few=70, growth_mb=64, slower=4),
+    Attack("flood", 100, few=64, growth_mb=20, slower=4),
     Attack("knocking", 16, few=8),
 ]
 
@@ -160,31 +183,36 @@ async def test_the_line_goes_on_beside_an_attacked_port(
     pulse, patient = Pulse(line), Patient(line)
     webhooks = await line.receiver("acme", pulse.take)
     await line.start()
+    port, pid = port_of(line), line.service.pid
     count = attack.count if extent == "full" else attack.few
-    pid, seconds = line.service.pid, SECONDS[extent]
     if attack.descriptors is not None:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (attack.descriptors, attack.descriptors))
-    await pulse.beat(1)
-    without_ms, before_mb, before = await pulse.beat(seconds), resident_mb(pid), descriptors(pid)
-    async with attacking(attack.kind, port=port_of(line), count=count) as answers, patient.asking():
-        with_ms, growth_mb = await pulse.beat(seconds), resident_mb(pid) - before_mb
+    rounds, grown_mb = Rounds(SECONDS[extent]), list[float]()
+    answers: Counter[str] = Counter()
+    async with patient.asking():
+        await pulse.beat(1)
+        before_mb, before = resident_mb(pid), descriptors(pid)
+        for _ in range(ROUNDS[extent]):
+            rounds.without_ms.append(await pulse.beat(rounds.seconds))
+            async with attacking(attack.kind, port=port, count=count) as answered:
+                rounds.with_ms.append(await pulse.beat(rounds.seconds))
+                grown_mb.append(resident_mb(pid) - before_mb)
+                assert descriptors(pid) <= before + MOST_CONNECTIONS + THE_LINES_OWN
+            answers += answered
         await patient.until_asked(3)
-        assert descriptors(pid) <= before + MOST_CONNECTIONS + THE_LINES_OWN
-    after_ms = await pulse.beat(seconds)
     assert_told_once_in_order(webhooks, line.fleet.issued)
     assert_balanced(await line.service.status())
     assert {status for status, _ in patient.answers} == {200}
     assert attack.refusal is None or answers[attack.refusal]
-    assert growth_mb < attack.growth_mb
+    assert max(grown_mb) < attack.growth_mb
     assert await line.service.stop() == 0
     assert line.service.complaints == []
     if extent == "full":
-        assert with_ms <= 2 * max(without_ms, after_ms)
+        assert rounds.ratio <= attack.slower, rounds
         assert patient.slowest_ms < 1000
     outcome = (
-        f"{line.fleet.count:,} readings, none missing; p99 {with_ms:.1f} ms, "
-        f"{without_ms:.1f} ms before and {after_ms:.1f} ms after; "
-        f"{growth_mb:+.1f} MB; /healthz within {patient.slowest_ms:.0f} ms"
+        f"{line.fleet.count:,} readings, none missing; p99 {rounds}; "
+        f"{max(grown_mb):+.1f} MB; /healthz within {patient.slowest_ms:.0f} ms"
     )
     tried.append(
         Tried("HTTP port", f"{attack}, {count} at a time", answers["connections"], outcome)
