@@ -1,7 +1,8 @@
 """
 The commands as JSON over HTTP, through the same rooms of operator/, below `/api/v1`.
 
-    access.py      who may ask             resources.py   what each resource does
+    access.py      who may ask: pure       door.py        where it is asked, and wrong tokens wait
+    resources.py   what each resource does
     answers.py     the forms of answers    requests.py    the forms of queries and bodies
     operations.py  one resource as a value, and how a request becomes its call
     openapi.py     the document that describes them (OpenAPI 3.1)
@@ -10,9 +11,19 @@ Errors are `application/problem+json` (RFC 9457). What takes long runs in a thre
 its own, as a command beside the service does: the line never waits for it.
 """
 
-from forwarder.api.access import Access
+from forwarder.api.access import Access, Admitted, Denied
 from forwarder.api.app import build_api
+from forwarder.api.door import Door
 from forwarder.api.operations import PREFIX as API_PREFIX
 from forwarder.api.resources import Resources, Situation
 
-__all__ = ["API_PREFIX", "Access", "Resources", "Situation", "build_api"]
+__all__ = [
+    "API_PREFIX",
+    "Access",
+    "Admitted",
+    "Denied",
+    "Door",
+    "Resources",
+    "Situation",
+    "build_api",
+]

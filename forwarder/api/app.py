@@ -9,24 +9,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from forwarder.api.access import Access, Denied
+from forwarder.api.access import Denied
+from forwarder.api.door import Door
 from forwarder.api.openapi import document
 from forwarder.api.operations import OPERATIONS, PREFIX, Operation
 from forwarder.api.requests import sentences
 from forwarder.api.resources import Call, Raw, Resources, Situation, as_raw
-from forwarder.clock import Clock
 from forwarder.errors import (
     ConfigurationError,
     ForwarderError,
     OperationError,
     OutboxUnavailable,
 )
-from forwarder.logs import logger
-
-WRONG_TOKEN_SECONDS = 1.0
-"""What a wrong token waits for its answer."""
-MOST_WAITING = 8
-"""So many wrong ones wait at once; further ones get 429 at once, and take no connection from anybody."""
 
 _TITLES = {
     400: "Bad Request",
@@ -53,52 +47,32 @@ class Line(Protocol):
     def situation(self) -> Situation: ...
 
 
-def build_api(resources: Resources, *, line: Line, access: Access, clock: Clock) -> list[Route]:
+def build_api(resources: Resources, *, line: Line, door: Door) -> list[Route]:
     """The routes, to be mounted at PREFIX."""
-    door = _Door(access, clock)
     routes = [_document_route(door)]
     # What is written out comes before what stands for any id.
     for operation in sorted(OPERATIONS, key=lambda one: "{" in one.path):
-        handler = door.guarded(_handler(operation, resources, line))
+        handler = _guarded(door, _handler(operation, resources, line))
         routes.append(Route(operation.path, handler, methods=[operation.method]))
     return [*routes, _nowhere(door, routes)]
 
 
-class _Door:
-    """Lets in whom `access` lets in, and has those with a wrong token wait."""
+def _guarded(door: Door, handle: Handler) -> Handler:
+    """`handle` for whom the door lets in, with every failure as a problem."""
 
-    def __init__(self, access: Access, clock: Clock) -> None:
-        self._access = access
-        self._clock = clock
-        self._waiting = 0
+    async def guarded(request: Request) -> Response:
+        verdict = await door.judge(request)
+        if isinstance(verdict, Denied):
+            return problem(verdict.status, verdict.detail)
+        try:
+            return await handle(request)
+        except ForwarderError as error:
+            return problem(_status_of(error), str(error))
+        except ValidationError as invalid:
+            found = sentences(invalid.errors(include_url=False, include_input=False))
+            return problem(400, "; ".join(found))
 
-    def guarded(self, handle: Handler) -> Handler:
-        async def guarded(request: Request) -> Response:
-            headers = dict(request.headers)
-            denied = self._access.judge(request.method, headers)
-            if denied is not None:
-                return await self._turned_away(denied, wrong="authorization" in headers)
-            try:
-                return await handle(request)
-            except ForwarderError as error:
-                return problem(_status_of(error), str(error))
-            except ValidationError as invalid:
-                found = sentences(invalid.errors(include_url=False, include_input=False))
-                return problem(400, "; ".join(found))
-
-        return guarded
-
-    async def _turned_away(self, denied: Denied, *, wrong: bool) -> Response:
-        if denied.status == 401 and wrong:
-            if self._waiting >= MOST_WAITING:
-                return problem(429, "too many wrong tokens at once; try again")
-            self._waiting += 1
-            try:
-                await self._clock.sleep(WRONG_TOKEN_SECONDS)
-            finally:
-                self._waiting -= 1
-            logger("api").warning("api.denied", why=denied.detail)
-        return problem(denied.status, denied.detail)
+    return guarded
 
 
 def problem(status: int, detail: str) -> Response:
@@ -163,16 +137,16 @@ async def _body(operation: Operation, request: Request) -> BaseModel | bytes | N
             return form.model_validate_json(await request.body() or b"{}")
 
 
-def _document_route(door: _Door) -> Route:
+def _document_route(door: Door) -> Route:
     text = JSONResponse(document(), headers=_HEADERS)
 
     async def handle(_: Request) -> Response:
         return text
 
-    return Route("/openapi.json", door.guarded(handle), methods=["GET"])
+    return Route("/openapi.json", _guarded(door, handle), methods=["GET"])
 
 
-def _nowhere(door: _Door, routes: Sequence[Route]) -> Route:
+def _nowhere(door: Door, routes: Sequence[Route]) -> Route:
     """What answers where there is no resource, or none of that method."""
 
     async def handle(request: Request) -> Response:
@@ -186,7 +160,7 @@ def _nowhere(door: _Door, routes: Sequence[Route]) -> Route:
         return answer
 
     every_method = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-    return Route("/{rest:path}", door.guarded(handle), methods=every_method)
+    return Route("/{rest:path}", _guarded(door, handle), methods=every_method)
 
 
 __all__ = ["Line", "build_api", "problem"]

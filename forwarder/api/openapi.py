@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import forwarder
+from forwarder.api.access import SESSION_COOKIE
 from forwarder.api.answers import Problem
 from forwarder.api.operations import OPERATIONS, PREFIX, Operation, path_parameters
 from forwarder.normalise.schema import event_schema
@@ -43,10 +44,10 @@ def document() -> Schema:
             "title": "whatwatt webhook forwarder",
             "version": forwarder.__version__,
             "description": "What the commands do, as JSON. Every error is a problem (RFC 9457).",
-            "license": {"name": "MIT", "identifier": "MIT"},
+            "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": PREFIX}],
-        "security": [{"bearer": []}, {}],
+        "security": [{"bearer": []}, {"session": []}, {}],
         "paths": dict(_paths()),
         "webhooks": dict(_webhooks()),
         "components": {
@@ -55,7 +56,13 @@ def document() -> Schema:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "FORWARDER_ADMIN_TOKEN; without one the API answers on loopback only",
-                }
+                },
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": SESSION_COOKIE,
+                    "description": "of a browser that has signed in at the page; a change tells its Origin",
+                },
             },
             "responses": {"Problem": _problem()},
             "schemas": _schemas(),

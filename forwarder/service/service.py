@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from starlette.routing import Route
 
 from forwarder.addresses import is_loopback_host
-from forwarder.api import API_PREFIX, Access, Resources, build_api
+from forwarder.api import API_PREFIX, Access, Door, Resources, build_api
 from forwarder.clock import Clock, SystemClock
 from forwarder.dispatcher import Dispatcher, Watch
 from forwarder.errors import ForwarderError
@@ -332,7 +332,7 @@ class Service:
             listens_on_loopback=is_loopback_host(settings.listen_address[0]),
             public_url=settings.public_url,
         )
-        return build_api(resources, line=self._probe, access=access, clock=SystemClock())
+        return build_api(resources, line=self._probe, door=Door(access, SystemClock()))
 
     async def _recall_intervals(self) -> None:
         """A restart lets no reading through that `min_interval` would have held back."""

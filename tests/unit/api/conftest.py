@@ -14,7 +14,7 @@ from support.clock import HandClock
 from support.outbox_builder import NOW, OutboxBuilder
 from support.routing import ENVIRON
 
-from forwarder.api import API_PREFIX, Access, Resources, Situation, build_api
+from forwarder.api import API_PREFIX, Access, Door, Resources, Situation, build_api
 from forwarder.normalise import Normaliser
 from forwarder.routes import Routes, load_routes
 
@@ -73,7 +73,7 @@ def open_api(tmp_path: Path, clock: HandClock) -> Open:
 
     def open_api(access: Access | None = None, base: str = "http://localhost") -> httpx.AsyncClient:
         rule = access or Access(None, listens_on_loopback=True)
-        routes = build_api(resources, line=line, access=rule, clock=clock)
+        routes = build_api(resources, line=line, door=Door(rule, clock))
         app = Starlette(routes=[Mount(API_PREFIX, routes=routes)])
         return httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url=base + API_PREFIX, trust_env=False

@@ -1,0 +1,74 @@
+"""Where requests are judged: who comes with a wrong token waits, and nobody else does. API and page share one."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from forwarder.api.access import SESSION_COOKIE, SESSION_SECONDS, Access, Denied, Verdict
+from forwarder.clock import Clock
+from forwarder.logs import logger
+
+WRONG_TOKEN_SECONDS = 1.0
+"""What a wrong token waits for its answer."""
+MOST_WAITING = 8
+"""So many wrong ones wait at once; further ones get 429 at once, and take no connection from anybody."""
+
+
+class Door:
+    """Lets in whom `access` lets in."""
+
+    def __init__(self, access: Access, clock: Clock) -> None:
+        self._access = access
+        self._clock = clock
+        self._waiting = 0
+
+    @property
+    def takes_sign_ins(self) -> bool:
+        """Whether there is an admin token that people can sign in with."""
+        return self._access.admin_token is not None
+
+    async def judge(self, request: Request) -> Verdict:
+        """Whether the request may be answered; a refusal for a wrong token comes late."""
+        headers = dict(request.headers)
+        verdict = self._access.judge(request.method, headers, now=self._clock.unix())
+        if isinstance(verdict, Denied) and verdict.status == 401 and "authorization" in headers:
+            return await self._turned_away(verdict)
+        return verdict
+
+    async def sign_in(self, request: Request, token: str) -> str | Denied:
+        """The session for `remember`, for a form of the page that brings the admin token."""
+        headers = dict(request.headers)
+        came_to = self._access.sign_in(token, request.method, headers, now=self._clock.unix())
+        if isinstance(came_to, Denied) and came_to.status == 401:
+            return await self._turned_away(came_to)
+        return came_to
+
+    def remember(self, response: Response, session: str) -> None:
+        """Have the browser keep the session, where no script reads it and no foreign page sends it."""
+        response.set_cookie(
+            SESSION_COOKIE,
+            session,
+            max_age=SESSION_SECONDS,
+            httponly=True,
+            samesite="strict",
+            secure=self._access.is_reached_by_tls,
+        )
+
+    def forget(self, response: Response) -> None:
+        """Have the browser drop the session: signed out."""
+        response.delete_cookie(
+            SESSION_COOKIE,
+            httponly=True,
+            samesite="strict",
+            secure=self._access.is_reached_by_tls,
+        )
+
+    async def _turned_away(self, denied: Denied) -> Denied:
+        if self._waiting >= MOST_WAITING:
+            return Denied(429, "too many wrong tokens at once; try again")
+        self._waiting += 1
+        try:
+            await self._clock.sleep(WRONG_TOKEN_SECONDS)
+        finally:
+            self._waiting -= 1
+        logger("api").warning("api.denied", why=denied.detail)
+        return denied
