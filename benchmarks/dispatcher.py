@@ -29,7 +29,8 @@ from forwarder.endpoint_health import EndpointHealth
 from forwarder.logs import configure_logs
 from forwarder.metrics import Metrics
 from forwarder.outbox import Claim, Readiness, Settlement
-from forwarder.outbox.lanes import EndpointLanes, Lane, Memory
+from forwarder.outbox.lane import Lane, Memory
+from forwarder.outbox.lanes import EndpointLanes
 from forwarder.reading import Device, WebhookId
 from forwarder.routes import BatchLimits, Endpoint, EndpointName, Routes, SigningKey
 from forwarder.sender import Sender, pooled_transports
@@ -47,6 +48,7 @@ class MemoryOutbox:
     is_writable = True
 
     def __init__(self) -> None:
+        self.schedule = self.capacity = self
         self._memory = Memory(1 << 20)
         self._lanes: dict[str, EndpointLanes] = {}
         self._put = 0

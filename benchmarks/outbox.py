@@ -70,11 +70,11 @@ class Receivers:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self.delivered = 0
-        outbox.on_claimable = self.take
+        outbox.schedule.on_claimable = self.take
 
     def take(self, endpoints: set[str]) -> None:
         for endpoint in endpoints:
-            while claim := self._outbox.claim(endpoint):
+            while claim := self._outbox.schedule.claim(endpoint):
                 attempt = Attempt(1, 1763461060.0, 1.5, 204, "")
                 settlement = Settlement(claim.deliveries, Done(), attempt)
                 self._outbox.settle(endpoint, [settlement], ends=[claim])
@@ -90,7 +90,7 @@ async def drive(folder: Path, prepared: list[list[NewReading]], profile: cProfil
         await outbox.put(group)
     gc.collect()
     gc.disable()
-    commits, loop, process = outbox.commits, time.thread_time(), time.process_time()
+    commits, loop, process = outbox.accounts.commits, time.thread_time(), time.process_time()
     if profile:
         profile.enable()
     for group in prepared[WARM_UP:]:
@@ -99,7 +99,7 @@ async def drive(folder: Path, prepared: list[list[NewReading]], profile: cProfil
         profile.disable()
     loop, process = time.thread_time() - loop, time.process_time() - process
     gc.enable()
-    commits = outbox.commits - commits
+    commits = outbox.accounts.commits - commits
     await outbox.close()
     await run
     outbox.release_files()

@@ -48,7 +48,7 @@ class Claiming:
     def _take_over(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._shape = shape_of(endpoint)
-        self._outbox.serve(
+        self._outbox.schedule.serve(
             endpoint.name,
             most_at_once=endpoint.batch.max_events if endpoint.batch else 1,
             longest_wait_seconds=longest_wait(endpoint.retry),
@@ -89,10 +89,10 @@ class Claiming:
         return len(self._waiting) < MOST_WAITING * self._endpoint.max_concurrency
 
     def _readiness(self, now: float) -> Readiness:
-        return self._outbox.readiness(self._endpoint.name, now=now)
+        return self._outbox.schedule.readiness(self._endpoint.name, now=now)
 
     def _claim_lane(self, limit: int, *, is_probe: bool) -> Claim | None:
-        return self._outbox.claim(self._endpoint.name, limit=limit, is_probe=is_probe)
+        return self._outbox.schedule.claim(self._endpoint.name, limit=limit, is_probe=is_probe)
 
     def _claim_batch(self, max_events: int, *, is_probe: bool) -> Batch | None:
         claims: list[Claim] = []
@@ -246,6 +246,6 @@ class Claiming:
 
     def wake_all(self) -> None:
         """The endpoint takes readings again: nothing waits for its own retry any more."""
-        self._outbox.wake_all(self._endpoint.name)
+        self._outbox.schedule.wake_all(self._endpoint.name)
         while self._waiting:
             self._ready.append(heappop(self._waiting)[2])

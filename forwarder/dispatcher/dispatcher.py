@@ -41,7 +41,7 @@ class Dispatcher:
         self._spread = spread
         self._endpoints: dict[str, EndpointDispatcher] = {}
         self._is_draining = False
-        outbox.on_claimable = self.pump
+        outbox.schedule.on_claimable = self.pump
         outbox.on_foreign_change = self.look_for_pauses
 
     def apply(self, routes: Routes) -> None:
@@ -92,7 +92,7 @@ class Dispatcher:
 
     async def sweep(self) -> None:
         """Settle by rule what nobody sends any more: what is too old, and what an endpoint left behind."""
-        oldest = {one.name: one.oldest_pending_at for one in await self._outbox.totals()}
+        oldest = {one.name: one.oldest_pending_at for one in await self._outbox.accounts.totals()}
         for dispatcher in list(self._endpoints.values()):
             if not dispatcher.is_removed:
                 dispatcher.settle_outdated()

@@ -195,13 +195,13 @@ class Teller:
                 self._log.error("telling.broke", what="the notices", exc_info=error)
 
     async def _look_at_outbox(self) -> None:
-        used = self._outbox.used_bytes
+        used = self._outbox.accounts.used_bytes
         free = await asyncio.to_thread(self._room.free_bytes)
         if self._rules is not None:
             self._rules.room(used, min(self._room.max_bytes, used + free), now=self._now())
         if self._clock.monotonic() >= self._overview_at:
             self._overview_at = self._clock.monotonic() + OVERVIEW_SECONDS
-            overview = await asyncio.to_thread(self._outbox.overview)
+            overview = await asyncio.to_thread(self._outbox.accounts.overview)
             total = overview.messages.get("quarantined", 0)
             if self._rules is not None:
                 self._rules.quarantined(total, overview.quarantined, now=self._now())

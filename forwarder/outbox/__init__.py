@@ -38,11 +38,13 @@ counts those with its next one, and the loop takes the count over.
 
     outbox.py        the face of the service           access.py, records.py   the face of commands
     intake.py        what comes in                     settlement.py   what is claimed, and what was decided
-    operations.py    what time and operators do        lanes.py        the schedule: who is next, who rests
+    operations.py    what time and operators do        accounts.py     how it stands
+    schedule.py      all lanes, and claims from them   lanes.py        those of one endpoint: who is next, who rests
+    queues.py        ready, waiting, to be read        lane.py         one of them
+    heads.py         what is read for claims           thread.py       where an engine works
     changes.py       what a transaction gets, answers  commit.py       one commit's steps on the loop
     group_commit.py  one commit after the other        capacity.py     full, unwritable, recovered
     devices.py       who reported last when            intervals.py    and how often as a rule
-    heads.py         what is read for claims           thread.py       where an engine works
     engine.py        the seam                          drivers.py      engines by name
     sqlite/          SQL, the file, and nothing else knows them
 """

@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 from forwarder.delivery import Delivery, Done, ReadingNumber
 from forwarder.outbox.changes import Applied, Changes, LaneKey, Run
 from forwarder.outbox.intake import NewReading, Outcomes, Put
-from forwarder.outbox.lanes import EndpointLanes, Lane
+from forwarder.outbox.lane import Lane
+from forwarder.outbox.lanes import EndpointLanes
 from forwarder.outbox.operations import BuryRemoved, ExpireOld
 from forwarder.outbox.records import EndpointTotals
 

@@ -18,7 +18,8 @@ from forwarder.errors import OutboxError
 from forwarder.logs import logger
 from forwarder.outbox.changes import LaneKey
 from forwarder.outbox.engine import Engine
-from forwarder.outbox.lanes import EndpointLanes, Lane
+from forwarder.outbox.lane import Lane
+from forwarder.outbox.lanes import EndpointLanes
 from forwarder.outbox.thread import Worker
 
 RETRY_SECONDS = 1.0

@@ -24,84 +24,17 @@ needs no write and no read. Times are monotonic seconds: no step of the wall clo
     A reading that was just put is in memory, so that only backlogs, retries and what a commit changed are read.
 """
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
-from heapq import heappop, heappush
 from operator import attrgetter
 from typing import NamedTuple
 
 from forwarder.delivery import Delivery, ReadingNumber
+from forwarder.outbox.lane import CLAIMED, GONE, READY, RESTING, Lane, Memory
+from forwarder.outbox.queues import ReadyLanes, UnreadLanes, WaitingLanes
 from forwarder.reading import Device
 
-
-class LaneState(Enum):
-    """Where a lane is in the drawing above; GONE is out of it."""
-
-    READY = "ready"
-    CLAIMED = "claimed"
-    RESTING = "resting"
-    GONE = "gone"
-
-
-READY, CLAIMED, RESTING, GONE = LaneState
-
-GONE_IN_QUEUE = 1000
-"""Lanes that are gone leave the queue when their turn comes; where nothing is claimed, when there are so many."""
-READ_AHEAD = 32
-"""Deliveries of a lane that are read at once."""
-READ_MOST = 512
-"""Deliveries of an endpoint that are read at once."""
-READ_LEAST = 8
-"""What is read where others fill the memory."""
-ENOUGH_READY = 64
-"""Lanes that are ready: with fewer, others are read before their turn comes."""
-
 _device_of = attrgetter("device")
-
-
-@dataclass(slots=True, eq=False)
-class Lane:
-    """One device's queue at one endpoint."""
-
-    device: Device
-    state: LaneState = RESTING
-    stored: int = 0
-    """Rows that are pending as of the last commit that was published, those in flight included."""
-    unwritten: int = 0
-    """Of them, those that are settled for good and not on disk yet."""
-    newest: int = 0
-    """The highest number that was counted or put; its reading may be settled meanwhile."""
-    unsaved: int = 0
-    """Settlements that are not on disk yet, those of deliveries that are tried again included."""
-    fresh: deque[Delivery] = field(default_factory=deque)
-    """The first deliveries that are not in flight, as far as memory holds them."""
-    claimed: tuple[Delivery, ...] = ()
-    """The deliveries in flight."""
-    settled: int = 0
-    """How many of those are settled for good already."""
-    is_held: bool = False
-    due_at: float | None = None
-    """When its head is tried again."""
-    ready_since: float = 0.0
-    """Since when it is ready, or could be if it were read."""
-    is_read: bool = False
-    """Whether its head is being read, and nothing has changed what is pending since that began."""
-    is_restored: bool = False
-    """Known from the outbox's rows alone: the time its head waits for is still to be read."""
-    is_changed: bool = False
-    """Something else than its claim changed what is pending meanwhile: what memory holds may not come next."""
-    is_queued: bool = False
-    """Whether the queue of ready lanes holds it, even if it is not ready at the moment."""
-
-    @property
-    def pending(self) -> int:
-        return self.stored - self.unwritten
-
-    @property
-    def unclaimed(self) -> int:
-        return self.stored - self.unwritten - len(self.claimed) + self.settled
 
 
 class Readiness(NamedTuple):
@@ -117,41 +50,21 @@ class Readiness(NamedTuple):
     """When the next waiting lane becomes ready; infinite when none waits."""
 
 
-@dataclass(slots=True)
-class Memory:
-    """How many deliveries wait in memory or are being read, over all endpoints; those beyond the limit wait as rows."""
-
-    limit: int
-    used: int = 0
-
-    @property
-    def room(self) -> int:
-        return max(0, self.limit - self.used)
-
-
 class EndpointLanes:
     """All lanes of one endpoint; among those that are ready, the first to become so is served first."""
 
     def __init__(self, endpoint: str, memory: Memory) -> None:
         self.endpoint = endpoint
-        self.most_at_once = 1
-        """Deliveries of a lane that a claim takes at most."""
         self.longest_wait_seconds = float("inf")
         """A wait from before a restart that is longer is over."""
         self._memory = memory
         self._claimed: set[Lane] = set()
         self._lanes: dict[Device, Lane] = {}
-        self._ready: deque[Lane] = deque()
-        self.unread: OrderedDict[Lane, None] = OrderedDict()
-        """Lanes that rest for nothing but UNREAD, the first to do so in front."""
-        self._reserved = 0
-        """Deliveries that are being read."""
-        self._due: list[tuple[float, int, Lane]] = []
-        self._pushes = 0
+        self._ready = ReadyLanes()
+        self._waiting = WaitingLanes()
+        self.unread = UnreadLanes(self._ready, self._waiting, memory)
         self.is_held = False
         """Whether a commit under way may change any lane: nothing is claimed meanwhile."""
-        self.ready_count = 0
-        """Deliveries in ready lanes."""
         self.pending_count = 0
         """Deliveries in all lanes."""
 
@@ -204,7 +117,7 @@ class EndpointLanes:
         # One that was in flight and is to be tried again comes before it, and is in no memory.
         if lane.unclaimed == 1 and self._memory.room:
             self.unread.pop(lane, None)
-            self._hold_in_memory(lane, [newest])
+            self._memory.hold(lane, [newest])
         self._go_on(lane, now)
 
     def written(self, lane: Lane, count: int, *, now: float) -> None:
@@ -235,54 +148,11 @@ class EndpointLanes:
     def hold(self, lane: Lane) -> None:
         """Let nothing more be claimed from the lane until a `release`: a commit is changing what is pending."""
         lane.is_held = True
-        if lane.state is READY:
-            self._leave(lane, RESTING)
+        self._ready.rest(lane)
 
     def release(self, lane: Lane, *, now: float) -> None:
         lane.is_held = False
         self._go_on(lane, now)
-
-    # What is read beside the loop.
-
-    def begin_read(self, *, is_probe: bool = False) -> dict[Lane, int]:
-        """
-        Which lanes are to be read now, and how many deliveries of each; none while others are being read.
-
-        Whoever reads them ends it with `remember` for each lane and `end_read`. A probe may take the lane that waits
-        for the nearest time.
-        """
-        wanted: dict[Lane, int] = {}
-        if self._reserved or self.is_held:
-            return wanted
-        left = self._room_to_read()
-        for lane in self._to_read(is_probe=is_probe):
-            if left <= 0:
-                break
-            wanted[lane] = min(lane.unclaimed, max(self.most_at_once, READ_AHEAD), left)
-            left -= wanted[lane]
-        for lane in wanted:
-            self.unread.pop(lane, None)
-            lane.is_read = True
-        self._reserved = sum(wanted.values())
-        self._memory.used += self._reserved
-        return wanted
-
-    def _room_to_read(self) -> int:
-        room = min(self._memory.room, READ_MOST)
-        if self._ready:
-            return room
-        # Somebody else's backlog may fill the memory for days; this endpoint goes on all the same.
-        return max(room, self.most_at_once, min(READ_LEAST, self._memory.limit))
-
-    def _to_read(self, *, is_probe: bool) -> Iterable[Lane]:
-        if self.unread:
-            first = next(iter(self.unread))
-            is_ahead = self._ready and self._ready[0].ready_since <= first.ready_since
-            return () if is_ahead and len(self._ready) >= ENOUGH_READY else self.unread
-        if is_probe and not self._ready and self.next_due() is not None:
-            lane = self._due[0][2]
-            return () if lane.fresh or lane.unsaved else (lane,)
-        return ()
 
     def remember(
         self,
@@ -296,14 +166,10 @@ class EndpointLanes:
         if lane.is_read:
             lane.is_read = False
             lane.is_restored = False
-            self._hold_in_memory(lane, deliveries)
+            self._memory.hold(lane, deliveries)
             if lane.due_at is None:
                 lane.due_at = due_at
         self._go_on(lane, now)
-
-    def end_read(self) -> None:
-        self._memory.used -= self._reserved
-        self._reserved = 0
 
     # What the dispatcher does.
 
@@ -311,24 +177,19 @@ class EndpointLanes:
         """Take the lane that is served next; None when none is ready."""
         if self.is_held:
             return None
-        if self._due:
+        if self._waiting.heap:
             self.wake_due(now)
-        while self._ready:
-            lane = self._pop_ready()
-            if lane.state is READY:
-                self._leave(lane, CLAIMED)
-                return lane
-        return None
+        return self._ready.claim()
 
     def claim_for_probe(self, *, now: float) -> Lane | None:
         """Take a ready lane, else the one that waits for the nearest time."""
         lane = self.claim(now=now)
-        if lane is None and not self.is_held and self.next_due() is not None:
-            nearest = self._due[0][2]
-            if nearest.fresh:
-                lane = heappop(self._due)[2]
+        if lane is None and not self.is_held:
+            nearest = self._waiting.nearest()
+            if nearest is not None and nearest.fresh:
+                lane = nearest
                 lane.due_at = None
-                self._leave(lane, CLAIMED)
+                lane.state = CLAIMED
         return lane
 
     def take(self, lane: Lane, *, limit: int) -> tuple[Delivery, ...]:
@@ -391,42 +252,30 @@ class EndpointLanes:
 
     def wake_due(self, now: float) -> None:
         """Let every lane go on whose wait is over."""
-        while (due_at := self.next_due()) is not None and due_at <= now:
-            self._go_on(heappop(self._due)[2], now)
+        while (lane := self._waiting.pop_due(now)) is not None:
+            self._go_on(lane, now)
 
     def wake_all(self, now: float) -> None:
         """Let no lane wait for its own time any more: the endpoint has recovered."""
-        waiting = [lane for _, _, lane in sorted(self._due)]
-        self._due.clear()
+        waiting = self._waiting.pop_all()
         for lane in self._lanes.values():
             lane.is_restored = False
             lane.due_at = None
         for lane in waiting:
             self._go_on(lane, now)
 
-    def next_due(self) -> float | None:
-        """When the next waiting lane goes on, in monotonic seconds."""
-        while self._due:
-            due_at, _, lane = self._due[0]
-            if lane.state is RESTING and not lane.is_held and lane.due_at == due_at:
-                return due_at
-            heappop(self._due)
-        return None
-
     def readiness(self, now: float) -> Readiness:
         """What could be claimed."""
         if self.is_held:
             return Readiness()
-        if self._due:
+        next_due_at = float("inf")
+        if self._waiting.heap:
             self.wake_due(now)
-        next_due_at = self.next_due() if self._due else None
-        due_at = float("inf") if next_due_at is None else next_due_at
-        while self._ready and self._ready[0].state is not READY:
-            self._pop_ready()
-        if not self._ready:
-            return Readiness(next_due_at=due_at)
-        first = self._ready[0]
-        return Readiness(self.ready_count, first.pending, first.ready_since, due_at)
+            next_due_at = self._waiting.next_due()
+        first = self._ready.first()
+        if first is None:
+            return Readiness(next_due_at=next_due_at)
+        return Readiness(self._ready.count, first.pending, first.ready_since, next_due_at)
 
     # From one state to the next.
 
@@ -439,57 +288,33 @@ class EndpointLanes:
         if lane.stored <= 0 and not lane.unsaved:
             self._forget(lane)
         elif lane.due_at is not None:
-            self._pushes += 1
-            heappush(self._due, (lane.due_at, self._pushes, lane))
+            self._waiting.add(lane, lane.due_at)
         elif lane.fresh:
-            self._make_ready(lane, now)
+            self._ready.add(lane, now)
         elif not (lane.unsaved or lane.is_read or lane in self.unread):
             lane.ready_since = now
             self.unread[lane] = None
 
-    def _make_ready(self, lane: Lane, now: float) -> None:
-        lane.state = READY
-        self.ready_count += lane.pending
-        if not lane.is_queued:
-            lane.is_queued = True
-            lane.ready_since = now
-            self._ready.append(lane)
-
-    def _pop_ready(self) -> Lane:
-        lane = self._ready.popleft()
-        lane.is_queued = False
-        return lane
-
-    def _hold_in_memory(self, lane: Lane, deliveries: Sequence[Delivery]) -> None:
-        lane.fresh.extend(deliveries)
-        self._memory.used += len(deliveries)
-
     def _empty_memory(self, lane: Lane) -> None:
         """Forget what memory holds, or would once it is read; a lane that was ready for it rests."""
-        self._memory.used -= len(lane.fresh)
-        lane.fresh.clear()
+        self._memory.drop(lane)
         lane.is_read = False
-        if lane.state is READY:
-            self._leave(lane, RESTING)
-
-    def _leave(self, lane: Lane, state: LaneState) -> None:
-        if lane.state is READY:
-            self.ready_count -= lane.pending
-        lane.state = state
+        self._ready.rest(lane)
 
     def _store(self, lane: Lane, stored: int) -> None:
         more = stored - lane.stored
         if lane.state is READY:
-            self.ready_count += more
+            self._ready.count += more
         self.pending_count += more
         lane.stored = stored
 
     def _forget(self, lane: Lane) -> None:
         lane.state = GONE
         self._store(lane, 0)
-        self._empty_memory(lane)
+        if lane.fresh:
+            self._memory.drop(lane)
+        lane.is_read = False
         self.unread.pop(lane, None)
         if self._lanes.get(lane.device) is lane:
             del self._lanes[lane.device]
-        if len(self._ready) > 2 * len(self._lanes) + GONE_IN_QUEUE:
-            self._ready = deque(one for one in self._ready if one.state is not GONE)
+        self._ready.forget_gone(len(self._lanes))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from forwarder.delivery import Attempt, Decision, Delivery
-from forwarder.outbox.lanes import Lane
+from forwarder.outbox.lane import Lane
 from forwarder.reading import Device
 
 

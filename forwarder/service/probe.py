@@ -39,7 +39,7 @@ class ServiceProbe:
     ) -> None:
         self._warnings = list(warnings)
         self._outbox = outbox
-        self._outbox_id = outbox.overview().identity
+        self._outbox_id = outbox.accounts.overview().identity
         self._subscriber = subscriber
         self._reloader = reloader
         self._normaliser = normaliser
@@ -75,8 +75,8 @@ class ServiceProbe:
         """What keeps the service from its job, one sentence each."""
         session = self._subscriber.state
         reasons = [] if session.subscribed else [session.problem or "not subscribed to the broker"]
-        if self._outbox.problem is not None:
-            reasons.append(self._outbox.problem)
+        if self._outbox.capacity.problem is not None:
+            reasons.append(self._outbox.capacity.problem)
         return reasons + self.unmended()
 
     def readiness(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class ServiceProbe:
                 "sessions": session.sessions,
                 "gaps": session.gaps,
             },
-            "outbox": {"id": self._outbox_id, "problem": self._outbox.problem},
+            "outbox": {"id": self._outbox_id, "problem": self._outbox.capacity.problem},
             "replica": {"leads": True, "leader": None},
             "descriptors": {"problem": self._descriptors.problem},
             "routes": {
@@ -131,11 +131,11 @@ class ServiceProbe:
         self._count_dropped()
         # Trouble with the outbox is told by /readyz; the other metrics are still worth having.
         with contextlib.suppress(OutboxError):
-            self._show(self._outbox.overview())
+            self._show(self._outbox.accounts.overview())
         return self._metrics.text()
 
     def _count_commits(self) -> None:
-        commits = self._outbox.commits
+        commits = self._outbox.accounts.commits
         self._metrics.commits.inc(commits - self._commits)
         self._commits = commits
 
@@ -154,7 +154,9 @@ class ServiceProbe:
             metrics.endpoint_open.labels(name).set(totals.health.is_open)
             held_until = totals.health.open_until or 0.0
             metrics.next_probe.labels(name).set(held_until if held_until > now else 0.0)
-        enqueued = dict(self._outbox.enqueued)  # in one step, while the loop goes on counting
+        enqueued = dict(
+            self._outbox.accounts.enqueued
+        )  # in one step, while the loop goes on counting
         for name, count in enqueued.items():
             metrics.enqueued.labels(name).inc(count - self._enqueued.get(name, 0))
         self._enqueued = enqueued

@@ -96,7 +96,7 @@ async def doubt_while_unsure(seat: Seat, outbox: Outbox, clock: Clock) -> None:
         await clock.sleep(DOUBT_SECONDS)
         if not seat.is_sure:
             is_in_doubt = True
-            outbox.doubt(
+            outbox.capacity.failed(
                 OutboxUnavailable(
                     seat.problem
                     or "the database has not confirmed for some seconds that we are alive"

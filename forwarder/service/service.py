@@ -205,7 +205,7 @@ class Service:
             clock=clock,
             on_arrivals=self._ingest.receive,
             max_message_bytes=settings.max_message_bytes,
-            expects_session=bool(self._outbox.overview().messages),
+            expects_session=bool(self._outbox.accounts.overview().messages),
         )
         self._reloader = Reloader(
             looks,
@@ -244,7 +244,7 @@ class Service:
         self._ready_call = self._called_while_ready(settings.heartbeat_url, guard, proxy, clock)
         self._heartbeat = Heartbeat(
             metrics,
-            look=self._outbox.overview,
+            look=self._outbox.accounts.overview,
             problems=self._probe.reasons,
             clock=clock,
         )
@@ -267,7 +267,7 @@ class Service:
 
     def _is_flowing(self) -> bool:
         """Whether messages can come: an outbox that takes none leaves them with the broker."""
-        return self._subscriber.state.subscribed and self._outbox.problem is None
+        return self._subscriber.state.subscribed and self._outbox.capacity.problem is None
 
     async def _use(self, routes: Routes) -> None:
         self._ingest.use(routes)

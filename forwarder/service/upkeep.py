@@ -58,7 +58,7 @@ class Upkeep:
 
     async def _prune(self) -> None:
         now = self._clock.unix()
-        is_nearly_full = self._outbox.used_bytes >= NEARLY_FULL * self._max_bytes
+        is_nearly_full = self._outbox.accounts.used_bytes >= NEARLY_FULL * self._max_bytes
         delivered_before = now if is_nearly_full else now - self._keep_delivered_seconds
         dead_before = now - self._keep_dead_seconds
         while await self._outbox.operate(Prune(delivered_before, dead_before)) >= MOST_ROWS:
@@ -72,7 +72,7 @@ class Upkeep:
         """Bring a delivery log that is too long an eighth below its limit, so that it is not counted all the time."""
         if self._clock.monotonic() < self._count_at:
             return
-        length, room = await self._outbox.log_length(), self._most_logged // 8
+        length, room = await self._outbox.accounts.log_length(), self._most_logged // 8
         excess = length - self._most_logged + room if length + room > self._most_logged else 0
         while excess > 0 and (gone := await self._outbox.operate(PruneOldest(excess))):
             excess, length = excess - gone, length - gone

@@ -132,7 +132,7 @@ async def test_lane_that_cannot_be_read_is_tried_again(
     outbox = harness.open(memory_limit=0)
     await outbox.put([new_reading(ONE, "a")])
     with harness.engine.unreadable():
-        assert outbox.claim("acme") is None
+        assert outbox.schedule.claim("acme") is None
         while clock.next_timer_in() is None:  # noqa: ASYNC110 - it is told to nobody, only tried again
             await asyncio.sleep(0)
     clock.advance(1)
@@ -146,10 +146,10 @@ async def test_read_that_hangs_keeps_nobody_waiting(harness: OutboxHarness) -> N
     settle(outbox, await must_claim(outbox, limit=2))
     await flush(outbox)
     with harness.engine.held_reads() as may_read:
-        assert outbox.claim("acme") is None
+        assert outbox.schedule.claim("acme") is None
         assert await outbox.put([new_reading(TWO, "d")]) == ["accepted"]
         assert ids(await must_claim(outbox)) == ["d"]
-        assert outbox.is_reading
+        assert outbox.schedule.is_reading
         may_read.set()
         assert ids(await must_claim(outbox)) == ["c"]
 
@@ -160,7 +160,7 @@ async def test_what_breaks_in_a_read_ends_the_outbox(tmp_path: Path, clock: Hand
     running = asyncio.create_task(outbox.run())
     await outbox.put([new_reading(ONE, "a")])
     with engine.unreadable(ZeroDivisionError()):
-        assert outbox.claim("acme") is None
+        assert outbox.schedule.claim("acme") is None
         with pytest.raises(ZeroDivisionError):
             await asyncio.wait_for(running, timeout=10)
     outbox.release_files()
@@ -245,10 +245,10 @@ def offered_by(outbox: Outbox) -> list[list[str]]:
     offered: list[list[str]] = []
 
     def claim_all(_: set[str]) -> None:
-        while (claimed := outbox.claim("acme")) is not None:
+        while (claimed := outbox.schedule.claim("acme")) is not None:
             offered.append(ids(claimed))
 
-    outbox.on_claimable = claim_all
+    outbox.schedule.on_claimable = claim_all
     return offered
 
 
@@ -269,7 +269,7 @@ async def test_what_comes_during_a_commit_is_the_next_one(
 ) -> None:
     """However many groups come meanwhile, they share a transaction, in their order."""
     await outbox.put([new_reading(ONE, "a")])
-    commits = outbox.commits
+    commits = outbox.accounts.commits
     with HeldDisk(harness.engine) as disk:
         puts = [await reaching(disk, outbox.put([new_reading(ONE, "b")]))]
         for name in "cde":
@@ -277,7 +277,7 @@ async def test_what_comes_during_a_commit_is_the_next_one(
             await asyncio.sleep(0)
         disk.let_go()
         await asyncio.gather(*puts)
-    assert outbox.commits == commits + 2
+    assert outbox.accounts.commits == commits + 2
     assert ids(await must_claim(outbox, limit=9)) == ["a", "b", "c", "d", "e"]
 
 
@@ -338,7 +338,7 @@ async def test_lane_whose_readings_may_give_way_is_not_claimed(
     await outbox.put([latest(ONE, "a")])
     with HeldDisk(harness.engine) as disk:
         newer = await reaching(disk, outbox.put([latest(ONE, "b")]))
-        assert outbox.claim("acme") is None
+        assert outbox.schedule.claim("acme") is None
         disk.let_go()
         await newer
     assert ids(await must_claim(outbox)) == ["b"]
@@ -352,11 +352,11 @@ async def test_commit_that_holds_lanes_knows_of_the_last_one(
     claimed: list[Claim] = []
 
     def claim_first(_: set[str]) -> None:
-        if not claimed and (one := outbox.claim("acme")) is not None:
+        if not claimed and (one := outbox.schedule.claim("acme")) is not None:
             claimed.append(one)
 
-    outbox.serve("acme", most_at_once=1, longest_wait_seconds=3600.0)
-    outbox.on_claimable = claim_first
+    outbox.schedule.serve("acme", most_at_once=1, longest_wait_seconds=3600.0)
+    outbox.schedule.on_claimable = claim_first
     with HeldDisk(harness.engine) as disk:
         first = await reaching(disk, outbox.put([latest(ONE, "a")]))
         second = outbox.put([latest(ONE, "b")])
@@ -395,7 +395,7 @@ async def test_every_endpoint_is_told_once_commits_hold_again(
         put = await reaching(disk, outbox.put([new_reading(TWO, "b", to="home")]))
         disk.let_go()
         await until_it_failed(outbox)
-    outbox.on_claimable = told.update
+    outbox.schedule.on_claimable = told.update
     clock.advance(1)
     await put
     assert told >= {"acme", "home"}
@@ -416,20 +416,20 @@ async def test_what_is_recorded_after_a_commit_that_failed_counts(
     clock.advance(1)
     await put
     assert (await totals(outbox)).health.failures == 2
-    assert outbox.overview().messages == {"accepted": 2, "unrouted": 1}
+    assert outbox.accounts.overview().messages == {"accepted": 2, "unrouted": 1}
 
 
 async def test_settlements_wait_for_company(outbox: Outbox) -> None:
     """Without a message to go with, a settlement is not a commit of its own at once."""
     await outbox.put([new_reading(ONE, "a"), new_reading(TWO, "b")])
-    commits = outbox.commits
+    commits = outbox.accounts.commits
     settle(outbox, await must_claim(outbox))
     settle(outbox, await must_claim(outbox))
     assert outbox.committing_since is None
     async with asyncio.timeout(10):
-        while outbox.commits == commits:  # noqa: ASYNC110 - it is told to nobody, only shown
+        while outbox.accounts.commits == commits:  # noqa: ASYNC110 - it is told to nobody, only shown
             await asyncio.sleep(0)
-    assert outbox.commits == commits + 1
+    assert outbox.accounts.commits == commits + 1
     assert (await totals(outbox)).delivered == 2
 
 
@@ -441,10 +441,10 @@ async def test_settlement_does_not_wait_for_the_next_message(
     monkeypatch.setattr(outbox_module, "LOOK_SECONDS", 3600.0)
     outbox = harness.open()
     await outbox.put([new_reading(ONE, "a")])
-    commits = outbox.commits
+    commits = outbox.accounts.commits
     settle(outbox, await must_claim(outbox))
     async with asyncio.timeout(10):
-        while outbox.commits == commits:  # noqa: ASYNC110 - it is told to nobody, only shown
+        while outbox.accounts.commits == commits:  # noqa: ASYNC110 - it is told to nobody, only shown
             await asyncio.sleep(0)
 
 
@@ -537,7 +537,7 @@ async def test_what_breaks_after_a_commit_ends_the_outbox(tmp_path: Path, clock:
         raise ZeroDivisionError
 
     outbox = open_outbox(tmp_path / "outbox.db", clock=clock)
-    outbox.on_claimable = fail
+    outbox.schedule.on_claimable = fail
     put = asyncio.ensure_future(outbox.put([new_reading(ONE, "a")]))
     with pytest.raises(ZeroDivisionError):
         await asyncio.wait_for(outbox.run(), timeout=10)
@@ -592,11 +592,11 @@ async def test_commits_one_upon_the_other_keep_every_lane_in_order(
     offered: dict[str, list[str]] = {ONE: [], TWO: [], THREE: []}
 
     def work_off(_: set[str]) -> None:
-        while (claimed := outbox.claim("acme", limit=2)) is not None:
+        while (claimed := outbox.schedule.claim("acme", limit=2)) is not None:
             offered[claimed.deliveries[0].device] += ids(claimed)
             settle(outbox, claimed)
 
-    outbox.on_claimable = work_off
+    outbox.schedule.on_claimable = work_off
     puts = []
     for number in range(100):
         puts.append(outbox.put([new_reading(one, f"{number}") for one in offered]))

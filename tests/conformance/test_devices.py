@@ -82,7 +82,7 @@ async def test_records_are_written_once_the_disk_takes_them(
     harness.engine.refuse_writes()
     waiting = outbox.put([new_reading(TWO)])
     async with asyncio.timeout(10):
-        while outbox.is_writable:  # noqa: ASYNC110 - nobody is told
+        while outbox.capacity.is_writable:  # noqa: ASYNC110 - nobody is told
             await asyncio.sleep(0)
     harness.engine.accept_writes()
     harness.clock.advance(1)

@@ -166,7 +166,7 @@ class OutboxAgainstTables(RuleBasedStateMachine):
     async def open(self) -> None:
         self.outbox = self.harness.open(memory_limit=3)
         for name in ENDPOINTS:
-            self.outbox.serve(name, most_at_once=3, longest_wait_seconds=LONGEST_WAIT)
+            self.outbox.schedule.serve(name, most_at_once=3, longest_wait_seconds=LONGEST_WAIT)
         self.apply_through = self.harness.engine.apply
         self.harness.engine.apply = self.apply  # type: ignore[method-assign] # a disk that fails
         await self.turns()
@@ -219,7 +219,7 @@ class OutboxAgainstTables(RuleBasedStateMachine):
         """Time passes; the outbox has reached its limit or not, and an endpoint may take readings again."""
         self.harness.engine.is_over_limit = is_full
         if recovers:
-            self.outbox.wake_all("acme")
+            self.outbox.schedule.wake_all("acme")
         self.run(self.advance(seconds))
 
     async def advance(self, seconds: float) -> None:
@@ -244,7 +244,7 @@ class OutboxAgainstTables(RuleBasedStateMachine):
         self.claims[lane] = (claimed, list(claimed.deliveries))
 
     async def claimed(self, name: str, limit: int, *, is_probe: bool = False) -> Claim | None:
-        return self.outbox.claim(name, limit=limit, is_probe=is_probe)
+        return self.outbox.schedule.claim(name, limit=limit, is_probe=is_probe)
 
     @rule(data=st.data(), ends=st.booleans(), status=st.sampled_from(["2xx", "4xx", "5xx", "none"]))
     def settle(self, data: st.DataObject, ends: bool, status: str) -> None:

@@ -25,8 +25,8 @@ async def test_notices_are_owed_like_readings(outbox: Outbox) -> None:
     assert (await must_claim(outbox, "operator", limit=10)).device == "acme"
     accounts = await totals(outbox, "operator")
     assert (accounts.enqueued, accounts.pending) == (3, 3)
-    assert outbox.enqueued["operator"] == 3
-    assert outbox.overview().messages == {}
+    assert outbox.accounts.enqueued["operator"] == 3
+    assert outbox.accounts.overview().messages == {}
     assert outbox.told() == {"failing:acme": "{}"}
 
 
@@ -62,7 +62,7 @@ async def test_full_outbox_takes_notices(harness: OutboxHarness) -> None:
     outbox = harness.open(max_bytes=MIB)
     reading = new_reading(payload="x" * 4096)
     while not harness.engine.is_full:
-        reading = new_reading(payload=f"{outbox.commits} " + "x" * 4096)
+        reading = new_reading(payload=f"{outbox.accounts.commits} " + "x" * 4096)
         await outbox.put([reading])
     kept_back = outbox.put([new_reading(payload="one more")])
 

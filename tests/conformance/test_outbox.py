@@ -305,7 +305,7 @@ async def test_quarantine_keeps_the_newest_of_a_device(
     kept = [row["payload"] for row in harness.engine.rows("quarantine") if row["device"] == ONE]
     assert rows(harness, "quarantine") == KEPT_QUARANTINE + 1
     assert kept[0] == b"5"
-    assert outbox.overview().messages == {"quarantined": KEPT_QUARANTINE + 6}
+    assert outbox.accounts.overview().messages == {"quarantined": KEPT_QUARANTINE + 6}
 
 
 async def test_last_failed_attempts_stay_on_record(
@@ -419,10 +419,10 @@ async def test_the_delivery_log_loses_its_oldest_first(
         await flush(outbox)
         clock.advance(1)
 
-    lengths = [await outbox.log_length()]
+    lengths = [await outbox.accounts.log_length()]
     for count in (0, 2, 100, 100):
         assert await outbox.operate(PruneOldest(count)) == min(count, lengths[-1])
-        lengths.append(await outbox.log_length())
+        lengths.append(await outbox.accounts.log_length())
 
     accounts = await totals(outbox)
     assert lengths == [4, 4, 2, 0, 0]
@@ -440,11 +440,11 @@ class TestWhenTheDiskTakesNothing:
         waiting = asyncio.ensure_future(outbox.put([new_reading(ONE, "a", to="acme" * 3000)]))
         await until_it_failed(outbox)
         assert not waiting.done()
-        assert outbox.problem is not None
+        assert outbox.capacity.problem is not None
         harness.engine.make_room()
         clock.advance(1)
         assert await waiting == ["accepted"]
-        assert outbox.problem is None
+        assert outbox.capacity.problem is None
 
     async def test_settlement_is_not_lost(
         self, outbox: Outbox, clock: HandClock, harness: OutboxHarness
@@ -481,7 +481,7 @@ async def test_limit_of_size_is_found_from_afar(harness: OutboxHarness) -> None:
     outbox.look()
     waiting = asyncio.ensure_future(outbox.put([new_reading(TWO, "b")]))
     await flush(outbox)
-    assert outbox.problem is not None
+    assert outbox.capacity.problem is not None
     assert not waiting.done()
     waiting.cancel()
 
@@ -516,7 +516,7 @@ async def test_lane_that_a_command_changed_is_counted_again(
     settle(outbox, await must_claim(outbox), Bury("refused"), error="http_400")
     await flush(outbox)
     changed = asyncio.Event()
-    outbox.on_claimable = lambda _: changed.set()
+    outbox.schedule.on_claimable = lambda _: changed.set()
     harness.other.replay()
     await asyncio.wait_for(changed.wait(), timeout=10)
     assert ids(await must_claim(outbox)) == ["a"]

@@ -61,19 +61,19 @@ async def test_what_is_gone_is_counted_by_its_reason(harness: OutboxHarness) -> 
     """Of a device beyond its newest 1,000, and of all beyond the share; over the whole life of the outbox."""
     outbox = harness.open(quarantine_max_bytes=2 * MIB)
     await outbox.put([junk(number, size=10, device="one") for number in range(1003)])
-    assert outbox.overview().quarantine_evicted == {"not_json": 3}
+    assert outbox.accounts.overview().quarantine_evicted == {"not_json": 3}
     await harness.kill()
     outbox = harness.open(quarantine_max_bytes=2 * MIB)
     await outbox.put([junk(number, size=60 * KIB, reason="too_large") for number in range(600)])
-    evicted = outbox.overview().quarantine_evicted
+    evicted = outbox.accounts.overview().quarantine_evicted
     assert evicted["not_json"] == 1003
-    assert outbox.overview().quarantined == {"too_large": 600 - evicted["too_large"]}
+    assert outbox.accounts.overview().quarantined == {"too_large": 600 - evicted["too_large"]}
 
 
 async def test_one_that_is_larger_than_the_share_is_only_counted(harness: OutboxHarness) -> None:
     outbox = harness.open(quarantine_max_bytes=10 * KIB)
     assert await outbox.put([junk(1, size=60 * KIB)]) == ["quarantined"]
-    assert (kept(harness), outbox.overview().quarantine_evicted) == ([], {"not_json": 1})
+    assert (kept(harness), outbox.accounts.overview().quarantine_evicted) == ([], {"not_json": 1})
 
 
 async def how_many_fit(outbox: Outbox) -> int:
@@ -98,7 +98,7 @@ async def test_junk_takes_no_room_from_readings(
         await outbox.put([junk(number, size=5000)])
     beside = await how_many_fit(outbox)
     assert abs(alone - beside) <= alone // 50
-    assert outbox.used_bytes <= 1.02 * MIB
+    assert outbox.accounts.used_bytes <= 1.02 * MIB
 
 
 async def test_nothing_is_taken_once_readings_have_filled_it(harness: OutboxHarness) -> None:
@@ -118,13 +118,13 @@ async def test_small_ones_under_thousands_of_names_stay_within_the_share(
 ) -> None:
     """A row counts with what it takes beside its payload."""
     outbox = harness.open(quarantine_max_bytes=MIB)
-    before = outbox.used_bytes
+    before = outbox.accounts.used_bytes
     chance = random.Random(1)
     for _ in range(100):
         some = [junk(chance.randrange(10**9), size=10) for _ in range(100)]
         await outbox.put([*some, *(junk(7, size=10, device="loud") for _ in range(100))])
     assert held(harness) <= MIB
-    assert outbox.used_bytes - before <= 1.5 * MIB
+    assert outbox.accounts.used_bytes - before <= 1.5 * MIB
 
 
 async def test_a_lowered_share_is_reached_in_steps(harness: OutboxHarness) -> None:
@@ -149,8 +149,8 @@ async def test_commands_keep_the_account_too(harness: OutboxHarness) -> None:
     await outbox.put([junk(number) for number in range(10)])
     with opened(harness.place) as file:
         assert discard_quarantined(file, choose_quarantined(file, Selection(limit=4))) == 4
-    assert outbox.overview().quarantined == {"not_json": 6}
-    assert outbox.overview().quarantine_evicted == {}
+    assert outbox.accounts.overview().quarantined == {"not_json": 6}
+    assert outbox.accounts.overview().quarantine_evicted == {}
     assert inspect(harness.place).faults == ()
 
 
@@ -176,16 +176,16 @@ async def test_failed_commit_evicts_nothing_twice(harness: OutboxHarness) -> Non
     """What is tried again comes to the same: rows, account and what is counted as gone."""
     outbox = harness.open(quarantine_max_bytes=20 * KIB)
     await outbox.put([junk(number) for number in range(20)])
-    evicted = outbox.overview().quarantine_evicted["not_json"]
+    evicted = outbox.accounts.overview().quarantine_evicted["not_json"]
     harness.engine.refuse_writes()
     stored = outbox.put([junk(20)])
     async with asyncio.timeout(10):
-        while outbox.is_writable:  # noqa: ASYNC110 - it is told to nobody, only shown
+        while outbox.capacity.is_writable:  # noqa: ASYNC110 - it is told to nobody, only shown
             await asyncio.sleep(0)
     harness.engine.accept_writes()
     async with asyncio.timeout(10):
         while not stored.done():
             harness.clock.advance(1)
             await asyncio.sleep(0)
-    assert outbox.overview().quarantine_evicted["not_json"] == evicted + 1
+    assert outbox.accounts.overview().quarantine_evicted["not_json"] == evicted + 1
     assert inspect(harness.place).faults == ()

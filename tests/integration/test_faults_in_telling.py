@@ -87,7 +87,9 @@ class Line:
             await flush(self.outbox)
             await self.dispatcher.sweep()
             if not any(
-                total.pending for total in self.outbox.overview().endpoints if total.name != "gone"
+                total.pending
+                for total in self.outbox.accounts.overview().endpoints
+                if total.name != "gone"
             ):
                 return
             await asyncio.sleep(0.01)

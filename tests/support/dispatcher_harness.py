@@ -112,7 +112,7 @@ class DispatcherHarness:
 
     @property
     def outbox_is_idle(self) -> bool:
-        return self.outbox.is_at_rest and not self.outbox.is_reading
+        return self.outbox.is_at_rest and not self.outbox.schedule.is_reading
 
     async def advance(self, seconds: float) -> None:
         await self.rest()

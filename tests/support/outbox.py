@@ -15,9 +15,10 @@ LONGEST_WAIT = 3600.0
 
 async def claim(outbox: Outbox, endpoint: str = "acme", *, limit: int = 1) -> Claim | None:
     """What may be claimed, once it has been read."""
-    outbox.serve(endpoint, most_at_once=limit, longest_wait_seconds=LONGEST_WAIT)
+    schedule = outbox.schedule
+    schedule.serve(endpoint, most_at_once=limit, longest_wait_seconds=LONGEST_WAIT)
     async with asyncio.timeout(10):
-        while (claimed := outbox.claim(endpoint, limit=limit)) is None and outbox.is_reading:  # noqa: ASYNC110 - nobody is told of reads that bring nothing
+        while (claimed := schedule.claim(endpoint, limit=limit)) is None and schedule.is_reading:  # noqa: ASYNC110 - nobody is told of reads that bring nothing
             await asyncio.sleep(0)
     return claimed
 
@@ -61,7 +62,7 @@ async def flush(outbox: Outbox) -> None:
 
 async def totals(outbox: Outbox, endpoint: str = "acme") -> EndpointTotals:
     await flush(outbox)
-    return next(one for one in outbox.overview().endpoints if one.name == endpoint)
+    return next(one for one in outbox.accounts.overview().endpoints if one.name == endpoint)
 
 
 def ids(claimed: Claim) -> list[str]:
@@ -72,7 +73,7 @@ def ids(claimed: Claim) -> list[str]:
 async def until_it_failed(outbox: Outbox) -> None:
     """Return once a commit has failed."""
     async with asyncio.timeout(10):
-        while outbox.is_writable:  # noqa: ASYNC110 - it is told to nobody, only shown
+        while outbox.capacity.is_writable:  # noqa: ASYNC110 - it is told to nobody, only shown
             await asyncio.sleep(0)
 
 

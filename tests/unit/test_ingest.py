@@ -50,7 +50,10 @@ async def test_quarantine_knows_the_true_size(tmp_path: Path) -> None:
     working = asyncio.create_task(ingest.run())
     await ingest.drained()
     working.cancel()
-    assert (await harness.reopen()).overview().messages == {"accepted": 3, "quarantined": 3}
+    assert (await harness.reopen()).accounts.overview().messages == {
+        "accepted": 3,
+        "quarantined": 3,
+    }
     await harness.kill()
     with opened(tmp_path / "outbox.db", is_read_only=True) as file:
         kept = [quarantined_message(file, number) for number in (1, 2, 3)]
@@ -78,8 +81,8 @@ async def test_message_that_breaks_us_is_kept_and_acknowledged(tmp_path: Path) -
     assert len(acknowledged) == 1
     working.cancel()
     outbox = await harness.reopen()
-    assert outbox.overview().messages == {"quarantined": 1}
-    assert outbox.overview().quarantined == {"internal_error": 1}
+    assert outbox.accounts.overview().messages == {"quarantined": 1}
+    assert outbox.accounts.overview().quarantined == {"internal_error": 1}
     await harness.kill()
 
 
@@ -179,7 +182,7 @@ async def test_stop_leaves_to_the_broker_what_cannot_be_stored(tmp_path: Path) -
     await outbox.close()
     await asyncio.wait_for(harness.ended(), timeout=10)
     assert acknowledged == []
-    assert (await harness.reopen()).overview().messages == {}
+    assert (await harness.reopen()).accounts.overview().messages == {}
     await harness.kill()
 
 

@@ -141,7 +141,7 @@ async def test_scrapes_at_the_same_time_count_once(
     monkeypatch.setattr(metrics, "text", text)
     assert await asyncio.gather(*[probe.metrics() for _ in range(8)]) == [b"alone"] * 8
     name, labels = "forwarder_deliveries_enqueued_total", {"endpoint": "acme"}
-    assert metrics.registry.get_sample_value(name, labels) == outbox.enqueued["acme"] == 1
+    assert metrics.registry.get_sample_value(name, labels) == outbox.accounts.enqueued["acme"] == 1
 
 
 async def test_a_look_at_the_routes_that_hangs_is_told_everywhere(
@@ -178,6 +178,6 @@ async def test_outbox_is_told_by_its_id(
     """Not by its path: whoever may ask need not know this machine."""
     readiness = probe.readiness()
 
-    assert readiness["outbox"] == {"id": outbox.overview().identity, "problem": None}
+    assert readiness["outbox"] == {"id": outbox.accounts.overview().identity, "problem": None}
     assert str(tmp_path) not in str(readiness)
     assert probe.endpoints() == {}

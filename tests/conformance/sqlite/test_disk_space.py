@@ -41,7 +41,7 @@ async def is_taken(outbox: Outbox, reading: NewReading) -> bool:
     """Whether it comes to be on disk, rather than be refused."""
     stored = outbox.put([reading])
     async with asyncio.timeout(10):
-        while outbox.is_writable and not stored.done():  # noqa: ASYNC110 - it is told to nobody
+        while outbox.capacity.is_writable and not stored.done():  # noqa: ASYNC110 - it is told to nobody
             await asyncio.sleep(0)
     return stored.done()
 
@@ -67,10 +67,12 @@ async def test_what_would_not_fit_is_refused_and_kept(
     await outbox.put([new_reading(payload="a")])
     disk.append(20 * PAGE)
     assert not await is_taken(outbox, new_reading(payload="b" * 20 * PAGE))
-    assert outbox.problem == f"the outbox {harness.path} takes no writes: {disk_space.FULL}"
+    assert (
+        outbox.capacity.problem == f"the outbox {harness.path} takes no writes: {disk_space.FULL}"
+    )
     disk.append(60 * PAGE)
     async with asyncio.timeout(10):
-        while not outbox.is_writable:
+        while not outbox.capacity.is_writable:
             harness.clock.advance(1)
             await asyncio.sleep(0)
     assert (await totals(outbox)).pending == 2

@@ -127,9 +127,9 @@ async def test_pause_and_resume_reach_the_service(
             file.operate(command)
 
     await _noticed(outbox, lambda: run(Pause("acme")))
-    assert outbox.overview().endpoints[0].health.paused_by == "operator"
+    assert outbox.accounts.overview().endpoints[0].health.paused_by == "operator"
     await _noticed(outbox, lambda: run(Resume("acme")))
-    assert outbox.overview().endpoints[0].health.paused_by is None
+    assert outbox.accounts.overview().endpoints[0].health.paused_by is None
 
 
 async def test_long_replay_lets_the_service_commit(

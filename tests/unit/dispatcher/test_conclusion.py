@@ -21,7 +21,7 @@ from forwarder.delivery import (
 from forwarder.dispatcher.batch import Batch, shape_of
 from forwarder.dispatcher.conclusion import Conclusion, Ended, GoesOn, conclude
 from forwarder.outbox import Claim
-from forwarder.outbox.lanes import Lane
+from forwarder.outbox.lane import Lane
 from forwarder.reading import Device
 from forwarder.retry import Circumstances
 from forwarder.routes import BatchLimits, Endpoint

@@ -136,7 +136,7 @@ async def test_what_has_no_url_is_a_dead_letter(
     assert all_ids(harness.posted) == ["c"]
     totals = await harness.totals()
     assert (totals.dead, totals.delivered, totals.pending) == (2, 1, 0)
-    assert outbox.overview().dead_letters == {("acme", "unrenderable"): 2}
+    assert outbox.accounts.overview().dead_letters == {("acme", "unrenderable"): 2}
 
 
 @pytest.mark.parametrize("batch", [None, BatchLimits(10, 0.0)])
@@ -154,7 +154,7 @@ async def test_what_a_template_makes_nothing_of_is_a_dead_letter(
     assert b"".join(one.body for one in harness.posted).replace(b"\n", b"") == b"xy"
     totals = await harness.totals()
     assert (totals.dead, totals.delivered, totals.pending) == (1, 2, 0)
-    assert outbox.overview().dead_letters == {("acme", "unrenderable"): 1}
+    assert outbox.accounts.overview().dead_letters == {("acme", "unrenderable"): 1}
 
 
 def reading_with(number: str, extra: dict[str, JsonValue]) -> NewReading:

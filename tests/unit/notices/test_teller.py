@@ -165,7 +165,7 @@ async def test_an_outage_is_told_by_signed_posts(office: Office) -> None:
     assert office.kinds == ["endpoint.failing", "endpoint.recovered"]
     totals = await office.line.totals("operator")
     assert (totals.enqueued, totals.delivered, totals.pending) == (2, 2, 0)
-    assert office.line.outbox.enqueued["operator"] == 2
+    assert office.line.outbox.accounts.enqueued["operator"] == 2
 
 
 async def test_a_kill_in_the_middle_of_an_outage_repeats_nothing(office: Office) -> None:

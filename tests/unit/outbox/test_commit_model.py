@@ -17,7 +17,8 @@ from forwarder.delivery import Delivery, Done, ReadingNumber, RetryAt
 from forwarder.outbox import Claim, ExpireOld, NewReading, Recipient, Settlement
 from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows, Run
 from forwarder.outbox.commit import Commit
-from forwarder.outbox.lanes import EndpointLanes, Lane, LaneState, Memory
+from forwarder.outbox.lane import Lane, LaneState, Memory
+from forwarder.outbox.lanes import EndpointLanes
 from forwarder.reading import Device
 
 ONE, TWO = Device("ECC9FF5C0001"), Device("ECC9FF5C0002")
@@ -132,11 +133,11 @@ class OutboxAgainstRows(RuleBasedStateMachine):
             self.rows.end(device, numbers[-1])
         self.rows.noted.add(("acme", device))
 
-    @precondition(lambda self: not self.reading)
+    @precondition(lambda self: not (self.reading or self.lanes.is_held))
     @rule(is_probe=st.booleans())
     def ask(self, is_probe: bool) -> None:
         """What comes next in lanes is to be read."""
-        self.reading = self.lanes.begin_read(is_probe=is_probe)
+        self.reading = self.lanes.unread.begin(is_probe=is_probe)
 
     @precondition(lambda self: self.reading and self.found is None)
     @rule()
@@ -151,7 +152,7 @@ class OutboxAgainstRows(RuleBasedStateMachine):
     @rule()
     def publish_read(self) -> None:
         found, self.found, self.reading = self.found or {}, None, {}
-        self.lanes.end_read()
+        self.lanes.unread.end()
         for lane, deliveries in found.items():
             if not deliveries:
                 self.next.changes.uncertain.add(("acme", lane.device))

@@ -4,14 +4,9 @@ import pytest
 from support.readings import delivery
 
 from forwarder.outbox import Claim
-from forwarder.outbox.lanes import (
-    ENOUGH_READY,
-    GONE_IN_QUEUE,
-    READ_LEAST,
-    EndpointLanes,
-    Lane,
-    Memory,
-)
+from forwarder.outbox.lane import Lane, Memory
+from forwarder.outbox.lanes import EndpointLanes
+from forwarder.outbox.queues import ENOUGH_READY, GONE_IN_QUEUE, READ_LEAST
 from forwarder.reading import Device
 
 ONE, TWO = Device("ECC9FF5C0001"), Device("ECC9FF5C0002")
@@ -46,8 +41,8 @@ class Schedule(EndpointLanes):
 
     def read(self, *numbers: int, is_probe: bool = False, now: float = 0.0) -> list[Device]:
         """Read what is to be read, find these numbers in each lane, and return whose lanes they were."""
-        wanted = self.begin_read(is_probe=is_probe)
-        self.end_read()
+        wanted = self.unread.begin(is_probe=is_probe)
+        self.unread.end()
         for lane in wanted:
             self.remember(lane, [delivery(one, lane.device) for one in numbers], now=now)
         return [lane.device for lane in wanted]
@@ -94,7 +89,7 @@ def test_postponed_lane_waits_until_it_is_due(lanes: Schedule) -> None:
     lanes.finish(lane, due_at=10.0, now=0.0)
     lanes.save(now=0.0)
     assert lanes.claim(now=9.9) is None
-    assert lanes.next_due() == 10.0
+    assert lanes.readiness(0.0).next_due_at == 10.0
     lanes.wake_due(10.0)
     lanes.read(1, now=10.0)
     assert lanes.claim(now=10.0) is lane
@@ -306,9 +301,9 @@ def test_queue_forgets_lanes_that_are_gone(lanes: Schedule) -> None:
 def test_lane_that_changed_while_it_was_read_is_read_anew(lanes: Schedule) -> None:
     """What was found before the change is of no use."""
     lanes.restore(ONE, pending=1, newest=1, now=0.0)
-    (lane,) = lanes.begin_read()
+    (lane,) = lanes.unread.begin()
     lanes.recount(ONE, pending=2, newest=2, now=0.0)
-    lanes.end_read()
+    lanes.unread.end()
     lanes.remember(lane, [delivery(1, ONE)], now=0.0)
     assert lanes.claim(now=0.0) is None
     assert lanes.read(1, 2) == [ONE]
@@ -319,15 +314,15 @@ def test_backlog_is_read_in_the_order_in_which_it_waits(lanes: Schedule) -> None
     lanes.memory.limit = 3
     for device in (TWO, ONE):
         lanes.restore(device, pending=2, newest=2, now=0.0)
-    assert {lane.device: count for lane, count in lanes.begin_read().items()} == {TWO: 2, ONE: 1}
-    assert lanes.begin_read() == {}
+    assert {lane.device: count for lane, count in lanes.unread.begin().items()} == {TWO: 2, ONE: 1}
+    assert lanes.unread.begin() == {}
 
 
 def test_endpoint_goes_on_where_others_fill_the_memory(lanes: Schedule) -> None:
     """A paused endpoint's backlog takes no turn away from another's."""
     lanes.memory.used = lanes.memory.limit
     lanes.restore(ONE, pending=90, newest=90, now=0.0)
-    assert [*lanes.begin_read().values()] == [READ_LEAST]
+    assert [*lanes.unread.begin().values()] == [READ_LEAST]
 
 
 def test_backlog_is_not_starved_by_what_comes_in(lanes: Schedule) -> None:

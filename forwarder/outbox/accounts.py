@@ -1,0 +1,39 @@
+"""What the outbox tells of itself."""
+
+import asyncio
+from collections import defaultdict
+
+from forwarder.outbox.engine import Engine
+from forwarder.outbox.records import EndpointTotals, Overview
+
+
+class Accounts:
+    """
+    How the outbox stands; what the rows say is read beside the loop.
+
+    All that reads them raises OutboxUnavailable or OutboxDamaged.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.commits = 0
+        """Of this process, as far as they wrote anything."""
+        self.enqueued: defaultdict[str, int] = defaultdict(int)
+        """Deliveries put in by this process, by endpoint."""
+
+    @property
+    def used_bytes(self) -> int:
+        """About what it held at the last commit."""
+        return self._engine.used_bytes
+
+    async def log_length(self) -> int:
+        """How many deliveries are kept for the delivery log: settled, and no dead letters."""
+        return await asyncio.to_thread(self._engine.log_length)
+
+    async def totals(self) -> list[EndpointTotals]:
+        """The endpoints' accounts as of the last commit."""
+        return await asyncio.to_thread(self._engine.totals)
+
+    def overview(self) -> Overview:
+        """What it holds at this moment; from any thread."""
+        return self._engine.overview()

@@ -1,0 +1,121 @@
+"""The lanes of all endpoints, from which the dispatcher claims; what they lack in memory is read beside the loop."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from forwarder.clock import Clock
+from forwarder.delivery import Delivery, ReadingNumber
+from forwarder.outbox.changes import Applied, LaneKey, LaneRows
+from forwarder.outbox.engine import Engine
+from forwarder.outbox.heads import RETRY_SECONDS, HeadReader
+from forwarder.outbox.lane import Lane, Memory
+from forwarder.outbox.lanes import EndpointLanes, Readiness
+from forwarder.outbox.settlement import Claim
+
+
+class Schedule:
+    """
+    What may be claimed, by endpoint; on the loop alone.
+
+    `count` is told of a lane about which memory may be wrong: the next commit counts its rows.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        clock: Clock,
+        memory_limit: int,
+        count: Callable[[LaneKey], None],
+        on_defect: Callable[[BaseException], None],
+    ) -> None:
+        self.on_claimable: Callable[[set[str]], None] = lambda _: None
+        """Told after a commit, or a read, in which endpoints something may be claimed now."""
+        self._clock = clock
+        self._count = count
+        self._memory = Memory(memory_limit)
+        self._lanes: dict[str, EndpointLanes] = {}
+        self._heads = HeadReader(engine, clock=clock, publish=self._publish, on_defect=on_defect)
+        now = clock.monotonic()
+        for (endpoint, device), rows in engine.lanes():
+            lanes = self.lanes_of(endpoint)
+            lanes.restore(device, pending=rows.pending, newest=rows.newest, now=now)
+
+    @property
+    def endpoints(self) -> set[str]:
+        """That were served, or have got something."""
+        return set(self._lanes)
+
+    def lanes_of(self, endpoint: str) -> EndpointLanes:
+        lanes = self._lanes.get(endpoint)
+        if lanes is None:
+            lanes = self._lanes[endpoint] = EndpointLanes(endpoint, self._memory)
+        return lanes
+
+    def serve(self, endpoint: str, *, most_at_once: int = 1, longest_wait_seconds: float) -> None:
+        """
+        How the endpoint is claimed for: so many deliveries of a lane at most.
+
+        A wait from before a restart that is longer than the longest possible one is over: the clock was set.
+        """
+        lanes = self.lanes_of(endpoint)
+        lanes.unread.most_at_once = most_at_once
+        lanes.longest_wait_seconds = longest_wait_seconds
+
+    def claim(self, endpoint: str, *, limit: int = 1, is_probe: bool = False) -> Claim | None:
+        """
+        The next deliveries of the lane that is served next, at most `limit`; None when memory holds none that is due.
+
+        What comes next is read beside the loop, and `on_claimable` is told of it.
+        """
+        lanes = self._lanes.get(endpoint) or self.lanes_of(endpoint)
+        now = self._clock.monotonic()
+        lane = lanes.claim_for_probe(now=now) if is_probe else lanes.claim(now=now)
+        claim = None if lane is None else Claim(lanes.take(lane, limit=limit), lane)
+        if lanes.unread or is_probe:
+            self._read_ahead(lanes, is_probe=is_probe)
+        return claim
+
+    def readiness(self, endpoint: str, *, now: float) -> Readiness:
+        """What could be claimed at `now`, monotonic seconds."""
+        lanes = self.lanes_of(endpoint)
+        readiness = lanes.readiness(now)
+        if lanes.unread:
+            self._read_ahead(lanes)
+        return readiness
+
+    def wake_all(self, endpoint: str) -> None:
+        """The endpoint takes readings again: no lane waits for its own time any more."""
+        self.lanes_of(endpoint).wake_all(self._clock.monotonic())
+
+    def count_empty(self, applied: Applied) -> None:
+        """Nothing is pending in the lanes that the engine found nothing in."""
+        for name, lanes in self._lanes.items():
+            for device in lanes.devices():
+                applied.counted.setdefault((name, device), LaneRows(0, ReadingNumber(0)))
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether something is read that may be claimed then."""
+        return self._heads.is_busy
+
+    def _read_ahead(self, lanes: EndpointLanes, *, is_probe: bool = False) -> None:
+        wanted = {} if lanes.is_held else lanes.unread.begin(is_probe=is_probe)
+        if wanted:
+            self._heads.ask(lanes, wanted)
+
+    def _publish(self, lanes: EndpointLanes, found: Mapping[Lane, Sequence[Delivery]]) -> None:
+        """What was read joins its lane; a lane in which nothing was found is counted anew."""
+        now, unix = self._clock.monotonic(), self._clock.unix()
+        lanes.unread.end()
+        for lane, deliveries in found.items():
+            wait = deliveries[0].due_at - unix if deliveries and lane.is_restored else 0.0
+            if not deliveries:
+                self._count((lanes.endpoint, lane.device))
+                wait = RETRY_SECONDS
+            is_early = 0 < wait <= lanes.longest_wait_seconds
+            lanes.remember(lane, deliveries, due_at=now + wait if is_early else None, now=now)
+        self.on_claimable({lanes.endpoint})
+
+    def close(self) -> None:
+        """Return once the read under way is over."""
+        self._heads.close()
