@@ -30,6 +30,7 @@ from forwarder.notice import (
 )
 from forwarder.notices.silence import Silences, Transition
 from forwarder.notices.told import Kept
+from forwarder.reading import Device
 
 RECOVERED_SECONDS = 10.0
 """How long an endpoint has to be well before it has recovered."""
@@ -132,6 +133,11 @@ class Rules:
     def outages(self) -> Collection[str]:
         """The endpoints whose recovery is waited for: they are to be looked at now and then."""
         return tuple(self._outages)
+
+    @property
+    def silences(self) -> Mapping[Device, float]:
+        """The devices whose return is waited for, and since when they are silent, in UNIX seconds."""
+        return self._silences.told_singly
 
     def look(self, endpoint: str, health: EndpointHealth, *, now: Moment) -> None:
         """How an endpoint stands; to be called whenever its circuit or its pause has changed."""

@@ -165,6 +165,11 @@ class Silences:
                 self._told[device] = (float(since), kept.get("singly") is True)
         self._minute: _Minute | None = None
 
+    @property
+    def told_singly(self) -> Mapping[Device, float]:
+        """Whose return is waited for, and since when they are silent."""
+        return {device: since for device, (since, is_singly) in self._told.items() if is_singly}
+
     def take(
         self, transitions: Iterable[Transition], remembered: Remembered, *, unix: float, now: float
     ) -> Iterator[Notice]:

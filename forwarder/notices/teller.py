@@ -1,7 +1,7 @@
 """Collects facts on the loop, has the rules decide, and hands what is to be told over to the outbox."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from forwarder.clock import Clock
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.errors import OutboxError
 from forwarder.logs import logger
-from forwarder.notice import OPERATOR, Notice
+from forwarder.notice import OPERATOR, DeviceResumed, Notice
 from forwarder.notices.rules import Moment, Rules, Session
 from forwarder.notices.silence import Transition
 from forwarder.notices.told import read_told, write_told
@@ -93,8 +93,16 @@ class Teller:
                 self._rules = Rules(read_told(self._outbox.told()), now=self._now())
             except OutboxError:
                 return
+            self._rules.devices([*self._returned(self._rules)], now=self._now())
         for name, health in self._healths().items():
             self.endpoint_changed(name, health)
+
+    def _returned(self, rules: Rules) -> Iterator[DeviceResumed]:
+        """Devices of whose return the operator was not told: a crash came first, or there was no operator then."""
+        for device, since in rules.silences.items():
+            known = self._outbox.devices.find(device)
+            if known and known.silent_since is None and (known.last_at or 0.0) > since:
+                yield DeviceResumed(device, since, known.last_at or since)
 
     def endpoint_changed(self, endpoint: str, health: EndpointHealth) -> None:
         """Its circuit has opened or closed, or it was paused or resumed."""

@@ -26,6 +26,7 @@ ROUTES = Routes(
     by_device={},
     groups={},
 )
+WITHOUT = Routes({ACME.name: ACME}, every_device=(EndpointName("acme"),), by_device={}, groups={})
 EVERY = 10
 
 
@@ -50,6 +51,10 @@ class Line:
         self.teller.use(ROUTES)
         self.silence.use(ROUTES)
         self._telling = asyncio.create_task(self.teller.run())
+
+    def stop_telling(self) -> None:
+        """The next kill comes before anything more is told."""
+        self.teller._rules = self.teller._events = None
 
     async def kill(self) -> None:
         """Nothing of what memory holds stays."""
@@ -130,6 +135,34 @@ async def test_kills_neither_forget_nor_repeat(line: Line, kills_at: tuple[float
     await line.wait(5)
     await line.kill()
     line.open()
+    await line.wait(5)
+    assert line.told() == ["device.silent", "device.resumed"]
+
+
+async def test_a_return_that_a_kill_kept_back_is_told_by_the_next_process(line: Line) -> None:
+    """The device's record is on disk, and what the operator is told of it is not."""
+    await line.wait(100)
+    line.stop_telling()
+    await line.report()
+    await line.wait(5)
+    assert line.told() == ["device.silent"]
+    await line.kill()
+    line.open()
+    await line.wait(5)
+    assert line.told() == ["device.silent", "device.resumed"]
+    await line.kill()
+    line.open()
+    await line.wait(5)
+    assert line.told() == ["device.silent", "device.resumed"]
+
+
+async def test_a_return_without_an_operator_is_told_to_the_next(line: Line) -> None:
+    """Who was told of the silence is told of its end, however late `operator:` is there again."""
+    await line.wait(100)
+    line.teller.use(WITHOUT)
+    await line.report()
+    await line.wait(5)
+    line.teller.use(ROUTES)
     await line.wait(5)
     assert line.told() == ["device.silent", "device.resumed"]
 
