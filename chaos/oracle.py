@@ -46,6 +46,8 @@ class Oracle:
     """Issues readings, the devices in turn; a PUBACK makes an obligation of each."""
 
     size: int = 8
+    quiet: set[str] = field(default_factory=set)
+    """Devices that send nothing now."""
     issued: dict[int, Issued] = field(default_factory=dict)
     owed: set[int] = field(default_factory=set)
 
@@ -55,7 +57,8 @@ class Oracle:
 
     def issue(self, *, padding: str = "") -> Issued:
         number = len(self.issued) + 1
-        reading = Issued(number, self.devices[number % self.size], padding)
+        speaking = [device for device in self.devices if device not in self.quiet]
+        reading = Issued(number, speaking[number % len(speaking)], padding)
         self.issued[number] = reading
         return reading
 

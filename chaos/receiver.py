@@ -177,5 +177,13 @@ class OperatorReceiver(Receiver):
         """Endpoints told as failing and not yet as recovered."""
         return self.count("endpoint.failing") - self.count("endpoint.recovered")
 
+    @property
+    def silences(self) -> int:
+        """Of devices, told singly or together."""
+        many = (
+            one["data"]["count"] for one in self.told.values() if one["type"] == "devices.silent"
+        )
+        return self.count("device.silent") + sum(many)
+
     def count(self, kind: str) -> int:
         return sum(event["type"] == kind for event in self.told.values())

@@ -50,6 +50,8 @@ class Stage:
     """
 
     device_count = 8
+    silent_after = "off"
+    """Of every endpoint: in a scenario that publishes nothing for a while all devices would be silent."""
 
     def __init__(
         self, folder: Path, *, seed: str, is_short: bool = False, has_persistence: bool = True
@@ -83,6 +85,8 @@ class Stage:
         self.outages: dict[str, int] | None = None
         """By endpoint, where the scenario makes each of them; else the log says how many there were."""
         self.interruptions = 0
+        self.silences: Counter[str] = Counter()
+        """How often a device was made silent."""
         self.may_tell: set[str] = set()
         """Types of operator events that the scenario may bring about besides."""
         self.clocks_step = False
@@ -176,6 +180,7 @@ class Stage:
                 "allow_private": True,
                 "retry": QUICK_RETRY,
                 "max_age": "14d",
+                "silent_after": self.silent_after,
                 **receiver.settings,
                 **changes,
             }
@@ -329,6 +334,7 @@ class Stage:
             sessions_lost=sum(line.get("event") == "mqtt.session_lost" for line in lines),
             outages=self.outages,
             interruptions=self.interruptions,
+            silences=self.silences,
             also=self.may_tell,
             is_in_order=not (self.clocks_step or self.has_begun_anew),
         )

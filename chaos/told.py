@@ -1,4 +1,8 @@
-"""What the operator was told against what happened: one failing and one recovered per outage, none else. Pure."""
+"""
+What the operator was told against what happened. Pure.
+
+One failing and one recovered per outage, each silent device once, and none else.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -12,6 +16,7 @@ Event: TypeAlias = Mapping[str, Any]
 SAME_OUTAGE_SECONDS, OTHER_OUTAGE_SECONDS = 9.0, 13.0
 """Well for less than the first is the same outage, for more than the second another; between them, either."""
 PAIR = ("endpoint.failing", "endpoint.recovered")
+SILENCE = ("device.silent", "device.resumed")
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class Happened:
     outages: Mapping[str, int] | None = None
     """By endpoint, where the scenario itself has made them and knows."""
     interruptions: int = 0
+    silences: Mapping[str, int] = field(default_factory=dict)
+    """How often a device fell silent, and reported again; all of them were told by then."""
     also: Collection[str] = ()
     """Types that the scenario may have brought about."""
     is_in_order: bool = True
@@ -69,6 +76,7 @@ def judge_told(events: Sequence[Event], happened: Happened) -> Iterator[str]:
     counts = {endpoint: len(told) // 2 for endpoint, told in by_endpoint.items()}
     if happened.is_in_order:
         yield from _miscounted(counts, happened)
+    yield from _about_devices(events, happened.silences)
     yield from _about_nothing(events, happened)
 
 
@@ -114,9 +122,43 @@ def outages(endpoint: str, changes: Sequence[Change]) -> tuple[int, int]:
     )
 
 
+def _about_devices(events: Sequence[Event], silences: Mapping[str, int]) -> Iterator[str]:
+    """Each silence is told singly, and then its end, or is counted among many; nobody else's is."""
+    together = [event["data"] for event in events if event["type"] == "devices.silent"]
+    named = Counter(device for data in together for device in data["devices"])
+    singly: dict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        if event["type"] in SILENCE:
+            singly[event["data"]["device"]].append(event)
+    for device, told in singly.items():
+        yield from _broken_silences(device, told)
+    begun = named + Counter({device: _count(told, SILENCE[0]) for device, told in singly.items()})
+    for device, count in begun.items():
+        if count > silences.get(device, 0):
+            yield f"operator: {device} was told as silent {count} times, not {silences.get(device, 0)}"
+    count = sum(_count(told, SILENCE[0]) for told in singly.values())
+    count += sum(data["count"] for data in together)
+    if count != sum(silences.values()):
+        yield f"operator: told of {count} silences, and there were {sum(silences.values())}"
+
+
+def _broken_silences(device: str, told: Sequence[Event]) -> Iterator[str]:
+    types = [event["type"] for event in told]
+    if types != [*SILENCE] * (len(types) // 2):
+        yield f"operator: {device} was told as {', '.join(types)}"
+        return
+    since = [event["data"]["since"] for event in told]
+    if since[::2] != since[1::2] or len({*since}) != len(since) // 2:
+        yield f"operator: {device}'s silences began and ended at different times: {since}"
+
+
+def _count(events: Iterable[Event], kind: str) -> int:
+    return sum(event["type"] == kind for event in events)
+
+
 def _about_nothing(events: Sequence[Event], happened: Happened) -> Iterator[str]:
     """Types that were told without their reason, or too often."""
-    counts = Counter(event["type"] for event in events if event["type"] not in PAIR)
+    counts = Counter(event["type"] for event in events if event["type"] not in (*PAIR, *SILENCE))
     for event in events:
         if event["data"].get("endpoint") == "operator":
             yield f"operator: told of itself: {event['type']}"
@@ -127,6 +169,12 @@ def _about_nothing(events: Sequence[Event], happened: Happened) -> Iterator[str]
     most = happened.interruptions + happened.sessions_lost
     if not happened.interruptions <= counts["stream.resumed"] <= most:
         yield f"operator: the stream was told as resumed {counts['stream.resumed']} times"
-    known = {*happened.also, "deliveries.dead", "stream.interrupted", "stream.resumed"}
+    known = {
+        *happened.also,
+        "deliveries.dead",
+        "devices.silent",
+        "stream.interrupted",
+        "stream.resumed",
+    }
     if strange := counts.keys() - known:
         yield f"operator: told without a reason: {', '.join(sorted(strange))}"

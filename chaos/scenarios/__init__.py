@@ -1,6 +1,6 @@
 """What is done to a stage, one function a scenario, in modules by what is at fault."""
 
-from chaos.scenarios import broker, damage, disk, process, receivers, retention, time
+from chaos.scenarios import broker, damage, disk, process, receivers, retention, silence, time
 from chaos.scenarios.scenario import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -11,6 +11,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *damage.SCENARIOS,
     *time.SCENARIOS,
     *retention.SCENARIOS,
+    *silence.SCENARIOS,
 )
 
 __all__ = ["SCENARIOS", "Scenario"]

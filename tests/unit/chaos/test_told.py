@@ -92,3 +92,53 @@ def test_what_a_scenario_brings_about_may_be_told() -> None:
         dead={"acme": 3}, sessions_lost=1, interruptions=1, also={"outbox.nearly_full"}
     )
     assert [*judge_told(told, happened)] == []
+
+
+def silent(device: str = "A", since: int = 1) -> Event:
+    return other("device.silent", device=device, since=since)
+
+
+def resumed(device: str = "A", since: int = 1) -> Event:
+    return other("device.resumed", device=device, since=since)
+
+
+def together(*devices: str, count: int) -> Event:
+    return other("devices.silent", devices=devices, count=count)
+
+
+SILENCES = Happened(silences={"A": 1, "B": 1, "C": 1})
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [silent("A"), silent("B"), silent("C"), resumed("B"), resumed("A"), resumed("C")],
+        [silent("A"), together("B", count=2), resumed("A")],
+    ],
+)
+def test_each_silence_is_told_singly_or_among_many(told: list[Event]) -> None:
+    assert [*judge_told(told, SILENCES)] == []
+
+
+def test_a_device_may_fall_silent_again() -> None:
+    told = [silent(), resumed(), silent(since=9), resumed(since=9)]
+    assert [*judge_told(told, Happened(silences={"A": 2}))] == []
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param([], id="nobody"),
+        pytest.param([silent(), resumed()], id="some missed"),
+        pytest.param([silent(), together("B", count=2)], id="never resumed"),
+        pytest.param([resumed(), together("B", count=3)], id="never silent"),
+        pytest.param([silent(), resumed(since=2), together(count=2)], id="of another silence"),
+        pytest.param([silent(), resumed(), together("A", count=2)], id="one of them twice"),
+        pytest.param([silent(), resumed(), together("X", count=2)], id="another among many"),
+        pytest.param([silent("X"), resumed("X"), together("A", count=2)], id="another singly"),
+        pytest.param([silent(), resumed(), together(count=3)], id="one more"),
+        pytest.param([*[silent(), resumed()] * 2, together(count=1)], id="the same twice"),
+    ],
+)
+def test_any_other_silence_is_found(told: list[Event]) -> None:
+    assert [*judge_told(told, SILENCES)] != []
