@@ -180,10 +180,8 @@ class OperatorReceiver(Receiver):
     @property
     def silences(self) -> int:
         """Of devices, told singly or together."""
-        many = (
-            one["data"]["count"] for one in self.told.values() if one["type"] == "devices.silent"
-        )
-        return self.count("device.silent") + sum(many)
+        many = [one["data"] for one in self.told.values() if one["type"] == "devices.silent"]
+        return self.count("device.silent") + sum(int(data["count"]) for data in many)
 
     def count(self, kind: str) -> int:
         return sum(event["type"] == kind for event in self.told.values())

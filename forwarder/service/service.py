@@ -272,7 +272,7 @@ class Service:
     async def _use(self, routes: Routes) -> None:
         self._ingest.use(routes)
         self._dispatcher.apply(routes)
-        self._teller.use(routes)
+        harmless(self._teller).use(routes)
         harmless(self._silence).use(routes)
         self._sender.retain(list(routes.endpoints.values()))
 
