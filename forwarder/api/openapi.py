@@ -16,7 +16,7 @@ from forwarder.api.access import SESSION_COOKIE
 from forwarder.api.answers import Problem
 from forwarder.api.operations import OPERATIONS, PREFIX, Operation, path_parameters
 from forwarder.normalise.schema import event_schema
-from forwarder.notices import notice_schemas, text_schema
+from forwarder.notices import cloudevent_schema, notice_schemas, text_schema
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -73,9 +73,12 @@ def document() -> Schema:
 def sent_schema() -> Schema:
     """Every body that a receiver is sent: those of endpoints, and those of the operator, by the name of their type."""
     schema = event_schema()
-    notices = notice_schemas()
-    schema["$defs"] |= notices | {"text": text_schema()}
-    schema["anyOf"] += [{"$ref": f"#/$defs/{name}"} for name in (*notices, "text")]
+    notices = notice_schemas() | {
+        "notice_cloudevent": cloudevent_schema(),
+        "text": text_schema(),
+    }
+    schema["$defs"] |= notices
+    schema["anyOf"] += [{"$ref": f"#/$defs/{name}"} for name in notices]
     return schema
 
 
@@ -148,6 +151,8 @@ def _webhooks() -> Iterator[tuple[str, Schema]]:
         yield name, _webhook(key, summary)
     for name in notice_schemas():
         yield name, _webhook(name, "To the operator's endpoint, about the service itself")
+    yield "operator.text", _webhook("text", "The same in one sentence (format: text)")
+    yield "operator.cloudevent", _webhook("notice_cloudevent", "The same as a CloudEvent")
 
 
 def _webhook(key: str, summary: str) -> Schema:

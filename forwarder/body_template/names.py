@@ -169,6 +169,8 @@ def notice_finder_of(name: str) -> Finder:
         return Finder(partial(_own, name))
     if name == "data":
         return Finder(_data)
+    if name == "type":
+        return Finder(_type_of_notice)
     if name in _of_notices():
         return Finder(partial(_member, name))
     raise UnknownName(f"no operator event has a value of that name{_nearest(name, _of_notices())}")
@@ -177,6 +179,11 @@ def notice_finder_of(name: str) -> Finder:
 def _own(name: str, view: View) -> JsonValue:
     value: str = getattr(view, name)
     return value
+
+
+def _type_of_notice(view: View) -> JsonValue:
+    """A notice says its own; a test event does not."""
+    return view.member("type") or view.type
 
 
 def _data(view: View) -> JsonValue:

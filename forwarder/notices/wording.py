@@ -104,6 +104,33 @@ def notice_schemas() -> dict[str, dict[str, Any]]:
     return {kind: _envelope(kind, KINDS[kind]) for kind in KINDS}
 
 
+def cloudevent_schema() -> dict[str, Any]:
+    """The body in `format: cloudevents`, of whatever type; it refers to the schemas of all types, and of the test."""
+    data = {f"ch.whatwatt.{kind}": f"#/$defs/{kind}/properties/data" for kind in KINDS}
+    data["ch.whatwatt.webhook.test"] = "#/$defs/test_data"
+    properties = {
+        "specversion": {"const": "1.0"},
+        "id": {"type": "string", "pattern": "^[A-Za-z0-9_]+$"},
+        "source": {"const": "urn:whatwatt:forwarder"},
+        "type": {"enum": [*data]},
+        "subject": {"type": "string", "description": "the endpoint, device or part it is about"},
+        "time": _INSTANT,
+        "datacontenttype": {"const": "application/json"},
+        "data": {"type": "object"},
+    }
+    return {
+        "type": "object",
+        "description": "A notice in format: cloudevents.",
+        "properties": properties,
+        "anyOf": [
+            {"properties": {"type": {"const": kind}, "data": {"$ref": reference}}}
+            for kind, reference in data.items()
+        ],
+        "required": [*properties],
+        "additionalProperties": False,
+    }
+
+
 def text_schema() -> dict[str, Any]:
     """The body in `format: text`, of whatever type."""
     return {

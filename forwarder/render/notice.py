@@ -11,12 +11,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from forwarder.event_data import NumberText, write_json
+from forwarder.notice import OPERATOR
+from forwarder.reading import Device
 from forwarder.render import cloudevents, standard
-from forwarder.render.event import Event, Renderer
+from forwarder.render.event import Event, Renderer, TestEvent
 from forwarder.terminal import plain
 
 LONGEST_TEXT = 1000
 """Letters of a sentence to a chat: far below what any of them takes."""
+
+TEST_TEXT = "It works. The whatwatt webhook forwarder tells here what it notices."
+"""Whoever reads along in the chat has not sent the test."""
 
 _decode = json.JSONDecoder(parse_float=NumberText, parse_int=NumberText).decode
 # In a chat some letters act: `<!channel>` or `@all` in a device's name would call everybody.
@@ -50,7 +55,7 @@ class _Text(_Single):
         return write_json({"text": chat_text(str(_decode(event.data.decode())["message"]))})
 
     def test(self, event: Event, *, is_batched: bool) -> tuple[bytes, str]:  # noqa: ARG002 - the seam's
-        return self.single(event), self.CONTENT_TYPE
+        return write_json({"text": TEST_TEXT}), self.CONTENT_TYPE
 
 
 class _CloudEvents(_Single):
@@ -62,8 +67,12 @@ class _CloudEvents(_Single):
             kind, event, data=write_json(data), source=cloudevents.SERVICE_SOURCE
         )
 
-    def test(self, event: Event, *, is_batched: bool) -> tuple[bytes, str]:
-        return cloudevents.test(event, is_batched=is_batched)
+    def test(self, event: Event, *, is_batched: bool) -> tuple[bytes, str]:  # noqa: ARG002 - the seam's
+        own = TestEvent(event.webhook_id, Device(OPERATOR), event.measured_at, event.data)
+        body = cloudevents.write(
+            "webhook.test", own, data=own.data, source=cloudevents.SERVICE_SOURCE
+        )
+        return body, self.CONTENT_TYPE
 
 
 NOTICE_FORMATS: Mapping[str, Renderer] = {

@@ -98,7 +98,7 @@ def test_operator_can_be_tried(send_test: SendTest, receiver: Receiver, form: st
     event = Webhook(SECRET).verify(body, headers)
     assert path == "/ops"
     assert "It works." in json.dumps(event)
-    assert (form == "text") == (event == {"text": "It works."})
+    assert (form == "text") == (event.keys() == {"text"})
 
 
 def test_operator_is_sent_no_readings(send_test: SendTest, receiver: Receiver) -> None:

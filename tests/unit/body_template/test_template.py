@@ -183,5 +183,10 @@ def test_operator_event_is_written_by_its_own_names() -> None:
         "at": "2025-11-18T10:17:40Z",
         "where": "acme",
     }
+    test = View(
+        b'{"id":"test_1","endpoint":"operator","message":"It works."}', event_type="webhook.test",
+        timestamp="2025-11-18T10:17:40Z", endpoint="operator",
+    )  # fmt: skip
+    assert json.loads(template.write(test))["text"] == "webhook.test: It works."
     with pytest.raises(TemplateMistakes, match="no operator event has a value of that name"):
         compile_template("${active_power_import_kw}", name_to_finder=notice_finder_of)
