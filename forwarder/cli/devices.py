@@ -82,7 +82,8 @@ def command(
         print_json_list(device_object(one, now) for one in chosen[:limit])
     else:
         most = len(chosen) if all_of_them else limit or MOST_LISTED
-        _print_table(chosen, most=most, now=now)
+        what = " ".join([*["silent"] * silent, *["unrouted"] * unrouted, "device"])
+        _print_table(chosen, what=what, most=most, now=now)
 
 
 def _routes(settings: Settings) -> Routes | None:
@@ -96,7 +97,7 @@ def _routes(settings: Settings) -> Routes | None:
     return load.routes
 
 
-def _print_table(devices: Sequence[DeviceStatus], *, most: int, now: float) -> None:
+def _print_table(devices: Sequence[DeviceStatus], *, what: str, most: int, now: float) -> None:
     rows = table(
         device=DEVICE, last_reading=STAYS, every=number(leaves=2), state=LEAVES_LAST,
         quarantined=number(leaves=1), who_gets_it=PROSE,
@@ -110,7 +111,7 @@ def _print_table(devices: Sequence[DeviceStatus], *, most: int, now: float) -> N
             cell(one.quarantined or None),
             cell(_recipients(one)),
         )
-    print_listed(rows, count=len(devices), what="device")
+    print_listed(rows, count=len(devices), what=what)
     if noticed := _summary(devices):
         click.echo(noticed)
 

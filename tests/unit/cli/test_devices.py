@@ -76,6 +76,22 @@ def test_devices_that_only_the_routes_or_the_quarantine_know(
     assert "3 devices: 1 unrouted, 2 never heard of" in said
 
 
+@pytest.mark.parametrize(
+    ("filters", "said"),
+    [
+        (("--silent",), "no silent devices"),
+        (("--unrouted",), "no unrouted devices"),
+        (("--silent", "--unrouted"), "no silent unrouted devices"),
+    ],
+)
+def test_a_filter_that_leaves_none_says_which(
+    operator: Operator, hear: Hear, filters: tuple[str, ...], said: str
+) -> None:
+    """There are devices; none of them is so."""
+    hear(ZURICH, 5)
+    assert operator.says("devices", *filters).strip() == said
+
+
 @pytest.mark.parametrize(("option", "expected"), [("--silent", [BERN]), ("--unrouted", [NOBODYS])])
 def test_filters(operator: Operator, hear: Hear, option: str, expected: list[str]) -> None:
     """Those that the service has found silent; those that nobody wants."""
