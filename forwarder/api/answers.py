@@ -54,6 +54,19 @@ class ReplayedMessages(Count):
     )
 
 
+class TestAnswer(_Form):
+    """What a receiver made of a test event."""
+
+    endpoint: str
+    ok: bool
+    status: int | None
+    error: str | None = Field(description="such as timeout or http_503; null where it was taken")
+    detail: str | None
+    address: str | None = Field(description="the IP address that was dialled")
+    answer: str = Field(description="the start of what was answered")
+    duration_ms: float
+
+
 class DeadLetter(_Form):
     """A delivery that failed for good and waits for an operator."""
 

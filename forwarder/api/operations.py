@@ -52,6 +52,11 @@ OPERATIONS: Sequence[Operation] = (
         requests.DryRun,
     ),
     Operation(
+        "POST", "/endpoints/{name}/test", "sendTest",
+        "Send a signed webhook.test event, and tell the answer", Resources.send_test,
+        answers.TestAnswer,
+    ),
+    Operation(
         "GET", "/devices", "devices", "Every device, by name", Resources.devices,
         answers.Page[answers.Device], requests.DeviceList,
     ),

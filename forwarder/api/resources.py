@@ -1,5 +1,6 @@
 """What each resource does: a command's work, asked for by HTTP. Every function here runs in a thread of its own."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from forwarder.operator import (
     delivery_file,
     discard,
     discard_quarantined,
+    find_endpoint,
     name_dead_letters,
     name_deliveries,
     parse_device,
@@ -37,6 +39,7 @@ from forwarder.operator import (
     require_endpoint,
     require_routed,
     require_same_kind,
+    send_test,
 )
 from forwarder.operator.objects import (
     dead_letter_object,
@@ -45,12 +48,14 @@ from forwarder.operator.objects import (
     device_file_object,
     device_object,
     endpoint_object,
+    outcome_object,
     quarantined_object,
     routes_object,
     routes_of_device_object,
     status_object,
     with_raw,
 )
+from forwarder.operator.send_test import TransportFor
 from forwarder.outbox import (
     DeliveryId,
     DeliveryRecord,
@@ -109,12 +114,18 @@ class Resources:
         routes_file: Path,
         normaliser: Normaliser,
         trusting: Normaliser,
+        transports: Callable[[], TransportFor],
     ) -> None:
-        """The normalisers are our own, because they count; `trusting` takes the device that a payload names."""
+        """
+        The normalisers are our own, because they count; `trusting` takes the device that a payload names.
+
+        transports: anew for each test of an endpoint, because each has a thread and a loop of its own
+        """
         self._outbox_place = outbox_place
         self._routes_file = routes_file
         self._normaliser = normaliser
         self._trusting = trusting
+        self._transports = transports
         self._log = logger("api")
 
     # How everything stands
@@ -167,6 +178,13 @@ class Resources:
         with self._writable() as outbox:
             (changed,) = outbox.operate(operation(endpoint["name"]))
         return self._done(operation.__name__.lower(), int(changed), endpoint=endpoint["name"])
+
+    def send_test(self, call: Call) -> object:
+        endpoint = find_endpoint(call.situation.routes, call.path["name"])
+        # As the command does it; the line's own loop goes on meanwhile.
+        answered = asyncio.run(send_test(endpoint, transport_for=self._transports()))
+        answer = outcome_object(endpoint.name, answered)
+        return self._done("send_test", 1, answer=answer, endpoint=endpoint.name)
 
     # Devices
 

@@ -3,9 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from forwarder.delivery import Accepted, AttemptResult, Failed
+from forwarder.delivery import AttemptResult, Failed
+from forwarder.operator import Answered
+from forwarder.operator.objects import outcome_object
 from forwarder.terminal import plain
 from forwarder.units import count_of
 
@@ -50,47 +51,26 @@ ADVICE_AT_A_URL = {
 """The same where there is no endpoint that could be set otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One request's answer, and the seconds that took."""
-
-    result: AttemptResult
-    seconds: float
+def as_object(name: str, outcome: Answered) -> str:
+    """One JSON object."""
+    return json.dumps(outcome_object(name, outcome))
 
 
-def as_object(name: str, outcome: Outcome) -> str:
-    """One JSON object; `error` and `detail` are null unless the attempt failed."""
-    result = outcome.result
-    failed = result if isinstance(result, Failed) else None
-    return json.dumps(
-        {
-            "endpoint": name,
-            "ok": isinstance(result, Accepted),
-            "status": result.status,
-            "error": None if isinstance(result, Accepted) else error_word(result),
-            "detail": failed.detail or None if failed else None,
-            "address": result.address,
-            "answer": result.answer.decode(errors="replace"),
-            "duration_ms": round(outcome.seconds * 1000),
-        }
-    )
-
-
-def as_sentences(name: str, outcome: Outcome, *, known: Mapping[str, str]) -> str:
+def as_sentences(name: str, outcome: Answered, *, known: Mapping[str, str]) -> str:
     """What a person wants to know: the outcome, the start of the answer, and what to do."""
     result = outcome.result
     lines = [f"{name} {_told(result)} after {round(outcome.seconds * 1000)} ms"]
     if result.answer:
         lines.append(f"  its answer: {_start(result.answer)}")
-    if not isinstance(result, Accepted):
-        lines.append(f"  {advice(error_word(result), known=known)}")
+    if not outcome.is_taken:
+        lines.append(f"  {advice(outcome.word, known=known)}")
     return "\n".join(lines)
 
 
-def summary_object(name: str, outcomes: Sequence[Outcome]) -> str:
+def summary_object(name: str, outcomes: Sequence[Answered]) -> str:
     """Several requests as one JSON object; `outcomes` counts each word, such as `http_204` or `timeout`."""
-    counts = Counter(error_word(one.result) for one in outcomes)
-    accepted = sum(isinstance(one.result, Accepted) for one in outcomes)
+    counts = Counter(one.word for one in outcomes)
+    accepted = sum(one.is_taken for one in outcomes)
     return json.dumps(
         {
             "endpoint": name,
@@ -103,22 +83,17 @@ def summary_object(name: str, outcomes: Sequence[Outcome]) -> str:
     )
 
 
-def summary(name: str, outcomes: Sequence[Outcome], *, known: Mapping[str, str]) -> str:
+def summary(name: str, outcomes: Sequence[Answered], *, known: Mapping[str, str]) -> str:
     """Several requests for people: how many were taken, and what to do about each kind of failure."""
-    accepted = sum(isinstance(one.result, Accepted) for one in outcomes)
+    accepted = sum(one.is_taken for one in outcomes)
     each = sum(one.seconds for one in outcomes) / len(outcomes) * 1000
     lines = [f"{name} took {accepted:,} of {len(outcomes):,}, after {each:.1f} ms each"]
-    failures = [one.result for one in outcomes if not isinstance(one.result, Accepted)]
-    for word, count in Counter(map(error_word, failures)).most_common():
-        example = next(failure for failure in failures if error_word(failure) == word)
+    failures = {one.word: one.result for one in reversed(outcomes) if not one.is_taken}
+    for word, count in Counter(one.word for one in outcomes if not one.is_taken).most_common():
         lines.append(
-            f"  {count_of(count, 'time')} it {_told(example)}: {advice(word, known=known)}"
+            f"  {count_of(count, 'time')} it {_told(failures[word])}: {advice(word, known=known)}"
         )
     return "\n".join(lines)
-
-
-def error_word(result: AttemptResult) -> str:
-    return result.error if isinstance(result, Failed) else f"http_{result.status}"
 
 
 def advice(word: str, *, known: Mapping[str, str] = ADVICE) -> str:

@@ -11,14 +11,13 @@ from rich.text import Text
 
 from forwarder.cli.grid import Column, Grid
 from forwarder.cli.names import endpoint_names
-from forwarder.cli.send_test import find_endpoint
 from forwarder.cli.tables import STAYS, cell, console
 from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.errors import ConfigurationError
 from forwarder.event_data import encode_data
 from forwarder.files import printable
 from forwarder.normalise import Part, Trace, device_in_text, load_normaliser
-from forwarder.operator.known_routes import look_at_routes
+from forwarder.operator import find_endpoint, look_at_routes
 from forwarder.reading import JsonValue, Message, Reading, Unreadable, rfc3339, webhook_id
 from forwarder.render import Rendered, Unrenderable, render
 from forwarder.routes import Endpoint

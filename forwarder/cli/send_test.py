@@ -2,19 +2,16 @@
 
 import asyncio
 import itertools
-import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
 import click
-import httpx
 
 from forwarder.cli.answer_view import (
     ADVICE,
     ADVICE_AT_A_URL,
-    Outcome,
     as_object,
     as_sentences,
     summary,
@@ -23,27 +20,15 @@ from forwarder.cli.answer_view import (
 from forwarder.cli.names import endpoint_names
 from forwarder.cli.options import signing_keys
 from forwarder.cli.own_url import endpoint_at
-from forwarder.delivery import Accepted, AttemptResult, Failed, classify
 from forwarder.demo.samples import SAMPLE_DEVICE, samples
 from forwarder.errors import ConfigurationError, ForwarderError
-from forwarder.operator import not_an_endpoint
+from forwarder.operator import Answered, find_endpoint, send_each
 from forwarder.reading import Device
 from forwarder.render import FORMATS, TEST_DEVICE, Rendered, Unrenderable, render, render_test
 from forwarder.routes import load_routes
-from forwarder.routes.model import (
-    BatchLimits,
-    BearerAuth,
-    Endpoint,
-    EndpointName,
-    Format,
-    NoticeFormat,
-    OAuth2,
-    Routes,
-)
-from forwarder.sender import Guard, Tokens, client_for, pooled_transports
-from forwarder.sender.failure import NoDescriptor, TransportFailure
+from forwarder.routes.model import BatchLimits, Endpoint, Format, NoticeFormat
+from forwarder.sender import Guard, pooled_transports
 from forwarder.settings import environment, load_settings
-from forwarder.signing import signature_headers
 
 Event = Literal["test", "reading", "readings"]
 
@@ -120,7 +105,7 @@ def command(
     endpoint = in_form(sending.endpoint, event=event, form=form)
     outcomes = asyncio.run(send(replace(sending, endpoint=endpoint)))
     click.echo(_described(sending, outcomes, as_json=as_json))
-    context.exit(0 if all(isinstance(one.result, Accepted) for one in outcomes) else 1)
+    context.exit(0 if all(one.is_taken for one in outcomes) else 1)
 
 
 def _to_url(url: str, secrets: Sequence[str], event: Event, count: int) -> Sending:
@@ -144,14 +129,6 @@ def _to_endpoint(name: str, event: Event, count: int) -> Sending:
     return Sending(endpoint, event, count, ADVICE, guard, proxy)
 
 
-def find_endpoint(routes: Routes, name: str) -> Endpoint:
-    """The endpoint of that name. Raises ConfigurationError that tells the nearest one."""
-    endpoint = routes.endpoints.get(EndpointName(name))
-    if endpoint is None:
-        raise ConfigurationError(not_an_endpoint(name, list(routes.endpoints), routes))
-    return endpoint
-
-
 def _require_meant(endpoint: Endpoint, event: Event, form: Format | NoticeFormat | None) -> None:
     """Raises ConfigurationError for what such an endpoint is never sent."""
     if endpoint.events is not None and event != "test":
@@ -172,31 +149,19 @@ def in_form(endpoint: Endpoint, *, event: Event, form: Format | NoticeFormat | N
     return replace(endpoint, batch=batch)
 
 
-async def send(sending: Sending) -> list[Outcome]:
-    """One request after the other, each with an id of its own, over one connection where the receiver keeps it."""
-    transport_for = pooled_transports(proxy_url=sending.proxy_url, guard=sending.guard)
+async def send(sending: Sending) -> list[Answered]:
+    """One request after the other, each with an id of its own."""
     try:
-        sending = replace(sending, endpoint=await _authorized(sending.endpoint, transport_for))
-    except TransportFailure as failure:
-        return [Outcome(Failed(failure.word, detail=failure.detail, address=failure.address), 0.0)]
-    async with client_for(sending.endpoint, transport_for=transport_for) as client:
-        try:
-            return [await _attempt(sending, one, client) for one in _requests(sending)]
-        except Unrenderable as nothing:
-            hint = "; send a sample: --event reading" if sending.event == "test" else ""
-            name = sending.endpoint.name
-            raise ForwarderError(f"endpoint {name}: nothing to send: {nothing}{hint}") from None
-
-
-async def _authorized(
-    endpoint: Endpoint, transport_for: Callable[[Endpoint], httpx.AsyncBaseTransport]
-) -> Endpoint:
-    """The endpoint with a token, where it needs one. Raises TransportFailure."""
-    if not isinstance(endpoint.auth, OAuth2):
-        return endpoint
-    deadline = asyncio.get_running_loop().time() + endpoint.timeout_seconds
-    token = await Tokens(transport_for).current(endpoint, deadline=deadline)
-    return replace(endpoint, auth=BearerAuth(token.text))
+        return await send_each(
+            _requests(sending),
+            endpoint=sending.endpoint,
+            device=sending.device,
+            transport_for=pooled_transports(proxy_url=sending.proxy_url, guard=sending.guard),
+        )
+    except Unrenderable as nothing:
+        hint = "; send a sample: --event reading" if sending.event == "test" else ""
+        name = sending.endpoint.name
+        raise ForwarderError(f"endpoint {name}: nothing to send: {nothing}{hint}") from None
 
 
 def _requests(sending: Sending) -> Iterator[Rendered]:
@@ -213,44 +178,7 @@ def _requests(sending: Sending) -> Iterator[Rendered]:
         yield render(several, endpoint=endpoint)
 
 
-async def _attempt(sending: Sending, rendered: Rendered, client: httpx.AsyncClient) -> Outcome:
-    endpoint = sending.endpoint
-    signed = signature_headers(
-        rendered.webhook_id,
-        unix_second=int(time.time()),
-        attempt=1,
-        body=rendered.body,
-        keys=endpoint.keys,
-    )
-    headers = [("content-type", rendered.content_type), *signed]
-    started = time.monotonic()
-    url = endpoint.url_for(sending.device)
-    answering = client.post(url, headers=headers, content=rendered.body)
-    result = await _result(answering, endpoint)
-    return Outcome(result, time.monotonic() - started)
-
-
-async def _result(answering: Awaitable[httpx.Response], endpoint: Endpoint) -> AttemptResult:
-    """What an answer means. Raises ForwarderError where nothing could be sent."""
-    try:
-        response = await answering
-    except NoDescriptor:
-        raise ForwarderError(
-            "no file descriptor is free; raise the limit of open files (ulimit -n)"
-        ) from None
-    except TransportFailure as failure:
-        return Failed(failure.word, detail=failure.detail, address=failure.address)
-    address = response.extensions.get("address")
-    return classify(
-        response.status_code,
-        success=endpoint.success,
-        refused=endpoint.refused,
-        answer=response.content,
-        address=address,
-    )
-
-
-def _described(sending: Sending, outcomes: Sequence[Outcome], *, as_json: bool) -> str:
+def _described(sending: Sending, outcomes: Sequence[Answered], *, as_json: bool) -> str:
     name, known = sending.endpoint.name, sending.advice
     if len(outcomes) == 1:
         (one,) = outcomes

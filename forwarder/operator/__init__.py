@@ -5,7 +5,7 @@ What an operator does with the outbox, while the service runs and while it is st
     status.py        how everything stands                      known_routes.py  routes.yaml without its secrets
     choosing.py      which rows are meant
     naming.py        which deliveries an id means          objects.py       the JSON form of each thing
-    devices.py       who reports, and who does not
+    devices.py       who reports, and who does not          send_test.py     signed requests that no delivery owes
 """
 
 from forwarder.operator.choosing import (
@@ -43,9 +43,11 @@ from forwarder.operator.quarantine import (
     quarantined_message,
     replay_quarantined,
 )
+from forwarder.operator.send_test import Answered, find_endpoint, send_each, send_test
 from forwarder.operator.status import EndpointStatus, PausedBy, State, Status, read_status
 
 __all__ = [
+    "Answered",
     "DeviceFile",
     "DeviceStatus",
     "EndpointStatus",
@@ -62,6 +64,7 @@ __all__ = [
     "delivery_file",
     "discard",
     "discard_quarantined",
+    "find_endpoint",
     "known_endpoints",
     "look_at_routes",
     "name_dead_letters",
@@ -82,4 +85,6 @@ __all__ = [
     "require_endpoint",
     "require_routed",
     "require_same_kind",
+    "send_each",
+    "send_test",
 ]

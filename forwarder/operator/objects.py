@@ -6,8 +6,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from forwarder.delivery import Attempt
+from forwarder.delivery import Attempt, Failed
 from forwarder.operator.devices import DeviceFile, DeviceStatus
+from forwarder.operator.send_test import Answered
 from forwarder.operator.status import EndpointStatus, Status
 from forwarder.outbox import DeliveryFile, DeliveryRecord, Quarantined
 from forwarder.reading import Device, JsonValue, rfc3339
@@ -215,4 +216,20 @@ def _attempt_object(attempt: Attempt) -> dict[str, object]:
         "error": attempt.error or None,
         "detail": attempt.detail or None,
         "answer": attempt.answer.decode(errors="replace") or None,
+    }
+
+
+def outcome_object(name: str, outcome: Answered) -> dict[str, object]:
+    """What a test of an endpoint came to; `error` is null where it was taken, `detail` unless there was no answer."""
+    result = outcome.result
+    failed = result if isinstance(result, Failed) else None
+    return {
+        "endpoint": name,
+        "ok": outcome.is_taken,
+        "status": result.status,
+        "error": None if outcome.is_taken else outcome.word,
+        "detail": failed.detail or None if failed else None,
+        "address": result.address,
+        "answer": result.answer.decode(errors="replace"),
+        "duration_ms": round(outcome.seconds * 1000),
     }

@@ -174,6 +174,7 @@ class Service:
         self._share, self._descriptors = share, Descriptors(share.receivers)
         self._reserve = Reserve()
         transports = pooled_transports(proxy_url=proxy, guard=guard, descriptors=self._descriptors)
+        self._transports_of_a_test = partial(pooled_transports, proxy_url=proxy, guard=guard)
         self._sender = Sender(transports, tokens=Tokens(transports))
         self._teller = Teller(
             outbox=self._outbox,
@@ -325,6 +326,7 @@ class Service:
             routes_file=settings.routes_file,
             normaliser=load_normaliser(settings),
             trusting=load_normaliser(settings, trusts_payload_device=True),
+            transports=self._transports_of_a_test,
         )
         token = settings.admin_token
         access = Access(

@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
 
 import h11
 import httpx
 
 from forwarder.sender.answer import MAX_BODY_BYTES, Answer
+from forwarder.sender.failure import TransportFailure
 from forwarder.sender.request import Fields, PreparedHead, parse_url, target_of
 
 
@@ -49,3 +51,21 @@ def parsed_request(request: bytes, *, scheme: str) -> httpx.Request:
     host = dict(fields)[b"host"].decode()
     url = f"{scheme}://{host}{head.target.decode()}"
     return httpx.Request(head.method.decode(), url, headers=fields, content=body)
+
+
+@dataclass
+class AnyReceiver:
+    """What stands behind every endpoint's URL."""
+
+    status: int = 204
+    answer: bytes = b""
+    failure: TransportFailure | None = None
+    received: list[httpx.Request] = field(default_factory=list)
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.received.append(request)
+        if self.failure is not None:
+            raise self.failure
+        # The sender reads answers as they are on the wire.
+        stream = httpx.ByteStream(self.answer)
+        return httpx.Response(self.status, stream=stream, extensions={"address": "192.0.2.7"})

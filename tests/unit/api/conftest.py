@@ -13,6 +13,7 @@ from starlette.routing import Mount
 from support.clock import HandClock
 from support.outbox_builder import NOW, OutboxBuilder
 from support.routing import ENVIRON
+from support.transports import AnyReceiver
 
 from forwarder.api import API_PREFIX, Access, Door, Resources, Situation, build_api
 from forwarder.normalise import Normaliser
@@ -59,7 +60,12 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def open_api(tmp_path: Path, clock: HandClock) -> Open:
+def receiver() -> AnyReceiver:
+    return AnyReceiver()
+
+
+@pytest.fixture
+def open_api(tmp_path: Path, clock: HandClock, receiver: AnyReceiver) -> Open:
     """Makes a client of an API with this rule of access; on loopback and without a token unless told."""
     file = tmp_path / "routes.yaml"
     file.write_text(ROUTES)
@@ -68,6 +74,7 @@ def open_api(tmp_path: Path, clock: HandClock) -> Open:
         routes_file=file,
         normaliser=_normaliser(trusts=False),
         trusting=_normaliser(trusts=True),
+        transports=lambda: lambda _: httpx.MockTransport(receiver),
     )
     line = RunningLine(load_routes(file, environ=ENVIRON))
 

@@ -7,9 +7,11 @@ import httpx
 import pytest
 from pydantic import BaseModel
 from support.outbox_builder import BERN, NOW, ZURICH, OutboxBuilder
+from support.transports import AnyReceiver
 
 from forwarder.api import answers
 from forwarder.api.operations import OPERATIONS
+from forwarder.sender.failure import TransportFailure
 
 READING = b'{"sys_id": "ECC9FF5C7AD4", "P_In": 1.2345}'
 
@@ -66,6 +68,42 @@ async def test_endpoints_pause_and_go_on(api: httpx.AsyncClient, built: OutboxBu
     assert await posted(api, "/endpoints/acme/resume", dry_run=True) == {"count": 1}
     assert await posted(api, "/endpoints/acme/resume") == {"count": 1}
     assert (await got(api, "/endpoints"))["items"][0]["state"] == "closed"
+
+
+async def test_a_test_is_sent_and_its_answer_told(
+    api: httpx.AsyncClient, receiver: AnyReceiver
+) -> None:
+    """The endpoint gets one signed event of no device, and nothing of it is in the outbox."""
+    told = await posted(api, "/endpoints/acme/test")
+    assert (told["ok"], told["status"], told["address"]) == (True, 204, "192.0.2.7")
+    (sent,) = receiver.received
+    assert json.loads(sent.content)["type"] == "webhook.test"
+    assert sent.headers["webhook-signature"].startswith("v1,")
+    assert (await got(api, "/status"))["endpoints"]["acme"]["enqueued"] == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "failure", "word"),
+    [
+        (503, None, "http_503"),
+        (200, TransportFailure("timeout", "no answer within 10 s"), "timeout"),
+    ],
+)
+async def test_a_test_that_fails_says_how(
+    api: httpx.AsyncClient,
+    receiver: AnyReceiver,
+    status: int,
+    failure: TransportFailure | None,
+    word: str,
+) -> None:
+    """A refusal and no answer at all are answers to the one who asked, in the words of the attempts."""
+    receiver.status, receiver.failure, receiver.answer = status, failure, b"not today"
+    told = await posted(api, "/endpoints/acme/test")
+    assert (told["ok"], told["error"]) == (False, word)
+    assert told["answer"] == ("" if failure else "not today")
+    unknown = await api.post("/endpoints/acmee/test")
+    assert unknown.status_code == 400
+    assert "acme" in unknown.json()["detail"]
 
 
 async def test_lists_go_on_where_they_ended(api: httpx.AsyncClient, built: OutboxBuilder) -> None:
