@@ -54,6 +54,21 @@ class ReplayedMessages(Count):
     )
 
 
+class Share(_Form):
+    """A link that shows one endpoint's deliveries to its people."""
+
+    id: str
+    endpoint: str
+    created_at: AwareDatetime
+    expires_at: AwareDatetime
+
+
+class NewShare(Share):
+    """The same with the link itself, which is told once."""
+
+    url: str
+
+
 class TestAnswer(_Form):
     """What a receiver made of a test event."""
 

@@ -18,7 +18,7 @@ Work: TypeAlias = Callable[[Resources, Call], object]
 class Operation:
     """One method of one resource; `answer` is a form, or the media type of bytes."""
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "DELETE"]
     path: str
     """Below PREFIX, with parts in braces."""
     name: str
@@ -55,6 +55,19 @@ OPERATIONS: Sequence[Operation] = (
         "POST", "/endpoints/{name}/test", "sendTest",
         "Send a signed webhook.test event, and tell the answer", Resources.send_test,
         answers.TestAnswer,
+    ),
+    Operation(
+        "GET", "/endpoints/{name}/shares", "shares", "The links that show it to its people",
+        Resources.shares, answers.All[answers.Share],
+    ),
+    Operation(
+        "POST", "/endpoints/{name}/shares", "share",
+        "Make a link that shows its deliveries, read-only", Resources.share, answers.NewShare,
+        body=requests.LinkWanted,
+    ),
+    Operation(
+        "DELETE", "/endpoints/{name}/shares/{id}", "unshare", "End a link at once",
+        Resources.unshare, answers.Count, requests.DryRun,
     ),
     Operation(
         "GET", "/devices", "devices", "Every device, by name", Resources.devices,

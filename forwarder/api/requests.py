@@ -11,8 +11,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from forwarder.delivery import DeadReason
 from forwarder.errors import ConfigurationError
 from forwarder.operator.choosing import DeliveryState, instant_meant
+from forwarder.operator.sharing import DEFAULT_SECONDS
 from forwarder.outbox import Selection
 from forwarder.reading import Device, QuarantineReason, parse_mac
+from forwarder.units import parse_duration
 
 DEFAULT_LIMIT = 100
 MOST_ITEMS = 1000
@@ -33,6 +35,10 @@ def _instant(value: object) -> object:
         return instant_meant(value, now=time.time())
     except ConfigurationError as wrong:
         raise ValueError(str(wrong)) from None
+
+
+def _duration(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
 
 
 def encode_cursor(position: Position) -> str:
@@ -62,6 +68,7 @@ InstantMeant = Annotated[
     BeforeValidator(_instant, json_schema_input_type=str),
     Field(description="RFC 3339, or 2h for two hours ago"),
 ]
+DurationMeant = Annotated[float, BeforeValidator(_duration, json_schema_input_type=str)]
 DeviceMeant = Annotated[
     Device, BeforeValidator(_device), Field(description="a MAC in any spelling")
 ]
@@ -182,6 +189,14 @@ class ChosenMessages(_Chosen):
     """The messages in quarantine that are meant."""
 
     reason: QuarantineReason | None = None
+
+
+class LinkWanted(_Form):
+    """How long a link works."""
+
+    seconds: DurationMeant = Field(
+        DEFAULT_SECONDS, alias="for", description="a duration such as 12h or 7d, 366d at most"
+    )
 
 
 class DecodeQuery(_Form):

@@ -23,8 +23,10 @@ from forwarder.operator import (
     discard,
     discard_quarantined,
     find_endpoint,
+    known_endpoints,
     name_dead_letters,
     name_deliveries,
+    not_an_endpoint,
     parse_device,
     quarantined_id,
     quarantined_meant,
@@ -39,7 +41,11 @@ from forwarder.operator import (
     require_endpoint,
     require_routed,
     require_same_kind,
+    require_share,
+    revoke_share,
     send_test,
+    share_endpoint,
+    shares_in_force,
 )
 from forwarder.operator.objects import (
     dead_letter_object,
@@ -52,6 +58,7 @@ from forwarder.operator.objects import (
     quarantined_object,
     routes_object,
     routes_of_device_object,
+    share_object,
     status_object,
     with_raw,
 )
@@ -115,17 +122,20 @@ class Resources:
         normaliser: Normaliser,
         trusting: Normaliser,
         transports: Callable[[], TransportFor],
+        page_url: str,
     ) -> None:
         """
         The normalisers are our own, because they count; `trusting` takes the device that a payload names.
 
         transports: anew for each test of an endpoint, because each has a thread and a loop of its own
+        page_url: how people reach the page
         """
         self._outbox_place = outbox_place
         self._routes_file = routes_file
         self._normaliser = normaliser
         self._trusting = trusting
         self._transports = transports
+        self._page_url = page_url
         self._log = logger("api")
 
     # How everything stands
@@ -179,8 +189,31 @@ class Resources:
             (changed,) = outbox.operate(operation(endpoint["name"]))
         return self._done(operation.__name__.lower(), int(changed), endpoint=endpoint["name"])
 
+    def shares(self, call: Call) -> object:
+        with self._readable() as outbox:
+            name = _endpoint_meant(call, known_endpoints(outbox, call.situation.routes))
+            shares = shares_in_force(outbox, now=call.situation.now, endpoint=name)
+        return {"items": [share_object(one) for one in shares]}
+
+    def share(self, call: Call) -> object:
+        with self._writable() as outbox:
+            name = _endpoint_meant(call, known_endpoints(outbox, call.situation.routes))
+            made = share_endpoint(outbox, name, seconds=call.body.seconds, now=call.situation.now)
+        answer = {**share_object(made.share), "url": made.url(self._page_url)}
+        return self._done("share", 1, answer=answer, endpoint=name)
+
+    def unshare(self, call: Call) -> object:
+        identity, name = call.path["id"], call.path["name"]
+        with self._writable() as outbox:
+            require_share(outbox, identity, now=call.situation.now, endpoint=name)
+            if call.query.dry_run:
+                return {"count": 1}
+            revoke_share(outbox, identity, now=call.situation.now, endpoint=name)
+        return self._done("unshare", 1, endpoint=name)
+
     def send_test(self, call: Call) -> object:
-        endpoint = find_endpoint(call.situation.routes, call.path["name"])
+        routes = call.situation.routes
+        endpoint = find_endpoint(routes, _endpoint_meant(call, list(routes.endpoints)))
         # As the command does it; the line's own loop goes on meanwhile.
         answered = asyncio.run(send_test(endpoint, transport_for=self._transports()))
         answer = outcome_object(endpoint.name, answered)
@@ -360,6 +393,14 @@ class Resources:
 
 def _in_force(call: Call) -> dict[str, bool]:
     return {str(name): one.paused for name, one in call.situation.routes.endpoints.items()}
+
+
+def _endpoint_meant(call: Call, known: Sequence[str]) -> str:
+    """The name in the path. Raises OperationError where there is no such endpoint."""
+    name = call.path["name"]
+    if name not in known:
+        raise OperationError(not_an_endpoint(name, known, call.situation.routes))
+    return name
 
 
 def _part(query: forms.DeliveryList | forms.DeadLetterList | forms.QuarantineList) -> Selection:

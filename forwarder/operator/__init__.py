@@ -6,6 +6,7 @@ What an operator does with the outbox, while the service runs and while it is st
     choosing.py      which rows are meant
     naming.py        which deliveries an id means          objects.py       the JSON form of each thing
     devices.py       who reports, and who does not          send_test.py     signed requests that no delivery owes
+    sharing.py       links to one endpoint for its people
 """
 
 from forwarder.operator.choosing import (
@@ -44,6 +45,14 @@ from forwarder.operator.quarantine import (
     replay_quarantined,
 )
 from forwarder.operator.send_test import Answered, find_endpoint, send_each, send_test
+from forwarder.operator.sharing import (
+    NewShare,
+    opened_by,
+    require_share,
+    revoke_share,
+    share_endpoint,
+    shares_in_force,
+)
 from forwarder.operator.status import EndpointStatus, PausedBy, State, Status, read_status
 
 __all__ = [
@@ -51,6 +60,7 @@ __all__ = [
     "DeviceFile",
     "DeviceStatus",
     "EndpointStatus",
+    "NewShare",
     "Outcome",
     "PausedBy",
     "Replayed",
@@ -71,6 +81,7 @@ __all__ = [
     "name_deliveries",
     "not_a_device",
     "not_an_endpoint",
+    "opened_by",
     "parse_device",
     "quarantined_id",
     "quarantined_meant",
@@ -85,6 +96,10 @@ __all__ = [
     "require_endpoint",
     "require_routed",
     "require_same_kind",
+    "require_share",
+    "revoke_share",
     "send_each",
     "send_test",
+    "share_endpoint",
+    "shares_in_force",
 ]

@@ -10,7 +10,7 @@ from forwarder.delivery import Attempt, Failed
 from forwarder.operator.devices import DeviceFile, DeviceStatus
 from forwarder.operator.send_test import Answered
 from forwarder.operator.status import EndpointStatus, Status
-from forwarder.outbox import DeliveryFile, DeliveryRecord, Quarantined
+from forwarder.outbox import DeliveryFile, DeliveryRecord, Quarantined, Share
 from forwarder.reading import Device, JsonValue, rfc3339
 from forwarder.routes import EndpointName, Routes, Selection
 from forwarder.terminal import plain_json
@@ -216,6 +216,16 @@ def _attempt_object(attempt: Attempt) -> dict[str, object]:
         "error": attempt.error or None,
         "detail": attempt.detail or None,
         "answer": attempt.answer.decode(errors="replace") or None,
+    }
+
+
+def share_object(share: Share) -> dict[str, object]:
+    """A link as `endpoints shares` has it; what opens it is not known."""
+    return {
+        "id": share.id,
+        "endpoint": share.endpoint,
+        "created_at": instant(share.created_at),
+        "expires_at": instant(share.expires_at),
     }
 
 

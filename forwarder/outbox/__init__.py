@@ -75,6 +75,7 @@ from forwarder.outbox.intake import (
 from forwarder.outbox.lanes import Readiness
 from forwarder.outbox.operations import (
     MOST_ROWS,
+    AddShare,
     BuryRemoved,
     Discard,
     DiscardQuarantined,
@@ -90,6 +91,7 @@ from forwarder.outbox.operations import (
     ReplayQuarantined,
     ReplayTo,
     Resume,
+    RevokeShare,
     Shrink,
     Tell,
     Told,
@@ -108,11 +110,13 @@ from forwarder.outbox.records import (
     Quarantined,
     Replica,
     Selection,
+    Share,
 )
 from forwarder.outbox.settlement import Claim, Settlement
 
 __all__ = [
     "MOST_ROWS",
+    "AddShare",
     "BuryRemoved",
     "Chosen",
     "Claim",
@@ -152,9 +156,11 @@ __all__ = [
     "ReplayTo",
     "Replica",
     "Resume",
+    "RevokeShare",
     "Seat",
     "Selection",
     "Settlement",
+    "Share",
     "Shrink",
     "Tell",
     "Told",

@@ -14,6 +14,7 @@ from forwarder.outbox.records import (
     Purged,
     Quarantined,
     Selection,
+    Share,
 )
 from forwarder.reading import Device, WebhookId
 from forwarder.settings import OutboxPlace
@@ -103,6 +104,9 @@ class OutboxAccess(Protocol):
 
     def quarantined(self, numbers: Sequence[int]) -> list[Quarantined]:
         """The messages of these numbers that are there still."""
+
+    def shares(self) -> list[Share]:
+        """Every link to an endpoint, also those that are over, in the order in which they were made."""
 
     def purge(self, device: Device) -> Purged:
         """Erase the device's deliveries, readings and quarantined messages, and the bytes that they left behind."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from forwarder.outbox.intake import NewReading
-from forwarder.outbox.records import DeliveryId
+from forwarder.outbox.records import DeliveryId, Share
 from forwarder.reading import Device
 
 MOST_ROWS = 1000
@@ -210,6 +210,21 @@ class ForgetNotes(Operation[None]):
     device: Device
 
 
+@dataclass(frozen=True, slots=True)
+class AddShare(Operation[None]):
+    """Keep a share, and forget those that are over."""
+
+    share: Share
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeShare(Operation[bool]):
+    """Forget a share; answers False when there is none of that id."""
+
+    id: str
+
+
 EveryOperation: TypeAlias = (
     ExpireOld
     | BuryRemoved
@@ -231,4 +246,6 @@ EveryOperation: TypeAlias = (
     | BlankAnswers
     | ForgetDevice
     | ForgetNotes
+    | AddShare
+    | RevokeShare
 )

@@ -156,6 +156,18 @@ class Replica:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """A link to one endpoint's deliveries; instants are UNIX seconds."""
+
+    id: str
+    endpoint: str
+    digest: bytes = field(repr=False)
+    """SHA-256 of the link's secret, which is kept nowhere."""
+    created_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """The outbox at one instant."""
 

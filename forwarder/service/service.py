@@ -327,6 +327,7 @@ class Service:
             normaliser=load_normaliser(settings),
             trusting=load_normaliser(settings, trusts_payload_device=True),
             transports=self._transports_of_a_test,
+            page_url=settings.page_url,
         )
         token = settings.admin_token
         access = Access(

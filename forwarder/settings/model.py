@@ -49,6 +49,7 @@ def _networks(value: object) -> object:
     return parse_networks(value) if isinstance(value, str) else value
 
 
+_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - what a server listens on, not what people call it
 Seconds = Annotated[float, BeforeValidator(_duration, json_schema_input_type=str)]
 Bytes = Annotated[int, BeforeValidator(_size, json_schema_input_type=str)]
 Networks = Annotated[tuple[IPNetwork, ...], BeforeValidator(_networks, json_schema_input_type=str)]
@@ -143,7 +144,8 @@ class Settings(BaseModel):
     )
     public_url: str | None = Field(
         None,
-        description="how people reach the API: accepted as Host and Origin; default: the listen address",
+        description="how people reach the API: accepted as Host and Origin, and what links begin with;"
+        " default: the listen address",
     )
     log_format: Literal["console", "json"] | None = Field(
         None, description="default: console on a terminal, else json"
@@ -227,6 +229,13 @@ class Settings(BaseModel):
         if value is not None and not value.is_dir():
             raise ValueError("expected a folder that is there")
         return value
+
+    @property
+    def page_url(self) -> str:
+        """How people reach the page, without a slash at its end; where it is not said, how this machine does."""
+        host, port = self.listen_address
+        named = "localhost" if host in _ANY_ADDRESS else host
+        return self.public_url or f"http://{f'[{named}]' if ':' in named else named}:{port}"
 
     @property
     def listen_address(self) -> tuple[str, int]:

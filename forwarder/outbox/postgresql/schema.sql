@@ -208,6 +208,15 @@ CREATE TABLE device (
     silent_since float8
 ) WITH (fillfactor = 50);
 
+-- Links to endpoints, for people of theirs. Of a link's secret there is only the SHA-256.
+CREATE TABLE share (
+    id text PRIMARY KEY,
+    endpoint text NOT NULL,
+    digest bytea NOT NULL,
+    created_at float8 NOT NULL,
+    expires_at float8 NOT NULL
+);
+
 -- Endpoint 0 is none: the device itself was erased. Lanes that a command changed while the service runs; their home reads them again and forgets them here.
 CREATE TABLE touched_lane (
     endpoint int NOT NULL,

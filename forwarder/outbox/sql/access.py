@@ -23,8 +23,9 @@ from forwarder.outbox.records import (
     Purged,
     Quarantined,
     Selection,
+    Share,
 )
-from forwarder.outbox.sql import lookup, queries, records
+from forwarder.outbox.sql import lookup, queries, records, shares
 from forwarder.outbox.sql.connection import Connection
 from forwarder.outbox.sql.records import Clauses
 from forwarder.reading import Device, WebhookId
@@ -154,6 +155,11 @@ class Access(ABC):
         """The messages of these numbers that are there still."""
         with self.snapshot() as connection:
             return records.quarantined_messages(connection, numbers)
+
+    def shares(self) -> list[Share]:
+        """Every link to an endpoint, also those that are over, in the order in which they were made."""
+        with self.snapshot() as connection:
+            return shares.every(connection)
 
 
 class ChosenRows(Generic[K]):

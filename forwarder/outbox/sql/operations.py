@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, assert_never, cast
 from forwarder.delivery import ReadingNumber
 from forwarder.outbox.operations import (
     MOST_ROWS,
+    AddShare,
     BlankAnswers,
     BuryRemoved,
     Discard,
@@ -28,12 +29,13 @@ from forwarder.outbox.operations import (
     ReplayQuarantined,
     ReplayTo,
     Resume,
+    RevokeShare,
     Shrink,
     Tell,
     Told,
 )
 from forwarder.outbox.records import DeliveryId
-from forwarder.outbox.sql import quarantine
+from forwarder.outbox.sql import quarantine, shares
 from forwarder.outbox.sql.connection import Connection
 from forwarder.outbox.sql.tables import NO_ENDPOINT, Tables
 
@@ -127,6 +129,11 @@ def _perform(  # noqa: C901 - a flat match over the closed set
         case ForgetNotes(device):
             _changed(store, "DELETE FROM touched_lane WHERE device = ?", device)
             return None
+        case AddShare(share, now):
+            shares.add(store.connection, share, now=now)
+            return None
+        case RevokeShare(identity):
+            return shares.revoke(store.connection, identity)
         case _:
             assert_never(operation)
 

@@ -128,6 +128,20 @@ def know_the_devices(connection: sqlite3.Connection) -> None:
     )
 
 
+def share_endpoints(connection: sqlite3.Connection) -> None:
+    """Version 8: links to endpoints, for people of theirs."""
+    connection.execute(
+        """
+        CREATE TABLE share (
+            id TEXT PRIMARY KEY,
+            endpoint TEXT NOT NULL,
+            digest BLOB NOT NULL,
+            created_at REAL NOT NULL,
+            expires_at REAL NOT NULL
+        ) WITHOUT ROWID"""
+    )
+
+
 STEPS: tuple[Step, ...] = (
     lead_ids_by_their_instant,
     account_for_the_quarantine,
@@ -135,5 +149,6 @@ STEPS: tuple[Step, ...] = (
     name_the_outbox,
     remember_what_was_told,
     know_the_devices,
+    share_endpoints,
 )
 """The first brings version 1 to 2, and so on. A new file takes none: schema.sql is always the newest version."""

@@ -1,4 +1,4 @@
--- Version 7 of the outbox. Instants are UNIX seconds. Every transaction changes rows and the endpoint's totals together,
+-- Version 8 of the outbox. Instants are UNIX seconds. Every transaction changes rows and the endpoint's totals together,
 -- and so keeps the promises of accounting.
 
 CREATE TABLE endpoint (
@@ -156,6 +156,15 @@ CREATE TABLE device (
     unreadable_at REAL,
     silent_since REAL
 );
+
+-- Links to endpoints, for people of theirs. Of a link's secret there is only the SHA-256.
+CREATE TABLE share (
+    id TEXT PRIMARY KEY,
+    endpoint TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    created_at REAL NOT NULL,
+    expires_at REAL NOT NULL
+) WITHOUT ROWID;
 
 -- Lanes that a command changed while the service runs; the service reads them again and forgets them here.
 -- Endpoint 0 is none: the device itself was erased.

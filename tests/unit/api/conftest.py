@@ -74,6 +74,7 @@ def open_api(tmp_path: Path, clock: HandClock, receiver: AnyReceiver) -> Open:
         routes_file=file,
         normaliser=_normaliser(trusts=False),
         trusting=_normaliser(trusts=True),
+        page_url="https://forwarder.example",
         transports=lambda: lambda _: httpx.MockTransport(receiver),
     )
     line = RunningLine(load_routes(file, environ=ENVIRON))

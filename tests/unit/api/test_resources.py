@@ -70,6 +70,44 @@ async def test_endpoints_pause_and_go_on(api: httpx.AsyncClient, built: OutboxBu
     assert (await got(api, "/endpoints"))["items"][0]["state"] == "closed"
 
 
+async def test_links_are_made_listed_and_ended(
+    api: httpx.AsyncClient, built: OutboxBuilder
+) -> None:
+    """The link is told once; the list has none, and what is ended is gone."""
+    built.delivery("acme", "pending")
+    made = await posted(api, "/endpoints/acme/shares", {"for": "12h"})
+    assert made["url"].startswith(f"https://forwarder.example/share/{made['id']}.")
+    assert "url" not in (await got(api, "/endpoints/acme/shares"))["items"][0]
+    assert (await got(api, "/endpoints/home/shares"))["items"] == []
+    path = f"/endpoints/acme/shares/{made['id']}"
+    assert (await api.delete(path, params={"dry_run": True})).json() == {"count": 1}
+    elsewhere = await api.delete(f"/endpoints/home/shares/{made['id']}")
+    assert elsewhere.status_code == 404
+    assert (await api.delete(path)).json() == {"count": 1}
+    assert (await api.delete(path)).status_code == 404
+    assert (await got(api, "/endpoints/acme/shares"))["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/endpoints/acme/shares", {"for": "soon"}, 400),
+        ("/endpoints/acme/shares", {"for": "400d"}, 400),
+        ("/endpoints/acme/shares", {"for": -1}, 400),
+        ("/endpoints/acmee/shares", {}, 404),
+        ("/endpoints/acmee/test", {}, 404),
+    ],
+)
+async def test_what_cannot_be_shared_is_a_problem(
+    api: httpx.AsyncClient, built: OutboxBuilder, path: str, body: object, status: int
+) -> None:
+    """An endpoint that there is not, and a time that is none."""
+    built.delivery("acme", "pending")
+    answer = await api.post(path, json=body)
+    assert answer.status_code == status
+    assert answer.json()["detail"]
+
+
 async def test_a_test_is_sent_and_its_answer_told(
     api: httpx.AsyncClient, receiver: AnyReceiver
 ) -> None:
@@ -101,9 +139,6 @@ async def test_a_test_that_fails_says_how(
     told = await posted(api, "/endpoints/acme/test")
     assert (told["ok"], told["error"]) == (False, word)
     assert told["answer"] == ("" if failure else "not today")
-    unknown = await api.post("/endpoints/acmee/test")
-    assert unknown.status_code == 400
-    assert "acme" in unknown.json()["detail"]
 
 
 async def test_lists_go_on_where_they_ended(api: httpx.AsyncClient, built: OutboxBuilder) -> None:

@@ -61,3 +61,30 @@ def test_unknown_endpoint(operator: Operator, built: OutboxBuilder) -> None:
     """A name that nobody knows pauses nothing."""
     assert 'did you mean "acme"?' in operator.fails("endpoints", "pause", "acmee")
     assert built.rows("SELECT count(*) FROM endpoint") == [(0,)]
+
+
+def test_a_link_is_told_once(operator: Operator, built: OutboxBuilder) -> None:
+    """`share` prints the link, `shares` lists it without what opens it, `unshare` ends it."""
+    built.delivery("acme", "pending")
+    operator.environment["FORWARDER_PUBLIC_URL"] = "https://forwarder.example/"
+    url = operator.run("endpoints", "share", "acme", "--for", "2d").stdout.strip()
+    assert url.startswith("https://forwarder.example/share/")
+    (listed,) = operator.json("endpoints", "shares")
+    assert (listed["endpoint"], "url" in listed) == ("acme", False)
+    identity, _, secret = url.rpartition("/")[2].partition(".")
+    assert identity == listed["id"]
+    table = operator.says("endpoints", "shares")
+    assert identity in table
+    assert secret not in table
+    assert operator.says("endpoints", "unshare", identity) == "the link to acme works no more\n"
+    assert operator.says("endpoints", "shares") == "no links\n"
+    assert "forwarder endpoints shares" in operator.fails("endpoints", "unshare", identity)
+
+
+def test_what_cannot_be_shared_is_said(operator: Operator, built: OutboxBuilder) -> None:
+    """An unknown endpoint, and a time that is none, are refused with a sentence."""
+    built.delivery("acme", "pending")
+    assert "acme" in operator.fails("endpoints", "share", "acmee")
+    assert "duration" in operator.fails("endpoints", "share", "acme", "--for", "soon")
+    assert "366d" in operator.fails("endpoints", "share", "acme", "--for", "400d")
+    assert operator.says("endpoints", "shares") == "no links\n"
