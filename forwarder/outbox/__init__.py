@@ -46,14 +46,17 @@ counts those with its next one, and the loop takes the count over.
     group_commit.py  one commit after the other        capacity.py     full, unwritable, recovered
     devices.py       who reported last when            intervals.py    and how often as a rule
     engine.py        the seam                          drivers.py      engines by name
+    copying.py       from one engine to the other
     sqlite/          SQL, the file, and nothing else knows them
 """
 
 from forwarder.outbox.access import Chosen, OutboxAccess
+from forwarder.outbox.copying import Copied
 from forwarder.outbox.devices import Devices, KnownDevice
 from forwarder.outbox.drivers import (
     Seat,
     copies_aside,
+    copy_outbox,
     exists,
     inspect,
     is_running,
@@ -120,6 +123,7 @@ __all__ = [
     "BuryRemoved",
     "Chosen",
     "Claim",
+    "Copied",
     "DeliveryFile",
     "DeliveryId",
     "DeliveryRecord",
@@ -166,6 +170,7 @@ __all__ = [
     "Told",
     "Unrouted",
     "copies_aside",
+    "copy_outbox",
     "exists",
     "inspect",
     "is_running",

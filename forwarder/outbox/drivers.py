@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
 from forwarder.clock import Clock
-from forwarder.errors import OutboxDamaged, OutboxIncomplete, SettingsError
+from forwarder.errors import ConfigurationError, OutboxDamaged, OutboxIncomplete, SettingsError
 from forwarder.outbox.access import OutboxAccess
 from forwarder.outbox.capacity import quarantine_share
+from forwarder.outbox.copying import Contents, Copied, Draft, copy_contents
 from forwarder.outbox.devices import most_devices
 from forwarder.outbox.engine import Engine
 from forwarder.outbox.outbox import MEMORY_LIMIT, Outbox
@@ -102,6 +103,12 @@ class Driver(Protocol[P_contra]):
 
     def copies_aside(self, place: P_contra) -> list[Path]:
         """Damaged outboxes that were moved aside: they may hold anything still."""
+
+    def held(self, place: P_contra) -> AbstractContextManager[Contents]:
+        """All that the outbox holds, unchanged inside the block. Raises OutboxLocked while a forwarder runs."""
+
+    def drafted(self, place: P_contra) -> AbstractContextManager[Draft]:
+        """A new outbox that is to be filled; it is there only if it is finished. Raises OperationError where one is."""
 
 
 def _driver(place: OutboxPlace) -> Driver[OutboxPlace]:
@@ -216,3 +223,22 @@ def is_running(place: OutboxPlace) -> bool:
 def copies_aside(place: OutboxPlace) -> list[Path]:
     """Damaged outboxes that were moved aside: they may hold anything still."""
     return _driver(place).copies_aside(place)
+
+
+def copy_outbox(source: OutboxPlace, destination: OutboxPlace) -> Copied:
+    """
+    Copy an outbox to the other engine, whole or not at all.
+
+    Raises ConfigurationError where both are of one engine; OutboxLocked while a forwarder runs on either;
+    OperationError where there is no source, or an outbox at the destination; OutboxError where copying fails.
+    """
+    if type(source) is type(destination):
+        raise ConfigurationError(
+            f"a copy leads from a file to a database or back, and {source} and {destination} are of one kind; see"
+            " `Backup and restore` in docs/operating.md"
+        )
+    with (
+        _driver(source).held(source) as contents,
+        _driver(destination).drafted(destination) as draft,
+    ):
+        return copy_contents(contents, draft)

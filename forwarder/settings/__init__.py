@@ -8,7 +8,7 @@ name with _FILE.
 """
 
 from forwarder.settings.broker import Broker
-from forwarder.settings.database import Database, OutboxPlace
+from forwarder.settings.database import Database, OutboxPlace, outbox_place
 from forwarder.settings.environment import PREFIX, environment
 from forwarder.settings.model import Settings, load_settings, settings_of
 from forwarder.settings.schema import settings_schema, unknown_settings
@@ -21,6 +21,7 @@ __all__ = [
     "Settings",
     "environment",
     "load_settings",
+    "outbox_place",
     "settings_of",
     "settings_schema",
     "unknown_settings",

@@ -5,7 +5,7 @@ The outbox on PostgreSQL: one database, with its own replication, instead of a f
     statements.py  the hot path: put and settle             inspection.py  do rows and accounts agree
     connection.py  sessions, and what errors mean           members.py     replicas, and which of them leads
     schema.py      tables made, brought up to date          size.py        how much is held
-    schema.sql
+    copying.py     to and from the other engine             schema.sql
 
 What is seldom run, and what is read, is in outbox/sql.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from forwarder.errors import OutboxDamaged, OutboxIncomplete
 from forwarder.outbox.postgresql.access import opened
+from forwarder.outbox.postgresql.copying import drafted, held
 from forwarder.outbox.postgresql.engine import PostgresEngine
 from forwarder.outbox.postgresql.inspection import inspect
 from forwarder.outbox.postgresql.members import Seat, is_running
@@ -55,7 +56,9 @@ def copies_aside(_: Database) -> list[Path]:
 
 __all__ = [
     "copies_aside",
+    "drafted",
     "exists",
+    "held",
     "inspect",
     "is_running",
     "open_engine",

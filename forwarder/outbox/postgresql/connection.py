@@ -50,8 +50,13 @@ class PlainText(StrDumper):
 
     def dump(self, obj: str) -> Buffer | None:
         if "\0" in obj or not obj.isascii():
-            obj = obj.replace("\0", "\ufffd").encode(errors="replace").decode()
+            obj = as_kept(obj)
         return super().dump(obj)
+
+
+def as_kept(text: str) -> str:
+    """The text as it will be read back."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 class PostgresConnection:

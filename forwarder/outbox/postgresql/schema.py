@@ -33,7 +33,7 @@ def prepare(database: Database, *, steps: Sequence[Step] = STEPS) -> None:
         connection.execute("SELECT pg_advisory_xact_lock(?)", (MIGRATION_LOCK,))
         version = schema_version(connection, database, newest=newest)
         if version is None:
-            _make(connection, database, newest)
+            make(connection, database, version=newest)
         elif version < newest:
             for step in steps[version - 1 :]:
                 step(connection)
@@ -106,7 +106,10 @@ def _require_server(connection: PostgresConnection, database: Database) -> None:
         raise OutboxError(f"{database} is older than PostgreSQL 13; use a newer server")
 
 
-def _make(connection: PostgresConnection, database: Database, version: int) -> None:
+def make(
+    connection: PostgresConnection, database: Database, *, version: int = 1 + len(STEPS)
+) -> None:
+    """Make the tables, within the caller's transaction. Raises OutboxError where there are others."""
     if connection.execute(_TABLES).fetchone()[0]:
         raise OutboxError(
             f"{database} holds the tables of another program; give the forwarder a database or a schema of its own"

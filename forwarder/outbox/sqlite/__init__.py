@@ -8,7 +8,8 @@ The outbox on SQLite: one file, with its write-ahead log, its high-water mark an
     file.py        connections, errors, the lock            opening.py     checked, repaired, moved aside
     disk_space.py  room on the disk, and under the limit    inspection.py  is it sound, do the accounts agree
     high_water_mark.py  how far the file has come           migrations.py  from one schema to the next
-    bulk_statement.py   one statement over many rows        schema.sql
+    bulk_statement.py   one statement over many rows        copying.py     to and from the other engine
+    schema.sql
 """
 
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite import opening
 from forwarder.outbox.sqlite.access import opened
+from forwarder.outbox.sqlite.copying import drafted, held
 from forwarder.outbox.sqlite.engine import SqliteEngine
 from forwarder.outbox.sqlite.erasure import copies_aside
 from forwarder.outbox.sqlite.inspection import inspect
@@ -73,7 +75,9 @@ def warn_of_foreign_writers(path: Path) -> None:
 
 __all__ = [
     "copies_aside",
+    "drafted",
     "exists",
+    "held",
     "inspect",
     "is_running",
     "open_engine",

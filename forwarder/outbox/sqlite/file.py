@@ -91,13 +91,22 @@ def _refuse_leavings(path: Path) -> None:
 
 
 def _make(path: Path) -> None:
+    new_draft(path).rename(path)
+
+
+def new_draft(path: Path) -> Path:
+    """An outbox without rows beside `path`, to be renamed; what an earlier draft left goes."""
     draft = path.with_name(path.name + ".new")
-    for suffix in ("", "-wal", "-shm"):
-        draft.with_name(draft.name + suffix).unlink(missing_ok=True)
+    remove_draft(draft)
     draft.touch(mode=0o600)
     with closing(connect(draft)) as connection:
         _lay_out(connection)
-    draft.rename(path)
+    return draft
+
+
+def remove_draft(draft: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        draft.with_name(draft.name + suffix).unlink(missing_ok=True)
 
 
 def _lay_out(connection: sqlite3.Connection) -> None:

@@ -1,11 +1,19 @@
-"""`forwarder outbox check`: what it finds, and what it makes of it."""
+"""`forwarder outbox check` and `copy`: what they find, and what they make of it."""
 
 import json
+import re
 import sqlite3
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from support.outbox_builder import OutboxBuilder
 from support.shell import Operator
+
+from forwarder.cli.outbox import TOTALS
+from forwarder.errors import ForwarderError
+from forwarder.outbox import inspect
+from forwarder.settings import Database
 
 STATES = ("pending", "delivered", "dead", "expired", "superseded")
 
@@ -110,3 +118,58 @@ def test_emptied_file(operator: Operator) -> None:
 def test_no_outbox_yet(operator: Operator) -> None:
     """There is nothing to check before the first start."""
     assert "there is no outbox at data/outbox.db yet" in operator.fails("outbox", "check")
+
+
+def test_copy_shows_the_accounts(
+    operator: Operator, built: OutboxBuilder, new_database: Callable[[], Database]
+) -> None:
+    """It says what it has copied, by endpoint, and names neither password nor user."""
+    for state in STATES:
+        built.delivery("acme", state)
+    place = new_database()
+    operator.environment["NEW_URL"] = place.url
+
+    said = operator.says("outbox", "copy", "--to", "env:NEW_URL")
+
+    assert re.search(r"acme +5 +1 +1 +1 +1 +1\n", said)
+    assert "every row and account agrees" in said
+    assert "swordfish" not in said
+    assert inspect(place).deliveries == dict.fromkeys(STATES, 1)
+
+
+def test_copy_back_for_programs(
+    operator: Operator, new_database: Callable[[], Database], tmp_path: Path
+) -> None:
+    """`--from` names another outbox than the settings do, and paths need no scheme."""
+    place = new_database()
+    OutboxBuilder(place).delivery("acme", "dead")
+    operator.environment["OLD_URL"] = place.url
+    to = str(tmp_path / "back" / "outbox.db")
+
+    said = operator.json("outbox", "copy", "--from", "env:OLD_URL", "--to", to)
+
+    assert said["to"] == to
+    assert said["rows"]["delivery"] == 1
+    assert said["endpoints"]["acme"] == dict.fromkeys(TOTALS, 0) | {"enqueued": 1, "dead": 1}
+    assert said["from"] == str(place)
+
+
+@pytest.mark.parametrize(
+    ("to", "code", "sentence"),
+    [
+        ("data/other.db", 2, "of one kind"),
+        ("sqlite://other.db", 2, "--to: expected postgresql://"),
+        ("mysql://db/x", 2, "--to: expected postgresql://"),
+        ("", 2, "--to: expected postgresql://"),
+        ("env:NOT_THERE", 2, "--to: "),
+        ("postgresql://127.0.0.1:1/forwarder", 1, "takes no writes"),
+    ],
+)
+def test_copy_to_nowhere(
+    operator: Operator, built: OutboxBuilder, to: str, code: int, sentence: str
+) -> None:
+    """What cannot be a destination is said in a sentence."""
+    built.delivery("acme", "pending")
+    result = operator.run("outbox", "copy", "--to", to)
+    assert isinstance(result.exception, ForwarderError)
+    assert (result.exception.exit_code, sentence in str(result.exception)) == (code, True)
