@@ -64,7 +64,7 @@ class SqliteAccess(Access):
             self.connection.execute(insert, query.parameters)
 
     def purge(self, device: Device) -> Purged:
-        return erasure.purge(self, device)
+        return erasure.purge(self, self.connection, self.path, device)
 
 
 @contextmanager

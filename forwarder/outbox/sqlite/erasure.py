@@ -9,16 +9,13 @@ import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from forwarder.outbox.operations import ForgetNotes
 from forwarder.outbox.records import Purged
+from forwarder.outbox.sql.access import Access
 from forwarder.outbox.sql.erasure import erase_rows, spellings
 from forwarder.outbox.sqlite.file import is_running, translated
 from forwarder.reading import Device
-
-if TYPE_CHECKING:
-    from forwarder.outbox.sqlite.access import SqliteAccess
 
 PATIENCE_SECONDS = 10.0
 """The service takes over in this time that lanes are gone; it looks every half second."""
@@ -28,15 +25,19 @@ _POLL_SECONDS = 0.05
 _NOTES = "SELECT count(*) FROM touched_lane WHERE device = ?"
 
 
-def purge(access: "SqliteAccess", device: Device) -> Purged:
-    """Erase the device's deliveries, readings and quarantined messages, and the bytes that they left in the file."""
-    mentions = _mentions(device)
-    with translated(access.path):
-        access.connection.execute("PRAGMA secure_delete = ON")
-        access.connection.create_function("mentions", 1, mentions, deterministic=True)
+def purge(access: Access, connection: sqlite3.Connection, path: Path, device: Device) -> Purged:
+    """
+    Erase the device's deliveries, readings and quarantined messages, and the bytes that they left in the file.
+
+    `connection` is the one of `access`, to the file at `path`.
+    """
+    with translated(path):
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.create_function("mentions", 1, _mentions(device), deterministic=True)
     states, quarantined = erase_rows(access, device, "mentions({})".format)
-    _forget_notes(access, device)
-    is_rewritten = _rewrite(access)
+    _await_notes_read(connection, path, device)
+    access.operate(ForgetNotes(device))
+    is_rewritten = _rewrite(connection, path)
     return Purged(states.total(), states["pending"], quarantined, is_rewritten)
 
 
@@ -52,30 +53,28 @@ def _mentions(device: Device) -> Callable[[object], bool]:
     return mentions
 
 
-def _forget_notes(access: "SqliteAccess", device: Device) -> None:
-    """The notes for the service hold the device's name: they go once it has read them, or when no service runs."""
+def _await_notes_read(connection: sqlite3.Connection, path: Path, device: Device) -> None:
+    """The notes for the service hold the device's name: they may go once it has read them, or when no service runs."""
     until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until and is_running(access.path.parent):
-        with translated(access.path):
-            (left,) = access.connection.execute(_NOTES, (device,)).fetchone()
+    while time.monotonic() < until and is_running(path.parent):
+        with translated(path):
+            (left,) = connection.execute(_NOTES, (device,)).fetchone()
         if not left:
             return
         time.sleep(_POLL_SECONDS)
-    access.operate(ForgetNotes(device))
 
 
-def _rewrite(access: "SqliteAccess") -> bool:
-    connection = access.connection
+def _rewrite(connection: sqlite3.Connection, path: Path) -> bool:
     connection.execute("DROP TABLE IF EXISTS temp.chosen")
     # The new file is made in the data directory, because other folders may be too small or read-only.
     connection.execute("PRAGMA temp_store = FILE")
-    directory = str(access.path.parent.absolute()).replace("'", "''")
+    directory = str(path.parent.absolute()).replace("'", "''")
     connection.execute(f"PRAGMA temp_store_directory = '{directory}'")
     try:
         connection.execute("VACUUM")
     except sqlite3.OperationalError:  # no room for it, or another program holds the file
         return False
-    with translated(access.path):
+    with translated(path):
         return _empty_log(connection)
 
 
