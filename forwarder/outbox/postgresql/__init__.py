@@ -22,23 +22,7 @@ from forwarder.outbox.postgresql.schema import exists, prepare, remarks
 from forwarder.settings import Database
 
 take_seat = Seat
-
-
-def open_engine(
-    database: Database,
-    *,
-    member: str,
-    max_bytes: int,
-    quarantine_max_bytes: int,
-    keep_delivered_seconds: float,
-) -> PostgresEngine:
-    return PostgresEngine(
-        database,
-        member=member,
-        max_bytes=max_bytes,
-        quarantine_max_bytes=quarantine_max_bytes,
-        keep_delivered_seconds=keep_delivered_seconds,
-    )
+open_engine = PostgresEngine
 
 
 def repair(_: Database, trouble: OutboxDamaged | OutboxIncomplete) -> None:

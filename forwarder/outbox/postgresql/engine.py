@@ -130,37 +130,22 @@ class PostgresEngine:
             yield from queries.devices(connection)
 
     def log_length(self) -> int:
-        return self._read(queries.log_length)
+        return read(self._database, queries.log_length)
 
     def heads(self, wanted: Mapping[LaneKey, int]) -> dict[LaneKey, list[Delivery]]:
         with translated(self._database):
             if self._reader is None or self._reader.is_lost:
                 self._reader = connect(self._database, member=self._member)
-            return {key: self._heads(self._reader, key, limit) for key, limit in wanted.items()}
-
-    def _heads(self, reader: PostgresConnection, key: LaneKey, limit: int) -> list[Delivery]:
-        name, device = key
-        if name not in self._endpoint_ids:
-            self._endpoint_ids.update(queries.endpoint_ids(reader))
-        return queries.heads(
-            reader,
-            endpoint=self._endpoint_ids[name],
-            endpoint_name=name,
-            device=device,
-            limit=limit,
-        )
+            return queries.heads(self._reader, wanted, self._endpoint_ids)
 
     def totals(self) -> list[EndpointTotals]:
-        return self._read(queries.totals)
+        return read(self._database, queries.totals)
 
     def overview(self) -> Overview:
-        return self._read(overview)
+        return read(self._database, overview)
 
     def told(self) -> dict[str, str]:
-        return self._read(queries.told)
-
-    def _read(self, query: Callable[[PostgresConnection], T]) -> T:
-        return read(self._database, query)
+        return read(self._database, queries.told)
 
     # What is written.
 

@@ -13,11 +13,11 @@ from typing import Any
 from forwarder.delivery import ReadingNumber, RetryAt
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.changes import Run
-from forwarder.outbox.intake import NewQuarantined, NewReading, Recipient
+from forwarder.outbox.intake import NewQuarantined, NewReading
 from forwarder.outbox.postgresql.connection import PostgresConnection
 from forwarder.outbox.settlement import Settlement
 from forwarder.outbox.sql.endings import KEPT_ATTEMPTS, attempted, columns, ended_alike, runs_of
-from forwarder.outbox.sql.quarantine import KEPT_QUARANTINE
+from forwarder.outbox.sql.quarantine import KEPT_QUARANTINE, Quarantine, row_of
 from forwarder.outbox.sql.tables import Tables
 
 _RESERVE = """
@@ -39,9 +39,6 @@ _PUT = """
         FROM unnest(?::bigint[], ?::int[]) AS owed (number, endpoint) JOIN new USING (number) JOIN given USING (number)
     )
     SELECT number FROM new"""
-_OWE = """
-    INSERT INTO delivery (reading, endpoint, device, enqueued_at, age_from) VALUES (?, ?, ?, ?, ?)
-    ON CONFLICT (reading, endpoint) DO NOTHING"""
 # The device is named so that each row is found by an index, whatever the planner believes of the table.
 _SETTLE = """
     WITH ended AS (
@@ -99,14 +96,26 @@ _ADD_TOTALS = """
 _TOTALS = ("delivered", "dead", "expired", "superseded")
 
 
+class PostgresQuarantine(Quarantine):
+    """All rows in one statement."""
+
+    def _insert(self, messages: Sequence[NewQuarantined]) -> Mapping[str, int]:
+        self._connection.execute(_QUARANTINE, transposed([row_of(one) for one in messages]))
+        devices = sorted({one.device for one in messages})
+        beyond = self._connection.execute(_BEYOND_THE_NEWEST, (KEPT_QUARANTINE, devices))
+        return Counter(reason for (reason,) in beyond)
+
+    def _erase(self, numbers: Sequence[int]) -> None:
+        self._connection.execute("DELETE FROM quarantine WHERE id = ANY(?)", (list(numbers),))
+
+
 class Store(Tables):
     """See `Tables`; `member` is the replica whose homes new endpoints become, nobody for a command."""
 
     def __init__(self, connection: PostgresConnection, *, member: str | None = None) -> None:
-        super().__init__()
+        super().__init__(PostgresQuarantine(connection))
         self.connection: PostgresConnection = connection
         self._member = member
-        self._endpoint_ids: dict[str, int] = {}
         self._next = 0
         """The number of the next reading; the line has been moved on beyond it."""
         self._reserved = 0
@@ -126,30 +135,22 @@ class Store(Tables):
         self._reserved, self._next = row[0], row[0] - count + 1
         return bool(row[1])
 
-    def endpoint_id(self, name: str) -> int:
-        known = self._endpoint_ids.get(name)
-        if known is not None:
-            return known
+    def _row_of_endpoint(self, name: str) -> int:
         find = "SELECT id FROM endpoint_row WHERE name = ?"
-        row = self.connection.execute(find, (name,)).fetchone() or self._new_endpoint(name, find)
-        self._endpoint_ids[name] = row[0]
-        return int(row[0])
+        row = self.connection.execute(find, (name,)).fetchone()
+        return row[0] if row else self._new_endpoint(name, find)
 
-    def _new_endpoint(self, name: str, find: str) -> tuple[int]:
+    def _new_endpoint(self, name: str, find: str) -> int:
         make = "INSERT INTO endpoint_row (name) VALUES (?) ON CONFLICT (name) DO NOTHING"
         self.connection.execute(make, (name,))
         (row_id,) = self.connection.execute(find, (name,)).fetchone()
         home = "INSERT INTO home (endpoint, owner, epoch) VALUES (?, ?, 1) ON CONFLICT DO NOTHING"
         if self.connection.execute(home, (row_id, self._member)).rowcount:
             self.new_homes.add(row_id)
-        return (row_id,)
+        return int(row_id)
 
     def forget(self) -> None:
-        """After a rollback: rows made in the transaction are gone."""
-        self._endpoint_ids.clear()
-        self._changes.clear()
-        self.touched.clear()
-        self._forgotten.clear()
+        super().forget()
         self.new_homes.clear()
         self._next = self._reserved = self._dropped_bytes = 0
 
@@ -215,22 +216,6 @@ class Store(Tables):
                 run.recipients = self._owe_known(run, now)
             runs.append(run)
         return runs
-
-    def _owe_known(self, run: Run, now: float) -> tuple[Recipient, ...]:
-        (reading,) = run.readings
-        added = tuple(one for one in run.recipients if self._owe(run.first, reading, one, now))
-        if added:
-            body = "INSERT INTO body VALUES (?, ?) ON CONFLICT DO NOTHING"
-            self.connection.execute(body, (run.first, reading.data))
-        return added
-
-    def _owe(self, number: int, reading: NewReading, recipient: Recipient, now: float) -> bool:
-        endpoint = self.endpoint_id(recipient.endpoint)
-        row = (number, endpoint, reading.device, now, reading.received_at)
-        if self.connection.execute(_OWE, row).rowcount == 0:
-            return False
-        self.add(endpoint, "enqueued", 1)
-        return True
 
     # Settling.
 
@@ -321,24 +306,6 @@ class Store(Tables):
                 if attempt.number > KEPT_ATTEMPTS
             ],
         )
-
-    # Quarantine.
-
-    def insert_messages(self, messages: Sequence[NewQuarantined]) -> Mapping[str, int]:
-        rows = [
-            (
-                one.device, one.topic, one.received_at, one.reason, one.detail, one.size,
-                one.payload,
-            )
-            for one in messages
-        ]  # fmt: skip
-        self.connection.execute(_QUARANTINE, transposed(rows))
-        devices = sorted({one.device for one in messages})
-        beyond = self.connection.execute(_BEYOND_THE_NEWEST, (KEPT_QUARANTINE, devices))
-        return Counter(reason for (reason,) in beyond)
-
-    def erase_messages(self, numbers: Sequence[int]) -> None:
-        self.connection.execute("DELETE FROM quarantine WHERE id = ANY(?)", (list(numbers),))
 
     # Endpoints.
 

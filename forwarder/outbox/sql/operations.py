@@ -35,7 +35,7 @@ from forwarder.outbox.operations import (
     Told,
 )
 from forwarder.outbox.records import DeliveryId
-from forwarder.outbox.sql import quarantine, shares
+from forwarder.outbox.sql import shares
 from forwarder.outbox.sql.connection import Connection
 from forwarder.outbox.sql.tables import NO_ENDPOINT, Tables
 
@@ -220,7 +220,7 @@ def _prune_quarantine(store: Tables, wanted: PruneQuarantine) -> bool:
         " (SELECT id FROM quarantine WHERE received_at < ? LIMIT ?)",
         (wanted.received_before, MOST_ROWS),
     )
-    return quarantine.evict(store, max_bytes=wanted.max_bytes, most_bytes=EVICTED_BYTES)
+    return store.quarantined.evict(max_bytes=wanted.max_bytes, most_bytes=EVICTED_BYTES)
 
 
 def _tell(store: Tables, wanted: Tell) -> Counter[Told]:

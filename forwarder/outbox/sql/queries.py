@@ -1,6 +1,6 @@
 """What is read back from the outbox: lanes at start, the head of a lane, the accounts, a look at it all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from forwarder.delivery import Delivery, ReadingNumber
@@ -28,14 +28,16 @@ _DEAD_LETTERS = """
 
 
 def heads(
-    connection: Connection,
-    *,
-    endpoint: int,
-    endpoint_name: str,
-    device: Device,
-    limit: int,
-) -> list[Delivery]:
-    """The first pending deliveries of a lane, in order."""
+    connection: Connection, wanted: Mapping[LaneKey, int], known_ids: dict[str, int]
+) -> dict[LaneKey, list[Delivery]]:
+    """Of each lane the first pending deliveries, in order; `known_ids` are endpoints' rows, to which new ones join."""
+    if any(name not in known_ids for name, _ in wanted):
+        known_ids |= endpoint_ids(connection)
+    return {key: _head(connection, known_ids[key[0]], key, limit) for key, limit in wanted.items()}
+
+
+def _head(connection: Connection, endpoint: int, key: LaneKey, limit: int) -> list[Delivery]:
+    endpoint_name, device = key
     rows = connection.execute(_HEADS, (endpoint, device, limit))
     return [
         Delivery(

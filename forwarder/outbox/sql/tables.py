@@ -15,7 +15,6 @@ from forwarder.outbox.changes import LaneKey, Run
 from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Recipient
 from forwarder.outbox.records import DeviceRecord
 from forwarder.outbox.settlement import Settlement
-from forwarder.outbox.sql import quarantine
 from forwarder.outbox.sql.connection import Connection
 from forwarder.outbox.sql.endings import (
     KEPT_ATTEMPTS,
@@ -24,6 +23,7 @@ from forwarder.outbox.sql.endings import (
     is_timeless_repetition,
     newest,
 )
+from forwarder.outbox.sql.quarantine import Quarantine
 from forwarder.reading import Device
 
 NO_ENDPOINT = 0
@@ -33,6 +33,10 @@ EMPTY: Mapping[str, Collection[ReadingNumber]] = {}
 _OLDER = """
     SELECT reading FROM delivery
     WHERE endpoint = ? AND device = ? AND state = 'pending' AND reading < ?"""
+_OWE = """
+    INSERT INTO delivery (reading, endpoint, device, enqueued_at, age_from) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (reading, endpoint) DO NOTHING"""
+_INSERT_BODY = "INSERT INTO body VALUES (?, ?) ON CONFLICT DO NOTHING"
 _INSERT_ATTEMPT = """
     INSERT INTO attempt (reading, endpoint, number, attempted_at, duration_ms, status, error, detail, answer, address)
     SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM delivery WHERE reading = ? AND endpoint = ?)
@@ -47,7 +51,9 @@ class Tables(ABC):
 
     connection: Connection
 
-    def __init__(self) -> None:
+    def __init__(self, quarantined: Quarantine) -> None:
+        self.quarantined = quarantined
+        self._endpoint_ids: dict[str, int] = {}
         self._changes: defaultdict[tuple[int, str], int] = defaultdict(int)
         self.has_noted_lanes = False
         """Whether commands had changed lanes when the transaction began."""
@@ -61,8 +67,8 @@ class Tables(ABC):
     # What each engine does its way.
 
     @abstractmethod
-    def endpoint_id(self, name: str) -> int:
-        """The row of an endpoint, made when it is new."""
+    def _row_of_endpoint(self, name: str) -> int:
+        """Find or make it."""
 
     @abstractmethod
     def put_run(self, readings: list[NewReading], now: float) -> list[Run]:
@@ -110,6 +116,20 @@ class Tables(ABC):
 
     # What all do alike.
 
+    def endpoint_id(self, name: str) -> int:
+        """The row of an endpoint, made when it is new."""
+        known = self._endpoint_ids.get(name)
+        if known is None:
+            known = self._endpoint_ids[name] = self._row_of_endpoint(name)
+        return known
+
+    def forget(self) -> None:
+        """After a rollback: rows that the transaction made are gone."""
+        self._endpoint_ids.clear()
+        self._changes.clear()
+        self.touched.clear()
+        self._forgotten.clear()
+
     def add(self, endpoint: int, total: str, count: int) -> None:
         """What is to be added to one of an endpoint's totals with `add_totals`."""
         self._changes[endpoint, total] += count
@@ -147,6 +167,24 @@ class Tables(ABC):
             gone = self._supersede(number, device, endpoint, now, in_flight.get(endpoint, ()))
             owed.superseded[endpoint, device] = gone
         return owed
+
+    def _owe_known(self, run: Run, now: float) -> tuple[Recipient, ...]:
+        """Owe a reading that has its row already; the answer: each recipient that did not have it yet."""
+        (reading,) = run.readings
+        added = tuple(one for one in run.recipients if self._owe(run.first, reading, one, now))
+        if added:
+            self.connection.execute(_INSERT_BODY, (run.first, reading.data))
+        return added
+
+    def _owe(
+        self, number: ReadingNumber, reading: NewReading, recipient: Recipient, now: float
+    ) -> bool:
+        endpoint = self.endpoint_id(recipient.endpoint)
+        row = (number, endpoint, reading.device, now, reading.received_at)
+        if self.connection.execute(_OWE, row).rowcount == 0:
+            return False
+        self.add(endpoint, "enqueued", 1)
+        return True
 
     def _by_content(self, reading: NewReading, since: float) -> Run | None:
         row = self.connection.execute(
@@ -211,16 +249,8 @@ class Tables(ABC):
         )
 
     def quarantine(self, messages: Sequence[NewQuarantined], *, max_bytes: int) -> None:
-        """Keep messages that could not be understood, and let the oldest go for them; see `quarantine.keep`."""
-        quarantine.keep(self, messages, max_bytes=max_bytes)
-
-    def insert_messages(self, messages: Sequence[NewQuarantined]) -> Mapping[str, int]:
-        """Put them into quarantine; by reason, how many have left that were beyond the newest of their device."""
-        return quarantine.insert_one_by_one(self.connection, messages)
-
-    def erase_messages(self, numbers: Sequence[int]) -> None:
-        """Take them out of quarantine."""
-        quarantine.erase_one_by_one(self.connection, numbers)
+        """Keep messages that could not be understood, and let the oldest go for them."""
+        self.quarantined.keep(messages, max_bytes=max_bytes)
 
     def count_messages(self, outcomes: Mapping[MessageOutcome, int]) -> None:
         self.connection.executemany(

@@ -2,14 +2,14 @@
 The outbox on SQLite: one file, with its write-ahead log, its high-water mark and its lock beside it.
 
     engine.py      transactions and reads of the service    access.py      what commands do, beside the service
-    statements.py  the hot path: put and settle             operations.py  what time and operators do
-    queries.py     what is read back                        records.py     deliveries as operators see them
-    quarantine.py  what could not be understood             erasure.py     one device's every trace, erased
+    statements.py  the hot path: put and settle             erasure.py     one device's every trace, erased
     file.py        connections, errors, the lock            opening.py     checked, repaired, moved aside
     disk_space.py  room on the disk, and under the limit    inspection.py  is it sound, do the accounts agree
     high_water_mark.py  how far the file has come           migrations.py  from one schema to the next
     bulk_statement.py   one statement over many rows        copying.py     to and from the other engine
     schema.sql
+
+What is seldom run, and what is read, is in outbox/sql.
 """
 
 from pathlib import Path

@@ -6,18 +6,14 @@ The outbox on SQLite: one connection writes, one transaction at a time; one read
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 from forwarder.delivery import Delivery
 from forwarder.errors import OutboxUnavailable
-from forwarder.outbox.changes import (
-    Applied,
-    Changes,
-    LaneKey,
-    LaneRows,
-)
+from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows
 from forwarder.outbox.records import DeviceRecord, EndpointTotals, Overview
 from forwarder.outbox.sql import queries
 from forwarder.outbox.sql.bringing_in import bring_in
@@ -26,6 +22,8 @@ from forwarder.outbox.sqlite.disk_space import DiskSpace
 from forwarder.outbox.sqlite.file import pragma, translated
 from forwarder.outbox.sqlite.high_water_mark import HighWaterMark
 from forwarder.outbox.sqlite.statements import Store
+
+T = TypeVar("T")
 
 BUSY_SECONDS = 0.005
 BUSY_TRIES = 2000
@@ -81,38 +79,16 @@ class SqliteEngine:
 
     def heads(self, wanted: Mapping[LaneKey, int]) -> dict[LaneKey, list[Delivery]]:
         with translated(self._path):
-            return {
-                (name, device): queries.heads(
-                    self._reader,
-                    endpoint=self._endpoint_id(name),
-                    endpoint_name=name,
-                    device=device,
-                    limit=limit,
-                )
-                for (name, device), limit in wanted.items()
-            }
-
-    def _endpoint_id(self, name: str) -> int:
-        if name not in self._endpoint_ids:
-            self._endpoint_ids.update(queries.endpoint_ids(self._reader))
-        return self._endpoint_ids[name]
+            return queries.heads(self._reader, wanted, self._endpoint_ids)
 
     def totals(self) -> list[EndpointTotals]:
-        with (
-            translated(self._path),
-            closing(outbox_file.connect(self._path, is_read_only=True)) as connection,
-        ):
-            return queries.totals(connection)
+        return read(self._path, queries.totals)
 
     def log_length(self) -> int:
-        with (
-            translated(self._path),
-            closing(outbox_file.connect(self._path, is_read_only=True)) as connection,
-        ):
-            return queries.log_length(connection)
+        return read(self._path, queries.log_length)
 
     def overview(self) -> Overview:
-        return read_overview(self._path)
+        return read(self._path, queries.overview)
 
     def told(self) -> dict[str, str]:
         with translated(self._path):
@@ -196,14 +172,11 @@ class SqliteEngine:
         self._connection.close()
 
 
-def read_overview(path: Path) -> Overview:
-    """What an outbox holds at this moment; read over a connection of its own, from any thread."""
-    with (
-        translated(path),
-        closing(outbox_file.connect(path, is_read_only=True)) as connection,
-    ):
+def read(path: Path, query: Callable[[sqlite3.Connection], T]) -> T:
+    """What a query answers as of one instant, over a connection of its own, from any thread."""
+    with translated(path), closing(outbox_file.connect(path, is_read_only=True)) as connection:
         connection.execute("BEGIN")
-        return queries.overview(connection)
+        return query(connection)
 
 
 def _writer(path: Path) -> sqlite3.Connection:

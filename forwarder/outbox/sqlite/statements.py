@@ -9,12 +9,13 @@ from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from forwarder.delivery import ReadingNumber, RetryAt
+from forwarder.delivery import RetryAt
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.changes import Run
-from forwarder.outbox.intake import NewQuarantined, NewReading, Recipient
+from forwarder.outbox.intake import NewQuarantined, NewReading
 from forwarder.outbox.settlement import Settlement
 from forwarder.outbox.sql.endings import Ending, Timed, attempted, ended_alike, runs_of
+from forwarder.outbox.sql.quarantine import Quarantine
 from forwarder.outbox.sql.tables import Tables
 from forwarder.outbox.sqlite.bulk_statement import BulkStatement
 from forwarder.outbox.sqlite.high_water_mark import Numbers, numbers_in
@@ -32,9 +33,6 @@ _INSERT_BODIES = BulkStatement("INSERT INTO body VALUES {rows} ON CONFLICT DO NO
 _INSERT_DELIVERIES = """
     INSERT INTO delivery (reading, endpoint, device, enqueued_at, age_from)
     SELECT number, ?, device, ?, received_at FROM reading WHERE number BETWEEN ? AND ?"""
-_INSERT_DELIVERY = """
-    INSERT INTO delivery (reading, endpoint, device, enqueued_at, age_from) VALUES (?, ?, ?, ?, ?)
-    ON CONFLICT (reading, endpoint) DO NOTHING"""
 _SETTLE = BulkStatement(
     """
     UPDATE delivery SET state = ?, reason = ?, attempts = ?, last_status = coalesce(?, last_status),
@@ -70,9 +68,8 @@ class Store(Tables):
     """See `Tables`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__()
+        super().__init__(Quarantine(connection))
         self.connection: sqlite3.Connection = connection
-        self._endpoint_ids: dict[str, int] = {}
         self._numbers: Numbers | None = None
         """What `numbers` are, as long as that is known without asking."""
 
@@ -86,23 +83,14 @@ class Store(Tables):
         """The highest numbers given out so far, this transaction's included."""
         return self._numbers or numbers_in(self.connection)
 
-    def endpoint_id(self, name: str) -> int:
-        known = self._endpoint_ids.get(name)
-        if known is not None:
-            return known
+    def _row_of_endpoint(self, name: str) -> int:
         self.connection.execute("INSERT OR IGNORE INTO endpoint (name) VALUES (?)", (name,))
         row = self.connection.execute("SELECT id FROM endpoint WHERE name = ?", (name,)).fetchone()
-        self._endpoint_ids[name] = row[0]
         return int(row[0])
 
     def forget(self) -> None:
-        """After a rollback: rows that the transaction made are gone."""
-        self._endpoint_ids.clear()
-        self._changes.clear()
+        super().forget()
         self._numbers = None
-        self.touched.clear()
-        self._forgotten.clear()
-        self._forgotten.clear()
 
     def put_run(self, readings: list[NewReading], now: float) -> list[Run]:
         numbers = self.numbers()
@@ -154,24 +142,6 @@ class Store(Tables):
                 ranges.append((endpoint, now, run.first, run.last))
                 self._changes[endpoint, "enqueued"] += len(run.readings)
         self.connection.executemany(_INSERT_DELIVERIES, ranges)
-
-    def _owe_known(self, run: Run, now: float) -> tuple[Recipient, ...]:
-        (reading,) = run.readings
-        added = tuple(one for one in run.recipients if self._owe(run.first, reading, one, now))
-        if added:
-            body = (run.first, reading.data)
-            self.connection.execute("INSERT OR IGNORE INTO body VALUES (?, ?)", body)
-        return added
-
-    def _owe(
-        self, number: ReadingNumber, reading: NewReading, recipient: Recipient, now: float
-    ) -> bool:
-        endpoint = self.endpoint_id(recipient.endpoint)
-        row = (number, endpoint, reading.device, now, reading.received_at)
-        if self.connection.execute(_INSERT_DELIVERY, row).rowcount == 0:
-            return False
-        self._changes[endpoint, "enqueued"] += 1
-        return True
 
     def settle(self, settlements: Sequence[Settlement], *, now: float) -> None:
         # What was postponed on its way to its end comes first: the end is for good.
