@@ -132,7 +132,14 @@ class Metrics:
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # a second series per counter, of no use to anyone here
-        self.registry = registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
+        self._add_messages(self.registry)
+        self._add_deliveries(self.registry)
+        self._add_attempts(self.registry)
+        self._add_what_waits(self.registry)
+        self._add_service(self.registry)
+
+    def _add_messages(self, registry: CollectorRegistry) -> None:
         self.messages = Tally(
             "forwarder_messages", "Messages by outcome", ["outcome"], registry=registry
         )
@@ -145,6 +152,13 @@ class Metrics:
             ["endpoint"],
             registry=registry,
         )
+        self.misfits = Counter(
+            "forwarder_misfit_values",
+            "Values of readings that were no number where one belongs; they are kept in extra",
+            registry=registry,
+        )
+
+    def _add_deliveries(self, registry: CollectorRegistry) -> None:
         self.enqueued = Counter(
             "forwarder_deliveries_enqueued",
             "Deliveries put into the outbox",
@@ -157,9 +171,6 @@ class Metrics:
             ["endpoint", "outcome"],
             registry=registry,
         )
-        self.commits = Counter(
-            "forwarder_outbox_commits", "Transactions that reached the disk", registry=registry
-        )
         self.pending = Gauge(
             "forwarder_deliveries_pending", "Deliveries pending", ["endpoint"], registry=registry
         )
@@ -169,6 +180,11 @@ class Metrics:
             ["endpoint"],
             registry=registry,
         )
+        self.commits = Counter(
+            "forwarder_outbox_commits", "Transactions that reached the disk", registry=registry
+        )
+
+    def _add_attempts(self, registry: CollectorRegistry) -> None:
         self.attempts = Tally(
             "forwarder_attempts", "Attempts by result", ["endpoint", "result"], registry=registry
         )
@@ -196,6 +212,9 @@ class Metrics:
             ["endpoint"],
             registry=registry,
         )
+
+    def _add_what_waits(self, registry: CollectorRegistry) -> None:
+        """For an operator."""
         self.dead_letters = Gauge(
             "forwarder_dead_letters",
             "Dead letters kept for an operator",
@@ -211,11 +230,8 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
-        self.misfits = Counter(
-            "forwarder_misfit_values",
-            "Values of readings that were no number where one belongs; they are kept in extra",
-            registry=registry,
-        )
+
+    def _add_service(self, registry: CollectorRegistry) -> None:
         self.mqtt_connected = Gauge(
             "forwarder_mqtt_connected", "1 while subscribed to the broker", registry=registry
         )
