@@ -28,6 +28,7 @@ SLOW_SECONDS = 3.0
 """A receiver that answers first and works after is far quicker."""
 _HOUR = 3600
 _LARGE_BYTES = 64 << 10
+_VERIFY = "reject what does not verify, with 401"
 
 Expected: TypeAlias = Literal["taken", "rejected", "answered"]
 _EXPECTED = {
@@ -121,103 +122,111 @@ def altered(request: Request, header: str, change: Callable[[str], str]) -> Requ
 
 def probes(forge: Forge, *, with_readings: bool) -> Iterator[Probe]:
     """Every probe, the plainest first."""
-    yield from _genuine(forge)
+    yield from _repeated(forge)
+    yield from _unusual(forge)
     yield from _forms(forge)
     if with_readings:
         yield from _readings(forge)
-    yield from _forged(forge)
+    yield from _tampered(forge)
+    yield from _not_signed(forge)
+    yield from _of_another_time(forge)
     yield from _of_http(forge)
 
 
-def _genuine(forge: Forge) -> Iterator[Probe]:
+def _taken(name: str, *requests: Request, advice: str) -> Probe:
+    return Probe(name, "taken", requests, advice)
+
+
+def _rejected(name: str, request: Request, advice: str) -> Probe:
+    return Probe(name, "rejected", (request,), advice)
+
+
+def _repeated(forge: Forge) -> Iterator[Probe]:
     signed, event = forge.signed, forge.event
     plain = signed(event())
-    yield Probe(
+    yield _taken(
         "valid",
-        "taken",
-        (plain,),
-        "verify over the raw body with the whole secret, base64 after whsec_, and answer 2xx yourself, not a redirect",
+        plain,
+        advice="verify over the raw body with the whole secret, base64 after whsec_,"
+        " and answer 2xx yourself, not a redirect",
     )
-    yield Probe(
+    yield _taken(
         "the same id twice",
-        "taken",
-        (plain, plain),
-        "answer 2xx to an id that you have: it is a repeat, and anything else has it sent again",
+        plain,
+        plain,
+        advice="answer 2xx to an id that you have: it is a repeat, and anything else has it sent again",
     )
-    yield Probe(
+    yield _taken(
         "a later attempt",
-        "taken",
-        (signed(event(), attempt=2),),
-        "take no notice of webhook-attempt; a retry is as good as the first",
+        signed(event(), attempt=2),
+        advice="take no notice of webhook-attempt; a retry is as good as the first",
     )
     late, early = signed(event()), signed(event(), age_seconds=60)
-    yield Probe(
+    yield _taken(
         "ids reordered",
-        "taken",
-        (late, early),
-        "do not ask for a newer timestamp than the last; a retry may come after later events",
+        late,
+        early,
+        advice="do not ask for a newer timestamp than the last; a retry may come after later events",
     )
+
+
+def _unusual(forge: Forge) -> Iterator[Probe]:
+    signed, event = forge.signed, forge.event
     bogus = "v1," + base64.b64encode(bytes(32)).decode()
-    yield Probe(
+    yield _taken(
         "two keys",
-        "taken",
-        (altered(signed(event()), "webhook-signature", lambda good: f"{bogus} {good}"),),
-        "compare each signature of the header; during a rotation there are two",
+        altered(signed(event()), "webhook-signature", lambda good: f"{bogus} {good}"),
+        advice="compare each signature of the header; during a rotation there are two",
     )
-    yield Probe(
+    yield _taken(
         "a signature of another version",
-        "taken",
-        (altered(signed(event()), "webhook-signature", lambda good: f"v1a,c2lnbmVk {good}"),),
-        "pass over signatures that do not begin with v1,",
+        altered(signed(event()), "webhook-signature", lambda good: f"v1a,c2lnbmVk {good}"),
+        advice="pass over signatures that do not begin with v1,",
     )
-    yield Probe(
+    yield _taken(
         "an unknown type",
-        "taken",
-        (signed(event("webhook.certify")),),
-        "answer 2xx to types that you do not know, and ignore them",
+        signed(event("webhook.certify")),
+        advice="answer 2xx to types that you do not know, and ignore them",
     )
-    yield Probe(
+    yield _taken(
         "an unknown member",
-        "taken",
-        (signed(event(added_later={"x": [1, 2]})),),
-        "ignore members that you do not know",
+        signed(event(added_later={"x": [1, 2]})),
+        advice="ignore members that you do not know",
     )
 
 
 def _forms(forge: Forge) -> Iterator[Probe]:
     signed, event = forge.signed, forge.event
     odd = event(message="Zürich ✓ <&>", number=0).replace(b'"number":0', b'"number" : 7.8500')
-    yield Probe(
+    yield _taken(
         "bytes as they are",
-        "taken",
-        (signed(odd),),
-        "verify the bytes that came, before you parse them; JSON that is written anew is another text",
+        signed(odd),
+        advice="verify the bytes that came, before you parse them; JSON that is written anew is another text",
     )
-    yield Probe(
+    yield _taken(
         "64 KiB",
-        "taken",
-        (signed(event(padding="x" * _LARGE_BYTES)),),
-        "take bodies of 1 MiB; a batch has up to so many bytes",
+        signed(event(padding="x" * _LARGE_BYTES)),
+        advice="take bodies of 1 MiB; a batch has up to so many bytes",
     )
     batch = event().replace(b'"data":{', b'"data":[{')[:-1] + b"]}"
-    yield Probe("a batch", "taken", (signed(batch),), "take a list in data, too")
-    cloud = json.dumps(
-        {
-            "specversion": "1.0",
-            "id": secrets.token_hex(8),
-            "source": "urn:whatwatt:certify",
-            "type": "ch.whatwatt.webhook.test",
-            "datacontenttype": "application/json",
-            "data": {"message": "It works."},
-        },
-        separators=(",", ":"),
-    )
-    yield Probe(
+    yield _taken("a batch", signed(batch), advice="take a list in data, too")
+    yield _taken(
         "a CloudEvent",
-        "taken",
-        (signed(cloud.encode(), content_type="application/cloudevents+json"),),
-        "take content type application/cloudevents+json, or keep to format: standard",
+        signed(_cloud_event(), content_type="application/cloudevents+json"),
+        advice="take content type application/cloudevents+json, or keep to format: standard",
     )
+
+
+def _cloud_event() -> bytes:
+    event = {
+        "specversion": "1.0",
+        "id": secrets.token_hex(8),
+        "source": "urn:whatwatt:certify",
+        "type": "ch.whatwatt.webhook.test",
+        "datacontenttype": "application/json",
+        "data": {"message": "It works."},
+    }
+    return json.dumps(event, separators=(",", ":")).encode()
 
 
 def _readings(forge: Forge) -> Iterator[Probe]:
@@ -231,11 +240,10 @@ def _readings(forge: Forge) -> Iterator[Probe]:
         ("a batch of readings", batch),
         ("a reading as CloudEvent", cloud),
     ):
-        yield Probe(
+        yield _taken(
             name,
-            "taken",
-            (_of(forge, rendered),),
-            "take what docs/events.md describes; its data object has an id by which you know it",
+            _of(forge, rendered),
+            advice="take what docs/events.md describes; its data object has an id by which you know it",
         )
 
 
@@ -245,68 +253,63 @@ def _of(forge: Forge, rendered: Rendered) -> Request:
     )
 
 
-def _forged(forge: Forge) -> Iterator[Probe]:
-    signed, event = forge.signed, forge.event
-    good = signed(event())
-    verify = "reject what does not verify, with 401"
-    yield Probe(
+def _tampered(forge: Forge) -> Iterator[Probe]:
+    good = forge.signed(forge.event())
+    yield _rejected(
         "a body tampered with",
-        "rejected",
-        (replace(good, body=good.body.replace(b"works", b"wOrks")),),
-        f"{verify}: the signature covers the body",
+        replace(good, body=good.body.replace(b"works", b"wOrks")),
+        f"{_VERIFY}: the signature covers the body",
     )
-    yield Probe(
+    yield _rejected(
         "an id tampered with",
-        "rejected",
-        (altered(good, "webhook-id", lambda name: name + "0"),),
-        f"{verify}: the signature covers webhook-id",
+        altered(good, "webhook-id", lambda name: name + "0"),
+        f"{_VERIFY}: the signature covers webhook-id",
     )
-    yield Probe(
+    yield _rejected(
         "a timestamp tampered with",
-        "rejected",
-        (altered(good, "webhook-timestamp", lambda second: str(int(second) - 1)),),
-        f"{verify}: the signature covers webhook-timestamp",
+        altered(good, "webhook-timestamp", lambda second: str(int(second) - 1)),
+        f"{_VERIFY}: the signature covers webhook-timestamp",
     )
-    yield Probe(
+
+
+def _not_signed(forge: Forge) -> Iterator[Probe]:
+    good = forge.signed(forge.event())
+    yield _rejected(
         "a wrong key",
-        "rejected",
-        (signed(event(), key=SigningKey(secrets.token_bytes(32))),),
-        f"{verify}, whoever signed it",
+        forge.signed(forge.event(), key=SigningKey(secrets.token_bytes(32))),
+        f"{_VERIFY}, whoever signed it",
     )
-    yield Probe(
+    yield _rejected(
         "no signature",
-        "rejected",
-        (altered(good, "webhook-signature", lambda _: ""),),
-        f"{verify}; a request without webhook-signature does not",
+        altered(good, "webhook-signature", lambda _: ""),
+        f"{_VERIFY}; a request without webhook-signature does not",
     )
-    yield Probe(
+    yield _rejected(
         "half a signature",
-        "rejected",
-        (altered(good, "webhook-signature", lambda whole: whole[:20]),),
-        f"{verify}; compare whole signatures, in constant time",
+        altered(good, "webhook-signature", lambda whole: whole[:20]),
+        f"{_VERIFY}; compare whole signatures, in constant time",
     )
-    yield Probe(
+    yield _rejected(
         "a signature without its version",
-        "rejected",
-        (altered(good, "webhook-signature", lambda whole: whole.removeprefix("v1,")),),
-        f"{verify}; a signature begins with v1,",
+        altered(good, "webhook-signature", lambda whole: whole.removeprefix("v1,")),
+        f"{_VERIFY}; a signature begins with v1,",
     )
-    yield Probe(
+
+
+def _of_another_time(forge: Forge) -> Iterator[Probe]:
+    yield _rejected(
         "an old timestamp",
-        "rejected",
-        (signed(event(), age_seconds=_HOUR),),
+        forge.signed(forge.event(), age_seconds=_HOUR),
         "reject a webhook-timestamp more than 5 minutes old, or an old request can be played again",
     )
-    yield Probe(
+    yield _rejected(
         "a future timestamp",
-        "rejected",
-        (signed(event(), age_seconds=-_HOUR),),
+        forge.signed(forge.event(), age_seconds=-_HOUR),
         "reject a webhook-timestamp more than 5 minutes ahead, or a request can be kept for later",
     )
-    yield Probe(
+    yield _rejected(
         "a timestamp that is none",
-        "rejected",
-        (altered(good, "webhook-timestamp", lambda _: "soon"),),
+        altered(forge.signed(forge.event()), "webhook-timestamp", lambda _: "soon"),
         "reject a webhook-timestamp that is no number, with 401 and not with an error",
     )
 
@@ -334,11 +337,10 @@ def _of_http(forge: Forge) -> Iterator[Probe]:
             (Request(b"", (), method),),
             f"answer {method} with 405, not with an error",
         )
-    yield Probe(
+    yield _taken(
         "valid, after all that",
-        "taken",
-        (signed(event()),),
-        "a rejected request must not spoil the next one",
+        signed(event()),
+        advice="a rejected request must not spoil the next one",
     )
 
 
