@@ -31,7 +31,7 @@ from forwarder.logs import harmless, logger
 from forwarder.metrics import Metrics
 from forwarder.normalise import FastPath, Normaliser, load_normaliser
 from forwarder.notices import Room, Session, Silence, Teller
-from forwarder.outbox import Seat, open_outbox, remarks, take_seat, warn_of_foreign_writers
+from forwarder.outbox import Outbox, Seat, open_outbox, remarks, take_seat, warn_of_foreign_writers
 from forwarder.routes import Routes, RoutesFile
 from forwarder.sender import Descriptors, Guard, Sender, Tokens, pooled_transports
 from forwarder.service.descriptors import Reserve, Share
@@ -141,6 +141,18 @@ def _free_bytes(place: OutboxPlace) -> int:
     return shutil.disk_usage(place.parent).free if isinstance(place, Path) else sys.maxsize
 
 
+def _open_outbox(settings: Settings, seat: Seat, clock: Clock) -> Outbox:
+    return open_outbox(
+        settings.outbox_place,
+        clock=clock,
+        member=seat.member,
+        max_bytes=settings.outbox_max_bytes,
+        quarantine_max_bytes=settings.quarantine_max_bytes,
+        keep_delivered_seconds=settings.keep_delivered,
+        may_repair=settings.outbox_repair,
+    )
+
+
 class Service:
     """The parts, wired."""
 
@@ -156,26 +168,30 @@ class Service:
         seat: Seat,
         warnings: Sequence[str],
     ) -> None:
-        self._settings = settings
-        self._seat, self._clock = seat, SystemClock()
+        self._settings, self._share, self._seat = settings, share, seat
+        self._clock, self._metrics = SystemClock(), Metrics()
         self._log = logger("service")
-        clock, metrics = SystemClock(), Metrics()
-        self._outbox = open_outbox(
-            settings.outbox_place,
-            clock=clock,
-            member=seat.member,
-            max_bytes=settings.outbox_max_bytes,
-            quarantine_max_bytes=settings.quarantine_max_bytes,
-            keep_delivered_seconds=settings.keep_delivered,
-            may_repair=settings.outbox_repair,
-        )
+        self._outbox = _open_outbox(settings, seat, self._clock)
+        self._reserve = Reserve()
+        self._wire_sender()
+        self._wire_notices()
+        self._wire_line(normaliser)
+        self._wire_upkeep(looks, routes)
+        self._wire_probe(normaliser, log_lines_dropped, warnings)
+        self._wire_telling()
+
+    def _wire_sender(self) -> None:
+        settings = self._settings
         proxy = settings.proxy_url.get_secret_value() if settings.proxy_url else None
         guard = Guard(settings.deny_networks, settings.allow_networks, settings.listen_address)
-        self._share, self._descriptors = share, Descriptors(share.receivers)
-        self._reserve = Reserve()
+        self._descriptors = Descriptors(self._share.receivers)
         transports = pooled_transports(proxy_url=proxy, guard=guard, descriptors=self._descriptors)
         self._transports_of_a_test = partial(pooled_transports, proxy_url=proxy, guard=guard)
         self._sender = Sender(transports, tokens=Tokens(transports))
+        self._client_of = partial(caller, guard=guard, proxy_url=proxy)
+
+    def _wire_notices(self) -> None:
+        settings, clock = self._settings, self._clock
         self._teller = Teller(
             outbox=self._outbox,
             clock=clock,
@@ -184,14 +200,17 @@ class Service:
             health_of=lambda name: self._dispatcher.health_of(name),
             room=Room(settings.outbox_max_bytes, partial(_free_bytes, settings.outbox_place)),
         )
-        notices = harmless(self._teller)
-        self._silence = Silence(self._outbox.devices, tell=notices.devices_changed)
+        self._notices = harmless(self._teller)
+        self._silence = Silence(self._outbox.devices, tell=self._notices.devices_changed)
         self._silence_watch = SilenceWatch(self._silence, is_flowing=self._is_flowing, clock=clock)
+
+    def _wire_line(self, normaliser: Normaliser) -> None:
+        settings, clock, metrics = self._settings, self._clock, self._metrics
         self._dispatcher = Dispatcher(
             outbox=self._outbox,
             sender=self._sender,
             clock=clock,
-            watch=Watch(metrics, listener=notices),
+            watch=Watch(metrics, listener=self._notices),
         )
         self._ingest: Ingest[Arrival] = Ingest(
             normaliser=normaliser,
@@ -208,13 +227,16 @@ class Service:
             max_message_bytes=settings.max_message_bytes,
             expects_session=bool(self._outbox.accounts.overview().messages),
         )
+
+    def _wire_upkeep(self, looks: Looks, routes: Routes) -> None:
+        settings, clock = self._settings, self._clock
         self._reloader = Reloader(
             looks,
             routes,
             apply=self._use,
             clock=clock,
-            metrics=metrics,
-            on_rejected=notices.routes_rejected,
+            metrics=self._metrics,
+            on_rejected=self._notices.routes_rejected,
         )
         self._upkeep = Upkeep(
             outbox=self._outbox,
@@ -224,40 +246,47 @@ class Service:
             keep_dead_seconds=settings.keep_dead,
             max_bytes=settings.outbox_max_bytes,
         )
+
+    def _wire_probe(
+        self,
+        normaliser: Normaliser,
+        log_lines_dropped: Callable[[], int],
+        warnings: Sequence[str],
+    ) -> None:
         self._probe = ServiceProbe(
             outbox=self._outbox,
             subscriber=self._subscriber,
             reloader=self._reloader,
             normaliser=normaliser,
             descriptors=self._descriptors,
-            metrics=metrics,
-            clock=clock,
+            metrics=self._metrics,
+            clock=self._clock,
             log_lines_dropped=log_lines_dropped,
             warnings=warnings,
         )
+
+    def _wire_telling(self) -> None:
+        clock = self._clock
         self._announcer = Announcer(
             ServiceManager(os.environ, pid=os.getpid()),
             session=lambda: self._subscriber.state,
             stuck_parts=self._probe.stuck_parts,
             clock=clock,
         )
-
-        self._ready_call = self._called_while_ready(settings.heartbeat_url, guard, proxy, clock)
+        self._ready_call = self._called_while_ready(self._settings.heartbeat_url)
         self._heartbeat = Heartbeat(
-            metrics,
+            self._metrics,
             look=self._outbox.accounts.overview,
             problems=self._probe.reasons,
             clock=clock,
         )
 
-    def _called_while_ready(
-        self, url: SecretStr | None, guard: Guard, proxy_url: str | None, clock: Clock
-    ) -> ReadyCall | None:
+    def _called_while_ready(self, url: SecretStr | None) -> ReadyCall | None:
         if url is None:
             return None
         secret = url.get_secret_value()
-        client = partial(caller, secret, guard=guard, proxy_url=proxy_url)
-        return ReadyCall(secret, client=client, problems=self._probe.reasons, clock=clock)
+        client = partial(self._client_of, secret)
+        return ReadyCall(secret, client=client, problems=self._probe.reasons, clock=self._clock)
 
     def _acknowledge(self, arrivals: Sequence[Arrival]) -> None:
         self._subscriber.acknowledge(arrivals)

@@ -113,7 +113,7 @@ def _other(endpoint: str, kept: EndpointHealth, device: Device, blob: bytes) -> 
     yield lambda store: store.record_gone("bulk", "digest")
     yield lambda store: store.mark_removed(store.endpoint_id(endpoint), NOW)
     yield lambda store: store.count_messages({"accepted": 7, "duplicate": 1 << 40})
-    yield lambda store: store.record_devices({3: record}, but=())
+    yield lambda store: store.devices.record({3: record}, but=())
     yield lambda store: store.connection.execute("INSERT INTO told VALUES (?, ?)", (endpoint, "{}"))
     yield lambda store: store.connection.execute(
         "INSERT INTO touched_lane VALUES (0, ?)", (device,)

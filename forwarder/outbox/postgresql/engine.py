@@ -221,7 +221,7 @@ class PostgresEngine:
 
     def _note(self, changes: Changes, applied: Applied) -> None:
         store = self._store
-        store.remember_forgotten(set(applied.forgotten))
+        store.devices.remember_erased(applied.forgotten)
         self._homes.update(dict.fromkeys(store.new_homes, 1))
         store.new_homes.clear()
         for one in chain.from_iterable(changes.puts):

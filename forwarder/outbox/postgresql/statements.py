@@ -16,6 +16,7 @@ from forwarder.outbox.changes import Run
 from forwarder.outbox.intake import NewQuarantined, NewReading
 from forwarder.outbox.postgresql.connection import PostgresConnection
 from forwarder.outbox.settlement import Settlement
+from forwarder.outbox.sql.devices import DeviceTable
 from forwarder.outbox.sql.endings import KEPT_ATTEMPTS, attempted, columns, ended_alike, runs_of
 from forwarder.outbox.sql.quarantine import KEPT_QUARANTINE, Quarantine, row_of
 from forwarder.outbox.sql.tables import Tables
@@ -109,11 +110,19 @@ class PostgresQuarantine(Quarantine):
         self._connection.execute("DELETE FROM quarantine WHERE id = ANY(?)", (list(numbers),))
 
 
+class PostgresDevices(DeviceTable):
+    """All records in one statement."""
+
+    def _replace(self, rows: Sequence[tuple[object, ...]]) -> None:
+        if rows:
+            self._connection.execute(_RECORD_DEVICES, transposed(rows))
+
+
 class Store(Tables):
     """See `Tables`; `member` is the replica whose homes new endpoints become, nobody for a command."""
 
     def __init__(self, connection: PostgresConnection, *, member: str | None = None) -> None:
-        super().__init__(PostgresQuarantine(connection))
+        super().__init__(PostgresQuarantine(connection), PostgresDevices(connection))
         self.connection: PostgresConnection = connection
         self._member = member
         self._next = 0
@@ -352,10 +361,6 @@ class Store(Tables):
 
     def shrink(self, pages: int) -> None:
         """PostgreSQL's autovacuum does it."""
-
-    def replace_devices(self, rows: Sequence[tuple[object, ...]]) -> None:
-        if rows:
-            self.connection.execute(_RECORD_DEVICES, transposed(rows))
 
     def add_totals(self) -> None:
         # In the order of their rows, as all who change several do: then none of them waits for another in a circle.

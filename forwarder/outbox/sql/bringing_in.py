@@ -45,7 +45,7 @@ def bring_in(
     counted = _count(tables, changes)
     forgotten = tables.take_forgotten()
     if changes.devices:
-        tables.record_devices(changes.devices, but=forgotten)
+        tables.devices.record(changes.devices, but=forgotten)
     return Applied(owed.runs, outcomes, owed.superseded, answers, counted, forgotten)
 
 

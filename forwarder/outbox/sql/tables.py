@@ -13,9 +13,9 @@ from forwarder.delivery import Attempt, Delivery, ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.changes import LaneKey, Run
 from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Recipient
-from forwarder.outbox.records import DeviceRecord
 from forwarder.outbox.settlement import Settlement
 from forwarder.outbox.sql.connection import Connection
+from forwarder.outbox.sql.devices import DeviceTable
 from forwarder.outbox.sql.endings import (
     KEPT_ATTEMPTS,
     Owed,
@@ -51,8 +51,9 @@ class Tables(ABC):
 
     connection: Connection
 
-    def __init__(self, quarantined: Quarantine) -> None:
+    def __init__(self, quarantined: Quarantine, devices: DeviceTable) -> None:
         self.quarantined = quarantined
+        self.devices = devices
         self._endpoint_ids: dict[str, int] = {}
         self._changes: defaultdict[tuple[int, str], int] = defaultdict(int)
         self.has_noted_lanes = False
@@ -60,9 +61,7 @@ class Tables(ABC):
         self.touched: set[LaneKey] = set()
         """Lanes in which something else than a claim changed what is pending."""
         self._forgotten: set[Device] = set()
-        """Devices that commands have erased,"""
-        self._forgotten_before: set[Device] = set()
-        """and those of the transaction before: this one may have begun before the loop heard of them."""
+        """Devices that commands have erased."""
 
     # What each engine does its way.
 
@@ -101,10 +100,6 @@ class Tables(ABC):
     @abstractmethod
     def mark_removed(self, endpoint: int, since: float | None) -> None:
         """Since when routes.yaml does not name the endpoint."""
-
-    @abstractmethod
-    def replace_devices(self, rows: Sequence[tuple[object, ...]]) -> None:
-        """Write records of devices, each at the place that it begins with."""
 
     @abstractmethod
     def add_totals(self) -> None:
@@ -273,17 +268,3 @@ class Tables(ABC):
         """The devices among them that commands have erased."""
         forgotten, self._forgotten = self._forgotten, set()
         return forgotten
-
-    def remember_forgotten(self, forgotten: set[Device]) -> None:
-        """After a commit: what it has found erased."""
-        self._forgotten_before = forgotten
-
-    def record_devices(
-        self, devices: Mapping[int, DeviceRecord | None], *, but: Collection[Device]
-    ) -> None:
-        """Keep records of devices at their places, without those that were erased meanwhile."""
-        erased = self._forgotten_before.union(but)
-        rows = [(place, *one) for place, one in devices.items() if one and one.device not in erased]
-        self.replace_devices(rows)
-        empty = [(place,) for place, one in devices.items() if one is None]
-        self.connection.executemany("DELETE FROM device WHERE place = ?", empty)

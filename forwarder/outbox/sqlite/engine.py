@@ -102,7 +102,7 @@ class SqliteEngine:
                 self._begin(waits_for_disk=changes.waits_for_disk)
                 applied = self._bring_in(changes, now)
                 self._commit()
-                self._store.remember_forgotten(set(applied.forgotten))
+                self._store.devices.remember_erased(applied.forgotten)
                 # Put back now, because it takes time, and the next message waits for the disk.
                 self._set_level(outbox_file.SYNCHRONOUS)
             except BaseException:

@@ -14,6 +14,7 @@ from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.changes import Run
 from forwarder.outbox.intake import NewQuarantined, NewReading
 from forwarder.outbox.settlement import Settlement
+from forwarder.outbox.sql.devices import DeviceTable
 from forwarder.outbox.sql.endings import Ending, Timed, attempted, ended_alike, runs_of
 from forwarder.outbox.sql.quarantine import Quarantine
 from forwarder.outbox.sql.tables import Tables
@@ -64,11 +65,22 @@ _RECORD_DEVICES = BulkStatement("REPLACE INTO device VALUES {rows}", columns=9)
 _TOTALS = ("enqueued", "delivered", "dead", "expired", "superseded")
 
 
+class SqliteDevices(DeviceTable):
+    """All records in one statement."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self._connection: sqlite3.Connection = connection
+
+    def _replace(self, rows: Sequence[tuple[object, ...]]) -> None:
+        _RECORD_DEVICES.execute(self._connection, rows)
+
+
 class Store(Tables):
     """See `Tables`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__(Quarantine(connection))
+        super().__init__(Quarantine(connection), SqliteDevices(connection))
         self.connection: sqlite3.Connection = connection
         self._numbers: Numbers | None = None
         """What `numbers` are, as long as that is known without asking."""
@@ -217,9 +229,6 @@ class Store(Tables):
         for _ in range(pages):
             # One at a time: asked for more, SQLite frees a page a step, and Python's sqlite3 takes only the first.
             self.connection.execute("PRAGMA incremental_vacuum(1)").fetchall()
-
-    def replace_devices(self, rows: Sequence[tuple[object, ...]]) -> None:
-        _RECORD_DEVICES.execute(self.connection, rows)
 
     def add_totals(self) -> None:
         endpoints = {endpoint for endpoint, _ in self._changes}

@@ -36,7 +36,7 @@ def hear(built: OutboxBuilder) -> Hear:
             with_interval(b"", 10.0), None, last_at if is_silent else None,
         )  # fmt: skip
         with built.store() as store:
-            store.record_devices({next(places): record}, but=())
+            store.devices.record({next(places): record}, but=())
 
     return hear
 
