@@ -39,7 +39,14 @@ FIRST_NAMES = 10
 SUBJECT = "silent:"
 """Under which it is remembered that a device was told as silent."""
 
-Transition: TypeAlias = DeviceSilent | DeviceResumed
+
+class Dismissed(NamedTuple):
+    """A silent device that nobody asks for any more: nothing is told of it, and its return will not be."""
+
+    device: str
+
+
+Transition: TypeAlias = DeviceSilent | DeviceResumed | Dismissed
 Remembered: TypeAlias = dict[str, Kept | None]
 
 
@@ -122,6 +129,7 @@ class Silence:
             yield DeviceResumed(known.device, since, last_at)
         elif self._seconds_for(known) is None:
             self._devices.mark(known, silent_since=None)
+            yield Dismissed(known.device)
         else:
             known.quiet_until = now + JUDGED_EVERY_SECONDS
             yield self._silent(known)
@@ -179,7 +187,10 @@ class Silences:
                 case DeviceSilent():
                     yield from self._silent(one, remembered, unix, now)
                 case DeviceResumed():
-                    yield from self._resumed(one, remembered)
+                    if self._forget(one.device, remembered):
+                        yield one
+                case Dismissed():
+                    self._forget(one.device, remembered)
 
     def _silent(
         self, one: DeviceSilent, remembered: Remembered, unix: float, now: float
@@ -196,14 +207,14 @@ class Silences:
         else:
             self._minute.others[device] = one.since
 
-    def _resumed(self, one: DeviceResumed, remembered: Remembered) -> Iterator[Notice]:
-        device = Device(one.device)
+    def _forget(self, name: str, remembered: Remembered) -> bool:
+        """Whether it was told singly."""
+        device = Device(name)
         if self._minute is not None:
             self._minute.others.pop(device, None)
         _, was_told_singly = self._told.pop(device, (None, False))
         remembered[SUBJECT + device] = None
-        if was_told_singly:
-            yield one
+        return was_told_singly
 
     def due(self, remembered: Remembered, *, now: float) -> Iterator[Notice]:
         """The others, once their minute is over."""

@@ -21,6 +21,7 @@ from forwarder.notices.silence import (
     LOOK_SECONDS,
     SUBJECT,
     TOLD_SINGLY,
+    Dismissed,
     Remembered,
     Silence,
     Silences,
@@ -114,7 +115,9 @@ class Watched:
     def told(self) -> list[tuple[str, str]]:
         """Without what is told again each minute."""
         found = dict.fromkeys(
-            (type(one).__name__, one.device, one.since) for _, one in self.transitions
+            (type(one).__name__, one.device, one.since)
+            for _, one in self.transitions
+            if not isinstance(one, Dismissed)
         )
         return [(kind, device) for kind, device, _ in found]
 
@@ -151,8 +154,8 @@ def test_a_device_that_reports_again_is_told_once(watched: Watched) -> None:
     watched.wait(300)
     watched.report(ONE, every=10, times=3)
     assert watched.told == [("DeviceSilent", ONE), ("DeviceResumed", ONE)]
-    silent, resumed = watched.transitions[0][1], watched.transitions[-1][1]
-    assert resumed.since == silent.since
+    since = [one.since for _, one in watched.transitions if not isinstance(one, Dismissed)]
+    assert since[0] == since[-1]
     assert watched.devices.silent_count == 0
 
 
@@ -244,6 +247,7 @@ def test_an_edit_counts_at_once() -> None:
     watched.silence.use(routes(after(None)))
     watched.wait(LATE_SECONDS)
     assert watched.told == [("DeviceSilent", ONE)]
+    assert watched.transitions[-1][1] == Dismissed(ONE)
     assert watched.devices.silent_count == 0
 
 
@@ -323,6 +327,15 @@ def test_only_who_was_told_singly_is_told_as_resumed() -> None:
     told.take(now=GATHERED_SECONDS)
     assert told.take(*map(resumed, range(50)), now=100) == [*map(resumed, range(TOLD_SINGLY))]
     assert told.kept == {}
+
+
+def test_whom_nobody_asks_for_any_more_is_forgotten_without_a_word() -> None:
+    """So nothing is told of its return, however late that is."""
+    told = Told()
+    told.take(*map(silent, range(21)))
+    told.take(Dismissed(silent(0).device), Dismissed(silent(20).device), now=30)
+    assert told.take(resumed(0), now=GATHERED_SECONDS) == []
+    assert f"{SUBJECT}{0:012X}" not in told.kept
 
 
 def test_who_resumes_within_the_minute_is_not_counted() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,6 +28,12 @@ ROUTES = Routes(
     groups={},
 )
 WITHOUT = Routes({ACME.name: ACME}, every_device=(EndpointName("acme"),), by_device={}, groups={})
+UNASKED = Routes(
+    {one.name: one for one in (replace(ACME, silent_after=None), OPERATOR)},
+    every_device=(EndpointName("acme"),),
+    by_device={},
+    groups={},
+)
 EVERY = 10
 
 
@@ -154,6 +161,19 @@ async def test_a_return_that_a_kill_kept_back_is_told_by_the_next_process(line: 
     line.open()
     await line.wait(5)
     assert line.told() == ["device.silent", "device.resumed"]
+
+
+async def test_whoever_was_dismissed_comes_back_without_a_word(line: Line) -> None:
+    """Neither at once nor in the next process."""
+    await line.wait(100)
+    line.silence.use(UNASKED)
+    await line.wait(5)
+    await line.report()
+    await line.wait(2 * EVERY)
+    await line.kill()
+    line.open()
+    await line.wait(5)
+    assert line.told() == ["device.silent"]
 
 
 async def test_a_return_without_an_operator_is_told_to_the_next(line: Line) -> None:
