@@ -497,3 +497,31 @@ def test_a_fleet_with_a_broker_outage() -> None:
         ):
             begin = away.stop * LOOK_SECONDS
         assert 0 <= at - begin - one.silent_after_seconds <= LATE_SECONDS
+
+
+class Asked(Routes):
+    """A table that counts who is looked up in it."""
+
+    def __init__(self, *endpoints: Endpoint) -> None:
+        table = routes(*endpoints)
+        super().__init__(table.endpoints, every_device=(), by_device={}, groups={})
+        self._names = tuple(table.endpoints)
+        self.count = 0
+
+    def match(self, device: Device) -> tuple[EndpointName, ...]:
+        self.count += 1
+        return self._names
+
+
+def test_a_fleet_costs_little() -> None:
+    """Each of 20,000 devices is judged about once a minute, however often it reports; an edit has all judged anew."""
+    fleet = Fleet.of(20_000, silent=0, until=1.0, random=Random(20251118))
+    table = Asked(after(AfterIntervals(3.0)))
+    watched = Watched(Devices(100_000), table)
+    watched.devices.restore(fleet.records())
+    for tick in range(1, int(240 / LOOK_SECONDS)):
+        watched.devices.see(fleet.report(tick))
+        watched.look()
+    minutes = 240 / JUDGED_EVERY_SECONDS
+    assert table.count <= fleet.size * (minutes + 1)
+    assert table.count >= fleet.size * (minutes - 1)
