@@ -12,10 +12,11 @@ from forwarder import __version__
 from forwarder.addresses import classify_address
 from forwarder.clock import SystemClock
 from forwarder.routes import RoutesFile
-from forwarder.settings import Settings
+from forwarder.settings import Database, Settings, outbox_place, settings_of
 
 REPOSITORY = Path(__file__).parents[2]
 KUBERNETES = REPOSITORY / "deploy/kubernetes"
+REPLICAS = REPOSITORY / "deploy/kubernetes-replicas"
 SECRET = "whsec_" + "dGVzdCBrZXkgb2YgdGhlIGRlcGxveW1lbnQgdGVzdHM="
 
 FILES = [
@@ -24,6 +25,7 @@ FILES = [
     "compose.demo.yaml",
     "deploy/kubernetes/settings.yaml",
     "deploy/kubernetes/statefulset.yaml",
+    "deploy/kubernetes-replicas/deployment.yaml",
     "deploy/systemd/forwarder.env",
     "docs/deploy.md",
 ]
@@ -47,16 +49,58 @@ def test_every_image_is_of_this_version() -> None:
     """Compose files and manifests name the image that `make image` builds."""
     services = [document(REPOSITORY / name)["services"] for name in FILES[1:3]]
     images = {service["forwarder"]["image"] for service in services}
-    kustomized = document(KUBERNETES / "kustomization.yaml")["images"][0]["newTag"]
+    kustomized = {
+        document(folder / "kustomization.yaml")["images"][0]["newTag"]
+        for folder in (KUBERNETES, REPLICAS)
+    }
     assert images == {f"whatwatt-forwarder:{__version__}"}
-    assert kustomized == __version__
+    assert kustomized == {__version__}
 
 
-def test_every_manifest_is_applied() -> None:
+@pytest.mark.parametrize("folder", [KUBERNETES, REPLICAS])
+def test_every_manifest_is_applied(folder: Path) -> None:
     """kustomize takes every manifest but the example of a Secret."""
-    there = {path.name for path in KUBERNETES.glob("*.yaml")}
-    applied = set(document(KUBERNETES / "kustomization.yaml")["resources"])
+    there = {path.name for path in folder.glob("*.yaml")}
+    applied = set(document(folder / "kustomization.yaml")["resources"])
     assert there - applied == {"kustomization.yaml", "secret.example.yaml"}
+
+
+def test_replicas_are_the_one_pod_on_a_database() -> None:
+    """The Deployment's pods are the StatefulSet's, without its volume, with the database's URL, and apart."""
+    one = document(KUBERNETES / "statefulset.yaml")["spec"]["template"]
+    many = document(REPLICAS / "deployment.yaml")["spec"]["template"]
+    del many["spec"]["topologySpreadConstraints"]
+    (container,), (alone,) = many["spec"]["containers"], one["spec"]["containers"]
+    environment = {variable["name"]: variable["value"] for variable in container.pop("env")}
+    (secrets,) = [one for one in many["spec"]["volumes"] if one["name"] == "secrets"]
+    sources = [source["secret"]["name"] for source in secrets.pop("projected")["sources"]]
+    secrets["secret"] = {"secretName": sources[0], "defaultMode": 0o440}
+    mounts = alone["volumeMounts"]
+    alone["volumeMounts"] = [mount for mount in mounts if mount["name"] != "outbox"]
+    assert many == one
+    assert environment == {
+        "FORWARDER_OUTBOX_URL": "",
+        "FORWARDER_OUTBOX_URL_FILE": "/run/secrets/outbox_url",
+    }
+    secret = document(REPLICAS / "secret.example.yaml")
+    assert secret["metadata"]["name"] == sources[1]
+    assert isinstance(outbox_place(secret["stringData"]["outbox_url"]), Database)
+
+
+def test_file_stands_in_for_the_image_s_own_outbox(tmp_path: Path) -> None:
+    """An empty FORWARDER_OUTBOX_URL leaves the place to the file, with the newline that editors put at its end."""
+    file = tmp_path / "outbox_url"
+    file.write_text("postgresql://db/forwarder\n")
+    environ = {"FORWARDER_OUTBOX_URL": "", "FORWARDER_OUTBOX_URL_FILE": str(file)}
+    assert settings_of(environ).outbox_place == Database("postgresql://db/forwarder")
+
+
+def test_drained_nodes_leave_replicas() -> None:
+    """The budget is about the Deployment's pods, and lets one of three go at a time."""
+    deployment = document(REPLICAS / "deployment.yaml")["spec"]
+    budget = document(REPLICAS / "poddisruptionbudget.yaml")["spec"]
+    assert budget["selector"] == deployment["selector"]
+    assert budget["maxUnavailable"] < deployment["replicas"] == 3
 
 
 def test_routes_of_kubernetes_are_valid(tmp_path: Path) -> None:
@@ -77,11 +121,14 @@ def test_routes_of_the_demo_are_valid() -> None:
 def test_service_can_drain_before_it_is_killed() -> None:
     """Everybody who stops the service waits longer than it may take to drain."""
     drain_seconds = Settings.model_fields["drain_timeout"].default
-    pod = document(KUBERNETES / "statefulset.yaml")["spec"]["template"]["spec"]
+    pods = [
+        document(manifest)["spec"]["template"]["spec"]
+        for manifest in (KUBERNETES / "statefulset.yaml", REPLICAS / "deployment.yaml")
+    ]
     compose = document(REPOSITORY / "compose.yaml")["services"]["forwarder"]
     unit = (REPOSITORY / "deploy/systemd/whatwatt-forwarder.service").read_text()
     waits = [
-        float(pod["terminationGracePeriodSeconds"]),
+        *(float(pod["terminationGracePeriodSeconds"]) for pod in pods),
         float(compose["stop_grace_period"].removesuffix("s")),
         float(re.findall(r"TimeoutStopSec=(\d+)", unit)[0]),
     ]
