@@ -13,11 +13,12 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from chaos.run import Result, play, table
 from chaos.scenarios import SCENARIOS, Scenario
+from chaos.scenarios.scenario import ENGINES
 
 
 def main() -> int:
     arguments = _arguments()
-    chosen = _chosen(arguments.only, is_short=arguments.short)
+    chosen = _chosen(arguments.only, engine=arguments.engine, is_short=arguments.short)
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="chaos-"))
     print(f"seed {arguments.seed}, files in {folder}", flush=True)
     results = asyncio.run(_play_all(chosen, folder, arguments))
@@ -36,24 +37,29 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", default="1", help="repeats a run's dice; 1 unless told")
     parser.add_argument("--minutes", type=float, default=0.0, help="play again until they are over")
     parser.add_argument("--only", default="", help="names of scenarios, with commas between")
+    parser.add_argument(
+        "--engine", choices=ENGINES, default=ENGINES[0], help="where the outbox is; sqlite"
+    )
     parser.add_argument("--short", action="store_true", help="the form that is part of the tests")
     parser.add_argument("--list", action="store_true", help="name the scenarios and end")
     parser.add_argument("--folder", type=Path, help="where logs and outboxes stay; a temporary one")
     arguments = parser.parse_args()
     if arguments.list:
-        print("\n".join(f"{one.name:12}{one.what}" for one in SCENARIOS))
+        listed = [one for one in SCENARIOS if arguments.engine in one.engines]
+        print("\n".join(f"{one.name:16}{one.what}" for one in listed))
         sys.exit(0)
     return arguments
 
 
-def _chosen(only: str, *, is_short: bool) -> list[Scenario]:
+def _chosen(only: str, *, engine: str, is_short: bool) -> list[Scenario]:
     names = [name for name in only.split(",") if name]
-    unknown = set(names) - {one.name for one in SCENARIOS}
+    there = [one for one in SCENARIOS if engine in one.engines]
+    unknown = set(names) - {one.name for one in there}
     if unknown:
-        sys.exit(f"no such scenario: {', '.join(sorted(unknown))}; see --list")
+        sys.exit(f"no such scenario on {engine}: {', '.join(sorted(unknown))}; see --list")
     if names:
-        return [one for one in SCENARIOS if one.name in names]
-    return [one for one in SCENARIOS if one.is_short or not is_short]
+        return [one for one in there if one.name in names]
+    return [one for one in there if one.is_short or not is_short]
 
 
 async def _play_all(
@@ -63,7 +69,11 @@ async def _play_all(
     for scenario, seed in _programme(chosen, arguments.seed, arguments.minutes):
         place = folder / f"{scenario.name}-{seed}"
         result = await play(
-            scenario, place, seed=f"{seed}/{scenario.name}", is_short=arguments.short
+            scenario,
+            place,
+            seed=f"{seed}/{scenario.name}",
+            is_short=arguments.short,
+            engine=arguments.engine,
         )
         results.append(result)
         _tell(result)
@@ -86,7 +96,7 @@ def _programme(
 def _tell(result: Result) -> None:
     said = "skipped: " + result.skipped if result.skipped else "; ".join(result.findings) or "ok"
     notes = f" ({'; '.join(result.notes)})" if result.notes else ""
-    print(f"{result.scenario:12}{result.seconds:5.0f} s  {said}{notes}", flush=True)
+    print(f"{result.scenario:16}{result.seconds:5.0f} s  {said}{notes}", flush=True)
 
 
 if __name__ == "__main__":

@@ -25,10 +25,13 @@ from forwarder.delivery import Accepted
 from forwarder.dispatcher import Dispatcher
 from forwarder.ingest import Ingest
 from forwarder.outbox import Outbox
+from forwarder.outbox.postgresql import schema
+from forwarder.outbox.postgresql import statements as postgres_statements
 from forwarder.outbox.sql import operations
+from forwarder.outbox.sql.tables import Tables
 from forwarder.outbox.sqlite import disk_space
 from forwarder.outbox.sqlite import file as outbox_file
-from forwarder.outbox.sqlite.statements import Store
+from forwarder.outbox.sqlite import statements as sqlite_statements
 from forwarder.sender import Sender
 from forwarder.subscriber import Subscriber
 
@@ -95,17 +98,29 @@ def after_success(trap: Trap) -> None:
     Sender.post = wrapped  # type: ignore[method-assign]  # the trap
 
 
+def each(*installs: Callable[[Trap], None]) -> Callable[[Trap], None]:
+    """The same trap at several places, of which the process passes one."""
+
+    def install(trap: Trap) -> None:
+        for one in installs:
+            one(trap)
+
+    return install
+
+
 POINTS: dict[str, Callable[[Trap], None]] = {
     "after-receive": after(Ingest, "receive"),
-    "before-commit": after(Store, "put_all"),
+    "before-commit": after(Tables, "put_all"),
     "before-puback": before(Subscriber, "acknowledge"),
     "after-puback": after(Subscriber, "acknowledge"),
     "after-claim": before(Sender, "post"),
     "before-settle": after_success,
-    "in-settle": after(Store, "settle"),
+    "in-settle": each(
+        after(sqlite_statements.Store, "settle"), after(postgres_statements.Store, "settle")
+    ),
     "in-reload": before(Dispatcher, "apply"),
     "in-replay": after(operations, "_revive"),
-    "in-creation": before(outbox_file, "_lay_out"),
+    "in-creation": each(before(outbox_file, "_lay_out"), before(schema, "make")),
     "in-start": before(Outbox, "_restore"),
 }
 """Each named point, and how its trap is laid."""

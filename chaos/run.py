@@ -37,13 +37,19 @@ class Result:
     notes: tuple[str, ...] = ()
 
 
-async def play(scenario: Scenario, folder: Path, *, seed: str, is_short: bool = False) -> Result:
+async def play(
+    scenario: Scenario, folder: Path, *, seed: str, is_short: bool = False, engine: str = "sqlite"
+) -> Result:
     """Play one scenario in `folder`, heal, and judge; no failure of it is raised."""
     started = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     stage = scenario.stage(
-        folder, seed=seed, is_short=is_short, has_persistence=scenario.has_persistence
+        folder,
+        seed=seed,
+        is_short=is_short,
+        has_persistence=scenario.has_persistence,
+        engine=engine,
     )
     stage.may_tell |= {*scenario.may_tell}
     failure: list[str] = []

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from support.mosquitto import Mosquitto
 from support.ports import free_port
+from support.postgres import PostgresServer
 from support.receiver import receiving
 
 from chaos.devices import Devices
@@ -54,9 +56,16 @@ class Stage:
     """Of every endpoint: in a scenario that publishes nothing for a while all devices would be silent."""
 
     def __init__(
-        self, folder: Path, *, seed: str, is_short: bool = False, has_persistence: bool = True
+        self,
+        folder: Path,
+        *,
+        seed: str,
+        is_short: bool = False,
+        has_persistence: bool = True,
+        engine: str = "sqlite",
     ) -> None:
         self.folder = folder
+        self._engine = engine
         self._is_short = is_short
         self.dice = random.Random(seed)  # noqa: S311 - to repeat a run
         self.oracle = Oracle(self.device_count)
@@ -92,6 +101,8 @@ class Stage:
         self.clocks_step = False
         self._devices: Devices | None = None
         self._forwarder: Forwarder | None = None
+        self._outbox: dict[str, str] = {}
+        """Settings that say where the outbox is, where it is no file in the forwarder's folder."""
 
     def _cast(self) -> dict[str, Receiver]:
         batch = {"batch": {"max_events": 20, "max_wait": "50ms"}}
@@ -114,6 +125,11 @@ class Stage:
         if self._forwarder is None:
             raise RuntimeError("the stage is not set")
         return self._forwarder
+
+    @property
+    def forwarders(self) -> Sequence[Forwarder]:
+        """Every one that works on the outbox."""
+        return [self.forwarder]
 
     def rounds(self, *, short: int, full: int) -> int:
         """How often to do something, in the short form and in the full one."""
@@ -144,16 +160,27 @@ class Stage:
         """Everything but the forwarder runs inside the block; it is ready to be started."""
         async with AsyncExitStack() as stack:
             stack.enter_context(self.broker)
+            if self._engine == "postgresql":
+                await self._enter_database(stack)
             await stack.enter_async_context(self.broker_link)
             for receiver in (*self.receivers.values(), self.operator):
                 listener = await stack.enter_async_context(receiving(receiver.serve))
                 link = self.links[receiver.name] = Link(listener.port, free_port())
                 await stack.enter_async_context(link)
             self._devices = stack.enter_context(self._new_devices())
-            self._forwarder = self._new_forwarder(free_port())
-            stack.push_async_callback(self._forwarder.close)
+            for forwarder in self._enter_forwarders():
+                stack.push_async_callback(forwarder.close)
             self.write_routes()
             yield
+
+    async def _enter_database(self, stack: AsyncExitStack) -> None:
+        """Start the database that the outbox is in."""
+        server = await asyncio.to_thread(stack.enter_context, PostgresServer(fsync="on"))
+        self._outbox = {"FORWARDER_OUTBOX_URL": server.url()}
+
+    def _enter_forwarders(self) -> Sequence[Forwarder]:
+        self._forwarder = self._new_forwarder(free_port())
+        return [self._forwarder]
 
     def _new_devices(self) -> Devices:
         return Devices(self.oracle, port=self.broker.port, username="device", password=PASSWORD)
@@ -163,6 +190,7 @@ class Stage:
             "FORWARDER_MQTT_URI": f"mqtt://127.0.0.1:{self.broker_link.port}",
             "FORWARDER_MQTT_USERNAME": USERNAME,
             "FORWARDER_MQTT_PASSWORD": PASSWORD,
+            **self._outbox,
         }
         return Forwarder(self.folder, port=port, settings=settings)
 
@@ -232,9 +260,7 @@ class Stage:
             await link.heal()
         for receiver in (*self.receivers.values(), self.operator):
             receiver.policy = accepting
-        if not self.forwarder.is_running:
-            await self.forwarder.start()
-        await self.forwarder.ready()
+        await self._all_ready()
         await self.devices.publish_and_wait(self.oracle.size)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -245,6 +271,12 @@ class Stage:
                 f"not everything had settled {PATIENCE_SECONDS:.0f} s after the healing"
             )
         return findings
+
+    async def _all_ready(self) -> None:
+        """Have everyone run who is to, and wait until messages are taken."""
+        if not self.forwarder.is_running:
+            await self.forwarder.start()
+        await self.forwarder.ready()
 
     async def _has_settled(self) -> bool:
         fresh = set(sorted(self.oracle.issued)[-self.oracle.size :])
@@ -278,11 +310,11 @@ class Stage:
         findings += await self._until_operator_accounts_hold()
         verdict, status = await self._judged()
         verdict.findings[:0] = findings
-        code = await self.forwarder.stop()
-        if code:
-            verdict.findings.append(f"the forwarder ended with {code}")
-        if "Traceback" in self.forwarder.complaints:
-            verdict.findings.append("a traceback on stderr")
+        for forwarder in self.forwarders:
+            if code := await forwarder.stop():
+                verdict.findings.append(f"the forwarder ended with {code}")
+            if "Traceback" in forwarder.complaints:
+                verdict.findings.append("a traceback on stderr")
         self.outcome = Outcome(verdict, redelivered=status["messages"]["duplicate"])
 
     async def _until_operator_accounts_hold(self) -> list[str]:
@@ -326,10 +358,11 @@ class Stage:
 
     def _judged_told(self, endpoints: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """What is wrong with what the operator was told."""
-        lines = list(self.forwarder.log_lines())
+        lines = [line for one in self.forwarders for line in one.log_lines()]
+        lines.sort(key=itemgetter("timestamp"))
         happened = Happened(
             changes=changes_in(lines),
-            kills=self.forwarder.starts - 1,
+            kills=sum(one.starts - 1 for one in self.forwarders),
             dead={name: self._deaths(name, totals) for name, totals in endpoints.items()},
             sessions_lost=sum(line.get("event") == "mqtt.session_lost" for line in lines),
             outages=self.outages,

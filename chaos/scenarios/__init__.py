@@ -1,6 +1,17 @@
 """What is done to a stage, one function a scenario, in modules by what is at fault."""
 
-from chaos.scenarios import broker, damage, disk, process, receivers, retention, silence, time
+from chaos.scenarios import (
+    broker,
+    damage,
+    database,
+    disk,
+    process,
+    receivers,
+    replicas,
+    retention,
+    silence,
+    time,
+)
 from chaos.scenarios.scenario import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -11,6 +22,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     *damage.SCENARIOS,
     *time.SCENARIOS,
     *retention.SCENARIOS,
+    *replicas.SCENARIOS,
+    *database.SCENARIOS,
     *silence.SCENARIOS,
 )
 

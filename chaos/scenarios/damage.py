@@ -179,7 +179,7 @@ def _digest(file: Path) -> str:
 
 def _scenario(name: str, what: str, play: Callable[[Stage, Path], None]) -> Scenario:
     damage = _damage_log if play in (cut_log, overwrite_log) else _damage
-    return Scenario(name, what, partial(damage, damage=play))
+    return Scenario(name, what, partial(damage, damage=play), engines=("sqlite",))
 
 
 SCENARIOS = (

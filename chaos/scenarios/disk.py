@@ -5,7 +5,7 @@ from functools import partial
 from chaos.disk import Disk, fill_up, require, small_disk
 from chaos.process import Impatient
 from chaos.receiver import Policy, accepting, down
-from chaos.scenarios.scenario import Scenario
+from chaos.scenarios.scenario import ENGINES, Scenario
 from chaos.stage import Stage
 
 RATE = 150.0
@@ -264,11 +264,11 @@ async def cut_power_without_fsync(stage: Stage) -> None:
     await _cut_power(stage, CHAOS_SYNCHRONOUS="OFF", FORWARDER_OUTBOX_REPAIR="true")
 
 
-_scenario = partial(Scenario, may_tell=("outbox.nearly_full",))
+_scenario = partial(Scenario, may_tell=("outbox.nearly_full",), engines=("sqlite",))
 
 SCENARIOS = (
     _scenario("full", "disk full, and full again at start", fill_disk, is_short=True),
-    _scenario("limit", "OUTBOX_MAX_BYTES reached", reach_limit),
+    _scenario("limit", "OUTBOX_MAX_BYTES reached", reach_limit, engines=ENGINES),
     _scenario("fsync", "I/O errors in fsync", fail_fsync),
     _scenario("read-only", "a disk that is read-only at start", start_read_only),
     _scenario("full-start", "a disk that is full at start", start_full),

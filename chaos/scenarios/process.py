@@ -137,8 +137,9 @@ SCENARIOS = (
         "kill -9 in the middle of a checkpoint",
         kill_in_checkpoint,
         needs_retries=False,
+        engines=("sqlite",),
     ),
     Scenario("terminate", "SIGTERM under load", terminate_under_load),
-    Scenario("twice", "two forwarders on one data directory", start_twice),
+    Scenario("twice", "two forwarders on one data directory", start_twice, engines=("sqlite",)),
     Scenario("replay", "kill -9 in the middle of a replay", kill_in_replay),
 )

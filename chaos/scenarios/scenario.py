@@ -2,8 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from chaos.stage import Stage
+
+ENGINES = ("sqlite", "postgresql")
+
+S = TypeVar("S", bound=Stage)
 
 
 @dataclass(frozen=True)
@@ -27,5 +32,20 @@ class Scenario:
     """Too quiet unless the broker sent something again that the outbox already held."""
     may_tell: tuple[str, ...] = ()
     """Operator events that it may bring about, beside those of endpoints, dead letters and the stream."""
+    engines: tuple[str, ...] = ENGINES
+    """Where the outbox is, that it has something to say about."""
     must_lose: bool = False
     """A control: the fault does what it should only if readings are lost."""
+
+
+def played_on(
+    kind: type[S], play: Callable[[S], Awaitable[None]]
+) -> Callable[[Stage], Awaitable[None]]:
+    """A play that needs more than any stage has."""
+
+    async def played(stage: Stage) -> None:
+        if not isinstance(stage, kind):
+            raise TypeError(f"it is played on a {kind.__name__}")
+        await play(stage)
+
+    return played

@@ -7,10 +7,12 @@ PostgreSQL does not run as root. Where the tests do, its programs run as `nobody
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -45,27 +47,52 @@ class PostgresServer:
     def __enter__(self) -> Self:
         if self._user is not None:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
-        data = str(self.folder / "data")
-        self._run("initdb", "-D", data, "-U", USER, "-A", "trust", "--no-sync", "-E", "UTF8")
+        self._make()
         self.start()
         return self
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    def _make(self) -> None:
+        data = str(self._data)
+        self._run("initdb", "-D", data, "-U", USER, "-A", "trust", "--no-sync", "-E", "UTF8")
 
     def __exit__(
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
-        self.stop()
+        if self.is_running:
+            self.signal(signal.SIGCONT)
+            self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self) -> None:
         settings = {**self._settings, "unix_socket_directories": str(self.folder)}
         options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
         log = str(self.folder / "log")
-        self._run(
-            "pg_ctl", "-D", str(self.folder / "data"), "-l", log, "-w", "-o", options, "start"
-        )
+        self._run("pg_ctl", "-D", str(self._data), "-l", log, "-w", "-o", options, "start")
 
     def stop(self, *, mode: str = "immediate") -> None:
-        self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", mode, "-w", "stop")
+        self._run("pg_ctl", "-D", str(self._data), "-m", mode, "-w", "stop")
+
+    @property
+    def is_running(self) -> bool:
+        return (self._data / "postmaster.pid").exists()
+
+    def signal(self, number: signal.Signals, *, named: str = "") -> None:
+        """Send it to every process of the server, the first of them in front; or to those whose titles say so."""
+        first = int((self._data / "postmaster.pid").read_text().split()[0])
+        for process in [first, *_children(first)]:
+            if named in _title(process):
+                with suppress(ProcessLookupError):
+                    os.kill(process, number)
+
+    def kill(self) -> None:
+        """End it as a power cut does: no process of it does anything more."""
+        self.signal(signal.SIGSTOP)
+        self.signal(signal.SIGKILL)
+        (self._data / "postmaster.pid").unlink()
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(
@@ -137,3 +164,52 @@ class PostgresServer:
     def url(self, **parameters: str) -> str:
         query = urlencode({"host": str(self.folder), **parameters}, quote_via=quote)
         return f"postgresql://{USER}:swordfish@/postgres?{query}"
+
+
+class PostgresStandby(PostgresServer):
+    """A standby of another server, which streams from it; a context manager likewise."""
+
+    NAME = "standby"
+
+    def __init__(self, primary: PostgresServer, **settings: str) -> None:
+        super().__init__(**settings)
+        self._primary = primary
+
+    def _make(self) -> None:
+        source = f"host={self._primary.folder} user={USER} application_name={self.NAME}"
+        data = str(self._data)
+        self._run("pg_basebackup", "-d", source, "-D", data, "-R", "-c", "fast", "--no-sync")
+
+    def be_waited_for(self) -> None:
+        """From now on the primary confirms no commit that is not here as well."""
+        self._primary.set("synchronous_standby_names", self.NAME)
+        self.until_streaming("sync")
+
+    def until_streaming(self, state: str) -> None:
+        look = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = '%s'"
+        for _ in range(300):
+            if self._primary.ask(look % state) == [(1,)]:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"the standby is not {state}")
+
+    def promote(self) -> None:
+        self._run("pg_ctl", "-D", str(self._data), "-w", "promote")
+
+
+def _children(parent: int) -> list[int]:
+    """Processes that were started by this one (proc_pid_stat(5))."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            after_name = entry.read_text().rpartition(")")[2].split()
+            if int(after_name[1]) == parent:
+                found.append(int(entry.parent.name))
+    return found
+
+
+def _title(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:
+        return ""
