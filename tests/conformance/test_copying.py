@@ -116,6 +116,9 @@ def _other(endpoint: str, kept: EndpointHealth, device: Device, blob: bytes) -> 
     yield lambda store: store.devices.record({3: record}, but=())
     yield lambda store: store.connection.execute("INSERT INTO told VALUES (?, ?)", (endpoint, "{}"))
     yield lambda store: store.connection.execute(
+        "INSERT INTO share VALUES (?, ?, ?, ?, ?)", (device, endpoint, blob, NOW, NOW + 60)
+    )
+    yield lambda store: store.connection.execute(
         "INSERT INTO touched_lane VALUES (0, ?)", (device,)
     )
 
@@ -161,6 +164,7 @@ TABLES = {
             "told",
             "message_total",
             "device",
+            "share",
             "touched_lane",
         ),
         "*",

@@ -50,6 +50,10 @@ class Log:
         self.length = length
         self.counts = 0
 
+    @property
+    def accounts(self) -> "Log":
+        return self
+
     async def log_length(self) -> int:
         self.counts += 1
         return self.length
