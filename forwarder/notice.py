@@ -36,20 +36,37 @@ NOTICE_TYPES: tuple[NoticeType, ...] = get_args(NoticeType)
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointFailing:
+class AboutEndpoint:
+    """What is told of one endpoint."""
+
+    endpoint: str
+
+    @property
+    def subject(self) -> str:
+        return self.endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class AboutDevice:
+    """What is told of one device."""
+
+    device: str
+
+    @property
+    def subject(self) -> str:
+        return self.device
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointFailing(AboutEndpoint):
     """Its circuit has opened: 5 failures in a row."""
 
     TYPE: ClassVar[NoticeType] = "endpoint.failing"
-    endpoint: str
     since: float
     """Of the first of these failures."""
     reason: str
     """The error word of the last."""
     failures: int
-
-    @property
-    def subject(self) -> str:
-        return self.endpoint
 
     @property
     def message(self) -> str:
@@ -60,18 +77,13 @@ class EndpointFailing:
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointRecovered:
+class EndpointRecovered(AboutEndpoint):
     """It has taken readings again for 10 s."""
 
     TYPE: ClassVar[NoticeType] = "endpoint.recovered"
-    endpoint: str
     since: float
     """Of the outage, as in `endpoint.failing`."""
     until: float
-
-    @property
-    def subject(self) -> str:
-        return self.endpoint
 
     @property
     def message(self) -> str:
@@ -79,17 +91,12 @@ class EndpointRecovered:
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointPaused:
+class EndpointPaused(AboutEndpoint):
     """Nothing is sent to it until somebody resumes it."""
 
     TYPE: ClassVar[NoticeType] = "endpoint.paused"
-    endpoint: str
     since: float
     reason: Literal["operator", "gone"]
-
-    @property
-    def subject(self) -> str:
-        return self.endpoint
 
     @property
     def message(self) -> str:
@@ -102,19 +109,14 @@ class EndpointPaused:
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveriesDead:
+class DeliveriesDead(AboutEndpoint):
     """Deliveries of one endpoint became dead letters; at most one notice a minute and endpoint."""
 
     TYPE: ClassVar[NoticeType] = "deliveries.dead"
-    endpoint: str
     since: float
     """When the first of them died."""
     count: int
     reasons: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def subject(self) -> str:
-        return self.endpoint
 
     @property
     def message(self) -> str:
@@ -128,18 +130,13 @@ class DeliveriesDead:
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceSilent:
+class DeviceSilent(AboutDevice):
     """No reading of it has come for `silent_after`."""
 
     TYPE: ClassVar[NoticeType] = "device.silent"
-    device: str
     since: float
     """When its last reading came."""
     silent_after_seconds: float
-
-    @property
-    def subject(self) -> str:
-        return self.device
 
     @property
     def message(self) -> str:
@@ -150,18 +147,13 @@ class DeviceSilent:
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceResumed:
+class DeviceResumed(AboutDevice):
     """A device that was silent sends again."""
 
     TYPE: ClassVar[NoticeType] = "device.resumed"
-    device: str
     since: float
     """When the last reading before the silence came."""
     until: float
-
-    @property
-    def subject(self) -> str:
-        return self.device
 
     @property
     def message(self) -> str:
@@ -173,15 +165,12 @@ class DevicesSilent:
     """Many devices fell silent within a minute: those that were not told singly."""
 
     TYPE: ClassVar[NoticeType] = "devices.silent"
+    subject: ClassVar[str] = SEVERAL_DEVICES
     since: float
     """When that minute began."""
     count: int
     devices: tuple[str, ...] = ()
     """The first of them."""
-
-    @property
-    def subject(self) -> str:
-        return SEVERAL_DEVICES
 
     @property
     def message(self) -> str:
@@ -195,12 +184,9 @@ class StreamInterrupted:
     """There has been no session with the broker for 60 s."""
 
     TYPE: ClassVar[NoticeType] = "stream.interrupted"
+    subject: ClassVar[str] = "stream"
     since: float
     reason: str
-
-    @property
-    def subject(self) -> str:
-        return "stream"
 
     @property
     def message(self) -> str:
@@ -216,13 +202,10 @@ class StreamResumed:
     """
 
     TYPE: ClassVar[NoticeType] = "stream.resumed"
+    subject: ClassVar[str] = "stream"
     since: float
     until: float
     session_lost: bool
-
-    @property
-    def subject(self) -> str:
-        return "stream"
 
     @property
     def message(self) -> str:
@@ -237,14 +220,11 @@ class RoutesRejected:
     """An edit of routes.yaml changes nothing, because it has mistakes."""
 
     TYPE: ClassVar[NoticeType] = "routes.rejected"
+    subject: ClassVar[str] = "routes"
     since: float
     count: int
     place: str
     """Of the first: `routes.yaml:14:13`. What is wrong there stays in the log, because a chat has more readers."""
-
-    @property
-    def subject(self) -> str:
-        return "routes"
 
     @property
     def message(self) -> str:
@@ -260,14 +240,11 @@ class OutboxNearlyFull:
     """Nine tenths of what the outbox may take are taken."""
 
     TYPE: ClassVar[NoticeType] = "outbox.nearly_full"
+    subject: ClassVar[str] = "outbox"
     since: float
     used_bytes: int
     limit_bytes: int
     """FORWARDER_OUTBOX_MAX_BYTES, or what the disk has room for where that is less."""
-
-    @property
-    def subject(self) -> str:
-        return "outbox"
 
     @property
     def message(self) -> str:
@@ -282,15 +259,12 @@ class QuarantineGrowing:
     """Messages came that could not be understood; at most one notice an hour."""
 
     TYPE: ClassVar[NoticeType] = "quarantine.growing"
+    subject: ClassVar[str] = "quarantine"
     since: float
     count: int
     """Since the last notice."""
     reasons: Mapping[str, int] = field(default_factory=dict)
     """Of all that are in quarantine now."""
-
-    @property
-    def subject(self) -> str:
-        return "quarantine"
 
     @property
     def message(self) -> str:
