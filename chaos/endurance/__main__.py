@@ -60,8 +60,10 @@ def _run(form: Form, folder: Path, arguments: argparse.Namespace) -> tuple[str, 
         has_persistence=False,
         may_tell=("quarantine.growing", "routes.rejected"),
     )
-    result = asyncio.run(play(scenario, folder / "stage", seed=arguments.seed))
-    record.close()
+    try:
+        result = asyncio.run(play(scenario, folder / "stage", seed=arguments.seed))
+    finally:
+        record.close()
     print("\n" + table([result]) + "\n")
     print("\n".join(result.notes))
     return result.findings
