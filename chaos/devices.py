@@ -18,6 +18,8 @@ PATIENCE_SECONDS = 60.0
 _LOOK_SECONDS = 0.02
 _CATCH_UP_SECONDS = 0.5
 """A flow makes up for so much that it was late on a busy machine, but not for a whole outage."""
+_MOST_WAITING = 400
+"""A flow waits for a broker that is so many messages behind, because what it publishes is to be seen soon."""
 
 
 class Devices:
@@ -90,7 +92,9 @@ class Devices:
         due = loop.time()
         while True:
             await self.connected()
-            self.publish(1, padding=padding)
+            if len(self._waiting) < _MOST_WAITING:
+                self.publish(1, padding=padding)
+            self._look()
             due = max(due + seconds, loop.time() - _CATCH_UP_SECONDS)
             await asyncio.sleep(max(0.0, due - loop.time()))
 

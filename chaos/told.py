@@ -35,7 +35,7 @@ class Happened:
 
     changes: Sequence[Change] = ()
     kills: int = 0
-    """With each, a line of the log may be lost, or a change that was not on disk; and ten seconds begin anew."""
+    """Each may lose a line of the log, or a change that was not on disk, and has ten seconds begin anew: one outage."""
     dead: Mapping[str, int] = field(default_factory=dict)
     """Dead letters that were made, by endpoint; at least."""
     sessions_lost: int = 0
@@ -102,8 +102,7 @@ def _miscounted(counts: Mapping[str, int], happened: Happened) -> Iterator[str]:
     logged = {change.endpoint for change in happened.changes if change.is_open}
     for endpoint in sorted(logged | counts.keys()):
         least, most = outages(endpoint, happened.changes)
-        if happened.kills:
-            least, most = 0, most + happened.kills
+        least, most = max(0, least - happened.kills), most + happened.kills
         if not least <= counts.get(endpoint, 0) <= most:
             yield (
                 f"operator: told of {counts.get(endpoint, 0)} outages of {endpoint}, and there were"

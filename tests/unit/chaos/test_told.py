@@ -78,6 +78,8 @@ def test_a_kill_leaves_the_log_short_and_pairs_whole() -> None:
         *judge_told([failing(), recovered(), failing(since=2), recovered(since=2)], happened)
     ] == []
     assert [*judge_told([failing()], happened)] != []
+    three = replace(happened, changes=changes(0, 30, 60, 90, 120, 150))
+    assert [*judge_told([failing(), recovered()], three)] != []
 
 
 def test_what_a_scenario_brings_about_may_be_told() -> None:
