@@ -11,7 +11,7 @@ IMAGE := whatwatt-forwarder
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' forwarder/__init__.py)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help setup mosquitto postgresql promtool monitoring recordings toolchains demo test unit attack chaos endurance test-endurance lint format lock image image-demo test-container test-install bench bench-quick plots peers peers-setup lint-deploy clean
+.PHONY: help setup mosquitto postgresql promtool monitoring recordings toolchains demo test unit attack chaos endurance test-endurance lint format lock image image-demo test-container test-install release test-release bench bench-quick plots peers peers-setup lint-deploy clean
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -138,6 +138,16 @@ test-install: setup mosquitto ## README's set-up from a clean clone: uv and pipx
 	  && for way in uv pipx; do echo "== $$way"; \
 	    (cd "$$place/clone" && case $$way in uv) uv tool install --quiet .;; pipx) pipx install --quiet .;; esac) \
 	    && INSTALLED="$$place/by-$$way" $(BIN)/pytest --quiet "$$place/clone/tests/acceptance/test_first_hour.py" || exit 1; done
+
+SBOM := build/sbom
+$(SBOM)/bin/cyclonedx-py:
+	@$(PYTHON) -m venv $(SBOM) && $(SBOM)/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0
+
+release: setup $(SBOM)/bin/cyclonedx-py ## sdist, wheel, SBOM and SHA256SUMS of the commit into dist, the same bits each time
+	@$(BIN)/python -m release --sbom $(SBOM)/bin/cyclonedx-py $(ARGS)
+
+test-release: setup $(SBOM)/bin/cyclonedx-py ## a release twice, bit by bit; and wheels for aarch64 of all that is pinned
+	$(BIN)/pytest tests/release $(ARGS)
 
 LINTERS := build/linters
 lint-deploy: ## hadolint, compose-lint, kubernetes-validate in an environment of their own, and systemd-analyze where it is
