@@ -26,16 +26,8 @@ def inspect(database: Database) -> Inspection:
         is_service_running = members.is_running(database)
     except OutboxError as error:
         found.faults.append(str(error))
-    return Inspection(
-        path=database,
-        file_bytes=size,
-        wal_bytes=0,
-        schema_version=found.schema_version,
-        is_service_running=is_service_running,
-        faults=tuple(found.faults),
-        deliveries=found.deliveries,
-        readings=found.readings,
-        quarantined=found.quarantined,
+    return found.inspection(
+        database, file_bytes=size, wal_bytes=0, is_service_running=is_service_running
     )
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from forwarder.outbox.records import Inspection
 from forwarder.outbox.sql.connection import Connection
+from forwarder.settings import OutboxPlace
 
 _ORPHANS = {
     "deliveries belong to no reading": """
@@ -48,6 +50,21 @@ class Rows:
     deliveries: dict[str, int] = field(default_factory=dict)
     readings: int = 0
     quarantined: int = 0
+
+    def inspection(
+        self, place: OutboxPlace, *, file_bytes: int, wal_bytes: int, is_service_running: bool
+    ) -> Inspection:
+        return Inspection(
+            path=place,
+            file_bytes=file_bytes,
+            wal_bytes=wal_bytes,
+            schema_version=self.schema_version,
+            is_service_running=is_service_running,
+            faults=tuple(self.faults),
+            deliveries=self.deliveries,
+            readings=self.readings,
+            quarantined=self.quarantined,
+        )
 
 
 def look_at_rows(connection: Connection, version: int) -> Rows:

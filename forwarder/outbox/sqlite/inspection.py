@@ -32,16 +32,11 @@ def inspect(path: Path) -> Inspection:
         found.faults.append(f"{damage.fault}; {outbox_file.WAY_OUT}")
     except OutboxError as error:
         found.faults.append(str(error.__cause__ or error))
-    return Inspection(
-        path=path,
+    return found.inspection(
+        path,
         file_bytes=path.stat().st_size,
         wal_bytes=_size(path.with_name(path.name + "-wal")),
-        schema_version=found.schema_version,
         is_service_running=outbox_file.is_running(path.parent),
-        faults=tuple(found.faults),
-        deliveries=found.deliveries,
-        readings=found.readings,
-        quarantined=found.quarantined,
     )
 
 
