@@ -289,7 +289,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "docs"])
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent == ROOT / "docs"])
 def test_readme_leads_to_the_page(page: Path) -> None:
     assert f"](docs/{page.name})" in README
 
