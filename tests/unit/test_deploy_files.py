@@ -23,6 +23,7 @@ FILES = [
     "Dockerfile",
     "compose.yaml",
     "compose.demo.yaml",
+    "compose.postgresql.yaml",
     "deploy/kubernetes/settings.yaml",
     "deploy/kubernetes/statefulset.yaml",
     "deploy/kubernetes-replicas/deployment.yaml",
@@ -47,8 +48,13 @@ def test_every_setting_exists(name: str) -> None:
 
 def test_every_image_is_of_this_version() -> None:
     """Compose files and manifests name the image that `make image` builds."""
-    services = [document(REPOSITORY / name)["services"] for name in FILES[1:3]]
-    images = {service["forwarder"]["image"] for service in services}
+    services = [document(REPOSITORY / name)["services"] for name in FILES[1:4]]
+    images = {
+        service["image"]
+        for every in services
+        for name, service in every.items()
+        if name.startswith("forwarder")
+    }
     kustomized = {
         document(folder / "kustomization.yaml")["images"][0]["newTag"]
         for folder in (KUBERNETES, REPLICAS)
@@ -93,6 +99,22 @@ def test_file_stands_in_for_the_image_s_own_outbox(tmp_path: Path) -> None:
     file.write_text("postgresql://db/forwarder\n")
     environ = {"FORWARDER_OUTBOX_URL": "", "FORWARDER_OUTBOX_URL_FILE": str(file)}
     assert settings_of(environ).outbox_place == Database("postgresql://db/forwarder")
+
+
+def test_replicas_of_compose_differ_in_name_alone() -> None:
+    """Three on one database, by way of both of its servers, each with a port of its own."""
+    services = document(REPOSITORY / "compose.postgresql.yaml")["services"]
+    replicas = {name: one for name, one in services.items() if name.startswith("forwarder")}
+    names = {one["environment"].pop("FORWARDER_REPLICA_NAME") for one in replicas.values()}
+    ports = {port for one in replicas.values() for port in one.pop("ports")}
+    assert names == replicas.keys()
+    assert (len(ports), len({repr(one) for one in replicas.values()})) == (3, 1)
+    url = (REPOSITORY / "deploy/demo/outbox_url").read_text().strip()
+    place = outbox_place(url)
+    assert isinstance(place, Database)
+    servers = {"postgres", "standby"} & services.keys()
+    assert {server for server in servers if f"{server}:5432" in str(place)} == servers
+    assert "target_session_attrs=read-write" in url
 
 
 def test_drained_nodes_leave_replicas() -> None:
@@ -173,6 +195,7 @@ def test_nobody_dumps_core() -> None:
     services = [
         document(REPOSITORY / "compose.yaml")["services"]["forwarder"],
         *document(REPOSITORY / "compose.demo.yaml")["services"].values(),
+        *document(REPOSITORY / "compose.postgresql.yaml")["services"].values(),
     ]
     unit = (REPOSITORY / "deploy/systemd/whatwatt-forwarder.service").read_text()
     assert {service["ulimits"]["core"] for service in services} == {0}
