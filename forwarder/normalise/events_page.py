@@ -40,7 +40,8 @@ _HEAD = """\
 
 # Events
 
-What a receiver is sent, and how each value got there. `forwarder schema event` prints the same as JSON Schema.
+For developers of receivers. The page answers what a receiver is sent, and where each value comes from. Units stand in
+the names. `forwarder schema event` prints the same as JSON Schema.
 
 ```json
 {example}
@@ -81,10 +82,9 @@ _VALUES = """\
 
 - Absent are: `null`, `"null"`, an empty text, NaN, Infinity, and a `${name}` that the device left as it stands.
 - Quoted numbers are numbers. What is no number in a number's place is carried in `extra`.
-- Of a value that comes twice the first stays; if the other differs it is carried in `extra`. So it is with a JSON key
-  that is given twice in one object, at every depth: objects become one, an absent second takes nothing away, and
-  several different values of a key in `extra` are an array. A template that gives a key twice says by its order what
-  each is.
+- Of a value, or a JSON key, that comes twice the first stays; `extra` carries another one that differs. Objects become
+  one, at every depth; several different values of a key in `extra` are an array. A template that gives a key twice
+  says by its order what each is.
 - What no rule knows is carried in `extra`, where it stood. An array of which something is left out there becomes an
   object keyed by position.
 - With a template, its constants are carried in `extra` too; a payload with another constant is not of this template.
@@ -139,8 +139,14 @@ def _tables() -> Iterator[str]:
 
 
 def _section(title: str, where: str, rows: Sequence[Variable]) -> str:
-    cells = ((f"`{row.key}`", row.unit, row.meaning, row.obis) for row in _unique(rows))
-    return f"## {title}\n\n{where}\n\n{_table(('name', 'unit', 'meaning', 'OBIS'), cells)}"
+    cells = ((f"`{row.key}`", _meaning(row), row.obis) for row in _unique(rows))
+    return f"## {title}\n\n{where}\n\n{_table(('name', 'meaning', 'OBIS'), cells)}"
+
+
+def _meaning(row: Variable) -> str:
+    """With the unit, where the name does not end in it."""
+    is_told = not row.unit or row.key.endswith(f"_{row.unit.lower()}")
+    return row.meaning if is_told else f"{row.meaning}, {row.unit}"
 
 
 def _of_section(section: str) -> list[Variable]:
@@ -153,12 +159,17 @@ def _unique(rows: Iterable[Variable]) -> list[Variable]:
 
 
 def _origins() -> Iterator[str]:
-    cells = ((f"`{row.name}`", *map(_code, _places(row))) for row in variables())
+    named_alike = [(row.name, "", "", "") for row in variables()]
+    cells = (
+        (f"`{row.name}`", *map(_code, _places(row)))
+        for row in variables()
+        if _places(row) not in named_alike
+    )
     columns = ("in the event", "variable", "report", "live", "Home Assistant")
     yield (
         "## Where values come from\n\n"
-        "The variables of templates, and the places of the payload shapes that need no template.\n\n"
-        + _table(columns, cells)
+        "The variables of templates, and the places of the payload shapes that need no template. A value of\n"
+        "`network` is that of the variable of its name.\n\n" + _table(columns, cells)
     )
 
 
