@@ -11,7 +11,7 @@ IMAGE := whatwatt-forwarder
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' forwarder/__init__.py)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help setup mosquitto postgresql promtool monitoring recordings toolchains demo test unit attack chaos endurance test-endurance lint format lock image image-demo test-container test-install release test-release bench bench-quick plots peers peers-setup lint-deploy clean
+.PHONY: help setup mosquitto postgresql promtool monitoring recordings toolchains demo test unit attack chaos endurance test-endurance lint format lock image image-demo test-container test-install release test-release bench bench-quick plots figures peers peers-setup lint-deploy clean
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -87,7 +87,7 @@ attack: setup mosquitto ## every attack in full, and what was tried written into
 	ATTACK=full $(BIN)/pytest tests/attack $(ARGS)
 
 chaos: setup ## kill it, cut it off, fill its disk, and account for every reading; needs root for the disks, strace and faketime
-	@$(BIN)/python -m chaos $(ARGS)
+	@$(BIN)/python -m chaos --pages $(ARGS)
 
 endurance: setup mosquitto ## 30 minutes of faults, edits and commands in one process: nothing is lost, and nothing grows
 	@$(BIN)/python -m chaos.endurance $(ARGS)
@@ -130,13 +130,15 @@ test-container: setup ## the image at work, beside a broker, hardened, killed; s
 	else $(MAKE) --no-print-directory image-demo && ENGINE=$(ENGINE) $(BIN)/pytest tests/container $(ARGS); fi
 
 # Both tools into a place of their own, where they are not there already.
-test-install: setup mosquitto ## README's set-up from a clean clone: uv and pipx install it, then its commands lead to delivered readings
+test-install: setup mosquitto ## README's set-up from a clean clone: uv and pipx install it, and uv its wheel; then its commands lead to delivered readings
 	@place=$$(mktemp -d) && trap 'rm -rf "$$place"' EXIT && git clone --quiet . "$$place/clone" \
 	  && { { command -v uv && command -v pipx; } >/dev/null \
 	    || { $(PYTHON) -m venv "$$place/venv" && "$$place/venv/bin/pip" install --quiet --disable-pip-version-check uv pipx; }; } \
 	  && export PATH="$$PATH:$$place/venv/bin" PIPX_HOME="$$place/pipx" PIPX_BIN_DIR="$$place/by-pipx" UV_TOOL_DIR="$$place/uv" UV_TOOL_BIN_DIR="$$place/by-uv" \
-	  && for way in uv pipx; do echo "== $$way"; \
-	    (cd "$$place/clone" && case $$way in uv) uv tool install --quiet .;; pipx) pipx install --quiet .;; esac) \
+	  && (cd "$$place/clone" && "$(CURDIR)/$(BIN)/python" -m release --to "$$place/dist") \
+	  && for way in uv pipx wheel; do echo "== $$way"; \
+	    (cd "$$place/clone" && case $$way in uv) uv tool install --quiet .;; pipx) pipx install --quiet .;; \
+	      wheel) UV_TOOL_DIR="$$place/wheel" UV_TOOL_BIN_DIR="$$place/by-wheel" uv tool install --quiet "$$place"/dist/*.whl;; esac) \
 	    && INSTALLED="$$place/by-$$way" $(BIN)/pytest --quiet "$$place/clone/tests/acceptance/test_first_hour.py" || exit 1; done
 
 SBOM := build/sbom
@@ -176,14 +178,17 @@ $(PEERS)/.ready: benchmarks/peers.txt
 peers: setup peers-setup ## kill the forwarder and other programs, fail their receiver, and account for every reading: docs/reliability.md
 	@$(BIN)/python -m chaos.peers $(ARGS)
 
-bench: setup peers-setup ## the whole line measured, about four hours: docs/performance.md; ARGS="latency drain" for parts of it
-	@$(BIN)/python benchmarks/line $(ARGS)
+bench: setup peers-setup postgresql ## the whole line measured, about four hours, and the tables of docs/performance.md; ARGS="latency drain" for parts of it
+	@$(BIN)/python benchmarks/line --pages $(ARGS)
 
-bench-quick: setup ## the same in minutes, to see that nothing is grossly slower; judges nothing
+bench-quick: setup postgresql ## the same in minutes, to see that nothing is grossly slower; judges nothing
 	@$(BIN)/python benchmarks/line --extent quick $(ARGS)
 
-plots: peers-setup ## draw docs/images from what `make bench ARGS=peers` has recorded
+plots: peers-setup ## draw docs/images from docs/figures/bench.json, which `make bench` writes
 	@$(PEERS)/bin/python benchmarks/line/plots.py $(ARGS)
+
+figures: setup ## the tables of docs/performance.md, docs/reliability.md and README.md, from their results files
+	@$(BIN)/python -m figures
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,16 +1,24 @@
-"""`python -m chaos`: plays scenarios, prints what they came to, and exits 1 when anything is wrong."""
+"""
+`python -m chaos`: plays scenarios, prints what they came to, and exits 1 when anything is wrong.
+
+With --pages a run of every scenario of its form goes into docs/figures/chaos.json, and from there into the pages.
+"""
 
 import argparse
 import asyncio
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 # The suite stands on what the tests stand on: mosquitto, bare receivers.
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
+from chaos.record import Run, begun, record
 from chaos.run import Result, play, table
 from chaos.scenarios import SCENARIOS, Scenario
 from chaos.scenarios.scenario import ENGINES
@@ -18,10 +26,12 @@ from chaos.scenarios.scenario import ENGINES
 
 def main() -> int:
     arguments = _arguments()
-    chosen = _chosen(arguments.only, engine=arguments.engine, is_short=arguments.short)
+    is_part = arguments.short and not arguments.all
+    chosen = _chosen(arguments.only, engine=arguments.engine, is_short=is_part)
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="chaos-"))
     print(f"seed {arguments.seed}, files in {folder}", flush=True)
-    results = asyncio.run(_play_all(chosen, folder, arguments))
+    keep = _keeper(arguments, folder)
+    results = asyncio.run(_play_all(chosen, folder, arguments, keep))
     print("\n" + table(results))
     findings = [f"{one.scenario}: {finding}" for one in results for finding in one.findings]
     print(
@@ -30,6 +40,23 @@ def main() -> int:
         else "\nNothing is lost but what is excused, and nothing else is wrong."
     )
     return 1 if findings else 0
+
+
+Keep: TypeAlias = Callable[[Sequence[Result]], None]
+
+
+def _keeper(arguments: argparse.Namespace, folder: Path) -> Keep:
+    """What writes results into the file and the pages; parts of a run are kept nowhere."""
+    if not arguments.pages or arguments.only:
+        return lambda _: None
+    form = "short" if arguments.short else "full"
+    run = begun(seed=arguments.seed, engine=arguments.engine, form=form, folder=folder)
+    return partial(_keep, run)
+
+
+def _keep(run: Run, results: Sequence[Result]) -> None:
+    record(run, results)
+    subprocess.run([sys.executable, "-m", "figures"], check=True)
 
 
 def _arguments() -> argparse.Namespace:
@@ -41,6 +68,8 @@ def _arguments() -> argparse.Namespace:
         "--engine", choices=ENGINES, default=ENGINES[0], help="where the outbox is; sqlite"
     )
     parser.add_argument("--short", action="store_true", help="the form that is part of the tests")
+    parser.add_argument("--all", action="store_true", help="every scenario, also in the short form")
+    parser.add_argument("--pages", action="store_true", help="into docs/figures/chaos.json, too")
     parser.add_argument("--list", action="store_true", help="name the scenarios and end")
     parser.add_argument("--folder", type=Path, help="where logs and outboxes stay; a temporary one")
     arguments = parser.parse_args()
@@ -63,9 +92,9 @@ def _chosen(only: str, *, engine: str, is_short: bool) -> list[Scenario]:
 
 
 async def _play_all(
-    chosen: Sequence[Scenario], folder: Path, arguments: argparse.Namespace
+    chosen: Sequence[Scenario], folder: Path, arguments: argparse.Namespace, keep: Keep
 ) -> list[Result]:
-    results = []
+    results: list[Result] = []
     for scenario, seed in _programme(chosen, arguments.seed, arguments.minutes):
         place = folder / f"{scenario.name}-{seed}"
         result = await play(
@@ -77,6 +106,7 @@ async def _play_all(
         )
         results.append(result)
         _tell(result)
+        keep(results)
     return results
 
 

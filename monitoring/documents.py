@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from figures.marks import with_text
 from monitoring.table import Alert, Metric, Panel, Table
 
 _WIDTH, _HEIGHT = 12, 8
@@ -35,11 +36,7 @@ def _alert_row(alert: Alert) -> str:
 
 def with_rows(page: str, name: str, rows: str) -> str:
     """The page with these rows between its marks of that name. Raises ValueError when it has none."""
-    start, end = f"<!-- {name}: make monitoring -->\n", f"<!-- {name}: end -->"
-    if page.count(start) != 1 or page.count(end) != 1:
-        raise ValueError(f"the page has no place for {name}")
-    before, rest = page.split(start)
-    return before + start + rows + end + rest.split(end)[1]
+    return with_text(page, name, "make monitoring", rows)
 
 
 def rules(table: Table) -> str:

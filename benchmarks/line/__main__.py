@@ -5,13 +5,15 @@ The whole line measured on one machine: mosquitto, a publisher, the forwarder as
 
 Every run ends with a count, and a figure whose run lost a reading is void. Nothing is judged here: docs/performance.md
 says what the figures should be. The raw figures of every run go to build/bench/results-<extent>.json, where those of
-other scenarios stay as they are; plots.py draws from there.
+other scenarios stay as they are; plots.py draws from there. With --pages they go to docs/figures/bench.json as well,
+and from there into the tables of docs/performance.md and the README.
 """
 
 import argparse
 import json
 import os
-import platform
+import subprocess
+import sys
 import time
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -24,15 +26,13 @@ from rich.console import Console
 from rich.table import Table
 from scenarios import SCENARIOS
 
+sys.path.append(str(ROOT))
+
+from figures.place import commit, machine
+
 EXTENTS = {"full": FULL, "short": SHORT, "quick": QUICK}
 GROUPS = {"peers": ["peers-throughput", "peers-latency"]}
 """Names for several scenarios."""
-
-
-def machine() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next(line for line in lines if line.startswith("model name")).partition(": ")[2]
-    return f"{os.cpu_count()} × {model}, Linux {platform.release()}, Python {platform.python_version()}"
 
 
 def main() -> None:
@@ -54,6 +54,9 @@ def main() -> None:
         help="the other programs that take part, with commas; all of them unless told",
     )
     parser.add_argument(
+        "--pages", action="store_true", help="into docs/figures/bench.json and the pages, too"
+    )
+    parser.add_argument(
         "scenarios", nargs="*", metavar="SCENARIO", help=", ".join([*SCENARIOS, *GROUPS])
     )
     options = parser.parse_args()
@@ -66,14 +69,20 @@ def main() -> None:
         programs=tuple(name for name in options.programs.split(",") if name),
     )
     console = Console(width=170)
-    console.print(machine())
+    described = machine(ROOT / "build" / "bench")
+    console.print(described)
     for name in _chosen(options.scenarios, parser):
         load = os.getloadavg()[0]
         started = time.monotonic()
         rows = list(SCENARIOS[name](extent))
         show(console, name, rows)
         console.print(f"load average before: {load:.1f}; took {time.monotonic() - started:.0f} s")
-        record(f"results-{options.extent}.json", name, _told(rows, extent, load))
+        told = _told(rows, extent, load, described)
+        record(ROOT / "build" / "bench" / f"results-{options.extent}.json", name, told)
+        if options.pages:
+            record(ROOT / "docs" / "figures" / "bench.json", name, told)
+    if options.pages:
+        subprocess.run([sys.executable, "-m", "figures"], cwd=ROOT, check=True)
 
 
 def _chosen(names: list[str], parser: argparse.ArgumentParser) -> list[str]:
@@ -83,10 +92,11 @@ def _chosen(names: list[str], parser: argparse.ArgumentParser) -> list[str]:
     return chosen or [*SCENARIOS]
 
 
-def _told(rows: list[Row], extent: Extent, load: float) -> dict[str, Any]:
+def _told(rows: list[Row], extent: Extent, load: float, described: str) -> dict[str, Any]:
     """What is kept of one scenario."""
     return {
-        "machine": machine(),
+        "machine": described,
+        "commit": commit(),
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "load_before": round(load, 1),
         "extent": asdict(extent),
@@ -94,12 +104,11 @@ def _told(rows: list[Row], extent: Extent, load: float) -> dict[str, Any]:
     }
 
 
-def record(file: str, scenario: str, told: dict[str, Any]) -> None:
+def record(path: Path, scenario: str, told: dict[str, Any]) -> None:
     """Put one scenario's figures in the place of those that it had; the others stay."""
-    path = ROOT / "build" / "bench" / file
     kept = json.loads(path.read_text()) if path.exists() else {}
     scenarios = kept.get("scenarios", {}) | {scenario: told}
-    path.write_text(json.dumps({"scenarios": scenarios}, indent=1, ensure_ascii=False))
+    path.write_text(json.dumps({"scenarios": scenarios}, indent=1, ensure_ascii=False) + "\n")
 
 
 def show(console: Console, name: str, rows: list[Row]) -> None:

@@ -22,7 +22,7 @@ ROOT = HERE.parents[1]
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 SECRET = "whsec_" + base64.b64encode(b"benchmarks sign their posts too.").decode()
 USERNAME = "whatwatt.integration.client.partner"
-_TICKS = os.sysconf("SC_CLK_TCK")
+TICKS = os.sysconf("SC_CLK_TCK")
 PATIENCE_SECONDS = 60.0
 
 
@@ -54,7 +54,7 @@ class Part:
     def cpu_seconds(self) -> float:
         """User and system time of all its threads."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return (int(fields[11]) + int(fields[12])) / TICKS
 
     def memory_mb(self, field: str = "VmRSS") -> float:
         """Resident memory now, or its peak (VmHWM)."""
@@ -121,6 +121,7 @@ class Forwarder(Part):
         broker_port: int,
         routes: Mapping[str, Any],
         launcher: Sequence[str | Path] = ("-m", "forwarder"),
+        outbox_url: str = "sqlite:///outbox.db",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         # JSON is YAML too, and quicker to write for 5,000 endpoints.
@@ -129,7 +130,7 @@ class Forwarder(Part):
         own = {
             "FORWARDER_MQTT_URI": f"mqtt://127.0.0.1:{broker_port}",
             "FORWARDER_MQTT_USERNAME": USERNAME,
-            "FORWARDER_OUTBOX_URL": "sqlite:///outbox.db",
+            "FORWARDER_OUTBOX_URL": outbox_url,
             "FORWARDER_HTTP_LISTEN": f"127.0.0.1:{self._http_port}",
             "FORWARDER_LOG_LEVEL": "info",
             "PYTHONPATH": str(ROOT),

@@ -1,7 +1,7 @@
 """
 Draws the forwarder beside the other programs from the recorded figures of `make bench ARGS=peers`.
 
-    build/bench/peers/bin/python benchmarks/line/plots.py [--results build/bench/results-full.json] [--to docs/images]
+    build/bench/peers/bin/python benchmarks/line/plots.py [--results docs/figures/bench.json] [--to docs/images]
 
 Each bar or mark is the median over the runs, each small dot a run. Needs matplotlib, and nothing of this project.
 """
@@ -229,8 +229,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    bench = ROOT / "build" / "bench"
-    parser.add_argument("--results", type=Path, default=bench / "results-full.json")
+    kept = ROOT / "docs" / "figures" / "bench.json"
+    parser.add_argument("--results", type=Path, default=kept)
     parser.add_argument("--to", type=Path, default=ROOT / "docs" / "images")
     options = parser.parse_args()
     scenarios = json.loads(options.results.read_text())["scenarios"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import stock
+from capacity import database, devices
 from ceilings import publisher_ceiling, receiver_ceiling
 from contest import AHEAD, AHEAD_OF_BATCHES, BATCH, middle, peers_latency, peers_throughput
 from extent import WARM_UP_SECONDS, Extent, Row
@@ -111,7 +112,10 @@ def start_and_rest(extent: Extent) -> Rows:
             starts.append(forwarder.wait_subscribed())
             time.sleep(2)
             rests.append(forwarder.memory_mb())
-    yield Row("start to subscribed, empty outbox", f"{statistics.median(starts):.2f} s")
+    runs = [
+        {"start_seconds": one, "rest_mb": other} for one, other in zip(starts, rests, strict=True)
+    ]
+    yield Row("start to subscribed, empty outbox", f"{statistics.median(starts):.2f} s", runs=runs)
     yield Row("resident memory at rest", f"{statistics.median(rests):.0f} MB")
 
 
@@ -138,7 +142,11 @@ def pending(extent: Extent) -> Rows:
                     starts.append(started)
                     peaks.append(figures.peak_mb)
     amount = f"{extent.pending:,} pending"
-    yield Row(f"start to subscribed, {amount}", f"{statistics.median(starts):.2f} s")
+    yield Row(
+        f"start to subscribed, {amount}",
+        f"{statistics.median(starts):.2f} s",
+        runs=[{"start_seconds": one} for one in starts],
+    )
     yield Row(f"peak memory, {amount}", f"{max(peaks):.0f} MB")
     yield _ratio(f"cost of a reading with {amount} beside it, to without", costs)
 
@@ -252,10 +260,12 @@ def drain(extent: Extent) -> Rows:
             seconds = time.monotonic() - started
             fresh = latencies_ms(line.sent, line.arrived, start=0, end=line.sent.words[2])
             publishing.stop()
+        rate = (extent.backlog - first) / seconds
         yield Row(
             f"drain of a backlog of {extent.backlog:,}",
-            f"{(extent.backlog - first) / seconds:,.0f}/s; fresh readings of another endpoint meanwhile"
+            f"{rate:,.0f}/s; fresh readings of another endpoint meanwhile"
             f" p50 {quantile(fresh, 0.5):.1f}, p99 {quantile(fresh, 0.99):.1f} ms",
+            runs=[{"drain_rate": rate, "fresh_p99_ms": quantile(fresh, 0.99)}],
         )
 
 
@@ -299,6 +309,8 @@ SCENARIOS: Mapping[str, Callable[[Extent], Rows]] = {
     "drain": drain,
     "isolation": isolation,
     "fleet": fleet,
+    "devices": devices,
+    "database": database,
     "peers-throughput": peers_throughput,
     "peers-latency": peers_latency,
 }

@@ -91,7 +91,7 @@ async def test_readme_leads_to_delivered_readings(newcomer: Newcomer, tmp_path: 
     with Mosquitto(
         tmp_path / "broker", users={USERNAME: PASSWORD}, server_files=authority.issue(HOST)
     ) as broker:
-        (init,) = commands_after("folder of your own, save the certificate")
+        (init,) = commands_after("in a folder of your own")
         facts = f"--uri {broker.uri} --certificate whatwatt.pem --username {USERNAME}"
         facts += f" --password env:WHATWATTS_PASSWORD --url http://{HOST}:{port}/"
         await newcomer.types(f"{init.partition('#')[0]} {facts}")

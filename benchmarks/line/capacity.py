@@ -1,0 +1,111 @@
+"""How many devices one machine takes: proved by a run of that many, and what a reading costs on PostgreSQL."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from contest import AHEAD, AHEAD_OF_BATCHES, BATCH
+from extent import WARM_UP_SECONDS, Extent, Row
+from parts import ROOT, TICKS, endpoint
+from run import Figures, Line, a_line
+
+PERIOD_SECONDS = 30
+"""How often a device reports."""
+SHARES = (0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
+"""Of the rate that it sustains, the first at which it also keeps up in time."""
+WORST_P99_MS = 1000.0
+
+
+@dataclass(frozen=True)
+class Form:
+    name: str
+    ahead: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+FORMS = (Form("singly", AHEAD), Form("100 per POST", AHEAD_OF_BATCHES, BATCH))
+
+
+def devices(extent: Extent) -> Iterator[Row]:
+    """As many devices as it serves with p99 under a second, each reporting every 30 seconds."""
+    for form in FORMS:
+        sustained = _sustained(form, extent)
+        for share in SHARES:
+            count = int(sustained.rate * share * PERIOD_SECONDS / 1000) * 1000
+            figures = _served(form, count, extent)
+            if figures.is_complete and figures.ms(0.99) < WORST_P99_MS:
+                break
+        yield Row(
+            f"{count:,} devices at {PERIOD_SECONDS} s, {form.name}",
+            f"{figures.rate:,.0f}/s, p99 {figures.ms(0.99):.1f} ms, {figures.cpu_us:.0f} µs a reading;"
+            f" {sustained.rate:,.0f}/s at most",
+            is_void=not figures.is_complete,
+            runs=[figures.raw() | {"form": form.name, "devices": count, "most": sustained.rate}],
+        )
+
+
+def _sustained(form: Form, extent: Extent) -> Figures:
+    with a_line() as line:
+        forwarder = line.forwarder({"all": endpoint(line.receiver.port, **form.settings)})
+        forwarder.wait_subscribed()
+        return line.load(
+            forwarder, warm_up=WARM_UP_SECONDS, ahead=form.ahead, seconds=extent.seconds
+        )
+
+
+def _served(form: Form, count: int, extent: Extent) -> Figures:
+    with a_line() as line:
+        forwarder = line.forwarder({"all": endpoint(line.receiver.port, **form.settings)})
+        forwarder.wait_subscribed()
+        return line.load(
+            forwarder, rate=count / PERIOD_SECONDS, seconds=extent.fleet_seconds, devices=count
+        )
+
+
+def database(extent: Extent) -> Iterator[Row]:
+    """The same line with its outbox in a PostgreSQL on the same machine, which fsyncs as it should."""
+    sys.path.append(str(ROOT / "tests"))
+    from support.postgres import PostgresServer  # stands on the driver, which others need not have
+
+    for form in FORMS:
+        with PostgresServer(fsync="on") as server, a_line() as line:
+            url = server.database().url
+            figures, server_us = _on_database(line, form, url, server.folder / "data", extent)
+        yield Row(
+            f"outbox in PostgreSQL, {form.name}",
+            f"{figures.rate:,.0f}/s, {figures.cpu_us:.0f} µs a reading, and {server_us:.0f} µs of the database",
+            is_void=not figures.is_complete,
+            runs=[figures.raw() | {"form": form.name, "database_us": server_us}],
+        )
+
+
+def _on_database(
+    line: Line, form: Form, url: str, data: Path, extent: Extent
+) -> tuple[Figures, float]:
+    """The figures, and the database's CPU in µs a reading, the warm-up's included."""
+    routes = {"all": endpoint(line.receiver.port, **form.settings)}
+    forwarder = line.forwarder(routes, outbox_url=url)
+    forwarder.wait_subscribed()
+    before = _cpu_seconds(data)
+    figures = line.load(
+        forwarder, warm_up=WARM_UP_SECONDS, ahead=form.ahead, seconds=extent.seconds
+    )
+    return figures, (_cpu_seconds(data) - before) / max(1, line.arrived.count) * 1e6
+
+
+def _cpu_seconds(data: Path) -> float:
+    """User and system time of the server's processes, of those that have ended too."""
+    server = (data / "postmaster.pid").read_text().split()[0]
+    ticks = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it has just ended
+            continue
+        if process.name == server:
+            ticks += sum(map(int, fields[11:15]))
+        elif fields[1] == server:
+            ticks += sum(map(int, fields[11:13]))
+    return ticks / TICKS

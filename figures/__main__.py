@@ -1,0 +1,50 @@
+"""`python -m figures`: writes the tables of the pages anew from the results files."""
+
+import json
+from pathlib import Path
+
+from figures import bench, chaos
+from figures.marks import with_text
+from figures.place import ROOT
+
+DOCS = ROOT / "docs"
+PAGES = (ROOT / "README.md", DOCS / "performance.md", DOCS / "reliability.md")
+BENCH, CHAOS = "make bench", "make chaos"
+
+
+def texts() -> dict[Path, dict[tuple[str, str], str]]:
+    """What stands between the marks of each page, by the mark's name and command."""
+    measured = bench.read(json.loads((DOCS / "figures/bench.json").read_text()))
+    runs = json.loads((DOCS / "figures/chaos.json").read_text())["runs"]
+    readme, performance, reliability = PAGES
+    return {
+        readme: {("figures", BENCH): bench.three_figures(measured)},
+        performance: {
+            ("devices", BENCH): bench.devices_table(measured),
+            ("costs", BENCH): bench.costs_table(measured),
+            ("figures", BENCH): bench.figures_table(measured),
+            ("places", BENCH): bench.places_list(measured),
+        },
+        reliability: {
+            ("runs", CHAOS): chaos.runs_table(runs),
+            ("scenarios", CHAOS): chaos.scenarios_table(runs),
+            ("findings", CHAOS): chaos.findings_list(runs),
+            ("places", CHAOS): chaos.places_list(runs),
+        },
+    }
+
+
+def made() -> dict[Path, str]:
+    """What every page is to hold. Raises ValueError for one that has no place for a table."""
+    pages = {}
+    for path, own in texts().items():
+        page = path.read_text()
+        for (name, command), text in own.items():
+            page = with_text(page, name, command, text)
+        pages[path] = page
+    return pages
+
+
+if __name__ == "__main__":
+    for path, content in made().items():
+        path.write_text(content)

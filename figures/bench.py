@@ -1,0 +1,279 @@
+"""The tables of docs/performance.md and the README's figures, from docs/figures/bench.json. Pure."""
+
+import operator
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from figures.marks import item, table
+
+Run: TypeAlias = Mapping[str, Any]
+OURS, BATCHED = "forwarder", "forwarder, 100 per POST"
+FORMS = ("singly", "100 per POST")
+INFLIGHT = 20
+"""mosquitto's own window; the plots show the larger one as well."""
+FULL_AT = 0.7
+"""How far a computed machine is filled: what a run keeps up with in time is less than what it sustains."""
+PERIOD_SECONDS = 30
+LATEST_MS = 1000.0
+"""When 99 of 100 readings have to have arrived."""
+DATABASE_CORES = 4
+REPLICAS = (2, 4, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One scenario of the file: where, when and how long it ran, and the raw figures of its runs."""
+
+    name: str
+    place: str
+    load: float
+    """The load average before it: what else kept the cores busy."""
+    rows: Sequence[Sequence[Run]]
+
+    @property
+    def runs(self) -> list[Run]:
+        return [run for row in self.rows for run in row]
+
+    def only(self, **what: object) -> list[Run]:
+        return [one for one in self.runs if all(one.get(key) == what[key] for key in what)]
+
+
+Scenarios: TypeAlias = Mapping[str, Scenario]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A figure, what it came to, and what it should be."""
+
+    figure: str
+    said: str
+    runs: Sequence[Run]
+    aim: str = ""
+    value: float = 0.0
+    bound: float = 0.0
+    holds: Callable[[float, float], bool] = operator.le
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether no run has lost a reading; a start publishes none."""
+        return all(run.get("is_complete", True) for run in self.runs)
+
+    @property
+    def measured(self) -> str:
+        return self.said if self.is_sound else "void: readings are missing"
+
+    @property
+    def verdict(self) -> str:
+        if not (self.aim and self.is_sound):
+            return ""
+        return "met" if self.holds(self.value, self.bound) else "**missed**"
+
+
+def read(file: Mapping[str, Any]) -> Scenarios:
+    return {
+        name: Scenario(
+            name, _place(told), told["load_before"], [row["runs"] for row in told["rows"]]
+        )
+        for name, told in file["scenarios"].items()
+    }
+
+
+def _place(told: Mapping[str, Any]) -> str:
+    extent = told["extent"]
+    return (
+        f"{told['measured_at'][:10]}, commit {told['commit']}: {told['machine']};"
+        f" runs of {extent['seconds']:.0f} s (`fleet`, `devices`: {extent['fleet_seconds']:.0f} s),"
+        f" {extent['rounds']} of each, the median counts"
+    )
+
+
+def figures_table(scenarios: Scenarios) -> str:
+    """Every figure beside its aim; a run that has lost a reading counts for nothing."""
+    rows = [row for one in SCENARIOS if one in scenarios for row in SCENARIOS[one](scenarios[one])]
+    return table(
+        ("figure", "measured", "aim", ""),
+        ((row.figure, row.measured, row.aim, row.verdict) for row in rows),
+    )
+
+
+def _peers_throughput(told: Scenario) -> Iterator[Row]:
+    rival = told.only(program="mq-bridge", max_inflight=INFLIGHT)
+    for program, form, aim in ((OURS, "one reading per POST", 0.4), (BATCHED, "100 per POST", 0.6)):
+        runs = told.only(program=program, max_inflight=INFLIGHT)
+        if not runs:
+            continue
+        said = f"{_middle(runs, 'rate'):,.0f}/s, {_costs(runs)}"
+        if not rival:
+            yield Row(f"{form}, as fast as it can", said, runs)
+            continue
+        ratio = _middle(runs, "rate") / _middle(rival, "rate")
+        yield Row(
+            f"{form}, as fast as it can",
+            f"{said}; {ratio:.2f} of mq-bridge's rate", [*runs, *rival],
+            f"{aim:.2f}", ratio, aim, operator.ge,
+        )  # fmt: skip
+
+
+def _peers_latency(told: Scenario) -> Iterator[Row]:
+    for rate in sorted({run["rate_asked"] for run in told.runs}):
+        ours, other = (told.only(program=one, rate_asked=rate) for one in (OURS, "mqttwarn"))
+        said = f"p50 {_middle(ours, 'p50_ms'):.2f}, p99 {_middle(ours, 'p99_ms'):.2f} ms"
+        name = f"publish to 2xx at {rate:,}/s"
+        if not other:
+            yield Row(name, said, ours)
+            continue
+        ratio = _middle(ours, "p99_ms") / _middle(other, "p99_ms")
+        middle = _middle(ours, "p50_ms") / _middle(other, "p50_ms")
+        said += f"; {middle:.2f} and {ratio:.2f} of mqttwarn's"
+        is_judged = rate == 200
+        yield Row(name, said, [*ours, *other], "1.00" if is_judged else "", max(middle, ratio), 1.0)
+
+
+def _start(told: Scenario) -> Iterator[Row]:
+    start, rest = _middle(told.runs, "start_seconds"), _middle(told.runs, "rest_mb")
+    yield Row("start to subscribed, empty outbox", f"{start:.2f} s", told.runs, "2 s", start, 2.0)
+    yield Row("resident memory at rest", f"{rest:.0f} MB", told.runs, "80 MB", rest, 80.0)
+
+
+def _pending(told: Scenario) -> Iterator[Row]:
+    start = _middle([run for run in told.runs if "start_seconds" in run], "start_seconds")
+    yield Row(
+        "start to subscribed beside the backlog", f"{start:.2f} s", told.runs, "1 s", start, 1.0
+    )
+    yield _compared("cost of a reading beside the backlog, to without", told)
+
+
+def _routing(told: Scenario) -> Iterator[Row]:
+    yield _compared("cost of a reading with the fleet's devices and endpoints, to 10 and 1", told)
+
+
+def _compared(figure: str, told: Scenario) -> Row:
+    plain, more = (told.only(is_plain=one) for one in (True, False))
+    ratio = _middle(more, "cpu_us") / _middle(plain, "cpu_us")
+    said = f"{ratio:.2f} ({_middle(more, 'cpu_us'):.0f} to {_middle(plain, 'cpu_us'):.0f} µs)"
+    return Row(figure, said, [*plain, *more], "1.20", ratio, 1.2)
+
+
+def _drain(told: Scenario) -> Iterator[Row]:
+    (run,) = told.runs
+    said = f"{run['drain_rate']:,.0f}/s; fresh readings meanwhile p99 {run['fresh_p99_ms']:.0f} ms"
+    yield Row("drain of a backlog", said, told.runs)
+
+
+def _isolation(told: Scenario) -> Iterator[Row]:
+    alone, beside = (told.only(is_alone=one) for one in (True, False))
+    ratio = _middle(beside, "p99_ms") / _middle(alone, "p99_ms")
+    said = f"{ratio:.2f} ({_middle(beside, 'p99_ms'):.1f} to {_middle(alone, 'p99_ms'):.1f} ms)"
+    name = "p99 beside a dead, a mute, a busy and a slow endpoint, to alone"
+    yield Row(name, said, told.runs, "1.50", ratio, 1.5)
+
+
+def _fleet(told: Scenario) -> Iterator[Row]:
+    (run,) = told.runs
+    said = f"p99 {run['p99_ms']:.0f} ms, {_costs([run])}"
+    name = f"{run['arrived']:,} readings of the fleet, every device once in {PERIOD_SECONDS} s"
+    yield Row(name, said, [run], "p99 1 s", run["p99_ms"], LATEST_MS)
+
+
+SCENARIOS: Mapping[str, Callable[[Scenario], Iterator[Row]]] = {
+    "peers-throughput": _peers_throughput,
+    "peers-latency": _peers_latency,
+    "start": _start,
+    "pending": _pending,
+    "routing": _routing,
+    "fleet": _fleet,
+    "isolation": _isolation,
+    "drain": _drain,
+}
+
+
+def devices_table(scenarios: Scenarios) -> str:
+    """How many devices, for a buyer: what was run, and what follows from it by computing."""
+    rows = [*_devices_run(scenarios), *_devices_computed(scenarios)]
+    return table(("where", *FORMS, "how it is known"), rows)
+
+
+def _devices_run(scenarios: Scenarios) -> Iterator[Sequence[str]]:
+    if told := scenarios.get("devices"):
+        cells = (_served(told.only(form=form)[0]) for form in FORMS)
+        yield "one machine of 2 cores", *cells, "run"
+
+
+def _served(run: Run) -> str:
+    said = f"p99 {run['p99_ms']:,.0f} ms"
+    is_in_time = run["is_complete"] and run["p99_ms"] < LATEST_MS
+    return (
+        f"**{run['devices']:,}**, {said}"
+        if is_in_time
+        else f"fewer than {run['devices']:,}, {said}"
+    )
+
+
+def _devices_computed(scenarios: Scenarios) -> Iterator[Sequence[str]]:
+    if told := scenarios.get("database"):
+        runs = [told.only(form=form) for form in FORMS]
+        for replicas in REPLICAS:
+            cells = [f"{devices_of(replicas, one):,}" for one in runs]
+            yield f"{replicas} replicas on one PostgreSQL", *cells, "computed"
+
+
+def devices_of(replicas: int, runs: Sequence[Run]) -> int:
+    """
+    Devices that so many replicas carry, rounded down to 1,000.
+
+    A replica fills one core, the database `DATABASE_CORES`, each to `FULL_AT`; whichever is full first is the end.
+    """
+    of_replicas = replicas * 1e6 / _middle(runs, "cpu_us")
+    of_database = DATABASE_CORES * 1e6 / _middle(runs, "database_us")
+    return int(min(of_replicas, of_database) * FULL_AT * PERIOD_SECONDS / 1000) * 1000
+
+
+def costs_table(scenarios: Scenarios) -> str:
+    """What the computed rows are computed from."""
+    told = scenarios.get("database")
+    rows = [
+        (run["form"], f"{run['rate']:,.0f}/s", f"{run['cpu_us']:.0f} µs", f"{run['database_us']:.0f} µs")
+        for run in (told.runs if told else ())
+    ]  # fmt: skip
+    return table(("on PostgreSQL, all on the same 2 cores", "rate", "forwarder", "database"), rows)
+
+
+def places_list(scenarios: Scenarios) -> str:
+    """Where and when what was measured; scenarios that share all that share an entry."""
+    places: dict[str, list[Scenario]] = {}
+    for one in scenarios.values():
+        places.setdefault(one.place, []).append(one)
+    return "".join(item(f"{_told_of(group)}: {place}") for place, group in places.items())
+
+
+def _told_of(group: Sequence[Scenario]) -> str:
+    names = ", ".join(f"`{one.name}`" for one in group)
+    loads = [one.load for one in group]
+    return f"{names}, at a load average of {min(loads)} to {max(loads)}"
+
+
+def three_figures(scenarios: Scenarios) -> str:
+    """What the README begins with."""
+    served = scenarios["devices"].only(form="singly")[0]
+    latency = scenarios["peers-latency"].only(program=OURS, rate_asked=200)
+    rest = scenarios["start"].runs
+    return table(
+        ("devices at 30 s, one machine of 2 cores", "publish to 2xx at 200/s", "memory at rest"),
+        [
+            (
+                f"**{served['devices']:,}**",
+                f"**p50 {_middle(latency, 'p50_ms'):.1f} ms**, p99 {_middle(latency, 'p99_ms'):.1f}",
+                f"**{_middle(rest, 'rest_mb'):.0f} MB**",
+            )
+        ],
+    )
+
+
+def _middle(runs: Sequence[Run], figure: str) -> float:
+    return float(statistics.median(run[figure] for run in runs))
+
+
+def _costs(runs: Sequence[Run]) -> str:
+    return f"{_middle(runs, 'cpu_us'):.0f} µs a reading, {_middle(runs, 'peak_mb'):.0f} MB"

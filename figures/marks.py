@@ -1,0 +1,26 @@
+"""The places of a page that a program writes: between a mark that names the command, and one that ends it."""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+_WIDTH = 120
+
+
+def with_text(page: str, name: str, command: str, text: str) -> str:
+    """The page with this text between its marks of that name. Raises ValueError when it has none."""
+    start, end = f"<!-- {name}: {command} -->\n", f"<!-- {name}: end -->"
+    if page.count(start) != 1 or page.count(end) != 1:
+        raise ValueError(f"the page has no place for {name}")
+    before, rest = page.split(start)
+    return before + start + text + end + rest.split(end)[1]
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table that ends with a line break."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def item(text: str) -> str:
+    """An entry of a list, wrapped as the pages are."""
+    return textwrap.fill(text, _WIDTH, initial_indent="- ", subsequent_indent="  ") + "\n"

@@ -1,0 +1,157 @@
+"""The figures of the pages are those of the results files, and follow from what was run."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos.record import with_run
+from figures import bench, chaos
+from figures.__main__ import made
+from figures.marks import with_text
+
+MADE = made()
+
+
+@pytest.mark.parametrize("path", MADE, ids=lambda one: one.name)
+def test_page_says_what_its_results_file_says(path: Path) -> None:
+    """`make figures` brings it up to date; `make bench` and `make chaos` do so by themselves."""
+    assert path.read_text() == MADE[path]
+
+
+def test_page_without_a_place_is_refused() -> None:
+    with pytest.raises(ValueError, match="the page has no place for devices"):
+        with_text("# A page\n", "devices", "make bench", "")
+
+
+def scenario(name: str, *runs: Mapping[str, Any]) -> bench.Scenarios:
+    """One scenario as the file has it."""
+    extent = {"seconds": 6, "fleet_seconds": 60, "rounds": 1}
+    told = {
+        "measured_at": "2026-11-29T00:00:00+00:00",
+        "commit": "abc",
+        "machine": "one",
+        "load_before": 0.5,
+        "extent": extent,
+        "rows": [{"runs": list(runs)}],
+    }
+    return bench.read({"scenarios": {name: told}})
+
+
+def of_throughput(program: str, rate: float, *, is_complete: bool = True) -> dict[str, Any]:
+    return {
+        "program": program,
+        "max_inflight": 20,
+        "rate": rate,
+        "cpu_us": 100.0,
+        "peak_mb": 90.0,
+        "is_complete": is_complete,
+    }
+
+
+@pytest.mark.parametrize(
+    ("rate", "verdict"),
+    [
+        pytest.param(400.0, "| 0.40 | met |", id="the aim itself is met"),
+        pytest.param(390.0, "| 0.40 | **missed** |", id="a little less is not"),
+    ],
+)
+def test_aim_is_judged_beside_mq_bridge_in_the_same_run(rate: float, verdict: str) -> None:
+    told = scenario(
+        "peers-throughput", of_throughput("forwarder", rate), of_throughput("mq-bridge", 1000.0)
+    )
+
+    assert verdict in bench.figures_table(told)
+
+
+def test_run_that_lost_a_reading_counts_for_nothing() -> None:
+    lost = of_throughput("forwarder", 900.0, is_complete=False)
+    told = scenario("peers-throughput", lost, of_throughput("mq-bridge", 1000.0))
+
+    assert "| void: readings are missing | 0.40 |  |" in bench.figures_table(told)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "devices"),
+    [
+        pytest.param(2, 420_000, id="the replicas are full first: 2 / 100 µs at 70 %"),
+        pytest.param(8, 840_000, id="the database is full first: 4 / 100 µs at 70 %"),
+    ],
+)
+def test_computed_devices_end_where_the_first_is_full(replicas: int, devices: int) -> None:
+    assert bench.devices_of(replicas, [{"cpu_us": 100.0, "database_us": 100.0}]) == devices
+
+
+@pytest.mark.parametrize(
+    ("p99_ms", "cell"),
+    [
+        pytest.param(900.0, "**60,000**, p99 900 ms", id="in time"),
+        pytest.param(1000.0, "fewer than 60,000, p99 1,000 ms", id="too late"),
+    ],
+)
+def test_devices_count_when_their_readings_are_in_time(p99_ms: float, cell: str) -> None:
+    run = {"devices": 60_000, "p99_ms": p99_ms, "is_complete": True}
+    told = scenario("devices", run | {"form": "singly"}, run | {"form": "100 per POST"})
+
+    assert f"| one machine of 2 cores | {cell} | {cell} | run |" in bench.devices_table(told)
+
+
+def of_chaos(scenario: str, **result: object) -> dict[str, Any]:
+    verdict = {"lost": 0, "inversions": 0, "duplicates": 3, "delivered": 90}
+    blank = {"scenario": scenario, "what": "a fault", "owed": 30, "hit": 2, "excused": 0}
+    blank |= {"skipped": None, "is_control": False, "findings": [], "verdict": verdict}
+    return blank | result
+
+
+def chaos_run(*results: dict[str, Any], **run: str) -> dict[str, Any]:
+    return {
+        "seed": "1",
+        "engine": "sqlite",
+        "form": "full",
+        "commit": "abc",
+        "results": [*results],
+    } | run
+
+
+def test_control_is_not_part_of_the_sum() -> None:
+    losing = {"lost": 99, "inversions": 0, "duplicates": 0, "delivered": 1}
+    run = chaos_run(of_chaos("kill"), of_chaos("no-fsync", is_control=True, verdict=losing))
+
+    assert "| 1 | SQLite | full | 2 | 30 | 90 | 3 | 0 | 0 | nothing |" in chaos.runs_table([run])
+    assert "| `no-fsync` | a fault | 30 | 99, as it must |" in chaos.scenarios_table([run])
+
+
+def test_finding_stands_on_the_page() -> None:
+    run = chaos_run(of_chaos("links", findings=["acme: 1 readings are lost"]))
+
+    assert chaos.findings_list([run]) == "- seed 1, `links`: acme: 1 readings are lost\n"
+
+
+def test_scenario_that_was_skipped_says_why() -> None:
+    run = chaos_run(of_chaos("power", skipped="needs root"))
+
+    assert "skipped: needs root" in chaos.scenarios_table([run])
+
+
+@pytest.mark.parametrize(
+    ("earlier", "seeds"),
+    [
+        pytest.param(chaos_run(seed="2"), ["2", "1"], id="another seed stays"),
+        pytest.param(chaos_run(seed="1"), ["1"], id="the same is replaced"),
+        pytest.param(chaos_run(engine="postgresql"), ["1", "1"], id="another engine stays"),
+        pytest.param(chaos_run(seed="2", commit="old"), ["1"], id="another program goes"),
+        pytest.param(chaos_run(seed="2", form="short"), ["1"], id="another form goes"),
+    ],
+)
+def test_record_holds_the_runs_of_one_program(earlier: dict[str, Any], seeds: list[str]) -> None:
+    assert [one["seed"] for one in with_run([earlier], chaos_run())] == seeds
+
+
+def test_results_files_hold_every_scenario_that_the_pages_show() -> None:
+    """A part that is missing would leave its rows out without a word."""
+    root = Path(__file__).parents[2]
+    kept = json.loads((root / "docs/figures/bench.json").read_text())["scenarios"]
+
+    assert {*kept} >= {*bench.SCENARIOS, "devices", "database"}
