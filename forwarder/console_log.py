@@ -24,7 +24,6 @@ BEAT = "service.beat"
 """The minute's summary, which is for people alone: machines have /metrics."""
 
 SENTENCES: Mapping[str, tuple[str, ...]] = {
-    "api.changed": ("api", "{what}", "{endpoint}", "{count} changed"),
     "api.denied": ("api", "! {why}"),
     "attempt.broken": ("{endpoint}", "✗ an error of ours: {error}", "{place}", "please report it"),
     "batch.split": ("{endpoint}", "a batch was answered {status}", "it is sent in parts"),
@@ -98,6 +97,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "mqtt.stopped": ("broker", "disconnected"),
     "mqtt.subscribed": ("broker", "✓ subscribed to {topics}", "QoS {granted_qos}"),
     "notices.dropped": ("service", "{count:notice} for the operator found no room"),
+    "operator.changed": ("{who}", "{what}", "{endpoint}", "{count} changed", "by {via}"),
     "outbox.exposed": ("outbox", "{problem}"),
     "outbox.failed": ("outbox", "✗ {problem}"),
     "outbox.filled": ("outbox", "✗ {problem}"),

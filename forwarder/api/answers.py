@@ -1,6 +1,6 @@
 """The forms of what is answered; the document is made from them, and tests hold every answer against them."""
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 
@@ -52,6 +52,19 @@ class ReplayedMessages(Count):
     cut_off: int = Field(
         0, description="too large, only the first bytes were kept: cannot be replayed"
     )
+
+
+class Change(_Form):
+    """What somebody changed."""
+
+    at: AwareDatetime
+    via: Literal["command", "api", "page"]
+    who: str = Field(
+        description="the user of the system, or by what a request was admitted: token, session, loopback"
+    )
+    what: str
+    endpoint: str | None = Field(description="the one that was named")
+    count: int = Field(description="how many it came to")
 
 
 class Share(_Form):

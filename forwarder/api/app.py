@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from forwarder.api.access import Denied
+from forwarder.api.access import Admitted, Denied
 from forwarder.api.door import Door
 from forwarder.api.openapi import document
 from forwarder.api.operations import OPERATIONS, PREFIX, Operation
@@ -21,6 +21,7 @@ from forwarder.errors import (
     OperationError,
     OutboxUnavailable,
 )
+from forwarder.operator import Actor
 
 _TITLES = {
     400: "Bad Request",
@@ -38,7 +39,7 @@ _HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
 }
-Handler = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request, Admitted], Awaitable[Response]]
 
 
 class Line(Protocol):
@@ -57,7 +58,7 @@ def build_api(resources: Resources, *, line: Line, door: Door) -> list[Route]:
     return [*routes, _nowhere(door, routes)]
 
 
-def _guarded(door: Door, handle: Handler) -> Handler:
+def _guarded(door: Door, handle: Handler) -> Callable[[Request], Awaitable[Response]]:
     """`handle` for whom the door lets in, with every failure as a problem."""
 
     async def guarded(request: Request) -> Response:
@@ -65,7 +66,7 @@ def _guarded(door: Door, handle: Handler) -> Handler:
         if isinstance(verdict, Denied):
             return problem(verdict.status, verdict.detail)
         try:
-            return await handle(request)
+            return await handle(request, verdict)
         except ForwarderError as error:
             return problem(_status_of(error), str(error))
         except ValidationError as invalid:
@@ -101,12 +102,13 @@ def _status_of(error: ForwarderError) -> int:
 
 
 def _handler(operation: Operation, resources: Resources, line: Line) -> Handler:
-    async def handle(request: Request) -> Response:
+    async def handle(request: Request, admitted: Admitted) -> Response:
         call = Call(
             path=request.path_params,
             query=operation.query.model_validate(_single(request)),
             body=await _body(operation, request),
             situation=line.situation(),
+            actor=Actor("api", admitted.by),
         )
         answer = await run_in_threadpool(_worked, operation, resources, call)
         return Response(answer.body, media_type=answer.media_type, headers=_HEADERS)
@@ -140,7 +142,7 @@ async def _body(operation: Operation, request: Request) -> BaseModel | bytes | N
 def _document_route(door: Door) -> Route:
     text = JSONResponse(document(), headers=_HEADERS)
 
-    async def handle(_: Request) -> Response:
+    async def handle(_: Request, __: Admitted) -> Response:
         return text
 
     return Route("/openapi.json", _guarded(door, handle), methods=["GET"])
@@ -149,7 +151,7 @@ def _document_route(door: Door) -> Route:
 def _nowhere(door: Door, routes: Sequence[Route]) -> Route:
     """What answers where there is no resource, or none of that method."""
 
-    async def handle(request: Request) -> Response:
+    async def handle(request: Request, _: Admitted) -> Response:
         path = request.url.path.removeprefix(PREFIX)
         there = [one for one in routes if one.path_regex.match(path)]
         if not there:

@@ -133,6 +133,10 @@ OPERATIONS: Sequence[Operation] = (
         answers.Routing, requests.RoutesQuery,
     ),
     Operation(
+        "GET", "/audit", "audit", "Who changed what, newest first", Resources.audit,
+        answers.Page[answers.Change], requests.AuditList,
+    ),
+    Operation(
         "POST", "/decode", "decode", "What a payload becomes, or why it does not",
         Resources.decode, answers.Decoded, requests.DecodeQuery, "bytes",
     ),

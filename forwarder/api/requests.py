@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from forwarder.delivery import DeadReason
-from forwarder.errors import ConfigurationError
+from forwarder.errors import ConfigurationError, OperationError
 from forwarder.operator.choosing import DeliveryState, instant_meant
 from forwarder.operator.sharing import DEFAULT_SECONDS
 from forwarder.outbox import Selection
@@ -189,6 +189,24 @@ class ChosenMessages(_Chosen):
     """The messages in quarantine that are meant."""
 
     reason: QuarantineReason | None = None
+
+
+class AuditList(_Form):
+    """What people changed."""
+
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MOST_ITEMS)
+    cursor: Cursor | None = None
+
+    @property
+    def before(self) -> int | None:
+        """The number of the record behind which the list goes on. Raises OperationError for another list's cursor."""
+        match () if self.cursor is None else decode_cursor(self.cursor):
+            case ():
+                return None
+            case (int(number),) if abs(number) < 1 << 62:
+                return number
+            case _:
+                raise OperationError("that cursor belongs to another list")
 
 
 class LinkWanted(_Form):

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,9 @@ from forwarder.event_data import encode_data
 from forwarder.logs import logger
 from forwarder.normalise import Normaliser
 from forwarder.operator import (
+    Actor,
+    Change,
+    audited,
     dead_letters_meant,
     decoder,
     deliveries_meant,
@@ -28,6 +31,7 @@ from forwarder.operator import (
     name_deliveries,
     not_an_endpoint,
     parse_device,
+    pause,
     quarantined_id,
     quarantined_meant,
     quarantined_message,
@@ -42,12 +46,14 @@ from forwarder.operator import (
     require_routed,
     require_same_kind,
     require_share,
+    resume,
     revoke_share,
     send_test,
     share_endpoint,
     shares_in_force,
 )
 from forwarder.operator.objects import (
+    audit_object,
     dead_letter_object,
     delivery_file_object,
     delivery_object,
@@ -67,8 +73,6 @@ from forwarder.outbox import (
     DeliveryId,
     DeliveryRecord,
     OutboxAccess,
-    Pause,
-    Resume,
     Selection,
     opened,
 )
@@ -109,6 +113,7 @@ class Call:
     """A form of `requests`; so is `body`, unless it is bytes."""
     body: Any
     situation: Situation
+    actor: Actor
 
 
 class Resources:
@@ -174,20 +179,20 @@ class Resources:
         raise OperationError(f"there is no endpoint {name!r}; GET endpoints lists them")
 
     def pause(self, call: Call) -> object:
-        return self._change_endpoint(call, Pause, would=lambda paused_by: paused_by != "operator")
+        return self._change_endpoint(call, pause, would=lambda paused_by: paused_by != "operator")
 
     def resume(self, call: Call) -> object:
-        return self._change_endpoint(call, Resume, would=lambda by: by in ("operator", "gone"))
+        return self._change_endpoint(call, resume, would=lambda by: by in ("operator", "gone"))
 
     def _change_endpoint(
-        self, call: Call, operation: type[Pause | Resume], *, would: Callable[[str | None], bool]
+        self, call: Call, change: Callable[..., bool], *, would: Callable[[str | None], bool]
     ) -> object:
         endpoint = self._one_endpoint(call)
         if call.query.dry_run:
             return {"count": int(would(endpoint["paused_by"]))}
         with self._writable() as outbox:
-            (changed,) = outbox.operate(operation(endpoint["name"]))
-        return self._done(operation.__name__.lower(), int(changed), endpoint=endpoint["name"])
+            changed = change(outbox, endpoint["name"], actor=call.actor, now=call.situation.now)
+        return self._done(call, change.__name__, int(changed), endpoint=endpoint["name"])
 
     def shares(self, call: Call) -> object:
         with self._readable() as outbox:
@@ -198,9 +203,15 @@ class Resources:
     def share(self, call: Call) -> object:
         with self._writable() as outbox:
             name = _endpoint_meant(call, known_endpoints(outbox, call.situation.routes))
-            made = share_endpoint(outbox, name, seconds=call.body.seconds, now=call.situation.now)
+            made = share_endpoint(
+                outbox,
+                name,
+                seconds=call.body.seconds,
+                actor=call.actor,
+                now=call.situation.now,
+            )
         answer = {**share_object(made.share), "url": made.url(self._page_url)}
-        return self._done("share", 1, answer=answer, endpoint=name)
+        return self._done(call, "share", 1, answer=answer, endpoint=name)
 
     def unshare(self, call: Call) -> object:
         identity, name = call.path["id"], call.path["name"]
@@ -208,8 +219,8 @@ class Resources:
             require_share(outbox, identity, now=call.situation.now, endpoint=name)
             if call.query.dry_run:
                 return {"count": 1}
-            revoke_share(outbox, identity, now=call.situation.now, endpoint=name)
-        return self._done("unshare", 1, endpoint=name)
+            revoke_share(outbox, identity, actor=call.actor, now=call.situation.now, endpoint=name)
+        return self._done(call, "unshare", 1, endpoint=name)
 
     def send_test(self, call: Call) -> object:
         routes = call.situation.routes
@@ -217,7 +228,7 @@ class Resources:
         # As the command does it; the line's own loop goes on meanwhile.
         answered = asyncio.run(send_test(endpoint, transport_for=self._transports()))
         answer = outcome_object(endpoint.name, answered)
-        return self._done("send_test", 1, answer=answer, endpoint=endpoint.name)
+        return self._done(call, "send_test", 1, answer=answer, endpoint=endpoint.name)
 
     # Devices
 
@@ -290,14 +301,16 @@ class Resources:
                 require_routed(outbox.endpoints_of(chosen), routes)
             if call.query.dry_run:
                 return {"count": chosen.count}
-            if to is None:
-                came_to = replay(outbox, chosen, now=call.situation.now)
-            else:
-                came_to = replay_to(outbox, chosen, endpoint=to, now=call.situation.now)
+            with _audited(outbox, call, "replay", chosen.count) as change:
+                if to is None:
+                    came_to = replay(outbox, chosen, now=call.situation.now)
+                else:
+                    came_to = replay_to(outbox, chosen, endpoint=to, now=call.situation.now)
+                change.count = came_to.replayed
         answer = {"count": came_to.replayed}
         if came_to.already_there:
             answer["already_there"] = came_to.already_there
-        return self._done("replay", came_to.replayed, answer=answer)
+        return self._done(call, "replay", came_to.replayed, answer=answer)
 
     def discard_dead_letters(self, call: Call) -> object:
         with self._writable() as outbox:
@@ -306,8 +319,9 @@ class Resources:
             )
             if call.query.dry_run:
                 return {"count": chosen.count}
-            erased = discard(outbox, chosen)
-        return self._done("discard", erased)
+            with _audited(outbox, call, "discard", chosen.count) as change:
+                erased = change.count = discard(outbox, chosen)
+        return self._done(call, "discard", erased)
 
     # Quarantine
 
@@ -348,10 +362,14 @@ class Resources:
             )
             if call.query.dry_run:
                 return {"count": chosen.count}
-            outcomes = replay_quarantined(outbox, chosen, decode=decode, now=call.situation.now)
+            with _audited(outbox, call, "replay_quarantined", chosen.count) as change:
+                outcomes = replay_quarantined(outbox, chosen, decode=decode, now=call.situation.now)
+                change.count = outcomes["replayed"]
         others = {str(name): n for name, n in outcomes.items() if name not in ("replayed", "gone")}
         replayed = outcomes["replayed"]
-        return self._done("replay_quarantined", replayed, answer={"count": replayed, **others})
+        return self._done(
+            call, "replay_quarantined", replayed, answer={"count": replayed, **others}
+        )
 
     def discard_messages(self, call: Call) -> object:
         with self._writable() as outbox:
@@ -360,8 +378,9 @@ class Resources:
             )
             if call.query.dry_run:
                 return {"count": chosen.count}
-            erased = discard_quarantined(outbox, chosen)
-        return self._done("discard_quarantined", erased)
+            with _audited(outbox, call, "discard_quarantined", chosen.count) as change:
+                erased = change.count = discard_quarantined(outbox, chosen)
+        return self._done(call, "discard_quarantined", erased)
 
     # Routes and payloads
 
@@ -376,8 +395,19 @@ class Resources:
         message = Message(topic or _TOPIC_WITHOUT_DEVICE, call.body, datetime.now(UTC))
         return _decoded(normaliser, message)
 
-    def _done(self, what: str, count: int, *, answer: object = None, **whom: str) -> object:
-        self._log.info("api.changed", what=what, count=count, **whom)
+    def audit(self, call: Call) -> object:
+        query = call.query
+        with self._readable() as outbox:
+            records = outbox.audit(limit=query.limit + 1, before=query.before)
+        return _page(query, records, audit_object, lambda one: (one.number,))
+
+    def _done(
+        self, call: Call, what: str, count: int, *, answer: object = None, **whom: str
+    ) -> object:
+        actor = call.actor
+        self._log.info(
+            "operator.changed", what=what, count=count, via=actor.via, who=actor.who, **whom
+        )
         return answer or {"count": count}
 
     @contextmanager
@@ -401,6 +431,15 @@ def _endpoint_meant(call: Call, known: Sequence[str]) -> str:
     if name not in known:
         raise OperationError(not_an_endpoint(name, known, call.situation.routes))
     return name
+
+
+def _audited(
+    outbox: OutboxAccess, call: Call, what: str, meant: int
+) -> AbstractContextManager[Change]:
+    """The endpoint that it is told of is the one that gets the rows, or whose they are."""
+    endpoint = getattr(call.body, "to", None) or getattr(call.body, "endpoint", None)
+    now = call.situation.now
+    return audited(outbox, call.actor, what, meant=meant, endpoint=endpoint, now=now)
 
 
 def _part(query: forms.DeliveryList | forms.DeadLetterList | forms.QuarantineList) -> Selection:

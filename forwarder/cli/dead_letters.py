@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import get_args
 
 import click
@@ -38,7 +39,10 @@ from forwarder.cli.tables import (
 )
 from forwarder.delivery import DeadReason
 from forwarder.operator import (
+    Change,
     Replayed,
+    at_the_shell,
+    audited,
     dead_letters_meant,
     discard,
     known_endpoints,
@@ -148,9 +152,12 @@ def replay_command(
         require_same_kind(outbox.endpoints_of(chosen), to)
         if to is None:
             require_routed(outbox.endpoints_of(chosen), routes)
-            outcome = replay(outbox, chosen, now=time.time())
-        else:
-            outcome = replay_to(outbox, chosen, endpoint=to, now=time.time())
+        with _audited(outbox, "replay", chosen, to or selection.endpoint) as change:
+            if to is None:
+                outcome = replay(outbox, chosen, now=time.time())
+            else:
+                outcome = replay_to(outbox, chosen, endpoint=to, now=time.time())
+            change.count = outcome.replayed
         whose = outbox.endpoints_of(chosen)
     _report(outcome, whose, to, as_json=as_json)
 
@@ -158,6 +165,14 @@ def replay_command(
 def _require(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:
     if not ids:
         require_selection(selection, all_of_them=all_of_them, what="dead letters")
+
+
+def _audited(
+    outbox: OutboxAccess, what: str, chosen: Chosen[DeliveryId], endpoint: str | None
+) -> AbstractContextManager[Change]:
+    return audited(
+        outbox, at_the_shell(), what, meant=chosen.count, endpoint=endpoint, now=time.time()
+    )
 
 
 def _report(outcome: Replayed, whose: list[str], to: str | None, *, as_json: bool) -> None:
@@ -196,7 +211,8 @@ def discard_command(
         if all_of_them:
             ask_first(f"Discard {count_of(chosen.count, 'dead letter')} for good?", yes=yes)
         whose = outbox.endpoints_of(chosen)
-        erased = discard(outbox, chosen)
+        with _audited(outbox, "discard", chosen, selection.endpoint) as change:
+            erased = change.count = discard(outbox, chosen)
     click.echo(
         json.dumps({"discarded": erased})
         if as_json

@@ -20,15 +20,18 @@ from forwarder.cli.tables import (
 )
 from forwarder.errors import ConfigurationError
 from forwarder.operator import (
+    at_the_shell,
     known_endpoints,
     look_at_routes,
+    pause,
     require_endpoint,
+    resume,
     revoke_share,
     share_endpoint,
     shares_in_force,
 )
 from forwarder.operator.objects import share_object
-from forwarder.outbox import Pause, Resume, opened
+from forwarder.outbox import opened
 from forwarder.settings import load_settings
 from forwarder.units import format_duration, parse_duration
 
@@ -46,7 +49,7 @@ def pause_command(name: str) -> None:
     routes = look_at_routes(settings.routes_file).routes
     with opened(settings.outbox_place) as outbox:
         require_endpoint(name, known_endpoints(outbox, routes), routes)
-        (changed,) = outbox.operate(Pause(name))
+        changed = pause(outbox, name, actor=at_the_shell(), now=time.time())
     click.echo(f"{name} is paused" if changed else f"{name} was paused already")
 
 
@@ -58,7 +61,7 @@ def resume_command(name: str) -> None:
     routes = look_at_routes(settings.routes_file).routes
     with opened(settings.outbox_place) as outbox:
         require_endpoint(name, known_endpoints(outbox, routes), routes)
-        (changed,) = outbox.operate(Resume(name))
+        changed = resume(outbox, name, actor=at_the_shell(), now=time.time())
     in_routes = (
         {} if routes is None else {str(one.name): one.paused for one in routes.endpoints.values()}
     )
@@ -89,7 +92,7 @@ def share_command(name: str, duration: str, *, as_json: bool) -> None:
     routes = look_at_routes(settings.routes_file).routes
     with opened(settings.outbox_place) as outbox:
         require_endpoint(name, known_endpoints(outbox, routes), routes)
-        made = share_endpoint(outbox, name, seconds=seconds, now=time.time())
+        made = share_endpoint(outbox, name, seconds=seconds, actor=at_the_shell(), now=time.time())
     url = made.url(settings.page_url)
     if as_json:
         print_json({**share_object(made.share), "url": url})
@@ -132,5 +135,5 @@ def shares_command(*, as_json: bool) -> None:
 def unshare_command(identity: str) -> None:
     """End the link of that ID, which `endpoints shares` lists."""
     with opened(load_settings().outbox_place) as outbox:
-        share = revoke_share(outbox, identity, now=time.time())
+        share = revoke_share(outbox, identity, actor=at_the_shell(), now=time.time())
     click.echo(f"the link to {share.endpoint} works no more")

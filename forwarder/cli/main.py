@@ -28,6 +28,7 @@ COMMANDS = {
     "endpoints": "endpoints",
     "quarantine": "quarantine",
     "status": "status",
+    "audit": "audit",
     "purge": "purge",
     "health": "health",
     "outbox": "outbox",
@@ -43,7 +44,7 @@ COMPLETION_VARIABLE = "_FORWARDER_COMPLETE"
 
 SECTIONS = {
     "Service": ("init", "run", "check", "endpoints", "secret", "health", "completion"),
-    "Look": ("status", "devices", "deliveries", "routes"),
+    "Look": ("status", "devices", "deliveries", "routes", "audit"),
     "Repair": ("dead-letters", "quarantine", "outbox", "purge"),
     "Try": ("demo", "send-test", "certify", "listen", "decode", "simulate", "schema"),
 }

@@ -1,13 +1,14 @@
 """`forwarder purge`: erase every trace of one device."""
 
 import os
+import time
 
 import click
 
 from forwarder.cli.names import device_names
 from forwarder.cli.options import ask_first, yes_option
 from forwarder.errors import OperationError
-from forwarder.operator import look_at_routes, parse_device
+from forwarder.operator import at_the_shell, audited, look_at_routes, parse_device
 from forwarder.outbox import Purged, copies_aside, opened
 from forwarder.reading import Device
 from forwarder.settings import Settings, load_settings
@@ -35,7 +36,8 @@ def command(device_text: str, *, yes: bool) -> None:
     device = parse_device(device_text)
     with opened(settings.outbox_place) as outbox:
         ask_first(f"Erase every trace of {plain(device)} for good?", yes=yes)
-        purged = outbox.purge(device)
+        with audited(outbox, at_the_shell(), "purge", meant=1, now=time.time()):
+            purged = outbox.purge(device)
     _report(purged, device)
     _warn(settings, device)
     if not purged.is_rewritten:

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import get_args
 
 import click
@@ -39,7 +40,10 @@ from forwarder.cli.tables import (
 )
 from forwarder.normalise import load_normaliser
 from forwarder.operator import (
+    Change,
     Outcome,
+    at_the_shell,
+    audited,
     decoder,
     discard_quarantined,
     quarantined_id,
@@ -168,7 +172,9 @@ def replay(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_
     decode = decoder(load_normaliser(settings), routes)
     with opened(settings.outbox_place) as outbox:
         chosen = quarantined_meant(outbox, ids, selection, routes_file=settings.routes_file)
-        outcomes = replay_quarantined(outbox, chosen, decode=decode, now=time.time())
+        with _audited(outbox, "replay_quarantined", chosen) as change:
+            outcomes = replay_quarantined(outbox, chosen, decode=decode, now=time.time())
+            change.count = outcomes["replayed"]
     if as_json:
         click.echo(json.dumps({outcome: outcomes[outcome] for outcome in _OUTCOMES}))
         return
@@ -180,6 +186,12 @@ def replay(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_
 def _require(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:
     if not ids:
         require_selection(selection, all_of_them=all_of_them, what="messages")
+
+
+def _audited(
+    outbox: OutboxAccess, what: str, chosen: Chosen[int]
+) -> AbstractContextManager[Change]:
+    return audited(outbox, at_the_shell(), what, meant=chosen.count, now=time.time())
 
 
 @command.command("discard", short_help="Erase them for good")
@@ -198,7 +210,8 @@ def discard(
         chosen = quarantined_meant(outbox, ids, selection, routes_file=settings.routes_file)
         if all_of_them:
             ask_first(f"Discard {count_of(chosen.count, 'message')} for good?", yes=yes)
-        erased = discard_quarantined(outbox, chosen)
+        with _audited(outbox, "discard_quarantined", chosen) as change:
+            erased = change.count = discard_quarantined(outbox, chosen)
     click.echo(
         json.dumps({"discarded": erased}) if as_json else f"{count_of(erased, 'message')} discarded"
     )

@@ -6,9 +6,11 @@ What an operator does with the outbox, while the service runs and while it is st
     choosing.py      which rows are meant
     naming.py        which deliveries an id means          objects.py       the JSON form of each thing
     devices.py       who reports, and who does not          send_test.py     signed requests that no delivery owes
-    sharing.py       links to one endpoint for its people
+    sharing.py       links to one endpoint for its people   audit.py         who changed what
+    pausing.py       endpoints that rest
 """
 
+from forwarder.operator.audit import Actor, Change, at_the_shell, audited
 from forwarder.operator.choosing import (
     dead_letters_meant,
     deliveries_meant,
@@ -36,6 +38,7 @@ from forwarder.operator.known_routes import (
     require_endpoint,
 )
 from forwarder.operator.naming import name_dead_letters, name_deliveries
+from forwarder.operator.pausing import pause, resume
 from forwarder.operator.quarantine import (
     Outcome,
     choose_quarantined,
@@ -56,7 +59,9 @@ from forwarder.operator.sharing import (
 from forwarder.operator.status import EndpointStatus, PausedBy, State, Status, read_status
 
 __all__ = [
+    "Actor",
     "Answered",
+    "Change",
     "DeviceFile",
     "DeviceStatus",
     "EndpointStatus",
@@ -66,6 +71,8 @@ __all__ = [
     "Replayed",
     "State",
     "Status",
+    "at_the_shell",
+    "audited",
     "choose_dead_letters",
     "choose_quarantined",
     "dead_letters_meant",
@@ -83,6 +90,7 @@ __all__ = [
     "not_an_endpoint",
     "opened_by",
     "parse_device",
+    "pause",
     "quarantined_id",
     "quarantined_meant",
     "quarantined_message",
@@ -97,6 +105,7 @@ __all__ = [
     "require_routed",
     "require_same_kind",
     "require_share",
+    "resume",
     "revoke_share",
     "send_each",
     "send_test",

@@ -10,7 +10,7 @@ from forwarder.delivery import Attempt, Failed
 from forwarder.operator.devices import DeviceFile, DeviceStatus
 from forwarder.operator.send_test import Answered
 from forwarder.operator.status import EndpointStatus, Status
-from forwarder.outbox import DeliveryFile, DeliveryRecord, Quarantined, Share
+from forwarder.outbox import AuditRecord, DeliveryFile, DeliveryRecord, Quarantined, Share
 from forwarder.reading import Device, JsonValue, rfc3339
 from forwarder.routes import EndpointName, Routes, Selection
 from forwarder.terminal import plain_json
@@ -216,6 +216,18 @@ def _attempt_object(attempt: Attempt) -> dict[str, object]:
         "error": attempt.error or None,
         "detail": attempt.detail or None,
         "answer": attempt.answer.decode(errors="replace") or None,
+    }
+
+
+def audit_object(record: AuditRecord) -> dict[str, object]:
+    """A record of a change as `audit` has it."""
+    return {
+        "at": instant(record.at),
+        "via": record.via,
+        "who": record.who,
+        "what": record.what,
+        "endpoint": record.endpoint,
+        "count": record.count,
     }
 
 

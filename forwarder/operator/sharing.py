@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from forwarder.errors import ConfigurationError, OperationError
 from forwarder.notice import OPERATOR
+from forwarder.operator.audit import Actor, audited
 from forwarder.outbox import AddShare, OutboxAccess, RevokeShare, Share
 
 DEFAULT_SECONDS = 7 * 86400.0
@@ -30,7 +31,9 @@ class NewShare:
         return f"{page_url}/share/{self.token}"
 
 
-def share_endpoint(outbox: OutboxAccess, endpoint: str, *, seconds: float, now: float) -> NewShare:
+def share_endpoint(
+    outbox: OutboxAccess, endpoint: str, *, seconds: float, actor: Actor, now: float
+) -> NewShare:
     """Make a link that works for so many seconds. Raises ConfigurationError for what is no such time."""
     if endpoint == OPERATOR:
         raise ConfigurationError(f"{OPERATOR} gets notices about every endpoint: it has no link")
@@ -38,7 +41,8 @@ def share_endpoint(outbox: OutboxAccess, endpoint: str, *, seconds: float, now: 
         raise ConfigurationError("a link works for 366d at most, and for more than no time")
     identity, secret = secrets.token_hex(5), secrets.token_hex(24)
     share = Share(identity, endpoint, _digest(secret), now, now + seconds)
-    outbox.operate(AddShare(share, now))
+    with audited(outbox, actor, "share", meant=1, endpoint=endpoint, now=now):
+        outbox.operate(AddShare(share, now))
     return NewShare(share, f"{identity}.{secret}")
 
 
@@ -52,11 +56,12 @@ def shares_in_force(
 
 
 def revoke_share(
-    outbox: OutboxAccess, identity: str, *, now: float, endpoint: str | None = None
+    outbox: OutboxAccess, identity: str, *, actor: Actor, now: float, endpoint: str | None = None
 ) -> Share:
     """End a link of this endpoint, or of any, at once. Raises OperationError when there is none of that id."""
     share = require_share(outbox, identity, now=now, endpoint=endpoint)
-    outbox.operate(RevokeShare(identity))
+    with audited(outbox, actor, "unshare", meant=1, endpoint=share.endpoint, now=now):
+        outbox.operate(RevokeShare(identity))
     return share
 
 

@@ -77,8 +77,10 @@ from forwarder.outbox.intake import (
 )
 from forwarder.outbox.lanes import Readiness
 from forwarder.outbox.operations import (
+    MOST_AUDITED,
     MOST_ROWS,
     AddShare,
+    Audit,
     BuryRemoved,
     Discard,
     DiscardQuarantined,
@@ -101,6 +103,7 @@ from forwarder.outbox.operations import (
 )
 from forwarder.outbox.outbox import Outbox
 from forwarder.outbox.records import (
+    AuditRecord,
     DeliveryFile,
     DeliveryId,
     DeliveryRecord,
@@ -118,8 +121,11 @@ from forwarder.outbox.records import (
 from forwarder.outbox.settlement import Claim, Settlement
 
 __all__ = [
+    "MOST_AUDITED",
     "MOST_ROWS",
     "AddShare",
+    "Audit",
+    "AuditRecord",
     "BuryRemoved",
     "Chosen",
     "Claim",

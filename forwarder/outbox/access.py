@@ -5,6 +5,7 @@ from typing import Protocol, TypeVar
 
 from forwarder.outbox.operations import Operation
 from forwarder.outbox.records import (
+    AuditRecord,
     DeliveryFile,
     DeliveryId,
     DeliveryRecord,
@@ -104,6 +105,9 @@ class OutboxAccess(Protocol):
 
     def quarantined(self, numbers: Sequence[int]) -> list[Quarantined]:
         """The messages of these numbers that are there still."""
+
+    def audit(self, *, limit: int, before: int | None = None) -> list[AuditRecord]:
+        """The newest records of changes, or those before the one of that number; the newest in front."""
 
     def shares(self) -> list[Share]:
         """Every link to an endpoint, also those that are over, in the order in which they were made."""

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from forwarder.outbox.intake import NewReading
-from forwarder.outbox.records import DeliveryId, Share
+from forwarder.outbox.records import AuditRecord, DeliveryId, Share
 from forwarder.reading import Device
 
 MOST_ROWS = 1000
 """Rows that one operation changes at most: the line never waits long for it."""
+
+MOST_AUDITED = 10_000
+"""Records of changes that are kept."""
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -225,6 +228,13 @@ class RevokeShare(Operation[bool]):
     id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Audit(Operation[None]):
+    """Keep a record of a change, or say of one that is kept how many it came to; the oldest of MOST_AUDITED go."""
+
+    record: AuditRecord
+
+
 EveryOperation: TypeAlias = (
     ExpireOld
     | BuryRemoved
@@ -248,4 +258,5 @@ EveryOperation: TypeAlias = (
     | ForgetNotes
     | AddShare
     | RevokeShare
+    | Audit
 )

@@ -168,6 +168,27 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """What somebody changed; it names no device, so that a purge has nothing to erase here."""
+
+    id: str
+    """Random, made before the change."""
+    at: float
+    """UNIX seconds."""
+    via: str
+    """`command`, `api` or `page`."""
+    who: str
+    """The user of the system, or by what a request was admitted: `token`, `session`, `loopback`."""
+    what: str
+    endpoint: str | None
+    """The one that was named."""
+    count: int
+    """How many were changed; how many were meant, where the change did not come to its end."""
+    number: int = 0
+    """In the order of records; the outbox gives it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """The outbox at one instant."""
 

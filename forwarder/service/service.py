@@ -34,6 +34,7 @@ from forwarder.notices import Room, Session, Silence, Teller
 from forwarder.outbox import Outbox, Seat, open_outbox, remarks, take_seat, warn_of_foreign_writers
 from forwarder.routes import Routes, RoutesFile
 from forwarder.sender import Descriptors, Guard, Sender, Tokens, pooled_transports
+from forwarder.service.audit_log import AuditLog, newest_changes
 from forwarder.service.descriptors import Reserve, Share
 from forwarder.service.heartbeat import Heartbeat
 from forwarder.service.last_let_through import last_let_through
@@ -274,6 +275,9 @@ class Service:
             clock=clock,
         )
         self._ready_call = self._called_while_ready(self._settings.heartbeat_url)
+        self._audit_log = AuditLog(
+            partial(newest_changes, self._settings.outbox_place), clock=clock
+        )
         self._heartbeat = Heartbeat(
             self._metrics,
             look=self._outbox.accounts.overview,
@@ -328,6 +332,7 @@ class Service:
             "the looks for silent devices": asyncio.create_task(self._silence_watch.run()),
             "the looks for notices": asyncio.create_task(self._teller.watch_outbox()),
             "the heartbeat in the log": asyncio.create_task(self._heartbeat.run()),
+            "the audit in the log": asyncio.create_task(self._audit_log.run()),
             "the notices to the service manager": asyncio.create_task(self._announcer.run()),
         }
         if self._seat.member:

@@ -35,7 +35,7 @@ async def test_it_answers_as_the_commands_do(line: Line) -> None:
     replayed = await asked(line, "POST", "/dead-letters/replay", json={"endpoint": "acme"})
     assert replayed.json() == {"count": 3}
     await line.service.settled("acme", lambda totals: totals.delivered == 3)
-    await line.service.logged("api.changed", what="replay", count=3)
+    await line.service.logged("operator.changed", via="api", who="loopback", what="replay", count=3)
 
 
 async def test_only_the_token_opens_it(line: Line) -> None:

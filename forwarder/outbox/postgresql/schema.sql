@@ -217,6 +217,18 @@ CREATE TABLE share (
     expires_at float8 NOT NULL
 );
 
+-- What people changed; the oldest go.
+CREATE TABLE audit (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id text NOT NULL UNIQUE,
+    at float8 NOT NULL,
+    via text NOT NULL,
+    who text NOT NULL,
+    what text NOT NULL,
+    endpoint text,
+    count bigint NOT NULL
+);
+
 -- Endpoint 0 is none: the device itself was erased. Lanes that a command changed while the service runs; their home reads them again and forgets them here.
 CREATE TABLE touched_lane (
     endpoint int NOT NULL,

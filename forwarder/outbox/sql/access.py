@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from forwarder.outbox.access import Chosen
 from forwarder.outbox.operations import Operation
 from forwarder.outbox.records import (
+    AuditRecord,
     DeliveryFile,
     DeliveryId,
     DeliveryRecord,
@@ -25,7 +26,7 @@ from forwarder.outbox.records import (
     Selection,
     Share,
 )
-from forwarder.outbox.sql import lookup, queries, records, shares
+from forwarder.outbox.sql import audit, lookup, queries, records, shares
 from forwarder.outbox.sql.connection import Connection
 from forwarder.outbox.sql.records import Clauses
 from forwarder.reading import Device, WebhookId
@@ -155,6 +156,11 @@ class Access(ABC):
         """The messages of these numbers that are there still."""
         with self.snapshot() as connection:
             return records.quarantined_messages(connection, numbers)
+
+    def audit(self, *, limit: int, before: int | None = None) -> list[AuditRecord]:
+        """The newest records of changes, or those before the one of that number; the newest in front."""
+        with self.snapshot() as connection:
+            return audit.newest(connection, limit=limit, before=before)
 
     def shares(self) -> list[Share]:
         """Every link to an endpoint, also those that are over, in the order in which they were made."""

@@ -9,6 +9,7 @@ from forwarder.delivery import ReadingNumber
 from forwarder.outbox.operations import (
     MOST_ROWS,
     AddShare,
+    Audit,
     BlankAnswers,
     BuryRemoved,
     Discard,
@@ -35,7 +36,7 @@ from forwarder.outbox.operations import (
     Told,
 )
 from forwarder.outbox.records import DeliveryId
-from forwarder.outbox.sql import shares
+from forwarder.outbox.sql import audit, shares
 from forwarder.outbox.sql.connection import Connection
 from forwarder.outbox.sql.tables import NO_ENDPOINT, Tables
 
@@ -134,6 +135,9 @@ def _perform(  # noqa: C901 - a flat match over the closed set
             return None
         case RevokeShare(identity):
             return shares.revoke(store.connection, identity)
+        case Audit(record):
+            audit.keep(store.connection, record)
+            return None
         case _:
             assert_never(operation)
 

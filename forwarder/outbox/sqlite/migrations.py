@@ -142,6 +142,23 @@ def share_endpoints(connection: sqlite3.Connection) -> None:
     )
 
 
+def audit_changes(connection: sqlite3.Connection) -> None:
+    """Version 9: what people change leaves a record."""
+    connection.execute(
+        """
+        CREATE TABLE audit (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            at REAL NOT NULL,
+            via TEXT NOT NULL,
+            who TEXT NOT NULL,
+            what TEXT NOT NULL,
+            endpoint TEXT,
+            count INTEGER NOT NULL
+        )"""
+    )
+
+
 STEPS: tuple[Step, ...] = (
     lead_ids_by_their_instant,
     account_for_the_quarantine,
@@ -150,5 +167,6 @@ STEPS: tuple[Step, ...] = (
     remember_what_was_told,
     know_the_devices,
     share_endpoints,
+    audit_changes,
 )
 """The first brings version 1 to 2, and so on. A new file takes none: schema.sql is always the newest version."""

@@ -1,4 +1,4 @@
--- Version 8 of the outbox. Instants are UNIX seconds. Every transaction changes rows and the endpoint's totals together,
+-- Version 9 of the outbox. Instants are UNIX seconds. Every transaction changes rows and the endpoint's totals together,
 -- and so keeps the promises of accounting.
 
 CREATE TABLE endpoint (
@@ -165,6 +165,18 @@ CREATE TABLE share (
     created_at REAL NOT NULL,
     expires_at REAL NOT NULL
 ) WITHOUT ROWID;
+
+-- What people changed; the oldest go.
+CREATE TABLE audit (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    at REAL NOT NULL,
+    via TEXT NOT NULL,
+    who TEXT NOT NULL,
+    what TEXT NOT NULL,
+    endpoint TEXT,
+    count INTEGER NOT NULL
+);
 
 -- Lanes that a command changed while the service runs; the service reads them again and forgets them here.
 -- Endpoint 0 is none: the device itself was erased.

@@ -11,6 +11,7 @@ from support.transports import AnyReceiver
 
 from forwarder.api import answers
 from forwarder.api.operations import OPERATIONS
+from forwarder.api.requests import encode_cursor
 from forwarder.sender.failure import TransportFailure
 
 READING = b'{"sys_id": "ECC9FF5C7AD4", "P_In": 1.2345}'
@@ -106,6 +107,52 @@ async def test_what_cannot_be_shared_is_a_problem(
     answer = await api.post(path, json=body)
     assert answer.status_code == status
     assert answer.json()["detail"]
+
+
+CHANGES = [
+    ("/endpoints/acme/pause", {}, ("pause", "acme", 1)),
+    ("/endpoints/acme/shares", {}, ("share", "acme", 1)),
+    ("/dead-letters/replay", {"endpoint": "acme"}, ("replay", "acme", 2)),
+    ("/dead-letters/replay", {"all": True, "to": "home"}, ("replay", "home", 2)),
+    ("/dead-letters/discard", {"all": True}, ("discard", None, 2)),
+    ("/quarantine/discard", {"all": True}, ("discard_quarantined", None, 1)),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "expected"), CHANGES)
+async def test_changes_leave_a_record(
+    api: httpx.AsyncClient,
+    built: OutboxBuilder,
+    path: str,
+    body: object,
+    expected: tuple[str, str | None, int],
+) -> None:
+    """Who asked, what it was, and how many; a dry run leaves none."""
+    for _ in range(2):
+        built.delivery("acme", "dead")
+    built.quarantine()
+    if not path.endswith("shares"):
+        await posted(api, path, body, dry_run=True)
+    assert (await got(api, "/audit"))["items"] == []
+    await posted(api, path, body)
+    (record,) = (await got(api, "/audit"))["items"]
+    assert (record["what"], record["endpoint"], record["count"]) == expected
+    assert (record["via"], record["who"]) == ("api", "loopback")
+
+
+async def test_the_audit_goes_on_where_it_ended(
+    api: httpx.AsyncClient, built: OutboxBuilder
+) -> None:
+    """The newest stands in front; a cursor of another list is refused."""
+    built.delivery("acme", "pending")
+    for what in ("pause", "resume", "pause"):
+        await posted(api, f"/endpoints/acme/{what}")
+    first = await got(api, "/audit", limit=2)
+    second = await got(api, "/audit", limit=2, cursor=first["next"])
+    assert [one["what"] for one in first["items"] + second["items"]] == ["pause", "resume", "pause"]
+    assert "next" not in second
+    wrong = await api.get("/audit", params={"cursor": encode_cursor((1.5, "x"))})
+    assert wrong.status_code in (400, 404)
 
 
 async def test_a_test_is_sent_and_its_answer_told(

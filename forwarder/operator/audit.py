@@ -1,0 +1,64 @@
+"""What people change leaves a record: who, by which way, what, and how many. It is kept before the change is begun."""
+
+import os
+import pwd
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from forwarder.outbox import Audit, AuditRecord, OutboxAccess
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who changes something, as far as that is known."""
+
+    via: Literal["command", "api", "page"]
+    who: str
+    """The user of the system, or by what a request was admitted."""
+
+
+@dataclass(slots=True)
+class Change:
+    """A change that is under way."""
+
+    record: AuditRecord
+    count: int
+    """How many it comes to; as many as were meant until somebody says otherwise."""
+
+
+def at_the_shell() -> Actor:
+    """Whoever runs this process."""
+    try:
+        return Actor("command", pwd.getpwuid(os.getuid()).pw_name)
+    except KeyError:  # a container's user need not have a name
+        return Actor("command", f"uid {os.getuid()}")
+
+
+@contextmanager
+def audited(
+    outbox: OutboxAccess,
+    actor: Actor,
+    what: str,
+    *,
+    meant: int,
+    now: float,
+    endpoint: str | None = None,
+) -> Iterator[Change]:
+    """
+    A change of `meant` rows with its record; nothing is kept of a change of none.
+
+    The block does it, and says in `count` what it came to. The record of a change that fails says how many were meant.
+    """
+    record = AuditRecord(
+        secrets.token_hex(8), now, actor.via, actor.who, what, endpoint, count=meant
+    )
+    if meant:
+        outbox.operate(Audit(record))
+    change = Change(record, count=meant)
+    yield change
+    change.record = replace(record, count=change.count)
+    if change.count != meant:
+        outbox.operate(Audit(change.record))

@@ -1,0 +1,66 @@
+"""What commands change beside the running service is told in its log, as what comes by its port is."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+
+from forwarder.clock import Clock
+from forwarder.errors import OutboxError
+from forwarder.logs import logger
+from forwarder.outbox import AuditRecord, opened
+from forwarder.settings import OutboxPlace
+
+LOOK_SECONDS = 5.0
+MOST_AT_ONCE = 200
+
+
+def newest_changes(place: OutboxPlace) -> list[AuditRecord]:
+    """As many as people make between two looks."""
+    with opened(place, is_read_only=True) as access:
+        return access.audit(limit=MOST_AT_ONCE)
+
+
+class AuditLog:
+    """
+    Tells of each record that comes, once.
+
+    `newest` reads the newest records, those in front first; it waits for the outbox, and so runs beside the loop.
+    """
+
+    def __init__(self, newest: Callable[[], Sequence[AuditRecord]], *, clock: Clock) -> None:
+        self._newest = newest
+        self._clock = clock
+        self._log = logger("operator")
+        self._told: int | None = None
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await self.look()
+            await self._clock.sleep(LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Tell what has come since the last look, and nothing at the first one."""
+        try:
+            records = await asyncio.to_thread(self._newest)
+        except OutboxError:
+            return  # others tell of it
+        except Exception as error:  # noqa: BLE001 - it only tells
+            self._log.error("telling.broke", what="the audit", exc_info=error)
+            return
+        last = max((one.number for one in records), default=0)
+        if self._told is not None:
+            self._tell(one for one in reversed(records) if one.number > self._told)
+        self._told = max(last, self._told or 0)
+
+    def _tell(self, records: Iterable[AuditRecord]) -> None:
+        for one in records:
+            if one.via == "command":
+                named = {} if one.endpoint is None else {"endpoint": one.endpoint}
+                self._log.info(
+                    "operator.changed",
+                    what=one.what,
+                    count=one.count,
+                    via=one.via,
+                    who=one.who,
+                    **named,
+                )
