@@ -41,7 +41,8 @@ from forwarder.outbox import (
 from forwarder.outbox.copying import Fingerprint, Row
 from forwarder.outbox.postgresql import copying as postgres_copying
 from forwarder.outbox.postgresql.connection import opened_connection
-from forwarder.outbox.records import DeviceRecord
+from forwarder.outbox.records import AuditRecord, DeviceRecord
+from forwarder.outbox.sql import audit
 from forwarder.outbox.sql.tables import Tables
 from forwarder.outbox.sqlite import copying as sqlite_copying
 from forwarder.outbox.sqlite import high_water_mark
@@ -118,9 +119,15 @@ def _other(endpoint: str, kept: EndpointHealth, device: Device, blob: bytes) -> 
     yield lambda store: store.connection.execute(
         "INSERT INTO share VALUES (?, ?, ?, ?, ?)", (device, endpoint, blob, NOW, NOW + 60)
     )
+    yield lambda store: audit.keep(store.connection, _record("first", endpoint))
+    yield lambda store: audit.keep(store.connection, _record("second", endpoint))
     yield lambda store: store.connection.execute(
         "INSERT INTO touched_lane VALUES (0, ?)", (device,)
     )
+
+
+def _record(one: str, endpoint: str) -> AuditRecord:
+    return AuditRecord(one, NOW, "command", "root", "pause", endpoint, 1)
 
 
 @st.composite
@@ -165,6 +172,7 @@ TABLES = {
             "message_total",
             "device",
             "share",
+            "audit",
             "touched_lane",
         ),
         "*",
@@ -257,6 +265,7 @@ async def test_numbers_go_on(places: tuple[OutboxPlace, OutboxPlace]) -> None:
     built.quarantine(payload=b"a")
     with built.store() as store:
         store.settle([Settlement([_delivery(first)], Done(), None)], now=NOW)
+        audit.keep(store.connection, _record("first", "acme"))
         for table in ("delivery", "reading", "quarantine"):
             store.connection.execute(f"DELETE FROM {table}")
 
@@ -267,6 +276,12 @@ async def test_numbers_go_on(places: tuple[OutboxPlace, OutboxPlace]) -> None:
     assert reached.quarantine(payload=b"b") == 2
     assert reached.reading("new") > first
     assert reached.endpoint_id("new") == 2
+    with reached.store() as store:
+        audit.keep(store.connection, _record("second", "acme"))
+        assert [one.id for one in audit.newest(store.connection, limit=9, before=None)] == [
+            "second",
+            "first",
+        ]
 
 
 def _delivery(number: int) -> Delivery:

@@ -40,8 +40,9 @@ _LOCK_HOMES = "SELECT 1 FROM home ORDER BY endpoint, shard FOR UPDATE"
 _NUMBERS = """
     SELECT (SELECT last FROM line), coalesce(last_value, 0) FROM pg_sequences
     WHERE schemaname = current_schema() AND sequencename = 'quarantine_id_seq'"""
-_GO_ON = "SELECT setval(pg_get_serial_sequence(?, 'id'), greatest(?::bigint, 1), ?::bigint > 0)"
-_HIGHEST_ENDPOINT = "SELECT coalesce(max(id), 0) FROM endpoint_row"
+_GO_ON = "SELECT setval(pg_get_serial_sequence(?, ?), greatest(?::bigint, 1), ?::bigint > 0)"
+_HIGHEST = """
+    SELECT (SELECT coalesce(max(id), 0) FROM endpoint_row), (SELECT coalesce(max(number), 0) FROM audit)"""
 _LOOK_AT = "ANALYZE reading, body, delivery, attempt, quarantine, device"
 
 
@@ -97,9 +98,13 @@ class PostgresDraft(PostgresContents):
 
     def go_on_from(self, reading: int, quarantined: int) -> None:
         self.connection.execute("UPDATE line SET last = ?", (reading,))
-        self.connection.execute(_GO_ON, ("quarantine", quarantined, quarantined))
-        (endpoint,) = self.connection.execute(_HIGHEST_ENDPOINT).fetchone()
-        self.connection.execute(_GO_ON, ("endpoint_row", endpoint, endpoint))
+        endpoint, audited = self.connection.execute(_HIGHEST).fetchone()
+        for table, column, last in (
+            ("quarantine", "id", quarantined),
+            ("endpoint_row", "id", endpoint),
+            ("audit", "number", audited),
+        ):
+            self.connection.execute(_GO_ON, (table, column, last, last))
 
     def finish(self) -> None:
         self.connection.execute(_LOOK_AT)
