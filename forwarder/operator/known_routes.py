@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from forwarder.errors import ConfigurationError
+from forwarder.notice import OPERATOR
 from forwarder.outbox import OutboxAccess
 from forwarder.reading import Device, parse_mac
 from forwarder.routes import EndpointName, Routes
@@ -67,6 +68,8 @@ def _is_endpoint(name: str, routes: Routes | None) -> bool:
 
 
 def _not_as_endpoint(name: str, routes: Routes) -> str | None:
+    if name == OPERATOR and routes.operator is None:
+        return "routes.yaml names nobody to be told; `operator:` beside `endpoints:` does"
     if name in routes.groups:
         takers = [str(one) for one, wanted in routes.selections.items() if name in wanted.groups]
         return f"{name!r} is a group, and no endpoint; it goes to: {_names(takers)}"
