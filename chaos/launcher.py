@@ -121,7 +121,7 @@ POINTS: dict[str, Callable[[Trap], None]] = {
     "in-reload": before(Dispatcher, "apply"),
     "in-replay": after(operations, "_revive"),
     "in-creation": each(before(outbox_file, "_lay_out"), before(schema, "make")),
-    "in-start": before(Outbox, "_restore"),
+    "in-start": before(Outbox, "__init__"),
 }
 """Each named point, and how its trap is laid."""
 
