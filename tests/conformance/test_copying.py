@@ -1,7 +1,8 @@
 """An outbox copied to the other engine and back: everything is there, or nothing is."""
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.any_reading import any_text
 from support.clock import HandClock
-from support.engines import AnotherProcess
 from support.outbox import must_claim, settle, totals
 from support.outbox_builder import NOW, OutboxBuilder
 from support.outbox_harness import OutboxHarness
@@ -27,6 +27,7 @@ from forwarder.errors import (
     OutboxError,
     OutboxIncomplete,
     OutboxLocked,
+    OutboxUnavailable,
 )
 from forwarder.outbox import (
     NewQuarantined,
@@ -104,7 +105,7 @@ def _quarantine(device: Device, payload: bytes, text: str) -> Step:
         size=len(payload),
         payload=payload,
     )
-    return lambda store: store.quarantine([message], max_bytes=2000)
+    return lambda store: store.quarantine([message], max_bytes=600)
 
 
 def _other(endpoint: str, kept: EndpointHealth, device: Device, blob: bytes) -> Iterator[Step]:
@@ -369,6 +370,8 @@ def test_copy_that_breaks_off_leaves_nothing(places: tuple[OutboxPlace, OutboxPl
     ):
         copy_outbox(source, destination)
     assert not exists(destination)
+    if isinstance(destination, Path):
+        assert [one.name for one in destination.parent.iterdir()] == ["forwarder.lock"]
     copy_outbox(source, destination)
     assert inspect(destination).deliveries == {"pending": 1}
 
@@ -462,24 +465,42 @@ def test_tables_of_another_program_are_refused(
         copy_outbox(file, database)
 
 
-def test_commands_wait_while_a_copy_is_made(places: tuple[OutboxPlace, OutboxPlace]) -> None:
-    """What would change the source while it is copied does so afterwards, or not at all; the copy has none of it."""
+def test_source_is_held_while_it_is_copied(places: tuple[OutboxPlace, OutboxPlace]) -> None:
+    """What would change the source has to wait until the copy is there."""
     source, destination = places
-    built = OutboxBuilder(source)
-    built.delivery("acme", "dead")
+    OutboxBuilder(source).delivery("acme", "dead")
     go_on_from = _draft_at(destination).go_on_from
-    with ThreadPoolExecutor() as threads:
-        replays: list[Future[None]] = []
+    is_held: list[bool] = []
 
-        def replay_first(self: Any, *numbers: int) -> None:
-            replays.append(threads.submit(AnotherProcess(source).replay))
-            go_on_from(self, *numbers)
+    def look_first(self: Any, *numbers: int) -> None:
+        is_held.append(_is_held(source))
+        go_on_from(self, *numbers)
 
-        with patch.object(_draft_at(destination), "go_on_from", replay_first):
-            copy_outbox(source, destination)
-        replays[0].result()
-    assert inspect(destination).deliveries == {"dead": 1}
-    assert inspect(source).deliveries == {"pending": 1}
+    with patch.object(_draft_at(destination), "go_on_from", look_first):
+        copy_outbox(source, destination)
+    assert (is_held, _is_held(source)) == ([True], False)
+
+
+def _is_held(place: OutboxPlace) -> bool:
+    """Whether whoever writes to it would have to wait."""
+    if isinstance(place, Path):
+        with closing(sqlite3.connect(place, timeout=0, isolation_level=None)) as file:
+            try:
+                file.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return True
+            return False
+    rows = ("SELECT 1 FROM line FOR UPDATE NOWAIT", "SELECT 1 FROM home FOR UPDATE NOWAIT")
+    return all(_is_locked(place, query) for query in rows)
+
+
+def _is_locked(database: Database, query: str) -> bool:
+    try:
+        with opened_connection(database) as connection:
+            connection.execute(query)
+    except OutboxUnavailable:
+        return True
+    return False
 
 
 def test_fingerprint_tells_rows_apart() -> None:

@@ -9,6 +9,9 @@ from support.containers import Project, until
 pytestmark = pytest.mark.timeout(600)
 
 
+PARTS = ("postgres", "standby", "forwarder-1", "forwarder-2", "devices", "receiver")
+
+
 def status(project: Project, replica: str) -> dict[str, Any]:
     container = project.container(replica)
     done = project.engine.run("exec", container.id, "forwarder", "status", "--json")
@@ -27,10 +30,13 @@ def test_another_goes_on(replicas: Project) -> None:
     def taken() -> int:
         return receiver.text().count("204 ✓ ")
 
+    def last_words() -> str:
+        return "\n".join(f"{name}: {replicas.container(name).last_words()}" for name in PARTS)
+
     def more() -> None:
         replicas.have_names_answered()
         before = taken()
-        until(lambda: taken() >= before + 10, otherwise=receiver.last_words)
+        until(lambda: taken() >= before + 10, otherwise=last_words)
 
     more()
     until(lambda: len(status(replicas, "forwarder-1")["replicas"]) == 3)
