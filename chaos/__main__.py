@@ -1,7 +1,8 @@
 """
 `python -m chaos`: plays scenarios, prints what they came to, and exits 1 when anything is wrong.
 
-With --pages a run of every scenario of its form goes into docs/figures/chaos.json, and from there into the pages.
+With --pages what was played goes into docs/figures/chaos.json, in the place of what its seed came to there before, and
+from there into the pages.
 """
 
 import argparse
@@ -46,8 +47,8 @@ Keep: TypeAlias = Callable[[Sequence[Result]], None]
 
 
 def _keeper(arguments: argparse.Namespace, folder: Path) -> Keep:
-    """What writes results into the file and the pages; parts of a run are kept nowhere."""
-    if not arguments.pages or arguments.only:
+    """What writes results into the file and the pages."""
+    if not arguments.pages:
         return lambda _: None
     form = "short" if arguments.short else "full"
     run = begun(seed=arguments.seed, engine=arguments.engine, form=form, folder=folder)

@@ -38,9 +38,17 @@ def record(run: Run, results: Sequence[Result]) -> None:
 
 def with_run(kept: Sequence[Run], run: Run) -> list[Run]:
     """The runs of this one's program and form alone, because figures of two programs add up to nothing."""
-    return [*(one for one in kept if _goes_with(one, run)), run]
+    alike = [one for one in kept if all(one[key] == run[key] for key in ("commit", "form"))]
+    before = next((one for one in alike if _is_same(one, run)), run)
+    others = [one for one in alike if not _is_same(one, run)]
+    return [*others, {**run, "results": _merged(before["results"], run["results"])}]
 
 
-def _goes_with(one: Run, run: Run) -> bool:
-    is_same = (one["seed"], one["engine"]) == (run["seed"], run["engine"])
-    return (one["commit"], one["form"]) == (run["commit"], run["form"]) and not is_same
+def _is_same(one: Run, other: Run) -> bool:
+    return all(one[key] == other[key] for key in ("seed", "engine"))
+
+
+def _merged(before: Sequence[Run], now: Sequence[Run]) -> list[Run]:
+    """A scenario that is played again takes its own place; the others stay."""
+    by_name = {one["scenario"]: one for one in before} | {one["scenario"]: one for one in now}
+    return [*by_name.values()]

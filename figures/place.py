@@ -45,8 +45,8 @@ def fsync_ms(folder: Path) -> float:
 
 
 def commit() -> str:
-    """The commit of the checkout; `-dirty` behind it where the program differs from it."""
-    told = _git("rev-parse", "--short", "HEAD")
+    """The last commit that changed the program; `-dirty` behind it where the checkout differs from it."""
+    told = _git("log", "-1", "--format=%h", "--", "forwarder")
     changed = _git("status", "--porcelain", "forwarder")
     return f"{told or 'unknown'}{'-dirty' if changed else ''}"
 

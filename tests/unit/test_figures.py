@@ -135,6 +135,17 @@ def test_scenario_that_was_skipped_says_why() -> None:
     assert "skipped: needs root" in chaos.scenarios_table([run])
 
 
+def test_scenario_that_is_played_again_takes_its_own_place() -> None:
+    earlier = chaos_run(of_chaos("kill", owed=1), of_chaos("points"))
+
+    (run,) = with_run([earlier], chaos_run(of_chaos("kill", owed=2)))
+
+    assert [(one["scenario"], one["owed"]) for one in run["results"]] == [
+        ("kill", 2),
+        ("points", 30),
+    ]
+
+
 @pytest.mark.parametrize(
     ("earlier", "seeds"),
     [
