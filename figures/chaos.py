@@ -12,18 +12,8 @@ _ENGINES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 def runs_table(runs: Sequence[Run]) -> str:
     """Each run in sum, its controls left out."""
-    head = (
-        "seed",
-        "outbox",
-        "form",
-        "faults",
-        "owed",
-        "delivered",
-        "twice",
-        "lost",
-        "not in order",
-        "wrong",
-    )
+    figures = ("faults", "owed", "delivered", "twice", "lost", "not in order", "wrong")
+    head = ("seed", "outbox", "form", "scenarios", *figures)
     return table(head, map(_run_row, runs))
 
 
@@ -34,6 +24,7 @@ def _run_row(run: Run) -> Sequence[str]:
         run["seed"],
         _ENGINES[run["engine"]],
         _FORMS[run["form"]],
+        str(sum(one["skipped"] is None for one in run["results"])),
         f"{sum(one['hit'] for one in played):,}",
         f"{sum(one['owed'] for one in played):,}",
         *(
@@ -75,7 +66,7 @@ def _lost(played: Sequence[Run]) -> str:
 def findings_list(runs: Sequence[Run]) -> str:
     """What was wrong, in the suite's own words."""
     said = [*_findings(runs)]
-    return "".join(said) if said else "Nothing else was wrong.\n"
+    return "".join(said) or "Nothing was wrong.\n"
 
 
 def _findings(runs: Sequence[Run]) -> Iterator[str]:
