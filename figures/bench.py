@@ -263,7 +263,7 @@ def three_figures(scenarios: Scenarios) -> str:
         ("devices at 30 s, one machine of 2 cores", "publish to 2xx at 200/s", "memory at rest"),
         [
             (
-                f"**{served['devices']:,}**",
+                _served(served),
                 f"**p50 {_middle(latency, 'p50_ms'):.1f} ms**, p99 {_middle(latency, 'p99_ms'):.1f}",
                 f"**{_middle(rest, 'rest_mb'):.0f} MB**",
             )
