@@ -137,6 +137,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
         "stopping",
         "{pending_attempts:any attempt} in flight end first",
     ),
+    "intervals.failed": ("outbox", "✗ {problem}", "next in 1 s"),
     "sweep.failed": ("outbox", "✗ {problem}", "next in 10 s"),
     "telling.broke": ("log", "✗ an error of ours in {what}", "no reading is concerned"),
 }

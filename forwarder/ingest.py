@@ -7,7 +7,7 @@ groups are made ready while some are written, and all that are ready by then go 
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -19,6 +19,7 @@ from forwarder.logs import harmless, logger
 from forwarder.metrics import Metrics
 from forwarder.normalise import FastPath, Normaliser, internal_error
 from forwarder.outbox import (
+    KeptLast,
     MessageOutcome,
     NewQuarantined,
     NewReading,
@@ -39,7 +40,7 @@ from forwarder.reading import (
     unique_webhook_id,
     webhook_id,
 )
-from forwarder.routes import Routes
+from forwarder.routes import Endpoint, LastOf, Routes
 from forwarder.thinning import Thinning
 
 LARGEST_GROUP = 64
@@ -126,8 +127,9 @@ class Ingest(Generic[A]):
     def use(self, routes: Routes) -> None:
         """Match messages by this table from now on."""
         self._matches = Matches(routes)
-        self.thinning.use(routes.min_intervals)
-        self._thins = bool(routes.min_intervals)
+        self.thinning.use(routes.first_of)
+        self._thins = bool(routes.first_of)
+        self._outbox.candidates.keep_last(_kept_last(routes.endpoints.values()))
 
     def receive(self, arrivals: Sequence[A]) -> None:
         """Take messages; returns at once. The subscriber decides how many may wait here."""
@@ -335,6 +337,14 @@ class Matches:
                 Recipient(one.name, only_latest=one.mode == "latest") for one in endpoints
             )
         return known
+
+
+def _kept_last(endpoints: Iterable[Endpoint]) -> dict[str, KeptLast]:
+    return {
+        one.name: KeptLast(one.min_interval.seconds, only_latest=one.mode == "latest")
+        for one in endpoints
+        if isinstance(one.min_interval, LastOf)
+    }
 
 
 def _unrouted(message: Message, reading: Reading | SerialisedReading) -> Unrouted:

@@ -1,5 +1,6 @@
 """
 `min_interval`: at most one reading of each device in that time, the first. Pure; decided before anything is enqueued.
+(The last is decided where it is stored: `outbox/candidates.py`.)
 
     a reading ─▶ has so much time passed since the last that was let through? ── yes ─▶ owed, and the time is noted
                                                                               └─ no ──▶ thinned: counted, never enqueued

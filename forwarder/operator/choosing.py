@@ -22,7 +22,9 @@ from forwarder.reading import Device, parse_mac
 from forwarder.routes import Routes
 from forwarder.units import parse_duration
 
-DeliveryState: TypeAlias = Literal["pending", "delivered", "dead", "expired", "superseded"]
+DeliveryState: TypeAlias = Literal[
+    "candidate", "pending", "delivered", "dead", "expired", "superseded", "thinned"
+]
 
 
 def parse_device(text: str) -> Device:

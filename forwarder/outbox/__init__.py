@@ -45,12 +45,14 @@ counts those with its next one, and the loop takes the count over.
     changes.py       what a transaction gets, answers  commit.py       one commit's steps on the loop
     group_commit.py  one commit after the other        capacity.py     full, unwritable, recovered
     devices.py       who reported last when            intervals.py    and how often as a rule
+    candidates.py    the last reading of an interval   kept_last.py    whom it is owed, and when
     engine.py        the seam                          drivers.py      engines by name
     copying.py       from one engine to the other
     sqlite/          SQL, the file, and nothing else knows them
 """
 
 from forwarder.outbox.access import Chosen, OutboxAccess
+from forwarder.outbox.candidates import KeptLast
 from forwarder.outbox.copying import Copied
 from forwarder.outbox.devices import Devices, KnownDevice
 from forwarder.outbox.drivers import (
@@ -75,6 +77,7 @@ from forwarder.outbox.intake import (
     Recipient,
     Unrouted,
 )
+from forwarder.outbox.kept_last import Candidates
 from forwarder.outbox.lanes import Readiness
 from forwarder.outbox.operations import (
     MOST_AUDITED,
@@ -84,6 +87,8 @@ from forwarder.outbox.operations import (
     BuryRemoved,
     Discard,
     DiscardQuarantined,
+    Ended,
+    EndIntervals,
     ExpireOld,
     ExplainQuarantined,
     MarkRemoved,
@@ -127,6 +132,7 @@ __all__ = [
     "Audit",
     "AuditRecord",
     "BuryRemoved",
+    "Candidates",
     "Chosen",
     "Claim",
     "Copied",
@@ -137,11 +143,14 @@ __all__ = [
     "Devices",
     "Discard",
     "DiscardQuarantined",
+    "EndIntervals",
+    "Ended",
     "EndpointTotals",
     "ExpireOld",
     "ExplainQuarantined",
     "Found",
     "Inspection",
+    "KeptLast",
     "KnownDevice",
     "MarkRemoved",
     "MessageOutcome",

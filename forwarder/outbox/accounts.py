@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Mapping
 
 from forwarder.outbox.engine import Engine
 from forwarder.outbox.records import EndpointTotals, Overview
@@ -20,6 +21,18 @@ class Accounts:
         """Of this process, as far as they wrote anything."""
         self.enqueued: defaultdict[str, int] = defaultdict(int)
         """Deliveries put in by this process, by endpoint."""
+        self.thinned: defaultdict[str, int] = defaultdict(int)
+        """Readings that it spared endpoints which are owed the last of an interval."""
+
+    def count_enqueued(self, counts: Mapping[str, int]) -> None:
+        """So many more deliveries, by endpoint."""
+        for endpoint, count in counts.items():
+            self.enqueued[endpoint] += count
+
+    def count_thinned(self, counts: Mapping[str, int]) -> None:
+        """So many more readings that endpoints were spared."""
+        for endpoint, count in counts.items():
+            self.thinned[endpoint] += count
 
     @property
     def used_bytes(self) -> int:

@@ -1,11 +1,12 @@
 """What a transaction gets and what it answers: plain values, which loop and engine do not share."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 from forwarder.delivery import ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
+from forwarder.outbox.candidates import KeptLast
 from forwarder.outbox.intake import MessageOutcome, NewReading, Outcomes, Put, Recipient
 from forwarder.outbox.operations import Operation
 from forwarder.outbox.records import DeviceRecord
@@ -46,6 +47,8 @@ class Changes:
     """Lanes whose rows are to be counted, because the loop may be wrong about them."""
     in_flight: dict[str, set[ReadingNumber]] = field(default_factory=dict)
     """By endpoint, readings with an attempt under way: they neither give way nor are expired or buried."""
+    kept_last: Mapping[str, KeptLast] = field(default_factory=dict)
+    """The endpoints that are owed the last reading of an interval."""
     waits_for_disk: bool = True
     """False where a power cut may undo it: then the same deliveries are made again, under their ids."""
 
@@ -86,7 +89,9 @@ class Run:
     first: ReadingNumber
     readings: list[NewReading]
     recipients: tuple[Recipient, ...]
-    """Nobody: the readings were known."""
+    """Nobody: the readings were known, or are kept for others."""
+    kept_for: tuple[Recipient, ...] = ()
+    """Who may be owed one of them later, or is spared it: see `candidates`."""
 
     @property
     def last(self) -> ReadingNumber:
@@ -103,6 +108,10 @@ class Applied:
     """By message, in the groups in which they were put."""
     superseded: dict[LaneKey, int] = field(default_factory=dict)
     """How many deliveries gave way to newer ones."""
+    enqueued: dict[str, int] = field(default_factory=dict)
+    """By endpoint, candidates that became deliveries,"""
+    thinned: dict[str, int] = field(default_factory=dict)
+    """and readings that never will."""
     answers: Sequence[Any] = ()
     """Of the operations, in their order."""
     counted: dict[LaneKey, LaneRows] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from forwarder.outbox.changes import Applied, Changes, LaneKey, Run
 from forwarder.outbox.intake import NewReading, Outcomes, Put
 from forwarder.outbox.lane import Lane
 from forwarder.outbox.lanes import EndpointLanes
-from forwarder.outbox.operations import BuryRemoved, ExpireOld
+from forwarder.outbox.operations import BuryRemoved, EndIntervals, ExpireOld
 from forwarder.outbox.records import EndpointTotals
 
 T = TypeVar("T")
@@ -115,7 +115,7 @@ class Commit:
         self.changes.waits_for_disk = not self._may_be_undone()
         self.changes.in_flight = {}
         for operation in self.changes.operations:
-            if isinstance(operation, ExpireOld | BuryRemoved):
+            if isinstance(operation, ExpireOld | BuryRemoved | EndIntervals):
                 endpoint = lanes(operation.endpoint)
                 endpoint.is_held = True
                 self.held_endpoints.add(endpoint)

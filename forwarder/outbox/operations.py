@@ -8,7 +8,7 @@ only what. `EveryOperation` is closed: an engine that forgets one does not pass 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeAlias, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from forwarder.outbox.intake import NewReading
 from forwarder.outbox.records import AuditRecord, DeliveryId, Share
@@ -49,6 +49,26 @@ class BuryRemoved(Operation[int]):
 
     endpoint: str
     now: float
+
+
+class Ended(NamedTuple):
+    """What came of it that intervals ended."""
+
+    enqueued: int
+    """How many deliveries there are more."""
+    next_opened_at: float | None
+    """When the first interval was opened that is open still, or was left for the next time."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndIntervals(Operation[Ended]):
+    """Owe an endpoint the last reading of each interval that was opened so early, or after `now`."""
+
+    endpoint: str
+    opened_before: float
+    only_latest: bool
+    now: float
+    most: int = MOST_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +258,7 @@ class Audit(Operation[None]):
 EveryOperation: TypeAlias = (
     ExpireOld
     | BuryRemoved
+    | EndIntervals
     | MarkRemoved
     | Prune
     | PruneOldest

@@ -18,6 +18,7 @@ from forwarder.outbox.devices import MOST_DEVICES, Devices
 from forwarder.outbox.engine import Engine
 from forwarder.outbox.group_commit import GroupCommit
 from forwarder.outbox.intake import NewReading, Outcomes, Put, Unrouted
+from forwarder.outbox.kept_last import Candidates
 from forwarder.outbox.operations import Operation, Shrink, Tell, Told
 from forwarder.outbox.schedule import Schedule
 from forwarder.outbox.settlement import Claim, Settlement
@@ -78,13 +79,15 @@ class Outbox:
         self._see = self._sightings.see
         self.see_unrouted: Callable[[Sequence[Unrouted]], None] = self._sightings.see_unrouted
         """Note whose readings came that nobody wants; of what is put it is noted by itself."""
-        self.health = {one.name: one.health for one in engine.totals()}
+        totals = engine.totals()
+        self.candidates = Candidates(totals, ask=self._ask, accounts=self.accounts, clock=clock)
+        self.health = {one.name: one.health for one in totals}
         """By endpoint, what the rows say: as of the start, and since then as of the last change by a command."""
         self._told = engine.told()
         self._commits = GroupCommit(
             engine,
             clock=clock,
-            admit=self.capacity.admit,
+            admit=self._admit,
             lanes=self.schedule.lanes_of,
             publish=self._publish,
             on_failed=self.capacity.failed,
@@ -226,6 +229,11 @@ class Outbox:
 
     # A commit's steps on the loop.
 
+    def _admit(self, commit: Commit) -> Commit:
+        admitted = self.capacity.admit(commit)
+        admitted.changes.kept_last = self.candidates.kept_last
+        return admitted
+
     def _publish(self, commit: Commit, applied: Applied | None) -> None:
         """Lanes, claims and those who wait take over what was committed."""
         if applied is not None:
@@ -234,8 +242,9 @@ class Outbox:
             if applied.is_whole:
                 self.schedule.count_empty(applied)
             enqueued = commit.publish(applied, self.schedule.lanes_of, now=self._clock.monotonic())
-            for endpoint, count in enqueued.items():
-                self.accounts.enqueued[endpoint] += count
+            for counts in (enqueued, applied.enqueued):
+                self.accounts.count_enqueued(counts)
+            self.accounts.count_thinned(applied.thinned)
             # Deliveries set out before the acknowledgements, because nobody waits for those.
             self.schedule.on_claimable(claimable.union(enqueued, commit.touched_endpoints(applied)))
             commit.answer(applied)

@@ -140,6 +140,8 @@ class EndpointTotals:
     oldest_pending_at: float | None = None
     removed_at: float | None = None
     health: EndpointHealth = field(default_factory=EndpointHealth)
+    candidates: int = 0
+    """Readings that may be enqueued at the end of their intervals; not pending yet."""
 
     @property
     def pending(self) -> int:

@@ -10,6 +10,8 @@ from forwarder.routes.model import (
     BatchLimits,
     Endpoint,
     EndpointName,
+    FirstOf,
+    LastOf,
     RateLimit,
     RetrySchedule,
     Routes,
@@ -24,7 +26,6 @@ _SETTINGS = {
     "keys": "secret",
     "max_age_seconds": "max_age",
     "timeout_seconds": "timeout",
-    "min_interval_seconds": "min_interval",
 }
 _NEVER_SHOWN = frozenset({"url", "secret", "headers", "auth", "tls", "template"})
 
@@ -189,7 +190,13 @@ def _duration_words(value: object) -> str:
 
 
 def _interval_words(value: object) -> str:
-    return "off" if value is None else _duration_words(value)
+    match value:
+        case FirstOf(seconds):
+            return format_duration(seconds)
+        case LastOf(seconds):
+            return f"{{every: {format_duration(seconds)}, keep: last}}"
+        case _:
+            return "off"
 
 
 def _fields_words(value: object) -> str:
@@ -234,7 +241,7 @@ _WORDS: Mapping[str, Callable[[object], str]] = {
     "silent_after": _silent_words,
     "max_age_seconds": _duration_words,
     "timeout_seconds": _duration_words,
-    "min_interval_seconds": _interval_words,
+    "min_interval": _interval_words,
     "fields": _fields_words,
     "batch": _batch_words,
     "rate_limit": _rate_words,

@@ -95,7 +95,7 @@ class EndpointReader:
             batch=BatchLimits(spec.batch.max_events, spec.batch.max_wait) if spec.batch else None,
             max_age_seconds=spec.max_age or _MAX_AGE_SECONDS[mode],
             fields=spec.fields,
-            min_interval_seconds=spec.min_interval,
+            min_interval=spec.min_interval,
             format=spec.format or "standard",
             template=self._template(given),
             content_type=self._content_type(given),

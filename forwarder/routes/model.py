@@ -116,6 +116,23 @@ SilentAfter: TypeAlias = AfterSeconds | AfterIntervals
 
 
 @dataclass(frozen=True, slots=True)
+class FirstOf:
+    """Of a device's readings within so many seconds the first is sent."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LastOf:
+    """Of a device's readings within so many seconds the last is sent, at their end."""
+
+    seconds: float
+
+
+MinInterval: TypeAlias = FirstOf | LastOf
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """A webhook URL with its keys and limits; two are equal when nothing about them differs."""
 
@@ -133,7 +150,7 @@ class Endpoint:
     """What the body is written with; with `format: template` alone."""
     content_type: str | None = None
     """In place of the template's own."""
-    min_interval_seconds: float | None = None
+    min_interval: MinInterval | None = None
     """At most one reading of each device in that time; None: every one."""
     timeout_seconds: float = 10.0
     max_concurrency: int = 8
@@ -203,12 +220,12 @@ class Routes:
         return self.endpoints.get(EndpointName(OPERATOR))
 
     @property
-    def min_intervals(self) -> Mapping[str, float]:
-        """The seconds of each endpoint that has some."""
+    def first_of(self) -> Mapping[str, float]:
+        """The seconds of each endpoint that gets the first reading of an interval."""
         return {
-            name: one.min_interval_seconds
+            name: one.min_interval.seconds
             for name, one in self.endpoints.items()
-            if one.min_interval_seconds is not None
+            if isinstance(one.min_interval, FirstOf)
         }
 
     def match(self, device: Device) -> tuple[EndpointName, ...]:

@@ -6,6 +6,7 @@ Every setting may be absent, since `defaults:` can give it; what an endpoint mus
 
 import re
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -18,7 +19,9 @@ from forwarder.routes.model import (
     AfterIntervals,
     AfterSeconds,
     AuthMethod,
+    FirstOf,
     Format,
+    LastOf,
     Mode,
     NoticeFormat,
     SilentAfter,
@@ -41,22 +44,29 @@ def _seconds(value: object) -> float:
     return parse_duration(value if isinstance(value, str) else "")
 
 
-def _min_interval(value: object) -> float:
-    if isinstance(value, dict):
-        if value.keys() - {"every", "keep"} or value.get("keep", "first") != "first":
-            raise ValueError("expected a duration such as 5m, or {every: 5m, keep: first}")
-        value = value.get("every")
-    return _seconds(value)
+def _min_interval(value: object) -> FirstOf | LastOf:
+    if not isinstance(value, dict):
+        return FirstOf(_interval_seconds(value))
+    keep = value.get("keep", "first")
+    if value.keys() - {"every", "keep"} or keep not in ("first", "last"):
+        raise ValueError("expected a duration such as 5m, or {every: 5m, keep: last}")
+    seconds = _interval_seconds(value.get("every"))
+    return LastOf(seconds) if keep == "last" else FirstOf(seconds)
+
+
+def _interval_seconds(value: object) -> float:
+    return _in_bounds(_seconds(value), 0.001, 366 * _DAY)
 
 
 def _within(shortest: float, longest: float) -> AfterValidator:
-    def check(seconds: float) -> float:
-        if not shortest <= seconds <= longest:
-            bounds = f"{format_duration(shortest)} to {format_duration(longest)}"
-            raise ValueError(f"expected a duration from {bounds}")
-        return seconds
+    return AfterValidator(partial(_in_bounds, shortest=shortest, longest=longest))
 
-    return AfterValidator(check)
+
+def _in_bounds(seconds: float, shortest: float, longest: float) -> float:
+    if not shortest <= seconds <= longest:
+        bounds = f"{format_duration(shortest)} to {format_duration(longest)}"
+        raise ValueError(f"expected a duration from {bounds}")
+    return seconds
 
 
 def _rate(value: object) -> object:
@@ -165,7 +175,7 @@ Duration: TypeAlias = Annotated[
     _schema(type="string", pattern=_DURATION),
 ]
 MinInterval: TypeAlias = Annotated[
-    float,
+    FirstOf | LastOf,
     BeforeValidator(_min_interval),
     _schema(
         anyOf=[
@@ -175,7 +185,7 @@ MinInterval: TypeAlias = Annotated[
                 "type": "object",
                 "properties": {
                     "every": {"type": "string", "pattern": _DURATION},
-                    "keep": {"const": "first"},
+                    "keep": {"enum": ["first", "last"]},
                 },
                 "required": ["every"],
                 "additionalProperties": False,
@@ -325,11 +335,9 @@ class EndpointSpec(Spec):
         None,
         description="older readings are not sent any more; default 24h, and 90s for mode: latest",
     )
-    min_interval: Annotated[
-        Annotated[MinInterval, _within(0.001, 366 * _DAY)] | None, BeforeValidator(_unless_off)
-    ] = Field(
+    min_interval: Annotated[MinInterval | None, BeforeValidator(_unless_off)] = Field(
         None,
-        description="at most one reading of each device in that time, the first",
+        description="at most one reading of each device in that time, the first or the last",
         json_schema_extra=_default("off"),
     )
     fields: tuple[FieldPattern, ...] | None = Field(

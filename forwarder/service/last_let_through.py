@@ -1,4 +1,4 @@
-"""What a start has to know of the time before it: when endpoints with a `min_interval` were last sent each device."""
+"""What a start has to know of the time before it: when endpoints with a `min_interval` were last owed each device."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -24,4 +24,5 @@ def last_let_through(
             chosen = access.choose_deliveries(Selection(endpoint=name, since=now - seconds))
             for keys in chosen.chunks():
                 for record in access.records(keys):
-                    yield name, record.device, record.received_at
+                    if record.state != "thinned":
+                        yield name, record.device, record.received_at

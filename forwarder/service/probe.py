@@ -49,6 +49,7 @@ class ServiceProbe:
         self._log_lines_dropped = log_lines_dropped
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._enqueued: dict[str, int] = {}
+        self._thinned: dict[str, int] = {}
         self._evicted: dict[str, int] = {}
         for reason in get_args(QuarantineReason):
             metrics.quarantine_evicted.labels(reason)  # from zero on, like the others
@@ -160,6 +161,10 @@ class ServiceProbe:
         for name, count in enqueued.items():
             metrics.enqueued.labels(name).inc(count - self._enqueued.get(name, 0))
         self._enqueued = enqueued
+        thinned = dict(self._outbox.accounts.thinned)
+        for name, count in thinned.items():
+            metrics.thinned.count(name, by=count - self._thinned.get(name, 0))
+        self._thinned = thinned
         misfits = self._normaliser.misfits
         metrics.misfits.inc(misfits - self._misfits)
         self._misfits = misfits

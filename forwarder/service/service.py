@@ -37,6 +37,7 @@ from forwarder.sender import Descriptors, Guard, Sender, Tokens, pooled_transpor
 from forwarder.service.audit_log import AuditLog, newest_changes
 from forwarder.service.descriptors import Reserve, Share
 from forwarder.service.heartbeat import Heartbeat
+from forwarder.service.interval_ends import IntervalEnds
 from forwarder.service.last_let_through import last_let_through
 from forwarder.service.looking import Looks
 from forwarder.service.notify import Announcer, ServiceManager
@@ -239,6 +240,7 @@ class Service:
             metrics=self._metrics,
             on_rejected=self._notices.routes_rejected,
         )
+        self._interval_ends = IntervalEnds(self._outbox.candidates, clock=clock)
         self._upkeep = Upkeep(
             outbox=self._outbox,
             dispatcher=self._dispatcher,
@@ -328,6 +330,7 @@ class Service:
             "the subscription": asyncio.create_task(self._subscriber.run()),
             "the reloading of routes": asyncio.create_task(self._reloader.run()),
             "upkeep": asyncio.create_task(self._upkeep.run()),
+            "the ends of intervals": asyncio.create_task(self._interval_ends.run()),
             "the notices": asyncio.create_task(self._teller.run()),
             "the looks for silent devices": asyncio.create_task(self._silence_watch.run()),
             "the looks for notices": asyncio.create_task(self._teller.watch_outbox()),
@@ -373,7 +376,7 @@ class Service:
 
     async def _recall_intervals(self) -> None:
         """A restart lets no reading through that `min_interval` would have held back."""
-        intervals = self._reloader.routes.min_intervals
+        intervals = self._reloader.routes.first_of
         known = last_let_through(self._settings.outbox_place, intervals, now=time.time())
         for endpoint, device, received_at in await asyncio.to_thread(list, known):
             self._ingest.thinning.note(endpoint, device, received_at)

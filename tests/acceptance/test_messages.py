@@ -49,6 +49,30 @@ async def test_endpoint_is_spared_what_comes_within_its_interval(line: Line) -> 
     assert status["endpoints"]["thinned"]["enqueued"] == thinned.count == 2
 
 
+async def test_last_reading_of_an_interval_survives_a_kill(line: Line) -> None:
+    """Killed while it waits for the end of its interval, it is sent then, alone; the next interval has its own."""
+    device = line.fleet.devices[0]
+    last = await line.receiver("last", min_interval={"every": "5s", "keep": "last"})
+    every = await line.receiver("every")
+    await line.start()
+    await line.publish(5, device=device)
+    await every.until_count(5)
+    await line.service.kill()
+    assert last.count == 0
+    await line.service.start_ready()
+    await last.until_count(1)
+    await line.publish(3, device=device)
+    await last.until_count(2)
+    issued = line.fleet.issued[device]
+    assert last.devices[device] == [issued[4], issued[7]]
+    status = await line.service.status()
+    assert_balanced(status)
+    assert status["endpoints"]["last"]["enqueued"] == 2
+    metrics = await line.service.ask("/metrics")
+    assert metrics is not None
+    assert 'forwarder_messages_thinned_total{endpoint="last"} 2.0' in metrics.text
+
+
 async def test_commits_are_counted_once(line: Line) -> None:
     """The count of commits grows with what was committed, and not because somebody looks at it."""
     webhooks = await line.receiver("acme")

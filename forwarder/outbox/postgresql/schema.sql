@@ -114,6 +114,17 @@ CREATE INDEX delivery_lane ON delivery (endpoint, device, reading) WHERE state =
 CREATE INDEX delivery_age ON delivery (endpoint, age_from) WHERE state = 'pending';
 CREATE INDEX delivery_settled ON delivery (state, settled_at) WHERE settled_at IS NOT NULL;
 
+-- The open intervals of endpoints that are owed the last reading of each. Until an interval ends that reading has a
+-- delivery in state 'candidate'; those that were not the last are 'thinned'. Neither state is in any total.
+CREATE TABLE candidate (
+    endpoint int NOT NULL,
+    device text NOT NULL,
+    reading bigint NOT NULL,
+    opened_at float8 NOT NULL,
+    PRIMARY KEY (endpoint, device)
+) WITH (fillfactor = 50);
+CREATE INDEX candidate_opened ON candidate (endpoint, opened_at);
+
 -- Attempts that failed; the one that succeeded is the delivery's own row.
 CREATE TABLE attempt (
     reading bigint NOT NULL,

@@ -65,7 +65,7 @@ _POSTPONE = """
     RETURNING d.reading, d.endpoint"""
 _DROP_BODIES = """
     DELETE FROM body WHERE reading = ANY(?::bigint[]) AND NOT EXISTS (
-        SELECT 1 FROM delivery d WHERE d.reading = body.reading AND d.state IN ('pending', 'dead'))
+        SELECT 1 FROM delivery d WHERE d.reading = body.reading AND d.state IN ('pending', 'dead', 'candidate'))
     RETURNING octet_length(data)"""
 _INSERT_ATTEMPT = """
     INSERT INTO attempt (reading, endpoint, number, attempted_at, duration_ms, status, error, detail, answer, address)

@@ -15,13 +15,20 @@ _ORPHANS = {
     "deliveries are of another device than their reading": """
         FROM delivery JOIN reading ON number = delivery.reading WHERE reading.device <> delivery.device""",
     "pending or dead deliveries have lost their data": """
-        FROM delivery WHERE state IN ('pending', 'dead')
+        FROM delivery WHERE state IN ('pending', 'dead', 'candidate')
         AND NOT EXISTS (SELECT 1 FROM body WHERE body.reading = delivery.reading)""",
     "bodies are kept that nothing needs": """
         FROM body WHERE NOT EXISTS
-        (SELECT 1 FROM delivery WHERE delivery.reading = body.reading AND state IN ('pending', 'dead'))""",
+        (SELECT 1 FROM delivery
+        WHERE delivery.reading = body.reading AND state IN ('pending', 'dead', 'candidate'))""",
     "readings are kept that nothing refers to": """
         FROM reading WHERE NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.reading = number)""",
+    "deliveries wait for the end of no interval": """
+        FROM delivery WHERE state = 'candidate' AND NOT EXISTS (SELECT 1 FROM candidate
+        WHERE candidate.reading = delivery.reading AND candidate.endpoint = delivery.endpoint)""",
+    "intervals have no reading": """
+        FROM candidate WHERE NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.reading = candidate.reading
+        AND delivery.endpoint = candidate.endpoint AND delivery.state = 'candidate')""",
     "attempts belong to no delivery": """
         FROM attempt WHERE NOT EXISTS (SELECT 1 FROM delivery
         WHERE delivery.reading = attempt.reading AND delivery.endpoint = attempt.endpoint)""",

@@ -6,7 +6,7 @@ from typing import Any
 
 from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows, OperationFailed, Run
 from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Outcomes, Put
-from forwarder.outbox.operations import BuryRemoved, ExpireOld, Operation
+from forwarder.outbox.operations import BuryRemoved, EndIntervals, ExpireOld, Operation
 from forwarder.outbox.sql import operations, queries
 from forwarder.outbox.sql.endings import Owed
 from forwarder.outbox.sql.tables import Tables
@@ -46,7 +46,16 @@ def bring_in(
     forgotten = tables.take_forgotten()
     if changes.devices:
         tables.devices.record(changes.devices, but=forgotten)
-    return Applied(owed.runs, outcomes, owed.superseded, answers, counted, forgotten)
+    return Applied(
+        owed.runs,
+        outcomes,
+        owed.superseded,
+        owed.enqueued,
+        owed.thinned,
+        answers,
+        counted,
+        forgotten,
+    )
 
 
 def _perform(
@@ -58,7 +67,7 @@ def _perform(
 ) -> Any:
     in_flight = (
         changes.in_flight.get(operation.endpoint, ())
-        if isinstance(operation, ExpireOld | BuryRemoved)
+        if isinstance(operation, ExpireOld | BuryRemoved | EndIntervals)
         else ()
     )
     try:
@@ -80,7 +89,11 @@ def _put(
         else:
             readings.append(one)
     owed = tables.put_all(
-        readings, now=now, content_since=content_since, in_flight=changes.in_flight
+        readings,
+        now=now,
+        content_since=content_since,
+        in_flight=changes.in_flight,
+        kept_last=changes.kept_last,
     )
     if quarantined:
         kept = [one for _, one in quarantined]
@@ -107,7 +120,9 @@ def _outcomes(
     """What each message came to, in the groups in which they were put; `quarantined` are places among all."""
     outcomes: Outcomes = []
     for run in runs:
-        outcomes += ["accepted" if run.recipients else "duplicate"] * len(run.readings)
+        outcomes += ["accepted" if run.recipients or run.kept_for else "duplicate"] * len(
+            run.readings
+        )
     for place in quarantined:
         outcomes.insert(place, "quarantined")
     ends = accumulate(map(len, puts), initial=0)

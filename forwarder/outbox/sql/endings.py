@@ -41,6 +41,10 @@ class Owed:
     """All of them, in their order."""
     superseded: dict[LaneKey, int] = field(default_factory=dict)
     """How many deliveries gave way to newer ones, by lane."""
+    enqueued: dict[str, int] = field(default_factory=dict)
+    """By endpoint, candidates that became deliveries,"""
+    thinned: dict[str, int] = field(default_factory=dict)
+    """and readings that never will."""
 
 
 def ended_alike(settlements: Sequence[Settlement]) -> Mapping[tuple[str, Ending], list[Timed]]:

@@ -14,6 +14,7 @@ from forwarder.outbox.operations import (
     BuryRemoved,
     Discard,
     DiscardQuarantined,
+    EndIntervals,
     EraseDeliveries,
     EveryOperation,
     ExpireOld,
@@ -36,7 +37,7 @@ from forwarder.outbox.operations import (
     Told,
 )
 from forwarder.outbox.records import DeliveryId
-from forwarder.outbox.sql import audit, shares
+from forwarder.outbox.sql import audit, candidates, shares
 from forwarder.outbox.sql.connection import Connection
 from forwarder.outbox.sql.tables import NO_ENDPOINT, Tables
 
@@ -54,6 +55,8 @@ _OLDEST_LOGGED = """
             WHERE state = 'expired' AND settled_at IS NOT NULL ORDER BY settled_at LIMIT ?) AS expired
         UNION ALL SELECT * FROM (SELECT reading, endpoint, settled_at FROM delivery
             WHERE state = 'superseded' AND settled_at IS NOT NULL ORDER BY settled_at LIMIT ?) AS superseded
+        UNION ALL SELECT * FROM (SELECT reading, endpoint, settled_at FROM delivery
+            WHERE state = 'thinned' AND settled_at IS NOT NULL ORDER BY settled_at LIMIT ?) AS thinned
     ) AS logged ORDER BY settled_at LIMIT ?"""
 _REVIVE = """
     UPDATE delivery SET state = 'pending', reason = NULL, attempts = 0, due_at = 0, settled_at = NULL, age_from = ?,
@@ -86,6 +89,8 @@ def _perform(  # noqa: C901 - a flat match over the closed set
         case BuryRemoved(endpoint, now):
             ending = ("dead", "endpoint_removed")
             return _finish(store, endpoint, inf, ending, now=now, in_flight=in_flight)
+        case EndIntervals():
+            return candidates.end_intervals(store, operation, in_flight)
         case MarkRemoved():
             return _mark_removed(store, operation)
         case Prune():
@@ -192,6 +197,7 @@ def _prune(store: Tables, wanted: Prune) -> int:
         ("delivered", wanted.delivered_before),
         ("expired", wanted.delivered_before),
         ("superseded", wanted.delivered_before),
+        ("thinned", wanted.delivered_before),
         ("dead", wanted.dead_before),
     ):
         rows += store.connection.execute(
@@ -204,7 +210,7 @@ def _prune(store: Tables, wanted: Prune) -> int:
 
 
 def _prune_oldest(store: Tables, count: int) -> int:
-    rows = store.connection.execute(_OLDEST_LOGGED, (count,) * 4).fetchall()
+    rows = store.connection.execute(_OLDEST_LOGGED, (count,) * 5).fetchall()
     _forget(store, rows)
     return len(rows)
 
@@ -268,7 +274,7 @@ def _send_to(store: Tables, key: DeliveryId, target: int, now: float) -> _Sent:
     if _state(store, key) != "dead":
         return "gone"
     state = _state(store, there)
-    if state in ("pending", "delivered"):
+    if state in ("pending", "candidate", "delivered"):
         return "already_there"
     if state is None:
         _owe(store, there, now)
@@ -297,7 +303,10 @@ def _revive(store: Tables, key: DeliveryId, *, state: str, now: float) -> bool:
         return False
     # Attempts are numbered from 1 again, so the old ones have to go.
     store.connection.execute("DELETE FROM attempt WHERE reading = ? AND endpoint = ?", key)
-    store.add(key.endpoint, state, -1)
+    if state == "thinned":
+        store.add(key.endpoint, "enqueued", 1)
+    else:
+        store.add(key.endpoint, state, -1)
     _note(store, key.endpoint, _device(store.connection, key.reading))
     return True
 
@@ -351,4 +360,6 @@ def _erase(store: Tables, wanted: EraseDeliveries) -> Counter[str]:
             # Of a notice that names several devices, the lane is another than the device's.
             _note(store, key.endpoint, _device(store.connection, key.reading))
     _forget(store, wanted.deliveries)
+    if states["candidate"]:
+        candidates.forget_erased(store, wanted.deliveries)
     return states

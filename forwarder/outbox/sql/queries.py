@@ -91,7 +91,7 @@ def log_length(connection: Connection) -> int:
     """How many deliveries are settled, and no dead letters; a walk over one index."""
     (count,) = connection.execute(
         "SELECT count(*) FROM delivery"
-        " WHERE state IN ('delivered', 'expired', 'superseded') AND settled_at IS NOT NULL"
+        " WHERE state IN ('delivered', 'expired', 'superseded', 'thinned') AND settled_at IS NOT NULL"
     ).fetchone()
     return int(count)
 
@@ -102,9 +102,13 @@ def totals(connection: Connection) -> list[EndpointTotals]:
         "SELECT name, enqueued, delivered, dead, expired, superseded,"
         " (SELECT min(age_from) FROM delivery WHERE endpoint = endpoint.id AND state = 'pending'),"
         " removed_at, failures, open_until, paused_by, gone_url, failing_since, last_success_at,"
-        " last_error, last_error_at FROM endpoint ORDER BY name"
+        " last_error, last_error_at, (SELECT count(*) FROM candidate WHERE endpoint = endpoint.id)"
+        " FROM endpoint ORDER BY name"
     )
-    return [replace(EndpointTotals(*row[:8]), health=EndpointHealth(*row[8:])) for row in rows]
+    return [
+        replace(EndpointTotals(*row[:8]), health=EndpointHealth(*row[8:-1]), candidates=row[-1])
+        for row in rows
+    ]
 
 
 def message_totals(connection: Connection) -> dict[str, int]:

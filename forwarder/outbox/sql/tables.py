@@ -11,9 +11,11 @@ from itertools import groupby
 
 from forwarder.delivery import Attempt, Delivery, ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
+from forwarder.outbox.candidates import KeptLast
 from forwarder.outbox.changes import LaneKey, Run
 from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Recipient
 from forwarder.outbox.settlement import Settlement
+from forwarder.outbox.sql import candidates
 from forwarder.outbox.sql.connection import Connection
 from forwarder.outbox.sql.devices import DeviceTable
 from forwarder.outbox.sql.endings import (
@@ -29,6 +31,7 @@ from forwarder.reading import Device
 NO_ENDPOINT = 0
 """In a note for the running service: it is about the device itself, which a command has erased."""
 EMPTY: Mapping[str, Collection[ReadingNumber]] = {}
+NONE_KEPT: Mapping[str, KeptLast] = {}
 
 _OLDER = """
     SELECT reading FROM delivery
@@ -143,12 +146,14 @@ class Tables(ABC):
         now: float,
         content_since: float,
         in_flight: Mapping[str, Collection[ReadingNumber]] = EMPTY,
+        kept_last: Mapping[str, KeptLast] = NONE_KEPT,
     ) -> Owed:
         """
         Owe readings to their recipients, in this order.
 
         `content_since` is how far back the same content of a redelivered, timeless message is the same reading;
-        what is `in_flight` at an endpoint is not superseded there.
+        what is `in_flight` at an endpoint is not superseded there. Those of `kept_last` are owed the last reading of an
+        interval, at its end.
         """
         owed = Owed()
         for is_timeless, some in groupby(readings, key=is_timeless_repetition):
@@ -158,8 +163,10 @@ class Tables(ABC):
             for reading in some:
                 known = self._by_content(reading, content_since)
                 owed.runs += self.put_run([reading], now) if known is None else [known]
+        if kept_last:
+            candidates.keep_last(self, owed, kept_last, now=now, in_flight=in_flight)
         for (endpoint, device), number in newest(owed.runs).items():
-            gone = self._supersede(number, device, endpoint, now, in_flight.get(endpoint, ()))
+            gone = self.supersede(number, device, endpoint, now, in_flight.get(endpoint, ()))
             owed.superseded[endpoint, device] = gone
         return owed
 
@@ -188,7 +195,7 @@ class Tables(ABC):
         ).fetchone()
         return Run(ReadingNumber(row[0]), [reading], ()) if row else None
 
-    def _supersede(
+    def supersede(
         self,
         number: ReadingNumber,
         device: Device,
@@ -196,6 +203,7 @@ class Tables(ABC):
         now: float,
         in_flight: Collection[ReadingNumber],
     ) -> int:
+        """Have what is older and pending in the lane give way to this reading; how many did."""
         endpoint = self.endpoint_id(name)
         rows = self.connection.execute(_OLDER, (endpoint, device, number)).fetchall()
         older = [reading for (reading,) in rows if reading not in in_flight]

@@ -159,6 +159,33 @@ def audit_changes(connection: sqlite3.Connection) -> None:
     )
 
 
+def know_the_last_of_intervals(connection: sqlite3.Connection) -> None:
+    """
+    Version 10: deliveries that may be owed later, and those that were not the last of their interval.
+
+    A check is no more than text in the file, so that is rewritten: a table made anew would need twice the room
+    (sqlite.org/lang_altertable.html, "Making Other Kinds Of Table Schema Changes").
+    """
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute(
+        "UPDATE sqlite_master SET sql = replace(sql, ?, ?) WHERE type = 'table' AND name = 'delivery'",
+        ("'superseded')", "'superseded', 'candidate', 'thinned')"),
+    )
+    connection.execute("PRAGMA writable_schema = RESET")
+    # With a new table every connection reads the definitions anew.
+    connection.execute(
+        """
+        CREATE TABLE candidate (
+            endpoint INTEGER NOT NULL,
+            device TEXT NOT NULL,
+            reading INTEGER NOT NULL,
+            opened_at REAL NOT NULL,
+            PRIMARY KEY (endpoint, device)
+        ) WITHOUT ROWID"""
+    )
+    connection.execute("CREATE INDEX candidate_opened ON candidate (endpoint, opened_at)")
+
+
 STEPS: tuple[Step, ...] = (
     lead_ids_by_their_instant,
     account_for_the_quarantine,
@@ -168,5 +195,6 @@ STEPS: tuple[Step, ...] = (
     know_the_devices,
     share_endpoints,
     audit_changes,
+    know_the_last_of_intervals,
 )
 """The first brings version 1 to 2, and so on. A new file takes none: schema.sql is always the newest version."""

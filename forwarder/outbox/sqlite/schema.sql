@@ -1,4 +1,4 @@
--- Version 9 of the outbox. Instants are UNIX seconds. Every transaction changes rows and the endpoint's totals together,
+-- Version 10 of the outbox. Instants are UNIX seconds. Every transaction changes rows and the endpoint's totals together,
 -- and so keeps the promises of accounting.
 
 CREATE TABLE endpoint (
@@ -50,7 +50,7 @@ CREATE TABLE delivery (
     endpoint INTEGER NOT NULL REFERENCES endpoint (id),
     device TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'pending'
-        CHECK (state IN ('pending', 'delivered', 'dead', 'expired', 'superseded')),
+        CHECK (state IN ('pending', 'delivered', 'dead', 'expired', 'superseded', 'candidate', 'thinned')),
     enqueued_at REAL NOT NULL,
     -- From when max_age counts: the reading's receipt, or its last replay.
     age_from REAL NOT NULL,
@@ -68,6 +68,17 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_lane ON delivery (endpoint, device, reading) WHERE state = 'pending';
 CREATE INDEX delivery_age ON delivery (endpoint, age_from) WHERE state = 'pending';
 CREATE INDEX delivery_settled ON delivery (state, settled_at) WHERE settled_at IS NOT NULL;
+
+-- The open intervals of endpoints that are owed the last reading of each. Until an interval ends that reading has a
+-- delivery in state 'candidate'; those that were not the last are 'thinned'. Neither state is in any total.
+CREATE TABLE candidate (
+    endpoint INTEGER NOT NULL,
+    device TEXT NOT NULL,
+    reading INTEGER NOT NULL,
+    opened_at REAL NOT NULL,
+    PRIMARY KEY (endpoint, device)
+) WITHOUT ROWID;
+CREATE INDEX candidate_opened ON candidate (endpoint, opened_at);
 
 -- Attempts that failed; the one that succeeded is the delivery's own row.
 CREATE TABLE attempt (

@@ -50,7 +50,7 @@ _POSTPONE = """
 _DROP_BODIES = BulkStatement(
     """
     DELETE FROM body WHERE reading IN (VALUES {rows}) AND NOT EXISTS (
-        SELECT 1 FROM delivery WHERE reading = body.reading AND state IN ('pending', 'dead'))""",
+        SELECT 1 FROM delivery WHERE reading = body.reading AND state IN ('pending', 'dead', 'candidate'))""",
     columns=1,
 )
 _PAUSE = """

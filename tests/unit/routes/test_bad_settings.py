@@ -41,7 +41,7 @@ SETTINGS = [
     ),
     pytest.param(
         "min_interval: {every: 5m, keep: best}",
-        ["6:19: min_interval: expected a duration such as 5m, or {every: 5m, keep: first}"],
+        ["6:19: min_interval: expected a duration such as 5m, or {every: 5m, keep: last}"],
         id="min_interval that keeps what nobody knows",
     ),
     pytest.param(

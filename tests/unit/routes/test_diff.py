@@ -26,6 +26,12 @@ EDITS = [
         ["~ acme: retry 5s to 15m → 1s to 15m, at most 3 attempts"],
     ),
     ("an interval", "paused: false", "min_interval: 5m", ["~ acme: min_interval off → 5m"]),
+    (
+        "which reading of an interval",
+        "min_interval: 5m",
+        "min_interval: {every: 5m, keep: last}",
+        ["~ acme: min_interval 5m → {every: 5m, keep: last}"],
+    ),
     ("answers", "success: 2xx", "success: [2xx, 302]", ["~ acme: success [2xx] → [2xx, 302]"]),
     ("a URL", "paused: false", "url: https://b.example/?k=v", ["~ acme: url changed"]),
     ("a key", "secret: env:KEY", "secret: [env:KEY, env:OTHER_KEY]", ["~ acme: secret changed"]),

@@ -29,6 +29,7 @@ GOOD = [
     "auth: {oauth2: {token_url: https://t.example, client_id: a, client_secret: env:B}}",
     "min_interval: 5m",
     "min_interval: {every: 5m, keep: first}",
+    "min_interval: {every: 5m, keep: last}",
     "format: template\n    template: file:slack.json",
     "escape: influx",
     "refused: []",

@@ -1,0 +1,63 @@
+"""Which endpoints are owed the last reading of an interval, on the loop, and when what waited for it is enqueued."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from math import inf
+
+from forwarder.clock import Clock
+from forwarder.outbox.accounts import Accounts
+from forwarder.outbox.candidates import KeptLast
+from forwarder.outbox.operations import MOST_ROWS, Ended, EndIntervals
+from forwarder.outbox.records import EndpointTotals
+
+EVERY_ONE = 1 << 62
+"""More than any table holds."""
+
+
+class Candidates:
+    """The face of `candidates.py`: the rows are the engine's, here is what the routes say of them."""
+
+    def __init__(
+        self,
+        totals: Sequence[EndpointTotals],
+        *,
+        ask: Callable[[EndIntervals], asyncio.Future[Ended]],
+        accounts: Accounts,
+        clock: Clock,
+    ) -> None:
+        self._ask = ask
+        self._accounts = accounts
+        self._clock = clock
+        # Of the time before, so that those whose routes have changed since are owed theirs.
+        self.kept_last: Mapping[str, KeptLast] = {
+            one.name: KeptLast(0.0) for one in totals if one.candidates
+        }
+        """By endpoint; every commit takes it along."""
+
+    def keep_last(self, kept_last: Mapping[str, KeptLast]) -> None:
+        """
+        Owe these endpoints the last reading of an interval, from the next commit on.
+
+        Others are owed at once what waited for the end of one, before whatever is put from now on.
+        """
+        over, self.kept_last = self.kept_last, kept_last
+        for name in over.keys() - kept_last.keys():
+            self._end(name, over[name], opened_before=inf, most=EVERY_ONE)
+
+    def end_intervals(self, endpoint: str, kept: KeptLast) -> asyncio.Future[Ended]:
+        """Owe the endpoint what was the last reading of an interval that is over, at most MOST_ROWS of them."""
+        opened_before = self._clock.unix() - kept.seconds
+        return self._end(endpoint, kept, opened_before=opened_before, most=MOST_ROWS)
+
+    def _end(
+        self, endpoint: str, kept: KeptLast, *, opened_before: float, most: int
+    ) -> asyncio.Future[Ended]:
+        now = self._clock.unix()
+        answer = self._ask(EndIntervals(endpoint, opened_before, kept.only_latest, now, most))
+        answer.add_done_callback(partial(self._count, endpoint))
+        return answer
+
+    def _count(self, endpoint: str, answer: asyncio.Future[Ended]) -> None:
+        if not answer.cancelled() and answer.exception() is None:
+            self._accounts.enqueued[endpoint] += answer.result().enqueued

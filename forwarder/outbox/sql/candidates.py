@@ -1,0 +1,135 @@
+"""
+The candidates' SQL: who is the last reading of its interval so far, and what becomes of the others.
+
+A reading that may be owed later has a delivery in state `candidate`, and a row of the table `candidate` points to it.
+One that never will be has a delivery that is `thinned`. Neither is in any total. So the body stays while it is needed,
+and a repetition is known. What lists, prunes and erases deliveries does so with these.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from forwarder.delivery import ReadingNumber
+from forwarder.outbox.candidates import Arrival, Candidate, KeptLast, sift
+from forwarder.outbox.changes import LaneKey, Run
+from forwarder.outbox.operations import Ended, EndIntervals
+from forwarder.outbox.sql.endings import Owed
+
+if TYPE_CHECKING:
+    from forwarder.outbox.sql.tables import Tables
+
+_FIND = "SELECT reading, opened_at FROM candidate WHERE endpoint = ? AND device = ?"
+_KEEP = """
+    INSERT INTO candidate (endpoint, device, reading, opened_at) VALUES (?, ?, ?, ?)
+    ON CONFLICT (endpoint, device) DO UPDATE SET reading = excluded.reading, opened_at = excluded.opened_at"""
+_CANDIDATE = "UPDATE delivery SET state = 'candidate' WHERE reading = ? AND endpoint = ?"
+_THINNED = (
+    "UPDATE delivery SET state = 'thinned', settled_at = ? WHERE reading = ? AND endpoint = ?"
+)
+_ENQUEUED = (
+    "UPDATE delivery SET state = 'pending', enqueued_at = ? WHERE reading = ? AND endpoint = ?"
+)
+_OVER = """
+    SELECT device, reading FROM (
+        SELECT device, reading, opened_at FROM candidate WHERE endpoint = ? AND opened_at <= ?
+        UNION ALL SELECT device, reading, opened_at FROM candidate WHERE endpoint = ? AND opened_at > ?
+    ) AS over ORDER BY opened_at LIMIT ?"""
+_ENDED = "DELETE FROM candidate WHERE endpoint = ? AND device = ?"
+_NEXT = "SELECT min(opened_at) FROM candidate WHERE endpoint = ?"
+
+
+def keep_last(
+    tables: "Tables",
+    owed: Owed,
+    kept_last: Mapping[str, KeptLast],
+    *,
+    now: float,
+    in_flight: Mapping[str, Collection[ReadingNumber]],
+) -> None:
+    """Have only the last reading of an interval owed, of those that were just put for these endpoints."""
+    for (name, device), arrivals in _arrivals(owed.runs, kept_last).items():
+        endpoint, kept = tables.endpoint_id(name), kept_last[name]
+        row = tables.connection.execute(_FIND, (endpoint, device)).fetchone()
+        sifted = sift(Candidate(*row) if row else None, arrivals, kept.seconds)
+        rows = [(reading, endpoint) for reading in sifted.thinned]
+        tables.connection.executemany(_THINNED, [(now, *row) for row in rows])
+        tables.drop_bodies(sifted.thinned)
+        if sifted.candidate is not None:
+            reading, opened_at = sifted.candidate
+            tables.connection.execute(_CANDIDATE, (reading, endpoint))
+            tables.connection.execute(_KEEP, (endpoint, device, reading, opened_at))
+        tables.add(endpoint, "enqueued", -len(arrivals))
+        owed.thinned[name] = owed.thinned.get(name, 0) + len(sifted.thinned)
+        owed.enqueued[name] = owed.enqueued.get(name, 0) + len(sifted.enqueued)
+        _enqueue(
+            tables,
+            (name, device),
+            sifted.enqueued,
+            now=now,
+            superseding_but=in_flight.get(name, ()) if kept.only_latest else None,
+        )
+    for run in owed.runs:
+        run.kept_for = tuple(one for one in run.recipients if one.endpoint in kept_last)
+        if run.kept_for:
+            run.recipients = tuple(one for one in run.recipients if one.endpoint not in kept_last)
+
+
+def _arrivals(
+    runs: Iterable[Run], kept_last: Mapping[str, KeptLast]
+) -> Mapping[LaneKey, list[Arrival]]:
+    arrivals: defaultdict[LaneKey, list[Arrival]] = defaultdict(list)
+    for run in runs:
+        for recipient in run.recipients:
+            if recipient.endpoint in kept_last:
+                for number, one in enumerate(run.readings, run.first):
+                    arrival = Arrival(ReadingNumber(number), one.received_at)
+                    arrivals[recipient.endpoint, one.device].append(arrival)
+    return arrivals
+
+
+def _enqueue(
+    tables: "Tables",
+    lane: LaneKey,
+    readings: Sequence[ReadingNumber],
+    *,
+    now: float,
+    superseding_but: Collection[ReadingNumber] | None,
+) -> None:
+    """Owe them; where only the latest counts, what is older gives way, but for these that are in flight."""
+    if not readings:
+        return
+    name, device = lane
+    endpoint = tables.endpoint_id(name)
+    tables.connection.executemany(_ENQUEUED, [(now, one, endpoint) for one in readings])
+    tables.add(endpoint, "enqueued", len(readings))
+    if superseding_but is not None:
+        tables.supersede(max(readings), device, name, now, superseding_but)
+    tables.touched.add(lane)
+
+
+def end_intervals(
+    tables: "Tables", wanted: EndIntervals, in_flight: Collection[ReadingNumber]
+) -> Ended:
+    """See `EndIntervals`."""
+    endpoint = tables.endpoint_id(wanted.endpoint)
+    rows = tables.connection.execute(
+        _OVER, (endpoint, wanted.opened_before, endpoint, wanted.now, wanted.most)
+    ).fetchall()
+    tables.connection.executemany(_ENDED, [(endpoint, device) for device, _ in rows])
+    for device, reading in rows:
+        _enqueue(
+            tables,
+            (wanted.endpoint, device),
+            [reading],
+            now=wanted.now,
+            superseding_but=in_flight if wanted.only_latest else None,
+        )
+    (next_opened_at,) = tables.connection.execute(_NEXT, (endpoint,)).fetchone()
+    return Ended(len(rows), next_opened_at)
+
+
+def forget_erased(tables: "Tables", deliveries: Iterable[tuple[int, int]]) -> None:
+    """The intervals whose candidates have been erased are over."""
+    forget = "DELETE FROM candidate WHERE reading = ? AND endpoint = ?"
+    tables.connection.executemany(forget, list(deliveries))
