@@ -49,7 +49,9 @@ def look(settings: Settings, *, now: float) -> View:
     load = look_at_routes(settings.routes_file)
     written = _written(load)
     in_force = readiness.endpoints if readiness.answered else written
-    overview = read_status(settings.outbox_place, in_force=in_force, now=now)
+    overview = read_status(
+        settings.outbox_place, in_force=in_force, refused=_refused(load), now=now
+    )
     if readiness.answered:
         _require_ours(readiness, overview.identity, settings)
     return View(
@@ -68,6 +70,13 @@ def _written(load: Load) -> dict[str, bool] | None:
     if isinstance(load.outcome, Rejection):
         return None
     return {str(name): endpoint.paused for name, endpoint in load.outcome.endpoints.items()}
+
+
+def _refused(load: Load) -> dict[str, frozenset[int]]:
+    """By which statuses its endpoints refuse a reading for good."""
+    if isinstance(load.outcome, Rejection):
+        return {}
+    return {str(name): endpoint.refused for name, endpoint in load.outcome.endpoints.items()}
 
 
 def _require_ours(readiness: Readiness, identity: str | None, settings: Settings) -> None:

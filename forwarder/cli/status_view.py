@@ -16,7 +16,6 @@ from forwarder.delivery import in_words
 from forwarder.operator import EndpointStatus, Status
 from forwarder.operator.objects import oldest_seconds
 from forwarder.settings import OutboxPlace
-from forwarder.statuses import REFUSALS
 from forwarder.terminal import plain
 from forwarder.units import count_of
 
@@ -26,7 +25,6 @@ _PAUSED = {
     "gone": "paused by its 410",
     "routes": "paused in routes",
 }
-_REFUSALS = frozenset(f"http_{status}" for status in REFUSALS)
 _NOTED_SECONDS = 1.0
 """Of successes in a row, one in so many seconds is noted."""
 
@@ -232,7 +230,8 @@ def describe(endpoint: EndpointStatus, now: float) -> str:
 def _is_refusing(endpoint: EndpointStatus) -> bool:
     """Whether it answers, and has taken nothing since it last refused a reading for good."""
     health = endpoint.health
-    refused_at = health.last_error_at if health.last_error in _REFUSALS else None
+    refusals = {f"http_{status}" for status in endpoint.refused}
+    refused_at = health.last_error_at if health.last_error in refusals else None
     return refused_at is not None and refused_at > (health.last_success_at or 0.0) + _NOTED_SECONDS
 
 

@@ -7,11 +7,13 @@ from typing import Literal, TypeAlias
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox import EndpointTotals, Replica, exists, opened
 from forwarder.settings import OutboxPlace
+from forwarder.statuses import REFUSALS
 
 State: TypeAlias = Literal["closed", "open", "paused", "removed"]
 PausedBy: TypeAlias = Literal["operator", "gone", "routes"]
 """Who paused it: an operator, its own 410, or `paused: true` in routes.yaml."""
 
+NOT_SAID: Mapping[str, frozenset[int]] = {}
 _OUTCOMES = ("accepted", "quarantined", "unrouted", "duplicate")
 
 
@@ -24,6 +26,8 @@ class EndpointStatus:
     paused_by: PausedBy | None = None
     dead_letters: int = 0
     """Those that wait for an operator; `totals.dead` also counts what was discarded or forgotten."""
+    refused: frozenset[int] = REFUSALS
+    """The statuses by which it refuses a reading for good, as far as the routes are known."""
 
     @property
     def health(self) -> EndpointHealth:
@@ -44,10 +48,20 @@ class Status:
     endpoints: dict[str, EndpointStatus] = field(default_factory=dict)
 
 
-def read_status(place: OutboxPlace, *, in_force: Mapping[str, bool] | None, now: float) -> Status:
-    """What the outbox holds, beside the endpoints in force and whether the routes pause them; None: nobody knows."""
+def read_status(
+    place: OutboxPlace,
+    *,
+    in_force: Mapping[str, bool] | None,
+    refused: Mapping[str, frozenset[int]] = NOT_SAID,
+    now: float,
+) -> Status:
+    """
+    What the outbox holds, beside the endpoints in force and whether the routes pause them; None: nobody knows.
+
+    `refused` are the statuses by which an endpoint refuses a reading for good, where they are not the usual ones.
+    """
     if not exists(place):
-        return Status(endpoints=_judge([], {}, in_force, now))
+        return Status(endpoints=_judge([], {}, in_force, refused, now))
     with opened(place, is_read_only=True) as outbox:
         overview = outbox.overview()
     return Status(
@@ -56,7 +70,7 @@ def read_status(place: OutboxPlace, *, in_force: Mapping[str, bool] | None, now:
         quarantine=sum(overview.quarantined.values()),
         quarantine_evicted=overview.quarantine_evicted,
         replicas=overview.replicas,
-        endpoints=_judge(overview.endpoints, overview.dead_letters, in_force, now),
+        endpoints=_judge(overview.endpoints, overview.dead_letters, in_force, refused, now),
     )
 
 
@@ -64,6 +78,7 @@ def _judge(
     totals: Iterable[EndpointTotals],
     dead_letters: dict[tuple[str, str], int],
     in_force: Mapping[str, bool] | None,
+    refused: Mapping[str, frozenset[int]],
     now: float,
 ) -> dict[str, EndpointStatus]:
     named = in_force or {}
@@ -80,6 +95,7 @@ def _judge(
             is_paused=named.get(name),
             is_known=name in named or in_force is None,
             dead=dead[name],
+            refused=refused.get(name, REFUSALS),
             now=now,
         )
         for name in order
@@ -93,6 +109,7 @@ def judge(
     is_known: bool,
     dead: int,
     now: float,
+    refused: frozenset[int] = REFUSALS,
 ) -> EndpointStatus:
     """
     What is to be said of an endpoint that the routes pause or not; None: they are not known to name it.
@@ -110,4 +127,4 @@ def judge(
         state = "paused"
     elif health.is_open or (health.open_until or 0.0) > now:
         state = "open"
-    return EndpointStatus(state, totals, paused_by, dead)
+    return EndpointStatus(state, totals, paused_by, dead, refused)

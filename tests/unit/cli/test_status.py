@@ -104,6 +104,23 @@ def test_state_of_an_endpoint(health: EndpointHealth, state: str, words: str) ->
     assert describe(status, NOW) == words
 
 
+def test_endpoint_that_refuses_by_statuses_of_its_own(
+    operator: Operator, built: OutboxBuilder
+) -> None:
+    """`refused:` of the routing file decides what refuses for good, and what is tried again."""
+    health = EndpointHealth(last_error="http_409", last_error_at=seconds_ago(5))
+    with built.store() as store:
+        store.record_health("home", health)
+    assert " refusing " not in operator.run("status").output
+    text = (operator.folder / "routes.yaml").read_text()
+    operator.write_routes(text.replace("mode: latest", "refused: [409]"))
+    assert " refusing " in operator.run("status").output
+    health = EndpointHealth(last_error="http_400", last_error_at=seconds_ago(5))
+    with built.store() as store:
+        store.record_health("home", health)
+    assert " refusing " not in operator.run("status").output
+
+
 def test_endpoint_that_the_routes_pause(operator: Operator, built: OutboxBuilder) -> None:
     """`paused: true` in the routing file shows, with where it comes from."""
     text = (operator.folder / "routes.yaml").read_text()
