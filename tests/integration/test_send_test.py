@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from standardwebhooks import Webhook
+from support.token_server import CLIENT_ID, CLIENT_SECRET, TokenServer, serving_tokens
 
 from forwarder.cli.main import cli
 from forwarder.errors import ConfigurationError, ForwarderError
@@ -349,3 +350,72 @@ def test_arguments_that_do_not_go_together_are_one_sentence(
     assert isinstance(error, ConfigurationError)
     assert str(error).startswith(why)
     assert SECRET not in str(error)
+
+
+@pytest.fixture
+def tokens() -> Iterator[TokenServer]:
+    with serving_tokens() as server:
+        yield server
+
+
+def oauth2(token_url: str, secret: str = CLIENT_SECRET) -> str:
+    auth = f'token_url: "{token_url}", client_id: "{CLIENT_ID}", client_secret: "{secret}"'
+    return f", auth: {{oauth2: {{{auth}}}}}"
+
+
+def confided(tokens: TokenServer) -> set[str]:
+    """What nobody may be shown: the client's secret in each form in which it travels, and the tokens."""
+    basic = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
+    return {CLIENT_SECRET, basic, *tokens.valid}
+
+
+def test_token_is_asked_for_first(send_test: SendTest, tokens: TokenServer) -> None:
+    """An endpoint with `auth: oauth2` is tried as its readings are sent, and its answer shows no token."""
+    result = send_test(url=tokens.hook_url, settings=oauth2(tokens.token_url))
+    assert result.exit_code == 0
+    assert "acme answered 200 " in result.output
+    assert "its answer: ***" in result.output
+    assert tokens.taken == list(tokens.valid)
+    assert not [one for one in confided(tokens) if one in result.output]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize("trouble", ["is down", "refuses the client", "is not there"])
+def test_token_that_is_not_given_is_told_as_such(
+    send_test: SendTest, tokens: TokenServer, trouble: str, *, as_json: bool
+) -> None:
+    """Nothing is sent to the receiver, and what is to be done is about the token server; no secret is shown."""
+    tokens.is_down = trouble == "is down"
+    secret = "wr0ng-secret" if trouble == "refuses the client" else CLIENT_SECRET
+    url = "http://127.0.0.1:1/token" if trouble == "is not there" else tokens.token_url
+    arguments = ["acme", "--json"] if as_json else ["acme"]
+
+    result = send_test(*arguments, url=tokens.hook_url, settings=oauth2(url, secret))
+
+    assert result.exit_code == 1
+    assert tokens.taken == []
+    if as_json:
+        assert json.loads(result.output)["error"] == "token"
+    else:
+        assert "check the token_url, client_id and client_secret of its auth" in result.output
+    shown = result.output + str(result.exception)
+    assert not [one for one in confided(tokens) | {secret} if one in shown]
+
+
+def test_notice_of_a_template_is_tried(
+    send_test: SendTest, receiver: Receiver, tmp_path: Path
+) -> None:
+    """The operator's endpoint gets a test event as its own template writes notices."""
+    (tmp_path / "alert.json").write_text('{"text": "${type}: ${message}", "at": "${timestamp}"}')
+    url = f"http://127.0.0.1:{receiver.server_port}/ops"
+    operator = (
+        f'operator: {{url: "{url}", secret: "{SECRET}", allow_private: true,'
+        ' format: template, template: "file:alert.json"}'
+    )
+    assert send_test("operator", operator=operator).exit_code == 0
+    ((path, headers, body),) = receiver.received
+    event = Webhook(SECRET).verify(body, headers)
+    assert (path, headers["content-type"]) == ("/ops", "application/json")
+    assert event.keys() == {"text", "at"}
+    assert event["text"].startswith("webhook.test: ")
+    assert "It works." in event["text"]

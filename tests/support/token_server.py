@@ -25,8 +25,8 @@ class Client(ClientMixin):
     def get_default_redirect_uri(self) -> str:
         return ""
 
-    def get_allowed_scope(self, scope: Collection[str] | str) -> str:
-        return scope if isinstance(scope, str) else " ".join(scope)
+    def get_allowed_scope(self, scope: Collection[str] | str | None) -> str:
+        return scope if isinstance(scope, str) else " ".join(scope or ())
 
     def check_client_secret(self, client_secret: str) -> bool:
         return client_secret == CLIENT_SECRET

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.routing import endpoint_with, secret
+from support.token_server import serving_tokens
 
 from forwarder.cli.main import main
 from forwarder.settings import environment
@@ -298,3 +299,38 @@ def test_check_connect_is_content_with_a_host_that_takes_connections(
 
     assert re.search(r"^✓ endpoint acme  connects, \d+ ms$", out, re.MULTILINE)
     assert err == "forwarder: 1 connection failed; what is to be done stands above\n"
+
+
+def test_check_connect_tries_a_token_server_once(run: Run, tmp_path: Path) -> None:
+    """Under the first endpoint that asks it; where nobody listens that is told, and never the client's secret."""
+    auth = "auth: {oauth2: {token_url: http://127.0.0.1:1/token, client_id: me, client_secret: s3cret-of-ours}}"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"url: http://127.0.0.1:{server.getsockname()[1]}/"
+        text = endpoint_with(url, "allow_private: true", auth)
+        other = text.partition("endpoints:\n")[2].replace("acme:", "home:")
+        (tmp_path / "routes.yaml").write_text(text + other)
+
+        code, out, err = run("check", "--connect", **GOOD)
+
+    told = {line.partition("  ")[0]: line for line in out.splitlines() if "endpoint" in line[:12]}
+    lines = [line for line in out.splitlines() if " (tokens)" in line]
+    assert (code, len(lines)) == (1, 1)
+    assert lines[0].startswith("✗ endpoint acme (tokens)  connection refused")
+    assert told["✓ endpoint acme"]
+    assert told["✓ endpoint home"]
+    assert "s3cret-of-ours" not in out + err
+
+
+def test_check_connect_is_content_with_a_token_server_that_takes_connections(
+    run: Run, tmp_path: Path
+) -> None:
+    """No token is asked for: nothing but a connection is tried."""
+    with serving_tokens() as tokens:
+        auth = f"auth: {{oauth2: {{token_url: {tokens.token_url}, client_id: me, client_secret: s3cret-of-ours}}}}"
+        (tmp_path / "routes.yaml").write_text(
+            endpoint_with(f"url: {tokens.hook_url}", "allow_private: true", auth)
+        )
+        _, out, err = run("check", "--connect", **GOOD)
+    assert re.search(r"^✓ endpoint acme \(tokens\)  connects, \d+ ms$", out, re.MULTILINE)
+    assert tokens.forms == []
+    assert "s3cret-of-ours" not in out + err
