@@ -10,13 +10,12 @@ it become blanks.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from forwarder.body_template.json_body import as_text
 from forwarder.body_template.names import Finder, View
 from forwarder.event_data import NumberText
-from forwarder.reading import JsonValue
 
 Escape = Literal["influx", "csv", "none"]
 
@@ -81,20 +80,32 @@ def _csv(parts: Sequence[Part]) -> Iterator[LineWriter]:
         yield _part(part, _csv_within if is_inside else _csv_cell)
 
 
-def _escaped(text: str, escapes: Mapping[int, str]) -> str:
-    """`escapes` also makes blanks of what could end a line; letters and digits need nothing."""
-    return text if text.isalnum() else text.translate(escapes)
+def _search(characters: Iterable[int], *, ends: str = "") -> Callable[[str], object]:
+    """Whether a text has one of these characters, or one of these `ends`; most have none, which this soon tells."""
+    return re.compile(f"[{re.escape(''.join(map(chr, characters)))}]{ends}").search
 
 
-def _clean(text: str) -> str:
-    return _escaped(text, _BLANKS)
+def _escaping(escapes: Mapping[int, str]) -> Callable[[str], str]:
+    """`escapes` also makes blanks of what could end a line."""
+    needs_any = _search(escapes)
+
+    def escaped(text: str) -> str:
+        return text if needs_any(text) is None else text.translate(escapes)
+
+    return escaped
 
 
-def _csv_within(text: str) -> str:
-    return _escaped(text, _IN_QUOTES)
+_clean = _escaping(_BLANKS)
+_csv_within = _escaping(_IN_QUOTES)
+_escaped_measurement = _escaping(_IN_MEASUREMENT)
+_escaped_name = _escaping(_IN_NAME)
+_escaped_string = _escaping(_IN_STRING)
+_is_unplain_cell = _search([*_IN_QUOTES, ord(","), ord(";")], ends=r"|^\s|\s\Z")
 
 
 def _csv_cell(text: str) -> str:
+    if _is_unplain_cell(text) is None:
+        return text
     clean = _clean(text)
     needs_quotes = '"' in clean or "," in clean or ";" in clean or clean != clean.strip()
     return f'"{_csv_within(clean)}"' if needs_quotes else clean
@@ -103,31 +114,40 @@ def _csv_cell(text: str) -> str:
 def _part(part: Part, escaped: Callable[[str], str]) -> LineWriter:
     if isinstance(part, str):
         return lambda _: part
-    return _variable(part, lambda value: escaped(as_text(value)))
-
-
-def _variable(finder: Finder, written: Callable[[JsonValue], str]) -> LineWriter:
-    find = finder.find
-    if finder.is_number:
-        return find  # type: ignore[return-value] # digits, which is what `is_number` promises
+    if part.is_number:
+        return _digits(part)
+    find = part.find
 
     def write(view: View) -> str | None:
         value = find(view)
-        return None if value is None else written(value)
+        if value is None:
+            return None
+        return escaped(value if isinstance(value, str) else as_text(value))
 
     return write
 
 
+def _digits(finder: Finder) -> LineWriter:
+    return finder.find  # type: ignore[return-value] # digits, which is what `is_number` promises
+
+
 def _left_out_if_empty(parts: Sequence[Part], writers: Iterator[LineWriter]) -> LineWriter:
     """The parts in a row; None when all of its variables have no value."""
-    listed = list(writers)
-    places = [place for place, part in enumerate(parts) if not isinstance(part, str)]
+    literals = [part if isinstance(part, str) else "" for part in parts]
+    variables = [
+        (place, one) for place, one in enumerate(writers) if not isinstance(parts[place], str)
+    ]
+    if not variables:
+        line = "".join(literals)
+        return lambda _: line
 
     def write(view: View) -> str | None:
-        texts = [one(view) for one in listed]
-        if places and all(texts[place] is None for place in places):
-            return None
-        return "".join([text for text in texts if text is not None])
+        texts, is_empty = literals.copy(), True
+        for place, one in variables:
+            text = one(view)
+            if text is not None:
+                texts[place], is_empty = text, False
+        return None if is_empty else "".join(texts)
 
     return write
 
@@ -144,22 +164,35 @@ def _influx_line(parts: Sequence[Part]) -> LineWriter:
     if any(isinstance(part, str) and ('"' in part or part.startswith("#")) for part in head):
         raise NoLine("a measurement and its tags take no quotes, and no # in front")
     measurement, *tags = _divided(head, ",")
-    writers = [_joined(measurement, _escaped_measurement), *map(_tag, tags)]
+    named, tagged = _measurement(measurement), [*map(_tag, tags)]
     fields = [_field(field) for field in _divided(others[0], ",")]
     timestamp = _timestamp(others[1]) if len(others) == 2 else None
 
     def write(view: View) -> str | None:
-        name = writers[0](view)
-        if not name or name.startswith("#"):
-            raise Misfit("the measurement has no name, or one that begins with #")
+        name = named(view)
         texts = [text for one in fields if (text := one(view)) is not None]
         if not texts:
             return None
-        tagged = [name, *(text for one in writers[1:] if (text := one(view)) is not None)]
-        line = f"{','.join(tagged)} {','.join(texts)}"
+        tags = [text for one in tagged if (text := one(view)) is not None]
+        line = f"{','.join([name, *tags])} {','.join(texts)}"
         return line if timestamp is None else f"{line} {timestamp(view)}"
 
     return write
+
+
+def _measurement(parts: Sequence[Part]) -> Callable[[View], str]:
+    match parts:
+        case [str(name)] if name:
+            return lambda _: name
+    write = _joined(parts, _escaped_measurement)
+
+    def checked(view: View) -> str:
+        name = write(view)
+        if not name or name.startswith("#"):
+            raise Misfit("the measurement has no name, or one that begins with #")
+        return name
+
+    return checked
 
 
 def _divided(parts: Sequence[Part], separator: str) -> list[list[Part]]:
@@ -181,18 +214,6 @@ def _divided(parts: Sequence[Part], separator: str) -> list[list[Part]]:
                 start = place + 1
         divided[-1].append(part[start:])
     return [[part for part in some if part != ""] for some in divided]
-
-
-def _escaped_measurement(text: str) -> str:
-    return _escaped(text, _IN_MEASUREMENT)
-
-
-def _escaped_name(text: str) -> str:
-    return _escaped(text, _IN_NAME)
-
-
-def _escaped_string(text: str) -> str:
-    return _escaped(text, _IN_STRING)
 
 
 def _joined(parts: Sequence[Part], escaped: Callable[[str], str]) -> LineWriter:
@@ -226,11 +247,22 @@ def _field(parts: Sequence[Part]) -> LineWriter:
 
 
 def _pair(key: Sequence[Part], value: LineWriter) -> LineWriter:
+    match key:
+        case [str(literal)]:
+            return _named(f"{literal}=", value)
     name = _joined(key, _escaped_name)
 
     def write(view: View) -> str | None:
         before, after = name(view), value(view)
         return f"{before}={after}" if before and after else None
+
+    return write
+
+
+def _named(prefix: str, value: LineWriter) -> LineWriter:
+    def write(view: View) -> str | None:
+        text = value(view)
+        return prefix + text if text else None
 
     return write
 
@@ -245,7 +277,7 @@ def _field_value(parts: Sequence[Part]) -> LineWriter:
         case [str(text)]:
             return lambda _: text
         case [Finder() as finder]:
-            return _variable(finder, _bare_field)
+            return _bare_field(finder)
         case [Finder() as finder, ("i" | "u") as suffix]:
             return _whole(finder, suffix)
     raise NoLine("the value of a field is one variable, or a text in quotes")
@@ -264,11 +296,20 @@ def _string(parts: Sequence[Part]) -> LineWriter:
     return write
 
 
-def _bare_field(value: JsonValue) -> str:
+def _bare_field(finder: Finder) -> LineWriter:
     """A number or a truth value as it is, anything else as a string."""
-    if isinstance(value, bool) or type(value) is NumberText:
-        return as_text(value)
-    return f'"{_escaped_string(as_text(value))}"'
+    if finder.is_number:
+        return _digits(finder)
+
+    def write(view: View) -> str | None:
+        value = finder.find(view)
+        if value is None:
+            return None
+        text = as_text(value)
+        is_bare = isinstance(value, bool) or type(value) is NumberText
+        return text if is_bare else f'"{_escaped_string(text)}"'
+
+    return write
 
 
 def _whole(finder: Finder, suffix: str) -> LineWriter:

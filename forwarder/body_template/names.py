@@ -17,6 +17,8 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from functools import cache, partial
 from json.decoder import scanstring  # type: ignore[attr-defined] # the decoder's own, in C; typeshed leaves it out
+from json.encoder import encode_basestring
+from operator import attrgetter
 
 from forwarder.event_data import JsonText, NumberText
 from forwarder.notice import KINDS
@@ -125,6 +127,24 @@ class View:
             self._members[key], self._place = _scan(self._text, colon + 2)
         return self._members.get(name)
 
+    def in_first_section(self, opening: str, quoted: str) -> JsonValue:
+        """
+        A value in the first object behind the measurements, most often of `meter`, without decoding all of that.
+
+        `opening` is that object's name as it stands in JSON, with its brace, `quoted` the value's with its colon. No
+        text holds either, because quotes in it are escaped. None: it is not there, and may be elsewhere.
+        """
+        text, end = self._text, self._end
+        place = text.find(opening, end)
+        if end < 0 or place < 0:
+            return None
+        start = place + len(opening)
+        found = text.find(quoted, start, text.find("}", start))
+        if found < 0 or text.count("{", end, found) != 1:
+            return None
+        value: JsonValue = _scan(text, found + len(quoted))[0]
+        return value
+
     @property
     def document(self) -> Mapping[str, JsonValue]:
         """The whole data object, decoded."""
@@ -149,13 +169,13 @@ class UnknownName(ValueError):  # noqa: N818 - a mistake of the template's autho
 def finder_of(name: str) -> Finder:
     """How the value of a variable is found. Raises UnknownName."""
     if name in ("type", "timestamp", "endpoint"):
-        return Finder(partial(_own, name))
+        return Finder(attrgetter(name))
     if name in ("data", EVENTS):
-        return Finder(_data)
+        return Finder(attrgetter("data"))
     if name in _measurements():
         return Finder(partial(_measurement, f'"{name}":', name), is_number=True)
     if name == "measurements":
-        return Finder(_all_measurements)
+        return Finder(attrgetter("measurements"))
     if name in ALWAYS:
         return Finder(partial(_of_head, f'"{name}":"', name))
     if name in SECTIONS or name in _top_level():
@@ -166,9 +186,9 @@ def finder_of(name: str) -> Finder:
 def notice_finder_of(name: str) -> Finder:
     """The same of what an operator is told about the service itself."""
     if name == "timestamp":
-        return Finder(partial(_own, name))
+        return Finder(attrgetter(name))
     if name == "data":
-        return Finder(_data)
+        return Finder(attrgetter("data"))
     if name == "type":
         return Finder(_type_of_notice)
     if name in _of_notices():
@@ -176,26 +196,13 @@ def notice_finder_of(name: str) -> Finder:
     raise UnknownName(f"no operator event has a value of that name{_nearest(name, _of_notices())}")
 
 
-def _own(name: str, view: View) -> JsonValue:
-    value: str = getattr(view, name)
-    return value
-
-
 def _type_of_notice(view: View) -> JsonValue:
     """A notice says its own; a test event does not."""
     return view.member("type") or view.type
 
 
-def _data(view: View) -> JsonValue:
-    return view.data
-
-
 def _measurement(quoted: str, name: str, view: View) -> JsonValue:
     return view.measurement(quoted, name)
-
-
-def _all_measurements(view: View) -> JsonValue:
-    return view.measurements
 
 
 def _of_head(quoted: str, name: str, view: View) -> JsonValue:
@@ -230,12 +237,14 @@ def _of_section(name: str) -> Finder | None:
     if section == "measurements" and path in _measurements():
         return Finder(partial(_measurement, f'"{path}":', path), is_number=True)
     if dot and path and section != "volumes" and (section == "extra" or name in _paths()):
-        return Finder(partial(_path, section, path))
+        first = f'"{section}":{{', encode_basestring(path) + ":"
+        return Finder(partial(_path, *first, section, path))
     return None
 
 
-def _path(section: str, path: str, view: View) -> JsonValue:
-    return _within(view.member(section), path)
+def _path(opening: str, quoted: str, section: str, path: str, view: View) -> JsonValue:
+    found = view.in_first_section(opening, quoted)
+    return _within(view.member(section), path) if found is None else found
 
 
 def _of_volume(index: int, key: str, view: View) -> JsonValue:

@@ -163,6 +163,9 @@ def _lines(pieces: Pieces, finders: Sequence[Finder], escape: Escape) -> Writer:
     if mistakes:
         raise TemplateMistakes(mistakes)
 
+    if len(writers) == 1:
+        return writers[0]
+
     def write(view: View) -> str:
         return "\n".join([text for one in writers if (text := one(view)) is not None])
 

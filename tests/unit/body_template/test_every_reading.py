@@ -220,3 +220,32 @@ def test_what_cannot_be_written_says_why(template: str, why: str) -> None:
     compiled = compile_template(f"m f={template}", escape="influx", is_batched=False)
     with pytest.raises(NothingToSay, match=why):
         compiled.write(view)
+
+
+@pytest.mark.parametrize(
+    ("behind", "vendor"),
+    [
+        pytest.param('"meter":{"vendor":"L+G","type":"x"}', "L+G", id="as devices send it"),
+        pytest.param('"tariff":1,"meter":{"type":"x","vendor":"L+G"}', "L+G", id="behind numbers"),
+        pytest.param('"extra":{"meter":{"vendor":"no"}}', None, id="only within another"),
+        pytest.param('"extra":{"a":1,"meter":{"vendor":"no"}}', None, id="within, behind a number"),
+        pytest.param(
+            '"system":{"meter":{"vendor":"no"}},"meter":{"vendor":"L+G"}', "L+G", id="within, too"
+        ),
+        pytest.param('"meter":{"type":{"vendor":"no"}}', None, id="nested in it"),
+        pytest.param('"meter":{"a":{"vendor":"no"},"vendor":"L+G"}', "L+G", id="behind a nested"),
+        pytest.param('"meter":{"type":"}","vendor":"L{G"}', "L{G", id="braces in texts"),
+        pytest.param('"meter":{"type":"x"},"extra":{"vendor":"no"}', None, id="of another section"),
+        pytest.param(
+            r'"meter":{"type":"\"vendor\":1","vendor":"L\"G"}', 'L"G', id="quotes in texts"
+        ),
+        pytest.param('"meter":["vendor"]', None, id="no object"),
+    ],
+)
+def test_value_of_a_section_is_its_own(behind: str, vendor: str | None) -> None:
+    """However sections and texts are made, no other value is taken for it."""
+    head = '"id":"msg_1","device":"ECC9FF5C7F14","measured_at":"2025-11-18T10:17:40Z","time_source":"utc"'
+    data = f'{{{head},"received_at":"2025-11-18T10:17:41Z","measurements":{{"p":1}},{behind}}}'
+    view = View(data.encode(), event_type="meter.reading", timestamp="", endpoint="acme")
+    body = strictly(_compiled('{"d":"${device}","x":"${meter.vendor}"}').write(view))
+    assert body.get("x") == vendor
