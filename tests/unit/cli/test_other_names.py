@@ -43,7 +43,10 @@ UNKNOWN = ", and nothing in the outbox goes by that name"
             ["dead-letters", "replay", "--all", "--to", "fleet"],
             "'fleet' is a group, and no endpoint; it goes to: nobody",
         ),
-        (["send-test", "operator"], "names nobody to be told; `operator:` beside `endpoints:` does"),
+        (
+            ["endpoints", "pause", "operator"],
+            "names nobody to be told; `operator:` beside `endpoints:` does",
+        ),
         (["endpoints", "pause", "zurich"], "'zurich' is a group, and no endpoint"),
         (["endpoints", "resume", "zurich"], "'zurich' is a group, and no endpoint"),
     ],
