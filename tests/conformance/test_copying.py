@@ -30,6 +30,7 @@ from forwarder.errors import (
     OutboxUnavailable,
 )
 from forwarder.outbox import (
+    KeptLast,
     NewQuarantined,
     NewReading,
     Recipient,
@@ -52,7 +53,8 @@ from forwarder.settings import Database, OutboxPlace
 
 Step: TypeAlias = Callable[[Tables], object]
 
-ENDPOINTS = ["acme", "home", "bulk"]
+ENDPOINTS = ["acme", "home", "bulk", "last"]
+KEPT_LAST = {"last": KeptLast(2.0)}
 devices = st.sampled_from(["ECC9FF5C7AD4", "ECC9FF5C7F14"]).map(Device)
 instants = st.floats(min_value=0, max_value=4e9)
 texts = any_text.map(lambda text: text.encode(errors="replace").decode())
@@ -82,7 +84,7 @@ def _put(
         recipients=tuple(Recipient(name) for name in recipients),
         content=b"%016d" % number if is_timeless else None,
     )
-    return lambda store: store.put(reading, now=NOW, content_since=0.0)
+    return lambda store: store.put_all([reading], now=NOW, content_since=0.0, kept_last=KEPT_LAST)
 
 
 def _settle(number: int, device: Device, endpoint: str, decision: Any, error: str) -> Step:
@@ -172,6 +174,7 @@ TABLES = {
             "told",
             "message_total",
             "device",
+            "candidate",
             "share",
             "audit",
             "touched_lane",
