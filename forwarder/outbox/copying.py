@@ -8,10 +8,11 @@ Memory holds some rows at a time, however many there are.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Protocol, TypeAlias
 
+from forwarder.endpoint_health import EndpointHealth
 from forwarder.errors import OutboxError
 from forwarder.outbox.records import EndpointTotals
 
@@ -98,12 +99,17 @@ def copy_contents(source: Contents, draft: Draft) -> Copied:
     rows = {table: _copy_table(source, draft, table, names) for table, names in columns.items()}
     draft.go_on_from(*source.highest_numbers())
     totals = source.totals()
-    if draft.totals() != totals:
+    if _counts(draft.totals()) != _counts(totals):
         raise _difference("the totals of its endpoints")
     if draft.states() != source.states():
         raise _difference("how many deliveries are in which state")
     draft.finish()
     return Copied(rows, totals)
+
+
+def _counts(totals: Iterable[EndpointTotals]) -> list[EndpointTotals]:
+    """The accounts alone: texts of an endpoint's health were compared as this engine keeps them, with its table."""
+    return [replace(one, health=EndpointHealth()) for one in totals]
 
 
 def _shared_columns(source: Contents, draft: Draft) -> dict[str, list[str]]:

@@ -244,6 +244,18 @@ def test_everything_is_there_and_comes_back(pairs: Pairs, history: list[Step]) -
     assert copied.rows == {table: len(rows) for table, rows in before.items()}
 
 
+def test_text_that_the_other_engine_cannot_keep_is_no_difference(
+    places: tuple[OutboxPlace, OutboxPlace],
+) -> None:
+    """PostgreSQL keeps no NUL; what an endpoint last answered is told all the same."""
+    source, destination = places
+    with OutboxBuilder(source).store() as store:
+        store.record_health("acme", EndpointHealth(last_error="a\0b", last_error_at=NOW))
+    copy_outbox(source, destination)
+    (copied,) = OutboxBuilder(destination).rows("SELECT last_error FROM endpoint")
+    assert copied[0].replace("\0", "\ufffd") == "a\ufffdb"
+
+
 def test_every_column_is_copied(places: tuple[OutboxPlace, OutboxPlace]) -> None:
     """Both engines have the same tables with the same columns, but for those that are named here."""
     source, destination = places
