@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from monitoring.documents import names_in
 from monitoring.recording import Recording
+from monitoring.table import read_table
 
 METRICS_EVERY_SECONDS = 15.0
 
@@ -52,12 +54,13 @@ class Record:
         self._stream = file.open("w")
         self._metrics = Recording(METRICS_EVERY_SECONDS)
         self._next_metrics_at = 0.0
+        self._alerted = names_in(read_table())
 
     def keep_metrics(self, at: float, text: str) -> None:
         """What /metrics said, as often as a Prometheus would ask: beside the record, for the tests of the alerts."""
         if at >= self._next_metrics_at:
             self._next_metrics_at = at + METRICS_EVERY_SECONDS
-            self._metrics.add(text)
+            self._metrics.add(text, only=self._alerted)
 
     def note(self, entry: Entry) -> None:
         self._stream.write(json.dumps(asdict(entry)) + "\n")

@@ -10,6 +10,7 @@ import pytest
 from chaos.endurance.form import LONG, MIB, SHORT, Form
 from chaos.endurance.record import Entry, Record, Sample, Span, read, samples_in
 from chaos.endurance.slopes import Bound, examine, settled, theil_sen
+from monitoring.recording import read_recording
 
 FORMS = [pytest.param(LONG, id="long"), pytest.param(SHORT, id="short")]
 LEAK_BYTES = 1024
@@ -141,3 +142,16 @@ def test_a_record_is_read_as_it_was_noted(tmp_path: Path) -> None:
     record.close()
     assert list(read(record.file)) == noted
     assert samples_in(record.file) == [noted[0], noted[2]]
+
+
+def test_a_record_keeps_what_alerts_look_at(tmp_path: Path) -> None:
+    """Every fifteen seconds, whether or not somebody looks more often; nothing else of /metrics."""
+    text = "forwarder_mqtt_connected 1\nforwarder_dead_letters_replayed 7\n"
+    record = Record(tmp_path / "endurance.jsonl")
+    for at in (0.0, 5.0, 10.0, 15.0):
+        record.keep_metrics(at, text)
+    record.close()
+    scrapes = read_recording(tmp_path / "endurance.json.gz").scrapes
+    assert [[name.partition("{")[0] for name in scrape or ()] for scrape in scrapes] == [
+        ["forwarder_mqtt_connected"]
+    ] * 2

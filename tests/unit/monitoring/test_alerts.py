@@ -74,7 +74,7 @@ def test_no_alert_fires_while_all_is_dealt_with(
     )
     assert tried.is_fine, tried.said
     if quiet == "endurance":
-        assert len(recording.scrapes) * recording.every_seconds >= 27 * 60
+        assert len(recording.scrapes) * recording.every_seconds >= 30 * 60
 
 
 def test_a_rule_that_is_wrong_is_found(tmp_path: Path) -> None:
