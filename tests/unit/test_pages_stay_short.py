@@ -9,22 +9,22 @@ ROOT = Path(__file__).parents[2]
 PAGES = {page.name: page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
 USUAL = 800
 LIMITS = {
-    "README.md": 1000,
-    "architecture.md": 1800,
-    "delivery.md": 1850,
-    "deploy.md": 1550,
-    "events.md": 1950,
-    "operating.md": 7800,
+    "README.md": 850,
+    "architecture.md": 1600,
+    "delivery.md": 1750,
+    "deploy.md": 1500,
+    "events.md": 1900,
     "notices.md": 850,
+    "operating.md": 7000,
     "performance.md": 1000,
-    "receiving.md": 1700,
+    "receiving.md": 1600,
     "reliability.md": 1000,
-    "routing.md": 1900,
-    "scaling.md": 1200,
-    "security.md": 1600,
+    "routing.md": 1750,
+    "scaling.md": 850,
+    "security.md": 1550,
 }
 """Of pages that are allowed more than the usual words, or are held to a figure of their own."""
-ALL = 25_500
+ALL = 26_000
 WIDEST = 160
 
 
