@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import pytest
 from support.line import Line, assert_balanced, assert_told_once_in_order
+from support.outbox_builder import ZURICH, OutboxBuilder
 from support.postgres import HOMES, PostgresServer
 from support.receiver_policies import always
 from support.webhooks import OK, UNAVAILABLE, Answer, Webhooks
 
-from forwarder.settings import Database
+from forwarder.outbox import NewReading, Recipient
+from forwarder.reading import webhook_id
+from forwarder.settings import Database, OutboxPlace
 
 PAGE = (Path(__file__).parents[2] / "docs/operating.md").read_text()
 BLOCKS = re.findall(
@@ -155,3 +159,43 @@ async def test_database_is_put_back_as_documented(line: Line) -> None:
         await webhooks.until_count(105)
         assert_balanced(await line.service.status())
         await line.service.stop()
+
+
+@pytest.mark.parametrize("to", ["postgresql", "sqlite"])
+def test_copy_holds_little_in_memory(
+    tmp_path: Path, new_database: Callable[[], Database], to: str
+) -> None:
+    """However much the outbox holds, 25 MiB of bodies or 75, copying it takes the same memory."""
+    small, large = tmp_path / "small.db", tmp_path / "large.db"
+    _fill(OutboxBuilder(small), readings=400, body=bytes(64 << 10))
+    _fill(OutboxBuilder(large), readings=1200, body=bytes(64 << 10))
+    least, most = new_database(), new_database()
+    peaks = [_peak_bytes(small, least), _peak_bytes(large, most)]
+    if to == "sqlite":
+        peaks = [_peak_bytes(least, tmp_path / "a/o.db"), _peak_bytes(most, tmp_path / "b/o.db")]
+    assert peaks[1] - peaks[0] < 16 << 20
+
+
+def _fill(built: OutboxBuilder, *, readings: int, body: bytes) -> None:
+    with built.store(readings=readings) as store:
+        for number in range(readings):
+            reading = NewReading(
+                webhook_id=webhook_id(ZURICH, b"%d" % number),
+                device=ZURICH,
+                measured_at="2025-11-18T10:00:00Z",
+                received_at=0.0,
+                data=body,
+                recipients=(Recipient("acme"),),
+            )
+            store.put(reading, now=0.0, content_since=0.0)
+
+
+def _peak_bytes(source: OutboxPlace, to: OutboxPlace) -> int:
+    """The most that the command ever had resident (getrusage(2))."""
+    places = [one.url if isinstance(one, Database) else str(one) for one in (source, to)]
+    command = ["-m", "forwarder", "outbox", "copy", "--from", places[0], "--to", places[1]]
+    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss << 10

@@ -9,7 +9,7 @@ from support.containers import Project, until
 pytestmark = pytest.mark.timeout(600)
 
 
-PARTS = ("postgres", "standby", "forwarder-1", "forwarder-2", "devices", "receiver")
+PARTS = ("postgres", "standby", "forwarder-1", "forwarder-2", "forwarder-3", "receiver")
 
 
 def status(project: Project, replica: str) -> dict[str, Any]:

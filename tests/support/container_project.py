@@ -1,5 +1,6 @@
 """The folder of a compose project, as docs/deploy.md has people make it."""
 
+import json
 import os
 import re
 import shutil
@@ -141,6 +142,10 @@ def furnish_demo(folder: Path) -> None:
 def furnish_replicas(folder: Path) -> None:
     """Put there what compose.postgresql.yaml needs."""
     _copy(REPOSITORY / "compose.postgresql.yaml", folder)
+    impatient = {"environment": {"RES_OPTIONS": "timeout:1 attempts:2"}}
+    names = ("forwarder-1", "forwarder-2", "forwarder-3")
+    document = {"services": dict.fromkeys(names, impatient)}
+    (folder / "compose.test.yaml").write_text(json.dumps(document))
     shutil.copytree(REPOSITORY / "deploy/demo", folder / "deploy/demo")
     _take_a_free_port(folder, "FORWARDER_PORT_1", "FORWARDER_PORT_2", "FORWARDER_PORT_3")
 

@@ -22,7 +22,7 @@ from forwarder.outbox.postgresql.members import replicas
 from forwarder.outbox.sql.copying import SqlContents, select, take_evicted, without_triggered
 from forwarder.settings import Database
 
-AT_A_TIME = 200
+AT_A_TIME = 50
 """Rows of at most some 64 KiB that are in memory at once."""
 OWN = ("line", "command_count", "member", "endpoint_row", "home")
 """Tables of this engine alone; the view `endpoint` shows what two of them hold."""
