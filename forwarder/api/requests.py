@@ -4,12 +4,12 @@ import base64
 import json
 import time
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from forwarder.delivery import DeadReason
-from forwarder.errors import ConfigurationError, OperationError
+from forwarder.errors import ConfigurationError
 from forwarder.operator.choosing import DeliveryState, instant_meant
 from forwarder.operator.sharing import DEFAULT_SECONDS
 from forwarder.outbox import Selection
@@ -52,10 +52,16 @@ def decode_cursor(text: str) -> Position:
         values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except ValueError:
         values = None
-    is_position = isinstance(values, list) and all(type(one) in (int, float, str) for one in values)
+    is_position = isinstance(values, list) and all(map(_may_be_sorted_by, values))
     if values is None or not is_position:
         raise ValueError("it is not a cursor that a list has given as `next`")
     return tuple(values)
+
+
+def _may_be_sorted_by(value: object) -> bool:
+    if isinstance(value, int):
+        return type(value) is int and abs(value) < 1 << 62
+    return isinstance(value, float | str)
 
 
 def _cursor(text: str) -> str:
@@ -97,18 +103,30 @@ class Filters(_Form):
         return Selection(**given, **further)
 
 
-class _List(Filters):
+class _Part(_Form):
+    """One part of a list."""
+
+    sorted_by: ClassVar[tuple[type, ...]]
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MOST_ITEMS)
     cursor: Cursor | None = None
 
     @property
     def position(self) -> Position:
-        return () if self.cursor is None else decode_cursor(self.cursor)
+        """Behind which row it goes on; empty at the beginning. Raises ConfigurationError for another list's."""
+        position = () if self.cursor is None else decode_cursor(self.cursor)
+        if position and tuple(map(type, position)) != self.sorted_by:
+            raise ConfigurationError("that cursor belongs to another list")
+        return position
+
+
+class _List(Filters, _Part):
+    pass
 
 
 class DeliveryList(_List):
     """Deliveries in any state."""
 
+    sorted_by = (int, int)
     endpoint: str | None = None
     state: DeliveryState | None = None
 
@@ -116,28 +134,28 @@ class DeliveryList(_List):
 class DeadLetterList(_List):
     """Dead letters."""
 
+    sorted_by = (float, int, int)
     endpoint: str | None = None
     reason: DeadReason | None = None
 
 
-class DeviceList(_Form):
+class DeviceList(_Part):
     """Devices, by name."""
 
+    sorted_by = (str,)
     silent: bool = Field(default=False, description="those that should have reported by now")
     unrouted: bool = Field(default=False, description="those that no endpoint wants")
-    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MOST_ITEMS)
-    cursor: Cursor | None = None
 
     @property
     def last(self) -> str:
         """The name behind which the list goes on."""
-        position = () if self.cursor is None else decode_cursor(self.cursor)
-        return str(position[0]) if position else ""
+        return str(self.position[0]) if self.position else ""
 
 
 class QuarantineList(_List):
     """Messages in quarantine."""
 
+    sorted_by = (int,)
     reason: QuarantineReason | None = None
 
 
@@ -191,22 +209,15 @@ class ChosenMessages(_Chosen):
     reason: QuarantineReason | None = None
 
 
-class AuditList(_Form):
+class AuditList(_Part):
     """What people changed."""
 
-    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MOST_ITEMS)
-    cursor: Cursor | None = None
+    sorted_by = (int,)
 
     @property
     def before(self) -> int | None:
-        """The number of the record behind which the list goes on. Raises OperationError for another list's cursor."""
-        match () if self.cursor is None else decode_cursor(self.cursor):
-            case ():
-                return None
-            case (int(number),) if abs(number) < 1 << 62:
-                return number
-            case _:
-                raise OperationError("that cursor belongs to another list")
+        """The number of the record behind which the list goes on."""
+        return int(self.position[0]) if self.position else None
 
 
 class LinkWanted(_Form):

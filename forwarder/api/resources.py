@@ -5,8 +5,9 @@ import base64
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -23,6 +24,7 @@ from forwarder.operator import (
     decoder,
     deliveries_meant,
     delivery_file,
+    devices_behind,
     discard,
     discard_quarantined,
     find_endpoint,
@@ -36,7 +38,6 @@ from forwarder.operator import (
     quarantined_meant,
     quarantined_message,
     read_device_file,
-    read_devices,
     read_status,
     replay,
     replay_quarantined,
@@ -81,6 +82,9 @@ from forwarder.routes import Routes
 from forwarder.settings import OutboxPlace
 
 T = TypeVar("T")
+MOST_LOOKED_AT = 100_000
+"""Deliveries that one answer of a list looks through: a filter that fits few of them is answered in parts."""
+_NO_ENDPOINT = -1
 _TOPIC_WITHOUT_DEVICE = "decode/unknown"
 
 
@@ -235,14 +239,14 @@ class Resources:
     def devices(self, call: Call) -> object:
         query, now = call.query, call.situation.now
         with self._readable() as outbox:
-            every = read_devices(outbox, call.situation.routes)
-        rows = [
-            one
-            for one in every
-            if one.device > query.last
-            and (one.silent_since is not None or not query.silent)
-            and (one.is_unrouted or not query.unrouted)
-        ]
+            every = devices_behind(outbox, call.situation.routes, query.last)
+            meant = (
+                one
+                for one in every
+                if (one.silent_since is not None or not query.silent)
+                and (one.is_unrouted or not query.unrouted)
+            )
+            rows = list(islice(meant, query.limit + 1))
         return _page(query, rows, lambda one: device_object(one, now), lambda one: (one.device,))
 
     def device(self, call: Call) -> object:
@@ -256,9 +260,15 @@ class Resources:
 
     def deliveries(self, call: Call) -> object:
         with self._readable() as outbox:
-            chosen = deliveries_meant(outbox, (), _part(call.query), routes_file=self._routes_file)
+            part = _part(call.query)
+            within = outbox.outlook(part, most=MOST_LOOKED_AT)
+            part = replace(part, readings=(within.lowest, within.highest))
+            chosen = deliveries_meant(outbox, (), part, routes_file=self._routes_file)
             records = _records(outbox, chosen.chunks())
-        return _page(call.query, records, delivery_object, lambda one: one.id)
+        page = _page(call.query, records, delivery_object, lambda one: one.id)
+        if not within.is_whole:
+            page.setdefault("next", forms.encode_cursor((within.lowest - 1, _NO_ENDPOINT)))
+        return page
 
     def delivery(self, call: Call) -> object:
         with self._readable() as outbox:

@@ -28,7 +28,13 @@ from forwarder.operator.dead_letters import (
     replay,
     replay_to,
 )
-from forwarder.operator.devices import DeviceFile, DeviceStatus, read_device_file, read_devices
+from forwarder.operator.devices import (
+    DeviceFile,
+    DeviceStatus,
+    devices_behind,
+    read_device_file,
+    read_devices,
+)
 from forwarder.operator.known_routes import (
     known_endpoints,
     look_at_routes,
@@ -79,6 +85,7 @@ __all__ = [
     "decoder",
     "deliveries_meant",
     "delivery_file",
+    "devices_behind",
     "discard",
     "discard_quarantined",
     "find_endpoint",

@@ -1,7 +1,8 @@
 """Every device: when it last reported, how often it does, who gets it."""
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from forwarder.outbox import DeliveryRecord, DeviceRecord, OutboxAccess, Quarantined, Selection
@@ -56,10 +57,18 @@ class DeviceFile:
 
 def read_devices(outbox: OutboxAccess, routes: Routes | None) -> list[DeviceStatus]:
     """All that were heard of, that wait in quarantine, or that the routing file names; by name."""
+    return list(devices_behind(outbox, routes, ""))
+
+
+def devices_behind(
+    outbox: OutboxAccess, routes: Routes | None, name: str
+) -> Iterator[DeviceStatus]:
+    """The same behind this name, each judged when it is asked for: who gets it takes longest to find."""
     records = {record.device: record for record in outbox.devices()}
     quarantined = outbox.quarantined_devices()
     names = sorted({*records, *quarantined, *_named(routes)})
-    return [_judge(name, records.get(name), routes, quarantined.get(name, 0)) for name in names]
+    for one in names[bisect_right(names, name) :]:
+        yield _judge(one, records.get(one), routes, quarantined.get(one, 0))
 
 
 def read_device_file(outbox: OutboxAccess, device: Device, routes: Routes | None) -> DeviceFile:

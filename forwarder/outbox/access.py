@@ -11,6 +11,7 @@ from forwarder.outbox.records import (
     DeliveryRecord,
     DeviceRecord,
     Found,
+    Outlook,
     Overview,
     Purged,
     Quarantined,
@@ -64,6 +65,9 @@ class OutboxAccess(Protocol):
 
     def choose_deliveries(self, selection: Selection) -> Chosen[DeliveryId]:
         """Deliveries in any state, the newest in front."""
+
+    def outlook(self, selection: Selection, *, most: int) -> Outlook:
+        """The readings in which the newest `most` deliveries are, of those that may be meant."""
 
     def choose_quarantined(self, selection: Selection) -> Chosen[int]:
         """Messages in quarantine, in order of arrival."""

@@ -36,6 +36,8 @@ class Selection:
     state: str | None = None
     since: float | None = None
     until: float | None = None
+    readings: tuple[int, int] | None = None
+    """Of deliveries alone: the lowest and the highest number of a reading, as `Outlook` bounds them."""
     limit: int | None = None
     after: tuple[float | int, ...] = ()
     """The list goes on behind the row of these values: what it is sorted by, of the last one that was given."""
@@ -44,6 +46,15 @@ class Selection:
     def narrows(self) -> bool:
         """Whether it leaves anything out."""
         return self != Selection()
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The readings that a list of deliveries looks through at once, and whether more may follow below them."""
+
+    lowest: int
+    highest: int
+    is_whole: bool
 
 
 @dataclass(frozen=True, slots=True)

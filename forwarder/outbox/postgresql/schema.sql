@@ -113,6 +113,9 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_lane ON delivery (endpoint, device, reading) WHERE state = 'pending';
 CREATE INDEX delivery_age ON delivery (endpoint, age_from) WHERE state = 'pending';
 CREATE INDEX delivery_settled ON delivery (state, settled_at) WHERE settled_at IS NOT NULL;
+CREATE INDEX delivery_dead_of_endpoint ON delivery (endpoint, settled_at) WHERE state = 'dead';
+CREATE INDEX delivery_dead_of_device ON delivery (device, settled_at) WHERE state = 'dead';
+CREATE INDEX delivery_dead_by_reason ON delivery (reason, settled_at) WHERE state = 'dead';
 
 -- The open intervals of endpoints that are owed the last reading of each. Until an interval ends that reading has a
 -- delivery in state 'candidate'; those that were not the last are 'thinned'. Neither state is in any total.
@@ -154,6 +157,7 @@ CREATE TABLE quarantine (
         + 2 * octet_length(device) + 256) STORED
 );
 CREATE INDEX quarantine_device ON quarantine (device, id);
+CREATE INDEX quarantine_reason ON quarantine (reason, id);
 
 -- What of the quarantine is of which reason, kept by triggers: commands change rows too. Evicted is what gave way to
 -- newer messages, over the whole life of the outbox.

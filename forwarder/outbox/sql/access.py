@@ -20,6 +20,7 @@ from forwarder.outbox.records import (
     DeliveryRecord,
     DeviceRecord,
     Found,
+    Outlook,
     Overview,
     Purged,
     Quarantined,
@@ -80,6 +81,11 @@ class Access(ABC):
     def choose_deliveries(self, selection: Selection) -> "ChosenRows[DeliveryId]":
         """Deliveries in any state, the newest in front."""
         return self.choose(records.deliveries(selection), DeliveryId)
+
+    def outlook(self, selection: Selection, *, most: int) -> Outlook:
+        """The readings in which the newest `most` deliveries are, of those that may be meant."""
+        with self.snapshot() as connection:
+            return records.outlook(connection, selection, most=most)
 
     def choose_quarantined(self, selection: Selection) -> "ChosenRows[int]":
         """Messages in quarantine, in order of arrival."""

@@ -27,9 +27,8 @@ _CANDIDATE = "UPDATE delivery SET state = 'candidate' WHERE reading = ? AND endp
 _THINNED = (
     "UPDATE delivery SET state = 'thinned', settled_at = ? WHERE reading = ? AND endpoint = ?"
 )
-_ENQUEUED = (
-    "UPDATE delivery SET state = 'pending', enqueued_at = ? WHERE reading = ? AND endpoint = ?"
-)
+# `enqueued_at` stays as of the put: numbers of readings and times of enqueuing grow together, by which lists find a time.
+_ENQUEUED = "UPDATE delivery SET state = 'pending' WHERE reading = ? AND endpoint = ?"
 _OVER = """
     SELECT device, reading FROM (
         SELECT device, reading, opened_at FROM candidate WHERE endpoint = ? AND opened_at <= ?
@@ -101,7 +100,7 @@ def _enqueue(
         return
     name, device = lane
     endpoint = tables.endpoint_id(name)
-    tables.connection.executemany(_ENQUEUED, [(now, one, endpoint) for one in readings])
+    tables.connection.executemany(_ENQUEUED, [(one, endpoint) for one in readings])
     tables.add(endpoint, "enqueued", len(readings))
     if superseding_but is not None:
         tables.supersede(max(readings), device, name, now, superseding_but)

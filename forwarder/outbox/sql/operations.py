@@ -277,7 +277,7 @@ def _send_to(store: Tables, key: DeliveryId, target: int, now: float) -> _Sent:
     if state in ("pending", "candidate", "delivered"):
         return "already_there"
     if state is None:
-        _owe(store, there, now)
+        _owe(store, there, _enqueued_at(store, key), now)
     else:
         _revive(store, there, state=state, now=now)
     if there != key:
@@ -291,9 +291,16 @@ def _state(store: Tables, key: DeliveryId) -> str | None:
     return row[0] if row else None
 
 
-def _owe(store: Tables, key: DeliveryId, now: float) -> None:
+def _enqueued_at(store: Tables, key: DeliveryId) -> float:
+    query = "SELECT enqueued_at FROM delivery WHERE reading = ? AND endpoint = ?"
+    enqueued_at: float = store.connection.execute(query, key).fetchone()[0]
+    return enqueued_at
+
+
+def _owe(store: Tables, key: DeliveryId, enqueued_at: float, now: float) -> None:
+    """As of when the reading came in: so numbers of readings and times of enqueuing grow together."""
     device = _device(store.connection, key.reading)
-    store.connection.execute(_OWE, (*key, device, now, now))
+    store.connection.execute(_OWE, (*key, device, enqueued_at, now))
     store.add(key.endpoint, "enqueued", 1)
     _note(store, key.endpoint, device)
 

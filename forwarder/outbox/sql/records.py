@@ -1,6 +1,7 @@
 """Deliveries, their attempts and quarantined messages as an operator sees them, in SQL."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from forwarder.delivery import Attempt
@@ -9,6 +10,7 @@ from forwarder.outbox.records import (
     DeliveryFile,
     DeliveryId,
     DeliveryRecord,
+    Outlook,
     Quarantined,
     Selection,
 )
@@ -31,7 +33,8 @@ _COLUMNS = {
     "state": "d.state",
 }
 _DIED = {**_COLUMNS, "time": "d.settled_at"}
-_ENQUEUED = {**_COLUMNS, "time": "d.enqueued_at"}
+# A range of readings is walked in order. An index of states would find them in another one, and all have to be sorted.
+_ENQUEUED = {**_COLUMNS, "state": "coalesce(d.state, '')", "time": "d.enqueued_at"}
 _QUARANTINED = {
     "id": "(id, 0)",
     "device": "device",
@@ -41,6 +44,14 @@ _QUARANTINED = {
 _MESSAGE_KEYS = "SELECT id, 0 FROM quarantine WHERE TRUE"
 _MESSAGE = """
     SELECT id, device, topic, received_at, reason, detail, size, payload FROM quarantine WHERE id = ?"""
+
+
+STEP_SECONDS = 3600.0
+_HIGHEST = (1 << 62) - 1
+_BOUND = """
+    SELECT reading FROM delivery WHERE reading BETWEEN ? AND ? ORDER BY reading DESC LIMIT 1 OFFSET ?"""
+_ENDS = ("SELECT min(reading) FROM delivery", "SELECT max(reading) FROM delivery")
+_FROM = "SELECT reading, enqueued_at FROM delivery WHERE reading >= ? ORDER BY reading LIMIT 1"
 
 
 class Clauses(NamedTuple):
@@ -97,8 +108,43 @@ def deliveries(selection: Selection) -> Clauses:
     # The first comparison is what the primary key is searched by.
     after = (*selection.after[:1], *selection.after)
     behind = _behind("d.reading <= ? AND (d.reading < ? OR d.endpoint > ?)", after)
+    if selection.readings is not None:
+        behind = _and("d.reading BETWEEN ? AND ?", selection.readings, behind)
     end = clauses(selection, _ENQUEUED, order="d.reading DESC, d.endpoint", behind=behind)
     return Clauses(f"{_KEYS} TRUE{end.sql}", end.parameters)
+
+
+def outlook(connection: Connection, selection: Selection, *, most: int) -> Outlook:
+    """
+    The readings in which the newest `most` deliveries are, of those that may be meant.
+
+    Numbers grow with the time of enqueuing, but for steps of the clock: those of less than STEP_SECONDS do not matter.
+    """
+    lowest, highest = 0, int(selection.after[0]) if selection.after else _HIGHEST
+    if not replace(selection, limit=None, after=()).narrows:
+        return Outlook(lowest, highest, is_whole=True)
+    if selection.until is not None:
+        highest = min(highest, _first_since(connection, selection.until + STEP_SECONDS) - 1)
+    if selection.since is not None:
+        lowest = _first_since(connection, selection.since - STEP_SECONDS)
+    row = connection.execute(_BOUND, (lowest, highest, most)).fetchone()
+    if row is None:
+        return Outlook(lowest, highest, is_whole=True)
+    # A reading is never divided, however many endpoints it is owed to.
+    return Outlook(min(row[0] + 1, highest), highest, is_whole=False)
+
+
+def _first_since(connection: Connection, instant: float) -> int:
+    """The number of the first reading that was enqueued then or later, by halving; above all of them where none was."""
+    (low,), (high,) = (connection.execute(query).fetchone() for query in _ENDS)
+    if high is None:
+        return 0
+    low, high = int(low), int(high) + 1
+    while low < high:
+        middle = (low + high) // 2
+        number, enqueued_at = connection.execute(_FROM, (middle,)).fetchone()
+        low, high = (low, middle) if enqueued_at >= instant else (int(number) + 1, high)
+    return low
 
 
 def quarantined(selection: Selection) -> Clauses:
@@ -106,6 +152,12 @@ def quarantined(selection: Selection) -> Clauses:
     behind = _behind("id > ?", selection.after)
     end = clauses(selection, _QUARANTINED, order="id", behind=behind)
     return Clauses(_MESSAGE_KEYS + end.sql, end.parameters)
+
+
+def _and(sql: str, parameters: Sequence[float], further: Clauses | None) -> Clauses:
+    if further is None:
+        return Clauses(sql, [*parameters])
+    return Clauses(f"{sql} AND {further.sql}", [*parameters, *further.parameters])
 
 
 def _behind(sql: str, after: Sequence[float]) -> Clauses | None:

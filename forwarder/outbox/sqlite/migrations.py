@@ -186,6 +186,17 @@ def know_the_last_of_intervals(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX candidate_opened ON candidate (endpoint, opened_at)")
 
 
+def find_dead_letters(connection: sqlite3.Connection) -> None:
+    """Version 11: lists of dead letters and of the quarantine find what they are narrowed down to."""
+    for name, columns in (
+        ("delivery_dead_of_endpoint", "state, endpoint, settled_at"),
+        ("delivery_dead_of_device", "state, device, settled_at"),
+        ("delivery_dead_by_reason", "state, reason, settled_at"),
+    ):
+        connection.execute(f"CREATE INDEX {name} ON delivery ({columns}) WHERE state = 'dead'")
+    connection.execute("CREATE INDEX quarantine_reason ON quarantine (reason, id)")
+
+
 STEPS: tuple[Step, ...] = (
     lead_ids_by_their_instant,
     account_for_the_quarantine,
@@ -196,5 +207,6 @@ STEPS: tuple[Step, ...] = (
     share_endpoints,
     audit_changes,
     know_the_last_of_intervals,
+    find_dead_letters,
 )
 """The first brings version 1 to 2, and so on. A new file takes none: schema.sql is always the newest version."""

@@ -1,4 +1,4 @@
--- Version 10 of the outbox. Instants are UNIX seconds. Every transaction changes rows and the endpoint's totals together,
+-- Version 11 of the outbox. Instants are UNIX seconds. Every transaction changes rows and the endpoint's totals together,
 -- and so keeps the promises of accounting.
 
 CREATE TABLE endpoint (
@@ -68,6 +68,10 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_lane ON delivery (endpoint, device, reading) WHERE state = 'pending';
 CREATE INDEX delivery_age ON delivery (endpoint, age_from) WHERE state = 'pending';
 CREATE INDEX delivery_settled ON delivery (state, settled_at) WHERE settled_at IS NOT NULL;
+-- Of dead letters alone, which are few: lists find those of an endpoint, a device or a reason in their order.
+CREATE INDEX delivery_dead_of_endpoint ON delivery (state, endpoint, settled_at) WHERE state = 'dead';
+CREATE INDEX delivery_dead_of_device ON delivery (state, device, settled_at) WHERE state = 'dead';
+CREATE INDEX delivery_dead_by_reason ON delivery (state, reason, settled_at) WHERE state = 'dead';
 
 -- The open intervals of endpoints that are owed the last reading of each. Until an interval ends that reading has a
 -- delivery in state 'candidate'; those that were not the last are 'thinned'. Neither state is in any total.
@@ -109,6 +113,7 @@ CREATE TABLE quarantine (
         + 2 * length(CAST(device AS BLOB)) + 256) VIRTUAL
 );
 CREATE INDEX quarantine_device ON quarantine (device, id);
+CREATE INDEX quarantine_reason ON quarantine (reason, id);
 
 -- The quarantine by reason. Triggers keep it, because commands change rows too. `evicted` counts messages that gave way to
 -- newer ones, over the whole life of the outbox.

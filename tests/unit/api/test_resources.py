@@ -152,7 +152,7 @@ async def test_the_audit_goes_on_where_it_ended(
     assert [one["what"] for one in first["items"] + second["items"]] == ["pause", "resume", "pause"]
     assert "next" not in second
     wrong = await api.get("/audit", params={"cursor": encode_cursor((1.5, "x"))})
-    assert wrong.status_code in (400, 404)
+    assert wrong.status_code == 400
 
 
 async def test_a_test_is_sent_and_its_answer_told(
@@ -327,7 +327,7 @@ async def test_decode(api: httpx.AsyncClient, built: OutboxBuilder) -> None:
         ("/deliveries?endpoint=acme&endpoint=home", 400, "once"),
         ("/deliveries?endpoint=acne", 400, "did you mean"),
         ("/deliveries?cursor=%00", 400, "cursor"),
-        ("/deliveries?cursor=WzEsMiwzXQ", 404, "another list"),
+        ("/deliveries?cursor=WzEsMiwzXQ", 400, "another list"),
         ("/deliveries?since=yesterday", 400, "is no instant"),
         ("/deliveries/msg_00", 404, "there is no delivery"),
         ("/deliveries/x", 400, "is not the id"),
