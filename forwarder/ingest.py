@@ -114,6 +114,8 @@ class Ingest(Generic[A]):
         self._matches = Matches(None)
         self.thinning = Thinning()
         """Open to whoever knows what was let through before."""
+        self.last_message_at: float | None = None
+        """UNIX seconds of the last message that was made ready."""
         self._arrived: list[A] = []
         self._storing = self._storing_bytes = 0
         self._pending: set[asyncio.Future[Outcomes]] = set()
@@ -188,6 +190,7 @@ class Ingest(Generic[A]):
 
     def _ingest(self, group: Group[A]) -> None:
         puts: list[Put] = []
+        self.last_message_at = group.arrivals[-1].message.received_at.timestamp()
         for arrival in group.arrivals:
             put = self._understand(arrival.message)
             if isinstance(put, str):

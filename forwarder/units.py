@@ -66,3 +66,11 @@ def format_size(size: int) -> str:
 def count_of(count: int, what: str, plural: str = "") -> str:
     """`1 dead letter`, `2 dead letters`; `plural` where an s does not make it."""
     return f"{count:,} {what if count == 1 else plural or what + 's'}"
+
+
+def age(seconds: float) -> str:
+    """A time span at a glance: `12s`, `5m`, `3h`, `4d`."""
+    for unit, length in (("d", 86400.0), ("h", 3600.0), ("m", 60.0)):
+        if seconds >= length:
+            return f"{int(seconds // length)}{unit}"
+    return f"{int(max(seconds, 0.0))}s"

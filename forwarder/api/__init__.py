@@ -15,6 +15,7 @@ from forwarder.api.access import Access, Admitted, Denied
 from forwarder.api.app import build_api
 from forwarder.api.door import Door
 from forwarder.api.operations import PREFIX as API_PREFIX
+from forwarder.api.requests import sentences
 from forwarder.api.resources import Resources, Situation
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "Resources",
     "Situation",
     "build_api",
+    "sentences",
 ]

@@ -19,6 +19,7 @@ from forwarder.normalise import Normaliser
 from forwarder.operator import (
     Actor,
     Change,
+    Status,
     audited,
     dead_letters_meant,
     decoder,
@@ -152,9 +153,8 @@ class Resources:
     def status(self, call: Call) -> object:
         situation = call.situation
         readiness, now = situation.readiness, situation.now
-        overview = read_status(self._outbox_place, in_force=_in_force(call), now=now)
         return status_object(
-            overview,
+            self.overview(situation),
             ready=readiness["ready"],
             reasons=readiness["reasons"],
             mqtt=readiness["mqtt"],
@@ -162,6 +162,11 @@ class Resources:
             routes={**readiness["routes"], "problem": situation.problem, "not_in_force": []},
             now=now,
         )
+
+    def overview(self, situation: Situation) -> Status:
+        """The same, as it is read."""
+        in_force = {str(name): one.paused for name, one in situation.routes.endpoints.items()}
+        return read_status(self._outbox_place, in_force=in_force, now=situation.now)
 
     def endpoints(self, call: Call) -> object:
         return {"items": list(self._endpoints(call))}
@@ -171,8 +176,7 @@ class Resources:
 
     def _endpoints(self, call: Call) -> Iterator[dict[str, Any]]:
         now = call.situation.now
-        overview = read_status(self._outbox_place, in_force=_in_force(call), now=now)
-        for name, endpoint in overview.endpoints.items():
+        for name, endpoint in self.overview(call.situation).endpoints.items():
             yield {"name": name, **endpoint_object(endpoint, now)}
 
     def _one_endpoint(self, call: Call) -> dict[str, Any]:
@@ -429,10 +433,6 @@ class Resources:
     def _writable(self) -> Iterator[OutboxAccess]:
         with opened(self._outbox_place) as outbox:
             yield outbox
-
-
-def _in_force(call: Call) -> dict[str, bool]:
-    return {str(name): one.paused for name, one in call.situation.routes.endpoints.items()}
 
 
 def _endpoint_meant(call: Call, known: Sequence[str]) -> str:

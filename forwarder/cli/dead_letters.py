@@ -29,7 +29,6 @@ from forwarder.cli.tables import (
     LEAVES_LAST,
     NAME,
     STAYS,
-    age,
     cell,
     leaves,
     number,
@@ -57,7 +56,7 @@ from forwarder.operator import (
 from forwarder.operator.objects import dead_letter_object, with_raw
 from forwarder.outbox import Chosen, DeliveryId, DeliveryRecord, OutboxAccess, Selection, opened
 from forwarder.settings import load_settings
-from forwarder.units import count_of
+from forwarder.units import age, count_of
 
 _selecting = selecting(
     "endpoint", "device", "since", "until", "limit", reasons=get_args(DeadReason)

@@ -23,7 +23,6 @@ from forwarder.cli.tables import (
     LEAVES_LAST,
     NAME,
     STAYS,
-    age,
     cell,
     leaves,
     number,
@@ -36,6 +35,7 @@ from forwarder.operator.choosing import DeliveryState
 from forwarder.operator.objects import delivery_object, next_attempt_at
 from forwarder.outbox import Chosen, DeliveryId, DeliveryRecord, OutboxAccess, Selection, opened
 from forwarder.settings import load_settings
+from forwarder.units import age
 
 _COLOURS = {"delivered": "green", "dead": "red", "pending": "yellow"}
 

@@ -12,7 +12,6 @@ from forwarder.cli.tables import (
     LEAVES_LAST,
     PROSE,
     STAYS,
-    age,
     cell,
     console,
     leaves,
@@ -38,7 +37,7 @@ from forwarder.reading import Device
 from forwarder.routes import Routes
 from forwarder.settings import Settings, load_settings
 from forwarder.terminal import plain
-from forwarder.units import count_of, format_duration
+from forwarder.units import age, count_of, format_duration
 
 
 @click.command("devices", short_help="When each device last reported, and who gets it")

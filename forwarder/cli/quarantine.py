@@ -26,7 +26,6 @@ from forwarder.cli.tables import (
     DEVICE,
     PROSE,
     STAYS,
-    age,
     cell,
     console,
     hex_lines,
@@ -56,7 +55,7 @@ from forwarder.outbox import Chosen, OutboxAccess, Quarantined, Selection, opene
 from forwarder.reading import QuarantineReason
 from forwarder.routes import load_routes
 from forwarder.settings import environment, load_settings
-from forwarder.units import count_of
+from forwarder.units import age, count_of
 
 _selecting = selecting("device", "since", "until", "limit", reasons=get_args(QuarantineReason))
 _OUTCOMES: dict[Outcome, str] = {

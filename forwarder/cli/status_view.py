@@ -11,22 +11,15 @@ from rich.text import Text
 
 from forwarder.cli.grid import Grid
 from forwarder.cli.running import Readiness
-from forwarder.cli.tables import NAME, PROSE, age, cell, console, leaves, number, table
-from forwarder.delivery import in_words
+from forwarder.cli.tables import NAME, PROSE, cell, console, leaves, number, table
 from forwarder.operator import EndpointStatus, Status
 from forwarder.operator.objects import oldest_seconds
+from forwarder.operator.wording import describe, is_refusing, last_answer
 from forwarder.settings import OutboxPlace
 from forwarder.terminal import plain
-from forwarder.units import count_of
+from forwarder.units import age, count_of
 
 _COLOURS = {"closed": "green", "open": "red", "paused": "yellow", "removed": "dim"}
-_PAUSED = {
-    "operator": "paused by operator",
-    "gone": "paused by its 410",
-    "routes": "paused in routes",
-}
-_NOTED_SECONDS = 1.0
-"""Of successes in a row, one in so many seconds is noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +169,7 @@ def _row(name: str, endpoint: EndpointStatus, now: float) -> tuple[Text, ...]:
         cell(None if oldest is None else age(oldest)),
         cell(f"{endpoint.totals.delivered:,}"),
         cell(f"{dead:,}", "yellow" if dead else ""),
-        cell(_last_answer(endpoint, now)),
+        cell(last_answer(endpoint, now)),
     )
 
 
@@ -209,44 +202,6 @@ def _matters(endpoint: EndpointStatus) -> bool:
     return endpoint.state != "removed" or bool(endpoint.totals.pending or endpoint.dead_letters)
 
 
-def describe(endpoint: EndpointStatus, now: float) -> str:
-    """The state in a few words, with since when."""
-    health = endpoint.health
-    failing = f" for {age(now - health.failing_since)}" if health.failing_since else ""
-    match endpoint.state:
-        case "paused":
-            return _PAUSED[endpoint.paused_by or "operator"]
-        case "removed":
-            return "not in routes.yaml"
-        case "open" if health.is_open:
-            return f"failing{failing}"
-        case "open":
-            return f"held back for {age((health.open_until or now) - now)}"
-    if health.failures:
-        return f"well, {count_of(health.failures, 'failure')}"
-    return "refusing" if _is_refusing(endpoint) else "well"
-
-
-def _is_refusing(endpoint: EndpointStatus) -> bool:
-    """Whether it answers, and has taken nothing since it last refused a reading for good."""
-    health = endpoint.health
-    refusals = {f"http_{status}" for status in endpoint.refused}
-    refused_at = health.last_error_at if health.last_error in refusals else None
-    return refused_at is not None and refused_at > (health.last_success_at or 0.0) + _NOTED_SECONDS
-
-
 def _colour(endpoint: EndpointStatus) -> str:
-    is_unsteady = endpoint.state == "closed" and (
-        endpoint.health.failures or _is_refusing(endpoint)
-    )
+    is_unsteady = endpoint.state == "closed" and (endpoint.health.failures or is_refusing(endpoint))
     return "yellow" if is_unsteady else _COLOURS[endpoint.state]
-
-
-def _last_answer(endpoint: EndpointStatus, now: float) -> str:
-    health = endpoint.health
-    success, error = health.last_success_at or 0.0, health.last_error_at or 0.0
-    if success == error == 0.0:
-        return "nothing sent yet"
-    if success >= error:
-        return f"delivered {age(now - success)} ago"
-    return f"{in_words(health.last_error or '')} {age(now - error)} ago"

@@ -95,14 +95,6 @@ def hex_lines(payload: bytes) -> Iterator[str]:
         yield f"{offset:06x}  {row.hex(' '):<47}  {shown}"
 
 
-def age(seconds: float) -> str:
-    """A time span at a glance: `12s`, `5m`, `3h`, `4d`."""
-    for unit, length in (("d", 86400.0), ("h", 3600.0), ("m", 60.0)):
-        if seconds >= length:
-            return f"{int(seconds // length)}{unit}"
-    return f"{int(max(seconds, 0.0))}s"
-
-
 def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from forwarder.api import Situation
 from forwarder.clock import Clock
+from forwarder.endpoint_health import EndpointHealth
 from forwarder.errors import OutboxError
 from forwarder.metrics import Metrics
 from forwarder.normalise import Normaliser
@@ -16,6 +17,7 @@ from forwarder.routes import Rejection
 from forwarder.sender import Descriptors
 from forwarder.service.reloading import Reloader
 from forwarder.subscriber import Subscriber
+from forwarder.web.page import Pulse
 
 STUCK_SECONDS = 60.0
 """A commit that takes so long will not end any more."""
@@ -35,6 +37,9 @@ class ServiceProbe:
         metrics: Metrics,
         clock: Clock,
         log_lines_dropped: Callable[[], int],
+        last_message_at: Callable[[], float | None],
+        healths: Callable[[], Mapping[str, EndpointHealth]],
+        max_bytes: int,
         warnings: Sequence[str] = (),
     ) -> None:
         self._warnings = list(warnings)
@@ -47,6 +52,10 @@ class ServiceProbe:
         self._metrics = metrics
         self._clock = clock
         self._log_lines_dropped = log_lines_dropped
+        self._last_message_at, self._healths = last_message_at, healths
+        self._max_bytes = max_bytes
+        self._recalled_at = max((one.last_at or 0.0 for one in outbox.devices), default=0.0) or None
+        """When the last message came before the start."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._enqueued: dict[str, int] = {}
         self._thinned: dict[str, int] = {}
@@ -111,6 +120,26 @@ class ServiceProbe:
             routes=self._reloader.routes,
             problem=None if rejection is None else rejection.sentences[0],
             now=self._clock.unix(),
+        )
+
+    def pulse(self) -> Pulse:
+        """What the page looks at twice a second while somebody reads it."""
+        uneasy = frozenset(
+            (name, one.is_open, one.paused_by)
+            for name, one in self._healths().items()
+            if one.is_open or one.paused_by
+        )
+        return Pulse(
+            state=(
+                tuple(self.reasons()),
+                self._reloader.rejection,
+                uneasy,
+                self._reloader.changed_at,
+            ),
+            last_message_at=self._last_message_at() or self._recalled_at,
+            used_bytes=self._outbox.used_bytes,
+            max_bytes=self._max_bytes,
+            routes_changed_at=self._reloader.changed_at,
         )
 
     def endpoints(self) -> dict[str, dict[str, bool]]:

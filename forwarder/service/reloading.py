@@ -40,6 +40,8 @@ class Reloader:
         self._looks = looks
         self.routes = routes
         self.rejection: Rejection | None = None
+        self.changed_at = clock.unix()
+        """When `routes` were taken over, UNIX seconds."""
         self._apply = apply
         self._clock = clock
         self._reloads = harmless(metrics.routes_reloads)
@@ -82,7 +84,7 @@ class Reloader:
         return await self._looks.first(lambda file: file.check(force=force))
 
     async def _take(self, routes: Routes, changes: RoutesDiff) -> None:
-        self.routes, self.rejection = routes, None
+        self.routes, self.rejection, self.changed_at = routes, None, self._clock.unix()
         await self._apply(routes)
         self._reloads.count("applied")
         self._log.info("routes.reloaded", changes=changes.lines())

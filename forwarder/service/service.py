@@ -51,6 +51,7 @@ from forwarder.settings import Broker, OutboxPlace, Settings
 from forwarder.settings.environment import ENV_FILE
 from forwarder.subscriber import Arrival, Subscriber
 from forwarder.web import Limits, WebServer, build_app
+from forwarder.web.page import STREAM, Page, build_page
 
 YOUNG_OBJECTS = 20_000
 """How many more objects than before are reason for the garbage collector to look for cycles among them."""
@@ -265,6 +266,9 @@ class Service:
             metrics=self._metrics,
             clock=self._clock,
             log_lines_dropped=log_lines_dropped,
+            last_message_at=lambda: self._ingest.last_message_at,
+            healths=self._dispatcher.healths,
+            max_bytes=self._settings.outbox_max_bytes,
             warnings=warnings,
         )
 
@@ -316,9 +320,14 @@ class Service:
         """Run every part until a signal, or until one of them fails."""
         host, port = self._settings.listen_address
         limits = Limits(connections=self._share.http_connections)
-        # Half of the connections stay for what is answered at once, /healthz above all.
+        # A sixth of the connections stays for what is answered at once, /healthz above all.
+        api, page = self._api_and_page()
         app = build_app(
-            self._probe, slow_answers=limits.connections // 2, mounted={API_PREFIX: self._api()}
+            self._probe,
+            slow_answers=limits.connections // 2,
+            mounted={API_PREFIX: api, "": page.views},
+            streams=limits.connections // 3,
+            streamed={STREAM: page.stream},
         )
         web = WebServer(app, host=host, port=port, limits=limits)
         stopping = self._listen_to_signals()
@@ -353,10 +362,11 @@ class Service:
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait((stopped, writer, *parts.values()), return_when=asyncio.FIRST_COMPLETED)
         await self._stop(parts, writer)
+        page.live.close()
         await web.close()
         self._raise_failure({"the outbox": writer, **parts})
 
-    def _api(self) -> list[Route]:
+    def _api_and_page(self) -> tuple[list[Route], Page]:
         settings = self._settings
         resources = Resources(
             outbox_place=settings.outbox_place,
@@ -372,7 +382,9 @@ class Service:
             listens_on_loopback=is_loopback_host(settings.listen_address[0]),
             public_url=settings.public_url,
         )
-        return build_api(resources, line=self._probe, door=Door(access, SystemClock()))
+        door = Door(access, SystemClock())
+        api = build_api(resources, line=self._probe, door=door)
+        return api, build_page(resources, line=self._probe, door=door)
 
     async def _recall_intervals(self) -> None:
         """A restart lets no reading through that `min_interval` would have held back."""

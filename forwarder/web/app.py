@@ -1,4 +1,7 @@
-"""The three answers: /healthz for whoever restarts us, /readyz for whoever asks why, /metrics for Prometheus."""
+"""
+The application: /healthz for whoever restarts us, /readyz for whoever asks why, /metrics for Prometheus, and what is
+mounted beside them.
+"""
 
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol
@@ -32,13 +35,20 @@ class Probe(Protocol):
 
 
 def build_app(
-    probe: Probe, *, slow_answers: int, mounted: Mapping[str, Sequence[BaseRoute]] | None = None
+    probe: Probe,
+    *,
+    slow_answers: int,
+    mounted: Mapping[str, Sequence[BaseRoute]] | None = None,
+    streams: int = 0,
+    streamed: Mapping[str, Sequence[BaseRoute]] | None = None,
 ) -> Starlette:
     """
     The HTTP application over what `probe` tells.
 
     slow_answers: of what takes its time, /metrics and what is mounted, at most so many answers at once
-    mounted: further routes, by the path that they are below
+    mounted: further routes, by the path that they are below; what is below no path comes last
+    streams: of what is streamed, at most so many answers at once, because each lasts
+    streamed: routes as those
     """
 
     async def healthz(_: Request) -> Response:
@@ -58,11 +68,16 @@ def build_app(
         return Response(await probe.metrics(), headers={"content-type": content_type})
 
     slow = Middleware(Places(slow_answers).around)
+    lasting = Middleware(Places(streams).around)
     app = Starlette(
         routes=[
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics, middleware=[slow]),
+            *(
+                Mount(path, routes=routes, middleware=[lasting])
+                for path, routes in (streamed or {}).items()
+            ),
             *(
                 Mount(path, routes=routes, middleware=[slow])
                 for path, routes in (mounted or {}).items()

@@ -88,6 +88,9 @@ def probe(
         metrics=metrics,
         clock=clock,
         log_lines_dropped=lambda: 0,
+        last_message_at=lambda: None,
+        healths=dict,
+        max_bytes=1 << 30,
     )
 
 

@@ -10,10 +10,11 @@ from support.outbox_builder import NOW, OutboxBuilder, seconds_ago
 from support.shell import Operator
 
 from forwarder.cli.running import Readiness
-from forwarder.cli.status_view import View, describe, frame
+from forwarder.cli.status_view import View, frame
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.operator import read_status
 from forwarder.operator.status import judge
+from forwarder.operator.wording import describe
 from forwarder.outbox import EndpointTotals
 
 TOTALS = {"enqueued", "delivered", "dead", "expired", "superseded", "pending"}

@@ -1,0 +1,50 @@
+"""How an endpoint stands, in the few words that status and page have for it."""
+
+from forwarder.delivery import in_words
+from forwarder.operator.status import EndpointStatus
+from forwarder.units import age, count_of
+
+_PAUSED = {
+    "operator": "paused by operator",
+    "gone": "paused by its 410",
+    "routes": "paused in routes",
+}
+_NOTED_SECONDS = 1.0
+"""Of successes in a row, one in so many seconds is noted."""
+
+
+def describe(endpoint: EndpointStatus, now: float) -> str:
+    """The state in a few words, with since when."""
+    health = endpoint.health
+    failing = f" for {age(now - health.failing_since)}" if health.failing_since else ""
+    match endpoint.state:
+        case "paused":
+            return _PAUSED[endpoint.paused_by or "operator"]
+        case "removed":
+            return "not in routes.yaml"
+        case "open" if health.is_open:
+            return f"failing{failing}"
+        case "open":
+            return f"held back for {age((health.open_until or now) - now)}"
+    if health.failures:
+        return f"well, {count_of(health.failures, 'failure')}"
+    return "refusing" if is_refusing(endpoint) else "well"
+
+
+def is_refusing(endpoint: EndpointStatus) -> bool:
+    """Whether it answers, and has taken nothing since it last refused a reading for good."""
+    health = endpoint.health
+    refusals = {f"http_{status}" for status in endpoint.refused}
+    refused_at = health.last_error_at if health.last_error in refusals else None
+    return refused_at is not None and refused_at > (health.last_success_at or 0.0) + _NOTED_SECONDS
+
+
+def last_answer(endpoint: EndpointStatus, now: float) -> str:
+    """What it answered last, and how long ago."""
+    health = endpoint.health
+    success, error = health.last_success_at or 0.0, health.last_error_at or 0.0
+    if success == error == 0.0:
+        return "nothing sent yet"
+    if success >= error:
+        return f"delivered {age(now - success)} ago"
+    return f"{in_words(health.last_error or '')} {age(now - error)} ago"

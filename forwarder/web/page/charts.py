@@ -1,0 +1,53 @@
+"""Numbers as SVG paths; pure. Nothing here is markup: a template puts the text into an attribute."""
+
+from collections.abc import Sequence
+
+WIDTH = 240.0
+HEIGHT = 48.0
+
+
+def line_path(
+    values: Sequence[float], *, top: float, width: float = WIDTH, height: float = HEIGHT
+) -> str:
+    """The `d` of a line through the values, left to right; `top` is the value at the upper edge. Empty for none."""
+    points = _points(values, top, width, height)
+    return "M" + "L".join(f"{x:g},{y:g}" for x, y in points) if points else ""
+
+
+def area_path(
+    values: Sequence[float], *, top: float, width: float = WIDTH, height: float = HEIGHT
+) -> str:
+    """The same, closed along the lower edge."""
+    line = line_path(values, top=top, width=width, height=height)
+    return f"{line}L{width:g},{height:g}L0,{height:g}Z" if line else ""
+
+
+def nice_top(values: Sequence[float]) -> float:
+    """A round number that no value exceeds: 1, 2 or 5 times a power of ten."""
+    most = max(values, default=0.0)
+    power = 1.0
+    while power * 10 <= most:
+        power *= 10
+    while most and power > most:
+        power /= 10
+    return (
+        next((power * factor for factor in (1, 2, 5, 10) if power * factor >= most), power) or 1.0
+    )
+
+
+def share(part: float, whole: float) -> float:
+    """From 0 to 100, for the width of a bar."""
+    return 0.0 if whole <= 0 else round(min(max(part / whole, 0.0), 1.0) * 100, 1)
+
+
+def _points(
+    values: Sequence[float], top: float, width: float, height: float
+) -> list[tuple[float, float]]:
+    if not values or top <= 0:
+        return []
+    step = width / max(len(values) - 1, 1)
+    inner = height - 2  # the line is two wide, and stays within its box
+    return [
+        (round(index * step, 1), round(1 + inner * (1 - min(value / top, 1.0)), 1))
+        for index, value in enumerate(values)
+    ]

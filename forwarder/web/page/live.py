@@ -1,0 +1,97 @@
+"""
+The stream that says what has changed; a view then asks for itself anew.
+
+`state` is said within a second of an endpoint or the broker going up or down, `numbers` every few seconds while
+somebody looks. All readers are told at the same instant, so that one look at the outbox serves them all; the more they
+are, the less often they are told.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+LOOK_SECONDS = 0.5
+NUMBERS_SECONDS = 2.0
+SECONDS_A_READER = 0.5
+"""Between two tellings of numbers, at least so long for each reader."""
+QUIET_SECONDS = 15.0
+"""A comment goes out so often at least: it tells a reader that has gone from one that is quiet."""
+LONGEST_SECONDS = 600.0
+"""A stream ends then, and the browser opens it anew: who may not look any more finds out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What is cheap to know of the running service: looked at twice a second while somebody reads."""
+
+    state: object
+    """Differs when an endpoint, the broker or the routes stand differently."""
+    last_message_at: float | None
+    """UNIX seconds."""
+    used_bytes: int
+    """Of the outbox."""
+    max_bytes: int
+    routes_changed_at: float
+    """When the routes were last taken over, UNIX seconds."""
+
+
+class Live:
+    """One look at the pulse for all streams that are open; none while nobody reads."""
+
+    def __init__(self, pulse: Callable[[], Pulse], *, look_seconds: float = LOOK_SECONDS) -> None:
+        self._pulse = pulse
+        self._look_seconds = look_seconds
+        self._readers: set[asyncio.Queue[str]] = set()
+        self._looking: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+    def close(self) -> None:
+        """End every stream."""
+        self._is_closed = True
+        if self._looking is not None:
+            self._looking.cancel()
+        for reader in self._readers:
+            reader.put_nowait("")
+
+    async def stream(self) -> AsyncIterator[str]:
+        """Server-sent events (HTML Living Standard §9.2), until the reader goes or its time is over."""
+        reader: asyncio.Queue[str] = asyncio.Queue()
+        self._readers.add(reader)
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+        ends_at = asyncio.get_running_loop().time() + LONGEST_SECONDS
+        try:
+            yield "retry: 2000\n\n"
+            while not self._is_closed and asyncio.get_running_loop().time() < ends_at:
+                yield await self._next(reader)
+        finally:
+            self._readers.discard(reader)
+
+    async def _next(self, reader: "asyncio.Queue[str]") -> str:
+        try:
+            async with asyncio.timeout(QUIET_SECONDS):
+                said = await reader.get()
+        except TimeoutError:
+            return ":\n\n"
+        return f"event: {said}\ndata: {said}\n\n" if said else ":\n\n"
+
+    async def _look(self) -> None:
+        state, since_numbers = self._pulse().state, 0.0
+        while self._readers:
+            await asyncio.sleep(self._look_seconds)
+            since_numbers += self._look_seconds
+            before, state = state, self._pulse().state
+            if state != before:
+                self._tell("state")
+            elif since_numbers >= max(NUMBERS_SECONDS, SECONDS_A_READER * len(self._readers)):
+                since_numbers = 0.0
+                self._tell("numbers")
+
+    def _tell(self, what: str) -> None:
+        for reader in self._readers:
+            # Of one that does not keep up, nothing is lost: the next word makes it ask for everything.
+            if reader.empty():
+                reader.put_nowait(what)
