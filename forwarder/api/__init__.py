@@ -16,14 +16,16 @@ from forwarder.api.app import build_api
 from forwarder.api.door import Door
 from forwarder.api.operations import PREFIX as API_PREFIX
 from forwarder.api.requests import sentences
-from forwarder.api.resources import Resources, Situation
+from forwarder.api.resources import Call, Raw, Resources, Situation
 
 __all__ = [
     "API_PREFIX",
     "Access",
     "Admitted",
+    "Call",
     "Denied",
     "Door",
+    "Raw",
     "Resources",
     "Situation",
     "build_api",

@@ -72,6 +72,7 @@ from forwarder.operator.objects import (
 )
 from forwarder.operator.send_test import TransportFor
 from forwarder.outbox import (
+    DeliveryFile,
     DeliveryId,
     DeliveryRecord,
     OutboxAccess,
@@ -275,8 +276,12 @@ class Resources:
         return page
 
     def delivery(self, call: Call) -> object:
+        return _written_files(self.delivery_files(call))
+
+    def delivery_files(self, call: Call) -> list[DeliveryFile]:
+        """The same, as it is read: all about the deliveries of one reading."""
         with self._readable() as outbox:
-            return self._files(outbox, name_deliveries(outbox, [call.path["id"]]), call)
+            return _files(outbox, name_deliveries(outbox, [call.path["id"]]), call)
 
     def dead_letters(self, call: Call) -> object:
         with self._readable() as outbox:
@@ -290,17 +295,8 @@ class Resources:
 
     def dead_letter(self, call: Call) -> object:
         with self._readable() as outbox:
-            return self._files(outbox, name_dead_letters(outbox, [call.path["id"]]), call)
-
-    def _files(self, outbox: OutboxAccess, keys: Sequence[DeliveryId], call: Call) -> Raw:
-        wanted = call.query.endpoint
-        files = [delivery_file(outbox, key) for key in keys]
-        chosen = [one for one in files if wanted in (None, one.record.endpoint)]
-        if not chosen:
-            raise OperationError(f"{files[0].record.webhook_id} is not owed to {wanted!r}")
-        # The reading's digits stay as they came.
-        items = [with_raw(delivery_file_object(one), "data", one.data) for one in chosen]
-        return Raw(f'{{"items": [{", ".join(items)}]}}'.encode())
+            found = _files(outbox, name_dead_letters(outbox, [call.path["id"]]), call)
+        return _written_files(found)
 
     def replay_dead_letters(self, call: Call) -> object:
         routes, to = call.situation.routes, call.body.to
@@ -459,6 +455,21 @@ def _part(query: forms.DeliveryList | forms.DeadLetterList | forms.QuarantineLis
 
 def _records(outbox: OutboxAccess, chunks: Iterable[Sequence[DeliveryId]]) -> list[DeliveryRecord]:
     return [record for keys in chunks for record in outbox.records(keys)]
+
+
+def _files(outbox: OutboxAccess, keys: Sequence[DeliveryId], call: Call) -> list[DeliveryFile]:
+    wanted = call.query.endpoint
+    files = [delivery_file(outbox, key) for key in keys]
+    chosen = [one for one in files if wanted in (None, one.record.endpoint)]
+    if not chosen:
+        raise OperationError(f"{files[0].record.webhook_id} is not owed to {wanted!r}")
+    return chosen
+
+
+def _written_files(files: Sequence[DeliveryFile]) -> Raw:
+    # The reading's digits stay as they came.
+    items = [with_raw(delivery_file_object(one), "data", one.data) for one in files]
+    return Raw(f'{{"items": [{", ".join(items)}]}}'.encode())
 
 
 def _page(

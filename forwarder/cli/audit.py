@@ -10,7 +10,6 @@ from forwarder.cli.tables import (
     NAME,
     PROSE,
     STAYS,
-    age,
     cell,
     number,
     print_json_list,
@@ -20,6 +19,7 @@ from forwarder.cli.tables import (
 from forwarder.operator.objects import audit_object
 from forwarder.outbox import MOST_AUDITED, opened
 from forwarder.settings import load_settings
+from forwarder.units import age
 
 
 @click.command("audit", short_help="Who changed what")

@@ -9,7 +9,6 @@ from forwarder.cli.tables import (
     STAYS,
     cell,
     console,
-    flattened,
     leaves,
     number,
     print_pairs,
@@ -25,6 +24,7 @@ from forwarder.operator.objects import (
     next_attempt_at,
     with_raw,
 )
+from forwarder.operator.payload import flattened
 from forwarder.outbox import DeliveryFile, DeliveryId, DeliveryRecord, OutboxAccess
 
 

@@ -11,7 +11,6 @@ from forwarder.cli.tables import (
     LEAVES_LAST,
     NAME,
     STAYS,
-    age,
     cell,
     print_json,
     print_json_list,
@@ -33,7 +32,7 @@ from forwarder.operator import (
 from forwarder.operator.objects import share_object
 from forwarder.outbox import opened
 from forwarder.settings import load_settings
-from forwarder.units import format_duration, parse_duration
+from forwarder.units import age, format_duration, parse_duration
 
 
 @click.group("endpoints", cls=CommandGroup, short_help="Pause endpoints, and share them")

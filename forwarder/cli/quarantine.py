@@ -28,13 +28,11 @@ from forwarder.cli.tables import (
     STAYS,
     cell,
     console,
-    hex_lines,
     number,
     print_json,
     print_json_list,
     print_listed,
     print_pairs,
-    printable,
     table,
 )
 from forwarder.normalise import load_normaliser
@@ -51,6 +49,7 @@ from forwarder.operator import (
     replay_quarantined,
 )
 from forwarder.operator.objects import instant, quarantined_object
+from forwarder.operator.payload import hex_lines, printable
 from forwarder.outbox import Chosen, OutboxAccess, Quarantined, Selection, opened
 from forwarder.reading import QuarantineReason
 from forwarder.routes import load_routes

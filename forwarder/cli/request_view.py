@@ -9,10 +9,10 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from forwarder.cli.tables import hex_lines, printable
 from forwarder.demo.listener import Received
 from forwarder.demo.wording import signature, what_came
 from forwarder.operator.objects import with_raw
+from forwarder.operator.payload import hex_lines, printable
 from forwarder.reading import rfc3339
 from forwarder.terminal import plain, plain_json
 from forwarder.units import count_of

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import click
 from rich.console import Console
@@ -76,25 +76,6 @@ def print_listed(rows: Grid, *, count: int, what: str, plural: str = "") -> None
         click.echo(f"{rows.row_count:,} of {all_of_them}; --limit N or --all shows more")
 
 
-def printable(payload: bytes) -> str | None:
-    """The payload as text, exactly; None when it is none, or holds what a terminal might act on."""
-    try:
-        text = payload.decode()
-    except UnicodeDecodeError:
-        return None
-    # A carriage return on its own would write the rest of its line over the start.
-    is_safe = all(letter.isprintable() or letter in "\n\t" for letter in text.replace("\r\n", "\n"))
-    return text if is_safe else None
-
-
-def hex_lines(payload: bytes) -> Iterator[str]:
-    """Sixteen bytes a line: where they are, what they are, and as ASCII."""
-    for offset in range(0, len(payload), 16):
-        row = payload[offset : offset + 16]
-        shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
-        yield f"{offset:06x}  {row.hex(' '):<47}  {shown}"
-
-
 def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 
@@ -106,22 +87,3 @@ def print_json_list(values: Iterable[object]) -> None:
         click.echo(f"{opening}\n  {json.dumps(value)}", nl=False)
         opening = ","
     click.echo("[]" if opening == "[" else "\n]")
-
-
-def flattened(raw: bytes) -> Iterator[tuple[str, str]]:
-    """Each value of a JSON object with its dotted path; numbers with the digits that they are written with."""
-    yield from _leaves("", json.loads(raw, parse_float=str, parse_int=str))
-
-
-def _leaves(path: str, value: object) -> Iterator[tuple[str, str]]:
-    members: Iterable[tuple[object, object]]
-    match value:
-        case dict():
-            members = value.items()
-        case list():
-            members = enumerate(value)
-        case _:
-            yield path, value if isinstance(value, str) else json.dumps(value)
-            return
-    for name, member in members:
-        yield from _leaves(f"{path}.{name}" if path else str(name), member)

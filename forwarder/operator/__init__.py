@@ -8,6 +8,7 @@ What an operator does with the outbox, while the service runs and while it is st
     devices.py       who reports, and who does not          send_test.py     signed requests that no delivery owes
     sharing.py       links to one endpoint for its people   audit.py         who changed what
     pausing.py       endpoints that rest                    wording.py       how an endpoint stands, in words
+    payload.py       bytes for people
 """
 
 from forwarder.operator.audit import Actor, Change, at_the_shell, audited

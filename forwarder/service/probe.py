@@ -137,7 +137,7 @@ class ServiceProbe:
                 self._reloader.changed_at,
             ),
             last_message_at=self._last_message_at() or self._recalled_at,
-            used_bytes=self._outbox.used_bytes,
+            used_bytes=self._outbox.accounts.used_bytes,
             max_bytes=self._max_bytes,
             routes_changed_at=self._reloader.changed_at,
         )

@@ -16,10 +16,11 @@ from starlette.routing import Route
 
 from forwarder.api import Admitted, Denied, Door, Resources, Situation, sentences
 from forwarder.errors import ConfigurationError, ForwarderError, OperationError, OutboxUnavailable
-from forwarder.web.page import actions, charts, views
+from forwarder.web.page import charts, deliveries, devices, endpoints, frame, quarantine
 from forwarder.web.page.assets import accepts_gzip, asset_route, asset_url
+from forwarder.web.page.frame import Asked, Elsewhere, Shown, View
+from forwarder.web.page.line import line as line_view
 from forwarder.web.page.live import Live, Pulse
-from forwarder.web.page.views import Asked, Elsewhere, Shown, View
 
 PACKED_FROM_BYTES = 1024
 STREAM = "/live"
@@ -36,6 +37,16 @@ _HEADERS = {
 }
 _WITHOUT_ORIGIN = Denied(403, "a browser says where a form comes from; this request does not")
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+VIEWS: Mapping[str, View] = {
+    "/": line_view,
+    **endpoints.VIEWS,
+    **devices.VIEWS,
+    **deliveries.VIEWS,
+    **quarantine.VIEWS,
+}
+ACTIONS: Mapping[str, View] = {**endpoints.ACTIONS, **deliveries.ACTIONS, **quarantine.ACTIONS}
 
 
 class Line(Protocol):
@@ -59,10 +70,8 @@ def build_page(resources: Resources, *, line: Line, door: Door) -> Page:
     """Every view of the page, for whom `door` lets in."""
     live = Live(line.pulse)
     maker = _Maker(resources, line, door)
-    shown = [Route(path, maker.shows(view), methods=["GET"]) for path, view in views.VIEWS.items()]
-    done = [
-        Route(path, maker.does(view), methods=["POST"]) for path, view in actions.ACTIONS.items()
-    ]
+    shown = [Route(path, maker.shows(view), methods=["GET"]) for path, view in VIEWS.items()]
+    done = [Route(path, maker.does(view), methods=["POST"]) for path, view in ACTIONS.items()]
 
     async def stream(request: Request) -> Response:
         verdict = await door.judge(request)
@@ -77,7 +86,7 @@ def build_page(resources: Resources, *, line: Line, door: Door) -> Page:
             Route("/sign-out", maker.signs_out(), methods=["POST"]),
             *shown,
             *done,
-            Route("/{rest:path}", maker.shows(views.nowhere)),
+            Route("/{rest:path}", maker.shows(frame.nowhere)),
         ],
         stream=[Route("/changes", stream, methods=["GET"])],
         live=live,
@@ -119,11 +128,11 @@ class _Maker:
             if not self._door.takes_sign_ins:
                 return RedirectResponse(target, status_code=303, headers=_HEADERS)
             if request.method != "POST":
-                return await run_in_threadpool(self._written, views.sign_in(target), packs=False)
+                return await run_in_threadpool(self._written, frame.sign_in(target), packs=False)
             token = form_of(await request.body()).get("token", "")
             session = await self._door.sign_in(request, token)
             if isinstance(session, Denied):
-                again = views.sign_in(target, session)
+                again = frame.sign_in(target, session)
                 return await run_in_threadpool(self._written, again, packs=False)
             answer = RedirectResponse(target, status_code=303, headers=_HEADERS)
             self._door.remember(answer, session)
@@ -150,7 +159,7 @@ class _Maker:
             if "hx-request" in request.headers:
                 return Response(status_code=200, headers={**_HEADERS, "hx-redirect": where})
             return RedirectResponse(where, status_code=303, headers=_HEADERS)
-        return await run_in_threadpool(self._written, views.turned_away(denied), packs=False)
+        return await run_in_threadpool(self._written, frame.turned_away(denied), packs=False)
 
     async def _answer(
         self, view: View, request: Request, form: Mapping[str, str], admitted: Admitted
@@ -163,7 +172,7 @@ class _Maker:
             pulse=self._line.pulse(),
             resources=self._resources,
             here=_here(request),
-            has_session=admitted.by == "session",
+            by=admitted.by,
         )
         return await run_in_threadpool(self._made, view, asked, packs=accepts_gzip(request))
 
@@ -187,10 +196,10 @@ def _shown(view: View, asked: Asked) -> Shown | Elsewhere:
     try:
         return view(asked)
     except ForwarderError as error:
-        return views.went_wrong(_status_of(error), str(error))
+        return frame.went_wrong(_status_of(error), str(error))
     except ValidationError as invalid:
         found = sentences(invalid.errors(include_url=False, include_input=False))
-        return views.went_wrong(400, "; ".join(found))
+        return frame.went_wrong(400, "; ".join(found))
 
 
 def _status_of(error: ForwarderError) -> int:
@@ -236,7 +245,7 @@ def templates() -> Environment:
         auto_reload=False,
     )
     made.globals |= {"asset_url": asset_url, "stream": f"{STREAM}/changes", "charts": charts}
-    made.filters |= {**views.FILTERS, "quoted": lambda text: quote(str(text), safe="")}
+    made.filters |= frame.FILTERS
     return made
 
 

@@ -20,6 +20,7 @@
 
   const nameZone = (root) => root.querySelectorAll("input[name=zone]").forEach((field) => {
     field.value = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    document.querySelectorAll("[data-zone]").forEach((part) => { part.textContent = field.value; });
   });
 
   // What somebody is using stays as it is: an opened part, a field with the cursor in it.

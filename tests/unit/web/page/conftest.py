@@ -96,6 +96,7 @@ def open_page(
         routes_file=tmp_path / "routes.yaml",
         normaliser=_normaliser(trusts=False),
         trusting=_normaliser(trusts=True),
+        page_url="http://localhost",
         transports=lambda: lambda _: httpx.MockTransport(receiver),
     )
 

@@ -1,0 +1,227 @@
+"""Deliveries: one search box, and of each all attempts, the answer, and what comes next."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from forwarder.api import requests as forms
+from forwarder.delivery import Delivery, ReadingNumber, in_words
+from forwarder.operator.objects import delivery_object, last_error, next_attempt_at
+from forwarder.outbox import DeliveryFile, DeliveryRecord
+from forwarder.render import Unrenderable, render
+from forwarder.routes import EndpointName, Routes
+from forwarder.web.page.frame import Asked, Elsewhere, Shown, View, framed
+from forwarder.web.page.search import Search, parse_search, zone_of
+from forwarder.web.page.sentences import Level
+
+SHOWN = 50
+_LEVELS: Mapping[str, Level] = {
+    "delivered": "well", "dead": "trouble", "pending": "warning", "expired": "rest", "superseded": "rest",
+}  # fmt: skip
+_WHY_DEAD = {
+    "refused": "The receiver refused it for good.",
+    "expired": "It grew older than the endpoint's max_age before it could be delivered.",
+    "exhausted": "All attempts that the endpoint allows have failed.",
+    "endpoint_removed": "The routing file no longer names its endpoint.",
+    "unrenderable": "The endpoint's template makes nothing of this reading.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """One attempt as the time line shows it."""
+
+    number: int
+    attempted_at: float
+    duration_ms: float
+    address: str | None
+    level: Level
+    result: str
+    said: str
+    """What went wrong, or the start of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """All about one delivery, for its reader."""
+
+    record: DeliveryRecord
+    level: Level
+    attempts: Sequence[Happened]
+    next: str
+    next_at: float | None
+    body: str | None
+    """What the receiver gets, or would; None where it is not kept."""
+    curl: str | None
+
+
+def deliveries(asked: Asked) -> Shown:
+    """The newest that are looked for."""
+    text, zone = asked.query.get("q", ""), asked.query.get("zone")
+    known = [str(name) for name in asked.situation.routes.endpoints]
+    search = parse_search(text, endpoints=known, zone=zone_of(zone), now=asked.situation.now)
+    found: Any = {"items": []} if search.problems else _found(search, asked)
+    return framed(
+        "deliveries.html",
+        asked,
+        status=None,
+        title="Deliveries",
+        typed=command_of(search),
+        q=text,
+        zone=zone or "",
+        search=search,
+        rows=[
+            {**one, "level": _LEVELS[one["state"]], "result": _result(one)}
+            for one in found["items"]
+        ],
+        next=_next(asked, found.get("next")),
+        is_narrowed=bool(text.strip()),
+    )
+
+
+def _found(search: Search, asked: Asked) -> Any:
+    if search.id is not None:
+        call = asked.call(query=forms.Which(endpoint=search.endpoint), id=search.id)
+        files = asked.resources.delivery_files(call)
+        return {"items": [delivery_object(one.record) for one in files]}
+    query = forms.DeliveryList(
+        endpoint=search.endpoint,
+        device=search.device,
+        state=search.state,
+        since=search.since,
+        until=search.until,
+        limit=SHOWN,
+        cursor=asked.query.get("cursor") or None,
+    )
+    found: Any = asked.resources.deliveries(asked.call(query=query))
+    return found
+
+
+def _next(asked: Asked, cursor: str | None) -> str | None:
+    if cursor is None:
+        return None
+    kept = {name: asked.query[name] for name in ("q", "zone") if name in asked.query}
+    return f"/deliveries?{urlencode({**kept, 'cursor': cursor})}"
+
+
+def _result(one: Mapping[str, Any]) -> str:
+    """Of the last attempt, in a word or two."""
+    if one["last_error"]:
+        return in_words(one["last_error"])
+    return str(one["last_status"] or "–")
+
+
+def command_of(search: Search) -> str:
+    """The same in a shell."""
+    if search.id is not None:
+        return f"forwarder deliveries show {shlex.quote(search.id)}"
+    given = {name: getattr(search, name) for name in ("endpoint", "device", "state")}
+    options = [f" --{name} {shlex.quote(value)}" for name, value in given.items() if value]
+    return f"forwarder deliveries list{''.join(options)}"
+
+
+def delivery(asked: Asked) -> Shown:
+    """One reading's deliveries, or that to one endpoint."""
+    identity = asked.path["id"]
+    query = forms.Which(endpoint=asked.query.get("endpoint") or None)
+    files = asked.resources.delivery_files(asked.call(query=query, id=identity))
+    return framed(
+        "delivery.html",
+        asked,
+        status=None,
+        title="Delivery",
+        typed=f"forwarder deliveries show {shlex.quote(identity)}",
+        files=[file_of(one, asked.situation.routes) for one in files],
+        id=files[0].record.webhook_id,
+        device=files[0].record.device,
+    )
+
+
+def file_of(found: DeliveryFile, routes: Routes | None) -> File:
+    """What is shown of a delivery; without routes, as to strangers, neither a request nor what the operator may do."""
+    record = found.record
+    body = None if routes is None else _body(found, routes)
+    return File(
+        record=record,
+        level=_LEVELS[record.state],
+        attempts=[_happened(one) for one in found.attempts],
+        next=what_next(record),
+        next_at=next_attempt_at(record),
+        body=body,
+        curl=None if body is None else _curl(record, body),
+    )
+
+
+def _happened(attempt: Any) -> Happened:
+    said = attempt.detail or attempt.answer.decode(errors="replace")
+    return Happened(
+        number=attempt.number,
+        attempted_at=attempt.attempted_at,
+        duration_ms=attempt.duration_ms,
+        address=attempt.address,
+        level="trouble" if attempt.error else "well",
+        result=in_words(attempt.error) or str(attempt.status),
+        said=said,
+    )
+
+
+def what_next(record: DeliveryRecord) -> str:
+    """What becomes of a delivery now, as a sentence."""
+    match record.state:
+        case "delivered":
+            return "It was taken. Bodies of delivered readings are not kept."
+        case "dead":
+            why = _WHY_DEAD.get(record.reason or "", "It could not be delivered.")
+            return f"{why} It waits as a dead letter until somebody replays or discards it."
+        case "superseded":
+            return "A newer reading of the device took its place, as mode: latest has it."
+        case "expired":
+            return "It grew too old to be worth sending, as mode: latest has it."
+    if record.attempts and last_error(record):
+        return "It is tried again."
+    return "It waits for its turn: nothing was sent yet."
+
+
+def _body(found: DeliveryFile, routes: Routes) -> str | None:
+    endpoint = routes.endpoints.get(EndpointName(found.record.endpoint))
+    if found.data is None or endpoint is None:
+        return None
+    record = found.record
+    owed = Delivery(
+        reading=ReadingNumber(record.id.reading),
+        endpoint=record.endpoint,
+        device=record.device,
+        webhook_id=record.webhook_id,
+        measured_at=record.measured_at,
+        received_at=record.received_at,
+        age_from=record.received_at,
+        attempts=record.attempts,
+        data=found.data,
+    )
+    try:
+        return render([owed], endpoint=endpoint).body.decode(errors="replace")
+    except Unrenderable:
+        return None
+
+
+def _curl(record: DeliveryRecord, body: str) -> str:
+    """The request by hand: without the URL, which may hold a token, and without a signature."""
+    return (
+        f"curl \"$URL\" -H 'content-type: application/json' -H {shlex.quote(f'webhook-id: {record.webhook_id}')}"
+        f" --data-binary {shlex.quote(body)}"
+    )
+
+
+def replay_one(asked: Asked) -> Elsewhere:
+    """Send one dead letter again."""
+    identity, endpoint = asked.form.get("id", ""), asked.form.get("endpoint") or None
+    body = forms.ReplayedDeadLetters(ids=(identity,), endpoint=endpoint)
+    answer: Any = asked.resources.replay_dead_letters(asked.call(query=forms.DryRun(), body=body))
+    query = {"q": identity, "did": "replayed", "n": answer["count"]}
+    return Elsewhere(f"/deliveries?{urlencode(query)}")
+
+
+VIEWS: Mapping[str, View] = {"/deliveries": deliveries, "/deliveries/{id}": delivery}
+ACTIONS: Mapping[str, View] = {"/dead-letters/replay": replay_one}

@@ -1,0 +1,204 @@
+"""Endpoints, and one of them: how it stands, who it gets, what waits, and what can be done about it."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from forwarder.api import requests as forms
+from forwarder.errors import OperationError
+from forwarder.operator import EndpointStatus, Status
+from forwarder.operator.objects import oldest_seconds
+from forwarder.operator.wording import describe, last_answer
+from forwarder.routes import Endpoint, EndpointName, Routes
+from forwarder.units import age, format_duration
+from forwarder.web.page.frame import Asked, Elsewhere, Shown, View, framed
+from forwarder.web.page.sentences import Level, level_of
+
+SHOWN_ENDPOINTS = 200
+SHOWN_DEAD = 20
+_GRAVITY: Mapping[Level, int] = {"trouble": 0, "warning": 1, "well": 2, "rest": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRow:
+    """One endpoint as lists show it."""
+
+    name: str
+    level: Level
+    words: str
+    pending: int
+    oldest: str | None
+    delivered: int
+    dead_letters: int
+    last_answer: str
+
+
+def endpoints(asked: Asked) -> Shown:
+    """Every endpoint, those that need a look first."""
+    status = asked.overview()
+    rows = endpoint_rows(status, asked.situation.now)
+    return framed(
+        "endpoints.html",
+        asked,
+        status=status,
+        title="Endpoints",
+        typed="forwarder status",
+        rows=rows[:SHOWN_ENDPOINTS],
+        left_out=max(len(rows) - SHOWN_ENDPOINTS, 0),
+        counts=counts_of(rows),
+    )
+
+
+def endpoint_rows(status: Status, now: float) -> list[EndpointRow]:
+    """All that matter, the worst first and otherwise in the file's order."""
+    rows = [
+        _row(name, one, now)
+        for name, one in status.endpoints.items()
+        if one.state != "removed" or one.totals.pending or one.dead_letters
+    ]
+    return sorted(rows, key=lambda row: _GRAVITY[row.level])
+
+
+def _row(name: str, one: EndpointStatus, now: float) -> EndpointRow:
+    oldest = oldest_seconds(one, now)
+    return EndpointRow(
+        name=name,
+        level=level_of(one, now),
+        words=describe(one, now),
+        pending=one.totals.pending,
+        oldest=None if oldest is None else age(oldest),
+        delivered=one.totals.delivered,
+        dead_letters=one.dead_letters,
+        last_answer=last_answer(one, now),
+    )
+
+
+def counts_of(rows: Sequence[EndpointRow]) -> dict[str, int]:
+    levels = [row.level for row in rows]
+    return {level: levels.count(level) for level in _GRAVITY}
+
+
+@dataclass(frozen=True, slots=True)
+class Gets:
+    """One reason why an endpoint gets devices."""
+
+    what: str
+    count: int | None
+    """How many devices that are; None: every one."""
+
+
+def endpoint(asked: Asked, *, tested: Mapping[str, Any] | None = None) -> Shown:
+    """One endpoint; `tested` is the answer to a test that was just sent."""
+    name, status, now = asked.path["name"], asked.overview(), asked.situation.now
+    one = status.endpoints.get(name)
+    if one is None:
+        raise OperationError(f"there is no endpoint {name}; the view of endpoints lists them")
+    routed = asked.situation.routes.endpoints.get(EndpointName(name))
+    dead: Any = asked.resources.dead_letters(
+        asked.call(query=forms.DeadLetterList(endpoint=name, limit=SHOWN_DEAD))
+    )
+    return framed(
+        "endpoint.html",
+        asked,
+        status=status,
+        title=name,
+        typed=f"forwarder deliveries list --endpoint {shlex.quote(name)}",
+        name=name,
+        row=_row(name, one, now),
+        totals=one.totals,
+        health=one.health,
+        is_paused=one.state == "paused",
+        can_resume=one.paused_by in ("operator", "gone"),
+        is_routed=routed is not None,
+        gets=gets(asked.situation.routes, name),
+        settings=_settings(routed),
+        dead=dead["items"],
+        dead_count=one.dead_letters,
+        tested=tested,
+        is_noticed=routed is not None and routed.events is not None,
+    )
+
+
+def gets(routes: Routes, name: str) -> list[Gets]:
+    """Why it gets which devices, as the routing file says it."""
+    selection = routes.selections.get(EndpointName(name))
+    if selection is None:
+        return []
+    reasons = [Gets("every device", None)] if selection.wants_every_device else []
+    if selection.devices:
+        reasons.append(Gets("its own list", len(selection.devices)))
+    return [
+        *reasons,
+        *(Gets(f"group {one}", len(routes.groups.get(one, ()))) for one in selection.groups),
+    ]
+
+
+def _settings(one: Endpoint | None) -> list[tuple[str, str]]:
+    """What the file asks for, without its URL and what is secret."""
+    if one is None:
+        return []
+    settings = [
+        ("mode", one.mode),
+        ("format", one.format),
+        ("max_age", format_duration(one.max_age_seconds)),
+        ("timeout", format_duration(one.timeout_seconds)),
+        ("retry", f"from {format_duration(one.retry.initial_seconds)} to {format_duration(one.retry.max_seconds)}"),
+    ]  # fmt: skip
+    if one.batch is not None:
+        waiting = format_duration(one.batch.max_wait_seconds)
+        settings.append(("batch", f"up to {one.batch.max_events}, waiting {waiting}"))
+    if one.rate_limit is not None:
+        settings.append(
+            (
+                "rate_limit",
+                f"{one.rate_limit.attempts} in {format_duration(one.rate_limit.per_seconds)}",
+            )
+        )
+    if one.min_interval_seconds is not None:
+        settings.append(("min_interval", format_duration(one.min_interval_seconds)))
+    return settings
+
+
+def pause(asked: Asked) -> Elsewhere:
+    """Send nothing more to it."""
+    answer: Any = asked.resources.pause(asked.call(query=forms.DryRun(), name=asked.path["name"]))
+    return _back(asked, "paused" if answer["count"] else "unchanged")
+
+
+def resume(asked: Asked) -> Elsewhere:
+    """Let it go on."""
+    answer: Any = asked.resources.resume(asked.call(query=forms.DryRun(), name=asked.path["name"]))
+    return _back(asked, "resumed" if answer["count"] else "unchanged")
+
+
+def replay(asked: Asked) -> Elsewhere:
+    """Send all its dead letters again."""
+    body = forms.ReplayedDeadLetters(endpoint=asked.path["name"])
+    answer: Any = asked.resources.replay_dead_letters(asked.call(query=forms.DryRun(), body=body))
+    return _back(asked, "replayed", answer["count"])
+
+
+def send_test(asked: Asked) -> Shown:
+    """Send a test event, and show the answer in place."""
+    tested: Any = asked.resources.send_test(asked.call(name=asked.path["name"]))
+    return endpoint(replace(asked, here=_path(asked)), tested=tested)
+
+
+def _path(asked: Asked) -> str:
+    return f"/endpoints/{quote(asked.path['name'], safe='')}"
+
+
+def _back(asked: Asked, did: str, count: int | None = None) -> Elsewhere:
+    query = {"did": did} if count is None else {"did": did, "n": count}
+    return Elsewhere(f"{_path(asked)}?{urlencode(query)}")
+
+
+VIEWS: Mapping[str, View] = {"/endpoints": endpoints, "/endpoints/{name}": endpoint}
+ACTIONS: Mapping[str, View] = {
+    "/endpoints/{name}/pause": pause,
+    "/endpoints/{name}/resume": resume,
+    "/endpoints/{name}/replay": replay,
+    "/endpoints/{name}/test": send_test,
+}

@@ -1,0 +1,148 @@
+"""What is asked and what is shown: the values between the routes, the views and the templates."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeAlias
+from urllib.parse import quote
+
+from forwarder.api import Call, Denied, Resources, Situation
+from forwarder.delivery import in_words
+from forwarder.operator import Actor, Status
+from forwarder.units import age, format_duration, format_size
+from forwarder.web.page.live import Pulse
+from forwarder.web.page.sentences import what_was_done, whether_all_is_well
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request, understood, and what it is asked of."""
+
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    form: Mapping[str, str]
+    situation: Situation
+    pulse: Pulse
+    resources: Resources
+    here: str = "/"
+    """Path and query of what is looked at."""
+    by: Literal["token", "session", "loopback"] = "loopback"
+    """What the reader was admitted by."""
+
+    @property
+    def actor(self) -> Actor:
+        """Who it is that changes something here."""
+        return Actor("page", self.by)
+
+    def overview(self) -> Status:
+        return self.resources.overview(self.situation)
+
+    def call(self, *, query: object = None, body: object = None, **path: str) -> Call:
+        """The same as a call of the API."""
+        return Call(path=path, query=query, body=body, situation=self.situation, actor=self.actor)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A template, and what goes into it."""
+
+    template: str
+    context: Mapping[str, object] = field(default_factory=dict)
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The browser is to go there."""
+
+    path: str
+
+
+View: TypeAlias = Callable[[Asked], Shown | Elsewhere]
+
+
+def nowhere(_: Asked) -> Shown:
+    """Where there is no view."""
+    return went_wrong(404, "there is no such page")
+
+
+def went_wrong(status: int, sentence: str) -> Shown:
+    """A sentence in the place of a view."""
+    return bare(status, sentence, "Nothing here" if status == 404 else "That did not work")
+
+
+def turned_away(denied: Denied) -> Shown:
+    """What is shown to whoever may not look."""
+    return bare(denied.status, denied.detail, "Not for everybody")
+
+
+def sign_in(target: str, denied: Denied | None = None) -> Shown:
+    """The form that asks for the admin token, and why it was not right."""
+    why = None if denied is None else whole(denied.detail)
+    context = {"title": "Sign in", "target": target, "why": why}
+    return Shown("sign_in.html", context, 200 if denied is None else denied.status)
+
+
+def bare(status: int, sentence: str, title: str) -> Shown:
+    return Shown("message.html", {"title": title, "sentence": whole(sentence)}, status)
+
+
+def whole(clause: str) -> str:
+    return f"{clause[:1].upper()}{clause[1:].rstrip('.')}."
+
+
+def framed(template: str, asked: Asked, *, status: Status | None, **context: Any) -> Shown:
+    """A view in its frame, which says on every view whether all is well."""
+    situation = asked.situation
+    said = whether_all_is_well(
+        situation.readiness["reasons"],
+        status or asked.overview(),
+        problems=situation.readiness["routes"]["problems"],
+        now=situation.now,
+    )
+    did = what_was_done(asked.query.get("did"), asked.query.get("n"))
+    section = f"/{asked.here.partition('?')[0].split('/')[1]}"
+    frame = {
+        "now": situation.now,
+        "said": said,
+        "did": did,
+        "here": asked.here,
+        "section": section,
+        "has_session": asked.by == "session",
+    }
+    return Shown(template, {**frame, **context})
+
+
+def _instant(value: float | str | None) -> str:
+    """RFC 3339 in UTC; empty for None."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return (
+        datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
+
+
+def _utc(value: float | str | None) -> str:
+    """The same for people: `2025-11-18 10:17:40 UTC`."""
+    text = _instant(value)
+    if not text:
+        return ""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+FILTERS: Mapping[str, Callable[..., str]] = {
+    "instant": _instant,
+    "utc": _utc,
+    "age": age,
+    "words": in_words,
+    "number": lambda value: f"{value:,}",
+    "size": format_size,
+    "duration": lambda seconds: "" if seconds is None else format_duration(seconds),
+    "quoted": lambda text: quote(str(text), safe=""),
+}

@@ -1,0 +1,35 @@
+"""The line as a whole."""
+
+from forwarder.web.page.charts import share
+from forwarder.web.page.endpoints import counts_of, endpoint_rows
+from forwarder.web.page.frame import Asked, Shown, framed
+from forwarder.web.page.sentences import of_broker
+
+NEEDING_A_LOOK = 8
+
+
+def line(asked: Asked) -> Shown:
+    """How everything stands."""
+    status, now = asked.overview(), asked.situation.now
+    rows = endpoint_rows(status, now)
+    return framed(
+        "line.html",
+        asked,
+        status=status,
+        title="Line",
+        typed="forwarder status",
+        broker=of_broker(asked.situation.readiness["mqtt"]),
+        mqtt=asked.situation.readiness["mqtt"],
+        outbox_problem=asked.situation.readiness["outbox"].get("problem"),
+        pulse=asked.pulse,
+        used_percent=share(asked.pulse.used_bytes, asked.pulse.max_bytes),
+        messages=status.messages,
+        quarantined=status.quarantine,
+        pending=sum(row.pending for row in rows),
+        delivered=sum(row.delivered for row in rows),
+        dead_letters=sum(row.dead_letters for row in rows),
+        endpoint_counts=counts_of(rows),
+        uneasy=[row for row in rows if row.level in ("trouble", "warning")][:NEEDING_A_LOOK],
+        routes=asked.situation.readiness["routes"],
+        routes_problem=asked.situation.problem,
+    )
