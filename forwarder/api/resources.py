@@ -33,6 +33,7 @@ from forwarder.operator import (
     name_dead_letters,
     name_deliveries,
     not_an_endpoint,
+    opened_by,
     parse_device,
     pause,
     quarantined_id,
@@ -77,6 +78,7 @@ from forwarder.outbox import (
     DeliveryRecord,
     OutboxAccess,
     Selection,
+    Share,
     opened,
 )
 from forwarder.reading import Message, Unreadable, webhook_id
@@ -221,6 +223,11 @@ class Resources:
             )
         answer = {**share_object(made.share), "url": made.url(self._page_url)}
         return self._done(call, "share", 1, answer=answer, endpoint=name)
+
+    def opened_by(self, token: str, *, now: float) -> Share | None:
+        """What the token of a link opens; None where it opens nothing."""
+        with self._readable() as outbox:
+            return opened_by(outbox, token, now=now)
 
     def unshare(self, call: Call) -> object:
         identity, name = call.path["id"], call.path["name"]

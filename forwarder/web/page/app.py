@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from forwarder.api import Admitted, Denied, Door, Resources, Situation, sentences
 from forwarder.errors import ConfigurationError, ForwarderError, OperationError, OutboxUnavailable
-from forwarder.web.page import charts, deliveries, devices, endpoints, frame, quarantine
+from forwarder.web.page import charts, deliveries, devices, endpoints, frame, quarantine, shares
 from forwarder.web.page.assets import accepts_gzip, asset_route, asset_url
 from forwarder.web.page.frame import Asked, Elsewhere, Shown, View
 from forwarder.web.page.line import line as line_view
@@ -35,6 +35,8 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "vary": "accept-encoding, cookie",
 }
+_STRANGER = Admitted("loopback")
+"""Changes nothing, so it does not matter by what."""
 _WITHOUT_ORIGIN = Denied(403, "a browser says where a form comes from; this request does not")
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -46,7 +48,12 @@ VIEWS: Mapping[str, View] = {
     **deliveries.VIEWS,
     **quarantine.VIEWS,
 }
-ACTIONS: Mapping[str, View] = {**endpoints.ACTIONS, **deliveries.ACTIONS, **quarantine.ACTIONS}
+ACTIONS: Mapping[str, View] = {
+    **endpoints.ACTIONS,
+    **deliveries.ACTIONS,
+    **quarantine.ACTIONS,
+    **shares.ACTIONS,
+}
 
 
 class Line(Protocol):
@@ -71,6 +78,10 @@ def build_page(resources: Resources, *, line: Line, door: Door) -> Page:
     live = Live(line.pulse)
     maker = _Maker(resources, line, door)
     shown = [Route(path, maker.shows(view), methods=["GET"]) for path, view in VIEWS.items()]
+    shared = [
+        Route(path, maker.shows_to_strangers(view), methods=["GET"])
+        for path, view in shares.SHARED.items()
+    ]
     done = [Route(path, maker.does(view), methods=["POST"]) for path, view in ACTIONS.items()]
 
     async def stream(request: Request) -> Response:
@@ -85,6 +96,7 @@ def build_page(resources: Resources, *, line: Line, door: Door) -> Page:
             Route(SIGN_IN, maker.signs_in(), methods=["GET", "POST"]),
             Route("/sign-out", maker.signs_out(), methods=["POST"]),
             *shown,
+            *shared,
             *done,
             Route("/{rest:path}", maker.shows(frame.nowhere)),
         ],
@@ -106,6 +118,14 @@ class _Maker:
             if isinstance(verdict, Denied):
                 return await self._turned_away(request, verdict)
             return await self._answer(view, request, {}, verdict)
+
+        return handle
+
+    def shows_to_strangers(self, view: View) -> Handler:
+        """The address is the credential: nobody else is asked for one."""
+
+        async def handle(request: Request) -> Response:
+            return await self._answer(view, request, {}, _STRANGER)
 
         return handle
 

@@ -72,10 +72,7 @@ def deliveries(asked: Asked) -> Shown:
         q=text,
         zone=zone or "",
         search=search,
-        rows=[
-            {**one, "level": _LEVELS[one["state"]], "result": _result(one)}
-            for one in found["items"]
-        ],
+        rows=[row_of(one) for one in found["items"]],
         next=_next(asked, found.get("next")),
         is_narrowed=bool(text.strip()),
     )
@@ -104,6 +101,11 @@ def _next(asked: Asked, cursor: str | None) -> str | None:
         return None
     kept = {name: asked.query[name] for name in ("q", "zone") if name in asked.query}
     return f"/deliveries?{urlencode({**kept, 'cursor': cursor})}"
+
+
+def row_of(one: Mapping[str, Any]) -> dict[str, Any]:
+    """A delivery as lists show it."""
+    return {**one, "level": _LEVELS[one["state"]], "result": _result(one)}
 
 
 def _result(one: Mapping[str, Any]) -> str:

@@ -54,14 +54,14 @@ def endpoints(asked: Asked) -> Shown:
 def endpoint_rows(status: Status, now: float) -> list[EndpointRow]:
     """All that matter, the worst first and otherwise in the file's order."""
     rows = [
-        _row(name, one, now)
+        endpoint_row(name, one, now)
         for name, one in status.endpoints.items()
         if one.state != "removed" or one.totals.pending or one.dead_letters
     ]
     return sorted(rows, key=lambda row: _GRAVITY[row.level])
 
 
-def _row(name: str, one: EndpointStatus, now: float) -> EndpointRow:
+def endpoint_row(name: str, one: EndpointStatus, now: float) -> EndpointRow:
     oldest = oldest_seconds(one, now)
     return EndpointRow(
         name=name,
@@ -89,8 +89,10 @@ class Gets:
     """How many devices that are; None: every one."""
 
 
-def endpoint(asked: Asked, *, tested: Mapping[str, Any] | None = None) -> Shown:
-    """One endpoint; `tested` is the answer to a test that was just sent."""
+def endpoint(
+    asked: Asked, *, tested: Mapping[str, Any] | None = None, link: Mapping[str, Any] | None = None
+) -> Shown:
+    """One endpoint; `tested` is the answer to a test that was just sent, `link` what was just made for its people."""
     name, status, now = asked.path["name"], asked.overview(), asked.situation.now
     one = status.endpoints.get(name)
     if one is None:
@@ -99,6 +101,7 @@ def endpoint(asked: Asked, *, tested: Mapping[str, Any] | None = None) -> Shown:
     dead: Any = asked.resources.dead_letters(
         asked.call(query=forms.DeadLetterList(endpoint=name, limit=SHOWN_DEAD))
     )
+    shares: Any = asked.resources.shares(asked.call(name=name))
     return framed(
         "endpoint.html",
         asked,
@@ -106,7 +109,7 @@ def endpoint(asked: Asked, *, tested: Mapping[str, Any] | None = None) -> Shown:
         title=name,
         typed=f"forwarder deliveries list --endpoint {shlex.quote(name)}",
         name=name,
-        row=_row(name, one, now),
+        row=endpoint_row(name, one, now),
         totals=one.totals,
         health=one.health,
         is_paused=one.state == "paused",
@@ -117,6 +120,8 @@ def endpoint(asked: Asked, *, tested: Mapping[str, Any] | None = None) -> Shown:
         dead=dead["items"],
         dead_count=one.dead_letters,
         tested=tested,
+        link=link,
+        shares=shares["items"],
         is_noticed=routed is not None and routed.events is not None,
     )
 
@@ -183,16 +188,16 @@ def replay(asked: Asked) -> Elsewhere:
 def send_test(asked: Asked) -> Shown:
     """Send a test event, and show the answer in place."""
     tested: Any = asked.resources.send_test(asked.call(name=asked.path["name"]))
-    return endpoint(replace(asked, here=_path(asked)), tested=tested)
+    return endpoint(replace(asked, here=path_of(asked)), tested=tested)
 
 
-def _path(asked: Asked) -> str:
+def path_of(asked: Asked) -> str:
     return f"/endpoints/{quote(asked.path['name'], safe='')}"
 
 
 def _back(asked: Asked, did: str, count: int | None = None) -> Elsewhere:
     query = {"did": did} if count is None else {"did": did, "n": count}
-    return Elsewhere(f"{_path(asked)}?{urlencode(query)}")
+    return Elsewhere(f"{path_of(asked)}?{urlencode(query)}")
 
 
 VIEWS: Mapping[str, View] = {"/endpoints": endpoints, "/endpoints/{name}": endpoint}

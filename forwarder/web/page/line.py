@@ -1,17 +1,22 @@
 """The line as a whole."""
 
+from typing import Any
+
+from forwarder.api import requests as forms
 from forwarder.web.page.charts import share
 from forwarder.web.page.endpoints import counts_of, endpoint_rows
 from forwarder.web.page.frame import Asked, Shown, framed
 from forwarder.web.page.sentences import of_broker
 
 NEEDING_A_LOOK = 8
+SHOWN_CHANGES = 5
 
 
 def line(asked: Asked) -> Shown:
     """How everything stands."""
     status, now = asked.overview(), asked.situation.now
     rows = endpoint_rows(status, now)
+    changes: Any = asked.resources.audit(asked.call(query=forms.AuditList(limit=SHOWN_CHANGES)))
     return framed(
         "line.html",
         asked,
@@ -32,4 +37,5 @@ def line(asked: Asked) -> Shown:
         uneasy=[row for row in rows if row.level in ("trouble", "warning")][:NEEDING_A_LOOK],
         routes=asked.situation.readiness["routes"],
         routes_problem=asked.situation.problem,
+        changes=changes["items"],
     )

@@ -1,0 +1,105 @@
+"""Links to one endpoint: made and revoked by who may look at everything, opened by whoever has one."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from forwarder.api import requests as forms
+from forwarder.errors import OperationError
+from forwarder.outbox import Share
+from forwarder.web.page.deliveries import SHOWN, file_of, row_of
+from forwarder.web.page.endpoints import endpoint, endpoint_row, path_of
+from forwarder.web.page.frame import Asked, Elsewhere, Shown, View
+
+PATH = "/share"
+GONE = "this link shows nothing: it was revoked, its time is over, or it was never made"
+
+
+def make(asked: Asked) -> Shown:
+    """Make a link, and show it this once."""
+    body = forms.LinkWanted.model_validate({"for": asked.form.get("for", "7d")})
+    made: Any = asked.resources.share(asked.call(body=body, name=asked.path["name"]))
+    return endpoint(replace(asked, here=path_of(asked)), link=made)
+
+
+def revoke(asked: Asked) -> Elsewhere:
+    """End a link."""
+    call = asked.call(query=forms.DryRun(), name=asked.path["name"], id=asked.path["id"])
+    asked.resources.unshare(call)
+    return Elsewhere(f"{path_of(asked)}?{urlencode({'did': 'unshared', 'n': 1})}")
+
+
+def shared(asked: Asked) -> Shown:
+    """What the endpoint's people see: how it stands, and its newest deliveries."""
+    share = _opened(asked)
+    status, now = asked.overview(), asked.situation.now
+    one = status.endpoints.get(share.endpoint)
+    if one is None:
+        raise OperationError(GONE)
+    query = forms.DeliveryList(
+        endpoint=share.endpoint, limit=SHOWN, cursor=asked.query.get("cursor") or None
+    )
+    found: Any = asked.resources.deliveries(asked.call(query=query))
+    cursor = found.get("next")
+    return _shown(
+        "shared.html",
+        asked,
+        share,
+        row=endpoint_row(share.endpoint, one, now),
+        totals=one.totals,
+        rows=[row_of(each) for each in found["items"]],
+        next=f"{_path(asked)}?{urlencode({'cursor': cursor})}" if cursor else None,
+    )
+
+
+def shared_delivery(asked: Asked) -> Shown:
+    """One delivery to it, with its attempts; never those to others."""
+    share = _opened(asked)
+    query = forms.Which(endpoint=share.endpoint)
+    try:
+        files = asked.resources.delivery_files(asked.call(query=query, id=asked.path["id"]))
+    except OperationError:  # its words may tell who else gets the reading
+        raise OperationError("there is no such delivery to this endpoint") from None
+    files = [one for one in files if one.record.endpoint == share.endpoint]
+    return _shown(
+        "shared_delivery.html",
+        asked,
+        share,
+        files=[file_of(one, None) for one in files],
+        id=files[0].record.webhook_id,
+        device=files[0].record.device,
+    )
+
+
+def _opened(asked: Asked) -> Share:
+    share = asked.resources.opened_by(asked.path["token"], now=asked.situation.now)
+    if share is None:
+        raise OperationError(GONE)
+    return share
+
+
+def _path(asked: Asked) -> str:
+    return f"{PATH}/{quote(asked.path['token'], safe='')}"
+
+
+def _shown(template: str, asked: Asked, share: Share, **context: object) -> Shown:
+    """In a frame of its own, which says nothing of the rest of the line."""
+    frame = {
+        "title": share.endpoint,
+        "share": share,
+        "now": asked.situation.now,
+        "base": _path(asked),
+    }
+    return Shown(template, {**frame, **context})
+
+
+ACTIONS: Mapping[str, View] = {
+    "/endpoints/{name}/share": make,
+    "/endpoints/{name}/shares/{id}/revoke": revoke,
+}
+SHARED: Mapping[str, View] = {
+    f"{PATH}/{{token}}": shared,
+    f"{PATH}/{{token}}/deliveries/{{id}}": shared_delivery,
+}
+"""For whoever has the link: it is its own credential, for any Host, with and without an admin token."""

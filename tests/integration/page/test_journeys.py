@@ -1,0 +1,136 @@
+"""What operators and partners come for: each at most three clicks away, by what is written on it."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from playwright.async_api import Page, expect
+from support.line import Line, topic_of
+from support.receiver_policies import always
+from support.webhooks import OK, UNAVAILABLE, Answer
+
+from forwarder.reading import Device
+
+Look = Callable[..., Awaitable[Page]]
+SOON_MS = 2_000
+"""Within which an open page has to tell, by the contract."""
+BACKLOG = 300
+
+
+async def test_was_this_devices_reading_of_that_minute_delivered(line: Line, look: Look) -> None:
+    """The device, the minute and the endpoint into the one box; the delivery says when, where to, and what came."""
+    await line.receiver("acme")
+    await line.receiver("home", always(UNAVAILABLE))
+    await line.start()
+    device = line.fleet.devices[3]
+    minute = datetime.now(UTC).astimezone(ZoneInfo("Europe/Zurich")).strftime("%H:%M")
+    await line.publish(1, device=device)
+    await line.service.settled("acme", lambda totals: totals.delivered == 1)
+    page = await look("/")
+    await page.get_by_role("link", name="Deliveries").click()
+    box = page.get_by_role("searchbox", name="Search deliveries")
+    await box.fill(f"acme {device} {minute}")
+    await page.get_by_role("button", name="Search").click()
+    rows = page.get_by_role("region", name="Deliveries").get_by_role("row")
+    await expect(rows).to_have_count(2)
+    await expect(rows.nth(1)).to_contain_text("delivered")
+    await rows.nth(1).get_by_role("link").click()
+    drawer = page.get_by_role("complementary", name="The chosen delivery")
+    await expect(drawer).to_contain_text("Attempt 1: 200")
+    await expect(drawer).to_contain_text("dialled 127.0.0.1")
+    await expect(drawer).to_contain_text("Bodies of delivered readings are not kept.")
+    await page.keyboard.press("Escape")
+    await expect(drawer).to_be_empty()
+    await expect(rows.nth(1).get_by_role("link")).to_be_focused()
+
+
+async def test_an_endpoint_goes_down_and_the_page_says_so(line: Line, look: Look) -> None:
+    """Within two seconds, on every view, without a reload; and that it is well again."""
+    acme = await line.receiver("acme")
+    await line.start()
+    await line.publish(1)
+    await acme.until_count(1)
+    page, other = await look("/"), await look("/devices")
+    sentence = page.get_by_role("heading", level=1)
+    await expect(sentence).to_have_text("All is well.")
+    acme.policy = always(UNAVAILABLE)
+    await line.publish(5)
+    await line.service.logged("endpoint.opened")
+    await expect(sentence).to_have_text("acme is failing; its readings wait.", timeout=SOON_MS)
+    await expect(other.get_by_role("status")).to_contain_text("acme is failing", timeout=SOON_MS)
+    acme.policy = always(OK)
+    await line.service.logged("endpoint.recovered")
+    await expect(sentence).to_have_text("All is well.", timeout=SOON_MS)
+
+
+async def test_dead_letters_are_replayed_and_seen_to_go(line: Line, look: Look) -> None:
+    """The page says how many first; then they are delivered, and the open page counts along."""
+    acme = await line.receiver("acme", always(Answer(422)))
+    await line.start()
+    await line.publish(BACKLOG)
+    await line.service.settled("acme", lambda totals: totals.dead == BACKLOG)
+    page = await look("/endpoints")
+    await page.get_by_role("link", name="acme").click()
+    await page.get_by_text("Replay…").click()
+    await expect(page.get_by_text(f"{BACKLOG} dead letters go out again, each")).to_be_visible()
+    acme.policy = always(OK)
+    await page.get_by_role("button", name=f"Replay {BACKLOG}").click()
+    await expect(page.get_by_text(f"{BACKLOG} dead letters go out again.")).to_be_visible()
+    await line.service.settled("acme", lambda totals: totals.delivered == BACKLOG)
+    delivered = page.get_by_role("definition").first
+    await expect(delivered).to_have_text(str(BACKLOG))
+    await expect(page.get_by_text("None: everything that acme was owed")).to_be_visible()
+
+
+async def test_why_does_this_device_get_nothing(line: Line, look: Look) -> None:
+    """A device that reports and goes nowhere says why."""
+    await line.receiver("acme", devices=["ECC9FF5C0001"])
+    await line.start()
+    await line.publish(1)
+    await line.service.counted("unrouted", 1)
+    page = await look("/")
+    await page.get_by_role("link", name="Devices").click()
+    await page.get_by_role("link", name="Unrouted").click()
+    await page.get_by_role("row").filter(has_text="unrouted").get_by_role("link").click()
+    await expect(page.get_by_text("Nobody gets its readings, because no endpoint")).to_be_visible()
+
+
+async def test_what_is_in_quarantine_and_would_it_be_understood(line: Line, look: Look) -> None:
+    """Bytes, reason, and today's reading of it; nothing goes before the word is typed."""
+    await line.receiver("acme")
+    await line.start()
+    odd = Device("<img src=x onerror=alert(1)>")
+    await line.publish_messages([(topic_of(odd), b"<b>no json</b>")])
+    await line.service.counted("quarantined", 1)
+    page = await look("/")
+    await page.get_by_role("link", name="Quarantine", exact=True).click()
+    await page.get_by_role("link", name="not_json").click()
+    await expect(page.get_by_text("It would still not be understood: not_json")).to_be_visible()
+    await expect(page.get_by_label("As text")).to_have_text("<b>no json</b>")
+    await page.get_by_text("Discard…").click()
+    await page.get_by_label("Type discard to go on").fill("discard")
+    await page.get_by_role("button", name="Discard it").click()
+    await expect(page.get_by_text("Nothing is in quarantine")).to_be_visible()
+
+
+async def test_a_link_is_shared_and_revoked(line: Line, look: Look) -> None:
+    """Its people see one endpoint and nothing else, until the link is revoked."""
+    acme, home = await line.receiver("acme"), await line.receiver("home")
+    await line.start()
+    await line.publish(3)
+    await acme.until_count(3)
+    await home.until_count(3)
+    page = await look("/endpoints/acme")
+    await page.get_by_text("Share…").click()
+    await page.get_by_role("button", name="Make a link").click()
+    url = await page.get_by_label("The link", exact=True).inner_text()
+    stranger = await look(url)
+    await expect(stranger.get_by_role("heading", level=1)).to_contain_text("acme")
+    await stranger.get_by_role("row").nth(1).get_by_role("link").click()
+    await expect(stranger.get_by_text("Attempt 1: 200")).to_be_visible()
+    assert "home" not in await stranger.content()
+    await page.get_by_role("button", name="Revoke the link").click()
+    await expect(page.get_by_text("The link is revoked")).to_be_visible()
+    answer = await stranger.request.get(url)
+    assert answer.status == 404
+    assert "acme" not in await answer.text()
