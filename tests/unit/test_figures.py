@@ -119,7 +119,9 @@ def test_control_is_not_part_of_the_sum() -> None:
     losing = {"lost": 99, "inversions": 0, "duplicates": 0, "delivered": 1}
     run = chaos_run(of_chaos("kill"), of_chaos("no-fsync", is_control=True, verdict=losing))
 
-    assert "| 1 | SQLite | full | 2 | 2 | 30 | 90 | 3 | 0 | 0 | nothing |" in chaos.runs_table([run])
+    assert "| 1 | SQLite | full | 2 | 2 | 30 | 90 | 3 | 0 | 0 | nothing |" in chaos.runs_table(
+        [run]
+    )
     assert "| `no-fsync` | a fault | 30 | 99, as it must |" in chaos.scenarios_table([run])
 
 
