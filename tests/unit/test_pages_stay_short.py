@@ -11,7 +11,7 @@ USUAL = 800
 LIMITS = {
     "README.md": 850,
     "architecture.md": 1600,
-    "delivery.md": 1750,
+    "delivery.md": 1850,
     "deploy.md": 1500,
     "events.md": 1900,
     "notices.md": 850,
