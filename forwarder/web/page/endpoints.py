@@ -12,6 +12,7 @@ from forwarder.operator import EndpointStatus, Status
 from forwarder.operator.objects import oldest_seconds
 from forwarder.operator.wording import describe, last_answer
 from forwarder.routes import Endpoint, EndpointName, Routes
+from forwarder.routes.model import LastOf
 from forwarder.units import age, format_duration
 from forwarder.web.page.frame import Asked, Elsewhere, Shown, View, framed
 from forwarder.web.page.sentences import Level, level_of
@@ -161,8 +162,9 @@ def _settings(one: Endpoint | None) -> list[tuple[str, str]]:
                 f"{one.rate_limit.attempts} in {format_duration(one.rate_limit.per_seconds)}",
             )
         )
-    if one.min_interval_seconds is not None:
-        settings.append(("min_interval", format_duration(one.min_interval_seconds)))
+    if one.min_interval is not None:
+        which = "the last" if isinstance(one.min_interval, LastOf) else "the first"
+        settings.append(("min_interval", f"{which} in {format_duration(one.min_interval.seconds)}"))
     return settings
 
 
