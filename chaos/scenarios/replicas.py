@@ -122,6 +122,7 @@ def _scenario(
     play: Callable[[ReplicaStage], Awaitable[None]],
     *,
     needs_retries: bool = True,
+    may_tell: tuple[str, ...] = (),
 ) -> Scenario:
     return Scenario(
         name,
@@ -130,6 +131,7 @@ def _scenario(
         stage=ReplicaStage,
         engines=("postgresql",),
         needs_retries=needs_retries,
+        may_tell=may_tell,
     )
 
 
@@ -139,5 +141,10 @@ SCENARIOS = (
     _scenario("kill-any", "kill -9 of replicas at random", kill_any),
     _scenario("rolling", "a rolling restart under load", roll, needs_retries=False),
     _scenario("twins", "another deployment on the same database", stay_out),
-    _scenario("commands", "commands while nobody leads", command_in_takeover),
+    _scenario(
+        "commands",
+        "commands while nobody leads",
+        command_in_takeover,
+        may_tell=("endpoint.paused",),
+    ),
 )
