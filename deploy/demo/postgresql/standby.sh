@@ -8,4 +8,5 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
   done
   chmod 0700 "$PGDATA"
 fi
-exec postgres
+# The primary's settings came along. Promoted, it has no standby to wait for: it goes on alone.
+exec postgres -c synchronous_standby_names=
