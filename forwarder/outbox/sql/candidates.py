@@ -27,7 +27,7 @@ _CANDIDATE = "UPDATE delivery SET state = 'candidate' WHERE reading = ? AND endp
 _THINNED = (
     "UPDATE delivery SET state = 'thinned', settled_at = ? WHERE reading = ? AND endpoint = ?"
 )
-# `enqueued_at` stays as of the put: numbers of readings and times of enqueuing grow together, by which lists find a time.
+# `enqueued_at` stays as of the put: lists find a time because it grows with the numbers of readings.
 _ENQUEUED = "UPDATE delivery SET state = 'pending' WHERE reading = ? AND endpoint = ?"
 _OVER = """
     SELECT device, reading FROM (
