@@ -14,7 +14,7 @@ from forwarder.operator.choosing import DeliveryState, instant_meant
 from forwarder.operator.sharing import DEFAULT_SECONDS
 from forwarder.outbox import Selection
 from forwarder.reading import Device, QuarantineReason, parse_mac
-from forwarder.units import parse_duration
+from forwarder.units import format_duration, parse_duration
 
 DEFAULT_LIMIT = 100
 MOST_ITEMS = 1000
@@ -224,7 +224,10 @@ class LinkWanted(_Form):
     """How long a link works."""
 
     seconds: DurationMeant = Field(
-        DEFAULT_SECONDS, alias="for", description="a duration such as 12h or 7d, 366d at most"
+        DEFAULT_SECONDS,
+        alias="for",
+        description="a duration such as 12h or 7d, 366d at most",
+        json_schema_extra={"default": format_duration(DEFAULT_SECONDS)},
     )
 
 
