@@ -46,6 +46,10 @@ class Tally(Collector):
         # A plain dict: collections.Counter takes twice as long to write to.
         self._counts[labels] = self._counts.get(labels, 0) + by
 
+    def counts(self) -> dict[tuple[str, ...], int]:
+        """The counts so far, by the values of the labels."""
+        return self._counts.copy()
+
     def by(self, label: str) -> dict[str, int]:
         """The counts so far, summed up for each value of one label."""
         place, sums = self.label_names.index(label), Counts[str]()
@@ -102,6 +106,10 @@ class Durations:
         if seconds is None:
             seconds = self._seconds[value] = Seconds(self._bounds)
         return seconds
+
+    def totals(self) -> dict[str, float]:
+        """All seconds so far, for each value of the label."""
+        return {value: seconds.total for value, seconds in self._seconds.copy().items()}
 
     def text(self) -> str:
         """The Prometheus text format (prometheus.io/docs/instrumenting/exposition_formats)."""

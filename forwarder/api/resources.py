@@ -76,6 +76,7 @@ from forwarder.outbox import (
     DeliveryFile,
     DeliveryId,
     DeliveryRecord,
+    Minute,
     OutboxAccess,
     Selection,
     Share,
@@ -228,6 +229,11 @@ class Resources:
         """What the token of a link opens; None where it opens nothing."""
         with self._readable() as outbox:
             return opened_by(outbox, token, now=now)
+
+    def minutes(self, endpoint: str, *, since: float) -> list[Minute]:
+        """What minutes came to, of an endpoint, or of the line, whose name is empty."""
+        with self._readable() as outbox:
+            return outbox.minutes(endpoint, since=since)
 
     def unshare(self, call: Call) -> object:
         identity, name = call.path["id"], call.path["name"]

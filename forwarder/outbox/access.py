@@ -11,6 +11,7 @@ from forwarder.outbox.records import (
     DeliveryRecord,
     DeviceRecord,
     Found,
+    Minute,
     Outlook,
     Overview,
     Purged,
@@ -109,6 +110,9 @@ class OutboxAccess(Protocol):
 
     def quarantined(self, numbers: Sequence[int]) -> list[Quarantined]:
         """The messages of these numbers that are there still."""
+
+    def minutes(self, endpoint: str, *, since: float) -> list[Minute]:
+        """What minutes came to, of an endpoint, or of the line, whose name is empty; in order of time."""
 
     def audit(self, *, limit: int, before: int | None = None) -> list[AuditRecord]:
         """The newest records of changes, or those before the one of that number; the newest in front."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from forwarder.outbox.intake import NewReading
-from forwarder.outbox.records import AuditRecord, DeliveryId, Share
+from forwarder.outbox.records import AuditRecord, DeliveryId, Minute, Share
 from forwarder.reading import Device
 
 MOST_ROWS = 1000
@@ -255,6 +255,14 @@ class Audit(Operation[None]):
     record: AuditRecord
 
 
+@dataclass(frozen=True, slots=True)
+class KeepMinutes(Operation[None]):
+    """Keep what minutes came to, at most MOST_ROWS, and forget those that began before."""
+
+    minutes: Sequence[Minute]
+    before: int
+
+
 EveryOperation: TypeAlias = (
     ExpireOld
     | BuryRemoved
@@ -280,4 +288,5 @@ EveryOperation: TypeAlias = (
     | AddShare
     | RevokeShare
     | Audit
+    | KeepMinutes
 )

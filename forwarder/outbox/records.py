@@ -1,5 +1,6 @@
 """What the outbox shows to operators, and how they say which rows they mean. Instants are UNIX seconds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -199,6 +200,19 @@ class AuditRecord:
     """How many were changed; how many were meant, where the change did not come to its end."""
     number: int = 0
     """In the order of records; the outbox gives it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """What one minute came to, of an endpoint, or of the line, whose name is empty."""
+
+    endpoint: str
+    at: int
+    """UNIX seconds of its beginning."""
+    counts: Mapping[str, int]
+    """How often what happened; what did not is left out."""
+    latency_seconds: float = 0.0
+    """Of all that was delivered in it, together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ from forwarder.service.heartbeat import Heartbeat
 from forwarder.service.interval_ends import IntervalEnds
 from forwarder.service.last_let_through import last_let_through
 from forwarder.service.looking import Looks
+from forwarder.service.minutes import Minutes
 from forwarder.service.notify import Announcer, ServiceManager
 from forwarder.service.probe import ServiceProbe
 from forwarder.service.ready_call import ReadyCall, caller
@@ -242,10 +243,12 @@ class Service:
             on_rejected=self._notices.routes_rejected,
         )
         self._interval_ends = IntervalEnds(self._outbox.candidates, clock=clock)
+        minutes = Minutes(self._metrics, self._outbox.accounts.enqueued, now=clock.unix())
         self._upkeep = Upkeep(
             outbox=self._outbox,
             dispatcher=self._dispatcher,
             clock=clock,
+            minutes=minutes.over,
             keep_delivered_seconds=settings.keep_delivered,
             keep_dead_seconds=settings.keep_dead,
             max_bytes=settings.outbox_max_bytes,

@@ -1,10 +1,15 @@
-"""Expiry and retention: every few seconds, in small transactions, so that the line never waits for them."""
+"""
+Expiry, retention, and what the last minute came to: every few seconds, in small transactions, so that the line never
+waits for them.
+"""
+
+from collections.abc import Callable, Sequence
 
 from forwarder.clock import Clock
 from forwarder.dispatcher import Dispatcher
 from forwarder.errors import ForwarderError
 from forwarder.logs import logger
-from forwarder.outbox import MOST_ROWS, Outbox, Prune, PruneOldest, PruneQuarantine
+from forwarder.outbox import MOST_ROWS, KeepMinutes, Outbox, Prune, PruneOldest, PruneQuarantine
 
 SWEEP_SECONDS = 10.0
 NEARLY_FULL = 0.9
@@ -26,13 +31,16 @@ class Upkeep:
         outbox: Outbox,
         dispatcher: Dispatcher,
         clock: Clock,
+        minutes: Callable[[float], Sequence[KeepMinutes]],
         keep_delivered_seconds: float,
         keep_dead_seconds: float,
         max_bytes: int,
     ) -> None:
+        """minutes: by UNIX seconds, what is to be kept of a minute that is over"""
         self._outbox = outbox
         self._dispatcher = dispatcher
         self._clock = clock
+        self._minutes = minutes
         self._keep_delivered_seconds = keep_delivered_seconds
         self._keep_dead_seconds = keep_dead_seconds
         self._max_bytes = max_bytes
@@ -53,8 +61,13 @@ class Upkeep:
 
     async def sweep(self) -> None:
         await self._dispatcher.sweep()
+        await self._keep_minutes()
         await self._prune()
         await self._outbox.shrink()
+
+    async def _keep_minutes(self) -> None:
+        for operation in self._minutes(self._clock.unix()):
+            await self._outbox.operate(operation)
 
     async def _prune(self) -> None:
         now = self._clock.unix()

@@ -244,6 +244,16 @@ CREATE TABLE audit (
     count bigint NOT NULL
 );
 
+-- What each minute of the last hours came to, of an endpoint, and of the line under the empty name: pictures are made of it.
+CREATE TABLE minute (
+    endpoint text NOT NULL,
+    at bigint NOT NULL,
+    -- A JSON object: how often what happened.
+    counts text NOT NULL,
+    latency_seconds float8 NOT NULL,
+    PRIMARY KEY (endpoint, at)
+);
+
 -- Endpoint 0 is none: the device itself was erased. Lanes that a command changed while the service runs; their home reads them again and forgets them here.
 CREATE TABLE touched_lane (
     endpoint int NOT NULL,

@@ -20,6 +20,7 @@ from forwarder.outbox.records import (
     DeliveryRecord,
     DeviceRecord,
     Found,
+    Minute,
     Outlook,
     Overview,
     Purged,
@@ -27,7 +28,7 @@ from forwarder.outbox.records import (
     Selection,
     Share,
 )
-from forwarder.outbox.sql import audit, lookup, queries, records, shares
+from forwarder.outbox.sql import audit, lookup, minutes, queries, records, shares
 from forwarder.outbox.sql.connection import Connection
 from forwarder.outbox.sql.records import Clauses
 from forwarder.reading import Device, WebhookId
@@ -162,6 +163,11 @@ class Access(ABC):
         """The messages of these numbers that are there still."""
         with self.snapshot() as connection:
             return records.quarantined_messages(connection, numbers)
+
+    def minutes(self, endpoint: str, *, since: float) -> list[Minute]:
+        """What minutes came to, of an endpoint, or of the line, whose name is empty; in order of time."""
+        with self.snapshot() as connection:
+            return minutes.since(connection, endpoint, since)
 
     def audit(self, *, limit: int, before: int | None = None) -> list[AuditRecord]:
         """The newest records of changes, or those before the one of that number; the newest in front."""

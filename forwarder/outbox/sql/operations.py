@@ -21,6 +21,7 @@ from forwarder.outbox.operations import (
     ExplainQuarantined,
     ForgetDevice,
     ForgetNotes,
+    KeepMinutes,
     MarkRemoved,
     Operation,
     Pause,
@@ -37,7 +38,7 @@ from forwarder.outbox.operations import (
     Told,
 )
 from forwarder.outbox.records import DeliveryId
-from forwarder.outbox.sql import audit, candidates, shares
+from forwarder.outbox.sql import audit, candidates, minutes, shares
 from forwarder.outbox.sql.connection import Connection
 from forwarder.outbox.sql.tables import NO_ENDPOINT, Tables
 
@@ -142,6 +143,9 @@ def _perform(  # noqa: C901 - a flat match over the closed set
             return shares.revoke(store.connection, identity)
         case Audit(record):
             audit.keep(store.connection, record)
+            return None
+        case KeepMinutes(kept, before):
+            minutes.keep(store.connection, kept, before=before)
             return None
         case _:
             assert_never(operation)

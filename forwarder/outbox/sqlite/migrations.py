@@ -197,6 +197,20 @@ def find_dead_letters(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX quarantine_reason ON quarantine (reason, id)")
 
 
+def remember_minutes(connection: sqlite3.Connection) -> None:
+    """Version 12: what each minute of the last hours came to."""
+    connection.execute(
+        """
+        CREATE TABLE minute (
+            endpoint TEXT NOT NULL,
+            at INTEGER NOT NULL,
+            counts TEXT NOT NULL,
+            latency_seconds REAL NOT NULL,
+            PRIMARY KEY (endpoint, at)
+        ) WITHOUT ROWID"""
+    )
+
+
 STEPS: tuple[Step, ...] = (
     lead_ids_by_their_instant,
     account_for_the_quarantine,
@@ -208,5 +222,6 @@ STEPS: tuple[Step, ...] = (
     audit_changes,
     know_the_last_of_intervals,
     find_dead_letters,
+    remember_minutes,
 )
 """The first brings version 1 to 2, and so on. A new file takes none: schema.sql is always the newest version."""

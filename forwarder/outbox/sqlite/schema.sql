@@ -1,4 +1,4 @@
--- Version 11 of the outbox. Instants are UNIX seconds. Every transaction changes rows and the endpoint's totals together,
+-- Version 12 of the outbox. Instants are UNIX seconds. Every transaction changes rows and the endpoint's totals together,
 -- and so keeps the promises of accounting.
 
 CREATE TABLE endpoint (
@@ -193,6 +193,16 @@ CREATE TABLE audit (
     endpoint TEXT,
     count INTEGER NOT NULL
 );
+
+-- What each minute of the last hours came to, of an endpoint, and of the line under the empty name: pictures are made of it.
+CREATE TABLE minute (
+    endpoint TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    -- A JSON object: how often what happened.
+    counts TEXT NOT NULL,
+    latency_seconds REAL NOT NULL,
+    PRIMARY KEY (endpoint, at)
+) WITHOUT ROWID;
 
 -- Lanes that a command changed while the service runs; the service reads them again and forgets them here.
 -- Endpoint 0 is none: the device itself was erased.

@@ -1,9 +1,61 @@
 """Numbers as SVG paths; pure. Nothing here is markup: a template puts the text into an attribute."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from forwarder.outbox import Minute
 
 WIDTH = 240.0
 HEIGHT = 48.0
+MINUTES = 60
+"""How many are drawn."""
+MINUTE_SECONDS = 60
+SETTLING_SECONDS = 15
+"""So long after its end a minute may not be kept yet; the one before is the last then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The last hour of something, a value a minute, the last whole minute at the right."""
+
+    values: Sequence[float]
+    top: float
+    """The value at the upper edge."""
+
+    @property
+    def line(self) -> str:
+        """The `d` of a path in a box of WIDTH and HEIGHT."""
+        return line_path(self.values, top=self.top)
+
+    @property
+    def area(self) -> str:
+        return area_path(self.values, top=self.top)
+
+    @property
+    def last(self) -> float:
+        return self.values[-1]
+
+    @property
+    def most(self) -> float:
+        return max(self.values)
+
+    @property
+    def total(self) -> float:
+        return sum(self.values)
+
+
+def curves_of(
+    minutes: Sequence[Minute], *amounts: Callable[[Minute], float], now: float
+) -> list[Curve]:
+    """A curve for each amount, all to one scale; a minute of which nothing is kept has nothing."""
+    kept = {one.at: one for one in minutes}
+    last = int(now) // MINUTE_SECONDS * MINUTE_SECONDS - MINUTE_SECONDS
+    if last not in kept and now - last - MINUTE_SECONDS < SETTLING_SECONDS:
+        last -= MINUTE_SECONDS
+    drawn = [kept.get(last - back * MINUTE_SECONDS) for back in reversed(range(MINUTES))]
+    every = [[amount(one) if one else 0.0 for one in drawn] for amount in amounts]
+    top = nice_top([value for values in every for value in values])
+    return [Curve(values, top) for values in every]
 
 
 def line_path(

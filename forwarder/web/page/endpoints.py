@@ -1,6 +1,7 @@
 """Endpoints, and one of them: how it stands, who it gets, what waits, and what can be done about it."""
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,14 +12,18 @@ from forwarder.errors import OperationError
 from forwarder.operator import EndpointStatus, Status
 from forwarder.operator.objects import oldest_seconds
 from forwarder.operator.wording import describe, last_answer
+from forwarder.outbox import Minute
 from forwarder.routes import Endpoint, EndpointName, Routes
 from forwarder.routes.model import LastOf
 from forwarder.units import age, format_duration
+from forwarder.web.page.charts import curves_of
 from forwarder.web.page.frame import Asked, Elsewhere, Shown, View, framed
 from forwarder.web.page.sentences import Level, level_of
 
 SHOWN_ENDPOINTS = 200
-SHOWN_DEAD = 20
+SHOWN_DEAD = 10
+ANSWER = "answer:"
+"""What the counts of answers in a minute begin with."""
 _GRAVITY: Mapping[Level, int] = {"trouble": 0, "warning": 1, "well": 2, "rest": 3}
 
 
@@ -121,10 +126,47 @@ def endpoint(
         dead=dead["items"],
         dead_count=one.dead_letters,
         tested=tested,
+        **_drawn(asked.minutes(name), now),
         link=link,
         shares=shares["items"],
         is_noticed=routed is not None and routed.events is not None,
     )
+
+
+def _drawn(minutes: Sequence[Minute], now: float) -> dict[str, object]:
+    """The last hour: attempts that succeeded and failed, how long deliveries took, and what was answered."""
+    succeeded, failed = curves_of(minutes, _succeeded, _failed, now=now)
+    (latency,) = curves_of(minutes, _mean_latency, now=now)
+    answers = Counter[str]()
+    for one in minutes:
+        answers.update(_answers(one))
+    return {
+        "succeeded": succeeded,
+        "failed": failed,
+        "latency": latency,
+        "answers": answers.most_common(),
+    }
+
+
+def _answers(minute: Minute) -> Counter[str]:
+    """How often it answered what, or failed how."""
+    found = {
+        key.removeprefix(ANSWER): n for key, n in minute.counts.items() if key.startswith(ANSWER)
+    }
+    return Counter(found)
+
+
+def _succeeded(minute: Minute) -> float:
+    return sum(n for word, n in _answers(minute).items() if word.startswith("http_2"))
+
+
+def _failed(minute: Minute) -> float:
+    return sum(n for word, n in _answers(minute).items() if not word.startswith("http_2"))
+
+
+def _mean_latency(minute: Minute) -> float:
+    delivered = minute.counts.get("delivered", 0)
+    return minute.latency_seconds / delivered if delivered else 0.0
 
 
 def gets(routes: Routes, name: str) -> list[Gets]:

@@ -9,7 +9,9 @@ from urllib.parse import quote
 from forwarder.api import Call, Denied, Resources, Situation
 from forwarder.delivery import in_words
 from forwarder.operator import Actor, Status
+from forwarder.outbox import Minute
 from forwarder.units import age, format_duration, format_size
+from forwarder.web.page.charts import MINUTE_SECONDS, MINUTES
 from forwarder.web.page.live import Pulse
 from forwarder.web.page.sentences import what_was_done, whether_all_is_well
 
@@ -36,6 +38,11 @@ class Asked:
 
     def overview(self) -> Status:
         return self.resources.overview(self.situation)
+
+    def minutes(self, endpoint: str) -> list[Minute]:
+        """Those of the last hour, of an endpoint, or of the line, whose name is empty."""
+        since = self.situation.now - (MINUTES + 2) * MINUTE_SECONDS
+        return self.resources.minutes(endpoint, since=since)
 
     def call(self, *, query: object = None, body: object = None, **path: str) -> Call:
         """The same as a call of the API."""

@@ -1,9 +1,11 @@
 """The line as a whole."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from forwarder.api import requests as forms
-from forwarder.web.page.charts import share
+from forwarder.outbox import Minute
+from forwarder.web.page.charts import Curve, curves_of, share
 from forwarder.web.page.endpoints import counts_of, endpoint_rows
 from forwarder.web.page.frame import Asked, Shown, framed
 from forwarder.web.page.sentences import of_broker
@@ -16,6 +18,7 @@ def line(asked: Asked) -> Shown:
     """How everything stands."""
     status, now = asked.overview(), asked.situation.now
     rows = endpoint_rows(status, now)
+    minutes = asked.minutes("")
     changes: Any = asked.resources.audit(asked.call(query=forms.AuditList(limit=SHOWN_CHANGES)))
     return framed(
         "line.html",
@@ -38,4 +41,12 @@ def line(asked: Asked) -> Shown:
         routes=asked.situation.readiness["routes"],
         routes_problem=asked.situation.problem,
         changes=changes["items"],
+        accepted=_curve(asked, minutes, "accepted"),
+        enqueued=_curve(asked, minutes, "enqueued"),
+        went_out=_curve(asked, minutes, "delivered"),
     )
+
+
+def _curve(asked: Asked, minutes: Sequence[Minute], what: str) -> Curve:
+    (curve,) = curves_of(minutes, lambda one: one.counts.get(what, 0), now=asked.situation.now)
+    return curve

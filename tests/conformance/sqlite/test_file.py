@@ -52,6 +52,7 @@ async def test_the_file_of_an_idle_service_shrinks(harness: OutboxHarness) -> No
         outbox=outbox,
         dispatcher=Dispatcher(outbox=outbox, sender=sender, clock=harness.clock, watch=watch),
         clock=harness.clock,
+        minutes=lambda _: (),
         keep_delivered_seconds=3600,
         keep_dead_seconds=3600,
         max_bytes=1 << 30,
