@@ -107,7 +107,7 @@ async def test_the_keyboard_alone_is_enough(look: Look, views: list[str]) -> Non
 async def test_times_are_the_readers(look: Look, views: list[str]) -> None:
     """In the reader's zone, with UTC in the title."""
     page = await look(views[8], timezone_id="Asia/Tokyo")
-    time = page.get_by_text("Received").locator("..").get_by_role("time")
+    time = page.get_by_text("Received").first.locator("..").get_by_role("time")
     title, shown = await time.get_attribute("title"), await time.inner_text()
     assert title is not None
     assert title.endswith(" UTC")
