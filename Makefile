@@ -11,7 +11,7 @@ IMAGE := whatwatt-forwarder
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' forwarder/__init__.py)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help setup mosquitto postgresql promtool monitoring recordings toolchains demo test unit attack chaos endurance test-endurance lint format lock image image-demo test-container test-install release test-release version bench bench-quick plots figures peers peers-setup lint-deploy clean
+.PHONY: help setup mosquitto postgresql promtool browser monitoring recordings toolchains demo test unit attack chaos endurance test-endurance lint format lock image image-demo test-container test-install release test-release version bench bench-quick plots figures peers peers-setup lint-deploy clean
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -66,12 +66,15 @@ promtool: # what alerts and dashboard are tried with: of Debian's package where 
 	  || { $(SUDO) apt-get update -qq && mkdir -p build/prometheus && cd build/prometheus && apt-get download -qq prometheus \
 	  && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm prometheus_*.deb; }
 
+browser: # what the page is looked at with, by apt where it is missing
+	@[ -x /usr/bin/chromium ] || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends chromium; }
+
 TOOLCHAINS := node:nodejs npm:npm go:golang-go php:php-cli
 toolchains: # what the receivers of docs/examples are written in, by apt where it is missing
 	@packages=; for each in $(TOOLCHAINS); do command -v $${each%%:*} >/dev/null || packages="$$packages $${each##*:}"; done; \
 	  [ -z "$$packages" ] || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$packages; }
 
-test: setup mosquitto postgresql promtool toolchains ## every test; installs mosquitto, PostgreSQL, promtool, Node, Go and PHP by apt where they are missing
+test: setup mosquitto postgresql promtool toolchains browser ## every test; installs mosquitto, PostgreSQL, promtool, chromium, Node, Go and PHP by apt where they are missing
 	$(BIN)/pytest $(ARGS)
 
 unit: setup postgresql promtool ## the pure tests, in seconds

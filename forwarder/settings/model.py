@@ -135,16 +135,16 @@ class Settings(BaseModel):
     keep_dead: Seconds = Field(
         2592000.0, ge=0, description="how long dead letters and quarantined messages are kept"
     )
-    http_listen: str = Field("127.0.0.1:8080", description="health, metrics and the API")
+    http_listen: str = Field("127.0.0.1:8080", description="health, metrics, the API and the page")
     admin_token: SecretStr | None = Field(
         None,
         min_length=16,
-        description="bearer token of the API; without one it answers only while listening on loopback,"
+        description="bearer token of the API and the page; without one they answer only while listening on loopback,"
         " to a loopback Host",
     )
     public_url: str | None = Field(
         None,
-        description="how people reach the API: accepted as Host and Origin, and what links begin with;"
+        description="how people reach the page and the API: accepted as Host and Origin, and what links begin with;"
         " default: the listen address",
     )
     log_format: Literal["console", "json"] | None = Field(

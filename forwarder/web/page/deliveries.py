@@ -18,8 +18,14 @@ from forwarder.web.page.sentences import Level
 
 SHOWN = 50
 _LEVELS: Mapping[str, Level] = {
-    "delivered": "well", "dead": "trouble", "pending": "warning", "expired": "rest", "superseded": "rest",
-}  # fmt: skip
+    "candidate": "rest",
+    "pending": "warning",
+    "delivered": "well",
+    "dead": "trouble",
+    "expired": "rest",
+    "superseded": "rest",
+    "thinned": "rest",
+}
 _WHY_DEAD = {
     "refused": "The receiver refused it for good.",
     "expired": "It grew older than the endpoint's max_age before it could be delivered.",
@@ -179,6 +185,10 @@ def what_next(record: DeliveryRecord) -> str:
             return f"{why} It waits as a dead letter until somebody replays or discards it."
         case "superseded":
             return "A newer reading of the device took its place, as mode: latest has it."
+        case "candidate":
+            return "It is owed once its min_interval ends, unless a newer reading comes before."
+        case "thinned":
+            return "A newer reading of its min_interval went out instead."
         case "expired":
             return "It grew too old to be worth sending, as mode: latest has it."
     if record.attempts and last_error(record):

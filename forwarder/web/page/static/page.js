@@ -32,7 +32,7 @@
 
   const closeDrawer = () => {
     drawer().replaceChildren();
-    document.getElementById(cameFrom)?.focus();
+    document.getElementById(cameFrom)?.focus({ preventScroll: true });
   };
 
   document.addEventListener("htmx:beforeRequest", (event) => {
@@ -44,7 +44,7 @@
     nameZone(document);
   });
   document.addEventListener("htmx:afterSettle", (event) => {
-    if (event.detail.target?.id === "drawer") drawer().querySelector("h2")?.focus();
+    if (event.detail.target?.id === "drawer") drawer().querySelector("h2")?.focus({ preventScroll: true });
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && drawer()?.hasChildNodes()) closeDrawer();
