@@ -169,8 +169,13 @@ class Resources:
 
     def overview(self, situation: Situation) -> Status:
         """The same, as it is read."""
-        in_force = {str(name): one.paused for name, one in situation.routes.endpoints.items()}
-        return read_status(self._outbox_place, in_force=in_force, now=situation.now)
+        endpoints = situation.routes.endpoints
+        return read_status(
+            self._outbox_place,
+            in_force={str(name): one.paused for name, one in endpoints.items()},
+            refused={str(name): one.refused for name, one in endpoints.items()},
+            now=situation.now,
+        )
 
     def endpoints(self, call: Call) -> object:
         return {"items": list(self._endpoints(call))}
