@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -342,11 +343,14 @@ async def _ask_everything(line: Line, extent: Extent) -> int:
     commands = COMMANDS if extent == "full" else ("check", "status --json", "dead-letters export")
     (line.folder / "payload.json").write_text('{"p": 1}')
     (line.folder / "routes.yaml.sound").write_text(line.routes_text())
-    for path in ("/healthz", "/readyz", "/metrics", "/", f"/{SENTINEL[:4]}"):
+    views = ("/", "/endpoints", "/devices", "/deliveries", "/quarantine", f"/{SENTINEL[:4]}")
+    endpoints = [f"/endpoints/{quote(name, safe='')}" for name in line.endpoints]
+    paths = ["/healthz", "/readyz", "/metrics", *views, *endpoints]
+    for path in paths:
         assert await line.service.ask(path) is not None
     for command in commands:
         await line.service.command(*command.split())
-    return len(commands) + 5
+    return len(commands) + len(paths)
 
 
 async def _break(line: Line, file: str, content: bytes) -> int:

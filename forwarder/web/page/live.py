@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 LOOK_SECONDS = 0.5
 NUMBERS_SECONDS = 2.0
-SECONDS_A_READER = 0.5
-"""Between two tellings of numbers, at least so long for each reader."""
+FEW_READERS = 4
+"""Up to so many are told so often; twice as many half as often, and so on."""
 QUIET_SECONDS = 15.0
 """A comment goes out so often at least: it tells a reader that has gone from one that is quiet."""
 LONGEST_SECONDS = 600.0
@@ -38,9 +38,15 @@ class Pulse:
 class Live:
     """One look at the pulse for all streams that are open; none while nobody reads."""
 
-    def __init__(self, pulse: Callable[[], Pulse], *, look_seconds: float = LOOK_SECONDS) -> None:
+    def __init__(
+        self,
+        pulse: Callable[[], Pulse],
+        *,
+        look_seconds: float = LOOK_SECONDS,
+        numbers_seconds: float = NUMBERS_SECONDS,
+    ) -> None:
         self._pulse = pulse
-        self._look_seconds = look_seconds
+        self._look_seconds, self._numbers_seconds = look_seconds, numbers_seconds
         self._readers: set[asyncio.Queue[str]] = set()
         self._looking: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -86,7 +92,7 @@ class Live:
             before, state = state, self._pulse().state
             if state != before:
                 self._tell("state")
-            elif since_numbers >= max(NUMBERS_SECONDS, SECONDS_A_READER * len(self._readers)):
+            elif since_numbers >= self._numbers_seconds * max(len(self._readers) / FEW_READERS, 1):
                 since_numbers = 0.0
                 self._tell("numbers")
 
