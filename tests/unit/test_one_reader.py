@@ -12,6 +12,7 @@ ALLOWED = {
     "cli/output.py": {"open"},  # the standard descriptors
     "demo/process.py": {"open", "read_text"},  # the log of the process that the demo starts
     "variables.py": {"read_text"},  # a resource of the package
+    "web/page/assets.py": {"read_bytes"},  # likewise
     "outbox/sqlite/file.py": {"read_text"},  # likewise
     "outbox/postgresql/schema.py": {"read_text"},  # likewise
     "outbox/sqlite/copying.py": {"open"},  # a folder and a file of its own, for fsync
