@@ -20,7 +20,7 @@ from forwarder.operator.objects import status_object
 from forwarder.outbox import is_running
 from forwarder.routes import Rejection
 from forwarder.routes.load import Load
-from forwarder.settings import Settings, load_settings
+from forwarder.settings import Database, Settings, load_settings
 from forwarder.terminal import plain
 
 REDRAW_SECONDS = 1.0
@@ -80,9 +80,10 @@ def _refused(load: Load) -> dict[str, frozenset[int]]:
 
 
 def _require_ours(readiness: Readiness, identity: str | None, settings: Settings) -> None:
-    """A copy of our outbox has our identity, and another lock."""
+    """A copy of our file has our identity, and another lock. On a database it may be that nobody leads yet."""
     place = settings.outbox_place
-    if identity == readiness.outbox.get("id") and is_running(place):
+    is_ours = isinstance(place, Database) or is_running(place)
+    if identity == readiness.outbox.get("id") and is_ours:
         return
     where = place.absolute() if isinstance(place, Path) else place
     state = "where there is none yet" if identity is None else "whose service does not run"
