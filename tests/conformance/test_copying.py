@@ -43,8 +43,8 @@ from forwarder.outbox import (
 from forwarder.outbox.copying import Fingerprint, Row
 from forwarder.outbox.postgresql import copying as postgres_copying
 from forwarder.outbox.postgresql.connection import opened_connection
-from forwarder.outbox.records import AuditRecord, DeviceRecord
-from forwarder.outbox.sql import audit
+from forwarder.outbox.records import AuditRecord, DeviceRecord, Minute
+from forwarder.outbox.sql import audit, minutes
 from forwarder.outbox.sql.tables import Tables
 from forwarder.outbox.sqlite import copying as sqlite_copying
 from forwarder.outbox.sqlite import high_water_mark
@@ -124,6 +124,8 @@ def _other(endpoint: str, kept: EndpointHealth, device: Device, blob: bytes) -> 
     )
     yield lambda store: audit.keep(store.connection, _record("first", endpoint))
     yield lambda store: audit.keep(store.connection, _record("second", endpoint))
+    minute = Minute(endpoint, int(NOW), {"delivered": 2, "answer:http_200": 3}, 0.25)
+    yield lambda store: minutes.keep(store.connection, [minute], before=0)
     yield lambda store: store.connection.execute(
         "INSERT INTO touched_lane VALUES (0, ?)", (device,)
     )
@@ -177,6 +179,7 @@ TABLES = {
             "candidate",
             "share",
             "audit",
+            "minute",
             "touched_lane",
         ),
         "*",
