@@ -103,11 +103,12 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "outbox.filled": ("outbox", "✗ {problem}"),
     "outbox.incomplete": ("outbox", "✗ {problem}"),
     "outbox.moved_aside": ("outbox", "✗ {problem}", "moved to {path}"),
-    "replica.standing_by": ("replica", "stands by: {leader} leads"),
+    "replica.follows": ("replica", "delivers; {leader} leads"),
     "replica.leads": ("replica", "✓ leads now"),
     "outbox.recovered": ("outbox", "✓ takes writes again"),
     "outbox.unmarked": ("outbox", "✗ {problem}"),
     "outbox.unread": ("outbox", "✗ {problem}", "next in 1 s"),
+    "routes.differ": ("routes", "differ from those of replica {replicas}"),
     "routes.read_again": ("routes", "✓ read again"),
     "routes.rejected": (
         "routes",

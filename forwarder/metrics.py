@@ -24,8 +24,6 @@ from prometheus_client.utils import floatToGoString
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600, 86400)
 
-LEADER = "1 on the replica that subscribes and delivers"
-
 
 class Tally(Collector):
     """
@@ -248,7 +246,21 @@ class Metrics:
             "Devices that should have reported by now",
             registry=registry,
         )
-        self.leader = Gauge("forwarder_leader", LEADER, registry=registry)
+        self.of_homes = (
+            self.pending,
+            self.oldest_pending_age,
+            self.endpoint_open,
+            self.next_probe,
+        )
+        """What each replica shows of the endpoints that it delivers to."""
+        self.leader = Gauge(
+            "forwarder_leader", "1 on the replica that subscribes", registry=registry
+        )
+        self.endpoints_owned = Gauge(
+            "forwarder_endpoints_owned",
+            "Endpoints that are delivered to from here",
+            registry=registry,
+        )
         self.log_lines_dropped = Counter(
             "forwarder_log_lines_dropped",
             "Log lines that could not be written, or found no room because nobody read the log",
@@ -272,10 +284,3 @@ class Metrics:
         """The Prometheus text format."""
         durations = (self.attempt_duration, self.delivery_latency)
         return generate_latest(self.registry) + "".join(one.text() for one in durations).encode()
-
-
-def standby_text() -> bytes:
-    """The Prometheus text of a replica that does not lead."""
-    registry = CollectorRegistry()
-    Gauge("forwarder_leader", LEADER, registry=registry).set(0)
-    return generate_latest(registry)

@@ -233,7 +233,10 @@ class ReplicaState(_Form):
 
     name: str
     version: str
-    leads: bool
+    leads: bool = Field(description="whether it subscribes")
+    beat: int = Field(description="how often it was heard of, about once a second")
+    routes: str = Field(description="a digest of the routes that are in force there")
+    endpoints: list[str] = Field(description="that it delivers to")
 
 
 class Status(_Form):

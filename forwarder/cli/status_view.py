@@ -15,6 +15,7 @@ from forwarder.cli.tables import NAME, PROSE, cell, console, leaves, number, tab
 from forwarder.operator import EndpointStatus, Status
 from forwarder.operator.objects import oldest_seconds
 from forwarder.operator.wording import describe, is_refusing, last_answer
+from forwarder.outbox import Replica
 from forwarder.settings import OutboxPlace
 from forwarder.terminal import plain
 from forwarder.units import age, count_of
@@ -74,15 +75,17 @@ def _lines(view: View) -> Iterator[tuple[str, Text]]:
     elif outbox.get("problem"):
         yield "outbox", _styled(str(outbox["problem"]), "red")
     if overview.replicas:
-        names = (
-            f"{one.name}{' leads' if one.leads else ' stands by'}" for one in overview.replicas
-        )
-        yield "replicas", _styled(", ".join(names))
+        yield "replicas", _styled(", ".join(map(_replica, overview.replicas)))
     for warning in view.readiness.warnings:
         yield "warning", _styled(warning, "yellow")
     yield "messages", _styled(_messages(overview))
     if overview.quarantine or overview.quarantine_evicted:
         yield "quarantine", _styled(_quarantine(overview), "yellow")
+
+
+def _replica(replica: Replica) -> str:
+    leads = " leads," if replica.leads else ""
+    return f"{replica.name}{leads} delivers to {count_of(len(replica.endpoints), 'endpoint')}"
 
 
 def _styled(text: str, style: str = "") -> Text:

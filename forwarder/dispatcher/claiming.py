@@ -52,6 +52,7 @@ class Claiming:
             endpoint.name,
             most_at_once=endpoint.batch.max_events if endpoint.batch else 1,
             longest_wait_seconds=longest_wait(endpoint.retry),
+            only_latest=endpoint.mode == "latest",
         )
 
     def configure(self, endpoint: Endpoint) -> None:

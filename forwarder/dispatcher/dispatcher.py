@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 
 from forwarder.clock import Clock
 from forwarder.delivery import Bury, Expire
@@ -10,7 +11,16 @@ from forwarder.dispatcher.endpoint import EndpointDispatcher
 from forwarder.dispatcher.watch import Watch
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.logs import harmless
-from forwarder.outbox import MOST_ROWS, BuryRemoved, ExpireOld, MarkRemoved, Outbox
+from forwarder.outbox import (
+    MOST_ROWS,
+    BuryRemoved,
+    EndpointTotals,
+    ExpireOld,
+    MarkRemoved,
+    Outbox,
+    ReleaseHomes,
+    TakeHomes,
+)
 from forwarder.routes import Endpoint, Routes
 from forwarder.sender import Sender
 
@@ -40,24 +50,72 @@ class Dispatcher:
         self._watch = harmless(watch)
         self._spread = spread
         self._endpoints: dict[str, EndpointDispatcher] = {}
+        self._routes: Routes | None = None
+        self._leaving: dict[str, asyncio.Task[None]] = {}
+        self._taking: asyncio.Future[None] | None = None
         self._is_draining = False
         outbox.schedule.on_claimable = self.pump
         outbox.on_foreign_change = self.look_for_pauses
+        outbox.homes.on_changed = self._look_for_homes
 
     def apply(self, routes: Routes) -> None:
-        """Take over a routing table, unless draining: new endpoints start, edited ones go on, others stop."""
+        """
+        Take over a routing table, unless draining: new endpoints start, edited ones go on, others stop.
+
+        Of endpoints whose home is another replica nothing starts here.
+        """
         if self._is_draining:
             return
-        stored = self._outbox.health
+        self._routes = routes
         for name, endpoint in routes.endpoints.items():
             known = self._endpoints.get(name)
             if known is not None:
                 known.configure(endpoint)
-            else:
-                self._start(endpoint, stored.get(name, EndpointHealth()))
+        self._start_homes(routes)
         for dispatcher in self._endpoints.values():
             if dispatcher.endpoint.name not in routes.endpoints:
                 dispatcher.remove()
+
+    def _start_homes(self, routes: Routes) -> None:
+        stored = self._outbox.health
+        for name, endpoint in routes.endpoints.items():
+            if name not in self._endpoints and name in self._outbox.homes:
+                self._start(endpoint, stored.get(name, EndpointHealth()))
+
+    # Homes, where there are other replicas.
+
+    def _look_for_homes(self) -> None:
+        """Start what has its home here now, and forget what has it here no more."""
+        for name in [name for name in self._endpoints if name not in self._outbox.homes]:
+            del self._endpoints[name]
+        if self._routes is not None and not self._is_draining:
+            self._start_homes(self._routes)
+
+    def settle_homes(self, wanted: Collection[str], free: Collection[str]) -> None:
+        """Deliver to the endpoints of `wanted` that are `free`, and leave those to others that are not wanted."""
+        homes = self._outbox.homes.here
+        if homes is None or self._is_draining:
+            return
+        missing = sorted(name for name in free if name not in homes)
+        if missing and (self._taking is None or self._taking.done()):
+            self._taking = asyncio.ensure_future(self._outbox.operate(TakeHomes(missing)))
+        for name in homes:
+            if name not in wanted and name not in self._leaving:
+                leaving = asyncio.ensure_future(self._leave(name))
+                self._leaving[name] = leaving
+                leaving.add_done_callback(partial(self._left, name))
+
+    async def _leave(self, name: str) -> None:
+        """Let the endpoint's attempts in flight end, and then its home go."""
+        endpoint = self._endpoints.get(name)
+        if endpoint is not None:
+            await endpoint.leave()
+        await self._outbox.operate(ReleaseHomes([name]))
+
+    def _left(self, name: str, leaving: "asyncio.Task[None]") -> None:
+        del self._leaving[name]
+        if not leaving.cancelled():
+            leaving.exception()  # whatever it was, what is not wanted leaves at the next look
 
     def _start(self, endpoint: Endpoint, health: EndpointHealth) -> None:
         dispatcher = EndpointDispatcher(
@@ -92,13 +150,14 @@ class Dispatcher:
 
     async def sweep(self) -> None:
         """Settle by rule what nobody sends any more: what is too old, and what an endpoint left behind."""
-        oldest = {one.name: one.oldest_pending_at for one in await self._outbox.accounts.totals()}
+        totals = await self._outbox.accounts.totals()
+        oldest = {one.name: one.oldest_pending_at for one in totals}
         for dispatcher in list(self._endpoints.values()):
             if not dispatcher.is_removed:
                 dispatcher.settle_outdated()
                 await self._expire(dispatcher.endpoint, oldest.get(dispatcher.endpoint.name))
                 await asyncio.sleep(0)  # thousands of endpoints must not keep the line waiting
-        await self._bury_removed()
+        await self._bury_removed(totals)
 
     async def _expire(self, endpoint: Endpoint, oldest: float | None) -> None:
         now = self._clock.unix()
@@ -117,11 +176,15 @@ class Dispatcher:
             if count:
                 self._watch.swept(endpoint, decision, count)
 
-    async def _bury_removed(self) -> None:
+    async def _bury_removed(self, totals: Iterable[EndpointTotals]) -> None:
         now = self._clock.unix()
-        known = frozenset(name for name, one in self._endpoints.items() if not one.is_removed)
-        for name, since in (await self._outbox.operate(MarkRemoved(known, now))).items():
-            if now - since >= REMOVED_GRACE_SECONDS:
+        if self._outbox.leads:
+            known = frozenset(self._routes.endpoints if self._routes else ())
+            gone = await self._outbox.operate(MarkRemoved(known, now))
+        else:
+            gone = {one.name: one.removed_at for one in totals if one.removed_at and one.pending}
+        for name, since in gone.items():
+            if now - since >= REMOVED_GRACE_SECONDS and name in self._outbox.homes:
                 await self._settle_all(name, BuryRemoved(name, now), Bury("endpoint_removed"))
 
     def healths(self) -> dict[str, EndpointHealth]:
@@ -141,7 +204,7 @@ class Dispatcher:
     async def drain(self, *, timeout_seconds: float) -> None:
         """Start nothing more; wait this long for attempts in flight, then give them up."""
         self._is_draining = True
-        stops = [asyncio.ensure_future(one.stop()) for one in self._endpoints.values()]
+        stops = [asyncio.ensure_future(self._drain(one)) for one in self._endpoints.values()]
         if not stops:
             return
         _, late = await asyncio.wait(stops, timeout=timeout_seconds)
@@ -149,3 +212,11 @@ class Dispatcher:
             for endpoint in self._endpoints.values():
                 endpoint.cancel()
             await asyncio.wait(late)
+
+    async def _drain(self, endpoint: EndpointDispatcher) -> None:
+        """An endpoint whose attempts have ended need not wait for the others: another replica goes on with it."""
+        if self._outbox.homes.here is None:
+            await endpoint.stop()
+        else:
+            await endpoint.leave()
+            self._outbox.release_home(endpoint.endpoint.name)

@@ -151,7 +151,7 @@ class EndpointDispatcher:
             len(self._workers) - places >= circuit.places
             or now < circuit.held_until
             or now < self._pace.next_at
-            or not self._outbox.capacity.is_writable
+            or not self._outbox.capacity.may_send
         ):
             return None
         batch = self._claiming.next(now, is_probe=circuit.is_open)
@@ -286,7 +286,7 @@ class EndpointDispatcher:
             self._timer.cancel()
             self._timer = None
         circuit = self._circuit
-        if circuit.is_barred or not self._outbox.capacity.is_writable:
+        if circuit.is_barred or not self._outbox.capacity.may_send:
             return
         next_at = self._claiming.next_at(now, is_probe=circuit.is_open)
         start = max(next_at, circuit.held_until, self._pace.next_at)
@@ -300,6 +300,11 @@ class EndpointDispatcher:
         self._set_timer(self._clock.monotonic())
         if self._workers:
             await asyncio.wait(self._workers)
+
+    async def leave(self) -> None:
+        """The same, and end what is kept: another replica is to go on."""
+        await self.stop()
+        self._claiming.give_back()
 
     def cancel(self) -> None:
         """Give up the attempts in flight; what they carried stays pending."""

@@ -47,7 +47,7 @@ counts those with its next one, and the loop takes the count over.
     devices.py       who reported last when            intervals.py    and how often as a rule
     candidates.py    the last reading of an interval   kept_last.py    whom it is owed, and when
     engine.py        the seam                          drivers.py      engines by name
-    copying.py       from one engine to the other
+    homes.py         what other replicas do          copying.py       from one engine to the other
     sqlite/          SQL, the file, and nothing else knows them
 """
 
@@ -98,12 +98,14 @@ from forwarder.outbox.operations import (
     Prune,
     PruneOldest,
     PruneQuarantine,
+    ReleaseHomes,
     Replay,
     ReplayQuarantined,
     ReplayTo,
     Resume,
     RevokeShare,
     Shrink,
+    TakeHomes,
     Tell,
     Told,
 )
@@ -176,6 +178,7 @@ __all__ = [
     "Quarantined",
     "Readiness",
     "Recipient",
+    "ReleaseHomes",
     "Replay",
     "ReplayQuarantined",
     "ReplayTo",
@@ -187,6 +190,7 @@ __all__ = [
     "Settlement",
     "Share",
     "Shrink",
+    "TakeHomes",
     "Tell",
     "Told",
     "Unrouted",

@@ -1,10 +1,15 @@
 """Whether the outbox has room for messages at the moment, and whether anything can be written."""
 
+from typing import TYPE_CHECKING
+
 from forwarder.errors import OutboxError
 from forwarder.logs import logger
 from forwarder.outbox.commit import Commit
 from forwarder.outbox.engine import Engine
 from forwarder.settings import OutboxPlace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 QUARANTINE_PART = 20
 """The quarantine may take a twentieth of the outbox, unless it is told otherwise,"""
@@ -35,6 +40,13 @@ class Capacity:
         self.problem: str | None = None
         """Why no message is taken, as one sentence."""
         self.is_writable = True
+        self.is_sure: Callable[[], bool] = lambda: True
+        """Whether no other replica can have taken over what is here."""
+
+    @property
+    def may_send(self) -> bool:
+        """Whether something new may be sent: it will be possible to say what became of it."""
+        return self.is_writable and self.is_sure()
 
     def admit(self, commit: Commit) -> Commit:
         """The part of it that may be committed now, with what was kept back before."""

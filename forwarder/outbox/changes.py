@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
-from forwarder.delivery import ReadingNumber
+from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.candidates import KeptLast
 from forwarder.outbox.intake import MessageOutcome, NewReading, Outcomes, Put, Recipient
@@ -45,6 +45,8 @@ class Changes:
     """Records of devices by their places; None: the place is empty. They only tell, and wait for no disk."""
     uncertain: set[LaneKey] = field(default_factory=set)
     """Lanes whose rows are to be counted, because the loop may be wrong about them."""
+    latest: dict[LaneKey, ReadingNumber] = field(default_factory=dict)
+    """Lanes in which everything gives way that is older than this reading, and not in flight."""
     in_flight: dict[str, set[ReadingNumber]] = field(default_factory=dict)
     """By endpoint, readings with an attempt under way: they neither give way nor are expired or buried."""
     kept_last: Mapping[str, KeptLast] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class Changes:
             or self.messages
             or self.operations
             or self.uncertain
+            or self.latest
         )
 
     def count(self, outcome: MessageOutcome, count: int = 1) -> None:
@@ -80,6 +83,7 @@ class Changes:
             self.count(outcome, count)
         self.devices |= later.devices
         self.uncertain |= later.uncertain
+        self.latest |= later.latest
 
 
 @dataclass(slots=True)
@@ -120,6 +124,12 @@ class Applied:
     """Devices that a command has erased; of these no record was written."""
     is_whole: bool = False
     """Whether nothing is pending in any lane that was not counted."""
+    arrived: Sequence[Delivery] = ()
+    """What another replica has put since, for endpoints that are delivered to from here, in order."""
+    has_more: bool = False
+    """Whether more of that is to be read."""
+    homes: Collection[str] | None = None
+    """The endpoints that are delivered to from here, where those have changed."""
 
 
 class OperationFailed(Exception):  # noqa: N818 - the name states the fact

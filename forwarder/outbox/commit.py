@@ -48,7 +48,7 @@ class Commit:
     """Whether to see if another process has changed the outbox."""
     has_foreign_change: bool = False
     endpoints: Sequence[EndpointTotals] = ()
-    """Where another process has changed something, the accounts of all endpoints as the commit left them."""
+    """Where another process has changed something, or homes have, all endpoints' accounts as the commit left them."""
     message_count: int = 0
     held_lanes: dict[Lane, EndpointLanes] = field(default_factory=dict)
     held_endpoints: set[EndpointLanes] = field(default_factory=set)
@@ -66,7 +66,7 @@ class Commit:
     @property
     def holds_lanes(self) -> bool:
         """Whether lanes must know of every earlier commit before it is prepared."""
-        return self.may_supersede or bool(self.changes.operations)
+        return self.may_supersede or bool(self.changes.operations or self.changes.latest)
 
     def put(self, puts: Sequence[Put], answer: Future[Outcomes]) -> None:
         self.changes.puts.append(puts)
@@ -99,8 +99,23 @@ class Commit:
         self.may_supersede |= later.may_supersede
         self.is_to_look |= later.is_to_look
         self.has_foreign_change |= later.has_foreign_change
+        self.held_lanes |= later.held_lanes
         self.message_count += later.message_count
         return self
+
+    def supersede(self, endpoint: EndpointLanes, lane: Lane) -> None:
+        """Let what is older in the lane than its newest give way, as far as it is not in flight by then."""
+        self.changes.latest[endpoint.endpoint, lane.device] = ReadingNumber(lane.newest)
+        if lane not in self.held_lanes:
+            self.held_lanes[lane] = endpoint
+            endpoint.hold(lane)
+
+    def forget(self, endpoint: str) -> None:
+        """Another replica delivers to it from now on."""
+        self.changes.health.pop(endpoint, None)
+        self.changes.gone.pop(endpoint, None)
+        for key in [key for key in self.changes.latest if key[0] == endpoint]:
+            del self.changes.latest[key]
 
     def fail_operation(self, index: int, error: Exception) -> None:
         """Go on without an operation that raised; whoever asked for it hears why."""
@@ -122,6 +137,9 @@ class Commit:
                 self.changes.in_flight[operation.endpoint] = endpoint.in_flight()
         if self.may_supersede:
             self._hold_superseded(lanes)
+        for lane, endpoint in self.held_lanes.items():
+            in_flight = self.changes.in_flight.setdefault(endpoint.endpoint, set())
+            in_flight.update(delivery.reading for delivery in lane.claimed)
 
     def _may_be_undone(self) -> bool:
         """
@@ -142,8 +160,6 @@ class Commit:
             if lane not in self.held_lanes:
                 self.held_lanes[lane] = lanes(name)
                 lanes(name).hold(lane)
-            in_flight = self.changes.in_flight.setdefault(name, set())
-            in_flight.update(delivery.reading for delivery in lane.claimed)
 
     def _lanes_of_latest(self, lanes: Callable[[str], EndpointLanes]) -> Iterator[tuple[str, Lane]]:
         readings = [
@@ -160,29 +176,25 @@ class Commit:
     # Publish.
 
     def publish(
-        self, applied: Applied, lanes: Callable[[str], EndpointLanes], *, now: float
+        self,
+        applied: Applied,
+        lanes: Callable[[str], EndpointLanes],
+        *,
+        homes: Container[str] | None = None,
+        now: float,
     ) -> dict[str, int]:
         """
         Tell the lanes what was committed, and release what was held; returns how many were put, by endpoint.
 
-        A lane that was counted takes over the count alone, because that holds what was put and what gave way.
+        A lane that was counted takes over the count alone, because that holds what was put and what gave way. Of
+        endpoints whose home is elsewhere there are no lanes; `homes` is None where all are here.
         """
         for endpoint, lane, count in self.settled:
             endpoint.written(lane, count, now=now)
         for (name, device), rows in applied.counted.items():
-            lanes(name).recount(device, pending=rows.pending, newest=rows.newest, now=now)
-        enqueued: defaultdict[str, int] = defaultdict(int)
-        latest: dict[LaneKey, Delivery] = {}
-        for run in applied.runs:
-            for recipient in run.recipients:
-                enqueued[recipient.endpoint] += len(run.readings)
-                joining = _deliveries(run, recipient.endpoint, applied.counted)
-                if recipient.only_latest:
-                    latest |= _join_as_latest(joining, lanes(recipient.endpoint))
-                else:
-                    lanes(recipient.endpoint).extend(joining, now=now)
-        for key, newest in latest.items():
-            lanes(key[0]).supersede(newest, gone=applied.superseded.get(key, 0), now=now)
+            if homes is None or name in homes:
+                lanes(name).recount(device, pending=rows.pending, newest=rows.newest, now=now)
+        enqueued = _join(applied, lanes, homes, now)
         for lane, endpoint in self.held_lanes.items():
             endpoint.release(lane, now=now)
         for endpoint in self.held_endpoints:
@@ -215,6 +227,30 @@ def _may_supersede(puts: Sequence[Put]) -> bool:
             if any(map(_only_latest, looked_at)):
                 return True
     return False
+
+
+def _join(
+    applied: Applied,
+    lanes: Callable[[str], EndpointLanes],
+    homes: Container[str] | None,
+    now: float,
+) -> dict[str, int]:
+    """What was put joins its lanes; how many that was, by endpoint, those included whose home is elsewhere."""
+    enqueued: defaultdict[str, int] = defaultdict(int)
+    latest: dict[LaneKey, Delivery] = {}
+    for run in applied.runs:
+        for recipient in run.recipients:
+            enqueued[recipient.endpoint] += len(run.readings)
+            if homes is not None and recipient.endpoint not in homes:
+                continue
+            joining = _deliveries(run, recipient.endpoint, applied.counted)
+            if recipient.only_latest:
+                latest |= _join_as_latest(joining, lanes(recipient.endpoint))
+            else:
+                lanes(recipient.endpoint).extend(joining, now=now)
+    for key, newest in latest.items():
+        lanes(key[0]).supersede(newest, gone=applied.superseded.get(key, 0), now=now)
+    return enqueued
 
 
 def _deliveries(run: Run, endpoint: str, counted: Container[LaneKey]) -> list[Delivery]:

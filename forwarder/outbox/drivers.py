@@ -4,7 +4,7 @@ Which engine keeps an outbox, and the ways to open it.
 The engine is loaded by name, because nothing but the engine itself may know what it is made of.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +22,18 @@ from forwarder.outbox.records import Inspection
 from forwarder.settings import OutboxPlace
 
 P_contra = TypeVar("P_contra", bound=OutboxPlace, contravariant=True)
+
+
+class HomesView(Protocol):
+    """Whose homes should be whose, as a replica saw it last."""
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """The endpoints that should be its own,"""
+
+    @property
+    def free(self) -> frozenset[str]:
+        """and those of them that are nobody's."""
 
 
 class Seat(Protocol):
@@ -50,6 +62,27 @@ class Seat(Protocol):
     @property
     def problem(self) -> str | None:
         """Why it cannot be heard of at the moment."""
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the others have taken this forwarder for dead: it has to start anew."""
+
+    @property
+    def homes(self) -> "HomesView | None":
+        """Which endpoints should be delivered to from here; None where all are, or it is not known yet."""
+
+    @property
+    def differing(self) -> Sequence[str]:
+        """The names of those with other routes than this one."""
+
+    routes: str
+    """A digest of the routes that are in force here, for the others to see."""
+
+    def listen(self, ring: Callable[[], None]) -> None:
+        """Have `ring` called, in a thread, once others have committed something that may concern this forwarder."""
+
+    def leave(self) -> None:
+        """Say that this forwarder is about to end: homes that it releases are not to come back to it."""
 
     def release(self) -> None: ...
 

@@ -5,14 +5,14 @@ Three threads call an engine, each with one call at a time: the commit thread, t
 account of it all. So it takes a connection for writing, one for reading heads, and one for each account. The loop calls
 nothing that could wait.
 
-    before the line runs   lanes, totals, told
+    before the line runs   homes, lanes, totals, told
     commit thread          has_foreign_change ▸ apply ▸ totals, where another process had changed something
     reader thread          heads
     any thread             totals, overview, trim
     loop                   is_full, used_bytes: plain memory
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Protocol
 
 from forwarder.delivery import Delivery
@@ -37,7 +37,7 @@ class Engine(Protocol):
         """About what it held at the last commit."""
 
     def lanes(self) -> Iterator[tuple[LaneKey, LaneRows]]:
-        """Every lane that holds something, the one with the oldest delivery first."""
+        """Every lane of these homes that holds something, the one with the oldest delivery first."""
 
     def devices(self) -> Iterator[tuple[int, DeviceRecord]]:
         """Every device's record, with its place."""
@@ -52,6 +52,17 @@ class Engine(Protocol):
 
     def has_foreign_change(self) -> bool:
         """Whether another process has committed since this was last asked; the next `apply` counts its lanes."""
+
+    @property
+    def has_arrivals(self) -> bool:
+        """Whether, as of that question, another replica has put something that the next `apply` answers with."""
+
+    def homes(self) -> Collection[str] | None:
+        """The endpoints that are delivered to from here, as of the start; None: all there are."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether what comes in is put from here."""
 
     def heads(self, wanted: Mapping[LaneKey, int]) -> dict[LaneKey, list[Delivery]]:
         """

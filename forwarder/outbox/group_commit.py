@@ -139,8 +139,9 @@ class GroupCommit:
         """In the thread."""
         if commit.is_to_look and self._engine.has_foreign_change():
             commit.has_foreign_change = True
-        applied = self._engine.apply(commit.changes, now=now) if commit.writes else None
-        if commit.has_foreign_change:
+        has_work = commit.writes or (commit.is_to_look and self._engine.has_arrivals)
+        applied = self._engine.apply(commit.changes, now=now) if has_work else None
+        if commit.has_foreign_change or (applied is not None and applied.homes is not None):
             commit.endpoints = self._engine.totals()
         return applied
 

@@ -22,17 +22,16 @@ class Candidates:
         self,
         totals: Sequence[EndpointTotals],
         *,
+        leads: bool,
         ask: Callable[[EndIntervals], asyncio.Future[Ended]],
         accounts: Accounts,
         clock: Clock,
     ) -> None:
+        self._leads = leads
         self._ask = ask
         self._accounts = accounts
         self._clock = clock
-        # Of the time before, so that those whose routes have changed since are owed theirs.
-        self.kept_last: Mapping[str, KeptLast] = {
-            one.name: KeptLast(0.0) for one in totals if one.candidates
-        }
+        self.kept_last: Mapping[str, KeptLast] = _of_the_time_before(totals)
         """By endpoint; every commit takes it along."""
 
     def keep_last(self, kept_last: Mapping[str, KeptLast]) -> None:
@@ -42,8 +41,16 @@ class Candidates:
         Others are owed at once what waited for the end of one, before whatever is put from now on.
         """
         over, self.kept_last = self.kept_last, kept_last
+        if not self._leads:
+            return  # whoever leads does so
         for name in over.keys() - kept_last.keys():
             self._end(name, over[name], opened_before=inf, most=EVERY_ONE)
+
+    def lead(self, totals: Sequence[EndpointTotals]) -> None:
+        """Go on where another replica led before."""
+        self._leads = True
+        wanted, self.kept_last = self.kept_last, _of_the_time_before(totals)
+        self.keep_last(wanted)
 
     def end_intervals(self, endpoint: str, kept: KeptLast) -> asyncio.Future[Ended]:
         """Owe the endpoint what was the last reading of an interval that is over, at most MOST_ROWS of them."""
@@ -61,3 +68,8 @@ class Candidates:
     def _count(self, endpoint: str, answer: asyncio.Future[Ended]) -> None:
         if not answer.cancelled() and answer.exception() is None:
             self._accounts.enqueued[endpoint] += answer.result().enqueued
+
+
+def _of_the_time_before(totals: Sequence[EndpointTotals]) -> Mapping[str, KeptLast]:
+    """So that those whose routes have changed since are owed theirs."""
+    return {one.name: KeptLast(0.0) for one in totals if one.candidates}

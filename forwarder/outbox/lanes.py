@@ -57,6 +57,8 @@ class EndpointLanes:
         self.endpoint = endpoint
         self.longest_wait_seconds = float("inf")
         """A wait from before a restart that is longer is over."""
+        self.only_latest = False
+        """Whether what is older gives way to what is newer."""
         self._memory = memory
         self._claimed: set[Lane] = set()
         self._lanes: dict[Device, Lane] = {}
@@ -144,6 +146,16 @@ class EndpointLanes:
             lane.due_at = None
             lane.is_restored = True
         self._go_on(lane, now)
+
+    def drop(self) -> None:
+        """Forget all lanes: another replica delivers to the endpoint from now on. None of them is claimed."""
+        for lane in list(self._lanes.values()):
+            self._forget(lane)
+
+    def outdated(self, devices: Iterable[Device]) -> list[Lane]:
+        """The lanes of these devices in which something waits behind a newer reading, where only the latest counts."""
+        lanes = map(self._lanes.get, devices) if self.only_latest else ()
+        return [lane for lane in lanes if lane is not None and lane.unclaimed > 1]
 
     def hold(self, lane: Lane) -> None:
         """Let nothing more be claimed from the lane until a `release`: a commit is changing what is pending."""

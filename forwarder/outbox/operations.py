@@ -263,6 +263,25 @@ class KeepMinutes(Operation[None]):
     before: int
 
 
+@dataclass(frozen=True, slots=True)
+class TakeHomes(Operation[None]):
+    """Deliver to these endpoints from now on, as far as no other replica does."""
+
+    endpoints: Collection[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseHomes(Operation[None]):
+    """Leave these endpoints to other replicas; nothing of theirs is in flight here any more."""
+
+    endpoints: Collection[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Lead(Operation[None]):
+    """Put what comes in from here on, where no other replica does any more."""
+
+
 EveryOperation: TypeAlias = (
     ExpireOld
     | BuryRemoved
@@ -289,4 +308,7 @@ EveryOperation: TypeAlias = (
     | RevokeShare
     | Audit
     | KeepMinutes
+    | TakeHomes
+    | ReleaseHomes
+    | Lead
 )

@@ -17,9 +17,11 @@ from forwarder.outbox.commit import Commit
 from forwarder.outbox.devices import MOST_DEVICES, Devices
 from forwarder.outbox.engine import Engine
 from forwarder.outbox.group_commit import GroupCommit
+from forwarder.outbox.homes import Homes
 from forwarder.outbox.intake import NewReading, Outcomes, Put, Unrouted
 from forwarder.outbox.kept_last import Candidates
-from forwarder.outbox.operations import Operation, Shrink, Tell, Told
+from forwarder.outbox.operations import Lead, Operation, ReleaseHomes, Shrink, Tell, Told
+from forwarder.outbox.records import DeviceRecord
 from forwarder.outbox.schedule import Schedule
 from forwarder.outbox.settlement import Claim, Settlement
 from forwarder.reading import Device
@@ -75,15 +77,18 @@ class Outbox:
         """Who reports; on the loop alone."""
         self._sightings = harmless(self.devices)
         """The same, where it only tells: the line goes on whatever happens in it."""
-        self._sightings.restore(list(engine.devices()))
         self._see = self._sightings.see
         self.see_unrouted: Callable[[Sequence[Unrouted]], None] = self._sightings.see_unrouted
         """Note whose readings came that nobody wants; of what is put it is noted by itself."""
         totals = engine.totals()
-        self.candidates = Candidates(totals, ask=self._ask, accounts=self.accounts, clock=clock)
+        self.candidates = Candidates(
+            totals, leads=engine.leads, ask=self._ask, accounts=self.accounts, clock=clock
+        )
         self.health = {one.name: one.health for one in totals}
         """By endpoint, what the rows say: as of the start, and since then as of the last change by a command."""
-        self._told = engine.told()
+        self._told: dict[str, str] = {}
+        if engine.leads:
+            self._take_up(list(engine.devices()), engine.told())
         self._commits = GroupCommit(
             engine,
             clock=clock,
@@ -94,9 +99,36 @@ class Outbox:
             on_rest=self._on_rest,
             on_defect=self._on_defect,
         )
+        self.homes = Homes(
+            engine,
+            self.schedule,
+            clock=clock,
+            next_commit=lambda: self._commits.next,
+            hurry=self._commits.hurry,
+        )
         self._end: asyncio.Future[None] | None = None
         """Of `run`."""
         self._is_closing = False
+
+    @property
+    def leads(self) -> bool:
+        """Whether what comes in is put from here."""
+        return self._engine.leads
+
+    async def lead(self) -> None:
+        """
+        Put what comes in from here on, and go on with what whoever led before knew of devices and told the operator.
+
+        Raises OutboxUnavailable.
+        """
+        await self.operate(Lead())
+        self.candidates.lead(await self.accounts.totals())
+        devices = await asyncio.to_thread(lambda: list(self._engine.devices()))
+        self._take_up(devices, await asyncio.to_thread(self._engine.told))
+
+    def _take_up(self, devices: Sequence[tuple[int, DeviceRecord]], told: dict[str, str]) -> None:
+        self._sightings.restore(list(devices))
+        self._told = told
 
     # The left half.
 
@@ -161,7 +193,11 @@ class Outbox:
         self._commits.next.changes.uncertain.add(lane)
         self._commits.within(COMPANY_SECONDS)
 
-    # What time and operators do.
+    # What time, operators and other replicas do.
+
+    def release_home(self, endpoint: str) -> None:
+        """Leave it to another replica, with the next commit; nothing of it is claimed any more."""
+        self._ask(ReleaseHomes([endpoint]))
 
     async def operate(self, operation: Operation[T]) -> T:
         """Do it with the next transaction and answer once that is on disk; raises what the operation raises."""
@@ -236,12 +272,19 @@ class Outbox:
 
     def _publish(self, commit: Commit, applied: Applied | None) -> None:
         """Lanes, claims and those who wait take over what was committed."""
+        if commit.endpoints:
+            self.health = {one.name: one.health for one in commit.endpoints}
         if applied is not None:
             self.accounts.commits += 1
             claimable = self.schedule.endpoints if self.capacity.recovered() else set()
             if applied.is_whole:
                 self.schedule.count_empty(applied)
-            enqueued = commit.publish(applied, self.schedule.lanes_of, now=self._clock.monotonic())
+            homes = self.homes.here if applied.homes is None else applied.homes
+            now = self._clock.monotonic()
+            enqueued = commit.publish(applied, self.schedule.lanes_of, homes=homes, now=now)
+            claimable |= self.homes.publish(applied)
+            if applied.has_more:
+                self.look()
             for counts in (enqueued, applied.enqueued):
                 self.accounts.count_enqueued(counts)
             self.accounts.count_thinned(applied.thinned)
@@ -256,7 +299,6 @@ class Outbox:
             # A pause of our own that is not on disk yet would look like one that a command has ended.
             self._commits.next.has_foreign_change = True
         elif commit.has_foreign_change:
-            self.health = {one.name: one.health for one in commit.endpoints}
             self.on_foreign_change()
 
     # From start to end.

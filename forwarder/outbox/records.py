@@ -167,6 +167,13 @@ class Replica:
     name: str
     version: str
     leads: bool
+    """Whether it subscribes."""
+    beat: int
+    """How often it was heard of; about once a second."""
+    routes: str
+    """A digest of the routes that are in force there."""
+    endpoints: tuple[str, ...]
+    """That it delivers to, by name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ class Schedule:
     ) -> None:
         self.on_claimable: Callable[[set[str]], None] = lambda _: None
         """Told after a commit, or a read, in which endpoints something may be claimed now."""
+        self.on_served: Callable[[EndpointLanes], None] = lambda _: None
+        """Told that an endpoint is claimed for as `serve` says."""
         self._clock = clock
         self._count = count
         self._memory = Memory(memory_limit)
@@ -51,15 +53,24 @@ class Schedule:
             lanes = self._lanes[endpoint] = EndpointLanes(endpoint, self._memory)
         return lanes
 
-    def serve(self, endpoint: str, *, most_at_once: int = 1, longest_wait_seconds: float) -> None:
+    def serve(
+        self,
+        endpoint: str,
+        *,
+        most_at_once: int = 1,
+        longest_wait_seconds: float,
+        only_latest: bool = False,
+    ) -> None:
         """
-        How the endpoint is claimed for: so many deliveries of a lane at most.
+        How the endpoint is claimed for: so many deliveries of a lane at most, or of each only the latest.
 
         A wait from before a restart that is longer than the longest possible one is over: the clock was set.
         """
         lanes = self.lanes_of(endpoint)
         lanes.unread.most_at_once = most_at_once
         lanes.longest_wait_seconds = longest_wait_seconds
+        lanes.only_latest = only_latest
+        self.on_served(lanes)
 
     def claim(self, endpoint: str, *, limit: int = 1, is_probe: bool = False) -> Claim | None:
         """
@@ -108,6 +119,9 @@ class Schedule:
         now, unix = self._clock.monotonic(), self._clock.unix()
         lanes.unread.end()
         for lane, deliveries in found.items():
+            if deliveries and deliveries[-1].reading > lane.newest:
+                # Put since, by a transaction that is not published yet: it joins with that.
+                deliveries = [one for one in deliveries if one.reading <= lane.newest]
             wait = deliveries[0].due_at - unix if deliveries and lane.is_restored else 0.0
             if not deliveries:
                 self._count((lanes.endpoint, lane.device))

@@ -70,7 +70,9 @@ class PooledTransport(httpx.AsyncBaseTransport):
         idle_seconds: float = IDLE_SECONDS,
         unix: Callable[[], float] = time.time,
         descriptors: Descriptors | None = None,
+        may_send: Callable[[], bool] | None = None,
     ) -> None:
+        self._may_send = may_send
         self._origin = origin
         self._dial = dial
         self._absolute_for = proxy if origin.scheme == "http" else None
@@ -130,6 +132,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         if connection is None:
             return await self._exchange_anew(request, deadline)
         try:
+            self._require_leave()
             answer = await connection.exchange(request, deadline=deadline)
         except ConnectionLost as lost:
             if not connection.has_answered:
@@ -151,6 +154,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
             self._slots.give_back()
             raise
         try:
+            self._require_leave()
             answer = await connection.exchange(request, deadline=deadline)
             remember_session(connection.tls, valid_until=connection.valid_until)
         except BaseException as error:
@@ -158,6 +162,11 @@ class PooledTransport(httpx.AsyncBaseTransport):
             raise
         self._release(connection)
         return self._judged(answer)
+
+    def _require_leave(self) -> None:
+        """Right before the request is written; raises NoDescriptor, which says that nothing was sent."""
+        if self._may_send is not None and not self._may_send():
+            raise NoDescriptor
 
     def _give_up(self, connection: Connection, error: BaseException) -> None:
         """Close it, above all after a cancellation, because its answer would be taken for the next request's."""
@@ -311,11 +320,13 @@ def pooled_transports(
     idle_seconds: float = IDLE_SECONDS,
     unix: Callable[[], float] = time.time,
     descriptors: Descriptors | None = None,
+    may_send: Callable[[], bool] | None = None,
 ) -> Callable[[Endpoint], PooledTransport]:
     """
     A factory of one transport for each endpoint, as `Sender` and `client_for` take it.
 
-    All of them keep to `descriptors`. Raises SettingsError when `proxy_url` is not that of an HTTP proxy.
+    All of them keep to `descriptors`, and write no request while it is not so that they `may_send`. Raises
+    SettingsError when `proxy_url` is not that of an HTTP proxy.
     """
     proxy = parse_proxy(proxy_url) if proxy_url else None
     shared = descriptors or Descriptors()
@@ -330,6 +341,7 @@ def pooled_transports(
             idle_seconds=idle_seconds,
             unix=unix,
             descriptors=shared,
+            may_send=may_send,
         )
 
     return transport_for

@@ -11,7 +11,7 @@ from forwarder.endpoint_health import EndpointHealth
 from forwarder.errors import OutboxError
 from forwarder.metrics import Metrics
 from forwarder.normalise import Normaliser
-from forwarder.outbox import Outbox, Overview
+from forwarder.outbox import EndpointTotals, Outbox, Overview, Seat
 from forwarder.reading import QuarantineReason, rfc3339
 from forwarder.routes import Rejection
 from forwarder.sender import Descriptors
@@ -40,9 +40,11 @@ class ServiceProbe:
         last_message_at: Callable[[], float | None],
         healths: Callable[[], Mapping[str, EndpointHealth]],
         max_bytes: int,
+        seat: Seat,
         warnings: Sequence[str] = (),
     ) -> None:
         self._warnings = list(warnings)
+        self._seat = seat
         self._outbox = outbox
         self._outbox_id = outbox.accounts.overview().identity
         self._subscriber = subscriber
@@ -84,7 +86,9 @@ class ServiceProbe:
     def reasons(self) -> list[str]:
         """What keeps the service from its job, one sentence each."""
         session = self._subscriber.state
-        reasons = [] if session.subscribed else [session.problem or "not subscribed to the broker"]
+        reasons = []
+        if self._seat.leads and not session.subscribed:
+            reasons.append(session.problem or "not subscribed to the broker")
         if self._outbox.capacity.problem is not None:
             reasons.append(self._outbox.capacity.problem)
         return reasons + self.unmended()
@@ -94,23 +98,33 @@ class ServiceProbe:
         return {
             "ready": not reasons,
             "reasons": reasons,
-            "warnings": self._warnings,
+            "warnings": self._warnings + self._differing(),
             "mqtt": {
                 "connected": session.connected,
                 "subscribed": session.subscribed,
                 "since": rfc3339(session.since),
-                "problem": session.problem,
+                "problem": self._session_problem(),
                 "sessions": session.sessions,
                 "gaps": session.gaps,
             },
             "outbox": {"id": self._outbox_id, "problem": self._outbox.capacity.problem},
-            "replica": {"leads": True, "leader": None},
+            "replica": {"leads": self._seat.leads, "leader": self._seat.leader or None},
             "descriptors": {"problem": self._descriptors.problem},
             "routes": {
                 "endpoints": len(self._reloader.routes.endpoints),
                 **_place_of(self._reloader.rejection),
             },
         }
+
+    def _session_problem(self) -> str | None:
+        if self._seat.leads:
+            return self._subscriber.state.problem
+        return f"not subscribed: {self._seat.leader or 'another replica'} leads"
+
+    def _differing(self) -> list[str]:
+        """A warning while other replicas have other routes."""
+        names = ", ".join(self._seat.differing)
+        return [f"routes.yaml differs from that of replica {names}"] if names else []
 
     def situation(self) -> Situation:
         """What the API needs to know of the running service."""
@@ -148,7 +162,7 @@ class ServiceProbe:
 
     async def metrics(self) -> bytes:
         """The Prometheus text; written beside the loop, for with thousands of endpoints that takes half a second."""
-        self._metrics.leader.set(1)
+        self._metrics.leader.set(self._seat.leads)
         self._metrics.mqtt_connected.set(self._subscriber.state.subscribed)
         self._metrics.devices_silent.set(self._outbox.devices.silent_count)
         self._metrics.descriptors_exhausted.set(self._descriptors.problem is not None)
@@ -175,15 +189,8 @@ class ServiceProbe:
         self._dropped = dropped
 
     def _show(self, overview: Overview) -> None:
-        metrics, now = self._metrics, self._clock.unix()
-        for totals in overview.endpoints:
-            name = totals.name
-            metrics.pending.labels(name).set(totals.pending)
-            oldest = totals.oldest_pending_at
-            metrics.oldest_pending_age.labels(name).set(max(0.0, now - oldest) if oldest else 0.0)
-            metrics.endpoint_open.labels(name).set(totals.health.is_open)
-            held_until = totals.health.open_until or 0.0
-            metrics.next_probe.labels(name).set(held_until if held_until > now else 0.0)
+        metrics = self._metrics
+        self._show_homes(overview.endpoints)
         enqueued = dict(
             self._outbox.accounts.enqueued
         )  # in one step, while the loop goes on counting
@@ -199,7 +206,30 @@ class ServiceProbe:
         self._misfits = misfits
         metrics.dead_letters.clear()
         for (name, reason), count in overview.dead_letters.items():
-            metrics.dead_letters.labels(name, reason).set(count)
+            if name in self._outbox.homes:
+                metrics.dead_letters.labels(name, reason).set(count)
+        if self._outbox.leads:
+            self._show_quarantine(overview)
+
+    def _show_homes(self, endpoints: Sequence[EndpointTotals]) -> None:
+        """Those that are delivered to from here: each replica shows its own, so that sums over all are right."""
+        metrics, now = self._metrics, self._clock.unix()
+        if self._outbox.homes.here is not None:
+            for gauge in metrics.of_homes:
+                gauge.clear()
+        homes = [one for one in endpoints if one.name in self._outbox.homes]
+        metrics.endpoints_owned.set(len(homes))
+        for totals in homes:
+            name = totals.name
+            metrics.pending.labels(name).set(totals.pending)
+            oldest = totals.oldest_pending_at
+            metrics.oldest_pending_age.labels(name).set(max(0.0, now - oldest) if oldest else 0.0)
+            metrics.endpoint_open.labels(name).set(totals.health.is_open)
+            held_until = totals.health.open_until or 0.0
+            metrics.next_probe.labels(name).set(held_until if held_until > now else 0.0)
+
+    def _show_quarantine(self, overview: Overview) -> None:
+        metrics = self._metrics
         for reason, count in overview.quarantine_evicted.items():
             evicted = metrics.quarantine_evicted.labels(reason)
             evicted.inc(count - self._evicted.get(reason, 0))

@@ -1,107 +1,107 @@
 """
-A replica that does not lead: it waits for its turn, and says so; and one that leads and is not sure of it any more.
+One replica among those on an outbox: which endpoints it delivers to, when it begins to lead, when it stops by itself.
 
-Both matter where the outbox is in a database. On a file the only forwarder leads from the start.
+Of matter where the outbox is in a database. On a file the only forwarder leads from the start and delivers everything.
 """
 
 import asyncio
-import signal
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
 
 from forwarder.clock import Clock
-from forwarder.errors import OutboxUnavailable
+from forwarder.dispatcher import Dispatcher
+from forwarder.errors import OutboxTaken, OutboxUnavailable
+from forwarder.files import beside_the_loop
 from forwarder.logs import logger
-from forwarder.metrics import standby_text
-from forwarder.outbox import Outbox, Prune, Seat
+from forwarder.outbox import Outbox, ReleaseHomes, Seat
 from forwarder.routes import Routes
-from forwarder.web import Limits, WebServer, build_app
 
 LOOK_SECONDS = 0.2
-"""How often it is looked whether the replica leads now."""
+"""How often it is looked whether the replica leads now, and whether homes are to be taken or left."""
 DOUBT_SECONDS = 0.5
-"""How often a replica that leads looks whether it still may believe so."""
+"""How often it is looked whether it has been in doubt."""
+_IN_DOUBT = "the database has not confirmed for some seconds that we are alive"
 
 
-class StandbyProbe:
-    """What a replica tells about itself that does not lead."""
+class Sureness:
+    """Whether nobody can have taken over yet; asked before each attempt, and again before its request is written."""
 
-    def __init__(self, seat: Seat, routes: Routes, warnings: Sequence[str]) -> None:
+    def __init__(self, seat: Seat) -> None:
         self._seat = seat
-        self._routes = routes
-        self._warnings = list(warnings)
+        self.has_doubted = False
+        """Whether somebody was told no, and waits for nothing by itself."""
 
-    def stuck_parts(self) -> list[str]:
-        return []
-
-    def unmended(self) -> list[str]:
-        return []
-
-    def readiness(self) -> Mapping[str, Any]:
-        seat = self._seat
-        reasons = [] if seat.is_sure else [seat.problem or "the database does not answer"]
-        problem = f"not subscribed: {seat.leader or 'another replica'} leads"
-        return {
-            "ready": not reasons,
-            "reasons": reasons,
-            "warnings": self._warnings,
-            "mqtt": {"connected": False, "subscribed": False, "problem": problem},
-            "outbox": {"id": seat.outbox_id, "problem": seat.problem},
-            "replica": {"leads": False, "leader": seat.leader},
-            "routes": {"endpoints": len(self._routes.endpoints), "problems": 0, "first": None},
-        }
-
-    def endpoints(self) -> Mapping[str, Any]:
-        return {
-            name: {"paused": endpoint.paused} for name, endpoint in self._routes.endpoints.items()
-        }
-
-    async def metrics(self) -> bytes:
-        """Nothing that the leader counts: no alert is to fire for a replica that has nothing to do."""
-        return standby_text()
+    def __call__(self) -> bool:
+        if self._seat.is_sure:
+            return True
+        self.has_doubted = True
+        return False
 
 
-async def stand_by(
-    seat: Seat, probe: StandbyProbe, *, address: tuple[str, int], limits: Limits
-) -> bool:
-    """Return True once the replica leads, False when SIGTERM or SIGINT ends it before."""
-    log = logger("service")
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    app = build_app(probe, slow_answers=limits.connections // 2)
-    web = WebServer(app, host=address[0], port=address[1], limits=limits)
-    web.start()
-    log.info("replica.standing_by", leader=seat.leader)
-    try:
-        while not (seat.leads or stopping.is_set()):
-            await asyncio.wait([asyncio.create_task(stopping.wait())], timeout=LOOK_SECONDS)
-    finally:
-        await web.close()
-    if seat.leads and not stopping.is_set():
-        log.info("replica.leads")
-        return True
-    return False
-
-
-async def doubt_while_unsure(seat: Seat, outbox: Outbox, clock: Clock) -> None:
+async def doubt_while_unsure(
+    seat: Seat, sureness: Sureness, outbox: Outbox, *, clock: Clock
+) -> None:
     """
-    Have nothing new sent while another replica may have taken over, for good or until a beat commits.
+    Say so while another replica may have taken over, and have everything go on once a beat and a commit have held.
 
-    What is under way ends by itself; what is settled meanwhile is refused if somebody has.
+    What is under way ends by itself; what is settled meanwhile is refused if somebody has taken over.
     """
-    is_in_doubt = False
     while True:
         await clock.sleep(DOUBT_SECONDS)
-        if not seat.is_sure:
-            is_in_doubt = True
-            outbox.capacity.failed(
-                OutboxUnavailable(
-                    seat.problem
-                    or "the database has not confirmed for some seconds that we are alive"
-                )
+        if not sureness():
+            outbox.capacity.failed(OutboxUnavailable(seat.problem or _IN_DOUBT))
+        elif sureness.has_doubted:
+            sureness.has_doubted = False
+            outbox.capacity.failed(OutboxUnavailable(_IN_DOUBT))
+            await outbox.operate(ReleaseHomes(()))  # a commit that holds: then all goes on
+
+
+async def keep_the_seat(
+    seat: Seat, dispatcher: Dispatcher, *, lead: Callable[[], Awaitable[None]], clock: Clock
+) -> None:
+    """
+    Deliver to the endpoints that are this replica's, and call `lead` once when it leads.
+
+    Raises OutboxTaken when the others have taken it for dead.
+    """
+    log = logger("service")
+    has_led, differing = False, list[str]()
+    if not seat.leads:
+        log.info("replica.follows", leader=seat.leader)
+    while True:
+        if seat.is_dead:
+            raise OutboxTaken(
+                "another forwarder has taken over what this one had, because it was not heard of; it has to start anew"
             )
-        elif is_in_doubt:
-            is_in_doubt = False
-            await outbox.operate(Prune(0.0, 0.0))  # a commit that holds: then all goes on
+        if seat.leads and not has_led:
+            has_led = True
+            await lead()
+            log.info("replica.leads")
+        if seat.homes is not None:
+            dispatcher.settle_homes(seat.homes.wanted, seat.homes.free)
+        if list(seat.differing) != differing:
+            differing = list(seat.differing)
+            if differing:
+                log.warning("routes.differ", replicas=differing)
+        await clock.sleep(LOOK_SECONDS)
+
+
+async def tell_routes(seat: Seat, routes: Routes, file: Path) -> None:
+    """Let other replicas know by which routes this one works; that they agree is the operator's to see to."""
+    with suppress(OSError):
+        text = await beside_the_loop(file.read_bytes)
+        groups = sorted((name, sorted(devices)) for name, devices in routes.groups.items())
+        seat.routes = blake2b(text + repr(groups).encode(), digest_size=4).hexdigest()
+
+
+def listen(seat: Seat, outbox: Outbox) -> None:
+    """Have the outbox look at once when others have committed something."""
+    loop = asyncio.get_running_loop()
+
+    def ring() -> None:
+        with suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(outbox.look)
+
+    seat.listen(ring)

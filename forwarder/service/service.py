@@ -14,7 +14,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from forwarder.routes import Routes, RoutesFile
 from forwarder.sender import Descriptors, Guard, Sender, Tokens, pooled_transports
 from forwarder.service.audit_log import AuditLog, newest_changes
 from forwarder.service.descriptors import Reserve, Share
+from forwarder.service.elsewhere import Elsewhere
 from forwarder.service.heartbeat import Heartbeat
 from forwarder.service.interval_ends import IntervalEnds
 from forwarder.service.last_let_through import last_let_through
@@ -45,12 +47,18 @@ from forwarder.service.notify import Announcer, ServiceManager
 from forwarder.service.probe import ServiceProbe
 from forwarder.service.ready_call import ReadyCall, caller
 from forwarder.service.reloading import Reloader
-from forwarder.service.replica import StandbyProbe, doubt_while_unsure, stand_by
+from forwarder.service.replica import (
+    Sureness,
+    doubt_while_unsure,
+    keep_the_seat,
+    listen,
+    tell_routes,
+)
 from forwarder.service.silence_watch import SilenceWatch
 from forwarder.service.upkeep import Upkeep
 from forwarder.settings import Broker, OutboxPlace, Settings
 from forwarder.settings.environment import ENV_FILE
-from forwarder.subscriber import Arrival, Subscriber
+from forwarder.subscriber import Arrival, SessionState, Subscriber
 from forwarder.web import Limits, WebServer, build_app
 from forwarder.web.page import STREAM, Page, build_page
 
@@ -91,12 +99,6 @@ async def run_service(
     )
     try:
         warnings = tell_remarks(settings.outbox_place)
-        if not seat.leads:
-            limits = Limits(connections=share.http_connections)
-            probe = StandbyProbe(seat, routes, warnings)
-            if not await stand_by(seat, probe, address=settings.listen_address, limits=limits):
-                return
-            routes = await looks.first(RoutesFile.load)
         warn_of_foreign_writers(settings.outbox_place)
         service = Service(
             settings,
@@ -174,6 +176,7 @@ class Service:
     ) -> None:
         self._settings, self._share, self._seat = settings, share, seat
         self._clock, self._metrics = SystemClock(), Metrics()
+        self._leads = asyncio.Event()
         self._log = logger("service")
         self._outbox = _open_outbox(settings, seat, self._clock)
         self._reserve = Reserve()
@@ -188,8 +191,17 @@ class Service:
         settings = self._settings
         proxy = settings.proxy_url.get_secret_value() if settings.proxy_url else None
         guard = Guard(settings.deny_networks, settings.allow_networks, settings.listen_address)
+        self._sureness = Sureness(self._seat)
+        is_one_of_many = bool(self._seat.member)
+        if is_one_of_many:
+            self._outbox.capacity.is_sure = self._sureness
         self._descriptors = Descriptors(self._share.receivers)
-        transports = pooled_transports(proxy_url=proxy, guard=guard, descriptors=self._descriptors)
+        transports = pooled_transports(
+            proxy_url=proxy,
+            guard=guard,
+            descriptors=self._descriptors,
+            may_send=self._sureness if is_one_of_many else None,
+        )
         self._transports_of_a_test = partial(pooled_transports, proxy_url=proxy, guard=guard)
         self._sender = Sender(transports, tokens=Tokens(transports))
         self._client_of = partial(caller, guard=guard, proxy_url=proxy)
@@ -272,6 +284,7 @@ class Service:
             last_message_at=lambda: self._ingest.last_message_at,
             healths=self._dispatcher.healths,
             max_bytes=self._settings.outbox_max_bytes,
+            seat=self._seat,
             warnings=warnings,
         )
 
@@ -279,7 +292,7 @@ class Service:
         clock = self._clock
         self._announcer = Announcer(
             ServiceManager(os.environ, pid=os.getpid()),
-            session=lambda: self._subscriber.state,
+            session=self._session_state,
             stuck_parts=self._probe.stuck_parts,
             clock=clock,
         )
@@ -308,6 +321,11 @@ class Service:
         state = self._subscriber.state
         return Session(state.subscribed, state.problem, state.gaps)
 
+    def _session_state(self) -> SessionState:
+        """Of the broker; where another replica leads, that is why there is none."""
+        state = self._subscriber.state
+        return state if self._seat.leads else replace(state, problem="another replica leads")
+
     def _is_flowing(self) -> bool:
         """Whether messages can come: an outbox that takes none leaves them with the broker."""
         return self._subscriber.state.subscribed and self._outbox.capacity.problem is None
@@ -315,9 +333,31 @@ class Service:
     async def _use(self, routes: Routes) -> None:
         self._ingest.use(routes)
         self._dispatcher.apply(routes)
+        if self._leads.is_set():
+            self._tell_by(routes)
+        self._sender.retain(list(routes.endpoints.values()))
+        if self._seat.member:
+            telling = tell_routes(self._seat, routes, self._settings.routes_file)
+            self._telling_routes = asyncio.create_task(telling)
+
+    def _tell_by(self, routes: Routes) -> None:
         harmless(self._teller).use(routes)
         harmless(self._silence).use(routes)
-        self._sender.retain(list(routes.endpoints.values()))
+
+    async def _lead(self) -> None:
+        """Go on where the replica stopped that led before."""
+        if self._leads.is_set():
+            return
+        await self._outbox.lead()
+        await self._recall_intervals()
+        self._subscriber.expects_session = True
+        self._leads.set()
+        self._tell_by(self._reloader.routes)
+
+    async def _once_leading(self, run: Callable[[], Awaitable[None]]) -> None:
+        """What one replica alone does: to subscribe, and to tell."""
+        await self._leads.wait()
+        await run()
 
     async def run(self) -> None:
         """Run every part until a signal, or until one of them fails."""
@@ -334,27 +374,28 @@ class Service:
         )
         web = WebServer(app, host=host, port=port, limits=limits)
         stopping = self._listen_to_signals()
+        if self._outbox.leads:
+            self._leads.set()
         writer = asyncio.create_task(self._outbox.run())
         await self._use(self._reloader.routes)
         await self._recall_intervals()
         parts = {
             "ingest": asyncio.create_task(self._ingest.run()),
-            "the subscription": asyncio.create_task(self._subscriber.run()),
+            "the subscription": self._begin_once_leading(self._subscriber.run),
             "the reloading of routes": asyncio.create_task(self._reloader.run()),
             "upkeep": asyncio.create_task(self._upkeep.run()),
-            "the ends of intervals": asyncio.create_task(self._interval_ends.run()),
-            "the notices": asyncio.create_task(self._teller.run()),
-            "the looks for silent devices": asyncio.create_task(self._silence_watch.run()),
-            "the looks for notices": asyncio.create_task(self._teller.watch_outbox()),
+            "the ends of intervals": self._begin_once_leading(self._interval_ends.run),
+            "the notices": self._begin_once_leading(self._teller.run),
+            "the looks for silent devices": self._begin_once_leading(self._silence_watch.run),
+            "the looks for notices": self._begin_once_leading(self._teller.watch_outbox),
             "the heartbeat in the log": asyncio.create_task(self._heartbeat.run()),
-            "the audit in the log": asyncio.create_task(self._audit_log.run()),
+            "the audit in the log": self._begin_once_leading(self._audit_log.run),
             "the notices to the service manager": asyncio.create_task(self._announcer.run()),
         }
         if self._seat.member:
-            doubts = doubt_while_unsure(self._seat, self._outbox, self._clock)
-            parts["the doubt about the lead"] = asyncio.create_task(doubts)
+            parts |= self._begin_as_replica()
         if self._ready_call is not None:
-            parts["the calls while ready"] = asyncio.create_task(self._ready_call.run())
+            parts["the calls while ready"] = self._begin_once_leading(self._ready_call.run)
         self._probe.watch({"the outbox": writer, **parts})
         web.start()
         self._log.info(
@@ -368,6 +409,27 @@ class Service:
         page.live.close()
         await web.close()
         self._raise_failure({"the outbox": writer, **parts})
+
+    def _begin_once_leading(self, run: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]":
+        return asyncio.create_task(self._once_leading(run))
+
+    def _begin_as_replica(self) -> dict[str, "asyncio.Task[None]"]:
+        seat, clock = self._seat, self._clock
+        listen(seat, self._outbox)
+        doubts = doubt_while_unsure(seat, self._sureness, self._outbox, clock=clock)
+        keeping = keep_the_seat(seat, self._dispatcher, lead=self._lead, clock=clock)
+        elsewhere = Elsewhere(
+            overview=self._outbox.accounts.overview,
+            routed=lambda: self._reloader.routes.endpoints,
+            here=lambda: self._outbox.homes.here or (),
+            listener=self._notices,
+            clock=clock,
+        )
+        return {
+            "the looks at other replicas": self._begin_once_leading(elsewhere.run),
+            "the doubt about the lead": asyncio.create_task(doubts),
+            "the replica": asyncio.create_task(keeping),
+        }
 
     def _api_and_page(self) -> tuple[list[Route], Page]:
         settings = self._settings
@@ -409,6 +471,7 @@ class Service:
     ) -> None:
         self._reserve.release()
         self._announcer.say_stopping()
+        self._seat.leave()
         self._log.info("service.stopping", pending_attempts=self._dispatcher.in_flight)
         drain_seconds = self._settings.drain_timeout
         drained_by = asyncio.get_running_loop().time() + drain_seconds

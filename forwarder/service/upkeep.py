@@ -62,8 +62,9 @@ class Upkeep:
     async def sweep(self) -> None:
         await self._dispatcher.sweep()
         await self._keep_minutes()
-        await self._prune()
-        await self._outbox.shrink()
+        if self._outbox.leads:
+            await self._prune()
+            await self._outbox.shrink()
 
     async def _keep_minutes(self) -> None:
         for operation in self._minutes(self._clock.unix()):

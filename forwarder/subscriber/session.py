@@ -96,7 +96,7 @@ class Subscriber:
         self._clock = clock
         self._on_arrivals = on_arrivals
         self._max_message_bytes = max_message_bytes
-        self._expects_session = expects_session
+        self.expects_session = expects_session
         self._pace = pace or Pace()
         self._log = logger("mqtt").bind(broker=broker.address)
         self._backlog = Backlog(self._log, clock)
@@ -232,7 +232,7 @@ class Subscriber:
             session_present=welcome.is_session_present,
             session_expiry_seconds=welcome.session_expiry_seconds,
         )
-        if not welcome.is_session_present and (self._expects_session or self._sessions > 1):
+        if not welcome.is_session_present and (self.expects_session or self._sessions > 1):
             self._gaps += 1
             if not self._is_flapping:
                 self._log.warning("mqtt.session_lost", gaps=self._gaps, problem=_LOST)

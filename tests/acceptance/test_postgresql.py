@@ -1,18 +1,30 @@
 """The real process with its outbox in a PostgreSQL database."""
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 from support.line import Line, assert_balanced, assert_told_once_in_order
 from support.postgres import PostgresServer
 from support.receiver_policies import always, unreliable
-from support.service import Service
-from support.webhooks import OK, Answer
+from support.service import Service, eventually
+from support.webhooks import OK, Answer, Webhooks
 
 from forwarder.settings import Database
 
 PASSWORD = "swordfish"
+
+
+async def samples(service: Service) -> list[Sample]:
+    """What its /metrics says."""
+    answer = await service.ask("/metrics")
+    assert answer is not None
+    families = text_string_to_metric_families(answer.text)
+    return [sample for family in families for sample in family.samples]
 
 
 @pytest.fixture
@@ -81,7 +93,7 @@ async def test_commands_need_the_url_alone(line: Line, database: Database) -> No
 
 
 class TestReplicas:
-    """Several on one database: one works, the others stand by."""
+    """Two on one database: one subscribes, both deliver."""
 
     @pytest.fixture
     async def second(self, line: Line, database: Database) -> AsyncIterator[Service]:
@@ -182,6 +194,120 @@ class TestReplicas:
         assert refused.exit_code == 1
         assert "another deployment works on postgresql://" in refused.stderr
         assert PASSWORD not in refused.stderr + refused.stdout
+
+
+class TestThreeReplicas:
+    """Endpoints spread over them; whichever goes, the others go on with what it had."""
+
+    @pytest.fixture
+    async def three(self, line: Line, database: Database) -> AsyncIterator[list[Service]]:
+        """All ready; the first one leads."""
+        async with AsyncExitStack() as stack:
+            services = [line.service]
+            line.service.settings["FORWARDER_REPLICA_NAME"] = "one"
+            for name in ("two", "three"):
+                another = line.another_service(
+                    FORWARDER_OUTBOX_URL=database.url, FORWARDER_REPLICA_NAME=name
+                )
+                services.append(await stack.enter_async_context(another))
+            yield services
+
+    @pytest.fixture
+    async def receivers(self, line: Line, three: list[Service]) -> list[Webhooks]:
+        """Six endpoints, two of them with their home on each replica."""
+        receivers = [await line.receiver(f"endpoint-{number}") for number in range(6)]
+        line.write_routes()
+        for service in three:
+            await service.start_ready()
+        await line.publish(10)
+        await self._until_spread(three[0], replicas=3)
+        return receivers
+
+    async def _until_spread(self, service: Service, *, replicas: int) -> dict[str, list[str]]:
+        async def look() -> dict[str, list[str]] | None:
+            status = await service.status()
+            homes = {one["name"]: one["endpoints"] for one in status["replicas"]}
+            is_even = [len(some) for some in homes.values()] == [6 // replicas] * replicas
+            return homes if is_even else None
+
+        homes = await eventually(look, what="an even spread of homes")
+        assert homes is not None
+        return homes
+
+    async def _all_arrived(self, line: Line, receivers: list[Webhooks], service: Service) -> None:
+        for webhooks in receivers:
+            await webhooks.until_count(line.fleet.count)
+            assert_told_once_in_order(webhooks, line.fleet.issued)
+        count = line.fleet.count
+        for webhooks in receivers:
+            await service.settled(webhooks.name, lambda totals: totals.delivered == count)
+        assert_balanced(await service.status())
+
+    async def test_all_deliver_and_each_counts_its_own(
+        self, line: Line, three: list[Service], receivers: list[Webhooks]
+    ) -> None:
+        """Nothing is sent twice, and metrics add up over the replicas."""
+        await line.publish(50)
+        await self._all_arrived(line, receivers, three[1])
+        assert [len(one.posts) for one in receivers] == [line.fleet.count] * 6
+        owned = leaders = 0.0
+        delivered = dict.fromkeys((one.name for one in receivers), 0.0)
+        for service in three:
+            for sample in await samples(service):
+                owned += sample.value if sample.name == "forwarder_endpoints_owned" else 0
+                leaders += sample.value if sample.name == "forwarder_leader" else 0
+                if sample.name == "forwarder_deliveries_total":
+                    delivered[sample.labels["endpoint"]] += sample.value
+        assert (owned, leaders) == (6, 1)
+        assert set(delivered.values()) == {line.fleet.count}
+        for service in three:
+            assert await service.stop() == 0
+
+    async def test_killed_owner_and_killed_leader_lose_nothing(
+        self, line: Line, three: list[Service], receivers: list[Webhooks]
+    ) -> None:
+        """First one that only delivers, then the one that subscribes: the last one goes on with everything."""
+        async with line.flowing():
+            await asyncio.gather(*(one.until_count(60) for one in receivers))
+            await three[1].kill()
+            await self._until_spread(three[2], replicas=2)
+            await three[0].kill()
+            await three[2].readiness(
+                lambda status, said: status == 200 and said["mqtt"]["subscribed"]
+            )
+            await self._until_spread(three[2], replicas=1)
+        await self._all_arrived(line, receivers, three[2])
+        assert await three[2].stop() == 0
+
+    async def test_rolling_restart_repeats_nothing(
+        self, line: Line, three: list[Service], receivers: list[Webhooks]
+    ) -> None:
+        """Each is told to stop and starts again, the leader first."""
+        async with line.flowing():
+            for service in three:
+                assert await service.stop() == 0
+                await service.start_ready()
+        await self._all_arrived(line, receivers, three[0])
+        assert [len(one.posts) for one in receivers] == [line.fleet.count] * 6
+        for service in three:
+            assert await service.stop() == 0
+
+    async def test_other_routes_on_one_replica_are_told(
+        self, line: Line, three: list[Service], receivers: list[Webhooks]
+    ) -> None:
+        """As a warning of each, which stays ready."""
+        del receivers
+        other = line.folder / "other.yaml"
+        other.write_text(line.routes_text() + "\n# edited here alone\n")
+        assert await three[1].stop() == 0
+        three[1].settings["FORWARDER_ROUTES_FILE"] = str(other)
+        await three[1].start_ready()
+        said = await three[0].readiness(
+            lambda status, said: status == 200 and "routes.yaml" in str(said["warnings"])
+        )
+        assert "routes.yaml differs from that of replica two" in said["warnings"]
+        for service in three:
+            assert await service.stop() == 0
 
 
 @pytest.mark.parametrize(

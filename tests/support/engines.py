@@ -28,6 +28,10 @@ from forwarder.settings import Database, OutboxPlace
 Row = dict[str, Any]
 
 
+MEMBER = "under-test"
+"""The replica that works on a database, where there is but one."""
+
+
 class EngineUnderTest(Engine, Protocol):
     """An engine, with a hand on its disk."""
 
@@ -146,7 +150,9 @@ class SqliteUnderTest(SqliteEngine):
 class PostgresUnderTest(PostgresEngine):
     """See `EngineUnderTest`."""
 
-    def __init__(self, database: Database, **limits: Any) -> None:
+    def __init__(
+        self, database: Database, *, member: str = MEMBER, leads: bool = True, **limits: Any
+    ) -> None:
         self.waits: list[bool] = []
         self.read = 0
         self.is_over_limit = False
@@ -155,8 +161,11 @@ class PostgresUnderTest(PostgresEngine):
         self._may_read = threading.Event()
         self._may_read.set()
         with opened_connection(database) as connection:
-            connection.execute("UPDATE line SET owner = 'under-test'")
-        super().__init__(database, member="under-test", **limits)
+            join = "INSERT INTO member (id, name, version) VALUES (?, ?, '') ON CONFLICT DO NOTHING"
+            connection.execute(join, (member, member))
+            if leads:
+                connection.execute("UPDATE line SET owner = ?", (member,))
+        super().__init__(database, member=member, **limits)
 
     @property
     def is_full(self) -> bool:
@@ -232,24 +241,27 @@ def open_under_test(
     max_bytes: int = 10 << 30,
     quarantine_max_bytes: int | None = None,
     memory_limit: int = MEMORY_LIMIT,
+    member: str = MEMBER,
+    leads: bool = True,
 ) -> tuple[Outbox, EngineUnderTest]:
-    """The outbox of a place, on whichever engine keeps it there."""
+    """The outbox of a place, on whichever engine keeps it there; as which replica, where that is a database."""
     share = quarantine_share(max_bytes) if quarantine_max_bytes is None else quarantine_max_bytes
-    engine = _engine(
-        place, max_bytes=max_bytes, quarantine_max_bytes=share, keep_delivered_seconds=3600.0
-    )
+    limits = {
+        "max_bytes": max_bytes,
+        "quarantine_max_bytes": share,
+        "keep_delivered_seconds": 3600.0,
+    }
+    engine: EngineUnderTest
+    if isinstance(place, Path):
+        outbox_file.create(place)
+        engine = SqliteUnderTest(place, **limits)
+    else:
+        schema.prepare(place)
+        engine = PostgresUnderTest(place, member=member, leads=leads, **limits)
     outbox = Outbox(
         engine, place, clock=clock, quarantine_max_bytes=share, memory_limit=memory_limit
     )
     return outbox, engine
-
-
-def _engine(place: OutboxPlace, **limits: Any) -> EngineUnderTest:
-    if isinstance(place, Path):
-        outbox_file.create(place)
-        return SqliteUnderTest(place, **limits)
-    schema.prepare(place)
-    return PostgresUnderTest(place, **limits)
 
 
 class AnotherProcess:

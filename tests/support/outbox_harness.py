@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from pathlib import Path
+from typing import Any
 
 from support.clock import HandClock
 from support.engines import AnotherProcess, EngineUnderTest, open_under_test
@@ -30,7 +31,8 @@ class OutboxHarness:
         assert isinstance(self.place, Path)
         return self.place
 
-    def open(self, **limits: int) -> Outbox:
+    def open(self, **limits: Any) -> Outbox:
+        """Or as a `member` that `leads` or does not, where it is one of several replicas."""
         outbox, self.engine = open_under_test(self.place, clock=self.clock, **limits)
         self._running.append((outbox, asyncio.create_task(outbox.run())))
         return outbox

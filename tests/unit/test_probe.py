@@ -60,6 +60,12 @@ def clock() -> HandClock:
     return HandClock()
 
 
+class _Seat:
+    """Of a service that is alone."""
+
+    leads, leader, differing = True, "", ()
+
+
 @pytest.fixture
 async def outbox(tmp_path: Path, clock: HandClock) -> AsyncIterator[Outbox]:
     harness = OutboxHarness(tmp_path / "outbox.db", clock)
@@ -91,6 +97,7 @@ def probe(
         last_message_at=lambda: None,
         healths=dict,
         max_bytes=1 << 30,
+        seat=cast("Any", _Seat()),
     )
 
 

@@ -46,6 +46,7 @@ class Log:
 
     used_bytes = 0
     quarantine_max_bytes = 0
+    leads = True
 
     def __init__(self, length: int) -> None:
         self.length = length

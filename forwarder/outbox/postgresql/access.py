@@ -15,7 +15,7 @@ from forwarder.outbox.postgresql.connection import (
     translated,
 )
 from forwarder.outbox.postgresql.engine import overview
-from forwarder.outbox.postgresql.statements import Store
+from forwarder.outbox.postgresql.statements import CHANNEL, Store
 from forwarder.outbox.records import Overview, Purged
 from forwarder.outbox.sql.access import Access
 from forwarder.outbox.sql.erasure import erase_rows, spellings
@@ -29,6 +29,7 @@ TRIES = 5
 
 _HOMES = "SELECT 1 FROM home ORDER BY endpoint, shard FOR UPDATE"
 _TELL = "UPDATE command_count SET count = count + 1"
+_RING = "SELECT pg_notify(?, '')"
 _CHOSEN = """
     CREATE TEMP TABLE chosen (
         position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, first bigint, second bigint)"""
@@ -65,6 +66,7 @@ class PostgresAccess(Access):
             answers = [perform(store, one) for one in operations]
             store.add_totals()
             connection.execute(_TELL)
+            connection.execute(_RING, (CHANNEL,))
             connection.commit()
         except BaseException:
             store.forget()

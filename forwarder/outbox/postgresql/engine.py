@@ -3,14 +3,18 @@ The outbox on PostgreSQL: the tables behind one replica.
 
 Three sessions: one that writes, of the commit thread; one that reads heads, of the reader thread; and one for each
 account of it all. A session that is lost is opened anew at the next call. What its last commit came to is then unknown,
-so the next transaction counts every lane.
+so everything of ours is taken anew, and the next transaction counts every lane.
 
 Before its first change each transaction moves the line on, or locks homes, under the epochs that this replica holds.
 Where they are others', another replica has taken over, and nothing is changed.
+
+A replica that leads knows what it puts. Any other reads back what is put for its homes: all numbers up to `seen` are
+in its lanes, those beyond it arrive with a later transaction. A count of a lane goes up to `seen` too, so no reading is
+in both.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from typing import TypeVar
@@ -21,6 +25,8 @@ from forwarder.delivery import Delivery
 from forwarder.errors import OutboxTaken
 from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows
 from forwarder.outbox.intake import NewReading
+from forwarder.outbox.operations import Lead, TakeHomes
+from forwarder.outbox.postgresql import reading_back
 from forwarder.outbox.postgresql.connection import (
     PostgresConnection,
     connect,
@@ -29,7 +35,7 @@ from forwarder.outbox.postgresql.connection import (
 )
 from forwarder.outbox.postgresql.members import replicas
 from forwarder.outbox.postgresql.size import ROW_BYTES, Size
-from forwarder.outbox.postgresql.statements import Store
+from forwarder.outbox.postgresql.statements import ALL_READINGS, Store
 from forwarder.outbox.records import DeviceRecord, EndpointTotals, Overview
 from forwarder.outbox.sql import queries
 from forwarder.outbox.sql.bringing_in import bring_in
@@ -40,17 +46,23 @@ T = TypeVar("T")
 
 _TAKE_LINE = "UPDATE line SET epoch = epoch + 1 WHERE owner = ? RETURNING epoch"
 _TAKE_HOMES = """
-    UPDATE home SET owner = ?, epoch = epoch + 1 WHERE shard = 0 RETURNING endpoint, epoch"""
-_RETAKE_HOMES = """
-    UPDATE home SET owner = ?, epoch = epoch + 1 WHERE shard = 0 AND (owner = ? OR owner IS NULL)
-    RETURNING endpoint, epoch"""
-_HOMES = "SELECT endpoint, epoch FROM home WHERE shard = 0 ORDER BY endpoint FOR UPDATE"
-_COMMANDS = "SELECT count FROM command_count"
+    UPDATE home h SET owner = ?, epoch = epoch + 1 WHERE shard = 0 AND (
+        owner = ? OR owner IS NULL OR NOT EXISTS (SELECT 1 FROM member WHERE id = h.owner))"""
+_OURS = """
+    SELECT endpoint, epoch, name FROM home JOIN endpoint_row ON id = endpoint
+    WHERE shard = 0 AND owner = ?"""
+_LOCK = """
+    SELECT endpoint, epoch FROM home WHERE shard = 0 AND endpoint = ANY(?) ORDER BY endpoint FOR UPDATE"""
+_LOCK_ALL = "SELECT endpoint, epoch FROM home WHERE shard = 0 ORDER BY endpoint FOR UPDATE"
+_LOOK = """
+    SELECT count, last, EXISTS (SELECT 1 FROM home WHERE shard = 0 AND owner IS DISTINCT FROM ?),
+        EXISTS (SELECT 1 FROM touched_lane t JOIN home h USING (endpoint) WHERE h.shard = 0 AND h.owner = ?)
+    FROM command_count, line"""
 _HAS_NOTED = "SELECT EXISTS (SELECT 1 FROM touched_lane)"
 
 
 class PostgresEngine:
-    """See `Engine`; `member` is the id of this replica, which owns the line."""
+    """See `Engine`; `member` is the id of this replica, which leads where it owns the line."""
 
     def __init__(
         self,
@@ -67,9 +79,14 @@ class PostgresEngine:
         self._quarantine_max_bytes = quarantine_max_bytes
         self._keep_delivered_seconds = keep_delivered_seconds
         self._size = Size()
-        self._line_epoch = 0
+        self._line_epoch: int | None = None
+        """None while another replica leads."""
         self._homes: dict[int, int] = {}
         """Epochs by endpoint."""
+        self._seen = self._last = 0
+        """The number up to which every reading is in our lanes, and the last one that is known to be there."""
+        self._is_noted = False
+        """Whether somebody has noted a lane of ours, as of the last look."""
         self._is_uncertain = False
         """Whether a transaction may have come to something that nobody heard of."""
         self._commands = -1
@@ -78,24 +95,33 @@ class PostgresEngine:
         self._writer = connect(database, member=member)
         self._store = Store(self._writer, member=member)
         with translated(database):
-            self._take(_TAKE_LINE, (member,), _TAKE_HOMES, (member,))
+            self._take_all()
             self._size.measure(self._writer, now=time.monotonic())
             self.has_foreign_change()
 
     # What is held.
 
-    def _take(
-        self, line: str, of_line: tuple[str, ...], homes: str, of_homes: tuple[str, ...]
-    ) -> None:
+    def _take_all(self) -> None:
         """Raise the epochs of what is ours: whatever another session of ours, or of others, does with them fails."""
-        self._writer.begin()
-        row = self._writer.execute(line, of_line).fetchone()
-        if row is None:
-            self._writer.roll_back()
+        writer = self._writer
+        writer.begin()
+        row = writer.execute(_TAKE_LINE, (self._member,)).fetchone()
+        if row is None and self._line_epoch is not None:
+            writer.roll_back()
             raise self._taken()
-        self._line_epoch = row[0]
-        self._homes = dict(self._writer.execute(homes, of_homes).fetchall())
-        self._writer.commit()
+        self._line_epoch = row[0] if row else None
+        writer.execute(_LOCK_ALL)
+        writer.execute(_TAKE_HOMES, (self._member, self._member))
+        self._recall_homes()
+        (self._last,) = writer.execute("SELECT last FROM line").fetchone()
+        self._seen = self._last
+        writer.commit()
+
+    def _recall_homes(self) -> None:
+        rows = self._writer.execute(_OURS, (self._member,)).fetchall()
+        self._homes = {endpoint: epoch for endpoint, epoch, _ in rows}
+        self._store.homes = self._homes.copy()
+        self._store.names = {endpoint: name for endpoint, _, name in rows}
 
     def _taken(self) -> OutboxTaken:
         return OutboxTaken(
@@ -108,7 +134,7 @@ class PostgresEngine:
             self._is_uncertain = True
             self._writer = connect(self._database, member=self._member)
             self._store = Store(self._writer, member=self._member)
-            self._take(_TAKE_LINE, (self._member,), _RETAKE_HOMES, (self._member, self._member))
+            self._take_all()
         return self._writer
 
     # What is read.
@@ -121,9 +147,26 @@ class PostgresEngine:
     def used_bytes(self) -> int:
         return self._size.used_bytes
 
+    def homes(self) -> Collection[str]:
+        names = self._store.names
+        return frozenset(names[endpoint] for endpoint in self._store.homes)
+
+    @property
+    def leads(self) -> bool:
+        return self._line_epoch is not None
+
     def lanes(self) -> Iterator[tuple[LaneKey, LaneRows]]:
         with opened_connection(self._database) as connection:
-            yield from queries.lanes(connection)
+            yield from self._lanes(connection, self._homes)
+
+    def _lanes(
+        self, connection: PostgresConnection, endpoints: Collection[int]
+    ) -> Iterator[tuple[LaneKey, LaneRows]]:
+        return reading_back.lanes(connection, endpoints, upto=self._horizon)
+
+    @property
+    def _horizon(self) -> int:
+        return self._seen if self._line_epoch is None else ALL_READINGS
 
     def devices(self) -> Iterator[tuple[int, DeviceRecord]]:
         with opened_connection(self._database) as connection:
@@ -151,65 +194,119 @@ class PostgresEngine:
 
     def has_foreign_change(self) -> bool:
         with translated(self._database):
-            (count,) = self._connected().execute(_COMMANDS).fetchone()
-        before, self._commands = self._commands, count
-        return bool(before != count)
+            row = self._connected().execute(_LOOK, (self._member, self._member)).fetchone()
+        before, self._commands = self._commands, row[0]
+        self._last, self._store.has_others, self._is_noted = row[1:]
+        return bool(before != self._commands)
+
+    @property
+    def has_arrivals(self) -> bool:
+        return self._line_epoch is None and (self._last > self._seen or self._is_noted)
 
     def apply(self, changes: Changes, *, now: float) -> Applied:
+        puts = _puts_of(changes)
         with translated(self._database):
             writer = self._connected()
             try:
-                writer.begin(waits_for_disk=changes.waits_for_disk)
-                self._fence(changes)
-                applied = self._bring_in(changes, now)
+                if puts is not None and self._line_epoch is None:
+                    self._begin_to_lead()
                 if self._is_uncertain:
-                    self._count_all(applied)
+                    self._recall_homes()
+                writer.begin(waits_for_disk=changes.waits_for_disk)
+                self._fence(changes, puts)
+                applied = self._bring_in(changes, now)
                 self._commit()
             except BaseException:
                 self._store.forget()
+                self._store.recall(self._homes)
                 writer.roll_back()
                 raise
             self._note(changes, applied)
         return applied
 
-    def _fence(self, changes: Changes) -> None:
+    def _begin_to_lead(self) -> None:
+        """Take the line; from here on what is put is known, so what was put before is counted once more."""
+        row = self._writer.execute(_TAKE_LINE, (self._member,)).fetchone()
+        if row is None:
+            raise self._taken()
+        self._line_epoch = row[0]
+        self._is_uncertain = True
+
+    def _fence(self, changes: Changes, puts: int | None) -> None:
         """Lock what is ours, and see what commands have noted. Raises OutboxTaken when it is ours no more."""
         store = self._store
-        puts = sum(isinstance(one, NewReading) for one in chain.from_iterable(changes.puts))
-        puts += readings_in(changes.operations)
-        if changes.puts or puts:
+        store.leads = self._line_epoch is not None
+        if puts is not None:
             has_noted = store.reserve(puts, epoch=self._line_epoch)
             if has_noted is None:
                 raise self._taken()
             store.has_noted_lanes = has_noted
         else:
             (store.has_noted_lanes,) = self._writer.execute(_HAS_NOTED).fetchone()
-        if changes.settlements or changes.operations or changes.health or changes.gone:
-            self._lock_homes()
+        self._lock_homes(changes)
+        if store.has_noted_lanes and store.leads:
+            store.take_noted()
 
-    def _lock_homes(self) -> None:
-        epochs = dict(self._writer.execute(_HOMES).fetchall())
-        if any(epochs.get(endpoint) != epoch for endpoint, epoch in self._homes.items()):
+    def _lock_homes(self, changes: Changes) -> None:
+        """
+        Those that are concerned: all of ours for an operation; everybody's for one of the replica that leads, or that
+        takes some. In their order, so that nobody waits for another in a circle.
+        """
+        ours = set(self._homes) if changes.operations else self._concerned(changes)
+        if changes.operations and (self._line_epoch is not None or _takes_homes(changes)):
+            rows = self._writer.execute(_LOCK_ALL)
+        elif ours:
+            rows = self._writer.execute(_LOCK, (sorted(ours),))
+        else:
+            return
+        epochs = dict(rows.fetchall())
+        if any(epochs.get(one) != self._homes.get(one) for one in ours):
             raise self._taken()
-        if len(epochs) > len(self._homes):  # a command has owed something to a new endpoint
-            taken = self._writer.execute(_RETAKE_HOMES, (self._member, self._member)).fetchall()
-            self._homes = dict(taken)
-            self._is_uncertain = True
+
+    def _concerned(self, changes: Changes) -> set[int]:
+        settled = {one.deliveries[0].endpoint for one in changes.settlements if one.deliveries}
+        names = settled.union(changes.health, changes.gone, (name for name, _ in changes.latest))
+        return {self._store.endpoint_id(name) for name in names}
 
     def _bring_in(self, changes: Changes, now: float) -> Applied:
-        return bring_in(
-            self._store,
+        """Before anything is counted it is read what has arrived, so that a count includes it."""
+        store = self._store
+        arrived, seen = self._arrived()
+        store.horizon = seen if self._line_epoch is None else ALL_READINGS
+        applied = bring_in(
+            store,
             changes,
             now=now,
             content_since=now - self._keep_delivered_seconds,
             quarantine_max_bytes=self._quarantine_max_bytes,
             engine_error=psycopg.Error,
         )
+        applied.arrived, applied.has_more = arrived, seen < self._last
+        self._count_more(applied)
+        self._seen_next = seen
+        return applied
 
-    def _count_all(self, applied: Applied) -> None:
-        """Say how every lane stands: the loop knows less than it believes."""
-        applied.counted = dict(queries.lanes(self._writer))
-        applied.is_whole = True
+    def _arrived(self) -> tuple[list[Delivery], int]:
+        """What others have put for our homes, and up to which number."""
+        if self._line_epoch is not None or self._last <= self._seen:
+            return [], self._seen
+        if not self._homes:
+            return [], self._last
+        upto = min(self._last, self._seen + reading_back.MOST_NUMBERS)
+        names = self._store.names
+        return reading_back.arrivals(self._writer, names, after=self._seen, upto=upto), upto
+
+    def _count_more(self, applied: Applied) -> None:
+        """Say how lanes stand that the loop does not know, or knows less of than it believes."""
+        store = self._store
+        horizon = store.horizon
+        if self._is_uncertain:
+            counted = reading_back.lanes(self._writer, store.homes, upto=horizon)
+            applied.counted, applied.is_whole = dict(counted), True
+        elif store.taken:
+            applied.counted |= dict(reading_back.lanes(self._writer, store.taken, upto=horizon))
+        if self._is_uncertain or store.homes.keys() != self._homes.keys():
+            applied.homes = self.homes()
 
     def _commit(self) -> None:
         try:
@@ -222,8 +319,9 @@ class PostgresEngine:
     def _note(self, changes: Changes, applied: Applied) -> None:
         store = self._store
         store.devices.remember_erased(applied.forgotten)
-        self._homes.update(dict.fromkeys(store.new_homes, 1))
-        store.new_homes.clear()
+        self._homes = store.homes.copy()
+        store.taken.clear()
+        self._seen = self._seen_next
         for one in chain.from_iterable(changes.puts):
             if isinstance(one, NewReading) and one.recipients:
                 rows = 1 + len(one.recipients)
@@ -238,6 +336,18 @@ class PostgresEngine:
         for connection in (self._writer, self._reader):
             if connection is not None:
                 connection.close()
+
+
+def _puts_of(changes: Changes) -> int | None:
+    """How many readings it puts at most; None when it needs no line."""
+    puts = sum(isinstance(one, NewReading) for one in chain.from_iterable(changes.puts))
+    puts += readings_in(changes.operations)
+    needs_line = changes.puts or puts or any(isinstance(one, Lead) for one in changes.operations)
+    return puts if needs_line else None
+
+
+def _takes_homes(changes: Changes) -> bool:
+    return any(isinstance(one, TakeHomes) for one in changes.operations)
 
 
 def overview(connection: PostgresConnection) -> Overview:

@@ -8,12 +8,16 @@ The replicas on one database, and which of them leads.
                                                      declared dead, by a member that saw its beat stand still
 
 A beat is a commit, of a thread and a session of its own. Death is observed: no clock is compared, neither a machine's
-nor the database's. A database that stands still stops looks as well as beats, so nobody is declared dead for it.
+nor the database's. A database that stands still stops looks as well as beats, so nobody is declared dead for it. One
+that was declared dead never works again: whatever it has is another's.
+
+With each beat a replica sees who there is and whose the homes are, and what should be its own (homes.py). Between beats
+a bell tells it at once what others have committed for it: a word on a channel, of which nothing depends.
 """
 
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from secrets import token_hex
 
@@ -26,21 +30,33 @@ from forwarder.outbox.postgresql.connection import (
     opened_connection,
     translated,
 )
+from forwarder.outbox.postgresql.homes import share
+from forwarder.outbox.postgresql.statements import CHANNEL, HOMES_CHANGED
 from forwarder.outbox.records import Replica
 from forwarder.outbox.sql import queries
 from forwarder.settings import Database
 
 BEAT_SECONDS = 1.0
+BELL_SECONDS = 1.0
+"""How long the bell waits for a word before it looks whether it is to end, and after a session that was lost."""
 SURE_SECONDS = 4.0
 """How long after the sending of the last beat that committed a replica may believe that it leads."""
 DEAD_SECONDS = 6.0
 """How long a beat stands still until its replica is dead: clocks may differ in rate by a third."""
 LEAST_LOOKS = 4
+DIFFERING_SECONDS = 5.0
+"""How long another replica's routes have to be others to be worth a warning."""
 
-_BEAT = """
+_JOIN = """
     INSERT INTO member (id, name, version, state) VALUES (?, ?, ?, jsonb_build_object('deployment', ?::text))
-    ON CONFLICT (id) DO UPDATE SET beat = member.beat + 1"""
-_BEATS = "SELECT id, beat FROM member WHERE id <> ?"
+    ON CONFLICT (id) DO NOTHING"""
+_BEAT = """
+    UPDATE member SET beat = beat + 1, state = state || jsonb_build_object('routes', ?::text, 'leaves', ?::boolean)
+    WHERE id = ?"""
+_MEMBERS = """
+    SELECT id, name, beat, state ->> 'routes', coalesce((state ->> 'leaves')::boolean, false) FROM member
+    ORDER BY id"""
+_HOMES = "SELECT name, owner FROM home JOIN endpoint_row ON id = endpoint WHERE shard = 0"
 _NAMESAKES = """
     SELECT id FROM member WHERE name = ? AND id <> ? AND NOT EXISTS (
         SELECT 1 FROM pg_stat_activity WHERE application_name = 'forwarder ' || id)"""
@@ -55,7 +71,10 @@ _LEAD = """
         OR NOT EXISTS (SELECT 1 FROM member WHERE id = owner) RETURNING owner"""
 _LEADER = "SELECT name FROM member JOIN line ON owner = id"
 _REPLICAS = """
-    SELECT name, version, id IS NOT DISTINCT FROM (SELECT owner FROM line) FROM member
+    SELECT name, version, id IS NOT DISTINCT FROM (SELECT owner FROM line), beat, coalesce(state ->> 'routes', ''),
+        ARRAY(SELECT r.name FROM home h JOIN endpoint_row r ON r.id = h.endpoint
+            WHERE h.owner = member.id AND h.shard = 0 ORDER BY r.name)
+    FROM member
     WHERE EXISTS (SELECT 1 FROM pg_stat_activity WHERE application_name = 'forwarder ' || id) ORDER BY name, id"""
 _LEAVE = "UPDATE line SET owner = NULL WHERE owner = ?"
 _OWNER_IS_THERE = """
@@ -83,6 +102,16 @@ class Observation:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class HomesView:
+    """Whose homes should be whose, as one replica saw it."""
+
+    wanted: frozenset[str]
+    """The endpoints that should be its own,"""
+    free: frozenset[str]
+    """and those of them that are nobody's."""
+
+
 class Seat:
     """
     One replica among those on a database, from now on until `release`.
@@ -105,7 +134,18 @@ class Seat:
         self.outbox_id = ""
         self.problem: str | None = None
         """Why the last beat did not commit."""
-        self._stopping = threading.Event()
+        self.is_dead = False
+        """Whether the others have declared this replica dead."""
+        self.homes: HomesView | None = None
+        """As of the last beat that looked."""
+        self.routes = ""
+        """A digest of the routes that are in force here, for the others to see;"""
+        self.differing: Sequence[str] = ()
+        """the names of those who have others, for some seconds now."""
+        self._differing_since: dict[str, float] = {}
+        self._leaves = False
+        self._ring: Callable[[], None] = lambda: None
+        self._stopping, self._waking = threading.Event(), threading.Event()
         schema.remarks(database)
         schema.prepare(database)
         self._beat()
@@ -114,14 +154,50 @@ class Seat:
             self.outbox_id = queries.identity(connection)
         self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
         self._thread.start()
+        self._bell: threading.Thread | None = None
 
     @property
     def is_sure(self) -> bool:
         """Whether no other replica can have declared this one dead yet."""
-        return time.monotonic() - self._sure_since < SURE_SECONDS
+        return not self.is_dead and time.monotonic() - self._sure_since < SURE_SECONDS
+
+    def listen(self, ring: Callable[[], None]) -> None:
+        """Have `ring` called, in a thread, whenever others have committed something that may concern this replica."""
+        self._ring = ring
+        self._bell = threading.Thread(target=self._hear, name="bell", daemon=True)
+        self._bell.start()
+
+    def leave(self) -> None:
+        """Tell the others that what is released here now is theirs; `release` follows."""
+        self._leaves = True
+        self._waking.set()
+
+    def _hear(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with opened_connection(self._database) as connection:
+                    connection.raw.execute(f"LISTEN {CHANNEL}".encode())
+                    self._hear_on(connection)
+            except OutboxError:
+                # What is not heard is seen with the next look.
+                self._stopping.wait(BELL_SECONDS)
+
+    def _hear_on(self, connection: PostgresConnection) -> None:
+        while not self._stopping.is_set():
+            words = {
+                word.payload for word in connection.raw.notifies(timeout=BELL_SECONDS, stop_after=1)
+            }
+            if HOMES_CHANGED in words:
+                self._waking.set()
+            if words - {self.member}:
+                self._ring()
 
     def _run(self) -> None:
-        while not self._stopping.wait(BEAT_SECONDS):
+        while not self._stopping.is_set():
+            self._waking.wait(BEAT_SECONDS)
+            self._waking.clear()
+            if self._stopping.is_set():
+                return
             try:
                 self._beat()
             except OutboxError as problem:
@@ -130,26 +206,62 @@ class Seat:
     def _beat(self) -> None:
         sent_at = time.monotonic()
         with translated(self._database):
-            if self._session is None or self._session.is_lost:
+            if self._session is None:
+                self._session = connect(self._database, member=self.member)
+                joining = (self.member, self._name, __version__, self._deployment)
+                self._session.execute(_JOIN, joining)
+            elif self._session.is_lost:
                 self._session = connect(self._database, member=self.member)
             session = self._session
             session.begin()
-            session.execute(_BEAT, (self.member, self._name, __version__, self._deployment))
+            beat = (self.routes, self._leaves, self.member)
+            is_there = session.execute(_BEAT, beat).rowcount > 0
             session.commit()
+            if not is_there:
+                self.is_dead, self.problem = True, "the other replicas have taken this one for dead"
+                return
             self._sure_since, self.problem = sent_at, None
-            if not self.leads:
-                self._try_to_lead(session)
+            self._look_around(session)
 
-    def _try_to_lead(self, session: PostgresConnection) -> None:
-        beats = dict(session.execute(_BEATS, (self.member,)).fetchall())
+    def _look_around(self, session: PostgresConnection) -> None:
+        members = session.execute(_MEMBERS).fetchall()
+        beats = {member: beat for member, _, beat, *_ in members if member != self.member}
         dead = self._observation.dead(beats, now=time.monotonic())
         # One of our name without a session is this very replica before its restart: nobody waits for that.
         namesakes = session.execute(_NAMESAKES, (self._name, self.member)).fetchall()
-        _bury(session, [*dead, *(member for (member,) in namesakes)])
+        gone = {*dead, *(member for (member,) in namesakes)}
+        _bury(session, gone)
+        if not self.leads:
+            self._try_to_lead(session)
+        alive = [one for one in members if one[0] not in gone]
+        stay = [member for member, *_, leaves in alive if not leaves]
+        self._see_homes(session, stay, alive={member for member, *_ in alive})
+        self._compare_routes({name: routes for _, name, _, routes, _ in alive if routes})
+
+    def _compare_routes(self, routes: Mapping[str, str]) -> None:
+        """An edit reaches one replica before another: that is told of nobody."""
+        now, before = time.monotonic(), self._differing_since
+        differing = [name for name, digest in routes.items() if digest != self.routes]
+        self._differing_since = {name: before.get(name, now) for name in differing}
+        self.differing = [
+            name
+            for name, since in self._differing_since.items()
+            if now - since >= DIFFERING_SECONDS
+        ]
+
+    def _try_to_lead(self, session: PostgresConnection) -> None:
         leads = session.execute(_LEAD, (self.member, self.member)).fetchone() is not None
         row = session.execute(_LEADER).fetchone()
         self.leader = row[0] if row else ""
         self.leads = leads
+
+    def _see_homes(
+        self, session: PostgresConnection, stay: Collection[str], *, alive: Collection[str]
+    ) -> None:
+        owners = dict(session.execute(_HOMES).fetchall())
+        wanted = {name for name, member in share(owners, stay).items() if member == self.member}
+        free = {name for name in wanted if owners[name] not in alive}
+        self.homes = HomesView(frozenset(wanted), frozenset(free))
 
     def _refuse_strangers(self, connection: PostgresConnection) -> None:
         key = (self.member, self._deployment)
@@ -164,8 +276,9 @@ class Seat:
         )
 
     def release(self) -> None:
-        """Leave: another replica may lead at once."""
+        """Leave: others may lead, and deliver, at once."""
         self._stopping.set()
+        self._waking.set()
         self._thread.join(SURE_SECONDS)
         if self._session is None or self._session.is_lost or self._thread.is_alive():
             return
@@ -173,6 +286,7 @@ class Seat:
             with translated(self._database):
                 self._session.execute(_LEAVE, (self.member,))
                 self._session.execute(_BURY, ([self.member],))
+                self._session.execute("SELECT pg_notify(?, ?)", (CHANNEL, HOMES_CHANGED))
         except OutboxError:
             pass  # the others see that its beat stands still
         finally:
@@ -188,7 +302,11 @@ def _bury(session: PostgresConnection, members: Collection[str]) -> None:
 
 def replicas(connection: PostgresConnection) -> tuple[Replica, ...]:
     """Those that have a session."""
-    return tuple(Replica(*row) for row in connection.execute(_REPLICAS))
+    rows = connection.execute(_REPLICAS)
+    return tuple(
+        Replica(name, version, leads, beat, routes, tuple(endpoints))
+        for name, version, leads, beat, routes, endpoints in rows
+    )
 
 
 def is_running(database: Database) -> bool:

@@ -7,23 +7,37 @@ what is brought in again after a doubtful commit waits for the standby as well.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from forwarder.delivery import ReadingNumber, RetryAt
 from forwarder.endpoint_health import EndpointHealth
-from forwarder.outbox.changes import Run
-from forwarder.outbox.intake import NewQuarantined, NewReading
+from forwarder.outbox.changes import LaneRows, Run
+from forwarder.outbox.intake import NewQuarantined, NewReading, Recipient
 from forwarder.outbox.postgresql.connection import PostgresConnection
 from forwarder.outbox.settlement import Settlement
 from forwarder.outbox.sql.devices import DeviceTable
 from forwarder.outbox.sql.endings import KEPT_ATTEMPTS, attempted, columns, ended_alike, runs_of
 from forwarder.outbox.sql.quarantine import KEPT_QUARANTINE, Quarantine, row_of
-from forwarder.outbox.sql.tables import Tables
+from forwarder.outbox.sql.tables import NO_ENDPOINT, Tables
+from forwarder.reading import Device
 
 _RESERVE = """
     UPDATE line SET last = last + ? WHERE ?::bigint IS NULL OR epoch = ?
-    RETURNING last, EXISTS (SELECT 1 FROM touched_lane)"""
+    RETURNING last, EXISTS (SELECT 1 FROM touched_lane), CASE WHEN ? THEN pg_notify(?, ?)::text END"""
+_TAKE_HOMES = """
+    UPDATE home h SET owner = ?, epoch = epoch + 1
+    WHERE shard = 0 AND endpoint = ANY(?) AND (
+        owner IS NULL OR owner = ? OR NOT EXISTS (SELECT 1 FROM member WHERE id = h.owner))
+    RETURNING endpoint, epoch"""
+_RELEASE_HOMES = "UPDATE home SET owner = NULL WHERE shard = 0 AND endpoint = ANY(?) AND owner = ?"
+_NOTED_LANES = "DELETE FROM touched_lane WHERE endpoint = ANY(?) RETURNING endpoint, device"
+_ROWS_OF_LANE = """
+    SELECT count(*), coalesce(max(reading), 0) FROM delivery
+    WHERE endpoint = ? AND device = ? AND state = 'pending' AND reading <= ?"""
+# Locked first, in a statement of its own: of two replicas that settle the last two deliveries of a reading at once, the
+# second sees then what the first has settled.
+_LOCK_BODIES = "SELECT 1 FROM body WHERE reading = ANY(?::bigint[]) ORDER BY reading FOR UPDATE"
 _PUT = """
     WITH given AS (
         SELECT * FROM unnest(?::bigint[], ?::bytea[], ?::text[], ?::text[], ?::float8[], ?::bytea[])
@@ -97,6 +111,13 @@ _ADD_TOTALS = """
 _TOTALS = ("delivered", "dead", "expired", "superseded")
 
 
+CHANNEL = "forwarder"
+"""On which replicas are told that something was committed for them,"""
+HOMES_CHANGED = "homes"
+"""and that homes were released; any other message is the replica's that has put something."""
+ALL_READINGS = 1 << 62
+
+
 class PostgresQuarantine(Quarantine):
     """All rows in one statement."""
 
@@ -129,8 +150,18 @@ class Store(Tables):
         """The number of the next reading; the line has been moved on beyond it."""
         self._reserved = 0
         self._dropped_bytes = 0
-        self.new_homes: set[int] = set()
-        """Endpoints that were made in this transaction, and are ours with epoch 1."""
+        self.homes: dict[int, int] = {}
+        """Epochs of the homes of this replica, by endpoint, as they are once this transaction is committed."""
+        self.names: dict[int, str] = {}
+        """Of those endpoints."""
+        self.taken: set[int] = set()
+        """Endpoints whose homes were taken in this transaction: what is in their lanes is not known yet."""
+        self.horizon = ALL_READINGS
+        """The newest reading that a count of lanes includes; what is newer arrives by itself."""
+        self.has_others = False
+        """Whether other replicas have homes."""
+        self.leads = False
+        """Whether what nobody has as a home may be taken, and notes about devices are ours."""
 
     def reserve(self, count: int, *, epoch: int | None) -> bool | None:
         """
@@ -138,7 +169,8 @@ class Store(Tables):
 
         Returns whether commands have changed lanes; None when the epoch is another one.
         """
-        row = self.connection.execute(_RESERVE, (count, epoch, epoch)).fetchone()
+        rung = (self.has_others, CHANNEL, self._member or "")
+        row = self.connection.execute(_RESERVE, (count, epoch, epoch, *rung)).fetchone()
         if row is None:
             return None
         self._reserved, self._next = row[0], row[0] - count + 1
@@ -154,13 +186,18 @@ class Store(Tables):
         self.connection.execute(make, (name,))
         (row_id,) = self.connection.execute(find, (name,)).fetchone()
         home = "INSERT INTO home (endpoint, owner, epoch) VALUES (?, ?, 1) ON CONFLICT DO NOTHING"
-        if self.connection.execute(home, (row_id, self._member)).rowcount:
-            self.new_homes.add(row_id)
+        if self.connection.execute(home, (row_id, self._member)).rowcount and self._member:
+            self.homes[row_id], self.names[row_id] = 1, name
         return int(row_id)
+
+    def recall(self, homes: Mapping[int, int]) -> None:
+        """After a rollback: homes are what they were."""
+        self.homes = dict(homes)
+        self.names = {endpoint: self.names[endpoint] for endpoint in homes}
+        self.taken.clear()
 
     def forget(self) -> None:
         super().forget()
-        self.new_homes.clear()
         self._next = self._reserved = self._dropped_bytes = 0
 
     # Putting.
@@ -226,6 +263,58 @@ class Store(Tables):
             runs.append(run)
         return runs
 
+    def _owe(
+        self, number: ReadingNumber, reading: NewReading, recipient: Recipient, now: float
+    ) -> bool:
+        is_new = super()._owe(number, reading, recipient, now)
+        if is_new and not self.is_home_of(recipient.endpoint):
+            # Its number is an old one: whoever reads what is new would miss it.
+            self.note_lane(recipient.endpoint, reading.device)
+        return is_new
+
+    # Homes.
+
+    def is_home_of(self, name: str) -> bool:
+        return self._member is None or self.endpoint_id(name) in self.homes
+
+    def take_homes(self, names: Collection[str]) -> None:
+        ids = {self.endpoint_id(name): name for name in names}
+        self._take(ids)
+
+    def _take(self, names: Mapping[int, str]) -> None:
+        rows = self.connection.execute(_TAKE_HOMES, (self._member, sorted(names), self._member))
+        for endpoint, epoch in rows.fetchall():
+            self.homes[endpoint], self.names[endpoint] = epoch, names[endpoint]
+            self.taken.add(endpoint)
+
+    def release_homes(self, names: Collection[str]) -> None:
+        ids = sorted(self.endpoint_id(name) for name in names)
+        if not ids:
+            return
+        self.connection.execute(_RELEASE_HOMES, (ids, self._member))
+        for endpoint in ids:
+            self.homes.pop(endpoint, None)
+        self.has_others = True
+        self.connection.execute("SELECT pg_notify(?, ?)", (CHANNEL, HOMES_CHANGED))
+
+    def noted_lanes(self) -> list[tuple[int, Device]]:
+        endpoints = [*self.homes, NO_ENDPOINT] if self.leads else list(self.homes)
+        return self.connection.execute(_NOTED_LANES, (endpoints,)).fetchall()
+
+    def take_noted(self) -> None:
+        """Take the homes in which commands have changed something and that are nobody's."""
+        rows = self.connection.execute(
+            "SELECT id, name FROM endpoint_row JOIN home ON home.endpoint = id"
+            " WHERE owner IS NULL AND id IN (SELECT endpoint FROM touched_lane)"
+        )
+        if names := dict(rows.fetchall()):
+            self._take(names)
+
+    def rows_of_lane(self, name: str, device: Device) -> LaneRows:
+        key = (self.endpoint_id(name), device, self.horizon)
+        pending, newest = self.connection.execute(_ROWS_OF_LANE, key).fetchone()
+        return LaneRows(pending, ReadingNumber(newest))
+
     # Settling.
 
     def settle(self, settlements: Sequence[Settlement], *, now: float) -> None:
@@ -286,6 +375,8 @@ class Store(Tables):
     def drop_bodies(self, readings: Iterable[int]) -> None:
         numbers = sorted(set(readings))
         if numbers:
+            if self.has_others:
+                self.connection.execute(_LOCK_BODIES, (numbers,))
             gone = self.connection.execute(_DROP_BODIES, (numbers,))
             self._dropped_bytes += sum(size for (size,) in gone)
 

@@ -7,7 +7,7 @@ from typing import Any
 from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows, OperationFailed, Run
 from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Outcomes, Put
 from forwarder.outbox.operations import BuryRemoved, EndIntervals, ExpireOld, Operation
-from forwarder.outbox.sql import operations, queries
+from forwarder.outbox.sql import operations
 from forwarder.outbox.sql.endings import Owed
 from forwarder.outbox.sql.tables import Tables
 
@@ -36,6 +36,10 @@ def bring_in(
         _perform(tables, index, one, changes, engine_error)
         for index, one in enumerate(changes.operations)
     ]
+    for (endpoint, device), number in changes.latest.items():
+        in_flight = changes.in_flight.get(endpoint, ())
+        tables.supersede(number, device, endpoint, now, in_flight)
+        tables.touched.add((endpoint, device))
     owed, outcomes = Owed(), list[Outcomes]()
     if changes.puts:
         owed, outcomes = _put(tables, changes, now, content_since, quarantine_max_bytes)
@@ -106,12 +110,7 @@ def _count(tables: Tables, changes: Changes) -> dict[LaneKey, LaneRows]:
     if tables.has_noted_lanes or changes.operations:
         lanes |= tables.take_noted_lanes()
     tables.touched.clear()
-    return {
-        (name, device): queries.rows_of_lane(
-            tables.connection, endpoint=tables.endpoint_id(name), device=device
-        )
-        for name, device in lanes
-    }
+    return {(name, device): tables.rows_of_lane(name, device) for name, device in lanes}
 
 
 def _outcomes(

@@ -102,9 +102,12 @@ def _enqueue(
     endpoint = tables.endpoint_id(name)
     tables.connection.executemany(_ENQUEUED, [(one, endpoint) for one in readings])
     tables.add(endpoint, "enqueued", len(readings))
-    if superseding_but is not None:
-        tables.supersede(max(readings), device, name, now, superseding_but)
-    tables.touched.add(lane)
+    if tables.is_home_of(name):
+        if superseding_but is not None:
+            tables.supersede(max(readings), device, name, now, superseding_but)
+        tables.touched.add(lane)
+    else:
+        tables.note_lane(name, device)
 
 
 def end_intervals(

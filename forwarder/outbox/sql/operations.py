@@ -22,18 +22,21 @@ from forwarder.outbox.operations import (
     ForgetDevice,
     ForgetNotes,
     KeepMinutes,
+    Lead,
     MarkRemoved,
     Operation,
     Pause,
     Prune,
     PruneOldest,
     PruneQuarantine,
+    ReleaseHomes,
     Replay,
     ReplayQuarantined,
     ReplayTo,
     Resume,
     RevokeShare,
     Shrink,
+    TakeHomes,
     Tell,
     Told,
 )
@@ -147,6 +150,12 @@ def _perform(  # noqa: C901 - a flat match over the closed set
         case KeepMinutes(kept, before):
             minutes.keep(store.connection, kept, before=before)
             return None
+        case TakeHomes(endpoints):
+            return store.take_homes(endpoints)
+        case ReleaseHomes(endpoints):
+            return store.release_homes(endpoints)
+        case Lead():
+            return None  # the engine has seen to it with the transaction's beginning
         case _:
             assert_never(operation)
 

@@ -12,10 +12,10 @@ from itertools import groupby
 from forwarder.delivery import Attempt, Delivery, ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.candidates import KeptLast
-from forwarder.outbox.changes import LaneKey, Run
+from forwarder.outbox.changes import LaneKey, LaneRows, Run
 from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Recipient
 from forwarder.outbox.settlement import Settlement
-from forwarder.outbox.sql import candidates
+from forwarder.outbox.sql import candidates, queries
 from forwarder.outbox.sql.connection import Connection
 from forwarder.outbox.sql.devices import DeviceTable
 from forwarder.outbox.sql.endings import (
@@ -39,7 +39,10 @@ _OLDER = """
 _OWE = """
     INSERT INTO delivery (reading, endpoint, device, enqueued_at, age_from) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (reading, endpoint) DO NOTHING"""
-_INSERT_BODY = "INSERT INTO body VALUES (?, ?) ON CONFLICT DO NOTHING"
+# Written anew where it is there: on a database another replica may be about to drop it.
+_INSERT_BODY = """
+    INSERT INTO body VALUES (?, ?) ON CONFLICT (reading) DO UPDATE SET data = excluded.data"""
+_NOTE_LANE = "INSERT INTO touched_lane (endpoint, device) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _INSERT_ATTEMPT = """
     INSERT INTO attempt (reading, endpoint, number, attempted_at, duration_ms, status, error, detail, answer, address)
     SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM delivery WHERE reading = ? AND endpoint = ?)
@@ -112,6 +115,34 @@ class Tables(ABC):
     def shrink(self, pages: int) -> None:
         """Give free space back, where the engine does not do so by itself."""
 
+    # What several replicas on one outbox differ in; a file has no other.
+
+    def take_homes(self, names: Collection[str]) -> None:  # noqa: B027 - of a file
+        """Begin to deliver to endpoints, as far as no other replica does."""
+
+    def release_homes(self, names: Collection[str]) -> None:  # noqa: B027 - of a file
+        """Leave endpoints to others."""
+
+    def is_home_of(self, name: str) -> bool:  # noqa: ARG002 - of a file every endpoint is
+        """Whether this replica delivers to the endpoint."""
+        return True
+
+    def note_lane(self, name: str, device: Device) -> None:
+        """Have the replica that delivers to the endpoint count the lane."""
+        key = (self.endpoint_id(name), device)
+        self.connection.execute(_NOTE_LANE, key)
+
+    def noted_lanes(self) -> list[tuple[int, Device]]:
+        """Endpoints' rows and devices that commands have noted for this replica, which are forgotten with that."""
+        rows = self.connection.execute("SELECT endpoint, device FROM touched_lane").fetchall()
+        if rows:
+            self.connection.execute("DELETE FROM touched_lane")
+        return rows
+
+    def rows_of_lane(self, name: str, device: Device) -> LaneRows:
+        """What is pending in a lane."""
+        return queries.rows_of_lane(self.connection, endpoint=self.endpoint_id(name), device=device)
+
     # What all do alike.
 
     def endpoint_id(self, name: str) -> int:
@@ -166,8 +197,10 @@ class Tables(ABC):
         if kept_last:
             candidates.keep_last(self, owed, kept_last, now=now, in_flight=in_flight)
         for (endpoint, device), number in newest(owed.runs).items():
-            gone = self.supersede(number, device, endpoint, now, in_flight.get(endpoint, ()))
-            owed.superseded[endpoint, device] = gone
+            # Elsewhere it is not known what is in flight: there the home does it.
+            if self.is_home_of(endpoint):
+                gone = self.supersede(number, device, endpoint, now, in_flight.get(endpoint, ()))
+                owed.superseded[endpoint, device] = gone
         return owed
 
     def _owe_known(self, run: Run, now: float) -> tuple[Recipient, ...]:
@@ -203,7 +236,7 @@ class Tables(ABC):
         now: float,
         in_flight: Collection[ReadingNumber],
     ) -> int:
-        """Have what is older and pending in the lane give way to this reading; how many did."""
+        """What is older in the lane and not in flight gives way to this reading; how many that was."""
         endpoint = self.endpoint_id(name)
         rows = self.connection.execute(_OLDER, (endpoint, device, number)).fetchall()
         older = [reading for (reading,) in rows if reading not in in_flight]
@@ -264,10 +297,9 @@ class Tables(ABC):
 
     def take_noted_lanes(self) -> set[LaneKey]:
         """The lanes that commands have changed since this was last asked."""
-        rows = self.connection.execute("SELECT endpoint, device FROM touched_lane").fetchall()
+        rows = self.noted_lanes()
         if not rows:
             return set()
-        self.connection.execute("DELETE FROM touched_lane")
         names = dict(self.connection.execute("SELECT id, name FROM endpoint").fetchall())
         self._forgotten.update(device for endpoint, device in rows if endpoint == NO_ENDPOINT)
         return {(names[endpoint], device) for endpoint, device in rows if endpoint != NO_ENDPOINT}

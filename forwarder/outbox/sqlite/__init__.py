@@ -12,6 +12,7 @@ The outbox on SQLite: one file, with its write-ahead log, its high-water mark an
 What is seldom run, and what is read, is in outbox/sql.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from forwarder.outbox.sqlite import file as outbox_file
@@ -32,10 +33,20 @@ class DirectorySeat(outbox_file.DirectoryLock):
     leader = ""
     outbox_id = ""
     is_sure = True
+    is_dead = False
     problem = None
+    homes = None
+    differing = ()
 
     def __init__(self, path: Path, *, name: str, deployment: str) -> None:  # noqa: ARG002 - a database's matters
         super().__init__(path.parent)
+        self.routes = ""
+
+    def listen(self, ring: Callable[[], None]) -> None:
+        """There is nobody to hear of."""
+
+    def leave(self) -> None:
+        """There is nobody to tell."""
 
 
 take_seat = DirectorySeat

@@ -163,6 +163,17 @@ class SqliteEngine:
             before, self._version = self._version, pragma(self._connection, "data_version")
         return before != self._version
 
+    @property
+    def has_arrivals(self) -> bool:
+        return False
+
+    def homes(self) -> None:
+        return None
+
+    @property
+    def leads(self) -> bool:
+        return True
+
     def trim(self) -> None:
         outbox_file.trim(self._path)
 

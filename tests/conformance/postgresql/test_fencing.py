@@ -117,7 +117,7 @@ async def test_session_that_is_lost_counts_in_nobodys_favour(
     """A database that was away is not another replica: what was ours is ours under a new epoch."""
     outbox = harness.open()
     await outbox.put([new_reading(ONE, "a")])
-    before = engine_of(harness)._line_epoch
+    before = engine_of(harness)._line_epoch or 0
     with opened_connection(engine_of(harness)._database) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ?",

@@ -1,0 +1,54 @@
+"""
+Which replica delivers to which endpoint. Pure: all replicas see the same rows, so they come to the same answer.
+
+Every replica gets as many homes as any other, or one more. A home stays where it is unless its replica is gone or has
+too many; one that has to move goes to the replica with room that likes it best (rendezvous hashing).
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
+from hashlib import blake2b
+
+
+def share(owners: Mapping[str, str | None], members: Collection[str]) -> dict[str, str]:
+    """
+    Each endpoint's replica among `members`, given by `owners` whose home it is now.
+
+    None, or one that is no member any more, is nobody. Without members the answer is empty.
+    """
+    if not members:
+        return {}
+    quotas = _quotas(owners, members)
+    kept = _kept(owners, quotas)
+    held = Counter(kept.values())
+    for endpoint in sorted(owners.keys() - kept.keys()):
+        roomy = [member for member in quotas if held[member] < quotas[member]]
+        kept[endpoint] = max(roomy, key=lambda member: _liking(endpoint, member))
+        held[kept[endpoint]] += 1
+    return kept
+
+
+def _quotas(owners: Mapping[str, str | None], members: Collection[str]) -> dict[str, int]:
+    """How many homes each gets: those that have most already get the ones that are left over."""
+    least, left_over = divmod(len(owners), len(members))
+    held = Counter(owners.values())
+    ranked = sorted(members, key=lambda member: (-held[member], member))
+    return {member: least + (rank < left_over) for rank, member in enumerate(ranked)}
+
+
+def _kept(owners: Mapping[str, str | None], quotas: Mapping[str, int]) -> dict[str, str]:
+    """What stays where it is."""
+    held: defaultdict[str, list[str]] = defaultdict(list)
+    for endpoint, owner in owners.items():
+        if owner is not None and owner in quotas:
+            held[owner].append(endpoint)
+    kept = {}
+    for member, endpoints in held.items():
+        if len(endpoints) > quotas[member]:
+            endpoints.sort(key=lambda endpoint: _liking(endpoint, member), reverse=True)
+        kept.update(dict.fromkeys(endpoints[: quotas[member]], member))
+    return kept
+
+
+def _liking(endpoint: str, member: str) -> bytes:
+    return blake2b(f"{endpoint}\0{member}".encode(), digest_size=8).digest()

@@ -1,0 +1,70 @@
+"""
+What the operator is to be told of endpoints that other replicas deliver to.
+
+One replica tells, the one that leads. What others see of their endpoints it reads from the rows, now and then.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from typing import Protocol
+
+from forwarder.clock import Clock
+from forwarder.endpoint_health import EndpointHealth
+from forwarder.errors import OutboxError
+from forwarder.logs import logger
+from forwarder.outbox import Overview
+
+LOOK_SECONDS = 10.0
+
+
+class Listener(Protocol):
+    """Who tells the operator."""
+
+    def endpoint_changed(self, endpoint: str, health: EndpointHealth) -> None: ...
+
+    def deliveries_died(self, endpoint: str, reason: str, count: int) -> None: ...
+
+
+class Elsewhere:
+    """Lets `listener` hear of the `routed` endpoints that are not `here`; no failure of it matters: it only tells."""
+
+    def __init__(
+        self,
+        *,
+        overview: Callable[[], Overview],
+        routed: Callable[[], Collection[str]],
+        here: Callable[[], Collection[str]],
+        listener: Listener,
+        clock: Clock,
+    ) -> None:
+        self._overview = overview
+        self._routed = routed
+        self._here = here
+        self._listener = listener
+        self._clock = clock
+        self._dead: Mapping[tuple[str, str], int] | None = None
+        self._log = logger("notices")
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            try:
+                self.see(await asyncio.to_thread(self._overview))
+            except OutboxError:
+                pass  # it cannot be read, which others tell
+            except Exception as error:  # noqa: BLE001 - it only tells
+                self._log.error("telling.broke", what="the notices", exc_info=error)
+            await self._clock.sleep(LOOK_SECONDS)
+
+    def see(self, overview: Overview) -> None:
+        """Tell what has changed since the last look; what is dead at the first was told by whoever led before."""
+        elsewhere = set(self._routed()).difference(self._here())
+        for totals in overview.endpoints:
+            if totals.name in elsewhere:
+                self._listener.endpoint_changed(totals.name, totals.health)
+        before = overview.dead_letters if self._dead is None else self._dead
+        self._dead = overview.dead_letters
+        for (name, reason), count in overview.dead_letters.items():
+            new = count - before.get((name, reason), 0)
+            if new > 0 and name in elsewhere:
+                self._listener.deliveries_died(name, reason, new)

@@ -1,0 +1,64 @@
+"""Several replicas on one database in one process: each an outbox of its own that runs."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from support.clock import HandClock
+from support.outbox import claim, flush, ids, settle
+from support.outbox_harness import OutboxHarness
+
+from forwarder.outbox import Outbox, ReleaseHomes, TakeHomes
+from forwarder.settings import Database
+
+
+class Replicas:
+    """The first one leads."""
+
+    def __init__(self, database: Database, names: Sequence[str]) -> None:
+        self.harnesses = {name: OutboxHarness(database, HandClock()) for name in names}
+        self.outboxes = {
+            name: harness.open(member=name, leads=name == names[0])
+            for name, harness in self.harnesses.items()
+        }
+        self.leader = self.outboxes[names[0]]
+
+    def __getitem__(self, name: str) -> Outbox:
+        return self.outboxes[name]
+
+    async def move(self, endpoint: str, to: str) -> None:
+        """Have the endpoint's home change over; nothing of it may be claimed."""
+        for name, outbox in self.outboxes.items():
+            if name != to and endpoint in outbox.homes:
+                await outbox.operate(ReleaseHomes([endpoint]))
+        await self[to].operate(TakeHomes([endpoint]))
+        assert endpoint in self[to].homes
+
+    async def kill(self) -> None:
+        for harness in self.harnesses.values():
+            await harness.kill()
+
+
+@asynccontextmanager
+async def replicas(database: Database, *names: str) -> AsyncIterator[Replicas]:
+    some = Replicas(database, names or ("one", "two"))
+    try:
+        yield some
+    finally:
+        await some.kill()
+
+
+async def seen(outbox: Outbox) -> None:
+    """Return once it has seen what others have committed."""
+    outbox.look()
+    await flush(outbox)
+
+
+async def delivered(outbox: Outbox, endpoint: str = "acme", *, limit: int = 9) -> list[str]:
+    """Deliver all that can be claimed, and return it in order."""
+    sent: list[str] = []
+    await seen(outbox)
+    while (claimed := await claim(outbox, endpoint, limit=limit)) is not None:
+        sent += ids(claimed)
+        settle(outbox, claimed)
+        await flush(outbox)
+    return sent

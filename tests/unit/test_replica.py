@@ -1,0 +1,108 @@
+"""A replica stops by itself before another may begin, leads when it is its turn, and ends when taken for dead."""
+
+import asyncio
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from support.clock import HandClock
+from support.dispatcher_harness import DispatcherHarness
+from support.outbox_harness import OutboxHarness
+from support.readings import endpoint, new_reading
+
+from forwarder.errors import OutboxTaken
+from forwarder.service.replica import Sureness, doubt_while_unsure, keep_the_seat, tell_routes
+
+
+class ASeat:
+    """As far as it matters here; the test says how it stands."""
+
+    leads = False
+    leader = "another"
+    is_sure = True
+    is_dead = False
+    problem: str | None = None
+    homes = None
+    differing = ()
+    routes = ""
+
+
+@pytest.fixture
+def seat() -> Any:
+    return ASeat()
+
+
+async def test_no_attempt_starts_while_in_doubt(seat: Any, tmp_path: Path) -> None:
+    """From the very moment on, not from the next look; all goes on once it is sure and a commit has held."""
+    harness = DispatcherHarness(OutboxHarness(tmp_path / "outbox.db", HandClock()))
+    outbox = harness.open(endpoint())
+    sureness = outbox.capacity.is_sure = Sureness(seat)
+    doubts = asyncio.create_task(doubt_while_unsure(seat, sureness, outbox, clock=harness.clock))
+    seat.is_sure = False
+    await outbox.put([new_reading()])
+    await harness.rest()
+    assert harness.posted == []
+    seat.is_sure = True
+    await harness.advance(0.5)
+    async with asyncio.timeout(10):
+        while not harness.posted:
+            await harness.rest()
+    assert len(harness.posted) == 1
+    doubts.cancel()
+    await harness.answer_all()
+    await harness.outbox_harness.kill()
+
+
+async def test_doubt_is_said(seat: Any, tmp_path: Path) -> None:
+    """`/readyz` shows what is in the way."""
+    harness = OutboxHarness(tmp_path / "outbox.db", HandClock())
+    outbox = harness.open()
+    doubting = doubt_while_unsure(seat, Sureness(seat), outbox, clock=harness.clock)
+    doubts = asyncio.create_task(doubting)
+    await asyncio.sleep(0)
+    seat.is_sure, seat.problem = False, "the database is away"
+    harness.clock.advance(0.5)
+    await asyncio.sleep(0)
+    assert outbox.capacity.problem == "the database is away"
+    doubts.cancel()
+    await harness.kill()
+
+
+async def test_it_leads_once_and_ends_when_it_was_taken_for_dead(seat: Any) -> None:
+    clock, led = HandClock(), 0
+
+    async def lead() -> None:
+        nonlocal led
+        led += 1
+
+    keeping = asyncio.create_task(keep_the_seat(seat, cast("Any", None), lead=lead, clock=clock))
+    for seat.leads in (False, True, True):
+        await asyncio.sleep(0)
+        clock.advance(0.2)
+    await asyncio.sleep(0)
+    assert led == 1
+    seat.is_dead = True
+    clock.advance(0.2)
+    with pytest.raises(OutboxTaken, match="another forwarder has taken over"):
+        await keeping
+
+
+async def test_routes_are_told_apart_by_their_text_and_by_what_their_groups_hold(
+    seat: Any, tmp_path: Path
+) -> None:
+    """A group's devices may come from another file."""
+    file = tmp_path / "routes.yaml"
+
+    class Table:
+        groups: dict[str, frozenset[str]]
+
+    async def digest(text: str, **groups: frozenset[str]) -> str:
+        file.write_text(text)
+        Table.groups = groups
+        await tell_routes(seat, cast("Any", Table), file)
+        return str(seat.routes)
+
+    first = await digest("a", fleet=frozenset({"1", "2"}))
+    assert await digest("a", fleet=frozenset({"2", "1"})) == first
+    assert await digest("b", fleet=frozenset({"1", "2"})) != first
+    assert await digest("a", fleet=frozenset({"1"})) != first
