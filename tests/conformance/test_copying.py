@@ -125,7 +125,7 @@ def _other(endpoint: str, kept: EndpointHealth, device: Device, blob: bytes) -> 
     yield lambda store: audit.keep(store.connection, _record("first", endpoint))
     yield lambda store: audit.keep(store.connection, _record("second", endpoint))
     minute = Minute(endpoint, int(NOW), {"delivered": 2, "answer:http_200": 3}, 0.25)
-    yield lambda store: minutes.keep(store.connection, [minute], before=0)
+    yield lambda store: minutes.keep(store.connection, [minute], before=0, replica="a")
     yield lambda store: store.connection.execute(
         "INSERT INTO touched_lane VALUES (0, ?)", (device,)
     )

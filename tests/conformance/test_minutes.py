@@ -3,6 +3,7 @@
 from support.outbox_builder import OutboxBuilder
 
 from forwarder.outbox import KeepMinutes, Minute, opened
+from forwarder.outbox.sql import minutes
 from forwarder.settings import OutboxPlace
 
 
@@ -21,6 +22,17 @@ def test_minutes_are_kept_by_name_and_in_order(place: OutboxPlace) -> None:
         assert outbox.minutes("acme", since=61) == [second]
         assert outbox.minutes("", since=0) == [line]
         assert outbox.minutes("home", since=0) == []
+
+
+def test_minutes_of_several_replicas_are_added_up(place: OutboxPlace) -> None:
+    """Each of them keeps its own; a minute is what all did in it."""
+    built = OutboxBuilder(place)
+    with built.store() as store:
+        for replica, count in (("a", 2), ("b", 3), ("b", 4)):
+            minute = Minute("acme", 60, {"delivered": count}, 0.5)
+            minutes.keep(store.connection, [minute], before=0, replica=replica)
+    with opened(built.place, is_read_only=True) as outbox:
+        assert outbox.minutes("acme", since=0) == [Minute("acme", 60, {"delivered": 6}, 1.0)]
 
 
 def test_old_minutes_are_forgotten(place: OutboxPlace) -> None:

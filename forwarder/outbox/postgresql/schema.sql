@@ -248,10 +248,12 @@ CREATE TABLE audit (
 CREATE TABLE minute (
     endpoint text NOT NULL,
     at bigint NOT NULL,
+    -- Who did it: its minutes are added up.
+    replica text NOT NULL,
     -- A JSON object: how often what happened.
     counts text NOT NULL,
     latency_seconds float8 NOT NULL,
-    PRIMARY KEY (endpoint, at)
+    PRIMARY KEY (endpoint, at, replica)
 );
 
 -- Endpoint 0 is none: the device itself was erased. Lanes that a command changed while the service runs; their home reads them again and forgets them here.

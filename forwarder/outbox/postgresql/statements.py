@@ -146,6 +146,7 @@ class Store(Tables):
         super().__init__(PostgresQuarantine(connection), PostgresDevices(connection))
         self.connection: PostgresConnection = connection
         self._member = member
+        self.replica = member or ""
         self._next = 0
         """The number of the next reading; the line has been moved on beyond it."""
         self._reserved = 0

@@ -1,29 +1,41 @@
 """What minutes came to, in SQL."""
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
 
 from forwarder.outbox.records import Minute
 from forwarder.outbox.sql.connection import Connection
 
 _KEEP = """
-    INSERT INTO minute (endpoint, at, counts, latency_seconds) VALUES (?, ?, ?, ?)
-    ON CONFLICT (endpoint, at) DO UPDATE SET counts = excluded.counts, latency_seconds = excluded.latency_seconds"""
+    INSERT INTO minute (endpoint, at, replica, counts, latency_seconds) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (endpoint, at, replica)
+    DO UPDATE SET counts = excluded.counts, latency_seconds = excluded.latency_seconds"""
 _SINCE = """
-    SELECT endpoint, at, counts, latency_seconds FROM minute WHERE endpoint = ? AND at >= ? ORDER BY at"""
+    SELECT at, counts, latency_seconds FROM minute WHERE endpoint = ? AND at >= ? ORDER BY at"""
 
 
-def keep(connection: Connection, minutes: Sequence[Minute], *, before: int) -> None:
+def keep(connection: Connection, minutes: Sequence[Minute], *, before: int, replica: str) -> None:
+    """Minutes of one replica; kept again they are there once."""
     rows = [
-        (one.endpoint, one.at, json.dumps(dict(one.counts)), one.latency_seconds) for one in minutes
+        (one.endpoint, one.at, replica, json.dumps(dict(one.counts)), one.latency_seconds)
+        for one in minutes
     ]
     connection.executemany(_KEEP, rows)
     connection.execute("DELETE FROM minute WHERE at < ?", (before,))
 
 
 def since(connection: Connection, endpoint: str, at: float) -> list[Minute]:
-    """In order of time."""
-    rows = connection.execute(_SINCE, (endpoint, at))
-    return [
-        Minute(name, begun, json.loads(counts), latency) for name, begun, counts, latency in rows
-    ]
+    """In order of time, all replicas' together."""
+    return list(_added_up(endpoint, connection.execute(_SINCE, (endpoint, at))))
+
+
+def _added_up(endpoint: str, rows: Iterable[Sequence[Any]]) -> Iterator[Minute]:
+    for at, parts in groupby(rows, lambda row: row[0]):
+        counts, latency_seconds = Counter[str](), 0.0
+        for _, kept, latency in parts:
+            counts.update(json.loads(kept))
+            latency_seconds += latency
+        yield Minute(endpoint, at, counts, latency_seconds)

@@ -148,7 +148,7 @@ def _perform(  # noqa: C901 - a flat match over the closed set
             audit.keep(store.connection, record)
             return None
         case KeepMinutes(kept, before):
-            minutes.keep(store.connection, kept, before=before)
+            minutes.keep(store.connection, kept, before=before, replica=store.replica)
             return None
         case TakeHomes(endpoints):
             return store.take_homes(endpoints)

@@ -56,6 +56,8 @@ class Tables(ABC):
     """The outbox's tables, as changes inside one transaction."""
 
     connection: Connection
+    replica = ""
+    """Who changes them; nobody's name where there is no other."""
 
     def __init__(self, quarantined: Quarantine, devices: DeviceTable) -> None:
         self.quarantined = quarantined

@@ -204,9 +204,10 @@ def remember_minutes(connection: sqlite3.Connection) -> None:
         CREATE TABLE minute (
             endpoint TEXT NOT NULL,
             at INTEGER NOT NULL,
+            replica TEXT NOT NULL,
             counts TEXT NOT NULL,
             latency_seconds REAL NOT NULL,
-            PRIMARY KEY (endpoint, at)
+            PRIMARY KEY (endpoint, at, replica)
         ) WITHOUT ROWID"""
     )
 

@@ -198,10 +198,12 @@ CREATE TABLE audit (
 CREATE TABLE minute (
     endpoint TEXT NOT NULL,
     at INTEGER NOT NULL,
+    -- Who did it; nobody's name where there are no others.
+    replica TEXT NOT NULL,
     -- A JSON object: how often what happened.
     counts TEXT NOT NULL,
     latency_seconds REAL NOT NULL,
-    PRIMARY KEY (endpoint, at)
+    PRIMARY KEY (endpoint, at, replica)
 ) WITHOUT ROWID;
 
 -- Lanes that a command changed while the service runs; the service reads them again and forgets them here.
