@@ -10,7 +10,7 @@ PAGES = {page.name: page for page in [ROOT / "README.md", *sorted((ROOT / "docs"
 USUAL = 800
 LIMITS = {
     "README.md": 850,
-    "architecture.md": 1600,
+    "architecture.md": 1700,
     "delivery.md": 1850,
     "deploy.md": 1500,
     "events.md": 1900,
@@ -24,7 +24,7 @@ LIMITS = {
     "security.md": 1550,
 }
 """Of pages that are allowed more than the usual words, or are held to a figure of their own."""
-ALL = 26_000
+ALL = 26_400
 WIDEST = 160
 
 
