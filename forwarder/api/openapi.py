@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 import forwarder
 from forwarder.api.access import SESSION_COOKIE
 from forwarder.api.answers import Problem
+from forwarder.api.examples import Example, webhook_examples
 from forwarder.api.operations import OPERATIONS, PREFIX, Operation, path_parameters
 from forwarder.normalise.schema import event_schema
 from forwarder.notices import cloudevent_schema, notice_schemas, text_schema
@@ -27,6 +28,10 @@ _WEBHOOKS = {
     "test": ("webhook.test", "A test event, sent by an operator"),
     "cloudevent": ("cloudevent", "The same as a CloudEvent (format: cloudevents)"),
     "cloudevents": ("cloudevents", "Several CloudEvents, to an endpoint with a batch"),
+}
+_OF_OPERATOR = {
+    "text": ("operator.text", "The same in one sentence (format: text)"),
+    "notice_cloudevent": ("operator.cloudevent", "The same as a CloudEvent"),
 }
 _WEBHOOK_HEADERS = {
     "webhook-id": "the event's id, the same at each attempt",
@@ -147,15 +152,17 @@ def _problem() -> Schema:
 
 
 def _webhooks() -> Iterator[tuple[str, Schema]]:
+    examples = webhook_examples()
     for key, (name, summary) in _WEBHOOKS.items():
-        yield name, _webhook(key, summary)
+        yield name, _webhook(key, summary, examples[key])
     for name in notice_schemas():
-        yield name, _webhook(name, "To the operator's endpoint, about the service itself")
-    yield "operator.text", _webhook("text", "The same in one sentence (format: text)")
-    yield "operator.cloudevent", _webhook("notice_cloudevent", "The same as a CloudEvent")
+        told = "To the operator's endpoint, about the service itself"
+        yield name, _webhook(name, told, examples[name])
+    for key, (name, summary) in _OF_OPERATOR.items():
+        yield name, _webhook(key, summary, examples[key])
 
 
-def _webhook(key: str, summary: str) -> Schema:
+def _webhook(key: str, summary: str, example: Example) -> Schema:
     headers = [
         {
             "name": name,
@@ -173,7 +180,12 @@ def _webhook(key: str, summary: str) -> Schema:
             "security": [],
             "requestBody": {
                 "required": True,
-                "content": {"application/json": {"schema": {"$ref": f"{_COMPONENTS}event_{key}"}}},
+                "content": {
+                    example.content_type: {
+                        "schema": {"$ref": f"{_COMPONENTS}event_{key}"},
+                        "example": example.body,
+                    }
+                },
             },
             "responses": {
                 "2XX": {"description": "taken"},

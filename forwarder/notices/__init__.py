@@ -11,7 +11,7 @@ Nothing here may stop or delay the line: a fact is an entry of a dictionary, a n
 from forwarder.notices.rules import Session
 from forwarder.notices.silence import LOOK_SECONDS, Silence
 from forwarder.notices.teller import Room, Teller
-from forwarder.notices.wording import cloudevent_schema, notice_schemas, text_schema
+from forwarder.notices.wording import cloudevent_schema, new_notice, notice_schemas, text_schema
 
 __all__ = [
     "LOOK_SECONDS",
@@ -20,6 +20,7 @@ __all__ = [
     "Silence",
     "Teller",
     "cloudevent_schema",
+    "new_notice",
     "notice_schemas",
     "text_schema",
 ]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from jsonschema import Draft202012Validator
 
 from forwarder.api.openapi import document
@@ -43,6 +44,33 @@ def test_every_schema_is_one() -> None:
     """Each is a JSON Schema of 2020-12, as OpenAPI 3.1 has them."""
     for schema in document()["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("name", document()["webhooks"])
+def test_every_request_that_receivers_get_has_an_example(name: str) -> None:
+    """It is as the schema beside it says."""
+    whole = document()
+    (content,) = whole["webhooks"][name]["post"]["requestBody"]["content"].values()
+    assert content["example"]
+    Draft202012Validator({**whole, **content["schema"]}).validate(content["example"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type"),
+    [
+        ("meter.readings", "application/json"),
+        ("cloudevent", "application/cloudevents+json"),
+        ("cloudevents", "application/cloudevents-batch+json"),
+        ("operator.text", "application/json"),
+        ("operator.cloudevent", "application/cloudevents+json"),
+    ],
+)
+def test_requests_are_described_with_the_type_that_they_are_sent_with(
+    name: str, content_type: str
+) -> None:
+    """A receiver's tools choose the parser by it."""
+    (found,) = document()["webhooks"][name]["post"]["requestBody"]["content"]
+    assert found.partition(";")[0] == content_type
 
 
 def test_every_operation_is_described_once() -> None:

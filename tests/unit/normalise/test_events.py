@@ -10,7 +10,8 @@ from support.payloads import PAYLOADS, read
 
 from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.event_data import encode_data
-from forwarder.normalise.events_page import EXAMPLE, document
+from forwarder.normalise.events_page import document
+from forwarder.normalise.example import EXAMPLE
 from forwarder.normalise.schema import event_schema
 from forwarder.normalise.shapes import known_shapes
 from forwarder.reading import rfc3339, webhook_id
