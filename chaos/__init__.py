@@ -16,6 +16,7 @@ The chaos suite: the whole line on this machine, faults put into it, and every r
     disk.py       small file systems that fill up, fail, and lose their power
     stage.py      all of these, wired; injects nothing by itself
     scenarios/    what is done to a stage, one function a scenario
+    numbers.py    whether page, status and metrics tell the same numbers at the same moment
     judge.py      what is owed against what arrived; pure
     run.py        scenarios one after the other, and the table that they come to
 

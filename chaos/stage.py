@@ -10,6 +10,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 import yaml
 from support.mosquitto import Mosquitto
 from support.ports import free_port
@@ -19,6 +20,7 @@ from support.receiver import receiving
 from chaos.devices import Devices
 from chaos.judge import Evidence, Verdict, judge
 from chaos.link import Link
+from chaos.numbers import Watch
 from chaos.oracle import Oracle
 from chaos.process import Forwarder, Impatient
 from chaos.receiver import OperatorReceiver, Receiver, accepting, number_of, unreliable
@@ -99,6 +101,8 @@ class Stage:
         self.may_tell: set[str] = set()
         """Types of operator events that the scenario may bring about besides."""
         self.clocks_step = False
+        self._watch: Watch | None = None
+        """Compares what page, status and metrics tell, from the beginning on."""
         self._devices: Devices | None = None
         self._forwarder: Forwarder | None = None
         self._outbox: dict[str, str] = {}
@@ -170,6 +174,10 @@ class Stage:
             self._devices = stack.enter_context(self._new_devices())
             for forwarder in self._enter_forwarders():
                 stack.push_async_callback(forwarder.close)
+            # Replicas tell in /metrics what is their own, each for itself.
+            if len(self.forwarders) == 1:
+                self._watch = Watch(self.forwarder)
+                stack.callback(asyncio.create_task(self._watch.keep_looking()).cancel)
             self.write_routes()
             yield
 
@@ -308,6 +316,7 @@ class Stage:
             return
         findings = await self.heal()
         findings += await self._until_operator_accounts_hold()
+        findings += await self._differing_numbers()
         verdict, status = await self._judged()
         verdict.findings[:0] = findings
         for forwarder in self.forwarders:
@@ -339,6 +348,18 @@ class Stage:
                 f"operator: {enqueued} events were enqueued, and {len(self.operator.told)} came"
             ]
         return []
+
+    async def _differing_numbers(self) -> list[str]:
+        """What page, status and metrics told otherwise from each other, up to a last look, now that all is quiet."""
+        if self._watch is None:
+            return []
+        try:
+            compared = {name for name, _ in await self._watch.look()}
+        except httpx.HTTPError as error:
+            return [f"page, status or metrics did not answer: {error!r}"]
+        routed = {one.name for one in self.receivers.values() if one.is_routed}
+        missed = [f"the page's numbers of {name} were not compared" for name in routed - compared]
+        return [*self._watch.findings, *missed]
 
     async def _judged(self) -> tuple[Verdict, dict[str, Any]]:
         status = await self.forwarder.status()
