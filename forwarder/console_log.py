@@ -130,6 +130,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
         "{unrouted} unrouted",
         "{problem}",
     ),
+    "service.cut_off": ("service", "ended without what still waited for the outbox"),
     "service.failed": ("service", "✗ {part} failed: an error of ours, please report it"),
     "service.started": ("service", "✓ started", "{endpoints:endpoint}"),
     "service.stopped": ("service", "stopped"),

@@ -41,6 +41,7 @@ from forwarder.service.elsewhere import Elsewhere
 from forwarder.service.heartbeat import Heartbeat
 from forwarder.service.interval_ends import IntervalEnds
 from forwarder.service.last_let_through import last_let_through
+from forwarder.service.latest_end import LatestEnd
 from forwarder.service.looking import Looks
 from forwarder.service.minutes import Minutes
 from forwarder.service.notify import Announcer, ServiceManager
@@ -70,6 +71,8 @@ USES_FAST_PATH: bool = True
 """False has the normaliser read every payload: the same readings, five times as slow."""
 LAST_COMMIT_SECONDS = 1.0
 """What the outbox gets for its last commit, however long the attempts in flight took."""
+END_SECONDS = 8.0
+"""What all else gets to end after the drain time, before the process ends without it."""
 
 
 async def run_service(
@@ -177,6 +180,7 @@ class Service:
         self._settings, self._share, self._seat = settings, share, seat
         self._clock, self._metrics = SystemClock(), Metrics()
         self._leads = asyncio.Event()
+        self._latest_end = LatestEnd(settings.drain_timeout + END_SECONDS)
         self._log = logger("service")
         self._outbox = _open_outbox(settings, seat, self._clock)
         self._reserve = Reserve()
@@ -460,15 +464,21 @@ class Service:
 
     def _listen_to_signals(self) -> asyncio.Event:
         stopping = asyncio.Event()
+
+        def stop() -> None:
+            self._latest_end.begin(exit_code=0)
+            stopping.set()
+
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, stopping.set)
-        loop.add_signal_handler(signal.SIGINT, stopping.set)
+        loop.add_signal_handler(signal.SIGTERM, stop)
+        loop.add_signal_handler(signal.SIGINT, stop)
         loop.add_signal_handler(signal.SIGHUP, self._reloader.look_now)
         return stopping
 
     async def _stop(
         self, parts: Mapping[str, asyncio.Task[None]], writer: asyncio.Task[None]
     ) -> None:
+        self._latest_end.begin(exit_code=1)  # unless it was told to stop
         self._reserve.release()
         self._announcer.say_stopping()
         self._seat.leave()

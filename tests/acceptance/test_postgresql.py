@@ -73,6 +73,21 @@ async def test_nothing_is_lost_while_the_database_is_away(line: Line) -> None:
         await line.service.stop()
 
 
+async def test_stop_waits_for_no_database(line: Line) -> None:
+    """SIGTERM ends it also where the database stands still, while it works as while it starts."""
+    with PostgresServer() as server:
+        line.service.settings["FORWARDER_OUTBOX_URL"] = server.database().url
+        line.service.settings["FORWARDER_DRAIN_TIMEOUT"] = "500ms"
+        await line.receiver("acme")
+        await line.start()
+        server.signal(signal.SIGSTOP)
+        await line.publish(5)
+        assert await line.service.stop() == 0
+        await line.service.start()
+        await asyncio.sleep(2)
+        assert await line.service.stop() == 0
+
+
 async def test_commands_need_the_url_alone(line: Line, database: Database) -> None:
     """Status, pause, dead letters and the check of the outbox work beside the service and without it."""
     webhooks = await line.receiver("acme", always(Answer(400)))

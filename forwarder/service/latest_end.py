@@ -1,0 +1,39 @@
+"""
+The end, whatever hangs.
+
+A thread that waits for a disk or a database that never answers cannot be told to stop, and Python waits for it. A
+process that ends without it does as one that is killed, which the outbox stands.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from threading import Thread
+
+from forwarder.logs import logger
+
+FLUSH_SECONDS = 0.5
+"""What the last line of the log gets."""
+
+
+class LatestEnd:
+    """Ends the process `seconds` after the first call of `begin`, unless it has ended by itself."""
+
+    def __init__(self, seconds: float, *, end: Callable[[int], object] = os._exit) -> None:
+        self._seconds = seconds
+        self._end = end
+        self._thread: Thread | None = None
+
+    def begin(self, *, exit_code: int) -> None:
+        """Let time run; nothing stops it any more."""
+        if self._thread is None:
+            self._thread = Thread(
+                target=self._run, args=(exit_code,), name="latest end", daemon=True
+            )
+            self._thread.start()
+
+    def _run(self, exit_code: int) -> None:
+        time.sleep(self._seconds)
+        logger("service").warning("service.cut_off", after_seconds=self._seconds)
+        time.sleep(FLUSH_SECONDS)
+        self._end(exit_code)
