@@ -73,6 +73,30 @@ async def test_nothing_is_lost_while_the_database_is_away(line: Line) -> None:
         await line.service.stop()
 
 
+async def test_database_that_stands_still_holds_up_nothing_else(line: Line) -> None:
+    """It answers nobody for 5 s, and sessions stay open: /healthz answers, and all goes on where it stood."""
+    with PostgresServer() as server:
+        line.service.settings["FORWARDER_OUTBOX_URL"] = server.database().url
+        webhooks = await line.receiver("acme")
+        await line.start()
+        await line.publish(50)
+        await webhooks.until_count(20)
+        server.signal(signal.SIGSTOP)
+        await line.publish(50)
+        for _ in range(20):
+            async with asyncio.timeout(1):
+                answer = await line.service.ask("/healthz")
+            assert answer is not None
+            assert answer.status_code == 200
+            await asyncio.sleep(0.25)
+        server.signal(signal.SIGCONT)
+        await webhooks.until_count(100)
+        assert_told_once_in_order(webhooks, line.fleet.issued)
+        await line.service.settled("acme", lambda totals: totals.delivered == 100)
+        assert_balanced(await line.service.status())
+        assert await line.service.stop() == 0
+
+
 async def test_stop_waits_for_no_database(line: Line) -> None:
     """SIGTERM ends it also where the database stands still, while it works as while it starts."""
     with PostgresServer() as server:
