@@ -103,6 +103,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "outbox.filled": ("outbox", "✗ {problem}"),
     "outbox.incomplete": ("outbox", "✗ {problem}"),
     "outbox.moved_aside": ("outbox", "✗ {problem}", "moved to {path}"),
+    "replica.ends": ("replica", "✗ {problem}"),
     "replica.follows": ("replica", "delivers; {leader} leads"),
     "replica.leads": ("replica", "✓ leads now"),
     "outbox.recovered": ("outbox", "✓ takes writes again"),

@@ -12,6 +12,7 @@ Every error that may reach a person, as one tree.
     │   ├── OutboxUnavailable       it takes no writes right now (disk full, I/O error); worth trying again
     │   ├── OutboxDamaged           the file is not a sound outbox
     │   └── OutboxIncomplete        it is sound, and has lost what it had acknowledged
+    ├── LineGivenUp                 exit 1: another replica is to subscribe in place of this one
     └── OperationError              exit 1: a command could not do what was asked (unknown id, service not running)
 
 The text of each is one sentence that says what is wrong, where, and what to do. It never holds a secret.
@@ -72,6 +73,10 @@ class OutboxDamaged(OutboxError):  # noqa: N818
 
 class OutboxIncomplete(OutboxError):  # noqa: N818
     """The file is sound, and something that had been acknowledged is missing from it."""
+
+
+class LineGivenUp(ForwarderError):  # noqa: N818
+    """Another replica is to subscribe in place of this one, which has to start anew."""
 
 
 class OperationError(ForwarderError):

@@ -4,7 +4,7 @@ Which engine keeps an outbox, and the ways to open it.
 The engine is loaded by name, because nothing but the engine itself may know what it is made of.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
@@ -77,6 +77,13 @@ class Seat(Protocol):
 
     routes: str
     """A digest of the routes that are in force here, for the others to see."""
+
+    session_word: str
+    """What this forwarder says of its session with the broker, for the others to see."""
+
+    @property
+    def session_words(self) -> Collection[str]:
+        """What the others say of theirs."""
 
     def listen(self, ring: Callable[[], None]) -> None:
         """Have `ring` called, in a thread, once others have committed something that may concern this forwarder."""

@@ -26,7 +26,7 @@ from forwarder.addresses import is_loopback_host
 from forwarder.api import API_PREFIX, Access, Door, Resources, build_api
 from forwarder.clock import Clock, SystemClock
 from forwarder.dispatcher import Dispatcher, Watch
-from forwarder.errors import ForwarderError
+from forwarder.errors import ForwarderError, LineGivenUp, OutboxTaken
 from forwarder.ingest import Ingest
 from forwarder.logs import harmless, logger
 from forwarder.metrics import Metrics
@@ -44,6 +44,7 @@ from forwarder.service.last_let_through import last_let_through
 from forwarder.service.latest_end import LatestEnd
 from forwarder.service.looking import Looks
 from forwarder.service.minutes import Minutes
+from forwarder.service.missing_session import watch_the_session
 from forwarder.service.notify import Announcer, ServiceManager
 from forwarder.service.probe import ServiceProbe
 from forwarder.service.ready_call import ReadyCall, caller
@@ -59,7 +60,7 @@ from forwarder.service.silence_watch import SilenceWatch
 from forwarder.service.upkeep import Upkeep
 from forwarder.settings import Broker, OutboxPlace, Settings
 from forwarder.settings.environment import ENV_FILE
-from forwarder.subscriber import Arrival, SessionState, Subscriber
+from forwarder.subscriber import Arrival, SessionState, Subscriber, try_session
 from forwarder.web import Limits, WebServer, build_app
 from forwarder.web.page import STREAM, Page, build_page
 
@@ -71,6 +72,8 @@ USES_FAST_PATH: bool = True
 """False has the normaliser read every payload: the same readings, five times as slow."""
 LAST_COMMIT_SECONDS = 1.0
 """What the outbox gets for its last commit, however long the attempts in flight took."""
+TRIAL_SECONDS = 5.0
+"""What each step of a trial session gets."""
 END_SECONDS = 8.0
 """What all else gets to end after the drain time, before the process ends without it."""
 
@@ -243,6 +246,7 @@ class Service:
         self._subscriber = Subscriber(
             settings.broker(),
             clock=clock,
+            may_connect=lambda: self._seat.is_sure,
             on_arrivals=self._ingest.receive,
             max_message_bytes=settings.max_message_bytes,
             expects_session=bool(self._outbox.accounts.overview().messages),
@@ -422,6 +426,14 @@ class Service:
         listen(seat, self._outbox)
         doubts = doubt_while_unsure(seat, self._sureness, self._outbox, clock=clock)
         keeping = keep_the_seat(seat, self._dispatcher, lead=self._lead, clock=clock)
+        watching = watch_the_session(
+            seat,
+            is_subscribed=lambda: self._subscriber.state.subscribed,
+            try_session=partial(
+                try_session, self._settings.broker(), timeout_seconds=TRIAL_SECONDS
+            ),
+            clock=clock,
+        )
         elsewhere = Elsewhere(
             overview=self._outbox.accounts.overview,
             routed=lambda: self._reloader.routes.endpoints,
@@ -433,6 +445,7 @@ class Service:
             "the looks at other replicas": self._begin_once_leading(elsewhere.run),
             "the doubt about the lead": asyncio.create_task(doubts),
             "the replica": asyncio.create_task(keeping),
+            "the looks at who could subscribe": asyncio.create_task(watching),
         }
 
     def _api_and_page(self) -> tuple[list[Route], Page]:
@@ -504,5 +517,8 @@ class Service:
     def _raise_failure(self, parts: Mapping[str, asyncio.Task[None]]) -> None:
         for name, task in parts.items():
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                if isinstance(error, LineGivenUp | OutboxTaken):
+                    self._log.warning("replica.ends", problem=str(error))
+                    raise error
                 self._log.error("service.failed", part=name, exc_info=error)
                 raise ForwarderError(f"{name} failed: {error}; see the log") from error

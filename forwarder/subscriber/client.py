@@ -1,6 +1,7 @@
 """The paho client of one connection, and how it opens: what is asked of the broker in CONNECT."""
 
 import socket
+from collections.abc import Callable
 
 from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -17,6 +18,9 @@ RECEIVE_MAXIMUM = 1000
 class SharingClient(Client):
     """A paho client that opens its socket itself, and then uses it through a SharedSocket."""
 
+    look: Callable[[], None] = staticmethod(lambda: None)
+    """Called in the dialling thread when the socket is open, before CONNECT; raises where that is not to leave."""
+
     # paho has no public way to be given a socket, or to be fed packets; everything else here is its public API.
     def _create_socket(self) -> SharedSocket:
         sock = super()._create_socket()
@@ -24,10 +28,15 @@ class SharingClient(Client):
             raise TypeError(type(sock))
         # PUBACKs are small. Without this a second write would wait for the broker's TCP to answer the first.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self.look()
+        except BaseException:
+            sock.close()
+            raise
         return SharedSocket(sock)
 
 
-def new_client(broker: Broker, *, keeps_session: bool) -> Client:
+def new_client(broker: Broker, *, keeps_session: bool) -> SharingClient:
     is_mqtt5 = broker.protocol == "5"
     client = SharingClient(
         CallbackAPIVersion.VERSION2,

@@ -31,6 +31,7 @@ from forwarder.subscriber.diagnosis import (
     no_answer,
     not_mqtt,
     silent,
+    unsure,
 )
 from forwarder.subscriber.dial import Dialling
 from forwarder.subscriber.packets import Packets, Unfit
@@ -59,6 +60,7 @@ class Connection:
 
     Arrivals are handed over as they come in, also before `subscribe`, because a persistent session may hold some. None
     comes in while `backlog` is full. Of each payload at most `max_message_bytes` are kept.
+    CONNECT leaves only while it `may_connect`, which is asked in another thread.
     No callback raises into paho: an error ends the connection, and `ended` says why.
     """
 
@@ -71,10 +73,12 @@ class Connection:
         max_message_bytes: int,
         on_arrivals: Callable[[Sequence[Arrival]], None],
         keeps_session: bool = True,
+        may_connect: Callable[[], bool] = lambda: True,
     ) -> None:
         self._broker = broker
         self._clock = clock
         self._on_arrivals = on_arrivals
+        self._may_connect = may_connect
         self._keeps_session = keeps_session
         self._loop = asyncio.get_running_loop()
         self._unacknowledged = Unacknowledged()
@@ -191,11 +195,16 @@ class Connection:
 
     def _new_client(self) -> Client:
         client = new_client(self._broker, keeps_session=self._keeps_session)
+        client.look = self._look
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_log = self._on_log
         return client
+
+    def _look(self) -> None:
+        if not self._may_connect():
+            raise SessionFailed(unsure(self._broker))
 
     def _end(self, problem: Problem) -> None:
         if not self.ended.done():

@@ -45,6 +45,14 @@ _CLIENT_CERTIFICATE_ALERTS = (
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 
 
+def unsure(broker: Broker) -> Problem:
+    return Problem(
+        "unsure",
+        f"{broker.address} is not asked for the session, because another replica may have taken it over: "
+        "see what keeps this one from its database",
+    )
+
+
 def explain_dial(error: Exception, broker: Broker) -> Problem:
     """Why host, TCP or TLS did not let us through."""
     match error:

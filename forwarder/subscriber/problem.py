@@ -23,6 +23,7 @@ Kind = Literal[
     "ended",
     "told",
     "internal",
+    "unsure",
 ]
 
 

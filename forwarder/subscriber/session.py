@@ -79,6 +79,7 @@ class Subscriber:
     It must not block; when it raises, the connection is made anew. A message that is not acknowledged comes again with
     the next connection. Each must be acknowledged some time, also at QoS 0, because nothing is read while too much is
     not. Of each payload at most `max_message_bytes` are kept.
+    `may_connect` is asked before each CONNECT, in another thread; while it says no, it is asked again and again.
     `expects_session` says that an earlier process was subscribed: a broker that then knows no session has lost it.
     """
 
@@ -90,6 +91,7 @@ class Subscriber:
         on_arrivals: Callable[[Sequence[Arrival]], None],
         max_message_bytes: int = 65_536,
         expects_session: bool = False,
+        may_connect: Callable[[], bool] = lambda: True,
         pace: Pace | None = None,
     ) -> None:
         self._broker = broker
@@ -97,6 +99,7 @@ class Subscriber:
         self._on_arrivals = on_arrivals
         self._max_message_bytes = max_message_bytes
         self.expects_session = expects_session
+        self._may_connect = may_connect
         self._pace = pace or Pace()
         self._log = logger("mqtt").bind(broker=broker.address)
         self._backlog = Backlog(self._log, clock)
@@ -171,6 +174,7 @@ class Subscriber:
             backlog=self._backlog,
             max_message_bytes=self._max_message_bytes,
             on_arrivals=self._on_arrivals,
+            may_connect=self._may_connect,
         )
         try:
             return await self._stay_subscribed(connection)
@@ -245,7 +249,9 @@ class Subscriber:
 
     def _report_end(self, problem: Problem) -> float:
         """Say why the connection is over; returns the seconds to wait before the next."""
-        delay = self._backoff.next_delay()
+        # Whether it may connect changes within a second, whatever the broker had to say before.
+        is_unsure = problem.kind == "unsure"
+        delay = self._pace.first_retry if is_unsure else self._backoff.next_delay()
         if self._progress.connected_at is None:
             self._problem_log.report(problem, retry_in_seconds=round(delay, 1))
             return delay

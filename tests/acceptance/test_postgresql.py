@@ -220,8 +220,22 @@ class TestReplicas:
         assert_told_once_in_order(webhooks, line.fleet.issued)
         assert await line.service.ended() == 1
         assert "has taken over" in "".join(line.service.complaints)
-        line.service.events.clear()  # it has failed, as it should
         await second.settled("acme", lambda totals: totals.delivered == 40)
+        assert await second.stop() == 0
+
+    async def test_leader_without_a_session_makes_way(self, line: Line, second: Service) -> None:
+        """The broker takes it no more, and would take the other: that one leads, and this one starts anew."""
+        webhooks = await line.receiver("acme")
+        line.service.settings["FORWARDER_MQTT_PASSWORD"] = "no longer right"
+        line.write_routes()
+        await line.service.start()
+        await line.service.logged("replica.leads")
+        await second.start()
+        assert await line.service.ended() == 1
+        assert "another replica could have one" in line.service.complaints[-1]
+        await second.readiness(lambda status, said: status == 200 and said["mqtt"]["subscribed"])
+        await line.publish(10)
+        await webhooks.until_count(10)
         assert await second.stop() == 0
 
     async def test_another_deployment_is_refused(self, line: Line, second: Service) -> None:

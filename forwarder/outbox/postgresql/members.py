@@ -51,10 +51,12 @@ _JOIN = """
     INSERT INTO member (id, name, version, state) VALUES (?, ?, ?, jsonb_build_object('deployment', ?::text))
     ON CONFLICT (id) DO NOTHING"""
 _BEAT = """
-    UPDATE member SET beat = beat + 1, state = state || jsonb_build_object('routes', ?::text, 'leaves', ?::boolean)
+    UPDATE member SET beat = beat + 1, state = state || jsonb_build_object(
+        'routes', ?::text, 'session', ?::text, 'leaves', ?::boolean)
     WHERE id = ?"""
 _MEMBERS = """
-    SELECT id, name, beat, state ->> 'routes', coalesce((state ->> 'leaves')::boolean, false) FROM member
+    SELECT id, name, beat, state ->> 'routes', state ->> 'session', coalesce((state ->> 'leaves')::boolean, false)
+    FROM member
     ORDER BY id"""
 _HOMES = "SELECT name, owner FROM home JOIN endpoint_row ON id = endpoint WHERE shard = 0"
 _NAMESAKES = """
@@ -143,6 +145,10 @@ class Seat:
         self.differing: Sequence[str] = ()
         """the names of those who have others, for some seconds now."""
         self._differing_since: dict[str, float] = {}
+        self.session_word = ""
+        """What this replica says of its session with the broker,"""
+        self.session_words: Collection[str] = ()
+        """and what the others say of theirs."""
         self._leaves = False
         self._ring: Callable[[], None] = lambda: None
         self._stopping, self._waking = threading.Event(), threading.Event()
@@ -214,7 +220,7 @@ class Seat:
                 self._session = connect(self._database, member=self.member)
             session = self._session
             session.begin()
-            beat = (self.routes, self._leaves, self.member)
+            beat = (self.routes, self.session_word, self._leaves, self.member)
             is_there = session.execute(_BEAT, beat).rowcount > 0
             session.commit()
             if not is_there:
@@ -231,12 +237,13 @@ class Seat:
         namesakes = session.execute(_NAMESAKES, (self._name, self.member)).fetchall()
         gone = {*dead, *(member for (member,) in namesakes)}
         _bury(session, gone)
-        if not self.leads:
+        if not (self.leads or self._leaves):
             self._try_to_lead(session)
         alive = [one for one in members if one[0] not in gone]
         stay = [member for member, *_, leaves in alive if not leaves]
         self._see_homes(session, stay, alive={member for member, *_ in alive})
-        self._compare_routes({name: routes for _, name, _, routes, _ in alive if routes})
+        self._compare_routes({name: routes for _, name, _, routes, *_ in alive if routes})
+        self.session_words = {word for member, *_, word, _ in alive if member != self.member}
 
     def _compare_routes(self, routes: Mapping[str, str]) -> None:
         """An edit reaches one replica before another: that is told of nobody."""

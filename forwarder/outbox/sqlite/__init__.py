@@ -37,10 +37,11 @@ class DirectorySeat(outbox_file.DirectoryLock):
     problem = None
     homes = None
     differing = ()
+    session_words = ()
 
     def __init__(self, path: Path, *, name: str, deployment: str) -> None:  # noqa: ARG002 - a database's matters
         super().__init__(path.parent)
-        self.routes = ""
+        self.routes = self.session_word = ""
 
     def listen(self, ring: Callable[[], None]) -> None:
         """There is nobody to hear of."""

@@ -91,6 +91,26 @@ def test_only_one_of_many_follows_it(join: Callable[[str], Seat]) -> None:
     assert sum(other.leads for other in others) == 1
 
 
+def test_one_that_leaves_does_not_come_to_lead(join: Callable[[str], Seat]) -> None:
+    """It would have the line do nothing until its own attempts have ended."""
+    first, second, third = join("one"), join("two"), join("three")
+    second.leave()
+    until(lambda: second._leaves and not second._waking.is_set())
+    first.release()
+    until(lambda: third.leads)
+    assert not second.leads
+
+
+def test_replicas_hear_what_others_say_of_their_sessions(join: Callable[[str], Seat]) -> None:
+    """Never their own word, and no longer than somebody says it."""
+    first, second = join("one"), join("two")
+    first.session_word = "missing"
+    until(lambda: "missing" in second.session_words)
+    assert "missing" not in first.session_words
+    first.session_word = ""
+    until(lambda: "missing" not in second.session_words)
+
+
 def test_leader_that_is_not_heard_of_is_declared_dead(
     join: Callable[[str], Seat], place: Database
 ) -> None:

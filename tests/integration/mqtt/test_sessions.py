@@ -8,7 +8,7 @@ import pytest
 from support.mosquitto import Mosquitto
 from support.ports import free_port
 from support.publisher import Publisher
-from support.subscriber_harness import ArrivalRecorder, subscribed, until
+from support.subscriber_harness import QUICK, ArrivalRecorder, subscribed, until
 
 from forwarder.clock import SystemClock
 from forwarder.subscriber import Arrival, Subscriber
@@ -251,3 +251,25 @@ async def test_failing_handler_costs_the_connection_and_nothing_else(mosquitto: 
         await recorder.wait(2)
         assert (await until(subscriber, lambda state: state.subscribed)).sessions == 2
     assert recorder.payloads == [b"1", b"1"]
+
+
+async def test_no_connect_leaves_while_another_may_have_the_session(mosquitto: Mosquitto) -> None:
+    """The one who has it is not thrown out; as soon as it is ours again, we connect."""
+    is_ours = False
+    subscriber = Subscriber(
+        mosquitto.broker(),
+        clock=SystemClock(),
+        on_arrivals=lambda _: None,
+        may_connect=lambda: is_ours,
+        pace=QUICK,
+    )
+    async with subscribed(mosquitto.broker()) as rival:
+        task = asyncio.create_task(subscriber.run())
+        state = await until(subscriber, lambda state: state.problem is not None)
+        assert "another replica may have taken it over" in str(state.problem)
+        await asyncio.sleep(4 * QUICK.first_retry)  # some tries, of which none may reach the broker
+        assert (rival.state.sessions, subscriber.state.sessions) == (1, 0)
+    is_ours = True
+    await until(subscriber, lambda state: state.subscribed)
+    task.cancel()
+    await asyncio.wait({task})
