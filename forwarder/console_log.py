@@ -99,6 +99,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "notices.dropped": ("service", "{count:notice} for the operator found no room"),
     "operator.changed": ("{who}", "{what}", "{endpoint}", "{count} changed", "by {via}"),
     "outbox.exposed": ("outbox", "{problem}"),
+    "outbox.fell_back": ("outbox", "✗ {problem}"),
     "outbox.failed": ("outbox", "✗ {problem}"),
     "outbox.filled": ("outbox", "✗ {problem}"),
     "outbox.incomplete": ("outbox", "✗ {problem}"),

@@ -7,6 +7,7 @@ from forwarder.logs import logger
 from forwarder.outbox.commit import Commit
 from forwarder.outbox.engine import Engine
 from forwarder.settings import OutboxPlace
+from forwarder.units import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,9 @@ class Capacity:
         self.problem: str | None = None
         """Why no message is taken, as one sentence."""
         self.is_writable = True
+        self._missing = 0
+        self.missing: str | None = None
+        """What a failover of the database has lost, as one sentence."""
         self.is_sure: Callable[[], bool] = lambda: True
         """Whether no other replica can have taken over what is here."""
 
@@ -85,4 +89,16 @@ class Capacity:
             return False
         self._log.info("outbox.recovered")
         self.problem, self.is_writable = None, True
+        self._see_missing()
         return True
+
+    def _see_missing(self) -> None:
+        """A database that comes back may be another one, which took over without the last commits."""
+        missing, before, self._missing = self._engine.missing, self._missing, self._engine.missing
+        if missing > before:
+            self.missing = (
+                f"{self._path} came back without the last of what was acknowledged,"
+                f" up to {count_of(missing, 'reading')}:"
+                " a failover took a standby that did not have it; see synchronous_standby_names"
+            )
+            self._log.error("outbox.fell_back", problem=self.missing)

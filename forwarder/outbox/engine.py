@@ -9,7 +9,7 @@ nothing that could wait.
     commit thread          has_foreign_change ▸ apply ▸ totals, where another process had changed something
     reader thread          heads
     any thread             totals, overview, trim
-    loop                   is_full, used_bytes: plain memory
+    loop                   is_full, used_bytes, missing: plain memory
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -35,6 +35,10 @@ class Engine(Protocol):
     @property
     def used_bytes(self) -> int:
         """About what it held at the last commit."""
+
+    @property
+    def missing(self) -> int:
+        """How many readings, at most, were committed by this process and are no longer there: a failover lost them."""
 
     def lanes(self) -> Iterator[tuple[LaneKey, LaneRows]]:
         """Every lane of these homes that holds something, the one with the oldest delivery first."""

@@ -98,7 +98,7 @@ class ServiceProbe:
         return {
             "ready": not reasons,
             "reasons": reasons,
-            "warnings": self._warnings + self._differing(),
+            "warnings": self._warnings + self._differing() + self._missing(),
             "mqtt": {
                 "connected": session.connected,
                 "subscribed": session.subscribed,
@@ -125,6 +125,10 @@ class ServiceProbe:
         """A warning while other replicas have other routes."""
         names = ", ".join(self._seat.differing)
         return [f"routes.yaml differs from that of replica {names}"] if names else []
+
+    def _missing(self) -> list[str]:
+        missing = self._outbox.capacity.missing
+        return [] if missing is None else [missing]
 
     def situation(self) -> Situation:
         """What the API needs to know of the running service."""

@@ -85,6 +85,10 @@ class PostgresEngine:
         """Epochs by endpoint."""
         self._seen = self._last = 0
         """The number up to which every reading is in our lanes, and the last one that is known to be there."""
+        self._acknowledged = 0
+        """The last number that a commit of ours has put and confirmed,"""
+        self.missing = 0
+        """and how many of those the database came back without."""
         self._is_noted = False
         """Whether somebody has noted a lane of ours, as of the last look."""
         self._is_uncertain = False
@@ -116,6 +120,9 @@ class PostgresEngine:
         (self._last,) = writer.execute("SELECT last FROM line").fetchone()
         self._seen = self._last
         writer.commit()
+        if self._acknowledged > self._last:
+            self.missing += self._acknowledged - self._last
+            self._acknowledged = self._last
 
     def _recall_homes(self) -> None:
         rows = self._writer.execute(_OURS, (self._member,)).fetchall()
@@ -221,6 +228,8 @@ class PostgresEngine:
                 self._store.recall(self._homes)
                 writer.roll_back()
                 raise
+            if puts is not None:
+                self._acknowledged = self._store.reserved
             self._note(changes, applied)
         return applied
 

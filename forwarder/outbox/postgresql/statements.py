@@ -149,7 +149,8 @@ class Store(Tables):
         self.replica = member or ""
         self._next = 0
         """The number of the next reading; the line has been moved on beyond it."""
-        self._reserved = 0
+        self.reserved = 0
+        """The last number that the line has given; it is the transaction's until that is committed."""
         self._dropped_bytes = 0
         self.homes: dict[int, int] = {}
         """Epochs of the homes of this replica, by endpoint, as they are once this transaction is committed."""
@@ -174,7 +175,7 @@ class Store(Tables):
         row = self.connection.execute(_RESERVE, (count, epoch, epoch, *rung)).fetchone()
         if row is None:
             return None
-        self._reserved, self._next = row[0], row[0] - count + 1
+        self.reserved, self._next = row[0], row[0] - count + 1
         return bool(row[1])
 
     def _row_of_endpoint(self, name: str) -> int:
@@ -199,14 +200,14 @@ class Store(Tables):
 
     def forget(self) -> None:
         super().forget()
-        self._next = self._reserved = self._dropped_bytes = 0
+        self._next = self.reserved = self._dropped_bytes = 0
 
     # Putting.
 
     def put_run(self, readings: list[NewReading], now: float) -> list[Run]:
         first = self._next
         self._next += len(readings)
-        if self._next > self._reserved + 1:
+        if self._next > self.reserved + 1:
             raise ValueError("more readings than numbers were reserved")
         new = self._put_new(readings, first, now)
         if len(new) == len(readings):

@@ -61,6 +61,9 @@ class SqliteEngine:
 
     # What is read.
 
+    missing = 0
+    """An outbox that was cut short is not opened in the first place."""
+
     @property
     def is_full(self) -> bool:
         return self._disk_space.is_full

@@ -1,15 +1,18 @@
 """Whoever has been taken over changes nothing any more, and nothing is believed that a commit has not confirmed."""
 
 import asyncio
+import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
 from support.clock import HandClock
 from support.outbox import claim, flush, ids, must_claim, settle, totals, until_it_failed
 from support.outbox_harness import OutboxHarness
-from support.postgres import PostgresServer
+from support.postgres import PostgresServer, PostgresStandby
 from support.readings import new_reading
 
 from forwarder.delivery import Bury, RetryAt
@@ -178,6 +181,41 @@ class TestWhenNoStandbyAnswers:
         async with asyncio.timeout(10):
             while not await asyncio.to_thread(server.ask, cancel):  # noqa: ASYNC110 - the server tells nobody
                 await asyncio.sleep(0.02)
+
+
+async def test_failover_that_lost_something_is_told() -> None:
+    """Nobody waited for the standby, which had not received the last readings: how many, only the leader knows."""
+    with PostgresServer() as primary:
+        schema = parse_qs(urlsplit(primary.database().url).query)["options"][0]
+        with PostgresStandby(primary) as standby:
+            url = primary.url(
+                options=schema,
+                host=f"{primary.folder},{standby.folder}",
+                target_session_attrs="read-write",
+            )
+            harness = OutboxHarness(Database(url), HandClock())
+            outbox = harness.open()
+            await outbox.put([new_reading(ONE, "a")])
+            await asyncio.to_thread(_until_replayed, primary)
+            standby.signal(signal.SIGSTOP, named="walreceiver")
+            await outbox.put([new_reading(ONE, name) for name in "bcd"])
+            primary.kill()
+            standby.signal(signal.SIGKILL, named="walreceiver")
+            standby.promote()
+            async with _passing(harness.clock):
+                assert await outbox.put([new_reading(ONE, "e")]) == ["accepted"]
+            assert "up to 3 readings: a failover took" in str(outbox.capacity.missing)
+            assert [row["number"] for row in harness.engine.rows("reading")] == [1, 2]
+            await harness.kill()
+
+
+def _until_replayed(primary: PostgresServer) -> None:
+    """Return once the standby shows all that the primary has."""
+    behind = "SELECT 1 FROM pg_stat_replication WHERE replay_lsn >= pg_current_wal_lsn()"
+    give_up_at = time.monotonic() + 20
+    while not primary.ask(behind):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.05)
 
 
 async def test_statements_find_their_rows_by_an_index(new_database: Callable[[], Database]) -> None:
