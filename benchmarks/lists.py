@@ -20,7 +20,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from forwarder.api.resources import MOST_LOOKED_AT
+from forwarder.api.resources.call import MOST_LOOKED_AT
 from forwarder.operator import devices_behind
 from forwarder.outbox import Chosen, DeliveryId, OutboxAccess, Selection, opened
 from forwarder.outbox.sqlite import file as outbox_file

@@ -2,7 +2,7 @@
 The commands as JSON over HTTP, through the same rooms of operator/, below `/api/v1`.
 
     access.py      who may ask: pure       door.py        where it is asked, and wrong tokens wait
-    resources.py   what each resource does
+    resources/     what each resource does
     answers.py     the forms of answers    requests.py    the forms of queries and bodies
     operations.py  one resource as a value, and how a request becomes its call
     openapi.py     the document that describes them (OpenAPI 3.1)
@@ -16,7 +16,7 @@ from forwarder.api.app import build_api
 from forwarder.api.door import Door
 from forwarder.api.operations import PREFIX as API_PREFIX
 from forwarder.api.requests import sentences
-from forwarder.api.resources import Call, Raw, Resources, Situation
+from forwarder.api.resources.call import Call, Raw, Resources, Situation
 
 __all__ = [
     "API_PREFIX",

@@ -14,7 +14,7 @@ from forwarder.api.door import Door
 from forwarder.api.openapi import document
 from forwarder.api.operations import OPERATIONS, PREFIX, Operation
 from forwarder.api.requests import sentences
-from forwarder.api.resources import Call, Raw, Resources, Situation, as_raw
+from forwarder.api.resources.call import Call, Raw, Resources, Situation, as_raw
 from forwarder.errors import (
     ConfigurationError,
     ForwarderError,

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from forwarder.api import requests as forms
+from forwarder.api import resources
 from forwarder.delivery import Delivery, ReadingNumber, in_words
 from forwarder.operator.objects import delivery_object, last_error, next_attempt_at
 from forwarder.outbox import DeliveryFile, DeliveryRecord
@@ -86,8 +87,8 @@ def deliveries(asked: Asked) -> Shown:
 
 def _found(search: Search, asked: Asked) -> Any:
     if search.id is not None:
-        call = asked.call(query=forms.Which(endpoint=search.endpoint), id=search.id)
-        files = asked.resources.delivery_files(call)
+        which = forms.Which(endpoint=search.endpoint)
+        files = asked.of(resources.deliveries.files, query=which, id=search.id)
         return {"items": [delivery_object(one.record) for one in files]}
     query = forms.DeliveryList(
         endpoint=search.endpoint,
@@ -98,8 +99,7 @@ def _found(search: Search, asked: Asked) -> Any:
         limit=SHOWN,
         cursor=asked.query.get("cursor") or None,
     )
-    found: Any = asked.resources.deliveries(asked.call(query=query))
-    return found
+    return asked.of(resources.deliveries.listed, query=query)
 
 
 def _next(asked: Asked, cursor: str | None) -> str | None:
@@ -134,7 +134,7 @@ def delivery(asked: Asked) -> Shown:
     """One reading's deliveries, or that to one endpoint."""
     identity = asked.path["id"]
     query = forms.Which(endpoint=asked.query.get("endpoint") or None)
-    files = asked.resources.delivery_files(asked.call(query=query, id=identity))
+    files = asked.of(resources.deliveries.files, query=query, id=identity)
     return framed(
         "delivery.html",
         asked,
@@ -230,7 +230,7 @@ def replay_one(asked: Asked) -> Elsewhere:
     """Send one dead letter again."""
     identity, endpoint = asked.form.get("id", ""), asked.form.get("endpoint") or None
     body = forms.ReplayedDeadLetters(ids=(identity,), endpoint=endpoint)
-    answer: Any = asked.resources.replay_dead_letters(asked.call(query=forms.DryRun(), body=body))
+    answer = asked.of(resources.dead_letters.replay, query=forms.DryRun(), body=body)
     query = {"q": identity, "did": "replayed", "n": answer["count"]}
     return Elsewhere(f"/deliveries?{urlencode(query)}")
 

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from forwarder.api import requests as forms
+from forwarder.api import resources
 from forwarder.operator import Status
 from forwarder.units import age
 from forwarder.web.page.frame import Asked, Shown, View, framed
@@ -23,7 +24,7 @@ def devices(asked: Asked) -> Shown:
         limit=SHOWN,
         cursor=asked.query.get("cursor") or None,
     )
-    found: Any = asked.resources.devices(asked.call(query=query))
+    found = asked.of(resources.devices.listed, query=query)
     onwards = {"only": only, "cursor": found.get("next")}
     return framed(
         "devices.html",
@@ -59,7 +60,7 @@ def _state(one: Mapping[str, Any]) -> tuple[Level, str]:
 
 def device(asked: Asked) -> Shown:
     """Everything about one."""
-    found: Any = asked.resources.device(asked.call(device=asked.path["device"]))
+    found = asked.of(resources.devices.one, device=asked.path["device"])
     status = asked.overview()
     level, word = _state(found)
     return framed(

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from forwarder.api import requests as forms
+from forwarder.api import resources
 from forwarder.errors import OperationError
 from forwarder.operator import EndpointStatus, Status
 from forwarder.operator.objects import oldest_seconds
@@ -104,10 +105,10 @@ def endpoint(
     if one is None:
         raise OperationError(f"there is no endpoint {name}; the view of endpoints lists them")
     routed = asked.situation.routes.endpoints.get(EndpointName(name))
-    dead: Any = asked.resources.dead_letters(
-        asked.call(query=forms.DeadLetterList(endpoint=name, limit=SHOWN_DEAD))
+    dead = asked.of(
+        resources.dead_letters.listed, query=forms.DeadLetterList(endpoint=name, limit=SHOWN_DEAD)
     )
-    shares: Any = asked.resources.shares(asked.call(name=name))
+    shares = asked.of(resources.shares.listed, name=name)
     return framed(
         "endpoint.html",
         asked,
@@ -212,26 +213,26 @@ def _settings(one: Endpoint | None) -> list[tuple[str, str]]:
 
 def pause(asked: Asked) -> Elsewhere:
     """Send nothing more to it."""
-    answer: Any = asked.resources.pause(asked.call(query=forms.DryRun(), name=asked.path["name"]))
+    answer = asked.of(resources.endpoints.pause, query=forms.DryRun(), name=asked.path["name"])
     return _back(asked, "paused" if answer["count"] else "unchanged")
 
 
 def resume(asked: Asked) -> Elsewhere:
     """Let it go on."""
-    answer: Any = asked.resources.resume(asked.call(query=forms.DryRun(), name=asked.path["name"]))
+    answer = asked.of(resources.endpoints.resume, query=forms.DryRun(), name=asked.path["name"])
     return _back(asked, "resumed" if answer["count"] else "unchanged")
 
 
 def replay(asked: Asked) -> Elsewhere:
     """Send all its dead letters again."""
     body = forms.ReplayedDeadLetters(endpoint=asked.path["name"])
-    answer: Any = asked.resources.replay_dead_letters(asked.call(query=forms.DryRun(), body=body))
+    answer = asked.of(resources.dead_letters.replay, query=forms.DryRun(), body=body)
     return _back(asked, "replayed", answer["count"])
 
 
 def send_test(asked: Asked) -> Shown:
     """Send a test event, and show the answer in place."""
-    tested: Any = asked.resources.send_test(asked.call(name=asked.path["name"]))
+    tested = asked.of(resources.endpoints.send_test, name=asked.path["name"])
     return endpoint(replace(asked, here=path_of(asked)), tested=tested)
 
 

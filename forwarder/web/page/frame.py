@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import quote
 
 from forwarder.api import Call, Denied, Resources, Situation
+from forwarder.api.resources import line
 from forwarder.delivery import in_words
 from forwarder.operator import Actor, Status
 from forwarder.outbox import Minute
@@ -37,16 +38,25 @@ class Asked:
         return Actor("page", self.by)
 
     def overview(self) -> Status:
-        return self.resources.overview(self.situation)
+        return line.overview(self.resources, self.situation)
 
     def minutes(self, endpoint: str) -> list[Minute]:
         """Those of the last hour, of an endpoint, or of the line, whose name is empty."""
         since = self.situation.now - (MINUTES + 2) * MINUTE_SECONDS
-        return self.resources.minutes(endpoint, since=since)
+        return line.minutes(self.resources, endpoint, since=since)
 
-    def call(self, *, query: object = None, body: object = None, **path: str) -> Call:
-        """The same as a call of the API."""
-        return Call(path=path, query=query, body=body, situation=self.situation, actor=self.actor)
+    def of(
+        self,
+        work: Callable[[Resources, Call], Any],
+        *,
+        query: object = None,
+        body: object = None,
+        **path: str,
+    ) -> Any:
+        """What a resource of the API answers to the same call."""
+        situation, actor = self.situation, self.actor
+        call = Call(path=path, query=query, body=body, situation=situation, actor=actor)
+        return work(self.resources, call)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """The line as a whole."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from forwarder.api import requests as forms
+from forwarder.api import resources
 from forwarder.outbox import Minute
 from forwarder.web.page.charts import Curve, curves_of, share
 from forwarder.web.page.endpoints import counts_of, endpoint_rows
@@ -19,7 +19,7 @@ def line(asked: Asked) -> Shown:
     status, now = asked.overview(), asked.situation.now
     rows = endpoint_rows(status, now)
     minutes = asked.minutes("")
-    changes: Any = asked.resources.audit(asked.call(query=forms.AuditList(limit=SHOWN_CHANGES)))
+    changes = asked.of(resources.line.audit, query=forms.AuditList(limit=SHOWN_CHANGES))
     return framed(
         "line.html",
         asked,

@@ -1,10 +1,9 @@
 """Quarantine: what could not be understood, and what it would be today."""
 
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlencode
 
-from forwarder.api import Raw
+from forwarder.api import Raw, resources
 from forwarder.api import requests as forms
 from forwarder.errors import ConfigurationError
 from forwarder.operator.payload import flattened, hex_lines, printable
@@ -19,7 +18,7 @@ WORD = "discard"
 def quarantine(asked: Asked) -> Shown:
     """In order of arrival."""
     query = forms.QuarantineList(limit=SHOWN, cursor=asked.query.get("cursor") or None)
-    found: Any = asked.resources.quarantine(asked.call(query=query))
+    found = asked.of(resources.quarantine.listed, query=query)
     status = asked.overview()
     return framed(
         "quarantine.html",
@@ -37,10 +36,10 @@ def quarantine(asked: Asked) -> Shown:
 
 def message(asked: Asked) -> Shown:
     """One message: its bytes, and what it becomes with today's settings."""
-    call = asked.call(id=asked.path["id"])
-    found: Any = asked.resources.message(call)
-    raw = asked.resources.message_raw(call).body
-    today = asked.resources.message_decoded(call)
+    identity = asked.path["id"]
+    found = asked.of(resources.quarantine.one, id=identity)
+    raw = asked.of(resources.quarantine.raw, id=identity).body
+    today = asked.of(resources.quarantine.decoded, id=identity)
     text = printable(raw[:SHOWN_BYTES])
     return framed(
         "message_file.html",
@@ -68,9 +67,7 @@ def _reading(today: object) -> str | None:
 
 def replay(asked: Asked) -> Elsewhere:
     """Read messages again with today's settings."""
-    answer: Any = asked.resources.replay_messages(
-        asked.call(query=forms.DryRun(), body=_chosen(asked))
-    )
+    answer = asked.of(resources.quarantine.replay, query=forms.DryRun(), body=_chosen(asked))
     return Elsewhere(f"/quarantine?{urlencode({'did': 'understood', 'n': answer['count']})}")
 
 
@@ -80,9 +77,7 @@ def discard(asked: Asked) -> Elsewhere:
         raise ConfigurationError(
             f"nothing was erased: type {WORD} to erase what waits in quarantine"
         )
-    answer: Any = asked.resources.discard_messages(
-        asked.call(query=forms.DryRun(), body=_chosen(asked))
-    )
+    answer = asked.of(resources.quarantine.discard, query=forms.DryRun(), body=_chosen(asked))
     return Elsewhere(f"/quarantine?{urlencode({'did': 'discarded', 'n': answer['count']})}")
 
 

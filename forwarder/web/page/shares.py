@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 from urllib.parse import quote, urlencode
 
 from forwarder.api import requests as forms
+from forwarder.api import resources
 from forwarder.errors import OperationError
 from forwarder.outbox import Share
 from forwarder.web.page.deliveries import SHOWN, file_of, row_of
@@ -19,14 +19,14 @@ GONE = "this link shows nothing: it was revoked, its time is over, or it was nev
 def make(asked: Asked) -> Shown:
     """Make a link, and show it this once."""
     body = forms.LinkWanted.model_validate({"for": asked.form.get("for", "7d")})
-    made: Any = asked.resources.share(asked.call(body=body, name=asked.path["name"]))
+    made = asked.of(resources.shares.make, body=body, name=asked.path["name"])
     return endpoint(replace(asked, here=path_of(asked)), link=made)
 
 
 def revoke(asked: Asked) -> Elsewhere:
     """End a link."""
-    call = asked.call(query=forms.DryRun(), name=asked.path["name"], id=asked.path["id"])
-    asked.resources.unshare(call)
+    name, identity = asked.path["name"], asked.path["id"]
+    asked.of(resources.shares.revoke, query=forms.DryRun(), name=name, id=identity)
     return Elsewhere(f"{path_of(asked)}?{urlencode({'did': 'unshared', 'n': 1})}")
 
 
@@ -40,7 +40,7 @@ def shared(asked: Asked) -> Shown:
     query = forms.DeliveryList(
         endpoint=share.endpoint, limit=SHOWN, cursor=asked.query.get("cursor") or None
     )
-    found: Any = asked.resources.deliveries(asked.call(query=query))
+    found = asked.of(resources.deliveries.listed, query=query)
     cursor = found.get("next")
     return _shown(
         "shared.html",
@@ -58,7 +58,7 @@ def shared_delivery(asked: Asked) -> Shown:
     share = _opened(asked)
     query = forms.Which(endpoint=share.endpoint)
     try:
-        files = asked.resources.delivery_files(asked.call(query=query, id=asked.path["id"]))
+        files = asked.of(resources.deliveries.files, query=query, id=asked.path["id"])
     except OperationError:  # its words may tell who else gets the reading
         raise OperationError("there is no such delivery to this endpoint") from None
     files = [one for one in files if one.record.endpoint == share.endpoint]
@@ -73,7 +73,9 @@ def shared_delivery(asked: Asked) -> Shown:
 
 
 def _opened(asked: Asked) -> Share:
-    share = asked.resources.opened_by(asked.path["token"], now=asked.situation.now)
+    share = resources.shares.opened_by(
+        asked.resources, asked.path["token"], now=asked.situation.now
+    )
     if share is None:
         raise OperationError(GONE)
     return share

@@ -1,0 +1,31 @@
+"""
+What each resource does: a command's work, asked for by HTTP. Every function runs in a thread of its own.
+
+    call.py        one request, understood, and what the work of every resource needs
+    line.py        how everything stands, the routes, and who changed what
+    endpoints.py   pauses and tests too            shares.py       links to an endpoint's deliveries
+    devices.py     each with all about it          payloads.py     what bytes become
+    deliveries.py  in any state                    dead_letters.py, quarantine.py: replayed and discarded too
+"""
+
+from forwarder.api.resources import (
+    dead_letters,
+    deliveries,
+    devices,
+    endpoints,
+    line,
+    payloads,
+    quarantine,
+    shares,
+)
+
+__all__ = [
+    "dead_letters",
+    "deliveries",
+    "devices",
+    "endpoints",
+    "line",
+    "payloads",
+    "quarantine",
+    "shares",
+]

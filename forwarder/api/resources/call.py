@@ -1,0 +1,121 @@
+"""One request, understood, what the work of every resource needs, and the answer as bytes or as a page of a list."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from forwarder.api import requests as forms
+from forwarder.logs import logger
+from forwarder.normalise import Normaliser
+from forwarder.operator import Actor, Change, audited
+from forwarder.operator.send_test import TransportFor
+from forwarder.outbox import OutboxAccess, Selection, opened
+from forwarder.routes import Routes
+from forwarder.settings import OutboxPlace
+
+T = TypeVar("T")
+MOST_LOOKED_AT = 100_000
+"""Deliveries that one answer of a list looks through: a filter that fits few of them is answered in parts."""
+_log = logger("api")
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """An answer that is written already."""
+
+    body: bytes
+    media_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What only the running service knows, as of the request."""
+
+    readiness: Mapping[str, Any]
+    routes: Routes
+    problem: str | None
+    """The first sentence on the routing file as it stands there, None where it is in force."""
+    now: float
+    """UNIX seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, understood."""
+
+    path: Mapping[str, str]
+    query: Any
+    """A form of `requests`; so is `body`, unless it is bytes."""
+    body: Any
+    situation: Situation
+    actor: Actor
+
+    def audited(
+        self, outbox: OutboxAccess, what: str, meant: int
+    ) -> AbstractContextManager[Change]:
+        """The endpoint that it is told of is the one that gets the rows, or whose they are."""
+        endpoint = getattr(self.body, "to", None) or getattr(self.body, "endpoint", None)
+        now = self.situation.now
+        return audited(outbox, self.actor, what, meant=meant, endpoint=endpoint, now=now)
+
+    def done(self, what: str, count: int, *, answer: object = None, **whom: str) -> object:
+        """The answer to what was changed, which is logged."""
+        actor = self.actor
+        _log.info("operator.changed", what=what, count=count, via=actor.via, who=actor.who, **whom)
+        return answer or {"count": count}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What the work of every resource needs: one outbox, and the line's other parts."""
+
+    outbox_place: OutboxPlace
+    routes_file: Path
+    normaliser: Normaliser
+    """Our own, because it counts; so is `trusting`, which takes the device that a payload names."""
+    trusting: Normaliser
+    transports: Callable[[], TransportFor]
+    """Anew for each test of an endpoint, because each has a thread and a loop of its own."""
+    page_url: str
+    """How people reach the page."""
+    most_looked_at: int = MOST_LOOKED_AT
+
+    @contextmanager
+    def readable(self) -> Iterator[OutboxAccess]:
+        """A connection of one's own that only reads."""
+        with opened(self.outbox_place, is_read_only=True) as outbox:
+            yield outbox
+
+    @contextmanager
+    def writable(self) -> Iterator[OutboxAccess]:
+        """A connection of one's own."""
+        with opened(self.outbox_place) as outbox:
+            yield outbox
+
+
+def part_of(
+    query: forms.DeliveryList | forms.DeadLetterList | forms.QuarantineList,
+) -> Selection:
+    """What the list asks for, and one more, which tells whether there is more."""
+    return query.selection(limit=query.limit + 1, after=query.position)
+
+
+def page_of(
+    query: Any,
+    rows: Sequence[T],
+    as_object: Callable[[T], dict[str, object]],
+    position: Callable[[T], forms.Position],
+) -> dict[str, object]:
+    """A part of a list, and where it goes on."""
+    page: dict[str, object] = {"items": [as_object(row) for row in rows[: query.limit]]}
+    if len(rows) > query.limit:
+        page["next"] = forms.encode_cursor(position(rows[query.limit - 1]))
+    return page
+
+
+def as_raw(answer: object) -> Raw:
+    """An answer as bytes."""
+    return answer if isinstance(answer, Raw) else Raw(json.dumps(answer).encode())

@@ -1,0 +1,29 @@
+"""Devices: every one that was heard of, and all about each."""
+
+from itertools import islice
+
+from forwarder import operator
+from forwarder.api.resources.call import Call, Resources, page_of
+from forwarder.operator.objects import device_file_object, device_object
+
+
+def listed(resources: Resources, call: Call) -> object:
+    query, now = call.query, call.situation.now
+    with resources.readable() as outbox:
+        every = operator.devices_behind(outbox, call.situation.routes, query.last)
+        meant = (
+            one
+            for one in every
+            if (one.silent_since is not None or not query.silent)
+            and (one.is_unrouted or not query.unrouted)
+        )
+        rows = list(islice(meant, query.limit + 1))
+    return page_of(query, rows, lambda one: device_object(one, now), lambda one: (one.device,))
+
+
+def one(resources: Resources, call: Call) -> object:
+    device, now = operator.parse_device(call.path["device"]), call.situation.now
+    with resources.readable() as outbox:
+        operator.require_device(outbox, device, resources.routes_file)
+        found = operator.read_device_file(outbox, device, call.situation.routes)
+    return device_file_object(found, now)
