@@ -82,6 +82,8 @@ def deliveries(asked: Asked) -> Shown:
         rows=[row_of(one) for one in found["items"]],
         next=_next(asked, found.get("next")),
         is_narrowed=bool(text.strip()),
+        is_onwards="cursor" in asked.query,
+        looked_at=asked.resources.most_looked_at,
     )
 
 

@@ -50,6 +50,8 @@ def shared(asked: Asked) -> Shown:
         totals=one.totals,
         rows=[row_of(each) for each in found["items"]],
         next=f"{_path(asked)}?{urlencode({'cursor': cursor})}" if cursor else None,
+        is_onwards="cursor" in asked.query,
+        looked_at=asked.resources.most_looked_at,
     )
 
 

@@ -21,6 +21,7 @@ from forwarder.normalise import Normaliser
 from forwarder.routes import Routes, load_routes
 from forwarder.web.page import STREAM, Pulse, build_page
 
+LOOKED_AT = 60
 ROUTES = """\
 groups:
   zurich: [ECC9FF5C7AD4]
@@ -97,6 +98,7 @@ def open_page(
         normaliser=_normaliser(trusts=False),
         trusting=_normaliser(trusts=True),
         page_url="http://localhost",
+        most_looked_at=LOOKED_AT,
         transports=lambda: lambda _: httpx.MockTransport(receiver),
     )
 

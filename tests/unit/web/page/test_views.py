@@ -128,11 +128,32 @@ async def test_older_ones_are_a_click_away(page: httpx.AsyncClient, built: Outbo
     for _ in range(51):
         built.delivery("acme", "delivered")
     first = (await page.get("/deliveries?q=acme&zone=UTC")).text
-    onwards = first.split('class="onwards"><a href="')[1].split('"')[0].replace("&amp;", "&")
-    second = (await page.get(onwards)).text
+    second = (await page.get(_onwards(first))).text
     assert first.count('scope="row"') == 50
     assert second.count('scope="row"') == 1
     assert 'value="acme"' in second
+
+
+async def test_a_list_in_parts_is_looked_through_to_its_end(
+    page: httpx.AsyncClient, built: OutboxBuilder
+) -> None:
+    """A part in which nothing fits says so and leads further; only the last part may say that there is none."""
+    built.delivery("acme", "delivered")
+    for _ in range(61):
+        built.delivery("home", "delivered")
+    made = (await page.post("/endpoints/acme/share", data={"for": "1d"})).text
+    link = "/share/" + made.split("/share/")[1].split("<")[0]
+    for path in ("/deliveries?q=acme", link):
+        first = (await page.get(path)).text
+        assert "No delivery fits among the 60 that were looked through." in first
+        assert first.count('class="empty"') == 1
+        assert (await page.get(_onwards(first))).text.count('scope="row"') == 1
+    first = (await page.get("/deliveries?q=dead")).text
+    assert "No older delivery fits." in (await page.get(_onwards(first))).text
+
+
+def _onwards(text: str) -> str:
+    return text.split('class="onwards"><a href="')[1].split('"')[0].replace("&amp;", "&")
 
 
 async def test_why_a_device_gets_nothing(read: Read, built: OutboxBuilder) -> None:
