@@ -17,6 +17,7 @@ from support.receiver_policies import always
 from support.webhooks import OK, UNAVAILABLE, Answer, Webhooks
 
 from forwarder.outbox import NewReading, Recipient
+from forwarder.outbox.sql.putting import put
 from forwarder.reading import webhook_id
 from forwarder.settings import Database, OutboxPlace
 
@@ -187,7 +188,7 @@ def _fill(built: OutboxBuilder, *, readings: int, body: bytes) -> None:
                 data=body,
                 recipients=(Recipient("acme"),),
             )
-            store.put(reading, now=0.0, content_since=0.0)
+            put(store, reading, now=0.0, content_since=0.0)
 
 
 def _peak_bytes(source: OutboxPlace, to: OutboxPlace) -> int:

@@ -45,6 +45,8 @@ from forwarder.outbox.postgresql import copying as postgres_copying
 from forwarder.outbox.postgresql.connection import opened_connection
 from forwarder.outbox.records import AuditRecord, DeviceRecord, Minute
 from forwarder.outbox.sql import audit, minutes
+from forwarder.outbox.sql.bringing_in import count_messages
+from forwarder.outbox.sql.putting import put_all
 from forwarder.outbox.sql.tables import Tables
 from forwarder.outbox.sqlite import copying as sqlite_copying
 from forwarder.outbox.sqlite import high_water_mark
@@ -84,7 +86,7 @@ def _put(
         recipients=tuple(Recipient(name) for name in recipients),
         content=b"%016d" % number if is_timeless else None,
     )
-    return lambda store: store.put_all([reading], now=NOW, content_since=0.0, kept_last=KEPT_LAST)
+    return lambda store: put_all(store, [reading], now=NOW, content_since=0.0, kept_last=KEPT_LAST)
 
 
 def _settle(number: int, device: Device, endpoint: str, decision: Any, error: str) -> Step:
@@ -116,7 +118,7 @@ def _other(endpoint: str, kept: EndpointHealth, device: Device, blob: bytes) -> 
     yield lambda store: store.pause("home")
     yield lambda store: store.record_gone("bulk", "digest")
     yield lambda store: store.mark_removed(store.endpoint_id(endpoint), NOW)
-    yield lambda store: store.count_messages({"accepted": 7, "duplicate": 1 << 40})
+    yield lambda store: count_messages(store, {"accepted": 7, "duplicate": 1 << 40})
     yield lambda store: store.devices.record({3: record}, but=())
     yield lambda store: store.connection.execute("INSERT INTO told VALUES (?, ?)", (endpoint, "{}"))
     yield lambda store: store.connection.execute(

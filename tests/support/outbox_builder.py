@@ -22,6 +22,7 @@ from forwarder.outbox import NewQuarantined, NewReading, Recipient, Settlement
 from forwarder.outbox.postgresql import schema
 from forwarder.outbox.postgresql.connection import opened_connection
 from forwarder.outbox.postgresql.statements import Store as PostgresStore
+from forwarder.outbox.sql.putting import put
 from forwarder.outbox.sql.tables import Tables
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite.statements import Store
@@ -102,7 +103,7 @@ class OutboxBuilder:
             recipients=tuple(Recipient(name) for name in endpoints),
         )
         with self.store(readings=1) as store:
-            number, _ = store.put(reading, now=received_at, content_since=0.0)
+            number, _ = put(store, reading, now=received_at, content_since=0.0)
         return number
 
     def delivery(self, endpoint: str, state: str, **changes: Any) -> str:
@@ -125,7 +126,7 @@ class OutboxBuilder:
                     data=b"{}",
                     recipients=(Recipient(endpoint),),
                 )
-                number, _ = store.put(reading, now=NOW, content_since=0.0)
+                number, _ = put(store, reading, now=NOW, content_since=0.0)
                 row = store.endpoint_id(endpoint)
                 store.finish(number, row, state="dead", reason="expired", settled_at=NOW + 60)
 

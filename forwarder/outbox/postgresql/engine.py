@@ -112,7 +112,7 @@ class PostgresEngine:
         row = writer.execute(_TAKE_LINE, (self._member,)).fetchone()
         if row is None and self._line_epoch is not None:
             writer.roll_back()
-            raise self._taken()
+            raise _taken(self._database)
         self._line_epoch = row[0] if row else None
         writer.execute(_LOCK_ALL)
         writer.execute(_TAKE_HOMES, (self._member, self._member))
@@ -129,11 +129,6 @@ class PostgresEngine:
         self._homes = {endpoint: epoch for endpoint, epoch, _ in rows}
         self._store.homes = self._homes.copy()
         self._store.names = {endpoint: name for endpoint, _, name in rows}
-
-    def _taken(self) -> OutboxTaken:
-        return OutboxTaken(
-            f"another forwarder has taken over the outbox {self._database}; this one has to start anew"
-        )
 
     def _connected(self) -> PostgresConnection:
         """The session that writes; after a loss a new one, for which everything of ours is taken anew."""
@@ -164,12 +159,7 @@ class PostgresEngine:
 
     def lanes(self) -> Iterator[tuple[LaneKey, LaneRows]]:
         with opened_connection(self._database) as connection:
-            yield from self._lanes(connection, self._homes)
-
-    def _lanes(
-        self, connection: PostgresConnection, endpoints: Collection[int]
-    ) -> Iterator[tuple[LaneKey, LaneRows]]:
-        return reading_back.lanes(connection, endpoints, upto=self._horizon)
+            yield from reading_back.lanes(connection, self._homes, upto=self._horizon)
 
     @property
     def _horizon(self) -> int:
@@ -237,7 +227,7 @@ class PostgresEngine:
         """Take the line; from here on what is put is known, so what was put before is counted once more."""
         row = self._writer.execute(_TAKE_LINE, (self._member,)).fetchone()
         if row is None:
-            raise self._taken()
+            raise _taken(self._database)
         self._line_epoch = row[0]
         self._is_uncertain = True
 
@@ -248,7 +238,7 @@ class PostgresEngine:
         if puts is not None:
             has_noted = store.reserve(puts, epoch=self._line_epoch)
             if has_noted is None:
-                raise self._taken()
+                raise _taken(self._database)
             store.has_noted_lanes = has_noted
         else:
             (store.has_noted_lanes,) = self._writer.execute(_HAS_NOTED).fetchone()
@@ -270,7 +260,7 @@ class PostgresEngine:
             return
         epochs = dict(rows.fetchall())
         if any(epochs.get(one) != self._homes.get(one) for one in ours):
-            raise self._taken()
+            raise _taken(self._database)
 
     def _concerned(self, changes: Changes) -> set[int]:
         settled = {one.deliveries[0].endpoint for one in changes.settlements if one.deliveries}
@@ -345,6 +335,12 @@ class PostgresEngine:
         for connection in (self._writer, self._reader):
             if connection is not None:
                 connection.close()
+
+
+def _taken(database: Database) -> OutboxTaken:
+    return OutboxTaken(
+        f"another forwarder has taken over the outbox {database}; this one has to start anew"
+    )
 
 
 def _puts_of(changes: Changes) -> int | None:

@@ -212,7 +212,7 @@ class Store(Tables):
         new = self._put_new(readings, first, now)
         if len(new) == len(readings):
             runs = runs_of(readings, first)
-            self._count_new(runs)
+            _count_new(self, runs)
             return runs
         return self._put_partly_known(readings, first, new, now)
 
@@ -243,11 +243,6 @@ class Store(Tables):
         )
         return {number for (number,) in rows}
 
-    def _count_new(self, runs: Iterable[Run]) -> None:
-        for run in runs:
-            for recipient in run.recipients:
-                self.add(self.endpoint_id(recipient.endpoint), "enqueued", len(run.readings))
-
     def _put_partly_known(
         self, readings: list[NewReading], first: int, new: set[int], now: float
     ) -> list[Run]:
@@ -256,7 +251,7 @@ class Store(Tables):
         for number, reading in enumerate(readings, first):
             if number in new:
                 run = Run(ReadingNumber(number), [reading], reading.recipients)
-                self._count_new([run])
+                _count_new(self, [run])
             else:
                 key = (reading.measured_at, identity_of(reading))
                 (known,) = self.connection.execute(find, key).fetchone()
@@ -466,6 +461,12 @@ class Store(Tables):
             if enqueued := self._changes.get((endpoint, "enqueued"), 0):
                 self.connection.execute(_ADD_ENQUEUED, (enqueued, endpoint))
         self._changes.clear()
+
+
+def _count_new(store: Store, runs: Iterable[Run]) -> None:
+    for run in runs:
+        for recipient in run.recipients:
+            store.add(store.endpoint_id(recipient.endpoint), "enqueued", len(run.readings))
 
 
 def identity_of(reading: NewReading) -> bytes:

@@ -1,6 +1,6 @@
 """One transaction's changes brought into the tables, in their order; the engine begins it and commits it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, chain, pairwise
 from typing import Any
 
@@ -9,6 +9,7 @@ from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, 
 from forwarder.outbox.operations import BuryRemoved, EndIntervals, ExpireOld, Operation
 from forwarder.outbox.sql import operations
 from forwarder.outbox.sql.endings import Owed
+from forwarder.outbox.sql.putting import put_all
 from forwarder.outbox.sql.tables import Tables
 
 
@@ -43,7 +44,7 @@ def bring_in(
     owed, outcomes = Owed(), list[Outcomes]()
     if changes.puts:
         owed, outcomes = _put(tables, changes, now, content_since, quarantine_max_bytes)
-    tables.count_messages(_messages(changes, outcomes))
+    count_messages(tables, _messages(changes, outcomes))
     tables.add_totals()
     # Last, so that a count holds all that the transaction changed.
     counted = _count(tables, changes)
@@ -92,7 +93,8 @@ def _put(
             quarantined.append((place, one))
         else:
             readings.append(one)
-    owed = tables.put_all(
+    owed = put_all(
+        tables,
         readings,
         now=now,
         content_since=content_since,
@@ -133,3 +135,12 @@ def _messages(changes: Changes, outcomes: Sequence[Outcomes]) -> dict[MessageOut
     for outcome in chain.from_iterable(outcomes):
         counts[outcome] = counts.get(outcome, 0) + 1
     return counts
+
+
+def count_messages(tables: Tables, outcomes: Mapping[MessageOutcome, int]) -> None:
+    """Add to how many messages came to what."""
+    tables.connection.executemany(
+        "INSERT INTO message_total VALUES (?, ?)"
+        " ON CONFLICT (outcome) DO UPDATE SET count = message_total.count + excluded.count",
+        list(outcomes.items()),
+    )

@@ -8,16 +8,13 @@ and a repetition is known. What lists, prunes and erases deliveries does so with
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from forwarder.delivery import ReadingNumber
 from forwarder.outbox.candidates import Arrival, Candidate, KeptLast, sift
 from forwarder.outbox.changes import LaneKey, Run
 from forwarder.outbox.operations import Ended, EndIntervals
 from forwarder.outbox.sql.endings import Owed
-
-if TYPE_CHECKING:
-    from forwarder.outbox.sql.tables import Tables
+from forwarder.outbox.sql.tables import Tables
 
 _FIND = "SELECT reading, opened_at FROM candidate WHERE endpoint = ? AND device = ?"
 _KEEP = """
@@ -39,7 +36,7 @@ _NEXT = "SELECT min(opened_at) FROM candidate WHERE endpoint = ?"
 
 
 def keep_last(
-    tables: "Tables",
+    tables: Tables,
     owed: Owed,
     kept_last: Mapping[str, KeptLast],
     *,
@@ -88,7 +85,7 @@ def _arrivals(
 
 
 def _enqueue(
-    tables: "Tables",
+    tables: Tables,
     lane: LaneKey,
     readings: Sequence[ReadingNumber],
     *,
@@ -111,7 +108,7 @@ def _enqueue(
 
 
 def end_intervals(
-    tables: "Tables", wanted: EndIntervals, in_flight: Collection[ReadingNumber]
+    tables: Tables, wanted: EndIntervals, in_flight: Collection[ReadingNumber]
 ) -> Ended:
     """See `EndIntervals`."""
     endpoint = tables.endpoint_id(wanted.endpoint)
@@ -131,7 +128,7 @@ def end_intervals(
     return Ended(len(rows), next_opened_at)
 
 
-def forget_erased(tables: "Tables", deliveries: Iterable[tuple[int, int]]) -> None:
+def forget_erased(tables: Tables, deliveries: Iterable[tuple[int, int]]) -> None:
     """The intervals whose candidates have been erased are over."""
     forget = "DELETE FROM candidate WHERE reading = ? AND endpoint = ?"
     tables.connection.executemany(forget, list(deliveries))

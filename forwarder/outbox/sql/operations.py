@@ -43,6 +43,7 @@ from forwarder.outbox.operations import (
 from forwarder.outbox.records import DeliveryId
 from forwarder.outbox.sql import audit, candidates, minutes, shares
 from forwarder.outbox.sql.connection import Connection
+from forwarder.outbox.sql.putting import put
 from forwarder.outbox.sql.tables import NO_ENDPOINT, Tables
 
 EVICTED_BYTES = 1 << 20
@@ -256,7 +257,7 @@ def _tell(store: Tables, wanted: Tell) -> Counter[Told]:
     outcomes = Counter[Told]()
     outcomes["no_room"] = max(len(wanted.notices) - room, 0)
     for notice in wanted.notices[:room]:
-        _, recipients = store.put(notice, now=wanted.now, content_since=wanted.now)
+        _, recipients = put(store, notice, now=wanted.now, content_since=wanted.now)
         store.touched.update((one.endpoint, notice.device) for one in recipients)
         outcomes["enqueued" if recipients else "repeated"] += 1
     return outcomes
@@ -354,7 +355,7 @@ def _replay_quarantined(
     if not _discard_quarantined(store, wanted.number):
         return "gone"
     reading, now = wanted.reading, wanted.now
-    number, recipients = store.put(reading, now=now, content_since=now)
+    number, recipients = put(store, reading, now=now, content_since=now)
     for recipient in recipients:
         endpoint = store.endpoint_id(recipient.endpoint)
         # max_age counts from the replay, because the message may have come in days ago.

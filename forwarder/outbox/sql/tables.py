@@ -6,32 +6,25 @@ Every method can be run twice with the same outcome, so a commit that failed is 
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Collection, Iterable, Sequence
 
 from forwarder.delivery import Attempt, Delivery, ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
-from forwarder.outbox.candidates import KeptLast
 from forwarder.outbox.changes import LaneKey, LaneRows, Run
-from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Recipient
+from forwarder.outbox.intake import NewQuarantined, NewReading, Recipient
 from forwarder.outbox.settlement import Settlement
-from forwarder.outbox.sql import candidates, queries
+from forwarder.outbox.sql import queries
 from forwarder.outbox.sql.connection import Connection
 from forwarder.outbox.sql.devices import DeviceTable
 from forwarder.outbox.sql.endings import (
     KEPT_ATTEMPTS,
-    Owed,
     columns,
-    is_timeless_repetition,
-    newest,
 )
 from forwarder.outbox.sql.quarantine import Quarantine
 from forwarder.reading import Device
 
 NO_ENDPOINT = 0
 """In a note for the running service: it is about the device itself, which a command has erased."""
-EMPTY: Mapping[str, Collection[ReadingNumber]] = {}
-NONE_KEPT: Mapping[str, KeptLast] = {}
 
 _OLDER = """
     SELECT reading FROM delivery
@@ -165,46 +158,6 @@ class Tables(ABC):
         """What is to be added to one of an endpoint's totals with `add_totals`."""
         self._changes[endpoint, total] += count
 
-    def put(
-        self, reading: NewReading, *, now: float, content_since: float
-    ) -> tuple[ReadingNumber, tuple[Recipient, ...]]:
-        """Owe one reading; the answer: its number, and each recipient that did not have it yet."""
-        (run,) = self.put_all([reading], now=now, content_since=content_since).runs
-        return run.first, run.recipients
-
-    def put_all(
-        self,
-        readings: Sequence[NewReading],
-        *,
-        now: float,
-        content_since: float,
-        in_flight: Mapping[str, Collection[ReadingNumber]] = EMPTY,
-        kept_last: Mapping[str, KeptLast] = NONE_KEPT,
-    ) -> Owed:
-        """
-        Owe readings to their recipients, in this order.
-
-        `content_since` is how far back the same content of a redelivered, timeless message is the same reading;
-        what is `in_flight` at an endpoint is not superseded there. Those of `kept_last` are owed the last reading of an
-        interval, at its end.
-        """
-        owed = Owed()
-        for is_timeless, some in groupby(readings, key=is_timeless_repetition):
-            if not is_timeless:
-                owed.runs += self.put_run(list(some), now)
-                continue
-            for reading in some:
-                known = self._by_content(reading, content_since)
-                owed.runs += self.put_run([reading], now) if known is None else [known]
-        if kept_last:
-            candidates.keep_last(self, owed, kept_last, now=now, in_flight=in_flight)
-        for (endpoint, device), number in newest(owed.runs).items():
-            # Elsewhere it is not known what is in flight: there the home does it.
-            if self.is_home_of(endpoint):
-                gone = self.supersede(number, device, endpoint, now, in_flight.get(endpoint, ()))
-                owed.superseded[endpoint, device] = gone
-        return owed
-
     def _owe_known(self, run: Run, now: float) -> tuple[Recipient, ...]:
         """Owe a reading that has its row already; the answer: each recipient that did not have it yet."""
         (reading,) = run.readings
@@ -222,13 +175,6 @@ class Tables(ABC):
             return False
         self.add(endpoint, "enqueued", 1)
         return True
-
-    def _by_content(self, reading: NewReading, since: float) -> Run | None:
-        row = self.connection.execute(
-            "SELECT number FROM reading WHERE content = ? AND received_at >= ? LIMIT 1",
-            (reading.content, since),
-        ).fetchone()
-        return Run(ReadingNumber(row[0]), [reading], ()) if row else None
 
     def supersede(
         self,
@@ -276,26 +222,12 @@ class Tables(ABC):
             if attempt is None or not attempt.error:
                 continue
             for one in settlement.deliveries:
-                self._record_failure(one, attempt)
-
-    def _record_failure(self, delivery: Delivery, attempt: Attempt) -> None:
-        key = (delivery.reading, self.endpoint_id(delivery.endpoint))
-        self.connection.execute(_INSERT_ATTEMPT, (*key, *columns(attempt), *key))
-        self.connection.execute(
-            "DELETE FROM attempt WHERE reading = ? AND endpoint = ? AND number <= ?",
-            (*key, attempt.number - KEPT_ATTEMPTS),
-        )
+                key = (one.reading, self.endpoint_id(one.endpoint))
+                _record_failure(self.connection, key, attempt)
 
     def quarantine(self, messages: Sequence[NewQuarantined], *, max_bytes: int) -> None:
         """Keep messages that could not be understood, and let the oldest go for them."""
         self.quarantined.keep(messages, max_bytes=max_bytes)
-
-    def count_messages(self, outcomes: Mapping[MessageOutcome, int]) -> None:
-        self.connection.executemany(
-            "INSERT INTO message_total VALUES (?, ?)"
-            " ON CONFLICT (outcome) DO UPDATE SET count = message_total.count + excluded.count",
-            list(outcomes.items()),
-        )
 
     def take_noted_lanes(self) -> set[LaneKey]:
         """The lanes that commands have changed since this was last asked."""
@@ -310,3 +242,11 @@ class Tables(ABC):
         """The devices among them that commands have erased."""
         forgotten, self._forgotten = self._forgotten, set()
         return forgotten
+
+
+def _record_failure(connection: Connection, key: tuple[int, int], attempt: Attempt) -> None:
+    connection.execute(_INSERT_ATTEMPT, (*key, *columns(attempt), *key))
+    connection.execute(
+        "DELETE FROM attempt WHERE reading = ? AND endpoint = ? AND number <= ?",
+        (*key, attempt.number - KEPT_ATTEMPTS),
+    )

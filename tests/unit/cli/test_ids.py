@@ -5,6 +5,7 @@ from support.outbox_builder import NOW, ZURICH, OutboxBuilder
 from support.shell import Operator
 
 from forwarder.outbox import NewReading, Recipient
+from forwarder.outbox.sql import putting
 from forwarder.reading import WebhookId
 
 ALIKE = ("msg_" + "ab" * 15 + "00", "msg_" + "ab" * 15 + "01")
@@ -22,7 +23,7 @@ def put(built: OutboxBuilder, identity: str, *endpoints: str, state: str = "dead
         recipients=tuple(map(Recipient, endpoints)),
     )
     with built.store() as store:
-        number, _ = store.put(reading, now=NOW, content_since=0.0)
+        number, _ = putting.put(store, reading, now=NOW, content_since=0.0)
         for name in endpoints if state != "pending" else ():
             row = store.endpoint_id(name)
             store.finish(number, row, state=state, reason="expired", settled_at=NOW + 60)

@@ -5,6 +5,7 @@ from support.shell import Operator
 
 from forwarder.notice import DeviceSilent, DevicesSilent, Notice
 from forwarder.notices.wording import new_notice
+from forwarder.outbox.sql.putting import put
 
 
 def test_purge_in_any_spelling(operator: Operator, built: OutboxBuilder) -> None:
@@ -55,7 +56,7 @@ def test_notices_that_name_the_device_are_erased(operator: Operator, built: Outb
     with built.store() as store:
         for notice in notices:
             row = new_notice(notice, at=NOW, endpoint="operator")
-            store.put(row, now=NOW, content_since=0.0)
+            put(store, row, now=NOW, content_since=0.0)
 
     said = operator.says("purge", "--device", ZURICH, "--yes")
 

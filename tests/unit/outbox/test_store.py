@@ -22,6 +22,7 @@ from forwarder.delivery import (
     Supersede,
 )
 from forwarder.outbox import NewQuarantined, NewReading, Recipient, Settlement
+from forwarder.outbox.sql.putting import put, put_all
 from forwarder.outbox.sqlite.high_water_mark import numbers_in
 from forwarder.outbox.sqlite.statements import Store
 from forwarder.reading import Device, WebhookId
@@ -81,9 +82,9 @@ def test_a_group_is_put_as_its_readings_one_by_one(
     with empty_store() as together, empty_store() as singly:
         for store in (together, singly):
             for one in before:
-                store.put(one, **WINDOW)
-        runs = together.put_all(group, **WINDOW).runs
-        recipients = [singly.put(one, **WINDOW)[1] for one in group]
+                put(store, one, **WINDOW)
+        runs = put_all(together, group, **WINDOW).runs
+        recipients = [put(singly, one, **WINDOW)[1] for one in group]
         assert [run.recipients for run in runs for _ in run.readings] == recipients
         assert [one for run in runs for one in run.readings] == group
         assert contents(together) == contents(singly)
@@ -93,7 +94,7 @@ def test_a_group_is_put_as_its_readings_one_by_one(
 def test_numbers_are_those_of_the_rows(group: list[NewReading]) -> None:
     """What a run says of its readings' numbers is where they are found; they grow, also after a group is erased."""
     with empty_store() as store:
-        runs = store.put_all(group, **WINDOW).runs
+        runs = put_all(store, group, **WINDOW).runs
         number_of = dict(store.connection.execute("SELECT number, id FROM reading").fetchall())
         for run in runs:
             if run.recipients:
@@ -101,7 +102,7 @@ def test_numbers_are_those_of_the_rows(group: list[NewReading]) -> None:
                 assert [number_of[number] for number in range(run.first, run.last + 1)] == ids
         highest = max(number_of, default=0)
         store.connection.execute("DELETE FROM reading")
-        assert store.put(new_reading(ONE, "later"), **WINDOW)[0] > highest
+        assert put(store, new_reading(ONE, "later"), **WINDOW)[0] > highest
 
 
 ATTEMPTS = st.builds(
@@ -125,7 +126,7 @@ def test_settlements_together_are_as_one_by_one(
     group = [new_reading(ONE, f"{place}", to="acme home") for place in range(len(decided))]
     with empty_store() as together, empty_store() as singly:
         for store in (together, singly):
-            (run,) = store.put_all(group, **WINDOW).runs
+            (run,) = put_all(store, group, **WINDOW).runs
         settlements = [
             Settlement([_delivery(number, one)], decision, outcome)
             for (number, one), (decision, outcome) in zip(
@@ -149,7 +150,7 @@ def _delivery(number: int, reading: NewReading) -> Delivery:
 def test_lanes_of_what_was_pending_no_more_are_touched() -> None:
     """Settling what a command has settled meanwhile changes nothing, and its lane is counted again."""
     with empty_store() as store:
-        (run,) = store.put_all([new_reading(ONE, f"{n}") for n in range(90)], **WINDOW).runs
+        (run,) = put_all(store, [new_reading(ONE, f"{n}") for n in range(90)], **WINDOW).runs
         store.connection.execute(
             "UPDATE delivery SET state = 'dead' WHERE reading = ?", (run.last,)
         )
@@ -166,7 +167,7 @@ def test_lanes_of_what_was_pending_no_more_are_touched() -> None:
 def test_retry_of_what_was_pending_no_more_touches_its_lane() -> None:
     """A command has ended it meanwhile: it stays ended, and its lane is counted again."""
     with empty_store() as store:
-        (run,) = store.put_all([new_reading(ONE, "a")], **WINDOW).runs
+        (run,) = put_all(store, [new_reading(ONE, "a")], **WINDOW).runs
         store.connection.execute("UPDATE delivery SET state = 'dead'")
         delivery = _delivery(run.first, run.readings[0])
         store.settle([Settlement([delivery], RetryAt(NOW + 60), attempt())], now=NOW)
@@ -182,7 +183,7 @@ def test_numbers_are_those_that_sqlite_keeps(
     with empty_store() as store:
         store.begin()
         for group in groups:
-            store.put_all(group, **WINDOW)
+            put_all(store, group, **WINDOW)
             if is_quarantining:
                 message = NewQuarantined(ONE, "ext/a", NOW, "not_json", "not JSON", 1, b"x")
                 store.quarantine([message], max_bytes=1 << 20)

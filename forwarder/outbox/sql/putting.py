@@ -1,0 +1,65 @@
+"""Readings put into the tables: known or new, owed at once or as the last of an interval, and what they supersede."""
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import groupby
+
+from forwarder.delivery import ReadingNumber
+from forwarder.outbox.candidates import KeptLast
+from forwarder.outbox.changes import Run
+from forwarder.outbox.intake import NewReading, Recipient
+from forwarder.outbox.sql import candidates
+from forwarder.outbox.sql.endings import Owed, is_timeless_repetition, newest
+from forwarder.outbox.sql.tables import Tables
+
+_EMPTY: Mapping[str, Collection[ReadingNumber]] = {}
+_NONE_KEPT: Mapping[str, KeptLast] = {}
+
+
+def put(
+    tables: Tables, reading: NewReading, *, now: float, content_since: float
+) -> tuple[ReadingNumber, tuple[Recipient, ...]]:
+    """Owe one reading; the answer: its number, and each recipient that did not have it yet."""
+    (run,) = put_all(tables, [reading], now=now, content_since=content_since).runs
+    return run.first, run.recipients
+
+
+def put_all(
+    tables: Tables,
+    readings: Sequence[NewReading],
+    *,
+    now: float,
+    content_since: float,
+    in_flight: Mapping[str, Collection[ReadingNumber]] = _EMPTY,
+    kept_last: Mapping[str, KeptLast] = _NONE_KEPT,
+) -> Owed:
+    """
+    Owe readings to their recipients, in this order.
+
+    `content_since` is how far back the same content of a redelivered, timeless message is the same reading;
+    what is `in_flight` at an endpoint is not superseded there. Those of `kept_last` are owed the last reading of an
+    interval, at its end.
+    """
+    owed = Owed()
+    for is_timeless, some in groupby(readings, key=is_timeless_repetition):
+        if not is_timeless:
+            owed.runs += tables.put_run(list(some), now)
+            continue
+        for reading in some:
+            known = _by_content(tables, reading, content_since)
+            owed.runs += tables.put_run([reading], now) if known is None else [known]
+    if kept_last:
+        candidates.keep_last(tables, owed, kept_last, now=now, in_flight=in_flight)
+    for (endpoint, device), number in newest(owed.runs).items():
+        # Elsewhere it is not known what is in flight: there the home does it.
+        if tables.is_home_of(endpoint):
+            gone = tables.supersede(number, device, endpoint, now, in_flight.get(endpoint, ()))
+            owed.superseded[endpoint, device] = gone
+    return owed
+
+
+def _by_content(tables: Tables, reading: NewReading, since: float) -> Run | None:
+    row = tables.connection.execute(
+        "SELECT number FROM reading WHERE content = ? AND received_at >= ? LIMIT 1",
+        (reading.content, since),
+    ).fetchone()
+    return Run(ReadingNumber(row[0]), [reading], ()) if row else None
