@@ -64,8 +64,7 @@ class ServiceProbe:
         self._evicted: dict[str, int] = {}
         for reason in get_args(QuarantineReason):
             metrics.quarantine_evicted.labels(reason)  # from zero on, like the others
-        self._misfits = 0
-        self._commits = self._dropped = 0
+        self._misfits = self._commits = self._dropped = 0
         self._turn = asyncio.Lock()
 
     def watch(self, tasks: Mapping[str, asyncio.Task[None]]) -> None:

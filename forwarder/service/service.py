@@ -89,14 +89,7 @@ async def run_service(
     """
     settings.broker()
     normaliser = load_normaliser(settings)
-    file = RoutesFile(
-        settings.routes_file,
-        environ=os.environ,
-        env_file=Path(ENV_FILE),
-        secrets_dir=settings.secrets_dir,
-        clock=SystemClock(),
-    )
-    looks = Looks(file, clock=SystemClock())
+    looks = Looks(_routes_file(settings), clock=SystemClock())
     routes = await looks.first(RoutesFile.load)
     seat = take_seat(
         settings.outbox_place,
@@ -120,6 +113,16 @@ async def run_service(
         await service.run()
     finally:
         seat.release()
+
+
+def _routes_file(settings: Settings) -> RoutesFile:
+    return RoutesFile(
+        settings.routes_file,
+        environ=os.environ,
+        env_file=Path(ENV_FILE),
+        secrets_dir=settings.secrets_dir,
+        clock=SystemClock(),
+    )
 
 
 def deployment(broker: Broker) -> str:
@@ -369,10 +372,33 @@ class Service:
 
     async def run(self) -> None:
         """Run every part until a signal, or until one of them fails."""
+        api, page = self._api_and_page()
+        web = self._web_server(api, page)
+        stopping = self._listen_to_signals()
+        if self._outbox.leads:
+            self._leads.set()
+        writer = asyncio.create_task(self._outbox.run())
+        await self._use(self._reloader.routes)
+        await self._recall_intervals()
+        parts = self._begin_parts()
+        self._probe.watch({"the outbox": writer, **parts})
+        web.start()
+        self._log.info(
+            "service.started",
+            endpoints=len(self._reloader.routes.endpoints),
+            descriptors=self._share.limit,
+        )
+        stopped = asyncio.create_task(stopping.wait())
+        await asyncio.wait((stopped, writer, *parts.values()), return_when=asyncio.FIRST_COMPLETED)
+        await self._stop(parts, writer)
+        page.live.close()
+        await web.close()
+        self._raise_failure({"the outbox": writer, **parts})
+
+    def _web_server(self, api: Sequence[Route], page: Page) -> WebServer:
         host, port = self._settings.listen_address
         limits = Limits(connections=self._share.http_connections)
         # A sixth of the connections stays for what is answered at once, /healthz above all.
-        api, page = self._api_and_page()
         app = build_app(
             self._probe,
             slow_answers=limits.connections // 2,
@@ -380,13 +406,9 @@ class Service:
             streams=limits.connections // 3,
             streamed={STREAM: page.stream},
         )
-        web = WebServer(app, host=host, port=port, limits=limits)
-        stopping = self._listen_to_signals()
-        if self._outbox.leads:
-            self._leads.set()
-        writer = asyncio.create_task(self._outbox.run())
-        await self._use(self._reloader.routes)
-        await self._recall_intervals()
+        return WebServer(app, host=host, port=port, limits=limits)
+
+    def _begin_parts(self) -> dict[str, "asyncio.Task[None]"]:
         parts = {
             "ingest": asyncio.create_task(self._ingest.run()),
             "the subscription": self._begin_once_leading(self._subscriber.run),
@@ -404,19 +426,7 @@ class Service:
             parts |= self._begin_as_replica()
         if self._ready_call is not None:
             parts["the calls while ready"] = self._begin_once_leading(self._ready_call.run)
-        self._probe.watch({"the outbox": writer, **parts})
-        web.start()
-        self._log.info(
-            "service.started",
-            endpoints=len(self._reloader.routes.endpoints),
-            descriptors=self._share.limit,
-        )
-        stopped = asyncio.create_task(stopping.wait())
-        await asyncio.wait((stopped, writer, *parts.values()), return_when=asyncio.FIRST_COMPLETED)
-        await self._stop(parts, writer)
-        page.live.close()
-        await web.close()
-        self._raise_failure({"the outbox": writer, **parts})
+        return parts
 
     def _begin_once_leading(self, run: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]":
         return asyncio.create_task(self._once_leading(run))

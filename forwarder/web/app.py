@@ -3,7 +3,7 @@ The application: /healthz for whoever restarts us, /readyz for whoever asks why,
 mounted beside them.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
@@ -74,15 +74,16 @@ def build_app(
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics, middleware=[slow]),
-            *(
-                Mount(path, routes=routes, middleware=[lasting])
-                for path, routes in (streamed or {}).items()
-            ),
-            *(
-                Mount(path, routes=routes, middleware=[slow])
-                for path, routes in (mounted or {}).items()
-            ),
+            *_mounts(streamed or {}, lasting),
+            *_mounts(mounted or {}, slow),
         ]
     )
     app.router.redirect_slashes = False  # it would send people to wherever the Host header says
     return app
+
+
+def _mounts(
+    mounted: Mapping[str, Sequence[BaseRoute]], middleware: Middleware
+) -> Iterator[BaseRoute]:
+    for path, routes in mounted.items():
+        yield Mount(path, routes=routes, middleware=[middleware])

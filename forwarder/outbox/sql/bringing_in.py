@@ -27,20 +27,12 @@ def bring_in(
 
     Raises OperationFailed for an operation's own error; an `engine_error` is no operation's.
     """
-    if changes.settlements:
-        tables.settle(changes.settlements, now=now)
-    for endpoint, health in changes.health.items():
-        tables.record_health(endpoint, health)
-    for endpoint, url in changes.gone.items():
-        tables.record_gone(endpoint, url)
+    _settle(tables, changes, now)
     answers = [
         _perform(tables, index, one, changes, engine_error)
         for index, one in enumerate(changes.operations)
     ]
-    for (endpoint, device), number in changes.latest.items():
-        in_flight = changes.in_flight.get(endpoint, ())
-        tables.supersede(number, device, endpoint, now, in_flight)
-        tables.touched.add((endpoint, device))
+    _supersede(tables, changes, now)
     owed, outcomes = Owed(), list[Outcomes]()
     if changes.puts:
         owed, outcomes = _put(tables, changes, now, content_since, quarantine_max_bytes)
@@ -61,6 +53,23 @@ def bring_in(
         counted,
         forgotten,
     )
+
+
+def _settle(tables: Tables, changes: Changes, now: float) -> None:
+    """Record what attempts have come to, and what that says of their endpoints."""
+    if changes.settlements:
+        tables.settle(changes.settlements, now=now)
+    for endpoint, health in changes.health.items():
+        tables.record_health(endpoint, health)
+    for endpoint, url in changes.gone.items():
+        tables.record_gone(endpoint, url)
+
+
+def _supersede(tables: Tables, changes: Changes, now: float) -> None:
+    for (endpoint, device), number in changes.latest.items():
+        in_flight = changes.in_flight.get(endpoint, ())
+        tables.supersede(number, device, endpoint, now, in_flight)
+        tables.touched.add((endpoint, device))
 
 
 def _perform(

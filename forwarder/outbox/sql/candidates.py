@@ -7,7 +7,7 @@ and a repetition is known. What lists, prunes and erases deliveries does so with
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
 from forwarder.delivery import ReadingNumber
 from forwarder.outbox.candidates import Arrival, Candidate, KeptLast, sift
@@ -66,9 +66,14 @@ def keep_last(
             superseding_but=in_flight.get(name, ()) if kept.only_latest else None,
         )
     for run in owed.runs:
-        run.kept_for = tuple(one for one in run.recipients if one.endpoint in kept_last)
-        if run.kept_for:
-            run.recipients = tuple(one for one in run.recipients if one.endpoint not in kept_last)
+        _keep_apart(run, kept_last)
+
+
+def _keep_apart(run: Run, kept_last: Container[str]) -> None:
+    """Whom a reading may be owed later is no recipient yet."""
+    run.kept_for = tuple(one for one in run.recipients if one.endpoint in kept_last)
+    if run.kept_for:
+        run.recipients = tuple(one for one in run.recipients if one.endpoint not in kept_last)
 
 
 def _arrivals(
