@@ -1,11 +1,11 @@
 """
-`min_interval`: at most one reading of each device in that time, the first. Pure; decided before anything is enqueued.
-(The last is decided where it is stored: `outbox/candidates.py`.)
+`min_interval`: an endpoint is owed at most one reading of each device in that time, the first. Pure; it decides before
+anything is enqueued. (`keep: last` is decided where readings are stored: `outbox/candidates.py`.)
 
     a reading ─▶ has so much time passed since the last that was let through? ── yes ─▶ owed, and the time is noted
                                                                               └─ no ──▶ thinned: counted, never enqueued
 
-The time is `received_at`. What was let through before a restart is in the outbox, and `note` brings it back.
+The time is `received_at`. The outbox knows what was let through before a restart, and `note` brings it back.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What people change leaves a record: who, by which way, what, and how many. It is kept before the change is begun."""
+"""Every change by people leaves a record: who, by which way, what, and how many. It is kept before the change."""
 
 import os
 import pwd
@@ -26,7 +26,7 @@ class Change:
 
     record: AuditRecord
     count: int
-    """How many it comes to; as many as were meant until somebody says otherwise."""
+    """How many rows were changed; as many as were meant until the block says otherwise."""
 
 
 def at_the_shell() -> Actor:
@@ -48,9 +48,10 @@ def audited(
     endpoint: str | None = None,
 ) -> Iterator[Change]:
     """
-    A change of `meant` rows with its record; nothing is kept of a change of none.
+    Record a change of `meant` rows; a change of none leaves no record.
 
-    The block does it, and says in `count` what it came to. The record of a change that fails says how many were meant.
+    The block makes the change, and sets `count` to the rows it changed. The record of a change that fails says how
+    many were meant.
     """
     record = AuditRecord(
         secrets.token_hex(8), now, actor.via, actor.who, what, endpoint, count=meant

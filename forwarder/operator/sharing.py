@@ -1,8 +1,8 @@
 """
 Links that show one endpoint's deliveries to its people, read-only, without any other credential.
 
-A link is `<page>/share/<id>.<secret>`. The secret has 192 random bits, is shown once, and is kept as its SHA-256: who
-reads the outbox cannot open a link.
+A link is `<page>/share/<id>.<secret>`. The secret has 192 random bits, is shown once, and is kept as its SHA-256:
+nobody who reads the outbox can open a link.
 """
 
 import hashlib
@@ -34,7 +34,11 @@ class NewShare:
 def share_endpoint(
     outbox: OutboxAccess, endpoint: str, *, seconds: float, actor: Actor, now: float
 ) -> NewShare:
-    """Make a link that works for so many seconds. Raises ConfigurationError for what is no such time."""
+    """
+    Make a link that works for so many seconds.
+
+    Raises ConfigurationError for a time that is not positive or too long, and for OPERATOR.
+    """
     if endpoint == OPERATOR:
         raise ConfigurationError(f"{OPERATOR} gets notices about every endpoint: it has no link")
     if not 0 < seconds <= LONGEST_SECONDS:

@@ -1,5 +1,5 @@
 """
-`min_interval` with `keep: last`: of a device's readings in an interval the last is owed, once that is over. Pure.
+`min_interval` with `keep: last`: an endpoint is owed a device's last reading of each interval, once that is over. Pure.
 
     a reading ─▶ is an interval of its lane open? ── no ──▶ it opens one, and is the candidate
                         │ yes
@@ -8,9 +8,9 @@
 
     the interval is over, by the clock or by a reading that comes after it ─▶ its candidate is enqueued
 
-The time is `received_at`. The order is that of arrival, which the numbers of readings hold: one that the broker sends
-again takes no later one's place. All of it is in the tables, so that a crash changes nothing. An interval is as long as
-the routes say today.
+Intervals go by `received_at`. Readings are ordered by their numbers, which follow arrival: a reading that the broker
+sends again replaces no later one. The tables hold all of it, so a crash changes nothing. The routes of today say how
+long an interval is.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ class KeptLast:
 
     seconds: float
     only_latest: bool = False
-    """What is enqueued supersedes what is pending in its lane and not in flight."""
+    """An enqueued reading supersedes those in its lane that are pending and not in flight."""
 
 
 class Arrival(NamedTuple):
@@ -43,7 +43,7 @@ class Candidate(NamedTuple):
     opened_at: float
 
     def is_open(self, at: float, seconds: float) -> bool:
-        """Whether the interval holds this instant; a clock that was set back has ended it."""
+        """Whether the interval holds this instant; setting the clock back ends it."""
         return 0 <= at - self.opened_at < seconds
 
 
@@ -57,7 +57,7 @@ class Sifted:
 
 
 def sift(candidate: Candidate | None, arrivals: Iterable[Arrival], seconds: float) -> Sifted:
-    """Of each interval the last, in the order of arrival; the last interval stays open."""
+    """Keep the last arrival of each interval; the last interval stays open."""
     sifted = Sifted(candidate)
     for reading, received_at in arrivals:
         before = sifted.candidate

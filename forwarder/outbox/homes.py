@@ -1,4 +1,4 @@
-"""Which endpoints are delivered to from here, where other replicas deliver to others, and what those put for them."""
+"""The endpoints that this replica delivers to, and the deliveries that other replicas put for them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Container, Iterable, Sequence
@@ -15,9 +15,9 @@ from forwarder.reading import Device
 
 class Homes:
     """
-    The endpoints of this replica; on the loop alone. On a file all of them are.
+    The endpoints of this replica; used on the loop alone. A file has one replica, and all endpoints are its own.
 
-    `next_commit` is the one to which belongs what follows from a change.
+    `next_commit` gives the commit that takes along what follows from a change.
     """
 
     def __init__(
@@ -37,14 +37,14 @@ class Homes:
         self.here: Collection[str] | None = engine.homes()
         """None: all there are."""
         self.on_changed: Callable[[], None] = lambda: None
-        """Told when others are here than before."""
+        """Called when the endpoints here have changed."""
         schedule.on_served = self._supersede_all
 
     def __contains__(self, endpoint: str) -> bool:
         return self.here is None or endpoint in self.here
 
     def publish(self, applied: Applied) -> set[str]:
-        """Take over what other replicas have to do with; returns where something may be claimed for it."""
+        """Take over what a commit brought from other replicas; returns the endpoints with something new to claim."""
         if applied.homes is not None:
             self._take_over(applied.homes)
         if not self._engine.leads:
@@ -52,7 +52,7 @@ class Homes:
         return self._join(applied.arrived, applied.counted) if applied.arrived else set()
 
     def _take_over(self, homes: Collection[str]) -> None:
-        """A commit has brought the lanes of those that are new."""
+        """Drop the lanes of endpoints that were lost; the commit has brought those of new ones."""
         lost = set(self.here or ()).difference(homes)
         self.here = homes
         for name in lost:
@@ -61,7 +61,7 @@ class Homes:
         self.on_changed()
 
     def _join(self, arrived: Sequence[Delivery], counted: Container[LaneKey]) -> set[str]:
-        """What another replica has put joins its lanes, unless it was counted with them."""
+        """Add to the lanes what another replica has put, unless a count of the lane includes it."""
         joining: defaultdict[str, list[Delivery]] = defaultdict(list)
         for one in arrived:
             if (one.endpoint, one.device) not in counted and one.endpoint in self:
@@ -73,13 +73,13 @@ class Homes:
         return set(joining)
 
     def _supersede_counted(self, counted: Iterable[LaneKey]) -> None:
-        """What another replica has put may have come by a count of its lane."""
+        """Supersede in counted lanes, because a count may bring what another replica has put."""
         for name, device in counted:
             if name in self:
                 self._supersede(self._schedule.lanes_of(name), [device])
 
     def _supersede_all(self, lanes: EndpointLanes) -> None:
-        """What came while nobody delivered to the endpoint has superseded nothing yet."""
+        """Supersede in all lanes, because nothing was superseded while nobody delivered to the endpoint."""
         if self.here is not None:
             self._supersede(lanes, lanes.devices())
 

@@ -1,4 +1,4 @@
-"""Which endpoints are owed the last reading of an interval, on the loop, and when what waited for it is enqueued."""
+"""The endpoints that are owed the last reading of each interval, as the loop sees them, and the ends of intervals."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ EVERY_ONE = 1 << 62
 
 
 class Candidates:
-    """The face of `candidates.py`: the rows are the engine's, here is what the routes say of them."""
+    """The loop's side of `candidates.py`: it holds what the routes say, and the engine holds the rows."""
 
     def __init__(
         self,
@@ -38,11 +38,11 @@ class Candidates:
         """
         Owe these endpoints the last reading of an interval, from the next commit on.
 
-        Others are owed at once what waited for the end of one, before whatever is put from now on.
+        An endpoint that is no longer among them is owed its candidates at once, before all that is put from now on.
         """
         over, self.kept_last = self.kept_last, kept_last
         if not self._leads:
-            return  # whoever leads does so
+            return  # the replica that leads does it
         for name in over.keys() - kept_last.keys():
             self._end(name, over[name], opened_before=inf, most=EVERY_ONE)
 
@@ -53,7 +53,7 @@ class Candidates:
         self.keep_last(wanted)
 
     def end_intervals(self, endpoint: str, kept: KeptLast) -> asyncio.Future[Ended]:
-        """Owe the endpoint what was the last reading of an interval that is over, at most MOST_ROWS of them."""
+        """Owe the endpoint the last readings of intervals that are over, at most MOST_ROWS of them."""
         opened_before = self._clock.unix() - kept.seconds
         return self._end(endpoint, kept, opened_before=opened_before, most=MOST_ROWS)
 
@@ -71,5 +71,5 @@ class Candidates:
 
 
 def _of_the_time_before(totals: Sequence[EndpointTotals]) -> Mapping[str, KeptLast]:
-    """So that those whose routes have changed since are owed theirs."""
+    """Endpoints with candidates from before; those whose routes have changed since are owed theirs."""
     return {one.name: KeptLast(0.0) for one in totals if one.candidates}

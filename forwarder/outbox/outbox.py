@@ -28,7 +28,7 @@ from forwarder.reading import Device
 from forwarder.settings import OutboxPlace
 
 COMPANY_SECONDS = 0.02
-"""A settlement, or a count, waits so long for a message to go with."""
+"""A settlement, or a count, waits so long for a message that shares its commit."""
 LOOK_SECONDS = 0.5
 """How often the outbox looks for what commands have changed in it."""
 BETWEEN_DEVICES_SECONDS = 0.1
@@ -63,7 +63,7 @@ class Outbox:
         self._clock = clock
         self.quarantine_max_bytes = quarantine_max_bytes
         self.on_foreign_change: Callable[[], None] = lambda: None
-        """Told when a command has changed the outbox, once `health` is what it has made of it."""
+        """Called when a command has changed the outbox, after `health` was brought up to date."""
         self.accounts = Accounts(engine)
         self.capacity = Capacity(engine, path)
         self.schedule = Schedule(
@@ -76,16 +76,16 @@ class Outbox:
         self.devices = Devices(most_devices)
         """Who reports; on the loop alone."""
         self._sightings = harmless(self.devices)
-        """The same, where it only tells: the line goes on whatever happens in it."""
+        """The same devices; an error in them never stops the line."""
         self._see = self._sightings.see
         self.see_unrouted: Callable[[Sequence[Unrouted]], None] = self._sightings.see_unrouted
-        """Note whose readings came that nobody wants; of what is put it is noted by itself."""
+        """Note devices whose readings nobody wants; `put` notes the others."""
         totals = engine.totals()
         self.candidates = Candidates(
             totals, leads=engine.leads, ask=self._ask, accounts=self.accounts, clock=clock
         )
         self.health = {one.name: one.health for one in totals}
-        """By endpoint, what the rows say: as of the start, and since then as of the last change by a command."""
+        """By endpoint, as the rows had it at the start, or after the last change by a command."""
         self._told: dict[str, str] = {}
         if engine.leads:
             self._take_up(list(engine.devices()), engine.told())
@@ -107,17 +107,17 @@ class Outbox:
             hurry=self._commits.hurry,
         )
         self._end: asyncio.Future[None] | None = None
-        """Of `run`."""
+        """Ends `run`."""
         self._is_closing = False
 
     @property
     def leads(self) -> bool:
-        """Whether what comes in is put from here."""
+        """Whether this replica puts what comes in."""
         return self._engine.leads
 
     async def lead(self) -> None:
         """
-        Put what comes in from here on, and go on with what whoever led before knew of devices and told the operator.
+        Put what comes in from here on; devices, and what the operator was told, are as the last leader left them.
 
         Raises OutboxUnavailable.
         """
@@ -241,8 +241,8 @@ class Outbox:
         await asyncio.to_thread(self._engine.trim)
 
     def keep_devices(self) -> bool:
-        """Bring some records of devices up to date, with the commit that comes next; whether there are more to be."""
-        # They bring about no commit: there is one with the next look at the latest.
+        """Bring some records of devices up to date with the next commit; returns whether more are left."""
+        # They hurry no commit, because the next look brings one.
         self._sightings.keep(self._commits.next.changes.devices, now=self._clock.monotonic())
         return self.devices.has_more
 

@@ -1,4 +1,4 @@
-"""What commands change beside the running service is told in its log, as what comes by its port is."""
+"""The running service logs what commands change beside it, as it logs the changes that come by its port."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +14,7 @@ MOST_AT_ONCE = 200
 
 
 def newest_changes(place: OutboxPlace) -> list[AuditRecord]:
-    """As many as people make between two looks."""
+    """The newest records, more than people make between two looks."""
     with opened(place, is_read_only=True) as access:
         return access.audit(limit=MOST_AT_ONCE)
 
@@ -23,7 +23,7 @@ class AuditLog:
     """
     Tells of each record that comes, once.
 
-    `newest` reads the newest records, those in front first; it waits for the outbox, and so runs beside the loop.
+    `newest` reads the newest records, the newest in front. It waits for the outbox, so it runs in a thread.
     """
 
     def __init__(self, newest: Callable[[], Sequence[AuditRecord]], *, clock: Clock) -> None:

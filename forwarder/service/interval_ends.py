@@ -1,4 +1,4 @@
-"""When intervals end: `min_interval` with `keep: last` owes an endpoint the last reading of each then."""
+"""Ends intervals of `min_interval` with `keep: last`: an endpoint is owed the last reading of each then."""
 
 import asyncio
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from forwarder.logs import logger
 from forwarder.outbox import Candidates, KeptLast
 
 LOOK_SECONDS = 1.0
-"""So late a reading is owed at most, on a machine that keeps up."""
+"""A reading is owed at most so late, on a machine that keeps up."""
 
 
 class _Look(NamedTuple):
@@ -20,7 +20,7 @@ class _Look(NamedTuple):
 
 
 class IntervalEnds:
-    """Looks each second, where an interval can have ended: most looks cost no transaction."""
+    """Looks each second for endpoints with an interval that can have ended; most looks cost no transaction."""
 
     def __init__(self, candidates: Candidates, *, clock: Clock) -> None:
         self._candidates = candidates
@@ -52,7 +52,7 @@ class IntervalEnds:
     async def _end(self, name: str, kept: KeptLast) -> None:
         unix, monotonic = self._clock.unix(), self._clock.monotonic()
         ended = await self._candidates.end_intervals(name, kept)
-        # What was opened since the look ends after it by so much; what was left over has ended already.
+        # An interval that was opened since the look ends so long after it; one that was left over has ended already.
         left_seconds = kept.seconds
         if ended.next_opened_at is not None:
             left_seconds = min(left_seconds, ended.next_opened_at + kept.seconds - unix)

@@ -15,10 +15,10 @@ LINE = ""
 
 class Minutes:
     """
-    Looked at every few seconds, tells a minute once it is over.
+    Tells each minute once it is over; the service asks every few seconds.
 
-    What was counted since the last telling belongs to that minute, so a look that is late moves some of it; nothing is
-    counted twice.
+    A minute gets all that was counted since the last one was told. A late look moves some counts from one minute to the
+    next; nothing is counted twice.
     """
 
     def __init__(self, metrics: Metrics, enqueued: Mapping[str, int], *, now: float) -> None:
@@ -29,7 +29,7 @@ class Minutes:
         self._latency: dict[str, float] = {}
 
     def over(self, now: float) -> Sequence[KeepMinutes]:
-        """The minute that is over, to be kept in these operations; none while it goes on."""
+        """Operations that keep the minute that is over; none while it goes on."""
         if (minute := _minute_of(now)) == self._minute:
             return ()
         ended, self._minute = minute - LENGTH_SECONDS, minute

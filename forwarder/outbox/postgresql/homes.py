@@ -12,9 +12,9 @@ from hashlib import blake2b
 
 def share(owners: Mapping[str, str | None], members: Collection[str]) -> dict[str, str]:
     """
-    Each endpoint's replica among `members`, given by `owners` whose home it is now.
+    Each endpoint's replica among `members`; `owners` names the replica that has it now.
 
-    None, or one that is no member any more, is nobody. Without members the answer is empty.
+    An owner that is None, or no member any more, counts as nobody. The answer is empty where there are no members.
     """
     if not members:
         return {}
@@ -37,7 +37,7 @@ def _quotas(owners: Mapping[str, str | None], members: Collection[str]) -> dict[
 
 
 def _kept(owners: Mapping[str, str | None], quotas: Mapping[str, int]) -> dict[str, str]:
-    """What stays where it is."""
+    """The homes that stay where they are."""
     held: defaultdict[str, list[str]] = defaultdict(list)
     for endpoint, owner in owners.items():
         if owner is not None and owner in quotas:

@@ -1,4 +1,4 @@
-"""What people changed, in SQL."""
+"""Records of what people changed, in SQL; the newest MOST_AUDITED stay."""
 
 from forwarder.outbox.operations import MOST_AUDITED
 from forwarder.outbox.records import AuditRecord

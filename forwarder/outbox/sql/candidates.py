@@ -1,9 +1,9 @@
 """
-The candidates' SQL: who is the last reading of its interval so far, and what becomes of the others.
+The candidates' SQL: it keeps the last reading of each interval so far, and thins the others.
 
 A reading that may be owed later has a delivery in state `candidate`, and a row of the table `candidate` points to it.
-One that never will be has a delivery that is `thinned`. Neither is in any total. So the body stays while it is needed,
-and a repetition is known. What lists, prunes and erases deliveries does so with these.
+A reading that never will be owed has a delivery in state `thinned`. No total counts either of them. The delivery keeps
+the body while it is needed, and makes a repetition known. Lists, pruning and erasure treat both as deliveries.
 """
 
 from collections import defaultdict
@@ -43,7 +43,7 @@ def keep_last(
     now: float,
     in_flight: Mapping[str, Collection[ReadingNumber]],
 ) -> None:
-    """Have only the last reading of an interval owed, of those that were just put for these endpoints."""
+    """Owe these endpoints only the last reading of each interval, of all that were just put for them."""
     for (name, device), arrivals in _arrivals(owed.runs, kept_last).items():
         endpoint, kept = tables.endpoint_id(name), kept_last[name]
         row = tables.connection.execute(_FIND, (endpoint, device)).fetchone()
@@ -70,7 +70,7 @@ def keep_last(
 
 
 def _keep_apart(run: Run, kept_last: Container[str]) -> None:
-    """Whom a reading may be owed later is no recipient yet."""
+    """Move endpoints that may be owed the readings later from `recipients` to `kept_for`."""
     run.kept_for = tuple(one for one in run.recipients if one.endpoint in kept_last)
     if run.kept_for:
         run.recipients = tuple(one for one in run.recipients if one.endpoint not in kept_last)
@@ -97,7 +97,7 @@ def _enqueue(
     now: float,
     superseding_but: Collection[ReadingNumber] | None,
 ) -> None:
-    """Owe them; where only the latest counts, what is older gives way, but for these that are in flight."""
+    """Owe these readings; unless `superseding_but` is None they supersede older ones, but for those that it names."""
     if not readings:
         return
     name, device = lane
@@ -134,6 +134,6 @@ def end_intervals(
 
 
 def forget_erased(tables: Tables, deliveries: Iterable[tuple[int, int]]) -> None:
-    """The intervals whose candidates have been erased are over."""
+    """End the intervals whose candidates were erased."""
     forget = "DELETE FROM candidate WHERE reading = ? AND endpoint = ?"
     tables.connection.executemany(forget, list(deliveries))

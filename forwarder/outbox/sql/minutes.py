@@ -1,4 +1,4 @@
-"""What minutes came to, in SQL."""
+"""The counts of minutes, in SQL."""
 
 import json
 from collections import Counter
@@ -18,7 +18,7 @@ _SINCE = """
 
 
 def keep(connection: Connection, minutes: Sequence[Minute], *, before: int, replica: str) -> None:
-    """Minutes of one replica; kept again they are there once."""
+    """Keep minutes of one replica; a minute that is kept again replaces itself."""
     rows = [
         (one.endpoint, one.at, replica, json.dumps(dict(one.counts)), one.latency_seconds)
         for one in minutes
@@ -28,7 +28,7 @@ def keep(connection: Connection, minutes: Sequence[Minute], *, before: int, repl
 
 
 def since(connection: Connection, endpoint: str, at: float) -> list[Minute]:
-    """In order of time, all replicas' together."""
+    """The minutes from `at` on, in order of time; the counts of all replicas are added up."""
     return list(_added_up(endpoint, connection.execute(_SINCE, (endpoint, at))))
 
 

@@ -1,4 +1,4 @@
-"""Readings put into the tables: known or new, owed at once or as the last of an interval, and what they supersede."""
+"""Puts readings into the tables: known or new ones, owed at once or at an interval's end, superseding older ones."""
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
@@ -35,9 +35,9 @@ def put_all(
     """
     Owe readings to their recipients, in this order.
 
-    `content_since` is how far back the same content of a redelivered, timeless message is the same reading;
-    what is `in_flight` at an endpoint is not superseded there. Those of `kept_last` are owed the last reading of an
-    interval, at its end.
+    A redelivered, timeless message is a known reading where its content came since `content_since` (UNIX seconds).
+    Readings that are `in_flight` at an endpoint are not superseded there. Endpoints of `kept_last` are owed the last
+    reading of each interval, at its end.
     """
     owed = Owed()
     for is_timeless, some in groupby(readings, key=is_timeless_repetition):
@@ -50,7 +50,7 @@ def put_all(
     if kept_last:
         candidates.keep_last(tables, owed, kept_last, now=now, in_flight=in_flight)
     for (endpoint, device), number in newest(owed.runs).items():
-        # Elsewhere it is not known what is in flight: there the home does it.
+        # The home alone knows what is in flight, and supersedes for itself.
         if tables.is_home_of(endpoint):
             gone = tables.supersede(number, device, endpoint, now, in_flight.get(endpoint, ()))
             owed.superseded[endpoint, device] = gone
