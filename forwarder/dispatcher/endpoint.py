@@ -23,7 +23,7 @@ from forwarder.dispatcher.pace import Pace
 from forwarder.dispatcher.watch import Watch
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox import Outbox
-from forwarder.render import Unrenderable, render
+from forwarder.render import Rendered, Unrenderable, render
 from forwarder.retry import Circumstances
 from forwarder.routes import Endpoint, NoUrlError
 from forwarder.sender import Sender
@@ -176,29 +176,22 @@ class EndpointDispatcher:
 
     async def _try(self, batch: Batch) -> bool:
         """Send its head and conclude; False when nothing was sent."""
-        head, endpoint = batch.head, self.endpoint
-        try:
-            url = endpoint.url_for(head[0].device)
-            rendered = render(head, endpoint=endpoint)
-        except NoUrlError:
-            self._apply(batch, unrenderable(batch, head, endpoint=endpoint))
+        request = self._request_of(batch)
+        if request is None:
             return True
-        except Unrenderable as nothing:
-            silent = [one for one in head if one.webhook_id in nothing.webhook_ids]
-            self._apply(batch, unrenderable(batch, silent, endpoint=endpoint))
-            return True
+        url, rendered = request
         # A batch may hold replayed and fresh readings: it counts as what its first member counts.
-        number = head[0].attempts + 1
+        number = batch.head[0].attempts + 1
         attempted_at, started = self._clock.unix(), self._clock.monotonic()
         signed = signature_headers(
             rendered.webhook_id,
             unix_second=int(attempted_at),
             attempt=number,
             body=rendered.body,
-            keys=endpoint.keys,
+            keys=self.endpoint.keys,
         )
         result = await self._sender.post(
-            endpoint,
+            self.endpoint,
             url=url,
             headers=[("content-type", rendered.content_type), *signed],
             body=rendered.body,
@@ -208,6 +201,18 @@ class EndpointDispatcher:
         now, duration = self._clock.unix(), self._clock.monotonic() - started
         self._follow(batch, result, _attempt_of(result, number, attempted_at, duration), now)
         return True
+
+    def _request_of(self, batch: Batch) -> tuple[str, Rendered] | None:
+        """The URL and the request of its head; None when none can be made, which is concluded then."""
+        head, endpoint = batch.head, self.endpoint
+        try:
+            return endpoint.url_for(head[0].device), render(head, endpoint=endpoint)
+        except NoUrlError:
+            silent = head
+        except Unrenderable as nothing:
+            silent = [one for one in head if one.webhook_id in nothing.webhook_ids]
+        self._apply(batch, unrenderable(batch, silent, endpoint=endpoint))
+        return None
 
     def _follow(self, batch: Batch, result: AttemptResult, attempt: Attempt, now: float) -> None:
         """Let the circuit take the answer in, and do what follows for the endpoint and for the batch."""

@@ -50,36 +50,43 @@ def build_app(
     streams: of what is streamed, at most so many answers at once, because each lasts
     streamed: routes as those
     """
-
-    async def healthz(_: Request) -> Response:
-        stuck = probe.stuck_parts() + probe.unmended()
-        told = "\n".join(stuck or ["ok"])
-        return PlainTextResponse(f"{told}\n", status_code=503 if stuck else 200)
-
-    async def readyz(request: Request) -> Response:
-        readiness = dict(probe.readiness())
-        # Not unless it is asked for: there may be thousands, and most who look want to know one thing.
-        if "endpoints" in request.query_params:
-            readiness["endpoints"] = probe.endpoints()
-        return JSONResponse(readiness, status_code=200 if readiness["ready"] else 503)
-
-    async def metrics(_: Request) -> Response:
-        content_type = "text/plain; version=0.0.4; charset=utf-8"
-        return Response(await probe.metrics(), headers={"content-type": content_type})
-
+    told = _Told(probe)
     slow = Middleware(Places(slow_answers).around)
     lasting = Middleware(Places(streams).around)
     app = Starlette(
         routes=[
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
-            Route("/metrics", metrics, middleware=[slow]),
+            Route("/healthz", told.healthz),
+            Route("/readyz", told.readyz),
+            Route("/metrics", told.metrics, middleware=[slow]),
             *_mounts(streamed or {}, lasting),
             *_mounts(mounted or {}, slow),
         ]
     )
     app.router.redirect_slashes = False  # it would send people to wherever the Host header says
     return app
+
+
+class _Told:
+    """The answers that are the probe's."""
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+
+    async def healthz(self, _: Request) -> Response:
+        stuck = self._probe.stuck_parts() + self._probe.unmended()
+        told = "\n".join(stuck or ["ok"])
+        return PlainTextResponse(f"{told}\n", status_code=503 if stuck else 200)
+
+    async def readyz(self, request: Request) -> Response:
+        readiness = dict(self._probe.readiness())
+        # Not unless it is asked for: there may be thousands, and most who look want to know one thing.
+        if "endpoints" in request.query_params:
+            readiness["endpoints"] = self._probe.endpoints()
+        return JSONResponse(readiness, status_code=200 if readiness["ready"] else 503)
+
+    async def metrics(self, _: Request) -> Response:
+        content_type = "text/plain; version=0.0.4; charset=utf-8"
+        return Response(await self._probe.metrics(), headers={"content-type": content_type})
 
 
 def _mounts(
