@@ -11,6 +11,7 @@ from support.webhooks import UNAVAILABLE, Answer
 
 AXE = Path(__file__).parents[2] / "fixtures" / "axe" / "axe.min.js"
 """axe-core 4.14.1 (MPL 2.0), as npm has it."""
+TOKEN = "an-admin-token-9b41c7"
 Look = Callable[..., Awaitable[Page]]
 _VIOLATIONS = """async () => (await axe.run()).violations.map(
     (one) => `${one.id}: ${one.nodes.map((node) => node.html).join(" | ")}`)"""
@@ -59,6 +60,51 @@ async def test_no_rule_of_axe_is_broken(
             if broken := await page.evaluate(_VIOLATIONS):
                 found[f"{path} {width}"] = broken
     assert found == {}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_no_rule_of_axe_is_broken_where_people_sign_in(
+    line: Line, look: Look, theme: str
+) -> None:
+    """At both widths, before and after a token that is not right."""
+    line.service.settings["FORWARDER_ADMIN_TOKEN"] = TOKEN
+    await line.receiver("acme")
+    await line.start()
+    page = await look("/endpoints", color_scheme=theme, bypass_csp=True)
+    await expect(page.get_by_label("Admin token")).to_be_focused()
+    wrong = await page.request.post(
+        "/sign-in",
+        form={"token": TOKEN[::-1]},
+        headers={"origin": f"http://{line.service.address}"},
+    )
+    found: dict[str, list[str]] = {}
+    for what, text in (("asked", await page.content()), ("wrong", await wrong.text())):
+        await page.set_content(text)
+        await expect(page.get_by_role("alert")).to_have_count(int(what == "wrong"))
+        for width in (1280, 390):
+            await page.set_viewport_size({"width": width, "height": 900})
+            await page.add_script_tag(path=AXE)
+            if broken := await page.evaluate(_VIOLATIONS):
+                found[f"{what} {width}"] = broken
+    assert found == {}
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_a_count_of_answers_stays_on_one_line(line: Line, look: Look, width: int) -> None:
+    """However large it is: half a number is another one."""
+    await line.receiver("acme")
+    await line.start()
+    page = await look("/endpoints/acme", viewport={"width": width, "height": 900})
+    heading = page.get_by_role("heading", name="Answers")
+    # A minute has to be over before there are any: what the template writes stands here for them.
+    lines = await heading.evaluate("""(one) => {
+        one.insertAdjacentHTML("afterend", `<dl class="pairs">
+            <div><dt>the connection was refused</dt><dd>12,345,678</dd></div></dl>`);
+        const range = document.createRange();
+        range.selectNodeContents(one.parentElement.querySelector("dd"));
+        return range.getClientRects().length;
+    }""")
+    assert lines == 1
 
 
 async def test_a_telephone_is_wide_enough(look: Look, views: list[str]) -> None:
