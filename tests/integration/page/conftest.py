@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from support.clicks import count_clicks
 from support.line import Line, a_line
 
 CHROMIUM = "/usr/bin/chromium"
@@ -43,6 +44,7 @@ async def look(browser: Browser, line: Line) -> AsyncIterator[Look]:
         context = await browser.new_context(base_url=base, **{**zone, **settings})  # type: ignore[arg-type] # its many options
         contexts.append(context)
         context.set_default_timeout(PATIENCE_MS)
+        await count_clicks(context)
         page = await context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
