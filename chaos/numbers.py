@@ -3,9 +3,10 @@ Whether page, status and metrics tell the same numbers at the same moment.
 
     status ─▶ page ─▶ metrics ─▶ status
 
-A total only grows: whatever is told in between lies between what the two statuses say. What waits goes up and down, so
-it is compared of endpoints that stood still meanwhile. A counter of /metrics begins with the process: it is compared
-by what it has grown since the first look at that process.
+A total only grows: whatever the page tells in between lies between what the two statuses say. What waits goes up and
+down, so it is compared of endpoints that stood still meanwhile. A counter of /metrics begins with the process, and
+counts a delivery a moment before or after it is on disk: it is compared by what it has grown between two looks at an
+endpoint that had nothing to do.
 """
 
 import asyncio
@@ -63,24 +64,44 @@ class Look:
         return (least, most) if key[1] in GROWING or self._stood_still(key[0]) else None
 
     def _stood_still(self, name: str) -> bool:
-        before, after = (
-            {key: count for key, count in numbers.items() if key[0] == name}
-            for numbers in (self.before, self.after)
-        )
-        return before == after
+        return _of(name, self.before) == _of(name, self.after)
+
+    def is_idle(self, name: str) -> bool:
+        """Whether nothing was on its way to it; of the line, to anybody."""
+        if name == LINE:
+            return self.before == self.after and not any(
+                count for (_, what), count in self.before.items() if what == "pending"
+            )
+        return self._stood_still(name) and not self.before.get((name, "pending"))
 
 
-def differences(look: Look, *, first: Look) -> Iterator[str]:
-    """What page or metrics told otherwise than the status; `first` is the first look at the same process."""
+def _of(name: str, numbers: Numbers) -> Numbers:
+    return {key: count for key, count in numbers.items() if key[0] == name}
+
+
+def differences(look: Look, *, since: Numbers) -> Iterator[str]:
+    """
+    What page or metrics told otherwise than the status.
+
+    `since`: what the counters of the process began with, as far as that is known.
+    """
     for key in compared(look):
         least, most = look.span(key) or (0, 0)
         yield from _outside("the page", key, look.page.get(key), least, most)
-        began, counted = first.span(key), first.metrics.get(key)
-        if key[1] in GROWING and began and counted is not None:
-            least, most = counted + least - began[1], counted + most - began[0]
-        elif key[1] in GROWING:
-            continue
-        yield from _outside("/metrics", key, look.metrics.get(key), least, most)
+        if key[1] in WAITING:
+            yield from _outside("/metrics", key, look.metrics.get(key), least, most)
+        elif key in since and look.is_idle(key[0]):
+            told = since[key] + look.metrics.get(key, 0)
+            yield from _outside("/metrics", key, told, least, most)
+
+
+def beginnings(look: Look) -> Numbers:
+    """What had been counted before the process began, of what had nothing to do."""
+    return {
+        key: look.before[key] - look.metrics.get(key, 0)
+        for key in compared(look)
+        if key[1] in GROWING and look.is_idle(key[0])
+    }
 
 
 def compared(look: Look) -> list[Key]:
@@ -99,7 +120,7 @@ class Watch:
 
     def __init__(self, forwarder: Forwarder) -> None:
         self._forwarder = forwarder
-        self._firsts: dict[int, Look] = {}
+        self._since: dict[int, Numbers] = {}
         """By how many processes there had been."""
         self.findings: list[str] = []
 
@@ -116,9 +137,10 @@ class Watch:
         look = await look_at(self._forwarder.address)
         if process != self._forwarder.starts:
             return []
-        first = self._firsts.setdefault(process, look)
+        since = self._since.get(process, {})
         room = MOST_FINDINGS - len(self.findings)
-        self.findings += [*differences(look, first=first)][:room]
+        self.findings += [*differences(look, since=since)][:room]
+        self._since[process] = {**beginnings(look), **since}
         return compared(look)
 
 

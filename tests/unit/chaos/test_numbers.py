@@ -4,7 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from chaos.numbers import LINE, Look, Numbers, compared, differences, of_metrics, of_page, of_status
+from chaos.numbers import (
+    LINE,
+    Look,
+    Numbers,
+    beginnings,
+    compared,
+    differences,
+    of_metrics,
+    of_page,
+    of_status,
+)
 
 ACCEPTED = (LINE, "messages accepted")
 DELIVERED, PENDING, DEAD = ("acme", "delivered"), ("acme", "pending"), ("acme", "dead letters")
@@ -46,32 +56,39 @@ METRICS = of_metrics(
 )
 """Of a process that began when 1,000 messages had been accepted."""
 STILL = Look(status(), PAGE, METRICS, status())
+IDLE = Look(
+    status(pending=0),
+    {**PAGE, PENDING: 0},
+    {**METRICS, PENDING: 0},
+    status(pending=0),
+)
+SINCE = beginnings(IDLE)
 
 
 def test_all_tell_the_same() -> None:
     """What each of them tells is read out of it, and nothing of an endpoint that is gone is compared."""
     assert set(compared(STILL)) == {ACCEPTED, DELIVERED, PENDING, DEAD}
-    assert [*differences(STILL, first=STILL)] == []
+    assert [*differences(STILL, since=SINCE)] == []
 
 
 @pytest.mark.parametrize("off", [-1, 1])
 @pytest.mark.parametrize("key", [ACCEPTED, DELIVERED, PENDING, DEAD])
 def test_another_number_on_the_page_is_found(key: tuple[str, str], off: int) -> None:
     wrong = replace(STILL, page={**PAGE, key: PAGE[key] + off})
-    (found,) = differences(wrong, first=STILL)
+    (found,) = differences(wrong, since=SINCE)
     assert found.startswith(f"the page told {PAGE[key] + off} {key[1]}")
 
 
 @pytest.mark.parametrize("off", [-1, 1])
 @pytest.mark.parametrize("key", [ACCEPTED, DELIVERED, PENDING, DEAD])
 def test_another_number_in_the_metrics_is_found(key: tuple[str, str], off: int) -> None:
-    wrong = replace(STILL, metrics={**METRICS, key: METRICS[key] + off})
-    (found,) = differences(wrong, first=STILL)
-    assert found.startswith(f"/metrics told {METRICS[key] + off} {key[1]}")
+    wrong = replace(IDLE, metrics={**IDLE.metrics, key: IDLE.metrics[key] + off})
+    (found,) = differences(wrong, since=SINCE)
+    assert found.startswith(f"/metrics told {SINCE.get(key, 0) + wrong.metrics[key]} {key[1]}")
 
 
 def test_a_number_that_the_page_does_not_show_is_found() -> None:
-    assert len([*differences(replace(STILL, page={}), first=STILL)]) == 4
+    assert len([*differences(replace(STILL, page={}), since=SINCE)]) == 4
 
 
 def test_totals_may_grow_between_two_looks_at_the_status() -> None:
@@ -79,15 +96,23 @@ def test_totals_may_grow_between_two_looks_at_the_status() -> None:
     grown = replace(STILL, after=status(accepted=1210, delivered=1105, pending=95))
     assert set(compared(grown)) == {ACCEPTED, DELIVERED}
     ahead = {**PAGE, DELIVERED: 1105, PENDING: 7}
-    assert [*differences(replace(grown, page=ahead), first=grown)] == []
+    assert [*differences(replace(grown, page=ahead), since=SINCE)] == []
     past = {**PAGE, DELIVERED: 1106}
-    assert len([*differences(replace(grown, page=past), first=grown)]) == 1
+    assert len([*differences(replace(grown, page=past), since=SINCE)]) == 1
+
+
+def test_counters_are_compared_of_what_has_nothing_to_do() -> None:
+    """A delivery is counted a moment before or after it is on disk."""
+    assert set(SINCE) == {ACCEPTED, DELIVERED}
+    ahead = {**METRICS, DELIVERED: METRICS[DELIVERED] + 1}
+    assert [*differences(replace(STILL, metrics=ahead), since=SINCE)] == []
+    assert DELIVERED not in beginnings(STILL)
 
 
 def test_counters_are_compared_by_what_they_grew() -> None:
-    later = status(accepted=1300, delivered=1200)
-    page = {**PAGE, ACCEPTED: 1300, DELIVERED: 1200}
-    grown = {**METRICS, ACCEPTED: 300, DELIVERED: 200}
-    assert [*differences(Look(later, page, grown, later), first=STILL)] == []
+    later = status(accepted=1300, delivered=1200, pending=0)
+    page = {**PAGE, ACCEPTED: 1300, DELIVERED: 1200, PENDING: 0}
+    grown = {**METRICS, ACCEPTED: 300, DELIVERED: 200, PENDING: 0}
+    assert [*differences(Look(later, page, grown, later), since=SINCE)] == []
     short = {**grown, DELIVERED: 199}
-    assert len([*differences(Look(later, page, short, later), first=STILL)]) == 1
+    assert len([*differences(Look(later, page, short, later), since=SINCE)]) == 1
