@@ -15,9 +15,9 @@ from forwarder.cli.tables import (
     print_pairs,
     table,
 )
-from forwarder.errors import ConfigurationError
+from forwarder.errors import ConfigurationError, SettingsError
 from forwarder.outbox import Copied, EndpointTotals, Inspection, copy_outbox, inspect
-from forwarder.settings import OutboxPlace, load_settings, outbox_place
+from forwarder.settings import OutboxPlace, Settings, load_settings, outbox_place
 from forwarder.terminal import plain
 
 TOTALS = ("enqueued", "delivered", "dead", "expired", "superseded", "pending")
@@ -63,13 +63,22 @@ def copy(*, to: str, source: str | None, as_json: bool) -> None:
     All of it or nothing: every row is read back and compared, and so are the accounts of each endpoint. Set
     FORWARDER_OUTBOX_URL to the copy then, and start on that alone.
     """
-    place = load_settings().outbox_place if source is None else _place(source, option="--from")
+    settings = load_settings()
+    place = settings.outbox_place if source is None else _place(source, option="--from")
     destination = _place(to, option="--to")
-    copied = copy_outbox(place, destination)
+    copied = copy_outbox(place, destination, deployment=_deployment(settings))
     if as_json:
         print_json(_as_object(copied, place, destination))
     else:
         _print_copied(copied, place, destination)
+
+
+def _deployment(settings: Settings) -> str | None:
+    """Which one is to go on with the copy; None where the settings do not say that, which a copy needs not."""
+    try:
+        return settings.broker().deployment
+    except SettingsError:
+        return None
 
 
 def _place(reference: str, *, option: str) -> OutboxPlace:

@@ -36,6 +36,9 @@ class Contents(Protocol):
     def totals(self) -> list[EndpointTotals]:
         """The accounts of every endpoint, by name."""
 
+    def deployment(self) -> str | None:
+        """What was subscribed to for it last, where the outbox knows that."""
+
     def states(self) -> Mapping[tuple[str, str], int]:
         """How many deliveries are there by endpoint and state."""
 

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
 from forwarder.clock import Clock
-from forwarder.errors import ConfigurationError, OutboxDamaged, OutboxIncomplete, SettingsError
+from forwarder.errors import (
+    ConfigurationError,
+    OperationError,
+    OutboxDamaged,
+    OutboxIncomplete,
+    SettingsError,
+)
 from forwarder.outbox.access import OutboxAccess
 from forwarder.outbox.capacity import quarantine_share
 from forwarder.outbox.copying import Contents, Copied, Draft, copy_contents
@@ -265,20 +271,27 @@ def copies_aside(place: OutboxPlace) -> list[Path]:
     return _driver(place).copies_aside(place)
 
 
-def copy_outbox(source: OutboxPlace, destination: OutboxPlace) -> Copied:
+def copy_outbox(
+    source: OutboxPlace, destination: OutboxPlace, *, deployment: str | None = None
+) -> Copied:
     """
-    Copy an outbox to the other engine, whole or not at all.
+    Copy an outbox to the other engine, whole or not at all; `deployment` is the one that is to go on with it.
 
     Raises ConfigurationError where both are of one engine; OutboxLocked while a forwarder runs on either;
-    OperationError where there is no source, or an outbox at the destination; OutboxError where copying fails.
+    OperationError where there is no source, it is another deployment's, or there is an outbox at the destination;
+    OutboxError where copying fails.
     """
     if type(source) is type(destination):
         raise ConfigurationError(
             f"a copy leads from a file to a database or back, and {source} and {destination} are of one kind; see"
             " `Backup and restore` in docs/operating.md"
         )
-    with (
-        _driver(source).held(source) as contents,
-        _driver(destination).drafted(destination) as draft,
-    ):
-        return copy_contents(contents, draft)
+    with _driver(source).held(source) as contents:
+        whose = contents.deployment()
+        if None not in (whose, deployment) and whose != deployment:
+            raise OperationError(
+                f"{source} is the outbox of another deployment: {whose}; these settings are of {deployment};"
+                " copy with its own settings, or without any of MQTT"
+            )
+        with _driver(destination).drafted(destination) as draft:
+            return copy_contents(contents, draft)

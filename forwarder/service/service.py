@@ -58,7 +58,7 @@ from forwarder.service.replica import (
 )
 from forwarder.service.silence_watch import SilenceWatch
 from forwarder.service.upkeep import Upkeep
-from forwarder.settings import Broker, OutboxPlace, Settings
+from forwarder.settings import OutboxPlace, Settings
 from forwarder.settings.environment import ENV_FILE
 from forwarder.subscriber import Arrival, SessionState, Subscriber, try_session
 from forwarder.web import Limits, WebServer, build_app
@@ -94,7 +94,7 @@ async def run_service(
     seat = take_seat(
         settings.outbox_place,
         name=settings.replica_name or socket.gethostname(),
-        deployment=deployment(settings.broker()),
+        deployment=settings.broker().deployment,
     )
     try:
         warnings = tell_remarks(settings.outbox_place)
@@ -123,11 +123,6 @@ def _routes_file(settings: Settings) -> RoutesFile:
         secrets_dir=settings.secrets_dir,
         clock=SystemClock(),
     )
-
-
-def deployment(broker: Broker) -> str:
-    """What all replicas on one outbox have in common, for people to read."""
-    return f"{broker.client_id} at {broker.address}, topics {' '.join(broker.topics)}"
 
 
 def tell_remarks(place: OutboxPlace) -> list[str]:

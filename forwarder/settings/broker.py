@@ -3,6 +3,7 @@
 import re
 import ssl
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -57,6 +58,14 @@ class Broker:
     @property
     def address(self) -> str:
         return f"{self.host}:{self.port}"
+
+    @property
+    def deployment(self) -> str:
+        """What all replicas on one outbox have in common, for people to read; of a hidden client id a digest."""
+        client = self.told_client_id
+        if client != self.client_id:
+            client += f" ({blake2b(self.client_id.encode(), digest_size=4).hexdigest()})"
+        return f"{client} at {self.address}, topics {' '.join(self.topics)}"
 
 
 def parse_uri(uri: str | None) -> tuple[str, int, bool]:

@@ -247,6 +247,12 @@ class TestReplicas:
         assert refused.exit_code == 1
         assert "another deployment works on postgresql://" in refused.stderr
         assert PASSWORD not in refused.stderr + refused.stdout
+        assert await line.service.stop() == 0
+        refused = await second.command("outbox", "copy", "--to", "sqlite:///copy/outbox.db")
+        assert refused.exit_code == 1
+        assert "is the outbox of another deployment" in refused.stderr
+        copied = await line.service.command("outbox", "copy", "--to", "sqlite:///copy/outbox.db")
+        assert copied.exit_code == 0, copied.stderr
 
 
 class TestThreeReplicas:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,8 @@ def test_username_in_a_file_is_hidden(environ: Environ, tmp_path: Path) -> None:
     environ({"MQTT_URI": "mqtts://a", "MQTT_USERNAME_FILE": "name", "MQTT_TOPIC": "ext/#"})
     broker = load_settings().broker()
     assert (broker.username, "somebody" in broker.told_client_id) == ("somebody", False)
+    assert "somebody" not in broker.deployment
+    assert broker.deployment != replace(broker, username="other", client_id="other").deployment
 
 
 SECRET_FILES = [

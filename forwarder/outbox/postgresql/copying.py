@@ -52,6 +52,10 @@ class PostgresContents(SqlContents):
     def __init__(self, connection: PostgresConnection) -> None:
         self.connection: PostgresConnection = connection
 
+    def deployment(self) -> str | None:
+        found: str | None = self.connection.execute("SELECT deployment FROM line").fetchone()[0]
+        return found
+
     def tables(self) -> dict[str, tuple[str, ...]]:
         return without_triggered(self.connection.execute(_COLUMNS, (list(OWN),)))
 

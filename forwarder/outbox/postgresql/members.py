@@ -69,7 +69,7 @@ _END_SESSIONS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE application_name = ANY(?) AND usename = current_user"""
 _LEAD = """
-    UPDATE line SET owner = ? WHERE owner IS NULL OR owner = ?
+    UPDATE line SET owner = ?, deployment = ? WHERE owner IS NULL OR owner = ?
         OR NOT EXISTS (SELECT 1 FROM member WHERE id = owner) RETURNING owner"""
 _LEADER = "SELECT name FROM member JOIN line ON owner = id"
 _REPLICAS = """
@@ -257,7 +257,10 @@ class Seat:
         ]
 
     def _try_to_lead(self, session: PostgresConnection) -> None:
-        leads = session.execute(_LEAD, (self.member, self.member)).fetchone() is not None
+        leads = (
+            session.execute(_LEAD, (self.member, self._deployment, self.member)).fetchone()
+            is not None
+        )
         row = session.execute(_LEADER).fetchone()
         self.leader = row[0] if row else ""
         self.leads = leads

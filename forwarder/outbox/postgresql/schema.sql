@@ -10,7 +10,7 @@ CREATE TABLE line (
     last bigint NOT NULL DEFAULT 0,
     epoch bigint NOT NULL DEFAULT 0,
     owner text,
-    -- Client id, broker and topics: a second deployment on the same database is refused by it.
+    -- Client id, broker and topics of the last replica that led: no copy is made of it for another deployment.
     deployment text
 ) WITH (fillfactor = 10);
 

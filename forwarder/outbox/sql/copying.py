@@ -22,6 +22,9 @@ class SqlContents:
 
     connection: Connection
 
+    def deployment(self) -> str | None:
+        return None
+
     def totals(self) -> list[EndpointTotals]:
         return queries.totals(self.connection)
 
