@@ -30,6 +30,7 @@ NoticeType = Literal[
     "stream.resumed",
     "routes.rejected",
     "outbox.nearly_full",
+    "outbox.fell_back",
     "quarantine.growing",
 ]
 NOTICE_TYPES: tuple[NoticeType, ...] = get_args(NoticeType)
@@ -255,6 +256,24 @@ class OutboxNearlyFull:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboxFellBack:
+    """Its database came back, after a failover, without the last of what was acknowledged."""
+
+    TYPE: ClassVar[NoticeType] = "outbox.fell_back"
+    subject: ClassVar[str] = "outbox"
+    since: float
+    lost_readings: int
+    """At most."""
+
+    @property
+    def message(self) -> str:
+        return (
+            f"a failover of the outbox's database has lost up to {count_of(self.lost_readings, 'reading')}"
+            " that had been acknowledged: the standby did not have them; see synchronous_standby_names"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class QuarantineGrowing:
     """Messages came that could not be understood; at most one notice an hour."""
 
@@ -287,6 +306,7 @@ Notice: TypeAlias = (
     | StreamResumed
     | RoutesRejected
     | OutboxNearlyFull
+    | OutboxFellBack
     | QuarantineGrowing
 )
 KINDS: Mapping[NoticeType, type[Notice]] = {kind.TYPE: kind for kind in get_args(Notice)}

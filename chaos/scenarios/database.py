@@ -118,6 +118,7 @@ def _scenario(
         stage=StandbyStage,
         engines=("postgresql",),
         must_lose=must_lose,
+        may_tell=("outbox.fell_back",) if must_lose else (),
     )
 
 

@@ -22,6 +22,7 @@ from forwarder.notice import (
     EndpointPaused,
     EndpointRecovered,
     Notice,
+    OutboxFellBack,
     OutboxNearlyFull,
     QuarantineGrowing,
     RoutesRejected,
@@ -48,6 +49,7 @@ _NOTICES: tuple[Notice, ...] = (
     StreamResumed(_BEGAN, _BEGAN + 100, session_lost=False),
     RoutesRejected(_BEGAN, 2, "routes.yaml:14:13"),
     OutboxNearlyFull(_BEGAN, 9_900_000_000, 10_737_418_240),
+    OutboxFellBack(_BEGAN, 1_204),
     QuarantineGrowing(_BEGAN, 12, {"not_json": 11, "no_device": 1}),
 )
 

@@ -22,6 +22,7 @@ from forwarder.notice import (
     EndpointPaused,
     EndpointRecovered,
     Notice,
+    OutboxFellBack,
     OutboxNearlyFull,
     QuarantineGrowing,
     RoutesRejected,
@@ -109,6 +110,7 @@ class Rules:
         self._deaths: dict[str, _Deaths] = {}
         self._stream = _Stream(self._round, told.get("stream"), now)
         self._rejection = _Rejection(now)
+        self._missing = 0
         self._nearly_full_since: float | None = _number(told.get("outbox"), "since")
         self._quarantine = _Quarantine(told.get("quarantine"))
         self._silences = Silences(told)
@@ -213,6 +215,12 @@ class Rules:
         elif is_known and used_bytes < ROOMY * limit_bytes:
             self._nearly_full_since = None
             self._round.told["outbox"] = None
+
+    def missing(self, count: int, *, now: Moment) -> None:
+        """How many readings, at most, failovers of the outbox's database have lost since the start."""
+        if count > self._missing:
+            self._round.notices.append(OutboxFellBack(now.unix, count - self._missing))
+            self._missing = count
 
     def quarantined(self, total: int, kept: Mapping[str, int], *, now: Moment) -> None:
         """How many messages ever came into quarantine, and what is in it, by reason."""

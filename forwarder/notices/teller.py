@@ -169,6 +169,7 @@ class Teller:
         if rules is None:
             return
         rules.session(self._session(), now=self._now())
+        rules.missing(self._outbox.accounts.missing, now=self._now())
         for endpoint in rules.outages:
             health = self._health_of(endpoint)
             if health is not None:

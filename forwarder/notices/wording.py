@@ -44,6 +44,7 @@ _SCHEMAS: Mapping[str, dict[str, Any]] = {
         "type": "boolean",
         "description": "the broker had forgotten the session: messages may be missing",
     },
+    "lost_readings": {"type": "integer", "minimum": 1, "description": "how many, at most"},
     "used_bytes": {"type": "integer", "minimum": 0},
     "limit_bytes": {"type": "integer", "minimum": 0},
 }

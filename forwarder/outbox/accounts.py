@@ -35,6 +35,11 @@ class Accounts:
             self.thinned[endpoint] += count
 
     @property
+    def missing(self) -> int:
+        """Readings, at most, that this process had acknowledged and a failover of the database has lost."""
+        return self._engine.missing
+
+    @property
     def used_bytes(self) -> int:
         """About what it held at the last commit."""
         return self._engine.used_bytes

@@ -9,6 +9,7 @@ from forwarder.notice import (
     EndpointPaused,
     EndpointRecovered,
     Notice,
+    OutboxFellBack,
     OutboxNearlyFull,
     QuarantineGrowing,
     RoutesRejected,
@@ -34,5 +35,6 @@ NOTICES: tuple[Notice, ...] = (
     StreamResumed(BEGAN, BEGAN + 100, session_lost=False),
     RoutesRejected(BEGAN, 2, "routes.yaml:14:13"),
     OutboxNearlyFull(BEGAN, 9_900_000_000, 10_737_418_240),
+    OutboxFellBack(BEGAN, 1_204),
     QuarantineGrowing(BEGAN, 12, {"not_json": 11, "no_device": 1}),
 )

@@ -17,6 +17,7 @@ from forwarder.notice import (
     EndpointPaused,
     EndpointRecovered,
     Notice,
+    OutboxFellBack,
     OutboxNearlyFull,
     QuarantineGrowing,
     RoutesRejected,
@@ -366,6 +367,15 @@ def test_a_nearly_full_outbox_is_told_once_until_there_was_room(desk: Desk) -> N
     desk.rules.room(79, 100, now=desk.now)
     desk.rules.room(90, 100, now=desk.now)
     assert kinds(desk.commit()) == ["outbox.nearly_full"]
+
+
+def test_what_a_failover_lost_is_told_once(desk: Desk) -> None:
+    """A second failover is told by itself, with what it lost."""
+    for count in (0, 3, 3, 5):
+        desk.rules.missing(count, now=desk.now)
+    desk.commit()
+    now = desk.clock.unix()
+    assert desk.got == [OutboxFellBack(now, 3), OutboxFellBack(now, 2)]
 
 
 def test_a_growing_quarantine_is_told_from_ten_messages_on_and_once_an_hour(desk: Desk) -> None:

@@ -87,7 +87,8 @@ MISTAKES = [
             (
                 'routes.yaml:1:105: operator: events "foo": no event is called so; there are: endpoint.failing,'
                 " endpoint.recovered, endpoint.paused, deliveries.dead, device.silent, device.resumed, devices.silent,"
-                " stream.interrupted, stream.resumed, routes.rejected, outbox.nearly_full, quarantine.growing"
+                " stream.interrupted, stream.resumed, routes.rejected, outbox.nearly_full,"
+                " outbox.fell_back, quarantine.growing"
             ),
         ],
         id="an operator's endpoint with settings of others",
