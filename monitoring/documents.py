@@ -26,12 +26,13 @@ def _metric_row(metric: Metric) -> str:
 
 
 def alert_rows(table: Table) -> str:
-    return "| alert | when | then |\n| --- | --- | --- |\n" + "".join(map(_alert_row, table.alerts))
+    return "| alert | after | then |\n| --- | --- | --- |\n" + "".join(
+        map(_alert_row, table.alerts)
+    )
 
 
 def _alert_row(alert: Alert) -> str:
-    lasting = f" for {alert.lasting}" if alert.lasting else ""
-    return f"| `{alert.name}` | `{alert.expression}`{lasting} | {alert.then} |\n"
+    return f"| `{alert.name}` | {alert.lasting or 'at once'} | {alert.then} |\n"
 
 
 def with_rows(page: str, name: str, rows: str) -> str:

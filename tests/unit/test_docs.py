@@ -67,7 +67,11 @@ def usages() -> Iterator[tuple[str, click.Command]]:
 
 @pytest.mark.parametrize("usage", [usage for usage, _ in usages()])
 def test_command_has_its_row(usage: str) -> None:
-    assert re.search(rf"^\| `{usage}[ `]", OPERATING, re.MULTILINE)
+    """Commands of one group may share a row, which names the first in full."""
+    command, _, sub = usage.removeprefix("forwarder ").partition(" ")
+    rows = re.findall(rf"^\| `forwarder ({command}[ `][^|]*)\|", OPERATING, re.MULTILINE)
+
+    assert any(re.search(rf"[ `]{sub}[ `]" if sub else "", row) for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -146,9 +150,8 @@ def test_outcome_of_a_message_is_explained(outcome: str) -> None:
 
 
 @pytest.mark.parametrize("reason", get_args(DeadReason))
-@pytest.mark.parametrize("page", [OPERATING, DELIVERY], ids=["operating", "delivery"])
-def test_reason_of_a_dead_letter_is_explained(page: str, reason: str) -> None:
-    assert f"\n| `{reason}` | " in page
+def test_reason_of_a_dead_letter_is_explained(reason: str) -> None:
+    assert f"\n| `{reason}` | " in OPERATING
 
 
 @pytest.mark.parametrize("reason", get_args(QuarantineReason))
