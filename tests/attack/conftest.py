@@ -2,7 +2,8 @@
 The attacks: hostile input at every door of the running service, and its readings arrive all the same.
 
 The short form is part of `make test`. `make attack` sets ATTACK=full for all counts, and writes what was tried into
-docs/security.md. Everything is bounded, and aims at this machine's loopback or at network namespaces made here.
+docs/security.md and docs/figures/attacks.md. Everything is bounded, and aims at this machine's loopback or at network
+namespaces made here.
 """
 
 import os
@@ -13,7 +14,7 @@ import pytest
 from support.attack import Extent, Tried, table, write_into
 from support.line import Line, a_line
 
-_PAGE = Path(__file__).parents[2] / "docs" / "security.md"
+_DOCS = Path(__file__).parents[2] / "docs"
 _TRIED = pytest.StashKey[list[Tried]]()
 
 
@@ -47,4 +48,4 @@ def pytest_terminal_summary(
     terminalreporter.section("attacks that were held off")
     terminalreporter.write_line(table(noted))
     if os.environ.get("ATTACK") == "full" and exitstatus == 0:
-        write_into(_PAGE, noted)
+        write_into(_DOCS / "security.md", _DOCS / "figures/attacks.md", noted)

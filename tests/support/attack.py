@@ -1,4 +1,4 @@
-"""What an attack was, for the record: noted by tests, shown by pytest, written into docs/security.md."""
+"""What an attack was, for the record: noted by tests, shown by pytest, written into docs/."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,8 +34,17 @@ def table(tried: Sequence[Tried]) -> str:
     )
 
 
-def write_into(page: Path, tried: Sequence[Tried]) -> None:
-    """Replace the table between the markers of the page."""
+def by_door(tried: Sequence[Tried]) -> str:
+    """What the page shows of it: how much was tried at each door."""
+    doors = sorted({one.door for one in tried})
+    counts = {door: [one.count for one in tried if one.door == door] for door in doors}
+    rows = [f"| {door} | {len(all_of)} | {sum(all_of):,} |" for door, all_of in counts.items()]
+    return "\n".join(["| door | attacks | inputs |", "| --- | --- | --- |", *rows])
+
+
+def write_into(page: Path, record: Path, tried: Sequence[Tried]) -> None:
+    """Replace the table between the markers of the page, and the whole record beside it."""
     head, _, rest = page.read_text().partition(_START)
     _, _, tail = rest.partition(_END)
-    page.write_text(f"{head}{_START}\n{table(tried)}\n{_END}{tail}")
+    page.write_text(f"{head}{_START}\n{by_door(tried)}\n{_END}{tail}")
+    record.write_text(f"# What was tried\n\nWritten by `make attack`.\n\n{table(tried)}\n")
