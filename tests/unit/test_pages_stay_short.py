@@ -9,22 +9,25 @@ ROOT = Path(__file__).parents[2]
 PAGES = {page.name: page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
 USUAL = 800
 LIMITS = {
-    "README.md": 850,
-    "architecture.md": 1700,
-    "delivery.md": 1850,
-    "deploy.md": 1500,
-    "events.md": 1900,
-    "notices.md": 850,
-    "operating.md": 7000,
+    "README.md": 570,
+    "architecture.md": 1120,
+    "delivery.md": 1260,
+    "deploy.md": 850,
+    "events.md": 1210,
+    "glossary.md": 370,
+    "notices.md": 510,
+    "operating.md": 3430,
+    "patterns.md": 270,
     "performance.md": 1000,
-    "receiving.md": 1600,
-    "reliability.md": 1000,
-    "routing.md": 1750,
+    "receiving.md": 1160,
+    "routing.md": 1120,
     "scaling.md": 850,
-    "security.md": 1550,
+    "security.md": 600,
+    "templates.md": 450,
+    "troubleshooting.md": 520,
 }
-"""Of pages that are allowed more than the usual words, or are held to a figure of their own."""
-ALL = 26_400
+"""What each page has reached, with room where tables are measured; others may have the usual words."""
+ALL = 16_900
 WIDEST = 160
 
 
@@ -57,3 +60,10 @@ def test_page_begins_with_whom_it_is_for(name: str) -> None:
     text = PAGES[name].read_text()
 
     assert re.search(r"\A(<!--.*\n\n)?# .+\n\nFor [a-z]", text)
+
+
+def test_entry_of_the_changelog_is_a_line() -> None:
+    """No wider than prose, and none goes on in the next."""
+    lines = (ROOT / "CHANGELOG.md").read_text().splitlines()
+
+    assert [line for line in lines if line.startswith("  ") or len(line) > WIDEST] == []
