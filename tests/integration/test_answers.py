@@ -44,8 +44,13 @@ ARGUMENTS: dict[Path_, tuple[Path_, ...]] = {
     ("certify",): (("http://127.0.0.1:1/", "--secret", "env:ACME_SECRET"),),
     ("devices",): ((), ("--silent",), ("--unrouted",), ("ECC9FF5C7AD4",)),
     ("outbox", "check"): ((),),
+    ("endpoints", "share"): (("acme", "--for", "7d"),),
+    ("endpoints", "shares"): ((),),
+    ("audit",): ((),),
 }
 """What each command that knows --json is tried with."""
+WITH_A_DATABASE = {("outbox", "copy")}
+"""Those that are tried where one runs, in tests/acceptance/test_moving.py."""
 STREAMING = {("listen",)}
 """Those that write an object a line until they are ended."""
 JSON_ANYWAY: dict[Path_, Path_] = {
@@ -115,7 +120,7 @@ def run(tmp_path: Path) -> Run:
 def test_every_command_is_tried() -> None:
     """A new command with --json is one that this file has to try."""
     assert len(COMMANDS) >= len({path[0] for path in with_json()})
-    assert with_json() == set(ARGUMENTS) | STREAMING
+    assert with_json() == set(ARGUMENTS) | STREAMING | WITH_A_DATABASE
 
 
 @pytest.mark.parametrize(
