@@ -6,9 +6,8 @@ process that ends without it does as one that is killed, which the outbox stands
 """
 
 import os
-import time
 from collections.abc import Callable
-from threading import Thread
+from threading import Event, Thread
 
 from forwarder.logs import logger
 
@@ -33,7 +32,8 @@ class LatestEnd:
             self._thread.start()
 
     def _run(self, exit_code: int) -> None:
-        time.sleep(self._seconds)
+        never = Event()  # time.sleep fails where a library that fakes the clock is loaded
+        never.wait(self._seconds)
         logger("service").warning("service.cut_off", after_seconds=self._seconds)
-        time.sleep(FLUSH_SECONDS)
+        never.wait(FLUSH_SECONDS)
         self._end(exit_code)
