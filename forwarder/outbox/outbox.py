@@ -171,6 +171,8 @@ class Outbox:
         for claim in ends:
             lane = claim.token
             due_at = due[lane.device] + offset if lane.device in due else None
+            if due_at is not None and due_at - now > lanes.longest_wait_seconds:
+                due_at = now  # the wall clock was set back since that was decided
             is_waited_for |= lanes.end(lane, due_at=due_at, now=now)
             commit.is_built_on = commit.is_built_on or lane.pending > 0
         if is_waited_for:

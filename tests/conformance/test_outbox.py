@@ -175,6 +175,19 @@ async def test_clock_step_while_running_moves_no_retry(outbox: Outbox, clock: Ha
     assert ids(await must_claim(outbox)) == ["a"]
 
 
+async def test_clock_step_between_decision_and_settlement_freezes_nothing(
+    outbox: Outbox, clock: HandClock
+) -> None:
+    """A retry that was decided by a wall clock that was a day ahead waits for no day."""
+    outbox.schedule.serve("acme", longest_wait_seconds=3600.0)
+    await outbox.put([new_reading(ONE, "a")])
+    claimed, decision = await must_claim(outbox), RetryAt(clock.unix() + 5)
+    clock.step(-86400)
+    settle(outbox, claimed, decision, error="timeout")
+    await flush(outbox)
+    assert ids(await must_claim(outbox)) == ["a"]
+
+
 async def test_dead_letter_leaves_its_lane(outbox: Outbox, harness: OutboxHarness) -> None:
     """A refused reading goes dead at once and holds nobody back; its body stays for the operator."""
     await outbox.put([new_reading(ONE, "a"), new_reading(ONE, "b")])
