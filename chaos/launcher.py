@@ -27,8 +27,7 @@ from forwarder.ingest import Ingest
 from forwarder.outbox import Outbox
 from forwarder.outbox.postgresql import schema
 from forwarder.outbox.postgresql import statements as postgres_statements
-from forwarder.outbox.sql import operations
-from forwarder.outbox.sql.tables import Tables
+from forwarder.outbox.sql import bringing_in, operations
 from forwarder.outbox.sqlite import disk_space
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite import statements as sqlite_statements
@@ -110,7 +109,7 @@ def each(*installs: Callable[[Trap], None]) -> Callable[[Trap], None]:
 
 POINTS: dict[str, Callable[[Trap], None]] = {
     "after-receive": after(Ingest, "receive"),
-    "before-commit": after(Tables, "put_all"),
+    "before-commit": after(bringing_in, "put_all"),
     "before-puback": before(Subscriber, "acknowledge"),
     "after-puback": after(Subscriber, "acknowledge"),
     "after-claim": before(Sender, "post"),

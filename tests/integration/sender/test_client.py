@@ -95,7 +95,7 @@ async def test_timeout_covers_the_whole_request() -> None:
     assert late.value.word == "timeout"
 
 
-@pytest.mark.parametrize("body", [gzip.compress(b"{}"), b"no gzip"])
+@pytest.mark.parametrize("body", [gzip.compress(b"{}"), b"no gzip"], ids=["gzip", "no gzip"])
 async def test_encoded_answer_stays_as_it_is(body: bytes) -> None:
     """A content-encoding was not asked for, and is not undone."""
     head = b"HTTP/1.1 500 No\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body)
