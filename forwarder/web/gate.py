@@ -47,7 +47,7 @@ class Limits:
     """What a client reads of its answer within `stall_seconds`, or all that is left of it."""
     unsent_bytes: int = 32 * 1024 * 1024
     """Of all answers together, unless a single one is larger."""
-    turn_seconds: float = 0.004
+    turn_seconds: float = 0.002
     """Between the beginnings of two requests."""
 
 
