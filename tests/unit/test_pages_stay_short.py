@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = {page.name: page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
 USUAL = 800
 LIMITS = {
-    "README.md": 570,
+    "README.md": 580,
     "architecture.md": 1120,
     "delivery.md": 1260,
     "deploy.md": 850,
