@@ -12,7 +12,7 @@ its own, as a command beside the service does: the line never waits for it.
 """
 
 from forwarder.api.access import Access, Admitted, Denied
-from forwarder.api.app import build_api
+from forwarder.api.app import build_api, status_of
 from forwarder.api.door import Door
 from forwarder.api.operations import PREFIX as API_PREFIX
 from forwarder.api.requests import sentences
@@ -30,4 +30,5 @@ __all__ = [
     "Situation",
     "build_api",
     "sentences",
+    "status_of",
 ]

@@ -68,7 +68,7 @@ def _guarded(door: Door, handle: Handler) -> Callable[[Request], Awaitable[Respo
         try:
             return await handle(request, verdict)
         except ForwarderError as error:
-            return problem(_status_of(error), str(error))
+            return problem(status_of(error), str(error))
         except ValidationError as invalid:
             found = sentences(invalid.errors(include_url=False, include_input=False))
             return problem(400, "; ".join(found))
@@ -89,7 +89,8 @@ def problem(status: int, detail: str) -> Response:
     )
 
 
-def _status_of(error: ForwarderError) -> int:
+def status_of(error: ForwarderError) -> int:
+    """The status that an error of ours is answered with; the page answers with the same."""
     match error:
         case ConfigurationError():
             return 400
@@ -165,4 +166,4 @@ def _nowhere(door: Door, routes: Sequence[Route]) -> Route:
     return Route("/{rest:path}", _guarded(door, handle), methods=every_method)
 
 
-__all__ = ["Line", "build_api", "problem"]
+__all__ = ["Line", "build_api", "problem", "status_of"]

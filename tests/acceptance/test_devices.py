@@ -39,7 +39,7 @@ async def test_devices_are_listed_within_a_moment(line: Line) -> None:
 
 
 async def test_a_silent_device_that_reports_again_is_silent_no_more(line: Line) -> None:
-    """As the outbox kept it over a restart; `devices --silent` and the metric tell the same."""
+    """As the outbox kept it over a restart; `devices --silent`, the page and the metric tell the same."""
     (device,) = line.fleet.devices[:1]
     webhooks = await line.receiver("acme", devices=[device])
     await line.start()
@@ -54,15 +54,23 @@ async def test_a_silent_device_that_reports_again_is_silent_no_more(line: Line) 
     await line.service.start_ready()
     assert [*await listed(line, "--silent")] == [device]
     assert await silent_by_metric(line) == 1
+    assert await is_silent_on_the_page(line, device)
     await line.publish(1, device=device)
 
     async def none_left() -> bool:
         return not await listed(line, "--silent") and await silent_by_metric(line) == 0
 
     await eventually(none_left, what="nobody silent")
+    assert not await is_silent_on_the_page(line, device)
 
 
 async def silent_by_metric(line: Line) -> float:
     metrics = await line.service.ask("/metrics")
     assert metrics is not None
     return float(metrics.text.split("\nforwarder_devices_silent ")[1].split()[0])
+
+
+async def is_silent_on_the_page(line: Line, device: str) -> bool:
+    page = await line.service.ask("/devices?only=silent")
+    assert page is not None
+    return device in page.text

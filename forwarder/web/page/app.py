@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from forwarder.api import Admitted, Denied, Door, Resources, Situation, sentences
-from forwarder.errors import ConfigurationError, ForwarderError, OperationError, OutboxUnavailable
+from forwarder.api import Admitted, Denied, Door, Resources, Situation, sentences, status_of
+from forwarder.errors import ForwarderError
 from forwarder.web.page import charts, deliveries, devices, endpoints, frame, quarantine, shares
 from forwarder.web.page.assets import accepts_gzip, asset_route, asset_url
 from forwarder.web.page.frame import Asked, Elsewhere, Shown, View
@@ -216,22 +216,10 @@ def _shown(view: View, asked: Asked) -> Shown | Elsewhere:
     try:
         return view(asked)
     except ForwarderError as error:
-        return frame.went_wrong(_status_of(error), str(error))
+        return frame.went_wrong(status_of(error), str(error))
     except ValidationError as invalid:
         found = sentences(invalid.errors(include_url=False, include_input=False))
         return frame.went_wrong(400, "; ".join(found))
-
-
-def _status_of(error: ForwarderError) -> int:
-    match error:
-        case ConfigurationError():
-            return 400
-        case OperationError():
-            return 404
-        case OutboxUnavailable():
-            return 503
-        case _:
-            return 500
 
 
 def _here(request: Request) -> str:
