@@ -27,7 +27,8 @@ LIMITS = {
     "troubleshooting.md": 520,
 }
 """What each page has reached, with room where tables are measured; others may have the usual words."""
-ALL = 16_900
+ALL = 17_000
+"""With room for tables that are measured, whose cells are not always as many words."""
 WIDEST = 160
 
 
