@@ -169,8 +169,8 @@ ATTACKS = [
     Attack("half_open", 900, few=200, refusal="503"),
     Attack("half_open", 160, few=160, refusal="503", descriptors=128),
     Attack("slow_body", 200, few=80, refusal="503", slower=4),
-    Attack("unread", 100, few=70, growth_mb=64, slower=4),
-    Attack("flood", 100, few=64, growth_mb=20, slower=4),
+    Attack("unread", 100, few=70, growth_mb=96, slower=4),
+    Attack("flood", 100, few=64, growth_mb=32, slower=4),
     Attack("knocking", 16, few=8),
 ]
 
