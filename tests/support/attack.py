@@ -42,9 +42,24 @@ def by_door(tried: Sequence[Tried]) -> str:
     return "\n".join(["| door | attacks | inputs |", "| --- | --- | --- |", *rows])
 
 
-def write_into(page: Path, record: Path, tried: Sequence[Tried]) -> None:
-    """Replace the table between the markers of the page, and the whole record beside it."""
+def write_into(page: Path, record: Path, tried: Sequence[Tried], *, is_whole: bool) -> None:
+    """
+    Replace the table between the markers of the page, and the record of each attack beside it.
+
+    What a part of the suite has not tried stays as it was recorded last.
+    """
+    earlier = [] if is_whole else recorded(record.read_text())
+    all_of = [*{(one.door, one.what): one for one in [*earlier, *tried]}.values()]
     head, _, rest = page.read_text().partition(_START)
     _, _, tail = rest.partition(_END)
-    page.write_text(f"{head}{_START}\n{by_door(tried)}\n{_END}{tail}")
-    record.write_text(f"# What was tried\n\nWritten by `make attack`.\n\n{table(tried)}\n")
+    page.write_text(f"{head}{_START}\n{by_door(all_of)}\n{_END}{tail}")
+    record.write_text(f"# What was tried\n\nWritten by `make attack`.\n\n{table(all_of)}\n")
+
+
+def recorded(text: str) -> list[Tried]:
+    """The attacks of a record that `write_into` wrote."""
+    cells = [line[2:-2].split(" | ", 3) for line in text.splitlines() if line.startswith("| ")]
+    return [
+        Tried(door, what, int(count.replace(",", "")), outcome)
+        for door, what, count, outcome in cells[2:]
+    ]
