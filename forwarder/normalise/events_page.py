@@ -18,15 +18,15 @@ _HEAD = """\
 # Events
 
 For developers of receivers. The page answers what a receiver is sent, and where each value comes from.
-`forwarder schema event` prints the same as JSON Schema, with what each value means.
+`forwarder schema event` prints the same as JSON Schema.
 
 ```json
 {example}
 ```
 
 - Absent values are left out. There is no `null`, NaN or Infinity anywhere.
-- Numbers keep the device's digits, even more than a double holds; only zeros at the end of a decimal may go.
-- In a batch the type is `meter.readings` and `data` is an array of such objects.
+- Numbers keep the device's digits, even more than a double holds: parse them as decimals. Only zeros at the end may go.
+- A batch holds [several](receiving.md#what-arrives).
 
 ## Measurements
 
@@ -85,6 +85,35 @@ everybody who may publish on such a topic speaks for every device. `forwarder de
 """
 
 
+_BESIDE = """\
+## Beside them
+
+`meter`, `system`, `volumes` (one for each bus) and `report` hold what [the last table](#where-values-come-from) lists.
+`forwarder schema event` tells what each means. These names say too little:
+
+"""
+
+_SAY_IT = frozenset(
+    {
+        "meter.date_time_local",
+        "meter.date_time_utc",
+        "meter.id",
+        "meter.model",
+        "meter.protocol_version",
+        "meter.type",
+        "meter.vendor",
+        "report.interval_s",
+        "system.date_time_local",
+        "system.date_time_utc",
+        "system.firmware",
+        "system.uptime_s",
+        "volumes[n].bus",
+        "volumes[n].meter_id",
+    }
+)
+"""Names that mean what they say."""
+
+
 def document() -> str:
     """The whole page."""
     head = _HEAD.replace("{example}", json.dumps(EXAMPLE, indent=2, ensure_ascii=False))
@@ -94,8 +123,8 @@ def document() -> str:
 def _tables() -> Iterator[str]:
     sections = ("", "meter", "system", "volumes", "report")
     rows = [row for section in sections for row in _unique(_of_section(section))]
-    cells = ((f"`{row.name}`", _meaning(row)) for row in rows)
-    yield f"## Beside them\n\nOf volumes there is one a bus.\n\n{_table(('name', 'meaning'), cells)}"
+    cells = ((f"`{row.name}`", _meaning(row)) for row in rows if row.name not in _SAY_IT)
+    yield _BESIDE + _table(("name", "meaning"), cells)
     names = ", ".join(f"`{row.key}`" for row in _unique(_of_section("network")))
     text = f"`network` holds, each with the variable of its name: {names}; signal in dBm, voltages in V.\n"
     yield textwrap.fill(text, 120, break_on_hyphens=False) + "\n"

@@ -9,25 +9,27 @@ ROOT = Path(__file__).parents[2]
 PAGES = {page.name: page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
 USUAL = 800
 LIMITS = {
-    "README.md": 580,
-    "architecture.md": 1120,
-    "delivery.md": 1260,
-    "deploy.md": 850,
-    "events.md": 1210,
-    "glossary.md": 370,
-    "notices.md": 510,
-    "operating.md": 3430,
-    "patterns.md": 270,
+    "README.md": 560,
+    "api.md": 830,
+    "architecture.md": 980,
+    "delivery.md": 1240,
+    "deploy.md": 770,
+    "events.md": 1150,
+    "glossary.md": 350,
+    "notices.md": 470,
+    "operating.md": 3330,
+    "page.md": 650,
+    "patterns.md": 180,
     "performance.md": 1000,
-    "receiving.md": 1160,
-    "routing.md": 1120,
+    "receiving.md": 1010,
+    "routing.md": 1100,
     "scaling.md": 850,
-    "security.md": 600,
+    "security.md": 510,
     "templates.md": 450,
-    "troubleshooting.md": 520,
+    "troubleshooting.md": 480,
 }
 """What each page has reached, with room where tables are measured; others may have the usual words."""
-ALL = 17_000
+ALL = 16_000
 """With room for tables that are measured, whose cells are not always as many words."""
 WIDEST = 160
 
@@ -64,7 +66,8 @@ def test_page_begins_with_whom_it_is_for(name: str) -> None:
 
 
 def test_entry_of_the_changelog_is_a_line() -> None:
-    """No wider than prose, and none goes on in the next."""
-    lines = (ROOT / "CHANGELOG.md").read_text().splitlines()
+    """No wider than prose, and none goes on in the next. The first is the title."""
+    title, *lines = (ROOT / "CHANGELOG.md").read_text().splitlines()
 
+    assert title == "# Changelog"
     assert [line for line in lines if line.startswith("  ") or len(line) > WIDEST] == []
