@@ -9,34 +9,38 @@ ROOT = Path(__file__).parents[2]
 PAGES = {page.name: page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
 USUAL = 800
 LIMITS = {
-    "README.md": 560,
+    "README.md": 450,
     "api.md": 830,
     "architecture.md": 980,
     "delivery.md": 1240,
-    "deploy.md": 770,
+    "deploy.md": 530,
     "events.md": 1150,
     "glossary.md": 350,
     "notices.md": 470,
-    "operating.md": 3330,
-    "page.md": 650,
+    "operating.md": 3080,
+    "page.md": 620,
     "patterns.md": 180,
     "performance.md": 1000,
-    "receiving.md": 1010,
-    "routing.md": 1100,
+    "receiving.md": 730,
+    "routing.md": 870,
     "scaling.md": 850,
     "security.md": 510,
     "templates.md": 450,
     "troubleshooting.md": 480,
 }
 """What each page has reached, with room where tables are measured; others may have the usual words."""
-ALL = 16_000
+ALL = 15_000
 """With room for tables that are measured, whose cells are not always as many words."""
 WIDEST = 160
 
 
 def words(page: Path) -> int:
-    """What holds a letter or a digit; the bars of tables are no words."""
-    return sum(any(map(str.isalnum, word)) for word in page.read_text().split())
+    """What holds a letter or a digit, outside of code; the bars of tables are no words."""
+    return sum(any(map(str.isalnum, word)) for word in without_code(page).split())
+
+
+def without_code(page: Path) -> str:
+    return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -51,8 +55,8 @@ def test_all_pages_together_are_within_theirs() -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_prose_fits_a_window(name: str) -> None:
     """No line outside tables and code is wider."""
-    prose = re.sub(r"^```.*?^```$", "", PAGES[name].read_text(), flags=re.MULTILINE | re.DOTALL)
-    wide = [line for line in prose.splitlines() if len(line) > WIDEST and not line.startswith("|")]
+    lines = without_code(PAGES[name]).splitlines()
+    wide = [line for line in lines if len(line) > WIDEST and not line.startswith("|")]
 
     assert wide == []
 
