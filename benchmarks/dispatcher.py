@@ -45,10 +45,12 @@ CONCURRENCY = 8
 class MemoryOutbox:
     """What a dispatcher needs of an outbox, with nothing behind the lanes; settlements are only counted."""
 
-    is_writable = True
+    may_send = True
+    here = None
+    """Every endpoint has its home here."""
 
     def __init__(self) -> None:
-        self.schedule = self.capacity = self
+        self.schedule = self.capacity = self.homes = self
         self._memory = Memory(1 << 20)
         self._lanes: dict[str, EndpointLanes] = {}
         self._put = 0
@@ -56,7 +58,11 @@ class MemoryOutbox:
         self.missing = asyncio.Event()
         self.on_claimable: Any = None
         self.on_foreign_change: Any = None
+        self.on_changed: Any = None
         self.health: dict[str, EndpointHealth] = {}
+
+    def __contains__(self, endpoint: str) -> bool:
+        return True
 
     def lanes(self, endpoint: str) -> EndpointLanes:
         return self._lanes.setdefault(endpoint, EndpointLanes(endpoint, self._memory))
