@@ -31,6 +31,8 @@ class Connection(asyncio.Protocol):
         self._reader = AnswerReader()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Answer] | None = None
+        self._request = b""
+        """What is to be written still."""
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
@@ -62,7 +64,8 @@ class Connection(asyncio.Protocol):
 
     def exchange(self, request: bytes, *, deadline: float) -> "asyncio.Future[Answer]":
         """
-        Write `request`; the future is what answers it, at the latest at `deadline` by the loop's clock.
+        Write `request` in the next turn of the loop; the future is what answers it, at the latest at `deadline` by the
+        loop's clock.
 
         Raises TransportFailure, as does the future when no complete head came. A caller that gives the future up owes
         an `abort`.
@@ -76,8 +79,15 @@ class Connection(asyncio.Protocol):
             self._set_timer()
         # A future costs less than a coroutine; it is awaited in one place, once a request.
         self._waiter = self._loop.create_future()
-        self._transport.write(request)
+        # Behind all else of this turn: a write wakes its receiver, who may take the core and leave cold caches.
+        self._request = request
+        self._loop.call_soon(self._write)
         return self._waiter
+
+    def _write(self) -> None:
+        request, self._request = self._request, b""
+        if self._transport is not None and self.is_reusable:
+            self._transport.write(request)
 
     def abort(self) -> None:
         """Close the socket now, whatever is going on."""
@@ -105,7 +115,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         waiter, reader = self._waiter, self._reader
-        if waiter is None or waiter.done():
+        if waiter is None or waiter.done() or self._request:
             self.abort()
             return
         reader.feed(data)

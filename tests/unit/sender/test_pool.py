@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forwarder.sender.connection import Connection, OnLost
-from forwarder.sender.failure import TransportFailure
+from forwarder.sender.failure import ConnectionLost, TransportFailure
 from forwarder.sender.request import Origin
 from forwarder.sender.transport import PooledTransport
 
@@ -156,3 +156,15 @@ async def test_attempt_cancelled_as_its_answer_comes_leaves_no_connection() -> N
         await attempt
     await asyncio.sleep(0)
     assert network.open == 0
+
+
+async def test_bytes_that_come_before_the_request_has_left_are_not_its_answer() -> None:
+    """They end the connection with nothing written, so the request goes once more on another."""
+    network = Network(["kept"])
+    connection = await network.dial(deadline=10, on_lost=lambda _: None)
+    answer = connection.exchange(REQUEST, deadline=asyncio.get_running_loop().time() + 10)
+    connection.data_received(KEPT)
+    with pytest.raises(ConnectionLost):
+        await answer
+    assert not connection.has_answered
+    assert network.script == ["kept"]
