@@ -176,7 +176,7 @@ class PostgresEngine:
         with translated(self._database):
             if self._reader is None or self._reader.is_lost:
                 self._reader = connect(self._database, member=self._member)
-            return queries.heads(self._reader, wanted, self._endpoint_ids)
+            return reading_back.heads(self._reader, wanted, self._endpoint_ids)
 
     def totals(self) -> list[EndpointTotals]:
         return read(self._database, queries.totals)

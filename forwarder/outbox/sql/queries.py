@@ -37,23 +37,34 @@ def heads(
 
 
 def _head(connection: Connection, endpoint: int, key: LaneKey, limit: int) -> list[Delivery]:
-    endpoint_name, device = key
-    rows = connection.execute(_HEADS, (endpoint, device, limit))
-    return [
-        Delivery(
-            reading=ReadingNumber(number),
-            endpoint=endpoint_name,
-            device=device,
-            webhook_id=WebhookId("msg_" + key.hex()),
-            measured_at=measured_at,
-            received_at=received_at,
-            age_from=age_from,
-            attempts=attempts,
-            data=data,
-            due_at=due_at,
-        )
-        for number, age_from, attempts, due_at, key, measured_at, received_at, data in rows
-    ]
+    rows = connection.execute(_HEADS, (endpoint, key[1], limit))
+    return [pending_delivery(key, *row) for row in rows]
+
+
+def pending_delivery(
+    lane: LaneKey,
+    number: int,
+    age_from: float,
+    attempts: int,
+    due_at: float,
+    key: bytes,
+    measured_at: str,
+    received_at: float,
+    data: bytes,
+) -> Delivery:
+    """A delivery of this lane, from the columns that say how it stands and what is to be sent."""
+    return Delivery(
+        reading=ReadingNumber(number),
+        endpoint=lane[0],
+        device=lane[1],
+        webhook_id=WebhookId("msg_" + key.hex()),
+        measured_at=measured_at,
+        received_at=received_at,
+        age_from=age_from,
+        attempts=attempts,
+        data=data,
+        due_at=due_at,
+    )
 
 
 def endpoint_ids(connection: Connection) -> dict[str, int]:

@@ -20,6 +20,7 @@ from forwarder.errors import OutboxTaken
 from forwarder.outbox import inspect
 from forwarder.outbox.postgresql.connection import opened_connection
 from forwarder.outbox.postgresql.engine import PostgresEngine
+from forwarder.outbox.postgresql.reading_back import _HEADS
 from forwarder.outbox.postgresql.statements import _DROP_BODIES, _POSTPONE, _SETTLE
 from forwarder.settings import Database
 
@@ -227,12 +228,23 @@ async def test_statements_find_their_rows_by_an_index(new_database: Callable[[],
         _SETTLE: ([1], [1], [ONE], ["delivered"], [None], [1], [204], [None], [1.0], [None], 0.0),
         _POSTPONE: ([1], [1], [ONE], [0.0], [1], [500], ["http_500"], [1.0]),
         _DROP_BODIES: ([1],),
+        _HEADS: ([0, 1], [1, 1], [ONE, TWO], 32),
     }
     with opened_connection(engine_of(harness)._database) as connection:
         for statement, parameters in columns.items():
-            plan = "\n".join(
-                row[0] for row in connection.execute(f"EXPLAIN {statement}", parameters)
-            )
+            rows = connection.execute(f"EXPLAIN {statement}", parameters)
+            plan = "\n".join(row[0] for row in rows)
             assert "Seq Scan on delivery" not in plan, plan
             assert "Seq Scan on body" not in plan, plan
+            assert "Seq Scan on reading" not in plan, plan
     await harness.kill()
+
+
+def test_text_of_strangers_is_kept_as_far_as_it_is_text(
+    new_database: Callable[[], Database],
+) -> None:
+    """Alone and in an array, which goes to the server in another form."""
+    odd = "a\0b\ud800\u00e9"
+    with opened_connection(new_database()) as connection:
+        row = connection.execute("SELECT ?::text, ?::text[]", (odd, [odd, None])).fetchone()
+    assert row == ("a\ufffdb?\u00e9", ["a\ufffdb?\u00e9", None])
