@@ -91,8 +91,8 @@ class Dispatcher:
         if self._routes is not None and not self._is_draining:
             self._start_homes(self._routes)
 
-    def settle_homes(self, wanted: Collection[str], free: Collection[str]) -> None:
-        """Deliver to the endpoints of `wanted` that are `free`, and leave those to others that are not wanted."""
+    def settle_homes(self, elsewhere: Collection[str], free: Collection[str]) -> None:
+        """Deliver to the endpoints that are `free`, and leave those to others that are to be `elsewhere`."""
         homes = self._outbox.homes.here
         if homes is None or self._is_draining:
             return
@@ -100,7 +100,7 @@ class Dispatcher:
         if missing and (self._taking is None or self._taking.done()):
             self._taking = asyncio.ensure_future(self._outbox.operate(TakeHomes(missing)))
         for name in homes:
-            if name not in wanted and name not in self._leaving:
+            if name in elsewhere and name not in self._leaving:
                 leaving = asyncio.ensure_future(self._leave(name))
                 self._leaving[name] = leaving
                 leaving.add_done_callback(partial(self._left, name))

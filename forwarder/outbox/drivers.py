@@ -34,12 +34,12 @@ class HomesView(Protocol):
     """Whose homes should be whose, as a replica saw it last."""
 
     @property
-    def wanted(self) -> frozenset[str]:
-        """The endpoints that should be its own,"""
+    def elsewhere(self) -> frozenset[str]:
+        """The endpoints that should be another replica's,"""
 
     @property
     def free(self) -> frozenset[str]:
-        """and those of them that are nobody's."""
+        """and those that should be its own and are nobody's."""
 
 
 class Seat(Protocol):

@@ -80,7 +80,7 @@ async def keep_the_seat(
             await lead()
             log.info("replica.leads")
         if seat.homes is not None:
-            dispatcher.settle_homes(seat.homes.wanted, seat.homes.free)
+            dispatcher.settle_homes(seat.homes.elsewhere, seat.homes.free)
         if list(seat.differing) != differing:
             differing = list(seat.differing)
             if differing:

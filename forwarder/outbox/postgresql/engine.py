@@ -280,7 +280,9 @@ class PostgresEngine:
             quarantine_max_bytes=self._quarantine_max_bytes,
             engine_error=psycopg.Error,
         )
-        applied.arrived, applied.has_more = arrived, seen < self._last
+        applied.arrived = arrived
+        # One that leads has put all there is, but for what commands have, which they note.
+        applied.has_more = self._line_epoch is None and seen < self._last
         self._count_more(applied)
         self._seen_next = seen
         return applied

@@ -108,10 +108,10 @@ class Observation:
 class HomesView:
     """Whose homes should be whose, as one replica saw it."""
 
-    wanted: frozenset[str]
-    """The endpoints that should be its own,"""
+    elsewhere: frozenset[str]
+    """The endpoints that should be another replica's; one that is newer than the look is not among them,"""
     free: frozenset[str]
-    """and those of them that are nobody's."""
+    """and those that should be its own and are nobody's."""
 
 
 class Seat:
@@ -269,9 +269,10 @@ class Seat:
         self, session: PostgresConnection, stay: Collection[str], *, alive: Collection[str]
     ) -> None:
         owners = dict(session.execute(_HOMES).fetchall())
-        wanted = {name for name, member in share(owners, stay).items() if member == self.member}
-        free = {name for name in wanted if owners[name] not in alive}
-        self.homes = HomesView(frozenset(wanted), frozenset(free))
+        shares = share(owners, stay)
+        elsewhere = {name for name, member in shares.items() if member != self.member}
+        free = {name for name in shares.keys() - elsewhere if owners[name] not in alive}
+        self.homes = HomesView(frozenset(elsewhere), frozenset(free))
 
     def _refuse_strangers(self, connection: PostgresConnection) -> None:
         key = (self.member, self._deployment)

@@ -3,10 +3,14 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from support.clock import HandClock
+from support.dispatcher_harness import DispatcherHarness
 from support.outbox import claim, flush, ids, must_claim, settle, totals
-from support.readings import STARTED_AT, new_reading
+from support.outbox_harness import OutboxHarness
+from support.readings import STARTED_AT, endpoint, new_reading
 from support.replicas import Replicas, delivered, replicas, seen
 
 from forwarder.delivery import RetryAt
@@ -21,6 +25,7 @@ from forwarder.outbox import (
     inspect,
     opened,
 )
+from forwarder.outbox.changes import Applied
 from forwarder.outbox.postgresql.connection import opened_connection
 from forwarder.outbox.postgresql.engine import PostgresEngine
 from forwarder.reading import Device
@@ -54,6 +59,41 @@ async def test_owner_reads_back_what_the_leader_puts(both: Replicas) -> None:
     assert [engine.read for engine in engines] == before
     assert (await totals(both["one"])).delivered == 5
     assert inspect(both.harnesses["one"].place).faults == ()
+
+
+async def test_leader_has_no_more_to_read_of_what_it_has_put(
+    both: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look costs a statement, which each of its commits would pay."""
+    await both.leader.put([new_reading(ONE, "a")])
+    await seen(both.leader)
+    told: list[bool] = []
+    apply = PostgresEngine.apply
+
+    def applied(engine: PostgresEngine, *args: Any, **options: Any) -> Applied:
+        result = apply(engine, *args, **options)
+        told.append(result.has_more)
+        return result
+
+    monkeypatch.setattr(PostgresEngine, "apply", applied)
+    await both.leader.put([new_reading(ONE, "b")])
+    assert told
+    assert not any(told)
+
+
+async def test_endpoint_that_is_new_stays_where_it_was_made(place: Database) -> None:
+    """Until a look that knows it says that it should be elsewhere."""
+    harness = DispatcherHarness(OutboxHarness(place, HandClock()))
+    outbox = harness.open(endpoint())
+    await outbox.put([new_reading()])
+    harness.dispatcher.settle_homes(elsewhere=set(), free=set())
+    await harness.answer_all()
+    assert "acme" in outbox.homes
+    harness.dispatcher.settle_homes(elsewhere={"acme"}, free=set())
+    async with asyncio.timeout(10):
+        while "acme" in outbox.homes:
+            await harness.rest()
+    await harness.outbox_harness.kill()
 
 
 async def test_more_than_is_read_back_at_once(

@@ -11,7 +11,7 @@ from forwarder.errors import OutboxError, OutboxLocked, OutboxUnavailable
 from forwarder.outbox import remarks, take_seat
 from forwarder.outbox.postgresql import members
 from forwarder.outbox.postgresql.connection import opened_connection
-from forwarder.outbox.postgresql.members import Observation, Seat
+from forwarder.outbox.postgresql.members import HomesView, Observation, Seat
 from forwarder.outbox.postgresql.schema import prepare
 from forwarder.settings import Database
 
@@ -109,6 +109,24 @@ def test_replicas_hear_what_others_say_of_their_sessions(join: Callable[[str], S
     assert "missing" not in first.session_words
     first.session_word = ""
     until(lambda: "missing" not in second.session_words)
+
+
+def test_homes_are_seen_with_those_that_should_be_elsewhere(
+    join: Callable[[str], Seat], place: Database
+) -> None:
+    """One that is nobody's is free for whoever should have it; of one that is unknown yet nothing is said."""
+    one = join("one")
+    until(lambda: one.homes is not None)
+    assert one.homes == HomesView(frozenset(), frozenset())
+    two = join("two")
+    with opened_connection(place) as connection:
+        for number, owner in enumerate([one.member, one.member, None, None]):
+            row = "INSERT INTO endpoint_row (name) VALUES (?) RETURNING id"
+            (made,) = connection.execute(row, (f"endpoint-{number}",)).fetchone()
+            connection.execute("INSERT INTO home (endpoint, owner) VALUES (?, ?)", (made, owner))
+    first, last = frozenset({"endpoint-0", "endpoint-1"}), frozenset({"endpoint-2", "endpoint-3"})
+    until(lambda: one.homes == HomesView(elsewhere=last, free=frozenset()))
+    until(lambda: two.homes == HomesView(elsewhere=first, free=last))
 
 
 def test_leader_that_is_not_heard_of_is_declared_dead(
