@@ -65,6 +65,7 @@ class PostgresAccess(Access):
             connection.execute(_HOMES)
             answers = [perform(store, one) for one in operations]
             store.add_totals()
+            store.drop_unneeded()
             connection.execute(_TELL)
             connection.execute(_RING, (CHANNEL,))
             connection.commit()

@@ -284,6 +284,7 @@ class PostgresEngine:
         # One that leads has put all there is, but for what commands have, which they note.
         applied.has_more = self._line_epoch is None and seen < self._last
         self._count_more(applied)
+        store.drop_unneeded()
         self._seen_next = seen
         return applied
 

@@ -151,6 +151,8 @@ class Store(Tables):
         """The number of the next reading; the line has been moved on beyond it."""
         self.reserved = 0
         """The last number that the line has given; it is the transaction's until that is committed."""
+        self._unneeded: set[int] = set()
+        """Readings whose bodies may go with the end of this transaction."""
         self._dropped_bytes = 0
         self.homes: dict[int, int] = {}
         """Epochs of the homes of this replica, by endpoint, as they are once this transaction is committed."""
@@ -201,6 +203,7 @@ class Store(Tables):
     def forget(self) -> None:
         super().forget()
         self._next = self.reserved = self._dropped_bytes = 0
+        self._unneeded.clear()
 
     # Putting.
 
@@ -370,7 +373,17 @@ class Store(Tables):
         self.drop_bodies(row[0] for row in rows if row[3] != "dead")
 
     def drop_bodies(self, readings: Iterable[int]) -> None:
-        numbers = sorted(set(readings))
+        """See `Tables`; they go with `drop_unneeded`."""
+        self._unneeded.update(readings)
+
+    def drop_unneeded(self) -> None:
+        """
+        Drop them all, as the last thing that a transaction changes.
+
+        Several replicas lock bodies: each once, in their order, so that none of them waits for another in a circle.
+        """
+        numbers = sorted(self._unneeded)
+        self._unneeded.clear()
         if numbers:
             if self.has_others:
                 self.connection.execute(_LOCK_BODIES, (numbers,))

@@ -26,8 +26,9 @@ from forwarder.outbox import (
     opened,
 )
 from forwarder.outbox.changes import Applied
-from forwarder.outbox.postgresql.connection import opened_connection
+from forwarder.outbox.postgresql.connection import PostgresConnection, opened_connection
 from forwarder.outbox.postgresql.engine import PostgresEngine
+from forwarder.outbox.postgresql.statements import Store
 from forwarder.reading import Device
 from forwarder.settings import Database
 
@@ -343,6 +344,31 @@ async def test_body_is_gone_once_two_replicas_have_settled_it_at_once(
     await asyncio.gather(flush(both["one"]), flush(both["two"]))
     assert engine.rows("body") == []
     assert inspect(place).faults == ()
+
+
+@pytest.mark.usefixtures("both")
+def test_replicas_that_drop_the_same_bodies_do_not_wait_in_a_circle(place: Database) -> None:
+    """A transaction finds out in any order what is needed no more; it locks bodies at its end, in their order."""
+    with opened_connection(place) as first, opened_connection(place) as second:
+        first.raw.execute("INSERT INTO body VALUES (101, ''), (102, '')")
+        stores = [_store_of_many(each) for each in (first, second)]
+        for store, number in zip(stores, (101, 102), strict=True):
+            store.connection.begin()
+            store.drop_bodies([number])
+        for store, number in zip(stores, (102, 101), strict=True):
+            store.drop_bodies([number])
+        for store in stores:
+            store.drop_unneeded()
+            store.connection.commit()
+        assert first.execute("SELECT count(*) FROM body WHERE reading > 100").fetchone() == (0,)
+
+
+def _store_of_many(connection: PostgresConnection) -> Store:
+    """One that has others beside it, and gives up where it would wait for one of them."""
+    connection.raw.execute("SET lock_timeout = '1s'")
+    store = Store(connection, member="any")
+    store.has_others = True
+    return store
 
 
 def _waits(place: Database, member: str) -> bool:
