@@ -14,7 +14,9 @@ The chaos suite: the whole line on this machine, faults put into it, and every r
     launcher.py   starts the forwarder so that it dies at a named point
     ports.py      ports that stay free while whoever listens on them is dead
     disk.py       small file systems that fill up, fail, and lose their power
+    namespaces.py machines of its own on a network that can be cut
     stage.py      all of these, wired; injects nothing by itself
+    replicas.py   the same with three replicas on one database
     scenarios/    what is done to a stage, one function a scenario
     numbers.py    whether page, status and metrics tell the same numbers at the same moment
     judge.py      what is owed against what arrived; pure

@@ -26,7 +26,7 @@ def require(program: str) -> str:
     return found
 
 
-def _run(*command: str) -> str:
+def run(*command: str) -> str:
     """What it printed."""
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     if finished.returncode:
@@ -43,14 +43,14 @@ class Mount:
 
     def mount(self) -> None:
         self.folder.mkdir(exist_ok=True)
-        _run(require("mount"), *self._options, str(self.folder))
+        run(require("mount"), *self._options, str(self.folder))
 
     def remount(self, options: str) -> None:
         """Change size or mode while it is in use."""
-        _run(require("mount"), "-o", f"remount,{options}", str(self.folder))
+        run(require("mount"), "-o", f"remount,{options}", str(self.folder))
 
     def unmount(self) -> None:
-        _run(require("umount"), str(self.folder))
+        run(require("umount"), str(self.folder))
 
     def __enter__(self) -> Self:
         if os.geteuid() != 0:
@@ -65,7 +65,7 @@ class Mount:
         traceback: TracebackType | None,
     ) -> None:
         # Lazily: what failed inside may have left somebody with a file open.
-        _run(require("umount"), "-l", str(self.folder))
+        run(require("umount"), "-l", str(self.folder))
 
 
 def fill_up(folder: Path) -> Path:
@@ -91,11 +91,11 @@ class Disk(Mount):
         self._device = ""
         with image.open("wb") as file:
             file.truncate(megabytes << 20)
-        _run(require("mkfs.ext4"), "-q", str(image))
+        run(require("mkfs.ext4"), "-q", str(image))
 
     def mount(self) -> None:
         # Direct I/O: what the file behind the device holds is what has reached the device, and nothing else.
-        self._device = _run(
+        self._device = run(
             require("losetup"), "--find", "--show", "--direct-io=on", str(self._image)
         )
         self._options = (self._device,)
@@ -106,7 +106,7 @@ class Disk(Mount):
         self._detach()
 
     def _detach(self) -> None:
-        _run(require("losetup"), "--detach", self._device)
+        run(require("losetup"), "--detach", self._device)
 
     def __exit__(
         self,

@@ -24,6 +24,12 @@ class Evidence:
     """Owed, and lost where this program has no say: the scenario says why."""
     replayed: Collection[int] = ()
     """Numbers that an operator has sent again, which takes them out of their order."""
+    strays: int = 0
+    """
+    So many requests may leave a replica that stood still, after another one has taken over.
+
+    In `mode: latest` such a one may bring a reading that has given way to a newer one meanwhile.
+    """
     has_begun_anew: bool = False
     """The outbox was moved aside, and with it the accounts of what came before."""
 
@@ -36,6 +42,8 @@ class Verdict:
     """What is wrong, a sentence each."""
     lost: int = 0
     inversions: int = 0
+    strays: int = 0
+    """Readings out of order that are excused for `Evidence.strays`."""
     duplicates: int = 0
     delivered: int = 0
     """Readings accepted, summed over the receivers, each once."""
@@ -51,6 +59,9 @@ def judge(oracle: Oracle, receivers: Sequence[Receiver], evidence: Evidence) -> 
         verdict.lost += len(lost)
         verdict.findings += _some(receiver, "readings are lost", lost)
         inverted = [*_inversions(oracle, receiver, evidence)]
+        if receiver.only_latest and len(inverted) <= evidence.strays:
+            verdict.strays += len(inverted)
+            inverted = []
         verdict.inversions += len(inverted)
         verdict.findings += _some(receiver, "readings came out of order", inverted)
         verdict.findings += _some(receiver, "posts were not to be believed", receiver.forged)

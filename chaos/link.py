@@ -38,10 +38,11 @@ class _Pair:
 
 @dataclass
 class Link:
-    """Forwards a port of its own to `target` on loopback while the weather is fair; an async context manager."""
+    """Forwards a port of its own on `host` to `target` on loopback in fair weather; an async context manager."""
 
     target: int
     port: int = 0
+    host: str = "127.0.0.1"
     weather: Weather = Weather.FAIR
     connections: int = 0
     """Accepted so far."""
@@ -80,7 +81,7 @@ class Link:
             await self._listen()
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._accept, self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -53,8 +53,11 @@ class Forwarder:
         self._errors = folder / "forwarder.err"
         self._hits = folder / "hits"
         self._process: Process | None = None
+        self.wrapped_in: Sequence[str] = ()
+        """What starts its processes, where they are on a machine of their own."""
         self.starts = 0
         """How many processes there have been."""
+        self._hits_before = 0
         for file in (self._log, self._errors, self._hits):
             file.touch()
 
@@ -75,14 +78,21 @@ class Forwarder:
 
     @property
     def points_hit(self) -> list[str]:
-        """The named points at which its processes have died."""
+        """The named points at which its processes have died, or stood still."""
         return self._hits.read_text().split()
+
+    @property
+    def has_sprung(self) -> bool:
+        """Whether its last process has passed the named point that it was started for."""
+        return len(self.points_hit) > self._hits_before
 
     async def start(self, *, wrapped_in: Sequence[str] = (), **environment: str) -> None:
         """Start a process; it need not be ready yet."""
         self.starts += 1
+        self._hits_before = len(self.points_hit)
         with self._log.open("ab") as log, self._errors.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
+                *self.wrapped_in,
                 *wrapped_in,
                 *_program("run"),
                 cwd=self.folder,
@@ -132,6 +142,11 @@ class Forwarder:
         for line in self._log.read_text().splitlines():
             with suppress(ValueError):
                 yield json.loads(line)
+
+    def listen_on(self, host: str) -> None:
+        """Answer at another address from the next start on."""
+        _, _, port = self.address.rpartition(":")
+        self.address = self.settings["FORWARDER_HTTP_LISTEN"] = f"{host}:{port}"
 
     def send(self, number: signal.Signals) -> None:
         if self._process is None or self._process.returncode is not None:

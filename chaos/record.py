@@ -37,11 +37,15 @@ def record(run: Run, results: Sequence[Result]) -> None:
 
 
 def with_run(kept: Sequence[Run], run: Run) -> list[Run]:
-    """The runs of this one's program and form alone, because figures of two programs add up to nothing."""
-    alike = [one for one in kept if all(one[key] == run[key] for key in ("commit", "form"))]
+    """The runs of this one's program and form alone, of each engine: figures of two programs add up to nothing."""
+    alike = [one for one in kept if one["engine"] != run["engine"] or _is_alike(one, run)]
     before = next((one for one in alike if _is_same(one, run)), run)
     others = [one for one in alike if not _is_same(one, run)]
     return [*others, {**run, "results": _merged(before["results"], run["results"])}]
+
+
+def _is_alike(one: Run, other: Run) -> bool:
+    return all(one[key] == other[key] for key in ("commit", "form"))
 
 
 def _is_same(one: Run, other: Run) -> bool:

@@ -32,7 +32,11 @@ QUICK_RETRY = {"initial": "50ms", "max": "500ms"}
 QUEUE = ("max_queued_messages 0",)
 """mosquitto's own limit of 1000 messages for an absent client would lose what is published meanwhile."""
 PATIENCE_SECONDS = 120.0
+MOST_UNDER_WAY = 8
+"""Requests to an endpoint at once (`max_concurrency`)."""
 _LOOK_SECONDS = 0.1
+_COMMAND_SECONDS = 0.5
+"""Between two commands that look: each one is a process."""
 
 T = TypeVar("T")
 
@@ -53,6 +57,8 @@ class Stage:
     What a scenario injects it notes with `inject`, and with `hit` once it has seen its effect.
     """
 
+    host = "127.0.0.1"
+    """Where links listen."""
     device_count = 8
     silent_after = "off"
     """Of every endpoint: in a scenario that publishes nothing for a while all devices would be silent."""
@@ -77,6 +83,8 @@ class Stage:
         self.replayed: set[int] = set()
         self.discarded: dict[str, set[int]] = {}
         """Numbers of dead letters that an operator has erased, by endpoint."""
+        self.stops = 0
+        """How often a process stood still for so long that another one took over."""
         self.has_begun_anew = False
         self.outcome: Outcome | None = None
         self.notes: list[str] = []
@@ -89,7 +97,7 @@ class Stage:
             settings=QUEUE,
             port=free_port(),
         )
-        self.broker_link = Link(self.broker.port, free_port())
+        self.broker_link = Link(self.broker.port, free_port(), self.host)
         self.links: dict[str, Link] = {}
         self.receivers = self._cast()
         self.operator = OperatorReceiver("operator", unreliable(random.Random(self.dice.random())))  # noqa: S311
@@ -169,7 +177,7 @@ class Stage:
             await stack.enter_async_context(self.broker_link)
             for receiver in (*self.receivers.values(), self.operator):
                 listener = await stack.enter_async_context(receiving(receiver.serve))
-                link = self.links[receiver.name] = Link(listener.port, free_port())
+                link = self.links[receiver.name] = Link(listener.port, free_port(), self.host)
                 await stack.enter_async_context(link)
             self._devices = stack.enter_context(self._new_devices())
             for forwarder in self._enter_forwarders():
@@ -195,7 +203,7 @@ class Stage:
 
     def _new_forwarder(self, port: int) -> Forwarder:
         settings = {
-            "FORWARDER_MQTT_URI": f"mqtt://127.0.0.1:{self.broker_link.port}",
+            "FORWARDER_MQTT_URI": f"mqtt://{self.host}:{self.broker_link.port}",
             "FORWARDER_MQTT_USERNAME": USERNAME,
             "FORWARDER_MQTT_PASSWORD": PASSWORD,
             **self._outbox,
@@ -210,9 +218,10 @@ class Stage:
         """Write routes.yaml; `changes` are settings for every endpoint."""
         endpoints = {
             receiver.name: {
-                "url": f"http://127.0.0.1:{self.links[receiver.name].port}/hook",
+                "url": f"http://{self.host}:{self.links[receiver.name].port}/hook",
                 "secret": receiver.secret,
                 "devices": "*",
+                "allow_http": True,
                 "allow_private": True,
                 "retry": QUICK_RETRY,
                 "max_age": "14d",
@@ -225,8 +234,9 @@ class Stage:
         }
         draft = self.folder / "routes.yaml.draft"
         operator = {
-            "url": f"http://127.0.0.1:{self.links['operator'].port}/hook",
+            "url": f"http://{self.host}:{self.links['operator'].port}/hook",
             "secret": self.operator.secret,
+            "allow_http": True,
             "allow_private": True,
             "retry": QUICK_RETRY,
             "max_age": "14d",
@@ -273,7 +283,7 @@ class Stage:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while not await self._has_settled():
-                    await asyncio.sleep(_LOOK_SECONDS)
+                    await asyncio.sleep(_COMMAND_SECONDS)
         except TimeoutError:
             findings.append(
                 f"not everything had settled {PATIENCE_SECONDS:.0f} s after the healing"
@@ -302,7 +312,7 @@ class Stage:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while not condition(await self.forwarder.status()):
-                    await asyncio.sleep(_LOOK_SECONDS)
+                    await asyncio.sleep(_COMMAND_SECONDS)
         except TimeoutError:
             raise Impatient("the awaited status was never reached") from None
 
@@ -371,9 +381,12 @@ class Stage:
             dead=dead,
             excused=self.excused,
             replayed=self.replayed,
+            strays=self.stops * MOST_UNDER_WAY,
             has_begun_anew=self.has_begun_anew,
         )
         verdict = judge(self.oracle, list(self.receivers.values()), evidence)
+        if verdict.strays:
+            self.notes.append(f"strays of replicas that stood still: {verdict.strays}")
         verdict.findings += self._judged_told(status["endpoints"])
         return verdict, status
 

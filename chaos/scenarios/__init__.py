@@ -4,12 +4,15 @@ from chaos.scenarios import (
     broker,
     damage,
     database,
+    database_room,
     disk,
+    partition,
     process,
     receivers,
     replicas,
     retention,
     silence,
+    takeover,
     time,
 )
 from chaos.scenarios.scenario import Scenario
@@ -22,8 +25,11 @@ SCENARIOS: tuple[Scenario, ...] = (
     *damage.SCENARIOS,
     *time.SCENARIOS,
     *retention.SCENARIOS,
+    *takeover.SCENARIOS,
+    *partition.SCENARIOS,
     *replicas.SCENARIOS,
     *database.SCENARIOS,
+    *database_room.SCENARIOS,
     *silence.SCENARIOS,
 )
 

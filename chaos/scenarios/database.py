@@ -4,8 +4,6 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 
-from support.postgres import PostgresStandby
-
 from chaos.receiver import down
 from chaos.replicas import StandbyStage
 from chaos.scenarios.scenario import Scenario, played_on
@@ -14,12 +12,6 @@ RATE = 100.0
 PROMOTION_SECONDS = 2.0
 AWAY_SECONDS = 9.0
 """Longer than it takes until a replica that does not beat is declared dead."""
-
-
-def _standby(line: StandbyStage) -> PostgresStandby:
-    if line.standby is None:
-        raise RuntimeError("the stage has no standby")
-    return line.standby
 
 
 async def fail_over(line: StandbyStage) -> None:
@@ -31,7 +23,7 @@ async def fail_over(line: StandbyStage) -> None:
         killed_at = time.monotonic()
         line.database.kill()
         await line.pause(PROMOTION_SECONDS)
-        _standby(line).promote()
+        line.standby.promote()
         await line.until_all_deliver(killed_at, fault="kill -9 of the primary")
 
 
@@ -46,14 +38,14 @@ async def fail_over_unsynchronised(line: StandbyStage) -> None:
         policies = {one.name: one.policy for one in line.receivers.values()}
         for receiver in line.receivers.values():
             receiver.policy = down
-        _standby(line).signal(signal.SIGSTOP, named="walreceiver")
+        line.standby.signal(signal.SIGSTOP, named="walreceiver")
         accepted = (await line.forwarder.status())["messages"]["accepted"]
         await line.pause(1.0)
         await line.until_status(lambda status: status["messages"]["accepted"] > accepted + 50)
         line.database.kill()
-        _standby(line).signal(signal.SIGKILL, named="walreceiver")
+        line.standby.signal(signal.SIGKILL, named="walreceiver")
         await line.pause(PROMOTION_SECONDS)
-        _standby(line).promote()
+        line.standby.promote()
         for receiver in line.receivers.values():
             receiver.policy = policies[receiver.name]
         line.hit("a failover that loses")
@@ -67,13 +59,13 @@ async def lose_standby(line: StandbyStage) -> None:
         await line.until_taken(100)
         leader = await line.leader()
         line.inject("standby away")
-        _standby(line).signal(signal.SIGSTOP)
+        line.standby.signal(signal.SIGSTOP)
         await line.pause(2.0)  # what was under way
         before = _stored(line)
         await line.pause(AWAY_SECONDS)
         stored = _stored(line) - before
         back_at = time.monotonic()
-        _standby(line).signal(signal.SIGCONT)
+        line.standby.signal(signal.SIGCONT)
         await line.until_all_deliver(back_at, fault="standby away")
     if await line.leader() is not leader:
         raise AssertionError("a replica was taken over from while no standby answered")

@@ -1,72 +1,32 @@
-"""Replicas die, stand still, or are replaced, while others are there to go on."""
+"""Replicas come, go and differ, and commands come from elsewhere while nobody leads."""
 
-import asyncio
-import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
 
-from chaos.receiver import accepting
+from chaos.process import Forwarder
+from chaos.receiver import accepting, down, number_of, refusing
 from chaos.replicas import ReplicaStage
 from chaos.scenarios.scenario import Scenario, played_on
+from chaos.scenarios.time import HOUR, faked_clock
 
 RATE = 100.0
-STOPPED_SECONDS = 11.0
+SLOW_RATE = 30.0
+"""Each look at a faked clock reads a file."""
+SKEWED_SECONDS = 8.0
 """Longer than it takes until a replica is declared dead."""
-
-
-async def kill_leader(line: ReplicaStage) -> None:
-    """The leader is killed again and again; another one goes on, and it comes back as one that stands by."""
-    await line.start_all()
-    async with line.devices.flowing(per_second=RATE):
-        for _ in range(line.rounds(short=1, full=3)):
-            await line.until_taken(len(line.receivers["steady"].accepted) + 50)
-            leader = await line.leader()
-            line.inject("kill -9 of the leader")
-            killed_at = time.monotonic()
-            await leader.kill()
-            await line.until_all_deliver(killed_at, fault="kill -9 of the leader")
-            await leader.start_ready()
-
-
-async def stop_leader(line: ReplicaStage) -> None:
-    """The leader stands still, is taken over from, wakes up, and ends because what it held is another's."""
-    await line.start_all()
-    async with line.devices.flowing(per_second=RATE):
-        for _ in range(line.rounds(short=1, full=2)):
-            await line.until_taken(len(line.receivers["steady"].accepted) + 50)
-            leader = await line.leader()
-            line.inject("SIGSTOP of the leader")
-            stopped_at = time.monotonic()
-            leader.send(signal.SIGSTOP)
-            await line.until_all_deliver(stopped_at, fault="SIGSTOP of the leader")
-            await line.pause(max(0.0, STOPPED_SECONDS - (time.monotonic() - stopped_at)))
-            line.inject("a deposed leader wakes")
-            leader.send(signal.SIGCONT)
-            if await leader.ended() == 1:
-                line.hit("a deposed leader wakes")
-            await leader.start_ready()
-
-
-async def kill_any(line: ReplicaStage) -> None:
-    """Replicas are killed at random, also while another one takes over; one of them is always left."""
-    await line.start_all()
-    async with line.devices.flowing(per_second=RATE):
-        for _ in range(line.rounds(short=2, full=8)):
-            await line.pause(line.dice.uniform(0.0, 4.0))
-            for victim in line.dice.sample(list(line.forwarders), line.dice.choice([1, 2])):
-                if victim.is_running:
-                    await victim.kill()
-                    line.struck("kill -9 of a replica")
-            for replica in line.forwarders:
-                if not replica.is_running:
-                    await replica.start()
-        await line.leader()
+DIFFER_SECONDS = 10.0
+STRANGER = "0200000000FF"
+"""A device of which nothing is owed."""
+_END_SESSIONS = """
+    SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN member m
+    ON a.application_name = 'forwarder ' || m.id WHERE m.name = '{name}'"""
 
 
 async def roll(line: ReplicaStage) -> None:
     """Every replica is stopped and started, one after the other, twice; receivers take nothing twice."""
-    for receiver in line.receivers.values():
-        receiver.policy = accepting
+    _accept_all(line)
     await line.start_all()
     async with line.devices.flowing(per_second=RATE):
         for replica in [*line.forwarders] * line.rounds(short=1, full=2):
@@ -76,9 +36,7 @@ async def roll(line: ReplicaStage) -> None:
             if await replica.stop() == 0:
                 await line.until_all_deliver(stopped_at, fault="SIGTERM of a replica")
             await replica.start_ready()
-    twice = {one.name: one.duplicates for one in line.receivers.values() if one.duplicates}
-    if twice:
-        raise AssertionError(f"taken twice in a rolling restart: {twice}")
+    _require_no_repetition(line)
 
 
 async def stay_out(line: ReplicaStage) -> None:
@@ -97,23 +55,179 @@ async def stay_out(line: ReplicaStage) -> None:
 
 
 async def command_in_takeover(line: ReplicaStage) -> None:
-    """A pause and its end are given while nobody leads; whoever leads next has heard of both."""
+    """
+    Commands are given while nobody leads; whoever takes over has heard of all of them.
+
+    An endpoint is paused, and goes on; dead letters are replayed and discarded; a device is purged.
+    """
+    steady, refused = line.receivers["steady"], [*range(1, 41)]
+    steady.policy = refusing(*refused)
     await line.start_all()
+    await line.devices.publish_and_wait(80)
+    await line.until_taken(40)
+    letters = {number_of(one["data"]): one["id"] for one in await line.forwarder.dead_letters()}
+    steady.policy = accepting
     async with line.devices.flowing(per_second=RATE):
-        await line.until_taken(50)
+        await line.until_taken(90)
         leader = await line.leader()
         line.inject("commands in a takeover")
         killed_at = time.monotonic()
         await leader.kill()
-        paused, _ = await asyncio.gather(
-            line.forwarder.command("endpoints", "pause", "acme"), line.pause(0.5)
-        )
+        await _command(line, "endpoints", "pause", "acme")
         state = (await line.forwarder.status())["endpoints"]["acme"]["state"]
-        resumed = await line.forwarder.command("endpoints", "resume", "acme")
+        await _command(line, "endpoints", "resume", "acme")
+        await _replay_half(line, letters)
+        await _purge_one(line)
         await line.until_all_deliver(killed_at, fault="commands in a takeover")
-        if (paused.exit_code, resumed.exit_code, state) != (0, 0, "paused"):
-            raise AssertionError(f"pause {paused}, then {state}, resume {resumed}")
+        if state != "paused":
+            raise AssertionError(f"paused, it is {state}")
+        await line.until(lambda: line.replayed <= steady.accepted.keys(), what="what was replayed")
         await leader.start_ready()
+
+
+async def _command(line: ReplicaStage, *arguments: str) -> None:
+    finished = await line.forwarder.command(*arguments)
+    if finished.exit_code:
+        raise AssertionError(f"{arguments[:2]} failed: {finished.stderr}")
+
+
+async def _replay_half(line: ReplicaStage, letters: Mapping[int, str]) -> None:
+    """The other half is erased."""
+    numbers = sorted(letters)
+    line.replayed |= {*numbers[::2]}
+    line.discarded["steady"] = {*numbers[1::2]}
+    for command, some in (("replay", numbers[::2]), ("discard", numbers[1::2])):
+        ids = [letters[number] for number in some]
+        await _command(line, "dead-letters", command, *ids, "--endpoint", "steady")
+
+
+async def _purge_one(line: ReplicaStage) -> None:
+    """Of a device that has sent nothing but nonsense, so that nothing is owed."""
+    line.devices.publish_nonsense(STRANGER, b"nonsense")
+    await _command(line, "purge", "--device", STRANGER, "--yes")
+
+
+async def join_and_leave(line: ReplicaStage) -> None:
+    """One is joined by others, which leave again: homes move, and receivers take nothing twice."""
+    _accept_all(line)
+    first, *others = line.forwarders
+    await first.start_ready()
+    async with line.devices.flowing(per_second=RATE):
+        for _ in range(line.rounds(short=1, full=3)):
+            for other in others:
+                await _change(line, other.start_ready(), "a replica joins")
+            for other in line.dice.sample(others, len(others)):
+                await _change(line, other.stop(), "a replica leaves")
+    _require_no_repetition(line)
+
+
+async def _change(line: ReplicaStage, change: Awaitable[object], fault: str) -> None:
+    await line.until_taken(len(line.receivers["steady"].accepted) + 30)
+    line.inject(fault)
+    began_at = time.monotonic()
+    await change
+    await line.until_all_deliver(began_at, fault=fault)
+
+
+def _accept_all(line: ReplicaStage) -> None:
+    for receiver in line.receivers.values():
+        receiver.policy = accepting
+
+
+def _require_no_repetition(line: ReplicaStage) -> None:
+    twice = {one.name: one.duplicates for one in line.receivers.values() if one.duplicates}
+    if twice:
+        raise AssertionError(f"taken twice, though nobody was killed: {twice}")
+
+
+async def share_a_name(line: ReplicaStage) -> None:
+    """Two replicas have one name, and one of them loses its sessions: it may be taken for what ran before its start."""
+    leader, one, other = line.forwarders
+    other.settings["FORWARDER_REPLICA_NAME"] = one.settings["FORWARDER_REPLICA_NAME"]
+    await line.start_all()
+    async with line.devices.flowing(per_second=RATE):
+        for _ in range(line.rounds(short=2, full=6)):
+            await line.until_taken(len(line.receivers["steady"].accepted) + 50)
+            line.inject("twins lose their sessions")
+            lost_at = time.monotonic()
+            line.database.ask(_END_SESSIONS.format(name=one.settings["FORWARDER_REPLICA_NAME"]))
+            await line.until_all_deliver(lost_at, fault="twins lose their sessions")
+            for twin in (one, other):
+                if not twin.is_running:
+                    line.notes.append(f"a twin ended with {await twin.ended()}")
+                    await twin.start_ready()
+    if not leader.is_running:
+        raise AssertionError("the leader ended, which has a name of its own")
+
+
+async def differ_in_routes(line: ReplicaStage) -> None:
+    """One has another routes.yaml: within 10 s all say so, until it has the same again."""
+    odd, other = line.dice.choice(line.forwarders), line.folder / "routes-other.yaml"
+    routes = line.folder / "routes.yaml"
+    other.write_text(routes.read_text().replace("max_age: 14d", "max_age: 13d"))
+    await line.start_all()
+    async with line.devices.flowing(per_second=RATE):
+        for file, differ in ((other, True), (routes, False)):
+            await line.until_taken(len(line.receivers["steady"].accepted) + 50)
+            fault = "other routes at one replica" if differ else "the same routes again"
+            line.inject(fault)
+            await odd.stop()
+            odd.settings["FORWARDER_ROUTES_FILE"] = str(file)
+            await odd.start_ready()
+            since = time.monotonic()
+            for one in line.forwarders:
+                await one.readiness(partial(_says, differ), what=fault)
+            if time.monotonic() - since > DIFFER_SECONDS and line.has_time:
+                raise AssertionError(f"it took {time.monotonic() - since:.1f} s: {fault}")
+            there = (await line.forwarder.status())["replicas"]
+            if (len({one["routes"] for one in there}) > 1) == differ:
+                line.hit(fault)
+
+
+def _says(differ: bool, said: Mapping[str, Any]) -> bool:  # noqa: FBT001 - one of two things to wait for
+    return any("routes.yaml differs" in one for one in said["warnings"]) == differ
+
+
+async def differ_in_clocks(line: ReplicaStage) -> None:
+    """
+    Replicas' clocks are an hour apart either way, and homes move from one to another while retries are waiting.
+
+    Nobody is declared dead for it.
+    """
+    line.clocks_step = True
+    offsets = line.dice.sample((HOUR, -HOUR, 0), len(line.forwarders))
+    clocks = {
+        one: faked_clock(line.folder / f"offset-{number}", offset)
+        for number, (one, offset) in enumerate(zip(line.forwarders, offsets, strict=True))
+    }
+    for receiver in (*line.receivers.values(), line.operator):
+        receiver.clock_offsets |= {float(HOUR), float(-HOUR)}
+    for one, clock in clocks.items():
+        await one.start_ready(**clock)
+    first = await line.leader()
+    async with line.devices.flowing(per_second=SLOW_RATE):
+        await line.pause(SKEWED_SECONDS)
+        if await line.leader() is not first or not all(one.is_running for one in line.forwarders):
+            raise AssertionError("a replica was declared dead for its clock")
+        for _ in range(line.rounds(short=2, full=4)):
+            await _move_with_retries(line, clocks)
+
+
+async def _move_with_retries(
+    line: ReplicaStage, clocks: Mapping[Forwarder, Mapping[str, str]]
+) -> None:
+    line.inject("retries move to another clock")
+    policies = {one.name: one.policy for one in line.receivers.values()}
+    for receiver in line.receivers.values():
+        receiver.policy = down
+    await line.pause(3.0)
+    leader = await line.leader()
+    for receiver in line.receivers.values():
+        receiver.policy = policies[receiver.name]
+    moved_at = time.monotonic()
+    await leader.kill()
+    await line.until_all_deliver(moved_at, fault="retries move to another clock")
+    await leader.start_ready(**clocks[leader])
 
 
 def _scenario(
@@ -136,14 +250,17 @@ def _scenario(
 
 
 SCENARIOS = (
-    _scenario("kill-leader", "kill -9 of the replica that leads", kill_leader),
-    _scenario("stop-leader", "SIGSTOP of the leader for 11 s", stop_leader),
-    _scenario("kill-any", "kill -9 of replicas at random", kill_any),
     _scenario("rolling", "a rolling restart under load", roll, needs_retries=False),
+    _scenario(
+        "join-leave", "replicas join and leave under load", join_and_leave, needs_retries=False
+    ),
     _scenario("twins", "another deployment on the same database", stay_out),
+    _scenario("namesakes", "two replicas with one name, whose sessions are lost", share_a_name),
+    _scenario("routes-differ", "one replica has another routes.yaml", differ_in_routes),
+    _scenario("skew", "replicas' clocks are an hour apart", differ_in_clocks),
     _scenario(
         "commands",
-        "commands while nobody leads",
+        "pause, replay, discard and purge while nobody leads",
         command_in_takeover,
         may_tell=("endpoint.paused",),
     ),

@@ -22,17 +22,22 @@ def _library() -> Path:
     return found
 
 
+def faked_clock(file: Path, offset: int) -> dict[str, str]:
+    """The environment of a process whose wall clock is so many seconds off, or as `file` says later."""
+    file.write_text(f"{offset:+d}\n")
+    return {
+        "LD_PRELOAD": str(_library()),
+        "FAKETIME_TIMESTAMP_FILE": str(file),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
 async def step_clock(stage: Stage) -> None:
     """Each step comes while readings flow and some wait for their retry."""
     stage.clocks_step = True
     offset_file = stage.folder / "offset"
-    offset_file.write_text("+0\n")
-    environment = {
-        "LD_PRELOAD": str(_library()),
-        "FAKETIME_TIMESTAMP_FILE": str(offset_file),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
+    environment = faked_clock(offset_file, 0)
     await stage.forwarder.start_ready(**environment)
     async with stage.devices.flowing(per_second=RATE):
         for offset in STEPS:

@@ -7,11 +7,16 @@ import time
 _BELOW_EPHEMERAL = range(20_000, 32_000)
 """From 32768 on Linux gives ports to outgoing connections: one could sit on the port of a killed process."""
 
+_given: set[int] = set()
+"""Whoever got one may not listen on it yet."""
+
 
 def free_port() -> int:
-    """A loopback port that nobody listens on, and that no outgoing connection is given."""
+    """A loopback port that nobody listens on, that no outgoing connection is given, and that was not given before."""
     while True:
         port = random.choice(_BELOW_EPHEMERAL)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             # Connections that a dead process has left behind do not count.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -19,6 +24,7 @@ def free_port() -> int:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.add(port)
             return port
 
 

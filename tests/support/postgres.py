@@ -117,6 +117,12 @@ class PostgresServer:
             cwd="/",
         )
 
+    def admit(self, network: str) -> None:
+        """Let everybody of a network in; `listen_addresses` says where they find the server."""
+        with (self._data / "pg_hba.conf").open("a") as rules:
+            rules.write(f"host all all {network} trust\n")
+        self.ask("SELECT pg_reload_conf()")
+
     def ask(self, statement: str) -> list[tuple[object, ...]]:
         """What a superuser is answered."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
@@ -133,31 +139,13 @@ class PostgresServer:
     @contextmanager
     def pooled(self, database: Database, *, mode: str) -> Iterator[Database]:
         """The same database, by way of PgBouncer in this mode."""
-        port = free_port()
-        folder = Path(tempfile.mkdtemp(prefix="forwarder-pgbouncer-"))
-        settings = folder / "pgbouncer.ini"
         schema = parse_qs(urlsplit(database.url).query)["options"][0]
-        settings.write_text(
-            f"[databases]\npostgres = host={self.folder} user={USER}\n[pgbouncer]\n"
-            f"listen_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = {mode}\n"
-            "ignore_startup_parameters = options\nunix_socket_dir =\n"
-            f"server_reset_query = DISCARD ALL\n"
-        )
         self.ask_nothing(f"ALTER ROLE {USER} SET search_path = {schema.rpartition('=')[2]}")
-        folder.chmod(0o755)
-        with subprocess.Popen(
-            [PGBOUNCER, "-q", settings],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            user=self._user.pw_uid if self._user else None,
-        ) as process:
-            try:
-                wait_for_port(port)
-                yield Database(f"postgresql://{USER}:swordfish@127.0.0.1:{port}/postgres")
-            finally:
-                process.terminate()
-                self.ask_nothing(f"ALTER ROLE {USER} RESET search_path")
-                shutil.rmtree(folder, ignore_errors=True)
+        try:
+            with PgBouncer(self, mode=mode) as pooler:
+                yield Database(pooler.url())
+        finally:
+            self.ask_nothing(f"ALTER ROLE {USER} RESET search_path")
 
     def ask_nothing(self, statement: str) -> None:
         """Have a superuser's statement executed."""
@@ -175,6 +163,51 @@ class PostgresServer:
     def url(self, **parameters: str) -> str:
         query = urlencode({"host": str(self.folder), **parameters}, quote_via=quote)
         return f"postgresql://{USER}:swordfish@/postgres?{query}"
+
+
+class PgBouncer:
+    """PgBouncer in front of a server, which may be killed and started again; a context manager."""
+
+    def __init__(self, server: PostgresServer, *, mode: str) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="forwarder-pgbouncer-"))
+        self._folder.chmod(0o755)
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        (self._folder / "pgbouncer.ini").write_text(
+            f"[databases]\npostgres = host={server.folder} user={USER}\n[pgbouncer]\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {self._port}\nauth_type = any\npool_mode = {mode}\n"
+            "ignore_startup_parameters = options\nunix_socket_dir =\ndefault_pool_size = 50\n"
+            "server_reset_query = DISCARD ALL\n"
+        )
+
+    def url(self, **parameters: str) -> str:
+        query = urlencode(parameters, quote_via=quote)
+        return f"postgresql://{USER}:swordfish@127.0.0.1:{self._port}/postgres?{query}"
+
+    def start(self) -> None:
+        """Return once it listens."""
+        self._process = subprocess.Popen(
+            [PGBOUNCER, "-q", self._folder / "pgbouncer.ini"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None,
+        )
+        wait_for_port(self._port)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class PostgresStandby(PostgresServer):

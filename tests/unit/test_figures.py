@@ -154,6 +154,11 @@ def test_scenario_that_is_played_again_takes_its_own_place() -> None:
         pytest.param(chaos_run(seed="2"), ["2", "1"], id="another seed stays"),
         pytest.param(chaos_run(seed="1"), ["1"], id="the same is replaced"),
         pytest.param(chaos_run(engine="postgresql"), ["1", "1"], id="another engine stays"),
+        pytest.param(
+            chaos_run(engine="postgresql", commit="old"),
+            ["1", "1"],
+            id="another engine stays, played with an earlier program",
+        ),
         pytest.param(chaos_run(seed="2", commit="old"), ["1"], id="another program goes"),
         pytest.param(chaos_run(seed="2", form="short"), ["1"], id="another form goes"),
     ],
