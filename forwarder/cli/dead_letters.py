@@ -81,7 +81,7 @@ def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_j
     """List dead letters, those that died first in front."""
     settings = load_settings()
     with opened(settings.outbox_place, is_read_only=True) as outbox:
-        chosen = dead_letters_meant(outbox, ids, selection, routes_file=settings.routes_file)
+        chosen = dead_letters_meant(outbox, ids, selection, routes=settings.routes_file)
         if as_json:
             print_json_list(map(dead_letter_object, _records(outbox, chosen)))
         else:
@@ -147,7 +147,7 @@ def replay_command(
         if to is not None:
             known = list(map(str, routes.endpoints)) if routes else known_endpoints(outbox, None)
             require_endpoint(to, known, routes)
-        chosen = dead_letters_meant(outbox, ids, selection, routes_file=settings.routes_file)
+        chosen = dead_letters_meant(outbox, ids, selection, routes=settings.routes_file)
         require_same_kind(outbox.endpoints_of(chosen), to)
         if to is None:
             require_routed(outbox.endpoints_of(chosen), routes)
@@ -206,7 +206,7 @@ def discard_command(
     _require(ids, selection, all_of_them=all_of_them)
     settings = load_settings()
     with opened(settings.outbox_place) as outbox:
-        chosen = dead_letters_meant(outbox, ids, selection, routes_file=settings.routes_file)
+        chosen = dead_letters_meant(outbox, ids, selection, routes=settings.routes_file)
         if all_of_them:
             ask_first(f"Discard {count_of(chosen.count, 'dead letter')} for good?", yes=yes)
         whose = outbox.endpoints_of(chosen)
@@ -228,7 +228,7 @@ def export(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> 
     settings = load_settings()
     with opened(settings.outbox_place, is_read_only=True) as outbox:
         for keys in dead_letters_meant(
-            outbox, ids, selection, routes_file=settings.routes_file
+            outbox, ids, selection, routes=settings.routes_file
         ).chunks():
             for record, data in outbox.records_with_data(keys):
                 click.echo(with_raw(dead_letter_object(record), "data", data))

@@ -54,7 +54,7 @@ def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_j
     """List deliveries, the newest in front; --since and --until go by when their readings came in."""
     settings = load_settings()
     with opened(settings.outbox_place, is_read_only=True) as outbox:
-        chosen = deliveries_meant(outbox, ids, selection, routes_file=settings.routes_file)
+        chosen = deliveries_meant(outbox, ids, selection, routes=settings.routes_file)
         if as_json:
             print_json_list(map(delivery_object, _records(outbox, chosen)))
         else:

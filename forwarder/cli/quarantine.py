@@ -82,7 +82,7 @@ def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_j
     """List messages in quarantine, in order of arrival."""
     settings = load_settings()
     with opened(settings.outbox_place, is_read_only=True) as outbox:
-        chosen = quarantined_meant(outbox, ids, selection, routes_file=settings.routes_file)
+        chosen = quarantined_meant(outbox, ids, selection, routes=settings.routes_file)
         if as_json:
             print_json_list(map(quarantined_object, _messages(outbox, chosen)))
         else:
@@ -169,7 +169,7 @@ def replay(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_
     )
     decode = decoder(load_normaliser(settings), routes)
     with opened(settings.outbox_place) as outbox:
-        chosen = quarantined_meant(outbox, ids, selection, routes_file=settings.routes_file)
+        chosen = quarantined_meant(outbox, ids, selection, routes=settings.routes_file)
         with _audited(outbox, "replay_quarantined", chosen) as change:
             outcomes = replay_quarantined(outbox, chosen, decode=decode, now=time.time())
             change.count = outcomes["replayed"]
@@ -205,7 +205,7 @@ def discard(
     _require(ids, selection, all_of_them=all_of_them)
     settings = load_settings()
     with opened(settings.outbox_place) as outbox:
-        chosen = quarantined_meant(outbox, ids, selection, routes_file=settings.routes_file)
+        chosen = quarantined_meant(outbox, ids, selection, routes=settings.routes_file)
         if all_of_them:
             ask_first(f"Discard {count_of(chosen.count, 'message')} for good?", yes=yes)
         with _audited(outbox, "discard_quarantined", chosen) as change:
@@ -224,6 +224,6 @@ def export(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> 
     settings = load_settings()
     with opened(settings.outbox_place, is_read_only=True) as outbox:
         for message in _messages(
-            outbox, quarantined_meant(outbox, ids, selection, routes_file=settings.routes_file)
+            outbox, quarantined_meant(outbox, ids, selection, routes=settings.routes_file)
         ):
             click.echo(json.dumps(_with_payload(message)))

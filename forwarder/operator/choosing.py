@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 from forwarder.errors import ConfigurationError
 from forwarder.notice import OPERATOR
 from forwarder.operator.dead_letters import choose_dead_letters
 from forwarder.operator.known_routes import (
+    WrittenRoutes,
     known_endpoints,
-    look_at_routes,
     require_device,
     require_endpoint,
+    routes_written,
 )
 from forwarder.operator.naming import name_dead_letters, name_deliveries
 from forwarder.operator.quarantine import choose_quarantined
@@ -54,7 +54,7 @@ def instant_meant(text: str, *, now: float) -> float:
 
 
 def dead_letters_meant(
-    outbox: OutboxAccess, ids: Sequence[str], selection: Selection, *, routes_file: Path
+    outbox: OutboxAccess, ids: Sequence[str], selection: Selection, *, routes: WrittenRoutes
 ) -> Chosen[DeliveryId]:
     """
     Dead letters, those that died first in front.
@@ -62,25 +62,25 @@ def dead_letters_meant(
     Raises ConfigurationError for what names no endpoint, no device and no id, OperationError for an id that there is
     not; as the other two do.
     """
-    _require_known(outbox, selection, routes_file)
+    _require_known(outbox, selection, routes)
     keys = tuple(name_dead_letters(outbox, ids))
     return choose_dead_letters(outbox, replace(selection, ids=keys))
 
 
 def deliveries_meant(
-    outbox: OutboxAccess, ids: Sequence[str], selection: Selection, *, routes_file: Path
+    outbox: OutboxAccess, ids: Sequence[str], selection: Selection, *, routes: WrittenRoutes
 ) -> Chosen[DeliveryId]:
     """Deliveries in any state, the newest in front."""
-    _require_known(outbox, selection, routes_file)
+    _require_known(outbox, selection, routes)
     keys = tuple(name_deliveries(outbox, ids))
     return outbox.choose_deliveries(replace(selection, ids=keys))
 
 
 def quarantined_meant(
-    outbox: OutboxAccess, ids: Sequence[str], selection: Selection, *, routes_file: Path
+    outbox: OutboxAccess, ids: Sequence[str], selection: Selection, *, routes: WrittenRoutes
 ) -> Chosen[int]:
     """Messages in quarantine, in order of arrival."""
-    require_device(outbox, selection.device, routes_file)
+    require_device(outbox, selection.device, routes)
     keys = tuple((quarantined_id(text), 0) for text in ids)
     return choose_quarantined(outbox, replace(selection, ids=keys))
 
@@ -94,11 +94,11 @@ def quarantined_id(text: str) -> int:
     return int(text)
 
 
-def _require_known(outbox: OutboxAccess, selection: Selection, routes_file: Path) -> None:
+def _require_known(outbox: OutboxAccess, selection: Selection, routes: WrittenRoutes) -> None:
     if selection.endpoint is not None:
-        routes = look_at_routes(routes_file).routes
-        require_endpoint(selection.endpoint, known_endpoints(outbox, routes), routes)
-    require_device(outbox, selection.device, routes_file)
+        written = routes_written(routes)
+        require_endpoint(selection.endpoint, known_endpoints(outbox, written), written)
+    require_device(outbox, selection.device, routes)
 
 
 def require_routed(names: Sequence[str], routes: Routes | None) -> None:

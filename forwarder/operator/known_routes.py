@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from forwarder.errors import ConfigurationError
 from forwarder.notice import OPERATOR
@@ -13,6 +14,8 @@ from forwarder.routes.load import Load, read_routes
 from forwarder.routes.problems import nearest
 
 _SHOWN = 5
+WrittenRoutes: TypeAlias = Path | Routes
+"""The routing file, which is read only where a name has to be looked up; or the routes that are in force."""
 
 
 def look_at_routes(path: Path, *, content: bytes | None = None) -> Load:
@@ -22,6 +25,11 @@ def look_at_routes(path: Path, *, content: bytes | None = None) -> Load:
     Nothing may be sent by them: their secrets may be placeholders, and no folder confines where they come from.
     """
     return read_routes(path, environ=AnyEnvironment(), content=content)
+
+
+def routes_written(where: WrittenRoutes) -> Routes | None:
+    """None where the file cannot be used."""
+    return where if isinstance(where, Routes) else look_at_routes(where).routes
 
 
 def known_endpoints(outbox: OutboxAccess, routes: Routes | None) -> list[str]:
@@ -36,10 +44,10 @@ def require_endpoint(name: str, known: Sequence[str], routes: Routes | None) -> 
         raise ConfigurationError(not_an_endpoint(name, known, routes))
 
 
-def require_device(outbox: OutboxAccess, device: Device | None, routes_file: Path) -> None:
+def require_device(outbox: OutboxAccess, device: Device | None, routes: WrittenRoutes) -> None:
     """Raises ConfigurationError for a name that is no MAC, and that nothing in the outbox goes by."""
     if device is not None and not parse_mac(device) and not outbox.knows_device(device):
-        sentence = not_a_device(device, look_at_routes(routes_file).routes)
+        sentence = not_a_device(device, routes_written(routes))
         raise ConfigurationError(f"{sentence}, and nothing in the outbox goes by that name")
 
 

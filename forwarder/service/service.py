@@ -457,7 +457,6 @@ class Service:
         settings = self._settings
         resources = Resources(
             outbox_place=settings.outbox_place,
-            routes_file=settings.routes_file,
             normaliser=load_normaliser(settings),
             trusting=load_normaliser(settings, trusts_payload_device=True),
             transports=self._transports_of_a_test,

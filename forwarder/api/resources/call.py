@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from forwarder.api import requests as forms
@@ -73,7 +72,6 @@ class Resources:
     """What the work of every resource needs: one outbox, and the line's other parts."""
 
     outbox_place: OutboxPlace
-    routes_file: Path
     normaliser: Normaliser
     """Our own, because it counts; so is `trusting`, which takes the device that a payload names."""
     trusting: Normaliser

@@ -9,8 +9,8 @@ from forwarder.outbox import Chosen, DeliveryId, OutboxAccess
 
 def listed(resources: Resources, call: Call) -> object:
     with resources.readable() as outbox:
-        part, file = part_of(call.query), resources.routes_file
-        chosen = operator.dead_letters_meant(outbox, (), part, routes_file=file)
+        part, routes = part_of(call.query), call.situation.routes
+        chosen = operator.dead_letters_meant(outbox, (), part, routes=routes)
         records = records_of(outbox, chosen.chunks())
     return page_of(
         call.query, records, dead_letter_object, lambda one: (one.settled_at or 0.0, *one.id)
@@ -28,7 +28,7 @@ def replay(resources: Resources, call: Call) -> object:
     with resources.writable() as outbox:
         if to is not None:
             operator.require_endpoint(to, list(routes.endpoints), routes)
-        chosen = _meant(resources, outbox, call)
+        chosen = _meant(outbox, call)
         operator.require_same_kind(outbox.endpoints_of(chosen), to)
         if to is None:
             operator.require_routed(outbox.endpoints_of(chosen), routes)
@@ -52,7 +52,7 @@ def _replay(outbox: OutboxAccess, chosen: Chosen[DeliveryId], call: Call) -> ope
 
 def discard(resources: Resources, call: Call) -> object:
     with resources.writable() as outbox:
-        chosen = _meant(resources, outbox, call)
+        chosen = _meant(outbox, call)
         if call.query.dry_run:
             return {"count": chosen.count}
         with call.audited(outbox, "discard", chosen.count) as change:
@@ -60,7 +60,7 @@ def discard(resources: Resources, call: Call) -> object:
     return call.done("discard", erased)
 
 
-def _meant(resources: Resources, outbox: OutboxAccess, call: Call) -> Chosen[DeliveryId]:
+def _meant(outbox: OutboxAccess, call: Call) -> Chosen[DeliveryId]:
     return operator.dead_letters_meant(
-        outbox, call.body.ids, call.body.selection(), routes_file=resources.routes_file
+        outbox, call.body.ids, call.body.selection(), routes=call.situation.routes
     )

@@ -18,7 +18,7 @@ def listed(resources: Resources, call: Call) -> object:
         part = part_of(call.query)
         within = outbox.outlook(part, most=resources.most_looked_at)
         part = replace(part, readings=(within.lowest, within.highest))
-        chosen = operator.deliveries_meant(outbox, (), part, routes_file=resources.routes_file)
+        chosen = operator.deliveries_meant(outbox, (), part, routes=call.situation.routes)
         records = records_of(outbox, chosen.chunks())
     page = page_of(call.query, records, delivery_object, lambda one: one.id)
     if not within.is_whole:

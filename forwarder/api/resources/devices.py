@@ -24,6 +24,6 @@ def listed(resources: Resources, call: Call) -> object:
 def one(resources: Resources, call: Call) -> object:
     device, now = operator.parse_device(call.path["device"]), call.situation.now
     with resources.readable() as outbox:
-        operator.require_device(outbox, device, resources.routes_file)
+        operator.require_device(outbox, device, call.situation.routes)
         found = operator.read_device_file(outbox, device, call.situation.routes)
     return device_file_object(found, now)

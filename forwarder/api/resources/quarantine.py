@@ -14,8 +14,8 @@ from forwarder.reading import Message
 
 def listed(resources: Resources, call: Call) -> object:
     with resources.readable() as outbox:
-        part, file = part_of(call.query), resources.routes_file
-        chosen = operator.quarantined_meant(outbox, (), part, routes_file=file)
+        part, routes = part_of(call.query), call.situation.routes
+        chosen = operator.quarantined_meant(outbox, (), part, routes=routes)
         # One at a time: each may hold a message of the largest size.
         messages = [
             {"id": found.id, **quarantined_object(found)}
@@ -50,7 +50,7 @@ def _named(resources: Resources, call: Call) -> Quarantined:
 def replay(resources: Resources, call: Call) -> object:
     decode, now = operator.decoder(resources.normaliser, call.situation.routes), call.situation.now
     with resources.writable() as outbox:
-        chosen = _meant(resources, outbox, call)
+        chosen = _meant(outbox, call)
         if call.query.dry_run:
             return {"count": chosen.count}
         with call.audited(outbox, "replay_quarantined", chosen.count) as change:
@@ -62,7 +62,7 @@ def replay(resources: Resources, call: Call) -> object:
 
 def discard(resources: Resources, call: Call) -> object:
     with resources.writable() as outbox:
-        chosen = _meant(resources, outbox, call)
+        chosen = _meant(outbox, call)
         if call.query.dry_run:
             return {"count": chosen.count}
         with call.audited(outbox, "discard_quarantined", chosen.count) as change:
@@ -70,7 +70,7 @@ def discard(resources: Resources, call: Call) -> object:
     return call.done("discard_quarantined", erased)
 
 
-def _meant(resources: Resources, outbox: OutboxAccess, call: Call) -> Chosen[int]:
+def _meant(outbox: OutboxAccess, call: Call) -> Chosen[int]:
     return operator.quarantined_meant(
-        outbox, call.body.ids, call.body.selection(), routes_file=resources.routes_file
+        outbox, call.body.ids, call.body.selection(), routes=call.situation.routes
     )

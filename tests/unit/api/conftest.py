@@ -71,7 +71,6 @@ def open_api(tmp_path: Path, clock: HandClock, receiver: AnyReceiver) -> Open:
     file.write_text(ROUTES)
     resources = Resources(
         outbox_place=tmp_path / "data" / "outbox.db",
-        routes_file=file,
         normaliser=_normaliser(trusts=False),
         trusting=_normaliser(trusts=True),
         page_url="https://forwarder.example",

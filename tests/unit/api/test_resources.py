@@ -1,6 +1,7 @@
 """What the commands do, as JSON."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -233,6 +234,17 @@ async def test_filters(
     built.delivery("home", "pending", at=NOW + 3600)
     listed = await got(api, "/deliveries", **query)
     assert built.numbers(listed["items"]) == numbers
+
+
+async def test_names_are_looked_up_in_the_routes_in_force(
+    api: httpx.AsyncClient, built: OutboxBuilder, tmp_path: Path
+) -> None:
+    """The routing file is not read again for a request: of thousands of endpoints that takes a second."""
+    built.delivery("acme", "dead")
+    (tmp_path / "routes.yaml").unlink()
+    for path in ("/deliveries", "/dead-letters"):
+        assert len((await got(api, path, endpoint="acme"))["items"]) == 1
+        assert (await got(api, path, endpoint="home"))["items"] == []
 
 
 async def test_a_delivery_has_its_attempts(api: httpx.AsyncClient, built: OutboxBuilder) -> None:

@@ -94,7 +94,6 @@ def open_page(
     """Makes a browser that may look by this rule of access; on loopback and without a token unless told."""
     resources = Resources(
         outbox_place=built.place,
-        routes_file=tmp_path / "routes.yaml",
         normaliser=_normaliser(trusts=False),
         trusting=_normaliser(trusts=True),
         page_url="http://localhost",
