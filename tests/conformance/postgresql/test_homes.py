@@ -82,6 +82,25 @@ async def test_leader_has_no_more_to_read_of_what_it_has_put(
     assert not any(told)
 
 
+async def test_reading_back_alone_takes_no_transaction(
+    both: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every replica reads after each commit of the leader."""
+    engine = both.harnesses["two"].engine
+    assert isinstance(engine, PostgresEngine)
+    begun: list[None] = []
+    monkeypatch.setattr(engine._writer, "begin", lambda **_: begun.append(None))
+    await both.leader.put([new_reading(ONE, "a")])
+    has_arrived = asyncio.Event()
+    both["two"].schedule.on_claimable = lambda _: has_arrived.set()
+    both["two"].look()
+    await asyncio.wait_for(has_arrived.wait(), timeout=10)
+    claimed = both["two"].schedule.claim("acme")
+    assert claimed is not None
+    assert ids(claimed) == ["a"]
+    assert begun == []
+
+
 async def test_endpoint_that_is_new_stays_where_it_was_made(place: Database) -> None:
     """Until a look that knows it says that it should be elsewhere."""
     harness = DispatcherHarness(OutboxHarness(place, HandClock()))
