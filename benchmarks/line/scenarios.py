@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import stock
+from account import account
 from capacity import database, devices
 from ceilings import publisher_ceiling, receiver_ceiling
 from contest import AHEAD, AHEAD_OF_BATCHES, BATCH, middle, peers_latency, peers_throughput
@@ -302,6 +303,7 @@ def _sick(line: Line) -> dict[str, Any]:
 SCENARIOS: Mapping[str, Callable[[Extent], Rows]] = {
     "ceilings": ceilings,
     "throughput": throughput,
+    "account": account,
     "latency": latency,
     "start": start_and_rest,
     "pending": pending,

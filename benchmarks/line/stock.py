@@ -6,6 +6,7 @@ from pathlib import Path
 from ledger import FIRST_SERIAL
 
 from forwarder.outbox import NewReading, Recipient
+from forwarder.outbox.sql.putting import put
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite.statements import Store
 from forwarder.reading import Device, webhook_id
@@ -29,7 +30,7 @@ def fill(path: Path, *, endpoint: str, count: int, devices: int) -> None:
         connection.execute("BEGIN IMMEDIATE")
         for number in range(start, min(start + OF_ONE_TRANSACTION, count)):
             device = stocked_device(number % devices)
-            store.put(_reading(number, device, recipients, now), now=now, content_since=now)
+            put(store, _reading(number, device, recipients, now), now=now, content_since=now)
         store.add_totals()
         connection.execute("COMMIT")
     connection.close()
