@@ -14,7 +14,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from chaos.oracle import Oracle
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 _LOOK_SECONDS = 0.02
 _CATCH_UP_SECONDS = 0.5
 """A flow makes up for so much that it was late on a busy machine, but not for a whole outage."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 _LOOK_SECONDS = 0.05
 
 

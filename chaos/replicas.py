@@ -170,8 +170,11 @@ class NetworkStage(ReplicaStage):
     async def _enter_database(self, stack: AsyncExitStack) -> None:
         stack.enter_context(self.network)
         await super()._enter_database(stack)
-        self._outbox["FORWARDER_MQTT_ALLOW_PLAIN"] = "true"
-        self._outbox["FORWARDER_LOG_LEVEL"] = "debug"
+        self._outbox |= {
+            "FORWARDER_MQTT_ALLOW_PLAIN": "true",
+            "FORWARDER_MQTT_KEEPALIVE": "5s",
+            "FORWARDER_LOG_LEVEL": "debug",
+        }
 
     def _new_server(self, _: AsyncExitStack) -> PostgresServer:
         return PostgresServer(fsync="on", listen_addresses=self.host)

@@ -31,11 +31,11 @@ PASSWORD = "broker-password-8f31"  # noqa: S105 - of a broker that lives for sec
 QUICK_RETRY = {"initial": "50ms", "max": "500ms"}
 QUEUE = ("max_queued_messages 0",)
 """mosquitto's own limit of 1000 messages for an absent client would lose what is published meanwhile."""
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 300.0
 MOST_UNDER_WAY = 8
 """Requests to an endpoint at once (`max_concurrency`)."""
 _LOOK_SECONDS = 0.1
-_COMMAND_SECONDS = 0.5
+_COMMAND_SECONDS = 2.0
 """Between two commands that look: each one is a process."""
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from chaos.receiver import down
 from chaos.replicas import StandbyStage
 from chaos.scenarios.scenario import Scenario, played_on
 
-RATE = 100.0
+RATE = 50.0
 PROMOTION_SECONDS = 2.0
 AWAY_SECONDS = 9.0
 """Longer than it takes until a replica that does not beat is declared dead."""

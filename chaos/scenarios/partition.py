@@ -9,14 +9,14 @@ from chaos.process import Forwarder, Impatient
 from chaos.replicas import POSTGRES_PORT, NetworkStage
 from chaos.scenarios.scenario import Scenario, played_on
 
-RATE = 100.0
+RATE = 50.0
 STOPS_SECONDS = 4.0
 """After its last beat, until a replica begins no attempt any more."""
 SLACK_SECONDS = 1.5
 """For what is noted late on a busy machine."""
 DEAD_SECONDS = 11.0
 """After which one that was cut off has certainly been declared dead."""
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 300.0
 """A leader gives up 20 s after it has noticed that its session is dead, once another one could have one."""
 
 
@@ -70,7 +70,6 @@ async def cut_broker(line: NetworkStage) -> None:
             line.inject(fault)
             cut_at = time.monotonic()
             line.machine_of(leader).cut(line.broker_link.port)
-            # Its own session is noticed to be dead after a keep-alive or two.
             if await leader.ended(patience_seconds=PATIENCE_SECONDS) != 1:
                 raise AssertionError("a leader without a session ended, and not with exit code 1")
             line.notes.append(f"given up after {time.monotonic() - cut_at:.0f} s")

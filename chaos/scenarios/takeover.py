@@ -10,7 +10,7 @@ from chaos.process import Forwarder
 from chaos.replicas import ReplicaStage
 from chaos.scenarios.scenario import Scenario, played_on
 
-RATE = 100.0
+RATE = 50.0
 STOPPED_SECONDS = 11.0
 """Longer than it takes until a replica is declared dead."""
 SHORT_STOP_SECONDS, LONG_STOP_SECONDS = 5.0, 60.0
@@ -128,18 +128,17 @@ async def _fail_at(line: ReplicaStage, point: str, way: str) -> None:
     trap = {"CHAOS_POINT": point, "CHAOS_SIGNAL": way}
     line.inject(fault)
     armed = await _have_pass(line, point, trap)
-    hit = await _until_sprung(line, armed, name)
-    line.stops += len(hit) if way == "STOP" else 0
+    await _until_one_springs(line, armed, name)
     for one in line.forwarders:
         if not one.is_running:
             await one.start()
-    others = [one for one in line.forwarders if one not in hit or way == "KILL"]
-    await asyncio.gather(*(one.ready() for one in others if one not in armed))
-    struck_at = time.monotonic()
-    await line.until_all_deliver(struck_at, fault=fault)
+    await asyncio.gather(*(one.ready() for one in line.forwarders if one not in armed))
+    await line.until_all_deliver(time.monotonic(), fault=fault)
     if way == "STOP":
-        await line.pause(max(0.0, STOPPED_SECONDS - (time.monotonic() - struck_at)))
-        await _wake(line, hit)
+        await line.pause(STOPPED_SECONDS)
+        stopped = [one for one in armed if one.has_sprung]
+        line.stops += len(stopped)
+        await _wake(line, stopped)
     await _disarm(line, armed)
 
 
@@ -165,16 +164,13 @@ async def _have_pass(line: ReplicaStage, point: str, trap: dict[str, str]) -> li
     return followers
 
 
-async def _until_sprung(
-    line: ReplicaStage, armed: Sequence[Forwarder], name: str
-) -> list[Forwarder]:
-    """Of those, the ones whose trap has sprung; others start meanwhile where the point needs company."""
+async def _until_one_springs(line: ReplicaStage, armed: Sequence[Forwarder], name: str) -> None:
+    """Of those; others start meanwhile where the point needs company. Whoever takes over may pass it next."""
     if name == "in-release":
         for one in line.forwarders:
             if not one.is_running:
                 await one.start()
     await line.until(lambda: any(one.has_sprung for one in armed), what=f"a replica at {name}")
-    return [one for one in armed if one.has_sprung]
 
 
 async def _disarm(line: ReplicaStage, armed: Sequence[Forwarder]) -> None:
