@@ -65,7 +65,10 @@ class MemoryOutbox:
         return True
 
     def lanes(self, endpoint: str) -> EndpointLanes:
-        return self._lanes.setdefault(endpoint, EndpointLanes(endpoint, self._memory))
+        lanes = self._lanes.get(endpoint)
+        if lanes is None:
+            lanes = self._lanes[endpoint] = EndpointLanes(endpoint, self._memory)
+        return lanes
 
     def serve(self, endpoint: str, **_: float) -> None:
         """Nothing is read back here."""

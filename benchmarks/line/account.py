@@ -77,10 +77,10 @@ def account(extent: Extent) -> Iterator[Row]:
     )
     for name in wholes[0][1]:
         yield Row(f"the whole: {name}", _middle([spent[name] for _, spent in wholes]).said)
-    for name in parts[0]:
-        yield Row(f"alone: {name}", f"{statistics.median(one[name] for one in parts):.0f} µs")
-    total = statistics.median(sum(one.values()) for one in parts)
-    yield Row("alone: all of them", f"{total:.0f} µs", runs=parts)
+    costs = {name: statistics.median(one[name] for one in parts) for name in parts[0]}
+    for name, cost in costs.items():
+        yield Row(f"alone: {name}", f"{cost:.0f} µs")
+    yield Row("alone: all of them", f"{sum(costs.values()):.0f} µs", runs=parts)
 
 
 def _whole(extent: Extent) -> tuple[Figures, dict[str, Spent]]:
