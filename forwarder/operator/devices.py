@@ -1,9 +1,9 @@
 """Every device: when it last reported, how often it does, who gets it."""
 
-from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 
 from forwarder.outbox import DeliveryRecord, DeviceRecord, OutboxAccess, Quarantined, Selection
 from forwarder.reading import Device
@@ -57,24 +57,47 @@ class DeviceFile:
 
 def read_devices(outbox: OutboxAccess, routes: Routes | None) -> list[DeviceStatus]:
     """All that were heard of, that wait in quarantine, or that the routing file names; by name."""
-    return list(devices_behind(outbox, routes, ""))
+    records = {record.device: record for record in outbox.devices()}
+    quarantined = outbox.quarantined_devices()
+    names = sorted({*records, *quarantined, *(routes.named_behind("") if routes else ())})
+    return [_judge(one, records.get(one), routes, quarantined.get(one, 0)) for one in names]
 
 
 def devices_behind(
-    outbox: OutboxAccess, routes: Routes | None, name: str
-) -> Iterator[DeviceStatus]:
-    """The same behind this name, each judged when it is asked for: who gets it takes longest to find."""
-    records = {record.device: record for record in outbox.devices()}
-    quarantined = outbox.quarantined_devices()
-    names = sorted({*records, *quarantined, *_named(routes)})
-    for one in names[bisect_right(names, name) :]:
-        yield _judge(one, records.get(one), routes, quarantined.get(one, 0))
+    outbox: OutboxAccess,
+    routes: Routes,
+    name: str,
+    *,
+    limit: int,
+    silent: bool = False,
+    unrouted: bool = False,
+) -> list[DeviceStatus]:
+    """The first of them behind this name; of others no more is read than their names."""
+    names = _names_behind(outbox, routes, name, None if unrouted else limit, only_silent=silent)
+    if unrouted:
+        names = [one for one in names if not routes.match(one)]
+    chosen = nsmallest(limit, set(names))
+    records = {record.device: record for record in outbox.devices(chosen)}
+    quarantined = outbox.quarantined_devices(chosen)
+    return [_judge(one, records.get(one), routes, quarantined.get(one, 0)) for one in chosen]
+
+
+def _names_behind(
+    outbox: OutboxAccess, routes: Routes, name: str, limit: int | None, *, only_silent: bool
+) -> list[Device]:
+    heard = outbox.device_names(behind=name, limit=limit, only_silent=only_silent)
+    if only_silent:
+        return heard
+    waiting = outbox.quarantined_names(behind=name, limit=limit)
+    # Whom nobody wants the routes do not name.
+    named = () if limit is None else routes.named_behind(name, limit=limit)
+    return [*heard, *waiting, *named]
 
 
 def read_device_file(outbox: OutboxAccess, device: Device, routes: Routes | None) -> DeviceFile:
     """Everything about one of them, known or not."""
-    record = next((one for one in outbox.devices() if one.device == device), None)
-    quarantined = outbox.quarantined_devices().get(device, 0)
+    record = next(iter(outbox.devices([device])), None)
+    quarantined = outbox.quarantined_devices([device]).get(device, 0)
     return DeviceFile(
         status=_judge(device, record, routes, quarantined),
         because=_because(device, routes),
@@ -101,11 +124,6 @@ def _newest_quarantined(outbox: OutboxAccess, device: Device) -> list[Quarantine
     chosen = outbox.choose_quarantined(Selection(device=device))
     newest = deque((key for keys in chosen.chunks() for key in keys), maxlen=SHOWN_QUARANTINED)
     return outbox.quarantined(list(newest))
-
-
-def _named(routes: Routes | None) -> Iterable[Device]:
-    """By an endpoint, itself or with a group; a group that none uses brings nothing."""
-    return () if routes is None else set().union(*map(routes.devices_of, routes.endpoints))
 
 
 def _judge(

@@ -88,11 +88,19 @@ class OutboxAccess(Protocol):
     def knows_device(self, device: Device) -> bool:
         """Whether a reading, a quarantined message or a record is of this device."""
 
-    def devices(self) -> list[DeviceRecord]:
-        """Every device that was heard of, by name."""
+    def devices(self, names: Sequence[Device] | None = None) -> list[DeviceRecord]:
+        """Every device that was heard of, or some of them, by name."""
 
-    def quarantined_devices(self) -> dict[Device, int]:
-        """How many messages in quarantine are of which device."""
+    def device_names(
+        self, *, behind: str, limit: int | None = None, only_silent: bool = False
+    ) -> list[Device]:
+        """Names behind this one of devices that were heard of: the first in their order, or all as they come."""
+
+    def quarantined_devices(self, names: Sequence[Device] | None = None) -> dict[Device, int]:
+        """How many messages in quarantine are of which device, or of which of some devices."""
+
+    def quarantined_names(self, *, behind: str, limit: int | None = None) -> list[Device]:
+        """The same of devices whose messages are in quarantine."""
 
     def deliveries_measured(self, device: Device, measured_at: str) -> list[DeliveryId]:
         """Those of its readings of that instant."""

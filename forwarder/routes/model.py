@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from pathlib import Path
 from typing import Literal, NewType, TypeAlias
 from urllib.parse import quote
@@ -231,6 +232,11 @@ class Routes:
     def match(self, device: Device) -> tuple[EndpointName, ...]:
         """The endpoints that want this device, each once, in the file's order; a dictionary look-up."""
         return self._by_device.get(device, self._every_device)
+
+    def named_behind(self, name: str, *, limit: int | None = None) -> list[Device]:
+        """The first devices behind this name, in their order, that an endpoint names, itself or by a group."""
+        behind = (one for one in self._by_device if one > name)
+        return sorted(behind) if limit is None else nsmallest(limit, behind)
 
     def reasons(self, device: Device, name: EndpointName) -> tuple[str, ...]:
         """Why it gets this device: `every device`, `its own list`, `group zurich`; empty when it does not."""

@@ -1,18 +1,22 @@
 """Records of devices: kept across restarts, erased by purge, and never in the line's way."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from support.engines import HeldDisk
 from support.outbox import flush, must_claim, settle, totals
 from support.outbox_harness import OutboxHarness
 from support.readings import new_reading
+from support.routing import ENVIRON
 
+from forwarder.operator.devices import DeviceStatus, devices_behind, read_devices
 from forwarder.outbox import DeviceRecord, NewQuarantined, Outbox, Unrouted, opened
 from forwarder.outbox.changes import Changes
 from forwarder.outbox.devices import Devices
 from forwarder.outbox.operations import ForgetDevice, ForgetNotes
 from forwarder.reading import Device
+from forwarder.routes import load_routes
 
 ONE, TWO, NOBODYS = "ECC9FF5C0001", "ECC9FF5C0002", Device("ECC9FF5C0003")
 
@@ -46,6 +50,44 @@ async def test_every_device_that_was_heard_of_has_a_record(
     assert set(found) == {ONE, TWO, NOBODYS}
     assert found[ONE].measured_at == "2025-11-18T10:17:40Z"
     assert (found[TWO].last_at, found[NOBODYS].unreadable_at) == (None, None)
+
+
+@pytest.mark.parametrize("unrouted", [False, True])
+@pytest.mark.parametrize("silent", [False, True])
+async def test_parts_of_the_list_are_the_list(
+    outbox: Outbox, harness: OutboxHarness, tmp_path: Path, *, silent: bool, unrouted: bool
+) -> None:
+    """By name as Python orders names, whatever their letters; read a part at a time, or all at once."""
+    heard = [Device(name) for name in (ONE, TWO, "a b", "Z", "z", "é", "Ä", "中", "~", "0")]
+    await outbox.put([new_reading(one) for one in heard])
+    await kept(outbox)
+    for one in outbox.devices:
+        outbox.devices.mark(one, silent_since=1763461061.0 if one.device in "zé0" else None)
+    bad = NewQuarantined(Device("y"), "t", 1763461062.0, "not_json", "no JSON", 1, b"x")
+    await outbox.put([bad])
+    await kept(outbox)
+    (tmp_path / "routes.yaml").write_text(
+        f"endpoints: {{acme: {{url: 'https://a.example/', secret: env:KEY, devices: [{ONE}, {NOBODYS}]}}}}"
+    )
+    routes = load_routes(tmp_path / "routes.yaml", environ=ENVIRON)
+    with opened(harness.place, is_read_only=True) as file:
+        every = [
+            one
+            for one in read_devices(file, routes)
+            if (one.silent_since or not silent) and (one.is_unrouted or not unrouted)
+        ]
+        found: list[DeviceStatus] = []
+        while part := devices_behind(
+            file,
+            routes,
+            found[-1].device if found else "",
+            limit=3,
+            silent=silent,
+            unrouted=unrouted,
+        ):
+            found += part
+    assert found == every
+    assert len(found) == (3 if silent else 12 - 2 * unrouted)
 
 
 async def test_records_survive_a_restart(outbox: Outbox, harness: OutboxHarness) -> None:

@@ -1,7 +1,5 @@
 """Devices: every one that was heard of, and all about each."""
 
-from itertools import islice
-
 from forwarder import operator
 from forwarder.api.resources.call import Call, Resources, page_of
 from forwarder.operator.objects import device_file_object, device_object
@@ -10,14 +8,14 @@ from forwarder.operator.objects import device_file_object, device_object
 def listed(resources: Resources, call: Call) -> object:
     query, now = call.query, call.situation.now
     with resources.readable() as outbox:
-        every = operator.devices_behind(outbox, call.situation.routes, query.last)
-        meant = (
-            one
-            for one in every
-            if (one.silent_since is not None or not query.silent)
-            and (one.is_unrouted or not query.unrouted)
+        rows = operator.devices_behind(
+            outbox,
+            call.situation.routes,
+            query.last,
+            limit=query.limit + 1,
+            silent=query.silent,
+            unrouted=query.unrouted,
         )
-        rows = list(islice(meant, query.limit + 1))
     return page_of(query, rows, lambda one: device_object(one, now), lambda one: (one.device,))
 
 

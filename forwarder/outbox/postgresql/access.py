@@ -41,6 +41,8 @@ T = TypeVar("T")
 class PostgresAccess(Access):
     """See `OutboxAccess`."""
 
+    in_order = ' COLLATE "C"'
+
     def __init__(self, database: Database, connection: PostgresConnection) -> None:
         self.path = database
         self.connection: PostgresConnection = connection

@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from forwarder.outbox.access import Chosen
 from forwarder.outbox.operations import Operation
@@ -30,6 +30,7 @@ from forwarder.outbox.records import (
 )
 from forwarder.outbox.sql import audit, lookup, minutes, queries, records, shares
 from forwarder.outbox.sql.connection import Connection
+from forwarder.outbox.sql.queries import Ordered
 from forwarder.outbox.sql.records import Clauses
 from forwarder.reading import Device, WebhookId
 
@@ -46,6 +47,8 @@ class Access(ABC):
     """See `OutboxAccess`."""
 
     connection: Connection
+    in_order: ClassVar[str] = ""
+    """What makes the engine compare texts by their code points, as Python does."""
 
     @abstractmethod
     def operate(self, *operations: Operation[T]) -> list[T]:
@@ -124,14 +127,27 @@ class Access(ABC):
         with self.snapshot() as connection:
             return lookup.knows_device(connection, device)
 
-    def devices(self) -> list[DeviceRecord]:
+    def devices(self, names: Sequence[Device] | None = None) -> list[DeviceRecord]:
         with self.snapshot() as connection:
-            found = [record for _, record in queries.devices(connection)]
+            found = [record for _, record in queries.devices(connection, names)]
         return sorted(found)
 
-    def quarantined_devices(self) -> dict[Device, int]:
+    def device_names(
+        self, *, behind: str, limit: int | None = None, only_silent: bool = False
+    ) -> list[Device]:
+        condition = "silent_since IS NOT NULL" if only_silent else "TRUE"
+        ordered = Ordered("device", f"name{self.in_order}", condition)
         with self.snapshot() as connection:
-            return queries.quarantined_devices(connection)
+            return queries.names(connection, ordered, behind=behind, limit=limit)
+
+    def quarantined_devices(self, names: Sequence[Device] | None = None) -> dict[Device, int]:
+        with self.snapshot() as connection:
+            return queries.quarantined_devices(connection, names)
+
+    def quarantined_names(self, *, behind: str, limit: int | None = None) -> list[Device]:
+        ordered = Ordered("quarantine", f"device{self.in_order}", each="DISTINCT ")
+        with self.snapshot() as connection:
+            return queries.names(connection, ordered, behind=behind, limit=limit)
 
     def deliveries_measured(self, device: Device, measured_at: str) -> list[DeliveryId]:
         with self.snapshot() as connection:

@@ -1,7 +1,7 @@
 """What is read back from the outbox: lanes at start, the head of a lane, the accounts, a look at it all."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
@@ -77,16 +77,49 @@ def lanes(connection: Connection) -> Iterator[tuple[LaneKey, LaneRows]]:
         yield (endpoint, Device(device)), LaneRows(pending, ReadingNumber(newest))
 
 
-def devices(connection: Connection) -> Iterator[tuple[int, DeviceRecord]]:
-    """Every device's record, with its place."""
-    for place, *record in connection.execute("SELECT * FROM device ORDER BY place"):
+def devices(
+    connection: Connection, names: Sequence[Device] | None = None
+) -> Iterator[tuple[int, DeviceRecord]]:
+    """Every device's record, or those of some devices, with its place."""
+    condition, values = _among("name", names)
+    query = f"SELECT * FROM device WHERE {condition} ORDER BY place"  # noqa: S608 - our own words
+    for place, *record in connection.execute(query, values):
         yield place, DeviceRecord(*record)
 
 
-def quarantined_devices(connection: Connection) -> dict[Device, int]:
-    """How many messages in quarantine are of which device."""
-    query = "SELECT device, count(*) FROM quarantine GROUP BY device"
-    return dict(connection.execute(query).fetchall())
+def quarantined_devices(
+    connection: Connection, names: Sequence[Device] | None = None
+) -> dict[Device, int]:
+    """How many messages in quarantine are of which device, or of which of some devices."""
+    condition, values = _among("device", names)
+    query = f"SELECT device, count(*) FROM quarantine WHERE {condition} GROUP BY device"  # noqa: S608 - as above
+    return dict(connection.execute(query, values).fetchall())
+
+
+def _among(column: str, names: Sequence[Device] | None) -> tuple[str, Sequence[Device]]:
+    if names is None:
+        return "TRUE", ()
+    return f"{column} IN ({', '.join('?' * len(names))})" if names else "FALSE", names
+
+
+class Ordered(NamedTuple):
+    """A column of names, with the collation by which it is ordered."""
+
+    table: str
+    column: str
+    condition: str = "TRUE"
+    each: str = ""
+    """`DISTINCT ` where a name may be there several times."""
+
+
+def names(
+    connection: Connection, ordered: Ordered, *, behind: str, limit: int | None
+) -> list[Device]:
+    """Each once; the first in their order, or all as they come."""
+    table, column, condition, _ = ordered
+    first = "" if limit is None else f" ORDER BY {column} LIMIT {limit:d}"
+    chosen = f"SELECT {ordered.each}{column} FROM {table} WHERE {condition} AND {column} > ?"  # noqa: S608 - as above
+    return [name for (name,) in connection.execute(f"{chosen}{first}", (behind,)).fetchall()]
 
 
 def rows_of_lane(connection: Connection, *, endpoint: int, device: Device) -> LaneRows:
@@ -116,10 +149,7 @@ def totals(connection: Connection) -> list[EndpointTotals]:
         " last_error, last_error_at, (SELECT count(*) FROM candidate WHERE endpoint = endpoint.id)"
         " FROM endpoint ORDER BY name"
     )
-    return [
-        replace(EndpointTotals(*row[:8]), health=EndpointHealth(*row[8:-1]), candidates=row[-1])
-        for row in rows
-    ]
+    return [EndpointTotals(*(*row[:8], EndpointHealth(*row[8:-1]), row[-1])) for row in rows]
 
 
 def message_totals(connection: Connection) -> dict[str, int]:
