@@ -33,6 +33,8 @@ class Watch:
 
     def __init__(self, metrics: Metrics, listener: Listener | None = None) -> None:
         self._listener = listener or _Nobody()
+        self.endpoint_changes = 0
+        """How often an endpoint's circuit has opened or closed, or an endpoint was paused or resumed."""
         self._attempts = metrics.attempts
         self._attempt_duration = metrics.attempt_duration
         self._delivery_latency = metrics.delivery_latency
@@ -119,9 +121,10 @@ class Watch:
             )
         else:
             self._log.info("endpoint.recovered", endpoint=endpoint)
-        self._listener.endpoint_changed(endpoint, health)
+        self.pause_changed(endpoint, health)
 
     def pause_changed(self, endpoint: str, health: EndpointHealth) -> None:
+        self.endpoint_changes += 1
         self._listener.endpoint_changed(endpoint, health)
 
     def gone(self, endpoint: str) -> None:

@@ -34,9 +34,11 @@ def describe(endpoint: EndpointStatus, now: float) -> str:
 def is_refusing(endpoint: EndpointStatus) -> bool:
     """Whether it answers, and has taken nothing since it last refused a reading for good."""
     health = endpoint.health
-    refusals = {f"http_{status}" for status in endpoint.refused}
-    refused_at = health.last_error_at if health.last_error in refusals else None
-    return refused_at is not None and refused_at > (health.last_success_at or 0.0) + _NOTED_SECONDS
+    if health.last_error_at is None or health.last_error is None:
+        return False
+    if health.last_error_at <= (health.last_success_at or 0.0) + _NOTED_SECONDS:
+        return False
+    return health.last_error in {f"http_{status}" for status in endpoint.refused}
 
 
 def last_answer(endpoint: EndpointStatus, now: float) -> str:

@@ -7,7 +7,6 @@ from typing import Any, get_args
 
 from forwarder.api import Situation
 from forwarder.clock import Clock
-from forwarder.endpoint_health import EndpointHealth
 from forwarder.errors import OutboxError
 from forwarder.metrics import Metrics
 from forwarder.normalise import Normaliser
@@ -38,7 +37,7 @@ class ServiceProbe:
         clock: Clock,
         log_lines_dropped: Callable[[], int],
         last_message_at: Callable[[], float | None],
-        healths: Callable[[], Mapping[str, EndpointHealth]],
+        endpoint_changes: Callable[[], int],
         max_bytes: int,
         seat: Seat,
         warnings: Sequence[str] = (),
@@ -54,7 +53,7 @@ class ServiceProbe:
         self._metrics = metrics
         self._clock = clock
         self._log_lines_dropped = log_lines_dropped
-        self._last_message_at, self._healths = last_message_at, healths
+        self._last_message_at, self._endpoint_changes = last_message_at, endpoint_changes
         self._max_bytes = max_bytes
         self._recalled_at = max((one.last_at or 0.0 for one in outbox.devices), default=0.0) or None
         """When the last message came before the start."""
@@ -141,16 +140,11 @@ class ServiceProbe:
 
     def pulse(self) -> Pulse:
         """What the page looks at twice a second while somebody reads it."""
-        uneasy = frozenset(
-            (name, one.is_open, one.paused_by)
-            for name, one in self._healths().items()
-            if one.is_open or one.paused_by
-        )
         return Pulse(
             state=(
                 tuple(self.reasons()),
                 self._reloader.rejection,
-                uneasy,
+                self._endpoint_changes(),
                 self._reloader.changed_at,
             ),
             last_message_at=self._last_message_at() or self._recalled_at,

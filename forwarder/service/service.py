@@ -227,11 +227,12 @@ class Service:
 
     def _wire_line(self, normaliser: Normaliser) -> None:
         settings, clock, metrics = self._settings, self._clock, self._metrics
+        self._watch = Watch(metrics, listener=self._notices)
         self._dispatcher = Dispatcher(
             outbox=self._outbox,
             sender=self._sender,
             clock=clock,
-            watch=Watch(metrics, listener=self._notices),
+            watch=self._watch,
         )
         self._ingest: Ingest[Arrival] = Ingest(
             normaliser=normaliser,
@@ -288,7 +289,7 @@ class Service:
             clock=self._clock,
             log_lines_dropped=log_lines_dropped,
             last_message_at=lambda: self._ingest.last_message_at,
-            healths=self._dispatcher.healths,
+            endpoint_changes=lambda: self._watch.endpoint_changes,
             max_bytes=self._settings.outbox_max_bytes,
             seat=self._seat,
             warnings=warnings,

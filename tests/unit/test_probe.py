@@ -95,7 +95,7 @@ def probe(
         clock=clock,
         log_lines_dropped=lambda: 0,
         last_message_at=lambda: None,
-        healths=dict,
+        endpoint_changes=lambda: 0,
         max_bytes=1 << 30,
         seat=cast("Any", _Seat()),
     )

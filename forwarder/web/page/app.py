@@ -4,6 +4,7 @@ import gzip
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Protocol
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -18,13 +19,16 @@ from forwarder.api import Admitted, Denied, Door, Resources, Situation, sentence
 from forwarder.errors import ForwarderError
 from forwarder.web.page import charts, deliveries, devices, endpoints, frame, quarantine, shares
 from forwarder.web.page.assets import accepts_gzip, asset_route, asset_url
-from forwarder.web.page.frame import Asked, Elsewhere, Shown, View
+from forwarder.web.page.frame import Asked, Elsewhere, Shown, Standing, View, standing_of
 from forwarder.web.page.line import line as line_view
 from forwarder.web.page.live import Live, Pulse
+from forwarder.web.page.shared import FRESH_SECONDS, Shared
 
 PACKED_FROM_BYTES = 1024
 STREAM = "/live"
 SIGN_IN = "/sign-in"
+BY_ITSELF = "hx-request"
+"""The header by which an open page asks, where a browser that opens one has none."""
 _HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -75,8 +79,8 @@ class Page:
 
 def build_page(resources: Resources, *, line: Line, door: Door) -> Page:
     """Every view of the page, for whom `door` lets in."""
-    live = Live(line.pulse)
     maker = _Maker(resources, line, door)
+    live = Live(line.pulse, spent_seconds=lambda: maker.shared.spent_seconds)
     shown = [Route(path, maker.shows(view), methods=["GET"]) for path, view in VIEWS.items()]
     shared = [
         Route(path, maker.shows_to_strangers(view), methods=["GET"])
@@ -111,13 +115,18 @@ class _Maker:
     def __init__(self, resources: Resources, line: Line, door: Door) -> None:
         self._resources, self._line, self._door = resources, line, door
         self._templates = templates()
+        self.shared = Shared[Response]()
+        self._seen: Standing | None = None
 
     def shows(self, view: View) -> Handler:
         async def handle(request: Request) -> Response:
             verdict = await self._door.judge(request)
             if isinstance(verdict, Denied):
                 return await self._turned_away(request, verdict)
-            return await self._answer(view, request, {}, verdict)
+            key = (request.url.path, request.url.query, verdict.by, accepts_gzip(request))
+            is_shared = BY_ITSELF in request.headers
+            make = partial(self._made, view, self._asked(request, {}, verdict))
+            return await self.shared.get(key, make, is_shared=is_shared)
 
         return handle
 
@@ -125,7 +134,8 @@ class _Maker:
         """The address is the credential: nobody else is asked for one."""
 
         async def handle(request: Request) -> Response:
-            return await self._answer(view, request, {}, _STRANGER)
+            make = partial(self._made, view, self._asked(request, {}, _STRANGER))
+            return await self.shared.get(request.url.path, make, is_shared=False)
 
         return handle
 
@@ -136,7 +146,8 @@ class _Maker:
                 verdict = _WITHOUT_ORIGIN
             if isinstance(verdict, Denied):
                 return await self._turned_away(request, verdict)
-            return await self._answer(view, request, form_of(await request.body()), verdict)
+            asked = self._asked(request, form_of(await request.body()), verdict)
+            return await run_in_threadpool(self._made, view, asked)
 
         return handle
 
@@ -181,26 +192,35 @@ class _Maker:
             return RedirectResponse(where, status_code=303, headers=_HEADERS)
         return await run_in_threadpool(self._written, frame.turned_away(denied), packs=False)
 
-    async def _answer(
-        self, view: View, request: Request, form: Mapping[str, str], admitted: Admitted
-    ) -> Response:
-        asked = Asked(
+    def _asked(self, request: Request, form: Mapping[str, str], admitted: Admitted) -> Asked:
+        situation = self._line.situation()
+        look = partial(self._look, situation, is_shared=BY_ITSELF in request.headers)
+        return Asked(
             path=request.path_params,
             query=dict(request.query_params),
             form=form,
-            situation=self._line.situation(),
+            situation=situation,
             pulse=self._line.pulse(),
             resources=self._resources,
+            standing=cache(look),
             here=_here(request),
             by=admitted.by,
+            takes_gzip=accepts_gzip(request),
         )
-        return await run_in_threadpool(self._made, view, asked, packs=accepts_gzip(request))
 
-    def _made(self, view: View, asked: Asked, *, packs: bool) -> Response:
+    def _look(self, situation: Situation, *, is_shared: bool) -> Standing:
+        """Open pages share what was just seen; whoever comes or changes something sees how it stands now."""
+        seen = self._seen
+        if is_shared and seen and 0 <= situation.now - seen.at < FRESH_SECONDS:
+            return seen
+        self._seen = standing_of(self._resources, situation)
+        return self._seen
+
+    def _made(self, view: View, asked: Asked) -> Response:
         shown = _shown(view, asked)
         if isinstance(shown, Elsewhere):
             return RedirectResponse(shown.path, status_code=303, headers=_HEADERS)
-        return self._written(shown, packs=packs)
+        return self._written(shown, packs=asked.takes_gzip)
 
     def _written(self, shown: Shown, *, packs: bool) -> Response:
         body = self._templates.get_template(shown.template).render(shown.context).encode()

@@ -73,7 +73,6 @@ def deliveries(asked: Asked) -> Shown:
     return framed(
         "deliveries.html",
         asked,
-        status=None,
         title="Deliveries",
         typed=command_of(search),
         q=text,
@@ -140,7 +139,6 @@ def delivery(asked: Asked) -> Shown:
     return framed(
         "delivery.html",
         asked,
-        status=None,
         title="Delivery",
         typed=f"forwarder deliveries show {shlex.quote(identity)}",
         files=[file_of(one, asked.situation.routes) for one in files],

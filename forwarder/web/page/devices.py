@@ -29,7 +29,6 @@ def devices(asked: Asked) -> Shown:
     return framed(
         "devices.html",
         asked,
-        status=None,
         title="Devices",
         typed=f"forwarder devices{_COMMANDS.get(only, '')}",
         only=only,
@@ -61,12 +60,11 @@ def _state(one: Mapping[str, Any]) -> tuple[Level, str]:
 def device(asked: Asked) -> Shown:
     """Everything about one."""
     found = asked.of(resources.devices.one, device=asked.path["device"])
-    status = asked.overview()
+    status = asked.standing().status
     level, word = _state(found)
     return framed(
         "device.html",
         asked,
-        status=status,
         title=found["device"],
         typed=f"forwarder devices {found['device']}",
         one=found,

@@ -2,15 +2,16 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from forwarder.api import requests as forms
 from forwarder.api import resources
 from forwarder.errors import OperationError
-from forwarder.operator import EndpointStatus, Status
+from forwarder.operator import EndpointStatus
 from forwarder.operator.objects import oldest_seconds
 from forwarder.operator.wording import describe, last_answer
 from forwarder.outbox import Minute
@@ -18,14 +19,14 @@ from forwarder.routes import Endpoint, EndpointName, Routes
 from forwarder.routes.model import LastOf
 from forwarder.units import age, format_duration
 from forwarder.web.page.charts import curves_of
-from forwarder.web.page.frame import Asked, Elsewhere, Shown, View, framed
+from forwarder.web.page.frame import Asked, Elsewhere, Shown, Standing, View, framed
 from forwarder.web.page.sentences import Level, level_of
 
-SHOWN_ENDPOINTS = 200
+SHOWN_ENDPOINTS = 100
 SHOWN_DEAD = 10
 ANSWER = "answer:"
 """What the counts of answers in a minute begin with."""
-_GRAVITY: Mapping[Level, int] = {"trouble": 0, "warning": 1, "well": 2, "rest": 3}
+_GRAVITY: Sequence[Level] = ("trouble", "warning", "well", "rest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,37 +43,52 @@ class EndpointRow:
     last_answer: str
 
 
-def endpoints(asked: Asked) -> Shown:
-    """Every endpoint, those that need a look first."""
-    status = asked.overview()
-    rows = endpoint_rows(status, asked.situation.now)
+def endpoints(asked: Asked) -> Shown | Elsewhere:
+    """Those that are looked for, those that need a look first; a name in full leads to its endpoint."""
+    text, standing = asked.query.get("q", "").strip(), asked.standing()
+    if text in standing.status.endpoints:
+        return Elsewhere(f"/endpoints/{quote(text, safe='')}")
+    names = [one for one in names_that_matter(standing) if text.lower() in one.lower()]
+    first = _position(asked.query.get("from"))
+    shown = names[first : first + SHOWN_ENDPOINTS]
+    onwards = urlencode({"q": text, "from": first + SHOWN_ENDPOINTS})
     return framed(
         "endpoints.html",
         asked,
-        status=status,
         title="Endpoints",
         typed="forwarder status",
-        rows=rows[:SHOWN_ENDPOINTS],
-        left_out=max(len(rows) - SHOWN_ENDPOINTS, 0),
-        counts=counts_of(rows),
+        q=text,
+        rows=endpoint_rows(shown, asked),
+        next=f"/endpoints?{onwards}" if first + SHOWN_ENDPOINTS < len(names) else None,
+        counts=counts_of(standing),
     )
 
 
-def endpoint_rows(status: Status, now: float) -> list[EndpointRow]:
-    """All that matter, the worst first and otherwise in the file's order."""
-    rows = [
-        endpoint_row(name, one, now)
-        for name, one in status.endpoints.items()
-        if one.state != "removed" or one.totals.pending or one.dead_letters
+def _position(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 8 else 0
+
+
+def names_that_matter(standing: Standing) -> list[str]:
+    """The worst first, otherwise in the file's order; not those that are gone with all they were owed."""
+    endpoints = standing.status.endpoints
+    kept = [
+        name
+        for name in standing.levels.get("rest", ())
+        if endpoints[name].totals.pending or endpoints[name].dead_letters
     ]
-    return sorted(rows, key=lambda row: _GRAVITY[row.level])
+    return [*chain.from_iterable(standing.levels.get(one, ()) for one in _GRAVITY[:3]), *kept]
+
+
+def endpoint_rows(names: Iterable[str], asked: Asked) -> list[EndpointRow]:
+    every, now = asked.standing().status.endpoints, asked.situation.now
+    return [endpoint_row(name, every[name], now) for name in names]
 
 
 def endpoint_row(name: str, one: EndpointStatus, now: float) -> EndpointRow:
     oldest = oldest_seconds(one, now)
     return EndpointRow(
         name=name,
-        level=level_of(one, now),
+        level=level_of(one),
         words=describe(one, now),
         pending=one.totals.pending,
         oldest=None if oldest is None else age(oldest),
@@ -82,9 +98,8 @@ def endpoint_row(name: str, one: EndpointStatus, now: float) -> EndpointRow:
     )
 
 
-def counts_of(rows: Sequence[EndpointRow]) -> dict[str, int]:
-    levels = [row.level for row in rows]
-    return {level: levels.count(level) for level in _GRAVITY}
+def counts_of(standing: Standing) -> dict[str, int]:
+    return {level: len(standing.levels.get(level, ())) for level in _GRAVITY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +115,7 @@ def endpoint(
     asked: Asked, *, tested: Mapping[str, Any] | None = None, link: Mapping[str, Any] | None = None
 ) -> Shown:
     """One endpoint; `tested` is the answer to a test that was just sent, `link` what was just made for its people."""
-    name, status, now = asked.path["name"], asked.overview(), asked.situation.now
+    name, status, now = asked.path["name"], asked.standing().status, asked.situation.now
     one = status.endpoints.get(name)
     if one is None:
         raise OperationError(f"there is no endpoint {name}; the view of endpoints lists them")
@@ -112,7 +127,6 @@ def endpoint(
     return framed(
         "endpoint.html",
         asked,
-        status=status,
         title=name,
         typed=f"forwarder deliveries list --endpoint {shlex.quote(name)}",
         name=name,

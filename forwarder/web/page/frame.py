@@ -1,6 +1,6 @@
 """What is asked and what is shown: the values between the routes, the views and the templates."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
@@ -14,7 +14,36 @@ from forwarder.outbox import Minute
 from forwarder.units import age, format_duration, format_size
 from forwarder.web.page.charts import MINUTE_SECONDS, MINUTES
 from forwarder.web.page.live import Pulse
-from forwarder.web.page.sentences import what_was_done, whether_all_is_well
+from forwarder.web.page.sentences import (
+    Level,
+    Said,
+    by_level,
+    what_was_done,
+    whether_all_is_well,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How everything stands at one instant, judged once for all that is shown of it."""
+
+    status: Status
+    levels: Mapping[Level, Sequence[str]]
+    """The names of endpoints by how they stand."""
+    said: Said
+    """Whether all is well."""
+    at: float
+    """UNIX seconds."""
+
+
+def standing_of(resources: Resources, situation: Situation) -> Standing:
+    status = line.overview(resources, situation)
+    levels = by_level(status)
+    readiness = situation.readiness
+    said = whether_all_is_well(
+        readiness["reasons"], status, levels, problems=readiness["routes"]["problems"]
+    )
+    return Standing(status, levels, said, situation.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +56,17 @@ class Asked:
     situation: Situation
     pulse: Pulse
     resources: Resources
+    standing: Callable[[], Standing]
     here: str = "/"
     """Path and query of what is looked at."""
     by: Literal["token", "session", "loopback"] = "loopback"
     """What the reader was admitted by."""
+    takes_gzip: bool = False
 
     @property
     def actor(self) -> Actor:
         """Who it is that changes something here."""
         return Actor("page", self.by)
-
-    def overview(self) -> Status:
-        return line.overview(self.resources, self.situation)
 
     def minutes(self, endpoint: str) -> list[Minute]:
         """Those of the last hour, of an endpoint, or of the line, whose name is empty."""
@@ -108,20 +136,14 @@ def whole(clause: str) -> str:
     return f"{clause[:1].upper()}{clause[1:].rstrip('.')}."
 
 
-def framed(template: str, asked: Asked, *, status: Status | None, **context: Any) -> Shown:
+def framed(template: str, asked: Asked, **context: Any) -> Shown:
     """A view in its frame, which says on every view whether all is well."""
     situation = asked.situation
-    said = whether_all_is_well(
-        situation.readiness["reasons"],
-        status or asked.overview(),
-        problems=situation.readiness["routes"]["problems"],
-        now=situation.now,
-    )
     did = what_was_done(asked.query.get("did"), asked.query.get("n"))
     section = f"/{asked.here.partition('?')[0].split('/')[1]}"
     frame = {
         "now": situation.now,
-        "said": said,
+        "said": asked.standing().said,
         "did": did,
         "here": asked.here,
         "section": section,

@@ -6,24 +6,24 @@ from forwarder.api import requests as forms
 from forwarder.api import resources
 from forwarder.outbox import Minute
 from forwarder.web.page.charts import Curve, curves_of, share
-from forwarder.web.page.endpoints import counts_of, endpoint_rows
+from forwarder.web.page.endpoints import counts_of, endpoint_rows, names_that_matter
 from forwarder.web.page.frame import Asked, Shown, framed
 from forwarder.web.page.sentences import of_broker
 
-NEEDING_A_LOOK = 8
+SHOWN_ENDPOINTS = 8
 SHOWN_CHANGES = 5
 
 
 def line(asked: Asked) -> Shown:
     """How everything stands."""
-    status, now = asked.overview(), asked.situation.now
-    rows = endpoint_rows(status, now)
+    standing = asked.standing()
+    status, names = standing.status, names_that_matter(standing)
+    every = [status.endpoints[name] for name in names]
     minutes = asked.minutes("")
     changes = asked.of(resources.line.audit, query=forms.AuditList(limit=SHOWN_CHANGES))
     return framed(
         "line.html",
         asked,
-        status=status,
         title="Line",
         typed="forwarder status",
         broker=of_broker(asked.situation.readiness["mqtt"]),
@@ -33,11 +33,11 @@ def line(asked: Asked) -> Shown:
         used_percent=share(asked.pulse.used_bytes, asked.pulse.max_bytes),
         messages=status.messages,
         quarantined=status.quarantine,
-        pending=sum(row.pending for row in rows),
-        delivered=sum(row.delivered for row in rows),
-        dead_letters=sum(row.dead_letters for row in rows),
-        endpoint_counts=counts_of(rows),
-        uneasy=[row for row in rows if row.level in ("trouble", "warning")][:NEEDING_A_LOOK],
+        pending=sum(one.totals.pending for one in every),
+        delivered=sum(one.totals.delivered for one in every),
+        dead_letters=sum(one.dead_letters for one in every),
+        endpoint_counts=counts_of(standing),
+        endpoints=endpoint_rows(names[:SHOWN_ENDPOINTS], asked),
         routes=asked.situation.readiness["routes"],
         routes_problem=asked.situation.problem,
         changes=changes["items"],

@@ -2,18 +2,21 @@
 The stream that says what has changed; a view then asks for itself anew.
 
 `state` is said within a second of an endpoint or the broker going up or down, `numbers` every few seconds while
-somebody looks. All readers are told at the same instant, so that one look at the outbox serves them all; the more they
-are, the less often they are told.
+somebody looks. All readers are told at the same instant, so that what one of them asks for serves them all. They are
+told the less often the more their questions cost: readers take a hundredth of a core, whatever they look at.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Literal
 
 LOOK_SECONDS = 0.5
 NUMBERS_SECONDS = 2.0
-FEW_READERS = 4
-"""Up to so many are told so often; twice as many half as often, and so on."""
+NUMBERS_PART = 0.01
+"""Of a core, for what readers ask for once they are told numbers,"""
+STATE_PART = 0.2
+"""and once they are told of a state: while endpoints go up and down all the time."""
 QUIET_SECONDS = 15.0
 """A comment goes out so often at least: it tells a reader that has gone from one that is quiet."""
 LONGEST_SECONDS = 600.0
@@ -35,6 +38,19 @@ class Pulse:
     """When the routes were last taken over, UNIX seconds."""
 
 
+def word_due(
+    has_changed: bool,  # noqa: FBT001 - it is asked twice a second, by one
+    *,
+    rested: float,
+    cost: float,
+    often: float,
+) -> Literal["state", "numbers"] | None:
+    """What is to be said now, `rested` seconds after the last word, which has cost so many seconds of CPU; pure."""
+    if has_changed and rested >= cost / STATE_PART:
+        return "state"
+    return "numbers" if rested >= max(often, cost / NUMBERS_PART) else None
+
+
 class Live:
     """One look at the pulse for all streams that are open; none while nobody reads."""
 
@@ -44,8 +60,10 @@ class Live:
         *,
         look_seconds: float = LOOK_SECONDS,
         numbers_seconds: float = NUMBERS_SECONDS,
+        spent_seconds: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self._pulse = pulse
+        """spent_seconds: the CPU that open pages have taken so far, without being asked to"""
+        self._pulse, self._spent_seconds = pulse, spent_seconds
         self._look_seconds, self._numbers_seconds = look_seconds, numbers_seconds
         self._readers: set[asyncio.Queue[str]] = set()
         self._looking: asyncio.Task[None] | None = None
@@ -85,16 +103,15 @@ class Live:
         return f"event: {said}\ndata: {said}\n\n" if said else ":\n\n"
 
     async def _look(self) -> None:
-        state, since_numbers = self._pulse().state, 0.0
+        state, rested, spent = self._pulse().state, 0.0, self._spent_seconds()
         while self._readers:
             await asyncio.sleep(self._look_seconds)
-            since_numbers += self._look_seconds
-            before, state = state, self._pulse().state
-            if state != before:
-                self._tell("state")
-            elif since_numbers >= self._numbers_seconds * max(len(self._readers) / FEW_READERS, 1):
-                since_numbers = 0.0
-                self._tell("numbers")
+            rested += self._look_seconds
+            now, cost = self._pulse().state, self._spent_seconds() - spent
+            word = word_due(now != state, rested=rested, cost=cost, often=self._numbers_seconds)
+            if word is not None:
+                self._tell(word)
+                state, rested, spent = now, 0.0, self._spent_seconds()
 
     def _tell(self, what: str) -> None:
         for reader in self._readers:

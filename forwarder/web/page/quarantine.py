@@ -19,11 +19,10 @@ def quarantine(asked: Asked) -> Shown:
     """In order of arrival."""
     query = forms.QuarantineList(limit=SHOWN, cursor=asked.query.get("cursor") or None)
     found = asked.of(resources.quarantine.listed, query=query)
-    status = asked.overview()
+    status = asked.standing().status
     return framed(
         "quarantine.html",
         asked,
-        status=status,
         title="Quarantine",
         typed="forwarder quarantine list",
         rows=found["items"],
@@ -44,7 +43,6 @@ def message(asked: Asked) -> Shown:
     return framed(
         "message_file.html",
         asked,
-        status=None,
         title=f"Message {found['id']}",
         typed=f"forwarder quarantine show {found['id']}",
         one=found,

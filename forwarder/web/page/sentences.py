@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from forwarder.operator import EndpointStatus, Status
-from forwarder.operator.wording import describe
+from forwarder.operator.wording import is_refusing
 from forwarder.units import count_of
 
 Level: TypeAlias = Literal["well", "warning", "trouble", "rest"]
@@ -20,7 +20,7 @@ class Said:
     text: str
 
 
-def level_of(endpoint: EndpointStatus, now: float) -> Level:
+def level_of(endpoint: EndpointStatus) -> Level:
     """How serious the state of an endpoint is."""
     match endpoint.state:
         case "removed":
@@ -29,26 +29,35 @@ def level_of(endpoint: EndpointStatus, now: float) -> Level:
             return "trouble" if endpoint.paused_by == "gone" else "warning"
         case "open":
             return "trouble" if endpoint.health.is_open else "warning"
-    return "well" if describe(endpoint, now) == "well" else "warning"
+    return "warning" if endpoint.health.failures or is_refusing(endpoint) else "well"
+
+
+def by_level(status: Status) -> dict[Level, list[str]]:
+    """The names of endpoints, by how they stand, each in the file's order."""
+    found: dict[Level, list[str]] = {}
+    for name, endpoint in status.endpoints.items():
+        found.setdefault(level_of(endpoint), []).append(name)
+    return found
 
 
 def whether_all_is_well(
-    reasons: Sequence[str], status: Status, *, problems: int, now: float
+    reasons: Sequence[str],
+    status: Status,
+    levels: Mapping[Level, Sequence[str]],
+    *,
+    problems: int,
 ) -> Said:
-    """One sentence on the whole line: the worst first."""
+    """One sentence on the whole line: the worst first; `levels` is what `by_level` says of `status`."""
     if reasons:
         return Said("trouble", _sentence(reasons[0]))
-    by_level: dict[Level, list[str]] = {}
-    for name, endpoint in status.endpoints.items():
-        by_level.setdefault(level_of(endpoint, now), []).append(name)
-    if failing := by_level.get("trouble"):
+    if failing := levels.get("trouble"):
         return Said("trouble", _of_failing(failing, status))
     if problems:
         return Said(
             "warning",
             f"The routing file has {count_of(problems, 'problem')}; the last good routes stay.",
         )
-    if uneasy := by_level.get("warning"):
+    if uneasy := levels.get("warning"):
         return Said(
             "warning", f"{_named(uneasy, 'needs', 'need')} a look; everything else is well."
         )

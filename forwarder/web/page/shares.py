@@ -33,7 +33,7 @@ def revoke(asked: Asked) -> Elsewhere:
 def shared(asked: Asked) -> Shown:
     """What the endpoint's people see: how it stands, and its newest deliveries."""
     share = _opened(asked)
-    status, now = asked.overview(), asked.situation.now
+    status, now = asked.standing().status, asked.situation.now
     one = status.endpoints.get(share.endpoint)
     if one is None:
         raise OperationError(GONE)

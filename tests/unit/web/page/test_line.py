@@ -1,14 +1,19 @@
 """Line and Endpoints: one sentence on everything, and what it rests on."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from support.outbox_builder import NOW, OutboxBuilder
+from support.routing import ENVIRON
 
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.operator import EndpointStatus, Status
 from forwarder.outbox import EndpointTotals
-from forwarder.web.page.sentences import what_was_done, whether_all_is_well
+from forwarder.routes import load_routes
+from forwarder.web.page.sentences import by_level, what_was_done, whether_all_is_well
 
 Read = Callable[..., Awaitable[str]]
 
@@ -28,6 +33,32 @@ async def test_a_failing_endpoint_is_said_first(read: Read, built: OutboxBuilder
     words = await read("/endpoints")
     assert "home is failing" in words
     assert words.index("failing for 1h") < words.index("acme")
+
+
+async def test_the_line_leads_to_endpoints(page: httpx.AsyncClient, built: OutboxBuilder) -> None:
+    """The worst in front, and those that are well."""
+    built.delivery("home", "pending")
+    built.health("home", EndpointHealth(9, NOW + 9000, failing_since=NOW, last_error="http_503"))
+    line = (await page.get("/")).text
+    assert 0 < line.index('href="/endpoints/home"') < line.index('href="/endpoints/acme"')
+
+
+async def test_endpoints_are_found_by_a_part_of_their_name(
+    page: httpx.AsyncClient, running: Any, tmp_path: Path, read: Read
+) -> None:
+    """A hundred at a time; a whole name leads to the endpoint itself."""
+    file = tmp_path / "many.yaml"
+    rule = '{url: "https://a.example/", secret: env:KEY, devices: "*"}'
+    file.write_text("endpoints:\n" + "".join(f"  e{n:03}: {rule}\n" for n in range(250)))
+    running.routes = load_routes(file, environ=ENVIRON)
+    first = await read("/endpoints")
+    assert ("e099" in first, "e100" in first, "More endpoints" in first) == (True, False, True)
+    last = await read("/endpoints?from=200")
+    assert ("e199" in last, "e249" in last, "More endpoints" in last) == (False, True, False)
+    found = await read("/endpoints?q=24")
+    assert ("e024" in found, "e249" in found, "e250" in found) == (True, True, False)
+    assert "No endpoint has that in its name." in await read("/endpoints?q=nobody")
+    assert (await page.get("/endpoints?q=e024")).headers["location"] == "/endpoints/e024"
 
 
 async def test_the_numbers_are_those_of_status(read: Read, built: OutboxBuilder) -> None:
@@ -69,7 +100,8 @@ def test_the_worst_is_said(
     endpoints: dict[str, EndpointStatus], reasons: list[str], problems: int, level: str, text: str
 ) -> None:
     """One sentence, the worst first: the broker, endpoints that fail, the file, what is paused, dead letters."""
-    said = whether_all_is_well(reasons, _status(**endpoints), problems=problems, now=NOW)
+    status = _status(**endpoints)
+    said = whether_all_is_well(reasons, status, by_level(status), problems=problems)
     assert (said.level, said.text) == (level, text)
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from forwarder.web.page.live import Live, Pulse
+from forwarder.web.page.live import Live, Pulse, word_due
 
 QUICK_SECONDS = 0.001
 
@@ -52,6 +52,28 @@ async def test_everybody_is_told_of_a_change(live: Live, line: Line) -> None:
 
 async def test_numbers_are_told_while_nothing_changes(live: Live) -> None:
     await until(live.stream(), "numbers")
+
+
+@pytest.mark.parametrize(
+    ("has_changed", "rested", "cost", "word"),
+    [
+        (False, 1.5, 0.0, None),
+        (False, 2.0, 0.02, "numbers"),
+        (False, 2.0, 0.2, None),
+        (False, 20.0, 0.2, "numbers"),
+        (True, 0.5, 0.0, "state"),
+        (True, 0.5, 0.2, None),
+        (True, 1.0, 0.2, "state"),
+    ],
+)
+def test_words_are_as_far_apart_as_they_are_dear(
+    has_changed: bool,
+    rested: float,
+    cost: float,
+    word: str | None,
+) -> None:
+    """What pages then ask for takes a hundredth of a core, and a fifth while endpoints go up and down all the time."""
+    assert word_due(has_changed, rested=rested, cost=cost, often=2.0) == word
 
 
 async def test_nobody_looks_while_nobody_reads(live: Live, line: Line) -> None:
