@@ -178,8 +178,10 @@ class Outbox:
         if is_waited_for:
             self._commits.hurry()
         elif settlements:
-            # At once while the thread rests, because later it would make the next message's commit longer.
-            self._commits.within(COMPANY_SECONDS if self._commits.is_busy else 0.0)
+            # At once while the thread rests, because later it would make the next message's commit longer. Where
+            # another replica puts the messages it makes none longer, and several settlements share a commit.
+            is_at_once = self.leads and not self._commits.is_busy
+            self._commits.within(0.0 if is_at_once else COMPANY_SECONDS)
 
     def record_health(self, endpoint: str, health: EndpointHealth) -> None:
         """Keep the endpoint's circuit, with the next commit; of several the last counts."""

@@ -101,6 +101,22 @@ async def test_reading_back_alone_takes_no_transaction(
     assert begun == []
 
 
+async def test_settlements_share_a_commit_where_another_replica_puts(both: Replicas) -> None:
+    """They make no message's commit longer, and the database has fewer of them."""
+    owner = both["two"]
+    await both.leader.put([new_reading(ONE, "a"), new_reading(TWO, "x")])
+    await seen(owner)
+    before = owner.accounts.commits
+    for _ in range(2):
+        settle(owner, await must_claim(owner))
+        for _ in range(20):
+            await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        while not owner.is_at_rest:  # noqa: ASYNC110 - it is told to nobody, only shown
+            await asyncio.sleep(0)
+    assert owner.accounts.commits == before + 1
+
+
 async def test_endpoint_that_is_new_stays_where_it_was_made(place: Database) -> None:
     """Until a look that knows it says that it should be elsewhere."""
     harness = DispatcherHarness(OutboxHarness(place, HandClock()))
