@@ -13,9 +13,11 @@ from chaos.scenarios.time import HOUR, faked_clock
 
 RATE = 50.0
 SLOW_RATE = 30.0
-"""Each look at a faked clock reads a file."""
+"""A faked clock makes a process slower."""
 SKEWED_SECONDS = 8.0
 """Longer than it takes until a replica is declared dead."""
+COMMANDS_SECONDS = 30.0
+"""A takeover, and commands that are processes of their own."""
 DIFFER_SECONDS = 10.0
 STRANGER = "0200000000FF"
 """A device of which nothing is owed."""
@@ -78,7 +80,9 @@ async def command_in_takeover(line: ReplicaStage) -> None:
         await _command(line, "endpoints", "resume", "acme")
         await _replay_half(line, letters)
         await _purge_one(line)
-        await line.until_all_deliver(killed_at, fault="commands in a takeover")
+        await line.until_all_deliver(
+            killed_at, fault="commands in a takeover", within=COMMANDS_SECONDS
+        )
         if state != "paused":
             raise AssertionError(f"paused, it is {state}")
         await line.until(lambda: line.replayed <= steady.accepted.keys(), what="what was replayed")
@@ -197,8 +201,8 @@ async def differ_in_clocks(line: ReplicaStage) -> None:
     line.clocks_step = True
     offsets = line.dice.sample((HOUR, -HOUR, 0), len(line.forwarders))
     clocks = {
-        one: faked_clock(line.folder / f"offset-{number}", offset)
-        for number, (one, offset) in enumerate(zip(line.forwarders, offsets, strict=True))
+        one: faked_clock(FAKETIME=f"{offset:+d}")
+        for one, offset in zip(line.forwarders, offsets, strict=True)
     }
     for receiver in (*line.receivers.values(), line.operator):
         receiver.clock_offsets |= {float(HOUR), float(-HOUR)}

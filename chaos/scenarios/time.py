@@ -22,22 +22,17 @@ def _library() -> Path:
     return found
 
 
-def faked_clock(file: Path, offset: int) -> dict[str, str]:
-    """The environment of a process whose wall clock is so many seconds off, or as `file` says later."""
-    file.write_text(f"{offset:+d}\n")
-    return {
-        "LD_PRELOAD": str(_library()),
-        "FAKETIME_TIMESTAMP_FILE": str(file),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
+def faked_clock(**how: str) -> dict[str, str]:
+    """The environment of a process whose wall clock is off, by `FAKETIME` seconds or as a file says."""
+    return {"LD_PRELOAD": str(_library()), "FAKETIME_DONT_FAKE_MONOTONIC": "1", **how}
 
 
 async def step_clock(stage: Stage) -> None:
     """Each step comes while readings flow and some wait for their retry."""
     stage.clocks_step = True
     offset_file = stage.folder / "offset"
-    environment = faked_clock(offset_file, 0)
+    offset_file.write_text("+0\n")
+    environment = faked_clock(FAKETIME_TIMESTAMP_FILE=str(offset_file), FAKETIME_NO_CACHE="1")
     await stage.forwarder.start_ready(**environment)
     async with stage.devices.flowing(per_second=RATE):
         for offset in STEPS:
