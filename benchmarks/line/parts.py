@@ -126,12 +126,12 @@ class Forwarder(Part):
         folder.mkdir(parents=True, exist_ok=True)
         # JSON is YAML too, and quicker to write for 5,000 endpoints.
         (folder / "routes.yaml").write_text(json.dumps(routes))
-        self._http_port = free_port()
+        self.http_port = free_port()
         own = {
             "FORWARDER_MQTT_URI": f"mqtt://127.0.0.1:{broker_port}",
             "FORWARDER_MQTT_USERNAME": USERNAME,
             "FORWARDER_OUTBOX_URL": outbox_url,
-            "FORWARDER_HTTP_LISTEN": f"127.0.0.1:{self._http_port}",
+            "FORWARDER_HTTP_LISTEN": f"127.0.0.1:{self.http_port}",
             "FORWARDER_LOG_LEVEL": "info",
             "PYTHONPATH": str(ROOT),
         }
@@ -155,7 +155,7 @@ class Forwarder(Part):
                 self.problems.append(line.decode())
 
     def commits(self) -> int:
-        connection = HTTPConnection("127.0.0.1", self._http_port, timeout=PATIENCE_SECONDS)
+        connection = HTTPConnection("127.0.0.1", self.http_port, timeout=PATIENCE_SECONDS)
         connection.request("GET", "/metrics")
         name = "forwarder_outbox_commits_total "
         lines = connection.getresponse().read().decode().splitlines()

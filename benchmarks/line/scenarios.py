@@ -17,6 +17,7 @@ from ceilings import publisher_ceiling, receiver_ceiling
 from contest import AHEAD, AHEAD_OF_BATCHES, BATCH, middle, peers_latency, peers_throughput
 from extent import WARM_UP_SECONDS, Extent, Row
 from ledger import latencies_ms, quantile
+from pages import pages
 from parts import ROOT, endpoint, free_port, wait_until
 from publisher import device
 from run import Figures, Line, a_line
@@ -313,6 +314,7 @@ SCENARIOS: Mapping[str, Callable[[Extent], Rows]] = {
     "fleet": fleet,
     "devices": devices,
     "database": database,
+    "pages": pages,
     "peers-throughput": peers_throughput,
     "peers-latency": peers_latency,
 }
