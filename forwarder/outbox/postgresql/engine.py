@@ -162,11 +162,8 @@ class PostgresEngine:
 
     def lanes(self) -> Iterator[tuple[LaneKey, LaneRows]]:
         with opened_connection(self._database) as connection:
-            yield from reading_back.lanes(connection, self._homes, upto=self._horizon)
-
-    @property
-    def _horizon(self) -> int:
-        return self._seen if self._line_epoch is None else ALL_READINGS
+            horizon = self._seen if self._line_epoch is None else ALL_READINGS
+            yield from reading_back.lanes(connection, self._homes, upto=horizon)
 
     def devices(self) -> Iterator[tuple[int, DeviceRecord]]:
         with opened_connection(self._database) as connection:
@@ -207,8 +204,8 @@ class PostgresEngine:
         puts = _puts_of(changes)
         with translated(self._database):
             writer = self._connected()
-            if self._only_reads(changes):
-                return self._read_arrived()
+            if (alone := self._read_alone(changes)) is not None:
+                return alone
             try:
                 if puts is not None and self._line_epoch is None:
                     self._begin_to_lead()
@@ -228,13 +225,11 @@ class PostgresEngine:
             self._note(changes, applied)
         return applied
 
-    def _only_reads(self, changes: Changes) -> bool:
-        """Whether all there is to do is to read back what the leader has put."""
+    def _read_alone(self, changes: Changes) -> Applied | None:
+        """Read back what the leader has put, in a statement alone; None where something is to be changed as well."""
         is_calm = not (self._is_uncertain or self._is_noted)
-        return not changes and is_calm and self._line_epoch is None
-
-    def _read_arrived(self) -> Applied:
-        """In a statement alone, because nothing is changed."""
+        if changes or not is_calm or self._line_epoch is not None:
+            return None
         arrived, self._seen = self._arrived()
         return Applied(arrived=arrived, has_more=self._seen < self._last)
 

@@ -182,10 +182,8 @@ class Store(Tables):
 
     def _row_of_endpoint(self, name: str) -> int:
         find = "SELECT id FROM endpoint_row WHERE name = ?"
-        row = self.connection.execute(find, (name,)).fetchone()
-        return row[0] if row else self._new_endpoint(name, find)
-
-    def _new_endpoint(self, name: str, find: str) -> int:
+        if row := self.connection.execute(find, (name,)).fetchone():
+            return int(row[0])
         make = "INSERT INTO endpoint_row (name) VALUES (?) ON CONFLICT (name) DO NOTHING"
         self.connection.execute(make, (name,))
         (row_id,) = self.connection.execute(find, (name,)).fetchone()
