@@ -184,7 +184,7 @@ $(PEERS)/.ready: benchmarks/peers.txt
 peers: setup peers-setup ## kill the forwarder and other programs, fail their receiver, and account for every reading: docs/reliability.md
 	@$(BIN)/python -m chaos.peers $(ARGS)
 
-bench: setup peers-setup postgresql ## the whole line measured, about five hours, and the tables of docs/performance.md; ARGS="latency drain" for parts of it
+bench: setup peers-setup postgresql ## the whole line measured, about five hours, and the tables of docs/performance.md and docs/scaling.md; ARGS="latency drain" for parts of it
 	@$(BIN)/python benchmarks/line --pages $(ARGS)
 
 bench-quick: setup postgresql ## the same in minutes, to see that nothing is grossly slower; judges nothing
@@ -193,7 +193,7 @@ bench-quick: setup postgresql ## the same in minutes, to see that nothing is gro
 plots: peers-setup ## draw docs/images from docs/figures/bench.json, which `make bench` writes
 	@$(PEERS)/bin/python benchmarks/line/plots.py $(ARGS)
 
-figures: setup ## the tables of docs/performance.md, docs/reliability.md and README.md, from their results files
+figures: setup ## the tables of docs/performance.md, docs/scaling.md, docs/reliability.md and README.md, from their results files
 	@$(BIN)/python -m figures
 
 clean:

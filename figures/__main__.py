@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
-from figures import bench, chaos
+from figures import bench, chaos, replicas
 from figures.marks import with_text
 from figures.place import ROOT
 
 DOCS = ROOT / "docs"
-PAGES = (ROOT / "README.md", DOCS / "performance.md", DOCS / "reliability.md")
+PAGES = (
+    ROOT / "README.md",
+    *(DOCS / f"{name}.md" for name in ("performance", "scaling", "reliability")),
+)
 BENCH, CHAOS = "make bench", "make chaos"
 
 
@@ -16,14 +19,19 @@ def texts() -> dict[Path, dict[tuple[str, str], str]]:
     """What stands between the marks of each page, by the mark's name and command."""
     measured = bench.read(json.loads((DOCS / "figures/bench.json").read_text()))
     runs = json.loads((DOCS / "figures/chaos.json").read_text())["runs"]
-    readme, performance, reliability = PAGES
+    readme, performance, scaling, reliability = PAGES
     return {
         readme: {("figures", BENCH): bench.three_figures(measured)},
         performance: {
             ("devices", BENCH): bench.devices_table(measured),
-            ("costs", BENCH): bench.costs_table(measured),
             ("figures", BENCH): bench.figures_table(measured),
             ("places", BENCH): bench.places_list(measured),
+        },
+        scaling: {
+            ("figures", BENCH): replicas.figures_table(measured),
+            ("costs", BENCH): replicas.costs_table(measured),
+            ("devices", BENCH): replicas.devices_table(measured),
+            ("places", BENCH): bench.places_list(measured, are_replicas=True),
         },
         reliability: {
             ("runs", CHAOS): chaos.runs_table(runs),

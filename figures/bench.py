@@ -2,7 +2,7 @@
 
 import operator
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,10 +16,10 @@ INFLIGHT = 20
 FULL_AT = 0.7
 """How far a computed machine is filled: what a run keeps up with in time is less than what it sustains."""
 PERIOD_SECONDS = 30
+REPLICAS = "replicas-"
+"""How the scenarios on PostgreSQL begin."""
 LATEST_MS = 1000.0
 """When 99 of 100 readings have to have arrived."""
-DATABASE_CORES = 4
-REPLICAS = (2, 4, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +74,31 @@ class Row:
 def read(file: Mapping[str, Any]) -> Scenarios:
     return {
         name: Scenario(
-            name, _place(told), told["load_before"], [row["runs"] for row in told["rows"]]
+            name, _place(name, told), told["load_before"], [row["runs"] for row in told["rows"]]
         )
         for name, told in file["scenarios"].items()
     }
 
 
-def _place(told: Mapping[str, Any]) -> str:
+def _place(name: str, told: Mapping[str, Any]) -> str:
     extent = told["extent"]
+    where = f"{told['measured_at'][:10]}, commit {told['commit']}: {told['machine']}"
+    if name.startswith(REPLICAS):
+        return where
     return (
-        f"{told['measured_at'][:10]}, commit {told['commit']}: {told['machine']};"
-        f" runs of {extent['seconds']:.0f} s (`fleet`, `devices`: {extent['fleet_seconds']:.0f} s),"
+        f"{where}; runs of {extent['seconds']:.0f} s (`fleet`, `devices`: {extent['fleet_seconds']:.0f} s),"
         f" {extent['rounds']} of each, the median counts"
     )
 
 
 def figures_table(scenarios: Scenarios) -> str:
     """Every figure beside its aim; a run that has lost a reading counts for nothing."""
-    rows = [row for one in SCENARIOS if one in scenarios for row in SCENARIOS[one](scenarios[one])]
+    return table_of(
+        row for one in SCENARIOS if one in scenarios for row in SCENARIOS[one](scenarios[one])
+    )
+
+
+def table_of(rows: Iterable[Row]) -> str:
     return table(
         ("figure", "measured", "aim", ""),
         ((row.figure, row.measured, row.aim, row.verdict) for row in rows),
@@ -104,11 +111,11 @@ def _peers_throughput(told: Scenario) -> Iterator[Row]:
         runs = told.only(program=program, max_inflight=INFLIGHT)
         if not runs:
             continue
-        said = f"{_middle(runs, 'rate'):,.0f}/s, {_costs(runs)}"
+        said = f"{middle(runs, 'rate'):,.0f}/s, {_costs(runs)}"
         if not rival:
             yield Row(f"{form}, as fast as it can", said, runs)
             continue
-        ratio = _middle(runs, "rate") / _middle(rival, "rate")
+        ratio = middle(runs, "rate") / middle(rival, "rate")
         yield Row(
             f"{form}, as fast as it can",
             f"{said}; {ratio:.2f} of mq-bridge's rate", [*runs, *rival],
@@ -119,26 +126,26 @@ def _peers_throughput(told: Scenario) -> Iterator[Row]:
 def _peers_latency(told: Scenario) -> Iterator[Row]:
     for rate in sorted({run["rate_asked"] for run in told.runs}):
         ours, other = (told.only(program=one, rate_asked=rate) for one in (OURS, "mqttwarn"))
-        said = f"p50 {_middle(ours, 'p50_ms'):.2f}, p99 {_middle(ours, 'p99_ms'):.2f} ms"
+        said = f"p50 {middle(ours, 'p50_ms'):.2f}, p99 {middle(ours, 'p99_ms'):.2f} ms"
         name = f"publish to 2xx at {rate:,}/s"
         if not other:
             yield Row(name, said, ours)
             continue
-        ratio = _middle(ours, "p99_ms") / _middle(other, "p99_ms")
-        middle = _middle(ours, "p50_ms") / _middle(other, "p50_ms")
-        said += f"; {middle:.2f} and {ratio:.2f} of mqttwarn's"
+        ratio = middle(ours, "p99_ms") / middle(other, "p99_ms")
+        half = middle(ours, "p50_ms") / middle(other, "p50_ms")
+        said += f"; {half:.2f} and {ratio:.2f} of mqttwarn's"
         is_judged = rate == 200
-        yield Row(name, said, [*ours, *other], "1.00" if is_judged else "", max(middle, ratio), 1.0)
+        yield Row(name, said, [*ours, *other], "1.00" if is_judged else "", max(half, ratio), 1.0)
 
 
 def _start(told: Scenario) -> Iterator[Row]:
-    start, rest = _middle(told.runs, "start_seconds"), _middle(told.runs, "rest_mb")
+    start, rest = middle(told.runs, "start_seconds"), middle(told.runs, "rest_mb")
     yield Row("start to subscribed, empty outbox", f"{start:.2f} s", told.runs, "2 s", start, 2.0)
     yield Row("resident memory at rest", f"{rest:.0f} MB", told.runs, "80 MB", rest, 80.0)
 
 
 def _pending(told: Scenario) -> Iterator[Row]:
-    start = _middle([run for run in told.runs if "start_seconds" in run], "start_seconds")
+    start = middle([run for run in told.runs if "start_seconds" in run], "start_seconds")
     yield Row(
         "start to subscribed beside the backlog", f"{start:.2f} s", told.runs, "1 s", start, 1.0
     )
@@ -151,8 +158,8 @@ def _routing(told: Scenario) -> Iterator[Row]:
 
 def _compared(figure: str, told: Scenario) -> Row:
     plain, more = (told.only(is_plain=one) for one in (True, False))
-    ratio = _middle(more, "cpu_us") / _middle(plain, "cpu_us")
-    said = f"{ratio:.2f} ({_middle(more, 'cpu_us'):.0f} to {_middle(plain, 'cpu_us'):.0f} µs)"
+    ratio = middle(more, "cpu_us") / middle(plain, "cpu_us")
+    said = f"{ratio:.2f} ({middle(more, 'cpu_us'):.0f} to {middle(plain, 'cpu_us'):.0f} µs)"
     return Row(figure, said, [*plain, *more], "1.20", ratio, 1.2)
 
 
@@ -164,8 +171,8 @@ def _drain(told: Scenario) -> Iterator[Row]:
 
 def _isolation(told: Scenario) -> Iterator[Row]:
     alone, beside = (told.only(is_alone=one) for one in (True, False))
-    ratio = _middle(beside, "p99_ms") / _middle(alone, "p99_ms")
-    said = f"{ratio:.2f} ({_middle(beside, 'p99_ms'):.1f} to {_middle(alone, 'p99_ms'):.1f} ms)"
+    ratio = middle(beside, "p99_ms") / middle(alone, "p99_ms")
+    said = f"{ratio:.2f} ({middle(beside, 'p99_ms'):.1f} to {middle(alone, 'p99_ms'):.1f} ms)"
     name = "p99 beside a dead, a mute, a busy and a slow endpoint, to alone"
     yield Row(name, said, told.runs, "1.50", ratio, 1.5)
 
@@ -190,15 +197,14 @@ SCENARIOS: Mapping[str, Callable[[Scenario], Iterator[Row]]] = {
 
 
 def devices_table(scenarios: Scenarios) -> str:
-    """How many devices, for a buyer: what was run, and what follows from it by computing."""
-    rows = [*_devices_run(scenarios), *_devices_computed(scenarios)]
-    return table(("where", *FORMS, "how it is known"), rows)
+    """How many devices one machine takes, for a buyer."""
+    return table(("where", *FORMS), _devices_run(scenarios))
 
 
 def _devices_run(scenarios: Scenarios) -> Iterator[Sequence[str]]:
     if told := scenarios.get("devices"):
         cells = (_served(told.only(form=form)[0]) for form in FORMS)
-        yield "one machine of 2 cores", *cells, "run"
+        yield "one machine of 2 cores", *cells
 
 
 def _served(run: Run) -> str:
@@ -211,40 +217,12 @@ def _served(run: Run) -> str:
     )
 
 
-def _devices_computed(scenarios: Scenarios) -> Iterator[Sequence[str]]:
-    if told := scenarios.get("database"):
-        runs = [told.only(form=form) for form in FORMS]
-        for replicas in REPLICAS:
-            cells = [f"{devices_of(replicas, one):,}" for one in runs]
-            yield f"{replicas} replicas on one PostgreSQL", *cells, "computed"
-
-
-def devices_of(replicas: int, runs: Sequence[Run]) -> int:
-    """
-    Devices that so many replicas carry, rounded down to 1,000.
-
-    A replica fills one core, the database `DATABASE_CORES`, each to `FULL_AT`; whichever is full first is the end.
-    """
-    of_replicas = replicas * 1e6 / _middle(runs, "cpu_us")
-    of_database = DATABASE_CORES * 1e6 / _middle(runs, "database_us")
-    return int(min(of_replicas, of_database) * FULL_AT * PERIOD_SECONDS / 1000) * 1000
-
-
-def costs_table(scenarios: Scenarios) -> str:
-    """What the computed rows are computed from."""
-    told = scenarios.get("database")
-    rows = [
-        (run["form"], f"{run['rate']:,.0f}/s", f"{run['cpu_us']:.0f} µs", f"{run['database_us']:.0f} µs")
-        for run in (told.runs if told else ())
-    ]  # fmt: skip
-    return table(("on PostgreSQL, all on the same 2 cores", "rate", "forwarder", "database"), rows)
-
-
-def places_list(scenarios: Scenarios) -> str:
-    """Where and when what was measured; scenarios that share all that share an entry."""
+def places_list(scenarios: Scenarios, *, are_replicas: bool = False) -> str:
+    """Where and when what was measured, on PostgreSQL or else; scenarios that share all that share an entry."""
     places: dict[str, list[Scenario]] = {}
     for one in scenarios.values():
-        places.setdefault(one.place, []).append(one)
+        if one.name.startswith(REPLICAS) == are_replicas:
+            places.setdefault(one.place, []).append(one)
     return "".join(item(f"{_told_of(group)}: {place}") for place, group in places.items())
 
 
@@ -264,16 +242,16 @@ def three_figures(scenarios: Scenarios) -> str:
         [
             (
                 _served(served),
-                f"**p50 {_middle(latency, 'p50_ms'):.1f} ms**, p99 {_middle(latency, 'p99_ms'):.1f}",
-                f"**{_middle(rest, 'rest_mb'):.0f} MB**",
+                f"**p50 {middle(latency, 'p50_ms'):.1f} ms**, p99 {middle(latency, 'p99_ms'):.1f}",
+                f"**{middle(rest, 'rest_mb'):.0f} MB**",
             )
         ],
     )
 
 
-def _middle(runs: Sequence[Run], figure: str) -> float:
+def middle(runs: Sequence[Run], figure: str) -> float:
     return float(statistics.median(run[figure] for run in runs))
 
 
 def _costs(runs: Sequence[Run]) -> str:
-    return f"{_middle(runs, 'cpu_us'):.0f} µs a reading, {_middle(runs, 'peak_mb'):.0f} MB"
+    return f"{middle(runs, 'cpu_us'):.0f} µs a reading, {middle(runs, 'peak_mb'):.0f} MB"

@@ -6,7 +6,7 @@ The whole line measured on one machine: mosquitto, a publisher, the forwarder as
 Every run ends with a count, and a figure whose run lost a reading is void. Nothing is judged here: docs/performance.md
 says what the figures should be. The raw figures of every run go to build/bench/results-<extent>.json, where those of
 other scenarios stay as they are; plots.py draws from there. With --pages they go to docs/figures/bench.json as well,
-and from there into the tables of docs/performance.md and the README.
+and from there into the tables of docs/performance.md, docs/scaling.md and the README.
 """
 
 import argparse
@@ -24,14 +24,14 @@ from extent import FULL, QUICK, SHORT, Extent, Row
 from parts import ROOT
 from rich.console import Console
 from rich.table import Table
-from scenarios import SCENARIOS
+from scenarios import REPLICAS, SCENARIOS
 
 sys.path.append(str(ROOT))
 
 from figures.place import commit, machine
 
 EXTENTS = {"full": FULL, "short": SHORT, "quick": QUICK}
-GROUPS = {"peers": ["peers-throughput", "peers-latency"]}
+GROUPS = {"peers": ["peers-throughput", "peers-latency"], "replicas": [*REPLICAS]}
 """Names for several scenarios."""
 
 

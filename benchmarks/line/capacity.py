@@ -1,15 +1,13 @@
-"""How many devices one machine takes: proved by a run of that many, and what a reading costs on PostgreSQL."""
+"""How many devices one machine takes: proved by a run of that many."""
 
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from contest import AHEAD, AHEAD_OF_BATCHES, BATCH
 from extent import WARM_UP_SECONDS, Extent, Row
-from parts import ROOT, TICKS, endpoint
-from run import Figures, Line, a_line
+from parts import endpoint
+from run import Figures, a_line
 
 PERIOD_SECONDS = 30
 """How often a device reports."""
@@ -62,50 +60,3 @@ def _served(form: Form, count: int, extent: Extent) -> Figures:
         return line.load(
             forwarder, rate=count / PERIOD_SECONDS, seconds=extent.fleet_seconds, devices=count
         )
-
-
-def database(extent: Extent) -> Iterator[Row]:
-    """The same line with its outbox in a PostgreSQL on the same machine, which fsyncs as it should."""
-    sys.path.append(str(ROOT / "tests"))
-    from support.postgres import PostgresServer  # stands on the driver, which others need not have
-
-    for form in FORMS:
-        with PostgresServer(fsync="on") as server, a_line() as line:
-            url = server.database().url
-            figures, server_us = _on_database(line, form, url, server.folder / "data", extent)
-        yield Row(
-            f"outbox in PostgreSQL, {form.name}",
-            f"{figures.rate:,.0f}/s, {figures.cpu_us:.0f} µs a reading, and {server_us:.0f} µs of the database",
-            is_void=not figures.is_complete,
-            runs=[figures.raw() | {"form": form.name, "database_us": server_us}],
-        )
-
-
-def _on_database(
-    line: Line, form: Form, url: str, data: Path, extent: Extent
-) -> tuple[Figures, float]:
-    """The figures, and the database's CPU in µs a reading, the warm-up's included."""
-    routes = {"all": endpoint(line.receiver.port, **form.settings)}
-    forwarder = line.forwarder(routes, outbox_url=url)
-    forwarder.wait_subscribed()
-    before = _cpu_seconds(data)
-    figures = line.load(
-        forwarder, warm_up=WARM_UP_SECONDS, ahead=form.ahead, seconds=extent.seconds
-    )
-    return figures, (_cpu_seconds(data) - before) / max(1, line.arrived.count) * 1e6
-
-
-def _cpu_seconds(data: Path) -> float:
-    """User and system time of the server's processes, of those that have ended too."""
-    server = (data / "postmaster.pid").read_text().split()[0]
-    ticks = 0
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (process / "stat").read_text().rpartition(")")[2].split()
-        except OSError:  # it has just ended
-            continue
-        if process.name == server:
-            ticks += sum(map(int, fields[11:15]))
-        elif fields[1] == server:
-            ticks += sum(map(int, fields[11:13]))
-    return ticks / TICKS

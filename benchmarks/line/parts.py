@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ledger import Ledger
+from publisher import device
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -34,13 +35,17 @@ def free_port() -> int:
 
 
 def wait_until(
-    condition: Callable[[], object], *, what: str, seconds: float = PATIENCE_SECONDS
+    condition: Callable[[], object],
+    *,
+    what: str,
+    seconds: float = PATIENCE_SECONDS,
+    every: float = 0.002,
 ) -> None:
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until:
             raise SystemExit(f"{what} did not happen within {seconds:.0f} s")
-        time.sleep(0.002)
+        time.sleep(every)
 
 
 class Part:
@@ -131,6 +136,7 @@ class Forwarder(Part):
             "FORWARDER_MQTT_URI": f"mqtt://127.0.0.1:{broker_port}",
             "FORWARDER_MQTT_USERNAME": USERNAME,
             "FORWARDER_OUTBOX_URL": outbox_url,
+            "FORWARDER_REPLICA_NAME": folder.name,
             "FORWARDER_HTTP_LISTEN": f"127.0.0.1:{self.http_port}",
             "FORWARDER_LOG_LEVEL": "info",
             "PYTHONPATH": str(ROOT),
@@ -138,12 +144,8 @@ class Forwarder(Part):
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("FORWARDER_")}
         self.subscribed_at: float | None = None
         self.problems: list[str] = []
-        super().__init__(
-            [sys.executable, *launcher, "run"],
-            cwd=folder,
-            env=inherited | own,
-            stdout=subprocess.PIPE,
-        )
+        self._where: dict[str, Any] = {"cwd": folder, "env": inherited | own}
+        super().__init__([sys.executable, *launcher, "run"], stdout=subprocess.PIPE, **self._where)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -154,13 +156,21 @@ class Forwarder(Part):
             elif b'"level": "error"' in line:
                 self.problems.append(line.decode())
 
+    def command(self, *words: str) -> None:
+        """A command on its outbox, as an operator types it."""
+        command = [sys.executable, "-m", "forwarder", *words]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **self._where)
+
     def commits(self) -> int:
+        return self.counted("forwarder_outbox_commits_total")
+
+    def counted(self, name: str) -> int:
+        """What /metrics says of this series."""
         connection = HTTPConnection("127.0.0.1", self.http_port, timeout=PATIENCE_SECONDS)
         connection.request("GET", "/metrics")
-        name = "forwarder_outbox_commits_total "
         lines = connection.getresponse().read().decode().splitlines()
         connection.close()
-        return int(next(float(line[len(name) :]) for line in lines if line.startswith(name)))
+        return int(next(float(line.split()[-1]) for line in lines if line.startswith(f"{name} ")))
 
     def wait_subscribed(self) -> float:
         """Seconds from the start of the process until it was subscribed."""
@@ -194,6 +204,21 @@ def endpoint(port: int, path: str = "/ok", **settings: Any) -> dict[str, Any]:
     """An endpoint of routes.yaml that wants every device, unless `settings` say otherwise."""
     url = f"http://127.0.0.1:{port}{path}"
     return {"url": url, "secret": SECRET, "devices": "*", "allow_private": True} | settings
+
+
+def shared_out(port: int, count: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`count` endpoints that share the publisher's 1,000 devices."""
+    if count == 1:
+        return {"all": endpoint(port, **settings)}
+    share = 1000 // count
+    return {
+        f"e{number}": endpoint(port, devices=devices_from(number * share, share), **settings)
+        for number in range(count)
+    }
+
+
+def devices_from(first: int, count: int) -> list[str]:
+    return [device(index) for index in range(first, first + count)]
 
 
 def is_listening(port: int) -> bool:

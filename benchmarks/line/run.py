@@ -75,10 +75,12 @@ class Line:
     def peer(self, peer: Part) -> Part:
         return self._stack.enter_context(peer)
 
-    def forwarder(self, endpoints: Mapping[str, Any], **options: Any) -> Forwarder:
-        """Start a forwarder, in the line's one folder; it need not be subscribed yet."""
+    def forwarder(
+        self, endpoints: Mapping[str, Any], *, name: str = "forwarder", **options: Any
+    ) -> Forwarder:
+        """Start a forwarder, in the folder of its name; it need not be subscribed yet."""
         part = Forwarder(
-            self.folder / "forwarder",
+            self.folder / name,
             broker_port=self.broker.port,
             routes={"endpoints": endpoints},
             **options,

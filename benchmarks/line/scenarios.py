@@ -12,14 +12,15 @@ from typing import Any, TypeAlias
 
 import stock
 from account import account
-from capacity import database, devices
+from capacity import devices
 from ceilings import publisher_ceiling, receiver_ceiling
 from contest import AHEAD, AHEAD_OF_BATCHES, BATCH, middle, peers_latency, peers_throughput
 from extent import WARM_UP_SECONDS, Extent, Row
 from ledger import latencies_ms, quantile
 from pages import pages
-from parts import ROOT, endpoint, free_port, wait_until
+from parts import ROOT, devices_from, endpoint, free_port, shared_out, wait_until
 from publisher import device
+from replicas import REPLICAS
 from run import Figures, Line, a_line
 
 Endpoints: TypeAlias = dict[str, Any]
@@ -53,7 +54,7 @@ def _sustained(
     runs = []
     for _ in range(extent.rounds):
         with a_line(max_inflight=max_inflight) as line:
-            forwarder = line.forwarder(_shared_out(line.receiver.port, count, settings))
+            forwarder = line.forwarder(shared_out(line.receiver.port, count, settings))
             forwarder.wait_subscribed()
             figures = line.load(
                 forwarder, warm_up=WARM_UP_SECONDS, ahead=ahead, seconds=extent.seconds
@@ -67,21 +68,6 @@ def _sustained(
         is_void=not all(run.is_complete for run in runs),
         runs=[run.raw() for run in runs],
     )
-
-
-def _shared_out(port: int, count: int, settings: Mapping[str, Any]) -> Endpoints:
-    """`count` endpoints that share the publisher's 1,000 devices."""
-    if count == 1:
-        return {"all": endpoint(port, **settings)}
-    share = 1000 // count
-    return {
-        f"e{number}": endpoint(port, devices=_devices(number * share, share), **settings)
-        for number in range(count)
-    }
-
-
-def _devices(first: int, count: int) -> list[str]:
-    return [device(index) for index in range(first, first + count)]
 
 
 def latency(extent: Extent) -> Rows:
@@ -246,7 +232,7 @@ def drain(extent: Extent) -> Rows:
         _stock(line, "back", extent.backlog)
         routes = {
             "back": endpoint(line.receiver.port, devices=[stock.stocked_device(0)]),
-            "fresh": endpoint(line.receiver.port, devices=_devices(0, 1000)),
+            "fresh": endpoint(line.receiver.port, devices=devices_from(0, 1000)),
         }
         forwarder = line.forwarder(routes)
         forwarder.wait_subscribed()
@@ -313,8 +299,8 @@ SCENARIOS: Mapping[str, Callable[[Extent], Rows]] = {
     "isolation": isolation,
     "fleet": fleet,
     "devices": devices,
-    "database": database,
     "pages": pages,
+    **REPLICAS,
     "peers-throughput": peers_throughput,
     "peers-latency": peers_latency,
 }

@@ -1,7 +1,8 @@
-"""An outbox as an outage leaves it: deliveries pending at one endpoint, put there by the product's own Store."""
+"""An outbox as an outage leaves it: deliveries pending at one endpoint, put there by the product's Store or by SQL."""
 
 import time
 from pathlib import Path
+from typing import Any
 
 from ledger import FIRST_SERIAL
 
@@ -55,3 +56,46 @@ def _reading(
         data=data.encode(),
         recipients=recipients,
     )
+
+
+_FILL = """
+    WITH line AS (UPDATE line SET last = %(count)s),
+    given AS (
+        SELECT n, 'msg_' || md5(n::text) AS id, 'ECC9FE' || lpad(upper(to_hex(n %% %(devices)s)), 6, '0') AS device
+        FROM generate_series(0, %(count)s::bigint - 1) AS n),
+    readings AS (
+        INSERT INTO reading (number, id, device, measured_at, received_at)
+        SELECT n + 1, decode(md5(n::text), 'hex'), device, %(measured)s, %(now)s FROM given),
+    bodies AS (
+        INSERT INTO body SELECT n + 1, convert_to(
+            '{"id":"' || id || '","device":"' || device || '",' || %(values)s || n + %(first)s || '}}', 'UTF8')
+        FROM given)
+    INSERT INTO delivery (reading, endpoint, device, enqueued_at, age_from)
+    SELECT n + 1, %(endpoint)s, device, %(now)s, %(now)s FROM given"""
+
+
+def fill_database(connection: Any, *, endpoint: str, count: int, devices: int) -> None:
+    """
+    The same in an outbox in PostgreSQL that holds nothing yet; as vacuum leaves it, which keeps up with an outage.
+
+    `connection` is psycopg's, in autocommit mode.
+    """
+    (row,) = connection.execute(
+        "INSERT INTO endpoint_row (name, enqueued) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE"
+        " SET enqueued = excluded.enqueued RETURNING id", (endpoint, count)
+    ).fetchone()  # fmt: skip
+    connection.execute("INSERT INTO home (endpoint) VALUES (%s) ON CONFLICT DO NOTHING", (row,))
+    measured = "2025-11-18T13:34:00Z"
+    values = ",".join(f'"active_power_l{place}_kw":{place / 7:.4f}' for place in range(1, 9))
+    rest = (
+        f'"measured_at":"{measured}","time_source":"local","received_at":"{measured}",'
+        f'"measurements":{{{values}}},"extra":{{"serial":'
+    )
+    connection.execute(
+        _FILL,
+        {
+            "count": count, "devices": devices, "measured": measured, "now": time.time(), "values": rest,
+            "first": FIRST_SERIAL + FIRST_STOCKED, "endpoint": row,
+        },
+    )  # fmt: skip
+    connection.execute("VACUUM (ANALYZE)")

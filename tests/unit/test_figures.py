@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chaos.record import with_run
-from figures import bench, chaos
+from figures import bench, chaos, replicas
 from figures.__main__ import made
 from figures.marks import with_text
 
@@ -73,15 +73,84 @@ def test_run_that_lost_a_reading_counts_for_nothing() -> None:
     assert "| void: readings are missing | 0.40 |  |" in bench.figures_table(told)
 
 
+def paid(replicas: int, *, leader: float, others: float, database: float) -> list[dict[str, float]]:
+    """A run's costs of a reading, in µs."""
+    return [
+        {
+            "replicas": replicas,
+            "leader_us": leader,
+            "replicas_us": leader + others,
+            "database_us": database,
+        }
+    ]
+
+
 @pytest.mark.parametrize(
-    ("replicas", "devices"),
+    ("some", "devices"),
     [
-        pytest.param(2, 420_000, id="the replicas are full first: 2 / 100 µs at 70 %"),
-        pytest.param(8, 840_000, id="the database is full first: 4 / 100 µs at 70 %"),
+        pytest.param(
+            paid(1, leader=200, others=0, database=100),
+            210_000,
+            id="at full load: 1 / 100 µs at 70 %",
+        ),
+        pytest.param(
+            paid(4, leader=100, others=150, database=100),
+            420_000,
+            id="the leader has half as much to do",
+        ),
+        pytest.param(
+            paid(2, leader=50, others=100, database=100),
+            420_000,
+            id="another is busier than the leader",
+        ),
+        pytest.param(
+            paid(4, leader=20, others=60, database=400),
+            420_000,
+            id="the database is full: 4 / 200 µs at 70 %",
+        ),
     ],
 )
-def test_computed_devices_end_where_the_first_is_full(replicas: int, devices: int) -> None:
-    assert bench.devices_of(replicas, [{"cpu_us": 100.0, "database_us": 100.0}]) == devices
+def test_computed_devices_end_where_the_first_is_full(
+    some: list[dict[str, float]], devices: int
+) -> None:
+    one = paid(1, leader=200, others=0, database=100)
+    full = paid(1, leader=100, others=0, database=50)
+
+    assert replicas.devices_of(full, one, some) == devices
+
+
+def on_replicas(*runs: tuple[int, float, float]) -> bench.Scenarios:
+    """By how many there were, what a reading cost all of them, and the database."""
+    told = [
+        {"form": form, "replicas": count, "replicas_us": own, "database_us": database}
+        for count, own, database in runs
+        for form in bench.FORMS
+    ]
+    return scenario("replicas-costs", *told)
+
+
+@pytest.mark.parametrize(
+    ("of_four", "verdicts"),
+    [
+        pytest.param((4, 200.0, 100.0), ["| 2.00 | met |", "| 1.30 | met |"], id="within both"),
+        pytest.param(
+            (4, 201.0, 100.0), ["| 2.00 | **missed** |", "| 1.30 | met |"], id="replicas cost more"
+        ),
+        pytest.param(
+            (4, 200.0, 105.0), ["| 2.00 | met |", "| 1.30 | **missed** |"], id="the database does"
+        ),
+    ],
+)
+def test_growth_of_costs_is_judged_by_the_worse(
+    of_four: tuple[int, float, float], verdicts: list[str]
+) -> None:
+    told = on_replicas((1, 100.0, 80.0), (2, 160.0, 80.0), of_four)
+
+    text = "".join(
+        f"| {row.aim} | {row.verdict} |\n"
+        for row in replicas.PARTS["replicas-costs"](told["replicas-costs"])
+    )
+    assert text.splitlines() == verdicts
 
 
 @pytest.mark.parametrize(
@@ -95,7 +164,7 @@ def test_devices_count_when_their_readings_are_in_time(p99_ms: float, cell: str)
     run = {"devices": 60_000, "p99_ms": p99_ms, "is_complete": True}
     told = scenario("devices", run | {"form": "singly"}, run | {"form": "100 per POST"})
 
-    assert f"| one machine of 2 cores | {cell} | {cell} | run |" in bench.devices_table(told)
+    assert f"| one machine of 2 cores | {cell} | {cell} |" in bench.devices_table(told)
 
 
 def of_chaos(scenario: str, **result: object) -> dict[str, Any]:
@@ -172,4 +241,4 @@ def test_results_files_hold_every_scenario_that_the_pages_show() -> None:
     root = Path(__file__).parents[2]
     kept = json.loads((root / "docs/figures/bench.json").read_text())["scenarios"]
 
-    assert {*kept} >= {*bench.SCENARIOS, "devices", "database"}
+    assert {*kept} >= {*bench.SCENARIOS, *replicas.PARTS, "devices"}
