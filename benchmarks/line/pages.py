@@ -1,4 +1,8 @@
-"""What open pages cost the line: the same forwarder and load, in turn without and with people who look."""
+"""
+What open pages cost the line: the same forwarder and load, in turn without and with people who look.
+
+A run of less than 30 s says little: with so many endpoints open pages are told every ten or twenty seconds.
+"""
 
 import json
 import statistics
@@ -15,8 +19,6 @@ from run import Figures, Line, a_line
 
 ENDPOINTS, DEVICES = 5_000, 20_000
 PACE = 200
-LEAST_SECONDS = 30.0
-"""Of a run: with so many endpoints open pages are told every ten or twenty seconds."""
 VIEWS = (
     *["/"] * 6, *["/endpoints"] * 3, "/endpoints?from=100",
     *[f"/endpoints/e{number}" for number in (7, 7, 70, 700)], "/devices", "/devices?only=silent",
@@ -77,10 +79,9 @@ def _in_turn(
 def _loaded(
     line: Line, forwarder: Forwarder, extent: Extent, load: dict[str, float], views: Sequence[str]
 ) -> tuple[Figures, dict[str, int]]:
-    seconds = max(extent.seconds, LEAST_SECONDS)
     with Readers(forwarder.http_port, views) as readers:
         figures = line.load(
-            forwarder, warm_up=WARM_UP_SECONDS, seconds=seconds, devices=DEVICES, **load
+            forwarder, warm_up=WARM_UP_SECONDS, seconds=extent.seconds, devices=DEVICES, **load
         )
         return figures, readers.finish()
 
