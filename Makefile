@@ -11,7 +11,7 @@ IMAGE := whatwatt-forwarder
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' forwarder/__init__.py)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help setup mosquitto postgresql promtool browser monitoring recordings toolchains demo test unit attack chaos endurance test-endurance lint format lock image image-demo test-container test-install release test-release version bench bench-quick plots figures peers peers-setup lint-deploy clean
+.PHONY: help setup mosquitto postgresql promtool browser monitoring recordings toolchains demo test unit conformance attack chaos endurance test-endurance lint format lock image image-demo test-container test-install release test-release version bench bench-quick plots figures peers peers-setup lint-deploy clean
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -77,8 +77,11 @@ toolchains: # what the receivers of docs/examples are written in, by apt where i
 test: setup mosquitto postgresql promtool toolchains browser ## every test; installs mosquitto, PostgreSQL, promtool, chromium, Node, Go and PHP by apt where they are missing
 	$(BIN)/pytest $(ARGS)
 
-unit: setup postgresql promtool ## the pure tests, in seconds
-	$(BIN)/pytest tests/unit tests/conformance $(ARGS)
+unit: setup ## the pure tests, in seconds; properties are tried with a tenth of their examples
+	$(BIN)/pytest tests/unit -n 2 -p no:schemathesis --hypothesis-profile short $(ARGS)
+
+conformance: setup postgresql ## what each engine of the outbox promises, and models of it
+	$(BIN)/pytest tests/conformance $(ARGS)
 
 monitoring: setup ## the tables of metrics and alerts, the rules and the dashboard, anew from monitoring/metrics.yaml
 	$(BIN)/python -m monitoring

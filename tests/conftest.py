@@ -1,14 +1,12 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import settings
 from support.postgres import PostgresServer
+from support.properties import register_profiles
 
 from forwarder.settings import Database
 
-# How long one example takes is the machine's affair: no test judges time.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+register_profiles()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import click
 import pytest
 from rich.console import Console
+from support.sources import nodes
 
 import forwarder
 from forwarder import delivery
@@ -190,7 +191,7 @@ def logged_events() -> set[str]:
     """The events of every log call of the service, read from its source."""
     package = Path(forwarder.__file__).parent
     paths = (path for path in package.rglob("*.py") if not path.is_relative_to(package / "demo"))
-    calls = (node for path in paths for node in ast.walk(ast.parse(path.read_text())))
+    calls = (node for path in paths for node in nodes(path))
     return {event for call in calls if (event := _event(call)) is not None}
 
 

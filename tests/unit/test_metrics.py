@@ -9,6 +9,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from support.properties import examples
 
 from forwarder.metrics import Durations, Tally
 
@@ -17,7 +18,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call] # as Metrics does
 NAMES = st.sampled_from(["acme", 'quo"ted', "back\\slash"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(NAMES, st.sampled_from(["dead", "delivered"]), st.integers(1, 9))))
 def test_tally_is_shown_like_a_counter_of_prometheus(counted: list[tuple[str, str, int]]) -> None:
     """What is counted in plain numbers makes the text that prometheus_client's own counter makes."""
@@ -30,7 +31,7 @@ def test_tally_is_shown_like_a_counter_of_prometheus(counted: list[tuple[str, st
     assert generate_latest(ours) == generate_latest(theirs)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(NAMES, st.floats(0, 1e6) | st.sampled_from(BOUNDS))))
 def test_durations_are_shown_like_a_histogram_of_prometheus(
     observed: list[tuple[str, float]],

@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from support.sources import nodes
+
 FORWARDER = Path(__file__).parents[2] / "forwarder"
 OPENING = frozenset({"open", "read_text", "read_bytes", "fdopen", "open_code"})
 LOADING = frozenset({"load_cert_chain", "load_verify_locations", "create_default_context"})
@@ -31,7 +33,7 @@ READ_BEFORE = {
 def calls(names: frozenset[str]) -> Iterator[tuple[str, str]]:
     """Each call of a function or method of one of these names, with its module."""
     for path in sorted(FORWARDER.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Call):
                 called = getattr(node.func, "attr", None) or getattr(node.func, "id", "")
                 if called in names and not (_is_ours(node.func) or _opens_nothing(node)):

@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from support.sources import nodes
+
 import forwarder
 
 SOURCES = sorted(Path(forwarder.__file__).parent.rglob("*.py"))
@@ -23,7 +25,7 @@ def _nodes() -> Iterator[tuple[str, ast.AST]]:
     root = Path(forwarder.__file__).parent.parent
     for source in SOURCES:
         where = source.relative_to(root).as_posix()
-        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        for node in nodes(source):
             yield where, node
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from support.sources import tree
 
 import forwarder
 from forwarder.cli.main import cli
@@ -40,7 +41,7 @@ def spoken(tree: ast.AST) -> Iterator[str]:
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.name)
 def test_sentences_name_whole_variables(path: Path) -> None:
     """`FORWARDER_TEMPLATE_FILE`, never `TEMPLATE_FILE`: that is what has to be set."""
-    said = [text for text in spoken(ast.parse(path.read_text())) if not BARE.fullmatch(text)]
+    said = [text for text in spoken(tree(path)) if not BARE.fullmatch(text)]
 
     assert [text for text in said if BARE.search(text)] == []
 

@@ -12,6 +12,7 @@ import structlog.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.payloads import PAYLOADS, RECEIVED_AT, message, normaliser
+from support.properties import examples
 
 from forwarder.event_data import SerialisedReading, serialise
 from forwarder.normalise import FastPath
@@ -180,7 +181,7 @@ def test_every_value_is_read_as_the_normaliser_reads_it(
 
 @pytest.mark.parametrize("name", WITH_LAYOUT | WITHOUT_LAYOUT)
 @given(seed=st.integers())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_damaged_payloads_are_read_as_the_normaliser_reads_them(name: str, seed: int) -> None:
     """Pieces of the payload are cut out, doubled or overwritten; and the result may be learned too."""
     one = (WITH_LAYOUT | WITHOUT_LAYOUT)[name]
@@ -257,7 +258,7 @@ def streams(draw: st.DrawFn) -> list[str]:
 
 
 @given(streams(), st.sampled_from(["ext/partner/ECC9FF5C7AD4", "ext/partner/house", "ext/"]))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_values_of_known_keys_are_read_as_the_normaliser_reads_them(
     payloads: list[str], topic: str
 ) -> None:

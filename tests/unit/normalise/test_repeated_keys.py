@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.fuzz import assert_read_alike, payloads
 from support.payloads import DEVICE, message, normaliser, read, refuse
+from support.properties import examples
 
 from forwarder.normalise import FastPath
 from forwarder.normalise.template import Template
@@ -110,7 +111,7 @@ members = st.lists(
 
 
 @given(members)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_reading_is_that_of_the_first_values(some: list[tuple[str, int]]) -> None:
     """Whatever comes again changes nothing but `extra`, which holds what differs."""
     first = dict(reversed(some))

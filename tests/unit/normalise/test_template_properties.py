@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.payloads import DEVICE, message, normaliser
+from support.properties import examples
 
 from forwarder.reading import Reading
 from forwarder.variables import Use, Variable, variables
@@ -118,7 +119,7 @@ def assert_read_back(template: str, sent: list[Sent]) -> None:
     assert outcome.extra == {}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     sent=sendings(), separator=st.sampled_from(SEPARATORS), ends=st.tuples(plain_text, plain_text)
 )
@@ -132,14 +133,14 @@ def test_any_text_template_is_read_back(
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(sent=sendings(), separator=st.sampled_from(SEPARATORS))
 def test_any_key_value_template_is_read_back(sent: list[Sent], separator: str) -> None:
     """key=value pairs with any separator."""
     assert_read_back(separator.join(f"{one.name}={one.placeholder}" for one in sent), sent)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(sent=sendings(), data=st.data())
 def test_any_json_template_is_read_back(sent: list[Sent], data: st.DataObject) -> None:
     """Objects and arrays nested in any way, numbers quoted or not, values alone or within longer strings."""

@@ -11,6 +11,7 @@ from collections import Counter
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from support.properties import examples
 from support.readings import delivery, new_reading
 
 from forwarder.delivery import Delivery, Done, ReadingNumber, RetryAt
@@ -336,6 +337,6 @@ class OutboxAgainstRows(RuleBasedStateMachine):
 
 
 OutboxAgainstRows.TestCase.settings = settings(
-    max_examples=600, stateful_step_count=40, deadline=None
+    max_examples=examples(600), stateful_step_count=40, deadline=None
 )
 TestOutboxAgainstRows = OutboxAgainstRows.TestCase

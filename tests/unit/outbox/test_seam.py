@@ -2,7 +2,6 @@
 
 import ast
 import re
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.sources import nodes
 
 import forwarder.outbox.postgresql as postgresql_package
 import forwarder.outbox.sqlite as sqlite_package
@@ -35,7 +35,7 @@ MODULES = sorted(
 
 
 def strings(module: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+    for node in nodes(module):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
 
@@ -77,21 +77,6 @@ def test_postgresql_is_an_engine_and_a_driver() -> None:
     driver: Driver[Database] = postgresql_package
     engine: type[Engine] = PostgresEngine
     assert (driver, engine) == (postgresql_package, PostgresEngine)
-
-
-def test_psycopg_is_not_loaded_for_an_outbox_that_is_a_file(tmp_path: Path) -> None:
-    """Nobody pays for a driver that he does not use, nor has to install it."""
-    program = """
-import sys
-from pathlib import Path
-sys.modules["psycopg"] = None
-import forwarder.__main__, forwarder.service
-from forwarder.clock import SystemClock
-from forwarder.outbox import inspect, open_outbox
-open_outbox(Path(sys.argv[1]), clock=SystemClock()).release_files()
-assert inspect(Path(sys.argv[1])).is_sound
-"""
-    subprocess.run([sys.executable, "-c", program, tmp_path / "outbox.db"], check=True, cwd=ROOT)
 
 
 def test_missing_driver_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

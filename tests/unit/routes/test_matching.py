@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.properties import examples
 from support.routing import routes_of
 
 from forwarder.reading import Device
@@ -66,7 +67,7 @@ def dumped(
     return "\n".join(lines) + "\n"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.data(), memberships, files)
 def test_each_device_reaches_those_who_want_it_and_nobody_else(
     data: st.DataObject,
@@ -89,7 +90,7 @@ def test_each_device_reaches_those_who_want_it_and_nobody_else(
         )
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=examples(75), deadline=None)
 @given(st.data(), memberships, files)
 def test_file_that_is_written_from_routes_gives_the_same_routes(
     data: st.DataObject,

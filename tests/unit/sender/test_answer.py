@@ -3,6 +3,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.properties import examples
 
 from forwarder.sender.answer import MAX_BODY_BYTES, AnswerReader
 
@@ -57,7 +58,7 @@ def read(pieces: list[bytes]) -> AnswerReader:
     return reader
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data())
 def test_answer_is_the_same_however_it_is_cut(data: st.DataObject) -> None:
     """Where the network cuts the bytes changes nothing about status, headers, body or reuse."""
@@ -70,7 +71,7 @@ def test_answer_is_the_same_however_it_is_cut(data: st.DataObject) -> None:
     assert reader.is_reusable == (len(body) <= MAX_BODY_BYTES)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data(), st.binary(min_size=1, max_size=200))
 def test_any_bytes_end_in_a_bounded_answer(data: st.DataObject, noise: bytes) -> None:
     """Whatever comes, and wherever it breaks off, the reader holds little and never raises."""
@@ -81,7 +82,7 @@ def test_any_bytes_end_in_a_bounded_answer(data: st.DataObject, noise: bytes) ->
     assert not (reader.violation and reader.is_reusable)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data())
 def test_one_answer_after_the_other_on_one_reader(data: st.DataObject) -> None:
     """A connection's reader understands the next answer as if it were its first."""
@@ -149,7 +150,7 @@ def said(reader: AnswerReader) -> tuple[object, ...]:
     return *message, reader.is_over, reader.is_reusable, reader.violation, reader.wire_bytes
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data())
 def test_an_answer_that_comes_again_is_read_as_the_first_time(data: st.DataObject) -> None:
     """One reader, answer after answer, some of them again and some in pieces, says what a new reader says of each."""

@@ -8,6 +8,7 @@ import pytest
 import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.properties import examples
 
 from forwarder.sender.descriptors import Descriptors, Place
 
@@ -214,7 +215,7 @@ async def run(count: int, steps: list[tuple[int, int, int]]) -> None:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.integers(1, 6),
     st.lists(

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.odd_answers import CHUNKED, CHUNKS, ODD_ANSWERS, OK, TWO, Odd
+from support.properties import examples
 
 from forwarder.sender.answer import MAX_HEAD_BYTES, MAX_INFORMATIONAL, AnswerReader
 
@@ -45,7 +46,7 @@ def test_connection_of_an_odd_answer_is_not_used_again(odd: Odd) -> None:
     assert not read(odd.wire).is_reusable
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.sampled_from(ODD_ANSWERS), st.lists(st.integers(0, 120), max_size=6).map(sorted))
 def test_where_an_odd_answer_is_cut_changes_nothing(odd: Odd, cuts: list[int]) -> None:
     """Status and kept fields are the same, whatever pieces the network makes."""

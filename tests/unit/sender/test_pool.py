@@ -7,6 +7,7 @@ from typing import Literal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.properties import examples
 
 from forwarder.sender.connection import Connection, OnLost
 from forwarder.sender.failure import ConnectionLost, TransportFailure
@@ -125,7 +126,7 @@ async def run(script: list[Outcome], cancelled_after: list[int | None]) -> None:
     assert network.open == 0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(st.sampled_from(OUTCOMES), max_size=12),
     st.lists(st.none() | st.integers(0, 7), max_size=10),

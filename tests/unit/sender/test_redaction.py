@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.posting import endpoint_at
+from support.properties import examples
 
 from forwarder.routes.model import BasicAuth, BearerAuth, Endpoint
 from forwarder.sender.redaction import Redaction
@@ -144,7 +145,7 @@ PLACES = ["path", "query", "bare query", "header", "bearer", "basic"]
 around = st.text(st.sampled_from("ab <>{}:,\n"), max_size=10)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(
     st.sampled_from(PLACES),
     secret_text,
@@ -167,7 +168,7 @@ def test_no_secret_survives_in_any_encoding(
         assert len(left) <= len(before + after) + 120
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.sampled_from(PLACES),
     secret_text,

@@ -5,6 +5,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.properties import examples
 
 from forwarder.sender.failure import TransportFailure
 from forwarder.sender.proxy import Proxy
@@ -40,7 +41,7 @@ def test_proxy_is_asked_for_the_whole_url() -> None:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.text(st.sampled_from("ab \r\n\0:"), max_size=8),
     st.text(st.sampled_from("ab \r\n\0:"), max_size=8),
@@ -73,7 +74,7 @@ FIELDS = st.lists(st.tuples(PIECES, PIECES), max_size=3)
 URLS = ["https://a.example/in?x=1#f", "http://a.example:81", "https://[2001:db8::1]/ä b"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     url=st.sampled_from(URLS),
     proxy=st.sampled_from([None, PROXY, Proxy("proxy.example", 3128, None)]),
@@ -131,7 +132,7 @@ def test_target_is_sent_as_it_was_written(target: str) -> None:
 paths = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(path=paths, query=paths, has_query=st.booleans())
 def test_target_is_encoded_as_ever(path: str, query: str, *, has_query: bool) -> None:
     """Without dot segments it is what httpx makes of the URL."""

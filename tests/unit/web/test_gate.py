@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from support.clock import HandClock
+from support.properties import examples
 
 from forwarder.web.gate import Connection, Gate, Limits, Stage
 from forwarder.web.head import CROWDED, HEAD_BYTES, LATE, LONG_HEAD
@@ -359,5 +360,5 @@ class Crowd(RuleBasedStateMachine):
         assert len(self.port.gate) <= LIMITS.connections
 
 
-Crowd.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Crowd.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=40, deadline=None)
 TestCrowd = Crowd.TestCase

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from support.clock import HandClock
 from support.dispatcher_harness import DispatcherHarness, Posted
 from support.outbox_harness import OutboxHarness
+from support.properties import examples
 from support.readings import endpoint, new_reading
 
 from forwarder.operator import (
@@ -217,7 +218,7 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
 
 
 DispatcherAgainstModel.TestCase.settings = settings(
-    max_examples=25,
+    max_examples=examples(25),
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
