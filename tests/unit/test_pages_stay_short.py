@@ -20,7 +20,7 @@ LIMITS = {
     "operating.md": 3080,
     "page.md": 620,
     "patterns.md": 180,
-    "performance.md": 720,
+    "performance.md": 800,
     "receiving.md": 730,
     "routing.md": 870,
     "scaling.md": 880,
