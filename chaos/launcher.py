@@ -134,8 +134,8 @@ POINTS: dict[str, Callable[[Trap], None]] = {
     "in-start": before(Outbox, "__init__"),
     "before-connect": after(subscriber_connection.Connection, "_look"),
     "before-request": after(sender_transport.PooledTransport, "_require_leave"),
-    "in-join": after(members.Seat, "__init__"),
-    "in-election": after(members.Seat, "_try_to_lead", where=lambda seat, *_: seat.leads),
+    "in-join": after(members.DatabaseSeat, "__init__"),
+    "in-election": after(members.DatabaseSeat, "_try_to_lead", where=lambda seat, *_: seat.leads),
     "in-lead": after(postgres_engine.PostgresEngine, "_begin_to_lead"),
     "in-take": after(postgres_statements.Store, "take_homes", where=lambda _, names: names),
     "in-release": after(postgres_statements.Store, "release_homes", where=lambda _, names: names),
@@ -162,7 +162,11 @@ def take_fences_out() -> None:
     accounts, and that a delivery ends once.
     """
     postgres_engine._TAKE_LINE = _TAKE_LINE_ANYWAY  # noqa: SLF001 - the fence of the line
-    store, engine, seat = postgres_statements.Store, postgres_engine.PostgresEngine, members.Seat
+    store, engine, seat = (
+        postgres_statements.Store,
+        postgres_engine.PostgresEngine,
+        members.DatabaseSeat,
+    )
     reserve, lock_homes = store.reserve, engine._lock_homes  # noqa: SLF001 - those of puts and settlements
 
     def reserve_anyway(self: Any, count: int, *, epoch: int | None) -> bool | None:  # noqa: ARG001

@@ -47,7 +47,8 @@ counts those with its next one, and the loop takes the count over.
     devices.py       who reported last when            intervals.py    and how often as a rule
     candidates.py    the last reading of an interval   kept_last.py    whom it is owed, and when
     engine.py        the seam                          drivers.py      engines by name
-    homes.py         what other replicas do          copying.py       from one engine to the other
+    homes.py         what other replicas do          seat.py          who is among them
+    copying.py       from one engine to the other
     sqlite/          SQL, the file, and nothing else knows them
 """
 
@@ -56,7 +57,6 @@ from forwarder.outbox.candidates import KeptLast
 from forwarder.outbox.copying import Copied
 from forwarder.outbox.devices import Devices, KnownDevice
 from forwarder.outbox.drivers import (
-    Seat,
     copies_aside,
     copy_outbox,
     exists,
@@ -88,7 +88,6 @@ from forwarder.outbox.operations import (
     Discard,
     DiscardQuarantined,
     Ended,
-    EndIntervals,
     ExpireOld,
     ExplainQuarantined,
     KeepMinutes,
@@ -120,7 +119,6 @@ from forwarder.outbox.records import (
     Found,
     Inspection,
     Minute,
-    Outlook,
     Overview,
     Purged,
     Quarantined,
@@ -128,6 +126,7 @@ from forwarder.outbox.records import (
     Selection,
     Share,
 )
+from forwarder.outbox.seat import Seat
 from forwarder.outbox.settlement import Claim, Settlement
 
 __all__ = [
@@ -148,7 +147,6 @@ __all__ = [
     "Devices",
     "Discard",
     "DiscardQuarantined",
-    "EndIntervals",
     "Ended",
     "EndpointTotals",
     "ExpireOld",
@@ -167,7 +165,6 @@ __all__ = [
     "Outbox",
     "OutboxAccess",
     "Outcomes",
-    "Outlook",
     "Overview",
     "Pause",
     "Prune",

@@ -4,7 +4,7 @@ Which engine keeps an outbox, and the ways to open it.
 The engine is loaded by name, because nothing but the engine itself may know what it is made of.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
@@ -25,79 +25,10 @@ from forwarder.outbox.devices import most_devices
 from forwarder.outbox.engine import Engine
 from forwarder.outbox.outbox import MEMORY_LIMIT, Outbox
 from forwarder.outbox.records import Inspection
+from forwarder.outbox.seat import Seat
 from forwarder.settings import OutboxPlace
 
 P_contra = TypeVar("P_contra", bound=OutboxPlace, contravariant=True)
-
-
-class HomesView(Protocol):
-    """Whose homes should be whose, as a replica saw it last."""
-
-    @property
-    def elsewhere(self) -> frozenset[str]:
-        """The endpoints that should be another replica's,"""
-
-    @property
-    def free(self) -> frozenset[str]:
-        """and those that should be its own and are nobody's."""
-
-
-class Seat(Protocol):
-    """A forwarder's place among those on one outbox, until `release` or its end, however it ends."""
-
-    @property
-    def member(self) -> str:
-        """Its id, new at each start."""
-
-    @property
-    def leads(self) -> bool:
-        """Whether this forwarder is to work; once true it stays so. A file has no other."""
-
-    @property
-    def leader(self) -> str:
-        """The name of the one that leads, as far as it is known."""
-
-    @property
-    def outbox_id(self) -> str:
-        """Which outbox it is, where it is not this forwarder that works on it."""
-
-    @property
-    def is_sure(self) -> bool:
-        """Whether no other can have taken over yet; false once it has not been heard of for some seconds."""
-
-    @property
-    def problem(self) -> str | None:
-        """Why it cannot be heard of at the moment."""
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether the others have taken this forwarder for dead: it has to start anew."""
-
-    @property
-    def homes(self) -> "HomesView | None":
-        """Which endpoints should be delivered to from here; None where all are, or it is not known yet."""
-
-    @property
-    def differing(self) -> Sequence[str]:
-        """The names of those with other routes than this one."""
-
-    routes: str
-    """A digest of the routes that are in force here, for the others to see."""
-
-    session_word: str
-    """What this forwarder says of its session with the broker, for the others to see."""
-
-    @property
-    def session_words(self) -> Collection[str]:
-        """What the others say of theirs."""
-
-    def listen(self, ring: Callable[[], None]) -> None:
-        """Have `ring` called, in a thread, once others have committed something that may concern this forwarder."""
-
-    def leave(self) -> None:
-        """Say that this forwarder is about to end: homes that it releases are not to come back to it."""
-
-    def release(self) -> None: ...
 
 
 class Driver(Protocol[P_contra]):
@@ -123,13 +54,17 @@ class Driver(Protocol[P_contra]):
     def opened(
         self, place: P_contra, *, is_read_only: bool = False
     ) -> AbstractContextManager[OutboxAccess]:
-        """Raises OperationError when there is none yet, OutboxError when it cannot be used."""
+        """
+        The outbox for a command, closed afterwards; never made where there is none.
+
+        Raises OperationError when there is none yet, OutboxError when it cannot be used.
+        """
 
     def inspect(self, place: P_contra) -> Inspection:
         """Look it over without changing it; a fault is a finding. Raises OperationError when there is none."""
 
     def exists(self, place: P_contra) -> bool:
-        """Whether there is an outbox; a command makes none."""
+        """Whether there is an outbox; a command makes none. Raises OutboxError when nobody can tell."""
 
     def remarks(self, place: P_contra) -> list[str]:
         """
@@ -139,7 +74,12 @@ class Driver(Protocol[P_contra]):
         """
 
     def take_seat(self, place: P_contra, *, name: str, deployment: str) -> Seat:
-        """Raises OutboxLocked when another forwarder, or one of another deployment, is there."""
+        """
+        Join those on an outbox: as the only forwarder on a file, or as a replica on a database.
+
+        `name` is how people call this replica, `deployment` what all replicas have in common. Raises OutboxLocked when
+        another forwarder holds the file, or one of another deployment works on the database.
+        """
 
     def warn_of_foreign_writers(self, place: P_contra) -> None:
         """Log it when others may put files of theirs in the place of ours."""
@@ -220,54 +160,40 @@ def _with_repair(
         return begin()
 
 
+# What `Driver` says of each.
+
+
 def opened(
     place: OutboxPlace, *, is_read_only: bool = False
 ) -> AbstractContextManager[OutboxAccess]:
-    """
-    The outbox at `place` for a command, closed afterwards; never made where there is none.
-
-    Raises OperationError when there is none yet, OutboxError when it cannot be used.
-    """
     return _driver(place).opened(place, is_read_only=is_read_only)
 
 
 def inspect(place: OutboxPlace) -> Inspection:
-    """Look the outbox over; see `Driver`."""
     return _driver(place).inspect(place)
 
 
 def exists(place: OutboxPlace) -> bool:
-    """Whether there is an outbox; a command makes none. Raises OutboxError when nobody can tell."""
     return _driver(place).exists(place)
 
 
 def remarks(place: OutboxPlace) -> list[str]:
-    """What an operator should know about the place before a start; see `Driver`."""
     return _driver(place).remarks(place)
 
 
 def take_seat(place: OutboxPlace, *, name: str, deployment: str) -> Seat:
-    """
-    Join those on an outbox: as the only forwarder on a file, or as a replica on a database.
-
-    `name` is how people call this replica, `deployment` what all replicas have in common. Raises OutboxLocked when
-    another forwarder holds the file, or one of another deployment works on the database.
-    """
     return _driver(place).take_seat(place, name=name, deployment=deployment)
 
 
 def warn_of_foreign_writers(place: OutboxPlace) -> None:
-    """Log it when others may put files of theirs in the place of ours."""
     _driver(place).warn_of_foreign_writers(place)
 
 
 def is_running(place: OutboxPlace) -> bool:
-    """Whether a forwarder runs on a data directory or database; one that starts at this very instant may be missed."""
     return _driver(place).is_running(place)
 
 
 def copies_aside(place: OutboxPlace) -> list[Path]:
-    """Damaged outboxes that were moved aside: they may hold anything still."""
     return _driver(place).copies_aside(place)
 
 

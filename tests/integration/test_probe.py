@@ -16,7 +16,7 @@ from support.readings import new_reading
 
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.metrics import Metrics
-from forwarder.outbox import Outbox
+from forwarder.outbox import Outbox, Seat
 from forwarder.reading import Device
 from forwarder.routes import Rejection, Routes
 from forwarder.service.probe import ServiceProbe
@@ -60,12 +60,6 @@ def clock() -> HandClock:
     return HandClock()
 
 
-class _Seat:
-    """Of a service that is alone."""
-
-    leads, leader, differing = True, "", ()
-
-
 @pytest.fixture
 async def outbox(tmp_path: Path, clock: HandClock) -> AsyncIterator[Outbox]:
     harness = OutboxHarness(tmp_path / "outbox.db", clock)
@@ -97,7 +91,7 @@ def probe(
         last_message_at=lambda: None,
         endpoint_changes=lambda: 0,
         max_bytes=1 << 30,
-        seat=cast("Any", _Seat()),
+        seat=Seat(),
     )
 
 

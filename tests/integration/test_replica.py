@@ -11,20 +11,16 @@ from support.outbox_harness import OutboxHarness
 from support.readings import endpoint, new_reading
 
 from forwarder.errors import OutboxTaken
+from forwarder.outbox import Seat
 from forwarder.service.replica import Sureness, doubt_while_unsure, keep_the_seat, tell_routes
 
 
-class ASeat:
-    """As far as it matters here; the test says how it stands."""
+class ASeat(Seat):
+    """The test says how it stands."""
 
     leads = False
     leader = "another"
     is_sure = True
-    is_dead = False
-    problem: str | None = None
-    homes = None
-    differing = ()
-    routes = ""
 
 
 @pytest.fixture

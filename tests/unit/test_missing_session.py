@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from support.clock import HandClock
 
 from forwarder.errors import LineGivenUp
+from forwarder.outbox import Seat
 from forwarder.service.missing_session import watch_the_session
 
 
@@ -18,7 +17,8 @@ class Watched:
 
     def __init__(self, *, leads: bool, words: set[str]) -> None:
         self.clock = HandClock()
-        self.seat: Any = SimpleNamespace(leads=leads, session_word="", session_words=words)
+        self.seat = Seat()
+        self.seat.leads, self.seat.session_words = leads, words
         self.is_subscribed = False
         self.problem: str | None = None
         self.trials = 0
@@ -43,7 +43,7 @@ class Watched:
             self.clock.advance(1)
         for _ in range(3):
             await asyncio.sleep(0)
-        return str(self.seat.session_word)
+        return self.seat.session_word
 
 
 @asynccontextmanager

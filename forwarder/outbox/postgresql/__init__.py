@@ -18,11 +18,11 @@ from forwarder.outbox.postgresql.access import opened
 from forwarder.outbox.postgresql.copying import drafted, held
 from forwarder.outbox.postgresql.engine import PostgresEngine
 from forwarder.outbox.postgresql.inspection import inspect
-from forwarder.outbox.postgresql.members import Seat, is_running
+from forwarder.outbox.postgresql.members import DatabaseSeat, is_running
 from forwarder.outbox.postgresql.schema import exists, prepare, remarks
 from forwarder.settings import Database
 
-take_seat = Seat
+take_seat = DatabaseSeat
 open_engine = PostgresEngine
 
 

@@ -17,7 +17,7 @@ a bell tells it at once what others have committed for it: a word on a channel, 
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from secrets import token_hex
 
@@ -33,7 +33,7 @@ from forwarder.outbox.postgresql.connection import (
 from forwarder.outbox.postgresql.homes import share
 from forwarder.outbox.postgresql.statements import CHANNEL, HOMES_CHANGED
 from forwarder.outbox.records import Replica
-from forwarder.outbox.sql import queries
+from forwarder.outbox.seat import HomesView, Seat
 from forwarder.settings import Database
 
 BEAT_SECONDS = 1.0
@@ -104,17 +104,7 @@ class Observation:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class HomesView:
-    """Whose homes should be whose, as one replica saw it."""
-
-    elsewhere: frozenset[str]
-    """The endpoints that should be another replica's; one that is newer than the look is not among them,"""
-    free: frozenset[str]
-    """and those that should be its own and are nobody's."""
-
-
-class Seat:
+class DatabaseSeat(Seat):
     """
     One replica among those on a database, from now on until `release`.
 
@@ -131,24 +121,7 @@ class Seat:
         self._session: PostgresConnection | None = None
         self._sure_since = time.monotonic()
         self.leads = False
-        self.leader = ""
-        """The name of the replica that leads, as far as it is known."""
-        self.outbox_id = ""
-        self.problem: str | None = None
-        """Why the last beat did not commit."""
-        self.is_dead = False
-        """Whether the others have declared this replica dead."""
-        self.homes: HomesView | None = None
-        """As of the last beat that looked."""
-        self.routes = ""
-        """A digest of the routes that are in force here, for the others to see;"""
-        self.differing: Sequence[str] = ()
-        """the names of those who have others, for some seconds now."""
         self._differing_since: dict[str, float] = {}
-        self.session_word = ""
-        """What this replica says of its session with the broker,"""
-        self.session_words: Collection[str] = ()
-        """and what the others say of theirs."""
         self._leaves = False
         self._ring: Callable[[], None] = lambda: None
         self._stopping, self._waking = threading.Event(), threading.Event()
@@ -157,24 +130,20 @@ class Seat:
         self._beat()
         with opened_connection(database) as connection:
             self._refuse_strangers(connection)
-            self.outbox_id = queries.identity(connection)
         self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
         self._thread.start()
         self._bell: threading.Thread | None = None
 
     @property
     def is_sure(self) -> bool:
-        """Whether no other replica can have declared this one dead yet."""
         return not self.is_dead and time.monotonic() - self._sure_since < SURE_SECONDS
 
     def listen(self, ring: Callable[[], None]) -> None:
-        """Have `ring` called, in a thread, whenever others have committed something that may concern this replica."""
         self._ring = ring
         self._bell = threading.Thread(target=self._hear, name="bell", daemon=True)
         self._bell.start()
 
     def leave(self) -> None:
-        """Tell the others that what is released here now is theirs; `release` follows."""
         self._leaves = True
         self._waking.set()
 
@@ -287,7 +256,6 @@ class Seat:
         )
 
     def release(self) -> None:
-        """Leave: others may lead, and deliver, at once."""
         self._stopping.set()
         self._waking.set()
         self._thread.join(SURE_SECONDS)

@@ -12,61 +12,27 @@ The outbox on SQLite: one file, with its write-ahead log, its high-water mark an
 What is seldom run, and what is read, is in outbox/sql.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
-from forwarder.outbox.sqlite import file as outbox_file
-from forwarder.outbox.sqlite import opening
+from forwarder.outbox.seat import Seat
 from forwarder.outbox.sqlite.access import opened
 from forwarder.outbox.sqlite.copying import drafted, held
 from forwarder.outbox.sqlite.engine import SqliteEngine
 from forwarder.outbox.sqlite.erasure import copies_aside
+from forwarder.outbox.sqlite.file import DirectoryLock, is_running
 from forwarder.outbox.sqlite.inspection import inspect
-from forwarder.outbox.sqlite.opening import prepare, repair
+from forwarder.outbox.sqlite.opening import prepare, repair, warn_of_foreign_writers
 
 
-class DirectorySeat(outbox_file.DirectoryLock):
+class DirectorySeat(DirectoryLock, Seat):
     """The only forwarder on a data directory: it leads from the start."""
 
-    member = ""
-    leads = True
-    leader = ""
-    outbox_id = ""
-    is_sure = True
-    is_dead = False
-    problem = None
-    homes = None
-    differing = ()
-    session_words = ()
-
     def __init__(self, path: Path, *, name: str, deployment: str) -> None:  # noqa: ARG002 - a database's matters
-        super().__init__(path.parent)
-        self.routes = self.session_word = ""
-
-    def listen(self, ring: Callable[[], None]) -> None:
-        """There is nobody to hear of."""
-
-    def leave(self) -> None:
-        """There is nobody to tell."""
+        super().__init__(path)
 
 
 take_seat = DirectorySeat
-
-
-def open_engine(
-    path: Path,
-    *,
-    member: str,  # noqa: ARG001 - of a database
-    max_bytes: int,
-    quarantine_max_bytes: int,
-    keep_delivered_seconds: float,
-) -> SqliteEngine:
-    return SqliteEngine(
-        path,
-        max_bytes=max_bytes,
-        quarantine_max_bytes=quarantine_max_bytes,
-        keep_delivered_seconds=keep_delivered_seconds,
-    )
+open_engine = SqliteEngine
 
 
 def exists(path: Path) -> bool:
@@ -75,14 +41,6 @@ def exists(path: Path) -> bool:
 
 def remarks(_: Path) -> list[str]:
     return []
-
-
-def is_running(path: Path) -> bool:
-    return outbox_file.is_running(path.parent)
-
-
-def warn_of_foreign_writers(path: Path) -> None:
-    opening.warn_of_foreign_writers(path.parent)
 
 
 __all__ = [

@@ -121,7 +121,7 @@ def drafted(path: Path) -> Iterator[SqliteDraft]:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     try:
-        lock = outbox_file.DirectoryLock(path.parent)
+        lock = outbox_file.DirectoryLock(path)
     except OutboxLocked as running:
         raise OutboxLocked(
             f"a forwarder is running on {path.parent.absolute()}; stop it, and copy then"

@@ -37,6 +37,7 @@ class SqliteEngine:
         self,
         path: Path,
         *,
+        member: str = "",  # noqa: ARG002 - of a database
         max_bytes: int,
         quarantine_max_bytes: int,
         keep_delivered_seconds: float,

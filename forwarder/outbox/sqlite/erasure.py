@@ -56,7 +56,7 @@ def _mentions(device: Device) -> Callable[[object], bool]:
 def _await_notes_read(connection: sqlite3.Connection, path: Path, device: Device) -> None:
     """The notes for the service hold the device's name: they may go once it has read them, or when no service runs."""
     until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until and is_running(path.parent):
+    while time.monotonic() < until and is_running(path):
         with translated(path):
             (left,) = connection.execute(_NOTES, (device,)).fetchone()
         if not left:

@@ -220,27 +220,31 @@ def translated(path: Path) -> Iterator[None]:
 
 class DirectoryLock:
     """
-    Makes this process the only forwarder on a data directory until `release` or its end, however it ends.
+    Makes this process the only forwarder on an outbox's directory until `release` or its end, however it ends.
 
     Raises OutboxLocked when another one holds it.
     """
 
-    def __init__(self, directory: Path) -> None:
-        path = directory / "forwarder.lock"
+    def __init__(self, outbox: Path) -> None:
+        path = _lock_of(outbox)
         with translated(path):
-            directory.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
         try:
             _hold(self._descriptor)
         except OSError as held:
             os.close(self._descriptor)
             raise OutboxLocked(
-                f"another forwarder is running on {directory.absolute()}; stop it first,"
+                f"another forwarder is running on {path.parent.absolute()}; stop it first,"
                 " or give this one a data directory of its own with FORWARDER_OUTBOX_URL"
             ) from held
 
     def release(self) -> None:
         os.close(self._descriptor)
+
+
+def _lock_of(outbox: Path) -> Path:
+    return outbox.with_name("forwarder.lock")
 
 
 def _hold(descriptor: int) -> None:
@@ -252,10 +256,10 @@ def _hold(descriptor: int) -> None:
     return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def is_running(directory: Path) -> bool:
-    """Whether a forwarder runs on a data directory; one that starts at this very instant may be missed."""
+def is_running(outbox: Path) -> bool:
+    """Whether a forwarder runs on the outbox's directory; one that starts at this very instant may be missed."""
     try:
-        descriptor = open_own(directory / "forwarder.lock", os.O_RDONLY)
+        descriptor = open_own(_lock_of(outbox), os.O_RDONLY)
     except OSError:
         return False
     try:

@@ -36,7 +36,7 @@ def inspect(path: Path) -> Inspection:
         path,
         file_bytes=path.stat().st_size,
         wal_bytes=_size(path.with_name(path.name + "-wal")),
-        is_service_running=outbox_file.is_running(path.parent),
+        is_service_running=outbox_file.is_running(path),
     )
 
 

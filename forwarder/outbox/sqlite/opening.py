@@ -36,11 +36,11 @@ def repair(path: Path, trouble: OutboxDamaged | OutboxIncomplete) -> None:
         high_water_mark.forget(path)
 
 
-def warn_of_foreign_writers(directory: Path) -> None:
+def warn_of_foreign_writers(path: Path) -> None:
     """Log it when others may put files of theirs in the place of ours."""
-    if writers := foreign_writers(directory):
+    if writers := foreign_writers(path.parent):
         who = "everybody" if writers == "everybody" else "a group that the forwarder is not in"
-        problem = f"{directory} may be written by {who}; take that right away (chmod go-w)"
+        problem = f"{path.parent} may be written by {who}; take that right away (chmod go-w)"
         logger("outbox").warning("outbox.exposed", problem=problem)
 
 

@@ -11,8 +11,9 @@ from forwarder.errors import OutboxError, OutboxLocked, OutboxUnavailable
 from forwarder.outbox import remarks, take_seat
 from forwarder.outbox.postgresql import members
 from forwarder.outbox.postgresql.connection import opened_connection
-from forwarder.outbox.postgresql.members import HomesView, Observation, Seat
+from forwarder.outbox.postgresql.members import DatabaseSeat, Observation
 from forwarder.outbox.postgresql.schema import prepare
+from forwarder.outbox.seat import HomesView
 from forwarder.settings import Database
 
 PATIENCE_SECONDS = 20.0
@@ -20,14 +21,16 @@ OURS = "integration at mqtt://broker, topics ext/#"
 
 
 @pytest.fixture
-def join(place: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Seat]]:
+def join(
+    place: Database, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], DatabaseSeat]]:
     """Has a replica join; all leave at the end."""
     monkeypatch.setattr(members, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr(members, "DEAD_SECONDS", 0.5)
     with ExitStack() as stack:
 
-        def joined(name: str) -> Seat:
-            seat = Seat(place, name=name, deployment=OURS)
+        def joined(name: str) -> DatabaseSeat:
+            seat = DatabaseSeat(place, name=name, deployment=OURS)
             stack.callback(seat.release)
             return seat
 
@@ -70,12 +73,14 @@ class TestObservation:
         assert seen.dead({"a": 1}, now=7.0) == []
 
 
-def test_first_leads_and_the_second_knows_whom_it_waits_for(join: Callable[[str], Seat]) -> None:
+def test_first_leads_and_the_second_knows_whom_it_waits_for(
+    join: Callable[[str], DatabaseSeat],
+) -> None:
     first, second = join("one"), join("two")
     assert (first.leads, second.leads, second.leader) == (True, False, "one")
 
 
-def test_the_next_leads_at_once_when_the_leader_leaves(join: Callable[[str], Seat]) -> None:
+def test_the_next_leads_at_once_when_the_leader_leaves(join: Callable[[str], DatabaseSeat]) -> None:
     """It need not be declared dead for that."""
     first, second = join("one"), join("two")
     first.release()
@@ -83,7 +88,7 @@ def test_the_next_leads_at_once_when_the_leader_leaves(join: Callable[[str], Sea
     assert second.leader == "two"
 
 
-def test_only_one_of_many_follows_it(join: Callable[[str], Seat]) -> None:
+def test_only_one_of_many_follows_it(join: Callable[[str], DatabaseSeat]) -> None:
     first, others = join("one"), [join(f"other-{number}") for number in range(4)]
     first.release()
     until(lambda: any(other.leads for other in others))
@@ -91,7 +96,7 @@ def test_only_one_of_many_follows_it(join: Callable[[str], Seat]) -> None:
     assert sum(other.leads for other in others) == 1
 
 
-def test_one_that_leaves_does_not_come_to_lead(join: Callable[[str], Seat]) -> None:
+def test_one_that_leaves_does_not_come_to_lead(join: Callable[[str], DatabaseSeat]) -> None:
     """It would have the line do nothing until its own attempts have ended."""
     first, second, third = join("one"), join("two"), join("three")
     second.leave()
@@ -101,7 +106,9 @@ def test_one_that_leaves_does_not_come_to_lead(join: Callable[[str], Seat]) -> N
     assert not second.leads
 
 
-def test_replicas_hear_what_others_say_of_their_sessions(join: Callable[[str], Seat]) -> None:
+def test_replicas_hear_what_others_say_of_their_sessions(
+    join: Callable[[str], DatabaseSeat],
+) -> None:
     """Never their own word, and no longer than somebody says it."""
     first, second = join("one"), join("two")
     first.session_word = "missing"
@@ -112,7 +119,7 @@ def test_replicas_hear_what_others_say_of_their_sessions(join: Callable[[str], S
 
 
 def test_homes_are_seen_with_those_that_should_be_elsewhere(
-    join: Callable[[str], Seat], place: Database
+    join: Callable[[str], DatabaseSeat], place: Database
 ) -> None:
     """One that is nobody's is free for whoever should have it; of one that is unknown yet nothing is said."""
     one = join("one")
@@ -130,7 +137,7 @@ def test_homes_are_seen_with_those_that_should_be_elsewhere(
 
 
 def test_leader_that_is_not_heard_of_is_declared_dead(
-    join: Callable[[str], Seat], place: Database
+    join: Callable[[str], DatabaseSeat], place: Database
 ) -> None:
     """Also where its session stays open, as that of a stopped process does: it is ended then."""
     first, second = join("one"), join("two")
@@ -147,14 +154,14 @@ def test_restarted_replica_does_not_wait_for_its_own_death(
     place: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that was killed has no session any more; the next one of its name takes its seat."""
-    before = Seat(place, name="one", deployment=OURS)
+    before = DatabaseSeat(place, name="one", deployment=OURS)
     before._stopping.set()
     before._thread.join()
     assert before._session is not None
     before._session.close()
     after = None
     for _ in range(100):  # until the server has seen that the session is gone
-        after = Seat(place, name="one", deployment=OURS)
+        after = DatabaseSeat(place, name="one", deployment=OURS)
         if after.leads:
             break
         after.release()
@@ -163,7 +170,9 @@ def test_restarted_replica_does_not_wait_for_its_own_death(
     after.release()
 
 
-def test_another_deployment_is_refused(join: Callable[[str], Seat], place: Database) -> None:
+def test_another_deployment_is_refused(
+    join: Callable[[str], DatabaseSeat], place: Database
+) -> None:
     """In one sentence that says who is there; it leaves nothing behind."""
     join("one")
     with pytest.raises(
@@ -176,8 +185,8 @@ def test_another_deployment_is_refused(join: Callable[[str], Seat], place: Datab
 
 def test_changed_deployment_takes_over_where_nobody_is(place: Database) -> None:
     """An operator may give the outbox another broker or topic, once all replicas are stopped."""
-    Seat(place, name="one", deployment=OURS).release()
-    seat = Seat(place, name="one", deployment="another")
+    DatabaseSeat(place, name="one", deployment=OURS).release()
+    seat = DatabaseSeat(place, name="one", deployment="another")
     assert seat.leads
     seat.release()
 
@@ -187,7 +196,7 @@ def test_replica_that_cannot_beat_is_not_sure_any_more(monkeypatch: pytest.Monke
     monkeypatch.setattr(members, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr(members, "SURE_SECONDS", 0.5)
     with PostgresServer() as server:
-        seat = Seat(server.database(), name="one", deployment=OURS)
+        seat = DatabaseSeat(server.database(), name="one", deployment=OURS)
         assert seat.is_sure
         server.stop()
         until(lambda: not seat.is_sure and seat.problem)
@@ -229,12 +238,12 @@ def test_pooler_in_transaction_mode_is_refused(postgres: PostgresServer, place: 
         with pytest.raises(OutboxError, match="through a pooler in transaction mode"):
             remarks(pooled)
         with pytest.raises(OutboxError, match="through a pooler in transaction mode"):
-            Seat(pooled, name="one", deployment=OURS)
+            DatabaseSeat(pooled, name="one", deployment=OURS)
 
 
 def test_pooler_in_session_mode_is_fine(postgres: PostgresServer, place: Database) -> None:
     prepare(place)
     with postgres.pooled(place, mode="session") as pooled:
-        seat = Seat(pooled, name="one", deployment=OURS)
+        seat = DatabaseSeat(pooled, name="one", deployment=OURS)
         assert seat.leads
         seat.release()

@@ -245,7 +245,7 @@ def test_lock_is_no_other_file(make: Callable[[Path], object], tmp_path: Path) -
     """A link or a FIFO in its place is refused with a sentence, and not waited for."""
     make(tmp_path / "forwarder.lock")
     with pytest.raises(OutboxUnavailable, match=r"remove it|Is a directory"):
-        DirectoryLock(tmp_path)
+        DirectoryLock(tmp_path / "outbox.db")
     assert not is_running(tmp_path / "outbox.db")
     assert not (tmp_path / "victim").exists()
 

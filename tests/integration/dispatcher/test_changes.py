@@ -167,7 +167,7 @@ async def test_erased_reading_is_not_sent_again_with_its_batch(harness: Dispatch
     await full_batch(harness, batched())
     harness.waiting[0].answer(500)
     await harness.rest()
-    lock = outbox_file.DirectoryLock(harness.outbox_harness.path.parent)
+    lock = outbox_file.DirectoryLock(harness.outbox_harness.path)
     await asyncio.to_thread(purge_one, harness.outbox_harness.path)
     lock.release()
     await harness.advance(1)

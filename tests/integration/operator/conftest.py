@@ -19,7 +19,7 @@ def built(tmp_path: Path) -> OutboxBuilder:
 @pytest.fixture
 async def harness(built: OutboxBuilder) -> AsyncIterator[OutboxHarness]:
     """The service's side of the same file, with its lock on the directory."""
-    lock = DirectoryLock(built.path.parent)
+    lock = DirectoryLock(built.path)
     harness = OutboxHarness(built.path, HandClock())
     yield harness
     await harness.kill()

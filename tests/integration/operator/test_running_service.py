@@ -163,13 +163,13 @@ def test_stopped_service_is_recognised(built: OutboxBuilder) -> None:
 
 def test_looking_does_not_keep_a_service_from_starting(built: OutboxBuilder) -> None:
     """A service that starts while a command looks whether one runs gets its lock all the same."""
-    DirectoryLock(built.path.parent).release()
+    DirectoryLock(built.path).release()
     looker = os.open(built.path.parent / "forwarder.lock", os.O_RDONLY)
     fcntl.flock(looker, fcntl.LOCK_SH)
     letting_go = threading.Timer(0.03, os.close, [looker])
     letting_go.start()
 
-    lock = DirectoryLock(built.path.parent)
+    lock = DirectoryLock(built.path)
 
     letting_go.join()
     lock.release()
