@@ -106,7 +106,7 @@ class Run:
 class Applied:
     """What a transaction did."""
 
-    runs: Sequence[Run] = ()
+    runs: list[Run] = field(default_factory=list)
     """All readings that were put, in their order."""
     outcomes: Sequence[Outcomes] = ()
     """By message, in the groups in which they were put."""

@@ -21,8 +21,7 @@ from forwarder.errors import (
 from forwarder.outbox.access import OutboxAccess
 from forwarder.outbox.capacity import quarantine_share
 from forwarder.outbox.copying import Contents, Copied, Draft, copy_contents
-from forwarder.outbox.devices import most_devices
-from forwarder.outbox.engine import Engine
+from forwarder.outbox.engine import Engine, Limits
 from forwarder.outbox.outbox import MEMORY_LIMIT, Outbox
 from forwarder.outbox.records import Inspection
 from forwarder.outbox.seat import Seat
@@ -40,15 +39,7 @@ class Driver(Protocol[P_contra]):
     def repair(self, place: P_contra, trouble: OutboxDamaged | OutboxIncomplete) -> None:
         """Move aside what cannot be used, or go on with what is left."""
 
-    def open_engine(
-        self,
-        place: P_contra,
-        *,
-        member: str,
-        max_bytes: int,
-        quarantine_max_bytes: int,
-        keep_delivered_seconds: float,
-    ) -> Engine:
+    def open_engine(self, place: P_contra, *, member: str, limits: Limits) -> Engine:
         """The tables of an outbox that is prepared."""
 
     def opened(
@@ -128,24 +119,12 @@ def open_outbox(
     """
     driver = _driver(place)
     share = quarantine_share(max_bytes) if quarantine_max_bytes is None else quarantine_max_bytes
+    limits = Limits(max_bytes, share, keep_delivered_seconds)
 
     def begin() -> Outbox:
         driver.prepare(place)
-        engine = driver.open_engine(
-            place,
-            member=member,
-            max_bytes=max_bytes,
-            quarantine_max_bytes=share,
-            keep_delivered_seconds=keep_delivered_seconds,
-        )
-        return Outbox(
-            engine,
-            place,
-            clock=clock,
-            quarantine_max_bytes=share,
-            memory_limit=memory_limit,
-            most_devices=most_devices(max_bytes),
-        )
+        engine = driver.open_engine(place, member=member, limits=limits)
+        return Outbox(engine, place, clock=clock, limits=limits, memory_limit=memory_limit)
 
     return _with_repair(begin, driver, place) if may_repair else begin()
 

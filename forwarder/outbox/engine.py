@@ -13,11 +13,27 @@ nothing that could wait.
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from forwarder.delivery import Delivery
 from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows
 from forwarder.outbox.records import DeviceRecord, EndpointTotals, Overview
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much an outbox holds."""
+
+    max_bytes: int
+    quarantine_max_bytes: int
+    """Of these, what is kept for messages that could not be understood."""
+    keep_delivered_seconds: float
+    """How long a reading is known again by its content."""
+
+    @property
+    def readings_max_bytes(self) -> int:
+        return self.max_bytes - self.quarantine_max_bytes
 
 
 class Engine(Protocol):

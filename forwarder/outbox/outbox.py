@@ -14,8 +14,8 @@ from forwarder.outbox.accounts import Accounts
 from forwarder.outbox.capacity import Capacity
 from forwarder.outbox.changes import Applied, LaneKey
 from forwarder.outbox.commit import Commit
-from forwarder.outbox.devices import MOST_DEVICES, Devices
-from forwarder.outbox.engine import Engine
+from forwarder.outbox.devices import Devices, most_devices
+from forwarder.outbox.engine import Engine, Limits
 from forwarder.outbox.group_commit import GroupCommit
 from forwarder.outbox.homes import Homes
 from forwarder.outbox.intake import NewReading, Outcomes, Put, Unrouted
@@ -55,13 +55,12 @@ class Outbox:
         path: OutboxPlace,
         *,
         clock: Clock,
-        quarantine_max_bytes: int,
+        limits: Limits,
         memory_limit: int = MEMORY_LIMIT,
-        most_devices: int = MOST_DEVICES,
     ) -> None:
         self._engine = engine
         self._clock = clock
-        self.quarantine_max_bytes = quarantine_max_bytes
+        self.quarantine_max_bytes = limits.quarantine_max_bytes
         self.on_foreign_change: Callable[[], None] = lambda: None
         """Called when a command has changed the outbox, after `health` was brought up to date."""
         self.accounts = Accounts(engine)
@@ -73,7 +72,7 @@ class Outbox:
             count=self._count_lane,
             on_defect=self._on_defect,
         )
-        self.devices = Devices(most_devices)
+        self.devices = Devices(most_devices(limits.max_bytes))
         """Who reports; on the loop alone."""
         self._sightings = harmless(self.devices)
         """The same devices; an error in them never stops the line."""

@@ -114,10 +114,10 @@ def _quarantine(device: Device, payload: bytes, text: str) -> Step:
 
 def _other(endpoint: str, kept: EndpointHealth, device: Device, blob: bytes) -> Iterator[Step]:
     record = DeviceRecord(device, NOW, NOW + 1, "2025-11-18T10:00:00Z", 3, blob, None, NOW)
-    yield lambda store: store.record_health(endpoint, kept)
-    yield lambda store: store.pause("home")
-    yield lambda store: store.record_gone("bulk", "digest")
-    yield lambda store: store.mark_removed(store.endpoint_id(endpoint), NOW)
+    yield lambda store: store.endpoints.record_health(store.endpoint_id(endpoint), kept)
+    yield lambda store: store.endpoints.pause(store.endpoint_id("home"))
+    yield lambda store: store.endpoints.record_gone(store.endpoint_id("bulk"), "digest")
+    yield lambda store: store.endpoints.mark_removed(store.endpoint_id(endpoint), NOW)
     yield lambda store: count_messages(store, {"accepted": 7, "duplicate": 1 << 40})
     yield lambda store: store.devices.record({3: record}, but=())
     yield lambda store: store.connection.execute("INSERT INTO told VALUES (?, ?)", (endpoint, "{}"))
@@ -255,7 +255,9 @@ def test_text_that_the_other_engine_cannot_keep_is_no_difference(
     """PostgreSQL keeps no NUL; what an endpoint last answered is told all the same."""
     source, destination = places
     with OutboxBuilder(source).store() as store:
-        store.record_health("acme", EndpointHealth(last_error="a\0b", last_error_at=NOW))
+        store.endpoints.record_health(
+            store.endpoint_id("acme"), EndpointHealth(last_error="a\0b", last_error_at=NOW)
+        )
     copy_outbox(source, destination)
     (copied,) = OutboxBuilder(destination).rows("SELECT last_error FROM endpoint")
     assert copied[0].replace("\0", "\ufffd") == "a\ufffdb"

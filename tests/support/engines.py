@@ -16,7 +16,7 @@ from forwarder.errors import OutboxUnavailable
 from forwarder.outbox import Operation, Outbox, Replay, Selection, opened
 from forwarder.outbox.capacity import quarantine_share
 from forwarder.outbox.changes import Applied, Changes, LaneKey
-from forwarder.outbox.engine import Engine
+from forwarder.outbox.engine import Engine, Limits
 from forwarder.outbox.outbox import MEMORY_LIMIT
 from forwarder.outbox.postgresql import schema
 from forwarder.outbox.postgresql.connection import opened_connection
@@ -73,8 +73,8 @@ class EngineUnderTest(Engine, Protocol):
 class SqliteUnderTest(SqliteEngine):
     """See `EngineUnderTest`."""
 
-    def __init__(self, path: Path, **limits: Any) -> None:
-        super().__init__(path, **limits)
+    def __init__(self, path: Path, limits: Limits) -> None:
+        super().__init__(path, limits=limits)
         self.waits: list[bool] = []
         self.read = 0
         self.is_over_limit = False
@@ -151,7 +151,7 @@ class PostgresUnderTest(PostgresEngine):
     """See `EngineUnderTest`."""
 
     def __init__(
-        self, database: Database, *, member: str = MEMBER, leads: bool = True, **limits: Any
+        self, database: Database, *, limits: Limits, member: str = MEMBER, leads: bool = True
     ) -> None:
         self.waits: list[bool] = []
         self.read = 0
@@ -165,7 +165,7 @@ class PostgresUnderTest(PostgresEngine):
             connection.execute(join, (member, member))
             if leads:
                 connection.execute("UPDATE line SET owner = ?", (member,))
-        super().__init__(database, member=member, **limits)
+        super().__init__(database, member=member, limits=limits)
 
     @property
     def is_full(self) -> bool:
@@ -246,21 +246,15 @@ def open_under_test(
 ) -> tuple[Outbox, EngineUnderTest]:
     """The outbox of a place, on whichever engine keeps it there; as which replica, where that is a database."""
     share = quarantine_share(max_bytes) if quarantine_max_bytes is None else quarantine_max_bytes
-    limits = {
-        "max_bytes": max_bytes,
-        "quarantine_max_bytes": share,
-        "keep_delivered_seconds": 3600.0,
-    }
+    limits = Limits(max_bytes, share, keep_delivered_seconds=3600.0)
     engine: EngineUnderTest
     if isinstance(place, Path):
         outbox_file.create(place)
-        engine = SqliteUnderTest(place, **limits)
+        engine = SqliteUnderTest(place, limits)
     else:
         schema.prepare(place)
-        engine = PostgresUnderTest(place, member=member, leads=leads, **limits)
-    outbox = Outbox(
-        engine, place, clock=clock, quarantine_max_bytes=share, memory_limit=memory_limit
-    )
+        engine = PostgresUnderTest(place, member=member, leads=leads, limits=limits)
+    outbox = Outbox(engine, place, clock=clock, limits=limits, memory_limit=memory_limit)
     return outbox, engine
 
 

@@ -186,7 +186,7 @@ class OutboxBuilder:
 
     def health(self, endpoint: str, health: EndpointHealth) -> None:
         with self.store() as store:
-            store.record_health(endpoint, health)
+            store.endpoints.record_health(store.endpoint_id(endpoint), health)
 
     def id_of(self, number: int) -> str:
         """The webhook id of the reading with this number."""

@@ -25,6 +25,7 @@ from psycopg import sql
 from forwarder.delivery import Delivery
 from forwarder.errors import OutboxTaken
 from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows
+from forwarder.outbox.engine import Limits
 from forwarder.outbox.intake import NewReading
 from forwarder.outbox.operations import Lead, TakeHomes
 from forwarder.outbox.postgresql import reading_back
@@ -66,21 +67,11 @@ _HAS_NOTED = "SELECT EXISTS (SELECT 1 FROM touched_lane)"
 class PostgresEngine:
     """See `Engine`; `member` is the id of this replica, which leads where it owns the line."""
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        member: str,
-        max_bytes: int,
-        quarantine_max_bytes: int,
-        keep_delivered_seconds: float,
-    ) -> None:
+    def __init__(self, database: Database, *, member: str, limits: Limits) -> None:
         self._database = database
         self._member = member
         self._look = _LOOK.format(member=sql.quote(member))
-        self._max_bytes = max_bytes - quarantine_max_bytes
-        self._quarantine_max_bytes = quarantine_max_bytes
-        self._keep_delivered_seconds = keep_delivered_seconds
+        self._limits = limits
         self._size = Size()
         self._line_epoch: int | None = None
         """None while another replica leads."""
@@ -146,7 +137,7 @@ class PostgresEngine:
 
     @property
     def is_full(self) -> bool:
-        return self._size.readings_bytes >= self._max_bytes
+        return self._size.readings_bytes >= self._limits.readings_max_bytes
 
     @property
     def used_bytes(self) -> int:
@@ -282,14 +273,7 @@ class PostgresEngine:
         store = self._store
         arrived, seen = self._arrived()
         store.horizon = seen if self._line_epoch is None else ALL_READINGS
-        applied = bring_in(
-            store,
-            changes,
-            now=now,
-            content_since=now - self._keep_delivered_seconds,
-            quarantine_max_bytes=self._quarantine_max_bytes,
-            engine_error=psycopg.Error,
-        )
+        applied = bring_in(store, changes, now=now, limits=self._limits, engine_error=psycopg.Error)
         applied.arrived = arrived
         # One that leads has put all there is, but for what commands have, which they note.
         applied.has_more = self._line_epoch is None and seen < self._last

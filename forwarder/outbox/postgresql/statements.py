@@ -11,13 +11,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from forwarder.delivery import ReadingNumber, RetryAt
-from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.changes import LaneRows, Run
 from forwarder.outbox.intake import NewQuarantined, NewReading, Recipient
 from forwarder.outbox.postgresql.connection import PostgresConnection
 from forwarder.outbox.settlement import Settlement
 from forwarder.outbox.sql.devices import DeviceTable
 from forwarder.outbox.sql.endings import KEPT_ATTEMPTS, attempted, columns, ended_alike, runs_of
+from forwarder.outbox.sql.endpoints import EndpointTable
 from forwarder.outbox.sql.quarantine import KEPT_QUARANTINE, Quarantine, row_of
 from forwarder.outbox.sql.tables import NO_ENDPOINT, Tables
 from forwarder.reading import Device
@@ -143,7 +143,8 @@ class Store(Tables):
     """See `Tables`; `member` is the replica whose homes new endpoints become, nobody for a command."""
 
     def __init__(self, connection: PostgresConnection, *, member: str | None = None) -> None:
-        super().__init__(PostgresQuarantine(connection), PostgresDevices(connection))
+        endpoints = EndpointTable(connection, table="endpoint_row", circuits=("home", "endpoint"))
+        super().__init__(endpoints, PostgresQuarantine(connection), PostgresDevices(connection))
         self.connection: PostgresConnection = connection
         self._member = member
         self.replica = member or ""
@@ -267,7 +268,7 @@ class Store(Tables):
         is_new = super()._owe(number, reading, recipient, now)
         if is_new and not self.is_home_of(recipient.endpoint):
             # Its number is an old one: whoever reads what is new would miss it.
-            self.note_lane(recipient.endpoint, reading.device)
+            self.note_lane(self.endpoint_id(recipient.endpoint), reading.device)
         return is_new
 
     # Homes.
@@ -413,49 +414,6 @@ class Store(Tables):
                 for reading, endpoint, attempt in failed
                 if attempt.number > KEPT_ATTEMPTS
             ],
-        )
-
-    # Endpoints.
-
-    def record_health(self, name: str, health: EndpointHealth) -> None:
-        self.connection.execute(
-            "UPDATE home SET failures = ?, open_until = ?, failing_since = ?,"
-            " last_success_at = ?, last_error = ?, last_error_at = ? WHERE endpoint = ? AND shard = 0",
-            (
-                health.failures, health.open_until, health.failing_since, health.last_success_at,
-                health.last_error, health.last_error_at, self.endpoint_id(name),
-            ),
-        )  # fmt: skip
-
-    def record_gone(self, name: str, url_digest: str | None) -> None:
-        self.connection.execute(
-            "UPDATE endpoint_row SET paused_by = ?, gone_url = ?"
-            " WHERE id = ? AND paused_by IS DISTINCT FROM 'operator'",
-            ("gone" if url_digest else None, url_digest, self.endpoint_id(name)),
-        )
-
-    def pause(self, name: str) -> bool:
-        pause = """
-            UPDATE endpoint_row SET paused_by = 'operator', gone_url = NULL
-            WHERE id = ? AND paused_by IS DISTINCT FROM 'operator'"""
-        return self.connection.execute(pause, (self.endpoint_id(name),)).rowcount > 0
-
-    def resume(self, name: str) -> bool:
-        resume = """
-            UPDATE endpoint_row SET paused_by = NULL, gone_url = NULL
-            WHERE id = ? AND paused_by IS NOT NULL"""
-        endpoint = self.endpoint_id(name)
-        if not self.connection.execute(resume, (endpoint,)).rowcount:
-            return False
-        forget = """
-            UPDATE home SET failures = 0, open_until = NULL, failing_since = NULL
-            WHERE endpoint = ?"""
-        self.connection.execute(forget, (endpoint,))
-        return True
-
-    def mark_removed(self, endpoint: int, since: float | None) -> None:
-        self.connection.execute(
-            "UPDATE endpoint_row SET removed_at = ? WHERE id = ?", (since, endpoint)
         )
 
     def shrink(self, pages: int) -> None:

@@ -5,10 +5,10 @@ from itertools import accumulate, chain, pairwise
 from typing import Any
 
 from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows, OperationFailed, Run
+from forwarder.outbox.engine import Limits
 from forwarder.outbox.intake import MessageOutcome, NewQuarantined, NewReading, Outcomes, Put
 from forwarder.outbox.operations import BuryRemoved, EndIntervals, ExpireOld, Operation
 from forwarder.outbox.sql import operations
-from forwarder.outbox.sql.endings import Owed
 from forwarder.outbox.sql.putting import put_all
 from forwarder.outbox.sql.tables import Tables
 
@@ -18,8 +18,7 @@ def bring_in(
     changes: Changes,
     *,
     now: float,
-    content_since: float,
-    quarantine_max_bytes: int,
+    limits: Limits,
     engine_error: type[Exception],
 ) -> Applied:
     """
@@ -33,26 +32,18 @@ def bring_in(
         for index, one in enumerate(changes.operations)
     ]
     _supersede(tables, changes, now)
-    owed, outcomes = Owed(), list[Outcomes]()
+    applied = Applied()
     if changes.puts:
-        owed, outcomes = _put(tables, changes, now, content_since, quarantine_max_bytes)
-    count_messages(tables, _messages(changes, outcomes))
+        applied = _put(tables, changes, now, limits)
+    applied.answers = answers
+    count_messages(tables, _messages(changes, applied.outcomes))
     tables.add_totals()
     # Last, so that a count holds all that the transaction changed.
-    counted = _count(tables, changes)
-    forgotten = tables.take_forgotten()
+    applied.counted = _count(tables, changes)
+    applied.forgotten = tables.take_forgotten()
     if changes.devices:
-        tables.devices.record(changes.devices, but=forgotten)
-    return Applied(
-        owed.runs,
-        outcomes,
-        owed.superseded,
-        owed.enqueued,
-        owed.thinned,
-        answers,
-        counted,
-        forgotten,
-    )
+        tables.devices.record(changes.devices, but=applied.forgotten)
+    return applied
 
 
 def _settle(tables: Tables, changes: Changes, now: float) -> None:
@@ -60,9 +51,9 @@ def _settle(tables: Tables, changes: Changes, now: float) -> None:
     if changes.settlements:
         tables.settle(changes.settlements, now=now)
     for endpoint, health in changes.health.items():
-        tables.record_health(endpoint, health)
+        tables.endpoints.record_health(tables.endpoint_id(endpoint), health)
     for endpoint, url in changes.gone.items():
-        tables.record_gone(endpoint, url)
+        tables.endpoints.record_gone(tables.endpoint_id(endpoint), url)
 
 
 def _supersede(tables: Tables, changes: Changes, now: float) -> None:
@@ -92,9 +83,7 @@ def _perform(
         raise OperationFailed(index, error) from error
 
 
-def _put(
-    tables: Tables, changes: Changes, now: float, content_since: float, quarantine_max_bytes: int
-) -> tuple[Owed, list[Outcomes]]:
+def _put(tables: Tables, changes: Changes, now: float, limits: Limits) -> Applied:
     readings: list[NewReading] = []
     quarantined: list[tuple[int, NewQuarantined]] = []
     for place, one in enumerate(chain.from_iterable(changes.puts)):
@@ -102,18 +91,20 @@ def _put(
             quarantined.append((place, one))
         else:
             readings.append(one)
-    owed = put_all(
+    applied = put_all(
         tables,
         readings,
         now=now,
-        content_since=content_since,
+        content_since=now - limits.keep_delivered_seconds,
         in_flight=changes.in_flight,
         kept_last=changes.kept_last,
     )
     if quarantined:
         kept = [one for _, one in quarantined]
-        tables.quarantine(kept, max_bytes=quarantine_max_bytes)
-    return owed, _outcomes(owed.runs, [place for place, _ in quarantined], changes.puts)
+        tables.quarantine(kept, max_bytes=limits.quarantine_max_bytes)
+    places = [place for place, _ in quarantined]
+    applied.outcomes = _outcomes(applied.runs, places, changes.puts)
+    return applied
 
 
 def _count(tables: Tables, changes: Changes) -> dict[LaneKey, LaneRows]:

@@ -11,9 +11,8 @@ from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
 from forwarder.delivery import ReadingNumber
 from forwarder.outbox.candidates import Arrival, Candidate, KeptLast, sift
-from forwarder.outbox.changes import LaneKey, Run
+from forwarder.outbox.changes import Applied, LaneKey, Run
 from forwarder.outbox.operations import Ended, EndIntervals
-from forwarder.outbox.sql.endings import Owed
 from forwarder.outbox.sql.tables import Tables
 
 _FIND = "SELECT reading, opened_at FROM candidate WHERE endpoint = ? AND device = ?"
@@ -37,27 +36,27 @@ _NEXT = "SELECT min(opened_at) FROM candidate WHERE endpoint = ?"
 
 def keep_last(
     tables: Tables,
-    owed: Owed,
+    applied: Applied,
     kept_last: Mapping[str, KeptLast],
     *,
     now: float,
     in_flight: Mapping[str, Collection[ReadingNumber]],
 ) -> None:
     """Owe these endpoints only the last reading of each interval, of all that were just put for them."""
-    for (name, device), arrivals in _arrivals(owed.runs, kept_last).items():
+    for (name, device), arrivals in _arrivals(applied.runs, kept_last).items():
         endpoint, kept = tables.endpoint_id(name), kept_last[name]
         row = tables.connection.execute(_FIND, (endpoint, device)).fetchone()
         sifted = sift(Candidate(*row) if row else None, arrivals, kept.seconds)
-        rows = [(reading, endpoint) for reading in sifted.thinned]
-        tables.connection.executemany(_THINNED, [(now, *row) for row in rows])
+        thinned = [(now, reading, endpoint) for reading in sifted.thinned]
+        tables.connection.executemany(_THINNED, thinned)
         tables.drop_bodies(sifted.thinned)
         if sifted.candidate is not None:
             reading, opened_at = sifted.candidate
             tables.connection.execute(_CANDIDATE, (reading, endpoint))
             tables.connection.execute(_KEEP, (endpoint, device, reading, opened_at))
         tables.add(endpoint, "enqueued", -len(arrivals))
-        owed.thinned[name] = owed.thinned.get(name, 0) + len(sifted.thinned)
-        owed.enqueued[name] = owed.enqueued.get(name, 0) + len(sifted.enqueued)
+        applied.thinned[name] = applied.thinned.get(name, 0) + len(sifted.thinned)
+        applied.enqueued[name] = applied.enqueued.get(name, 0) + len(sifted.enqueued)
         _enqueue(
             tables,
             (name, device),
@@ -65,7 +64,7 @@ def keep_last(
             now=now,
             superseding_but=in_flight.get(name, ()) if kept.only_latest else None,
         )
-    for run in owed.runs:
+    for run in applied.runs:
         _keep_apart(run, kept_last)
 
 
@@ -109,7 +108,7 @@ def _enqueue(
             tables.supersede(max(readings), device, name, now, superseding_but)
         tables.touched.add(lane)
     else:
-        tables.note_lane(name, device)
+        tables.note_lane(endpoint, device)
 
 
 def end_intervals(

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby, repeat
 from operator import attrgetter
 from typing import TypeAlias, assert_never
@@ -31,20 +30,6 @@ Ending: TypeAlias = tuple[str, str | None, int, int | None, str | None, str | No
 """How deliveries end alike: state and why dead, what was attempted, and the address that the last one dialled."""
 Timed: TypeAlias = tuple[Delivery, float | None]
 """A delivery and how long its last attempt took, in milliseconds; None where there was none."""
-
-
-@dataclass(slots=True)
-class Owed:
-    """What a group of readings came to."""
-
-    runs: list[Run] = field(default_factory=list)
-    """All of them, in their order."""
-    superseded: dict[LaneKey, int] = field(default_factory=dict)
-    """How many deliveries gave way to newer ones, by lane."""
-    enqueued: dict[str, int] = field(default_factory=dict)
-    """By endpoint, candidates that became deliveries,"""
-    thinned: dict[str, int] = field(default_factory=dict)
-    """and readings that never will."""
 
 
 def ended_alike(settlements: Sequence[Settlement]) -> Mapping[tuple[str, Ending], list[Timed]]:

@@ -45,6 +45,7 @@ from forwarder.outbox.sql import audit, candidates, minutes, shares
 from forwarder.outbox.sql.connection import Connection
 from forwarder.outbox.sql.putting import put
 from forwarder.outbox.sql.tables import NO_ENDPOINT, Tables
+from forwarder.reading import Device
 
 EVICTED_BYTES = 1 << 20
 """Of quarantined messages, what one transaction lets go: some thousand rows where they are small."""
@@ -67,7 +68,6 @@ _REVIVE = """
     UPDATE delivery SET state = 'pending', reason = NULL, attempts = 0, due_at = 0, settled_at = NULL, age_from = ?,
         last_status = NULL, last_error = NULL, duration_ms = NULL
     WHERE reading = ? AND endpoint = ? AND state = ?"""
-_TOUCH = "INSERT INTO touched_lane (endpoint, device) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _OWE = """
     INSERT INTO delivery (reading, endpoint, device, enqueued_at, age_from) VALUES (?, ?, ?, ?, ?)"""
 _TOLD = """
@@ -109,9 +109,9 @@ def _perform(  # noqa: C901 - a flat match over the closed set
         case Shrink(pages):
             return store.shrink(pages)
         case Pause(endpoint):
-            return store.pause(endpoint)
+            return store.endpoints.pause(store.endpoint_id(endpoint))
         case Resume(endpoint):
-            return store.resume(endpoint)
+            return store.endpoints.resume(store.endpoint_id(endpoint))
         case Replay(deliveries, now):
             return sum(_revive(store, key, state="dead", now=now) for key in deliveries)
         case ReplayTo():
@@ -135,22 +135,19 @@ def _perform(  # noqa: C901 - a flat match over the closed set
         case ForgetDevice(device):
             _changed(store, "DELETE FROM device WHERE name = ?", device)
             _changed(store, "DELETE FROM told WHERE subject = 'silent:' || ?", device)
-            _note(store, NO_ENDPOINT, device)
+            store.note_lane(NO_ENDPOINT, device)
             return None
         case ForgetNotes(device):
             _changed(store, "DELETE FROM touched_lane WHERE device = ?", device)
             return None
         case AddShare(share, now):
-            shares.add(store.connection, share, now=now)
-            return None
+            return shares.add(store.connection, share, now=now)
         case RevokeShare(identity):
             return shares.revoke(store.connection, identity)
         case Audit(record):
-            audit.keep(store.connection, record)
-            return None
+            return audit.keep(store.connection, record)
         case KeepMinutes(kept, before):
-            minutes.keep(store.connection, kept, before=before, replica=store.replica)
-            return None
+            return minutes.keep(store.connection, kept, before=before, replica=store.replica)
         case TakeHomes(endpoints):
             return store.take_homes(endpoints)
         case ReleaseHomes(endpoints):
@@ -199,7 +196,7 @@ def _mark_removed(store: Tables, wanted: MarkRemoved) -> dict[str, float]:
     for row_id, name, removed_at, pending in rows:
         since = None if name in wanted.known else removed_at or wanted.now
         if since != removed_at:
-            store.mark_removed(row_id, since)
+            store.endpoints.mark_removed(row_id, since)
         if since is not None and pending:
             gone[name] = since
     return gone
@@ -273,9 +270,7 @@ def readings_in(operations: Iterable[Operation[Any]]) -> int:
 
 def _pending(store: Tables, endpoint: str) -> int:
     query = "SELECT enqueued - delivered - dead - expired - superseded FROM endpoint WHERE id = ?"
-    row = store.connection.execute(query, (store.endpoint_id(endpoint),)).fetchone()
-    pending: int = row[0]
-    return pending
+    return int(store.connection.execute(query, (store.endpoint_id(endpoint),)).fetchone()[0])
 
 
 def _replay_to(store: Tables, wanted: ReplayTo) -> Counter[_Sent]:
@@ -307,8 +302,7 @@ def _state(store: Tables, key: DeliveryId) -> str | None:
 
 def _enqueued_at(store: Tables, key: DeliveryId) -> float:
     query = "SELECT enqueued_at FROM delivery WHERE reading = ? AND endpoint = ?"
-    enqueued_at: float = store.connection.execute(query, key).fetchone()[0]
-    return enqueued_at
+    return float(store.connection.execute(query, key).fetchone()[0])
 
 
 def _owe(store: Tables, key: DeliveryId, enqueued_at: float, now: float) -> None:
@@ -316,7 +310,7 @@ def _owe(store: Tables, key: DeliveryId, enqueued_at: float, now: float) -> None
     device = _device(store.connection, key.reading)
     store.connection.execute(_OWE, (*key, device, enqueued_at, now))
     store.add(key.endpoint, "enqueued", 1)
-    _note(store, key.endpoint, device)
+    store.note_lane(key.endpoint, device)
 
 
 def _revive(store: Tables, key: DeliveryId, *, state: str, now: float) -> bool:
@@ -328,19 +322,13 @@ def _revive(store: Tables, key: DeliveryId, *, state: str, now: float) -> bool:
         store.add(key.endpoint, "enqueued", 1)
     else:
         store.add(key.endpoint, state, -1)
-    _note(store, key.endpoint, _device(store.connection, key.reading))
+    store.note_lane(key.endpoint, _device(store.connection, key.reading))
     return True
 
 
-def _device(connection: Connection, reading: int) -> str:
+def _device(connection: Connection, reading: int) -> Device:
     row = connection.execute("SELECT device FROM reading WHERE number = ?", (reading,)).fetchone()
-    device: str = row[0]
-    return device
-
-
-def _note(store: Tables, endpoint: int, device: str) -> None:
-    """Tell the running service, with this transaction, that what is pending in a lane has changed."""
-    _changed(store, _TOUCH, endpoint, device)
+    return Device(row[0])
 
 
 def _discard(store: Tables, deliveries: Collection[DeliveryId]) -> int:
@@ -361,7 +349,7 @@ def _replay_quarantined(
         # max_age counts from the replay, because the message may have come in days ago.
         renew = "UPDATE delivery SET age_from = ? WHERE reading = ? AND endpoint = ?"
         _changed(store, renew, now, number, endpoint)
-        _note(store, endpoint, reading.device)
+        store.note_lane(endpoint, reading.device)
     return "replayed" if recipients else "duplicate"
 
 
@@ -379,7 +367,7 @@ def _erase(store: Tables, wanted: EraseDeliveries) -> Counter[str]:
         if state == "pending":
             store.add(key.endpoint, "dead", 1)
             # Of a notice that names several devices, the lane is another than the device's.
-            _note(store, key.endpoint, _device(store.connection, key.reading))
+            store.note_lane(key.endpoint, _device(store.connection, key.reading))
     _forget(store, wanted.deliveries)
     if states["candidate"]:
         candidates.forget_erased(store, wanted.deliveries)

@@ -5,10 +5,10 @@ from itertools import groupby
 
 from forwarder.delivery import ReadingNumber
 from forwarder.outbox.candidates import KeptLast
-from forwarder.outbox.changes import Run
+from forwarder.outbox.changes import Applied, Run
 from forwarder.outbox.intake import NewReading, Recipient
 from forwarder.outbox.sql import candidates
-from forwarder.outbox.sql.endings import Owed, is_timeless_repetition, newest
+from forwarder.outbox.sql.endings import is_timeless_repetition, newest
 from forwarder.outbox.sql.tables import Tables
 
 _EMPTY: Mapping[str, Collection[ReadingNumber]] = {}
@@ -31,30 +31,30 @@ def put_all(
     content_since: float,
     in_flight: Mapping[str, Collection[ReadingNumber]] = _EMPTY,
     kept_last: Mapping[str, KeptLast] = _NONE_KEPT,
-) -> Owed:
+) -> Applied:
     """
-    Owe readings to their recipients, in this order.
+    Owe readings to their recipients, in this order, and say what that came to.
 
     A redelivered, timeless message is a known reading where its content came since `content_since` (UNIX seconds).
     Readings that are `in_flight` at an endpoint are not superseded there. Endpoints of `kept_last` are owed the last
     reading of each interval, at its end.
     """
-    owed = Owed()
+    applied = Applied()
     for is_timeless, some in groupby(readings, key=is_timeless_repetition):
         if not is_timeless:
-            owed.runs += tables.put_run(list(some), now)
+            applied.runs += tables.put_run(list(some), now)
             continue
         for reading in some:
             known = _by_content(tables, reading, content_since)
-            owed.runs += tables.put_run([reading], now) if known is None else [known]
+            applied.runs += tables.put_run([reading], now) if known is None else [known]
     if kept_last:
-        candidates.keep_last(tables, owed, kept_last, now=now, in_flight=in_flight)
-    for (endpoint, device), number in newest(owed.runs).items():
+        candidates.keep_last(tables, applied, kept_last, now=now, in_flight=in_flight)
+    for (endpoint, device), number in newest(applied.runs).items():
         # The home alone knows what is in flight, and supersedes for itself.
         if tables.is_home_of(endpoint):
             gone = tables.supersede(number, device, endpoint, now, in_flight.get(endpoint, ()))
-            owed.superseded[endpoint, device] = gone
-    return owed
+            applied.superseded[endpoint, device] = gone
+    return applied
 
 
 def _by_content(tables: Tables, reading: NewReading, since: float) -> Run | None:

@@ -9,17 +9,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
 from forwarder.delivery import Attempt, Delivery, ReadingNumber
-from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.changes import LaneKey, LaneRows, Run
 from forwarder.outbox.intake import NewQuarantined, NewReading, Recipient
 from forwarder.outbox.settlement import Settlement
 from forwarder.outbox.sql import queries
 from forwarder.outbox.sql.connection import Connection
 from forwarder.outbox.sql.devices import DeviceTable
-from forwarder.outbox.sql.endings import (
-    KEPT_ATTEMPTS,
-    columns,
-)
+from forwarder.outbox.sql.endings import KEPT_ATTEMPTS, columns
+from forwarder.outbox.sql.endpoints import EndpointTable
 from forwarder.outbox.sql.quarantine import Quarantine
 from forwarder.reading import Device
 
@@ -52,7 +49,10 @@ class Tables(ABC):
     replica = ""
     """Who changes them; nobody's name where there is no other."""
 
-    def __init__(self, quarantined: Quarantine, devices: DeviceTable) -> None:
+    def __init__(
+        self, endpoints: EndpointTable, quarantined: Quarantine, devices: DeviceTable
+    ) -> None:
+        self.endpoints = endpoints
         self.quarantined = quarantined
         self.devices = devices
         self._endpoint_ids: dict[str, int] = {}
@@ -83,26 +83,6 @@ class Tables(ABC):
         """Forget the bodies of those readings that no pending and no dead delivery needs."""
 
     @abstractmethod
-    def record_health(self, name: str, health: EndpointHealth) -> None:
-        """Keep an endpoint's circuit; a pause that an operator set meanwhile is not touched."""
-
-    @abstractmethod
-    def record_gone(self, name: str, url_digest: str | None) -> None:
-        """Pause an endpoint because of its 410, or end that pause; one that an operator set stays."""
-
-    @abstractmethod
-    def pause(self, name: str) -> bool:
-        """As an operator; False when it was paused so already."""
-
-    @abstractmethod
-    def resume(self, name: str) -> bool:
-        """End any pause and forget earlier failures; False when there was no pause."""
-
-    @abstractmethod
-    def mark_removed(self, endpoint: int, since: float | None) -> None:
-        """Since when routes.yaml does not name the endpoint."""
-
-    @abstractmethod
     def add_totals(self) -> None:
         """Bring the endpoints' totals up to what this transaction changed; its last operation."""
 
@@ -122,10 +102,9 @@ class Tables(ABC):
         """Whether this replica delivers to the endpoint."""
         return True
 
-    def note_lane(self, name: str, device: Device) -> None:
+    def note_lane(self, endpoint: int, device: Device) -> None:
         """Have the replica that delivers to the endpoint count the lane."""
-        key = (self.endpoint_id(name), device)
-        self.connection.execute(_NOTE_LANE, key)
+        self.connection.execute(_NOTE_LANE, (endpoint, device))
 
     def noted_lanes(self) -> list[tuple[int, Device]]:
         """Endpoints' rows and devices that commands have noted for this replica, which are forgotten with that."""

@@ -32,19 +32,14 @@ LOOK_SECONDS = 1.0
 class DiskSpace:
     """
     For the writing connection: `look` before each transaction, `require` before its commit, `note` after it.
+
+    `max_bytes` are for readings; the quarantine has its share beside them.
     """
 
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        path: Path,
-        *,
-        max_bytes: int,
-        quarantine_max_bytes: int,
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, max_bytes: int) -> None:
         self._connection = connection
         self._path = path
-        self._max_bytes = max_bytes - quarantine_max_bytes
+        self._max_bytes = max_bytes
         self._page_size = outbox_file.pragma(connection, "page_size")
         self._log_pages = 0
         self._free_bytes = 0

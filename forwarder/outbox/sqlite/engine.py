@@ -14,6 +14,7 @@ from typing import TypeVar
 from forwarder.delivery import Delivery
 from forwarder.errors import OutboxUnavailable
 from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows
+from forwarder.outbox.engine import Limits
 from forwarder.outbox.records import DeviceRecord, EndpointTotals, Overview
 from forwarder.outbox.sql import queries
 from forwarder.outbox.sql.bringing_in import bring_in
@@ -33,27 +34,13 @@ BUSY_TRIES = 2000
 class SqliteEngine:
     """See `Engine`."""
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        member: str = "",  # noqa: ARG002 - of a database
-        max_bytes: int,
-        quarantine_max_bytes: int,
-        keep_delivered_seconds: float,
-    ) -> None:
+    def __init__(self, path: Path, *, limits: Limits, member: str = "") -> None:  # noqa: ARG002 - of a database
         self._path = path
-        self._quarantine_max_bytes = quarantine_max_bytes
-        self._keep_delivered_seconds = keep_delivered_seconds
+        self._limits = limits
         with translated(path):
             self._reader = outbox_file.connect(path, is_read_only=True)
             self._connection = _writer(path)
-            self._disk_space = DiskSpace(
-                self._connection,
-                path,
-                max_bytes=max_bytes,
-                quarantine_max_bytes=quarantine_max_bytes,
-            )
+            self._disk_space = DiskSpace(self._connection, path, limits.readings_max_bytes)
         self._level = outbox_file.SYNCHRONOUS
         self._store = Store(self._connection)
         self._mark = HighWaterMark(path)
@@ -104,7 +91,9 @@ class SqliteEngine:
         with translated(self._path):
             try:
                 self._begin(waits_for_disk=changes.waits_for_disk)
-                applied = self._bring_in(changes, now)
+                applied = bring_in(
+                    self._store, changes, now=now, limits=self._limits, engine_error=sqlite3.Error
+                )
                 self._commit()
                 self._store.devices.remember_erased(applied.forgotten)
                 # Put back now, because it takes time, and the next message waits for the disk.
@@ -113,16 +102,6 @@ class SqliteEngine:
                 self._undo()
                 raise
         return applied
-
-    def _bring_in(self, changes: Changes, now: float) -> Applied:
-        return bring_in(
-            self._store,
-            changes,
-            now=now,
-            content_since=now - self._keep_delivered_seconds,
-            quarantine_max_bytes=self._quarantine_max_bytes,
-            engine_error=sqlite3.Error,
-        )
 
     def _begin(self, *, waits_for_disk: bool) -> None:
         if self._connection.in_transaction:

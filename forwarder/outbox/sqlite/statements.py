@@ -10,12 +10,12 @@ from operator import itemgetter
 from typing import Any
 
 from forwarder.delivery import RetryAt
-from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.changes import Run
 from forwarder.outbox.intake import NewQuarantined, NewReading
 from forwarder.outbox.settlement import Settlement
 from forwarder.outbox.sql.devices import DeviceTable
 from forwarder.outbox.sql.endings import Ending, Timed, attempted, ended_alike, runs_of
+from forwarder.outbox.sql.endpoints import EndpointTable
 from forwarder.outbox.sql.quarantine import Quarantine
 from forwarder.outbox.sql.tables import Tables
 from forwarder.outbox.sqlite.bulk_statement import BulkStatement
@@ -53,11 +53,6 @@ _DROP_BODIES = BulkStatement(
         SELECT 1 FROM delivery WHERE reading = body.reading AND state IN ('pending', 'dead', 'candidate'))""",
     columns=1,
 )
-_PAUSE = """
-    UPDATE endpoint SET paused_by = 'operator', gone_url = NULL WHERE id = ? AND paused_by IS NOT 'operator'"""
-_RESUME = """
-    UPDATE endpoint SET paused_by = NULL, gone_url = NULL, failures = 0, open_until = NULL, failing_since = NULL
-    WHERE id = ? AND paused_by IS NOT NULL"""
 _ADD_TOTALS = """
     UPDATE endpoint SET enqueued = enqueued + ?, delivered = delivered + ?, dead = dead + ?,
         expired = expired + ?, superseded = superseded + ? WHERE id = ?"""
@@ -80,7 +75,9 @@ class Store(Tables):
     """See `Tables`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__(Quarantine(connection), SqliteDevices(connection))
+        super().__init__(
+            EndpointTable(connection), Quarantine(connection), SqliteDevices(connection)
+        )
         self.connection: sqlite3.Connection = connection
         self._numbers: Numbers | None = None
         """What `numbers` are, as long as that is known without asking."""
@@ -197,33 +194,6 @@ class Store(Tables):
     def quarantine(self, messages: Sequence[NewQuarantined], *, max_bytes: int) -> None:
         self._numbers = None
         super().quarantine(messages, max_bytes=max_bytes)
-
-    def record_health(self, name: str, health: EndpointHealth) -> None:
-        self.connection.execute(
-            "UPDATE endpoint SET failures = ?, open_until = ?, failing_since = ?,"
-            " last_success_at = ?, last_error = ?, last_error_at = ? WHERE id = ?",
-            (
-                health.failures, health.open_until, health.failing_since, health.last_success_at,
-                health.last_error, health.last_error_at, self.endpoint_id(name),
-            ),
-        )  # fmt: skip
-
-    def record_gone(self, name: str, url_digest: str | None) -> None:
-        self.connection.execute(
-            "UPDATE endpoint SET paused_by = ?, gone_url = ? WHERE id = ? AND paused_by IS NOT 'operator'",
-            ("gone" if url_digest else None, url_digest, self.endpoint_id(name)),
-        )
-
-    def pause(self, name: str) -> bool:
-        return self.connection.execute(_PAUSE, (self.endpoint_id(name),)).rowcount > 0
-
-    def resume(self, name: str) -> bool:
-        return self.connection.execute(_RESUME, (self.endpoint_id(name),)).rowcount > 0
-
-    def mark_removed(self, endpoint: int, since: float | None) -> None:
-        self.connection.execute(
-            "UPDATE endpoint SET removed_at = ? WHERE id = ?", (since, endpoint)
-        )
 
     def shrink(self, pages: int) -> None:
         for _ in range(pages):

@@ -29,7 +29,7 @@ def test_resume_forgets_a_410_and_earlier_failures(
     """An endpoint that goes on starts with a closed circuit."""
     built.health("acme", EndpointHealth(failures=9, open_until=9e9, failing_since=1.0))
     with built.store() as store:
-        store.record_gone("acme", "digest")
+        store.endpoints.record_gone(store.endpoint_id("acme"), "digest")
     assert _state(operator) == ("paused", "gone")
 
     operator.says("endpoints", "resume", "acme")

@@ -112,14 +112,14 @@ def test_endpoint_that_refuses_by_statuses_of_its_own(
     """`refused:` of the routing file decides what refuses for good, and what is tried again."""
     health = EndpointHealth(last_error="http_409", last_error_at=seconds_ago(5))
     with built.store() as store:
-        store.record_health("home", health)
+        store.endpoints.record_health(store.endpoint_id("home"), health)
     assert " refusing " not in operator.run("status").output
     text = (operator.folder / "routes.yaml").read_text()
     operator.write_routes(text.replace("mode: latest", "refused: [409]"))
     assert " refusing " in operator.run("status").output
     health = EndpointHealth(last_error="http_400", last_error_at=seconds_ago(5))
     with built.store() as store:
-        store.record_health("home", health)
+        store.endpoints.record_health(store.endpoint_id("home"), health)
     assert " refusing " not in operator.run("status").output
 
 
