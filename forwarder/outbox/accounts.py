@@ -1,8 +1,7 @@
 """What the outbox tells of itself."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter
 
 from forwarder.outbox.engine import Engine
 from forwarder.outbox.records import EndpointTotals, Overview
@@ -19,20 +18,10 @@ class Accounts:
         self._engine = engine
         self.commits = 0
         """Of this process, as far as they wrote anything."""
-        self.enqueued: defaultdict[str, int] = defaultdict(int)
+        self.enqueued: Counter[str] = Counter()
         """Deliveries put in by this process, by endpoint."""
-        self.thinned: defaultdict[str, int] = defaultdict(int)
+        self.thinned: Counter[str] = Counter()
         """Readings that it spared endpoints which are owed the last of an interval."""
-
-    def count_enqueued(self, counts: Mapping[str, int]) -> None:
-        """So many more deliveries, by endpoint."""
-        for endpoint, count in counts.items():
-            self.enqueued[endpoint] += count
-
-    def count_thinned(self, counts: Mapping[str, int]) -> None:
-        """So many more readings that endpoints were spared."""
-        for endpoint, count in counts.items():
-            self.thinned[endpoint] += count
 
     @property
     def missing(self) -> int:

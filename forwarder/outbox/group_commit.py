@@ -23,7 +23,6 @@ from forwarder.errors import OutboxError, OutboxTaken
 from forwarder.outbox.changes import Applied, OperationFailed
 from forwarder.outbox.commit import Commit
 from forwarder.outbox.engine import Engine
-from forwarder.outbox.lanes import EndpointLanes
 from forwarder.outbox.thread import Worker
 
 TURNS = 32
@@ -42,8 +41,7 @@ class GroupCommit:
         engine: Engine,
         *,
         clock: Clock,
-        admit: Callable[[Commit], Commit],
-        lanes: Callable[[str], EndpointLanes],
+        prepare: Callable[[Commit], Commit],
         publish: Callable[[Commit, Applied | None], None],
         on_failed: Callable[[OutboxError], None],
         on_rest: Callable[[], None],
@@ -51,8 +49,7 @@ class GroupCommit:
     ) -> None:
         self._engine = engine
         self._clock = clock
-        self._admit = admit
-        self._lanes = lanes
+        self._prepare = prepare
         self._publish = publish
         self._on_failed = on_failed
         self._on_rest = on_rest
@@ -61,7 +58,7 @@ class GroupCommit:
         self.next = Commit()
         """All that came in since the last commit began."""
         self._under_way: Commit | None = None
-        self._is_busy = False
+        self.is_busy = False
         """Whether a commit is under way, or the turns after one are."""
         self._is_wanted = False
         """Whether somebody waits for the next one."""
@@ -72,13 +69,9 @@ class GroupCommit:
         """Monotonic seconds since which a transaction is under way."""
 
     @property
-    def is_busy(self) -> bool:
-        return self._is_busy
-
-    @property
     def is_at_rest(self) -> bool:
         """Whether nothing is to be committed, and nothing is under way."""
-        return not (self._is_busy or self.next)
+        return not (self.is_busy or self.next)
 
     @property
     def has_gone_to_write(self) -> bool:
@@ -113,15 +106,14 @@ class GroupCommit:
     def hurry(self) -> None:
         """Commit what has come in as soon as the thread is free."""
         self._is_wanted = True
-        if self._is_started and not self._is_busy and self._retry is None:
+        if self._is_started and not self.is_busy and self._retry is None:
             self._begin()
 
     def _begin(self) -> None:
         self._is_wanted = False
         commit, self.next = self.next, Commit()
-        commit = self._admit(commit)
-        commit.prepare(self._lanes)
-        self._is_busy = bool(commit)
+        commit = self._prepare(commit)
+        self.is_busy = bool(commit)
         if not commit:
             self._under_way, self.committing_since = None, None
             self._on_rest()
@@ -166,7 +158,7 @@ class GroupCommit:
         if not self._is_started:
             return
         if not self._is_wanted:
-            self._is_busy, self.committing_since = False, None
+            self.is_busy, self.committing_since = False, None
             self._on_rest()
         elif turns and self.next.message_count < LARGE:
             asyncio.get_running_loop().call_soon(self._go_on_after, turns - 1)
@@ -176,7 +168,7 @@ class GroupCommit:
     def _conclude_failed(self, commit: Commit, error: BaseException) -> None:
         if not self._is_started:
             return
-        self._is_busy, self._under_way, self.committing_since = False, None, None
+        self.is_busy, self._under_way, self.committing_since = False, None, None
         self.next = commit.followed_by(self.next)
         match error:
             case OperationFailed():

@@ -6,34 +6,23 @@ from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from forwarder.clock import Clock
 from forwarder.delivery import Delivery
 from forwarder.outbox.changes import Applied, LaneKey
-from forwarder.outbox.commit import Commit
 from forwarder.outbox.engine import Engine
+from forwarder.outbox.group_commit import GroupCommit
 from forwarder.outbox.lanes import EndpointLanes
 from forwarder.outbox.schedule import Schedule
 from forwarder.reading import Device
 
 
 class Homes:
-    """
-    The endpoints of this replica; used on the loop alone. A file has one replica, and all endpoints are its own.
-
-    `next_commit` gives the commit that takes along what follows from a change.
-    """
+    """The endpoints of this replica; used on the loop alone. A file has one replica, and all endpoints are its own."""
 
     def __init__(
-        self,
-        engine: Engine,
-        schedule: Schedule,
-        *,
-        clock: Clock,
-        next_commit: Callable[[], Commit],
-        hurry: Callable[[], None],
+        self, engine: Engine, schedule: Schedule, commits: GroupCommit, *, clock: Clock
     ) -> None:
         self._engine = engine
         self._schedule = schedule
+        self._commits = commits
         self._clock = clock
-        self._next_commit = next_commit
-        self._hurry = hurry
         self.here: Collection[str] | None = engine.homes()
         """None: all there are."""
         self.on_changed: Callable[[], None] = lambda: None
@@ -57,7 +46,7 @@ class Homes:
         self.here = homes
         for name in lost:
             self._schedule.lanes_of(name).drop()
-            self._next_commit().forget(name)
+            self._commits.next.forget(name)
         self.on_changed()
 
     def _join(self, arrived: Sequence[Delivery], counted: Container[LaneKey]) -> set[str]:
@@ -85,5 +74,5 @@ class Homes:
 
     def _supersede(self, lanes: EndpointLanes, devices: Iterable[Device]) -> None:
         for lane in lanes.outdated(devices):
-            self._next_commit().supersede(lanes, lane)
-            self._hurry()
+            self._commits.next.supersede(lanes, lane)
+            self._commits.hurry()

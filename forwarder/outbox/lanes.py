@@ -67,8 +67,6 @@ class EndpointLanes:
         self.unread = UnreadLanes(self._ready, self._waiting, memory)
         self.is_held = False
         """Whether a commit under way may change any lane: nothing is claimed meanwhile."""
-        self.pending_count = 0
-        """Deliveries in all lanes."""
 
     def find(self, device: Device) -> Lane | None:
         return self._lanes.get(device)
@@ -236,7 +234,6 @@ class EndpointLanes:
             lane.unsaved += 1
             lane.settled += final
             lane.unwritten += final
-            self.pending_count -= final
             said.append((lane, final))
         return said
 
@@ -314,10 +311,8 @@ class EndpointLanes:
         self._ready.rest(lane)
 
     def _store(self, lane: Lane, stored: int) -> None:
-        more = stored - lane.stored
         if lane.state is READY:
-            self._ready.count += more
-        self.pending_count += more
+            self._ready.count += stored - lane.stored
         lane.stored = stored
 
     def _forget(self, lane: Lane) -> None:

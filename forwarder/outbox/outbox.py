@@ -91,20 +91,13 @@ class Outbox:
         self._commits = GroupCommit(
             engine,
             clock=clock,
-            admit=self._admit,
-            lanes=self.schedule.lanes_of,
+            prepare=self._prepare,
             publish=self._publish,
             on_failed=self.capacity.failed,
             on_rest=self._on_rest,
             on_defect=self._on_defect,
         )
-        self.homes = Homes(
-            engine,
-            self.schedule,
-            clock=clock,
-            next_commit=lambda: self._commits.next,
-            hurry=self._commits.hurry,
-        )
+        self.homes = Homes(engine, self.schedule, self._commits, clock=clock)
         self._end: asyncio.Future[None] | None = None
         """Ends `run`."""
         self._is_closing = False
@@ -268,9 +261,11 @@ class Outbox:
 
     # A commit's steps on the loop.
 
-    def _admit(self, commit: Commit) -> Commit:
+    def _prepare(self, commit: Commit) -> Commit:
+        """The part of it that may be committed now, with what it holds held."""
         admitted = self.capacity.admit(commit)
         admitted.changes.kept_last = self.candidates.kept_last
+        admitted.prepare(self.schedule.lanes_of)
         return admitted
 
     def _publish(self, commit: Commit, applied: Applied | None) -> None:
@@ -288,9 +283,9 @@ class Outbox:
             claimable |= self.homes.publish(applied)
             if applied.has_more:
                 self.look()
-            for counts in (enqueued, applied.enqueued):
-                self.accounts.count_enqueued(counts)
-            self.accounts.count_thinned(applied.thinned)
+            self.accounts.enqueued.update(enqueued)
+            self.accounts.enqueued.update(applied.enqueued)
+            self.accounts.thinned.update(applied.thinned)
             # Deliveries set out before the acknowledgements, because nobody waits for those.
             self.schedule.on_claimable(claimable.union(enqueued, commit.touched_endpoints(applied)))
             commit.answer(applied)
