@@ -20,7 +20,6 @@ from forwarder.outbox.records import (
     Share,
 )
 from forwarder.reading import Device, WebhookId
-from forwarder.settings import OutboxPlace
 
 T = TypeVar("T")
 K_co = TypeVar("K_co", covariant=True)
@@ -44,10 +43,6 @@ class OutboxAccess(Protocol):
     Every read is as of one instant, and every call of `operate` one transaction. Raises OutboxUnavailable or
     OutboxDamaged.
     """
-
-    @property
-    def path(self) -> OutboxPlace:
-        """Where it is kept."""
 
     def operate(self, *operations: Operation[T]) -> list[T]:
         """Do them in one transaction and answer each; on disk afterwards, or nothing is."""

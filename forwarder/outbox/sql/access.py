@@ -6,13 +6,12 @@ between, so that the service always gets its turn.
 """
 
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import ClassVar, Generic, TypeVar
 
-from forwarder.outbox.access import Chosen
-from forwarder.outbox.operations import Operation
+from forwarder.outbox.access import Chosen, OutboxAccess
 from forwarder.outbox.records import (
     AuditRecord,
     DeliveryFile,
@@ -23,7 +22,6 @@ from forwarder.outbox.records import (
     Minute,
     Outlook,
     Overview,
-    Purged,
     Quarantined,
     Selection,
     Share,
@@ -39,28 +37,19 @@ CHUNK = 500
 PAUSE_SECONDS = 0.02
 """Between two transactions: SQLite's lock knows no turns, and the service asks for it every few milliseconds."""
 
-T = TypeVar("T")
 K = TypeVar("K")
 
 
-class Access(ABC):
-    """See `OutboxAccess`."""
+class Access(OutboxAccess):
+    """What engines do alike; see `OutboxAccess`."""
 
     connection: Connection
     in_order: ClassVar[str] = ""
     """What makes the engine compare texts by their code points, as Python does."""
 
     @abstractmethod
-    def operate(self, *operations: Operation[T]) -> list[T]:
-        """Do them in one transaction and answer each; on disk afterwards, or nothing is."""
-
-    @abstractmethod
     def snapshot(self) -> AbstractContextManager[Connection]:
         """Everything that is read inside is as of one instant."""
-
-    @abstractmethod
-    def purge(self, device: Device) -> Purged:
-        """Erase the device's deliveries, readings and quarantined messages, and the bytes that they left behind."""
 
     @abstractmethod
     def note_chosen(self, query: Clauses) -> None:
@@ -79,20 +68,16 @@ class Access(ABC):
             return list(queries.endpoint_ids(connection))
 
     def choose_dead_letters(self, selection: Selection) -> "ChosenRows[DeliveryId]":
-        """Dead letters, those that died first in front."""
         return self.choose(records.dead_letters(selection), DeliveryId)
 
     def choose_deliveries(self, selection: Selection) -> "ChosenRows[DeliveryId]":
-        """Deliveries in any state, the newest in front."""
         return self.choose(records.deliveries(selection), DeliveryId)
 
     def outlook(self, selection: Selection, *, most: int) -> Outlook:
-        """The readings in which the newest `most` deliveries are, of those that may be meant."""
         with self.snapshot() as connection:
             return records.outlook(connection, selection, most=most)
 
     def choose_quarantined(self, selection: Selection) -> "ChosenRows[int]":
-        """Messages in quarantine, in order of arrival."""
         return self.choose(records.quarantined(selection), lambda number, _: number)
 
     def choose(self, query: Clauses, key: Callable[[int, int], K]) -> "ChosenRows[K]":
@@ -101,29 +86,24 @@ class Access(ABC):
         return ChosenRows(self, key)
 
     def endpoints_of(self, chosen: Chosen[DeliveryId]) -> list[str]:
-        """The names of the endpoints whose deliveries are chosen."""
         if not chosen.count:
             return []
         with self.snapshot() as connection:
             return records.endpoints_of_chosen(connection)
 
     def find_ids(self, ids: Sequence[WebhookId]) -> list[Found]:
-        """All at once: no index knows ids alone, so each call looks at every reading."""
         with self.snapshot() as connection:
             return lookup.with_ids(connection, ids)
 
     def find_beginning(self, beginning: str) -> list[Found]:
-        """Those of readings whose ids begin so: `msg_` and at most 32 hex digits."""
         with self.snapshot() as connection:
             return lookup.with_beginning(connection, beginning)
 
     def find_key(self, key: DeliveryId) -> list[Found]:
-        """That one, or none."""
         with self.snapshot() as connection:
             return lookup.with_key(connection, key)
 
     def knows_device(self, device: Device) -> bool:
-        """Whether a reading or a quarantined message is of this device."""
         with self.snapshot() as connection:
             return lookup.knows_device(connection, device)
 
@@ -154,7 +134,6 @@ class Access(ABC):
             return lookup.measured(connection, device, measured_at)
 
     def records(self, keys: Sequence[DeliveryId]) -> list[DeliveryRecord]:
-        """The deliveries of these keys that are there still."""
         with self.snapshot() as connection:
             found = [records.record(connection, key) for key in keys]
         return [one for one in found if one is not None]
@@ -162,7 +141,6 @@ class Access(ABC):
     def records_with_data(
         self, keys: Sequence[DeliveryId]
     ) -> list[tuple[DeliveryRecord, bytes | None]]:
-        """The same, each with the event's data object where that is kept."""
         with self.snapshot() as connection:
             found = [
                 (records.record(connection, key), records.body(connection, key.reading))
@@ -171,33 +149,28 @@ class Access(ABC):
         return [(one, data) for one, data in found if one is not None]
 
     def delivery_file(self, key: DeliveryId) -> DeliveryFile | None:
-        """All there is about one delivery; None when it is not there."""
         with self.snapshot() as connection:
             return records.delivery_file(connection, key)
 
     def quarantined(self, numbers: Sequence[int]) -> list[Quarantined]:
-        """The messages of these numbers that are there still."""
         with self.snapshot() as connection:
             return records.quarantined_messages(connection, numbers)
 
     def minutes(self, endpoint: str, *, since: float) -> list[Minute]:
-        """What minutes came to, of an endpoint, or of the line, whose name is empty; in order of time."""
         with self.snapshot() as connection:
             return minutes.since(connection, endpoint, since)
 
     def audit(self, *, limit: int, before: int | None = None) -> list[AuditRecord]:
-        """The newest records of changes, or those before the one of that number; the newest in front."""
         with self.snapshot() as connection:
             return audit.newest(connection, limit=limit, before=before)
 
     def shares(self) -> list[Share]:
-        """Every link to an endpoint, also those that are over, in the order in which they were made."""
         with self.snapshot() as connection:
             return shares.every(connection)
 
 
 class ChosenRows(Generic[K]):
-    """The rows that a command means, noted once: what the service does meanwhile adds none to them."""
+    """See `Chosen`."""
 
     def __init__(self, access: Access, key: Callable[[int, int], K]) -> None:
         self._access = access
