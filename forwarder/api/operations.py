@@ -20,7 +20,6 @@ from forwarder.api.resources import (
 from forwarder.api.resources.call import Call, Resources
 
 PREFIX = "/api/v1"
-DECODED = answers.Decoded
 Work: TypeAlias = Callable[[Resources, Call], object]
 
 

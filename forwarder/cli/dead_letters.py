@@ -2,14 +2,13 @@
 
 import json
 import time
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import get_args
 
 import click
 
 from forwarder.cli import delivery_view
-from forwarder.cli.delivery_view import result_of
+from forwarder.cli.delivery_view import records_of, result_of
 from forwarder.cli.groups import CommandGroup
 from forwarder.cli.names import endpoint_names
 from forwarder.cli.options import (
@@ -54,7 +53,7 @@ from forwarder.operator import (
     require_same_kind,
 )
 from forwarder.operator.objects import dead_letter_object, with_raw
-from forwarder.outbox import Chosen, DeliveryId, DeliveryRecord, OutboxAccess, Selection, opened
+from forwarder.outbox import Chosen, DeliveryId, OutboxAccess, Selection, opened
 from forwarder.settings import load_settings
 from forwarder.units import age, count_of
 
@@ -83,14 +82,9 @@ def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_j
     with opened(settings.outbox_place, is_read_only=True) as outbox:
         chosen = dead_letters_meant(outbox, ids, selection, routes=settings.routes_file)
         if as_json:
-            print_json_list(map(dead_letter_object, _records(outbox, chosen)))
+            print_json_list(map(dead_letter_object, records_of(outbox, chosen)))
         else:
             _print_table(outbox, chosen, most_listed(selection, all_of_them=all_of_them))
-
-
-def _records(outbox: OutboxAccess, chosen: Chosen[DeliveryId]) -> Iterator[DeliveryRecord]:
-    for keys in chosen.chunks():
-        yield from outbox.records(keys)
 
 
 def _print_table(outbox: OutboxAccess, chosen: Chosen[DeliveryId], most: int) -> None:
@@ -99,7 +93,7 @@ def _print_table(outbox: OutboxAccess, chosen: Chosen[DeliveryId], most: int) ->
         attempts=number(leaves=1), last_answer=leaves(3), died=number(leaves=2),
     )  # fmt: skip
     now = time.time()
-    for record, _ in zip(_records(outbox, chosen), range(most), strict=False):
+    for record, _ in zip(records_of(outbox, chosen), range(most), strict=False):
         rows.add_row(
             cell(record.webhook_id),
             cell(record.endpoint),
@@ -140,7 +134,7 @@ def replay_command(
     ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, to: str | None, as_json: bool
 ) -> None:
     """Try dead letters again, with new attempts and a new max_age; each goes to the head of its device's lane."""
-    _require(ids, selection, all_of_them=all_of_them)
+    require_selection(ids, selection, all_of_them=all_of_them, what="dead letters")
     settings = load_settings()
     routes = look_at_routes(settings.routes_file).routes
     with opened(settings.outbox_place) as outbox:
@@ -159,11 +153,6 @@ def replay_command(
             change.count = outcome.replayed
         whose = outbox.endpoints_of(chosen)
     _report(outcome, whose, to, as_json=as_json)
-
-
-def _require(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:
-    if not ids:
-        require_selection(selection, all_of_them=all_of_them, what="dead letters")
 
 
 def _audited(
@@ -203,7 +192,7 @@ def discard_command(
     ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, yes: bool, as_json: bool
 ) -> None:
     """Erase dead letters for good; they stay counted as dead. It asks before it erases --all."""
-    _require(ids, selection, all_of_them=all_of_them)
+    require_selection(ids, selection, all_of_them=all_of_them, what="dead letters")
     settings = load_settings()
     with opened(settings.outbox_place) as outbox:
         chosen = dead_letters_meant(outbox, ids, selection, routes=settings.routes_file)

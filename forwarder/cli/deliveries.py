@@ -1,13 +1,12 @@
 """`forwarder deliveries`: did that partner get it?"""
 
 import time
-from collections.abc import Iterator
 from typing import get_args
 
 import click
 
 from forwarder.cli import delivery_view
-from forwarder.cli.delivery_view import result_of
+from forwarder.cli.delivery_view import records_of, result_of
 from forwarder.cli.groups import CommandGroup
 from forwarder.cli.options import (
     all_option,
@@ -56,14 +55,9 @@ def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_j
     with opened(settings.outbox_place, is_read_only=True) as outbox:
         chosen = deliveries_meant(outbox, ids, selection, routes=settings.routes_file)
         if as_json:
-            print_json_list(map(delivery_object, _records(outbox, chosen)))
+            print_json_list(map(delivery_object, records_of(outbox, chosen)))
         else:
             _print_table(outbox, chosen, most_listed(selection, all_of_them=all_of_them))
-
-
-def _records(outbox: OutboxAccess, chosen: Chosen[DeliveryId]) -> Iterator[DeliveryRecord]:
-    for keys in chosen.chunks():
-        yield from outbox.records(keys)
 
 
 def _print_table(outbox: OutboxAccess, chosen: Chosen[DeliveryId], most: int) -> None:
@@ -73,7 +67,7 @@ def _print_table(outbox: OutboxAccess, chosen: Chosen[DeliveryId], most: int) ->
         settled=number(leaves=2),
     )  # fmt: skip
     now = time.time()
-    for record, _ in zip(_records(outbox, chosen), range(most), strict=False):
+    for record, _ in zip(records_of(outbox, chosen), range(most), strict=False):
         rows.add_row(
             cell(record.webhook_id),
             cell(record.endpoint),

@@ -1,6 +1,6 @@
 """Deliveries with all their attempts, as `dead-letters show` and `deliveries show` write them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -25,7 +25,13 @@ from forwarder.operator.objects import (
     with_raw,
 )
 from forwarder.operator.payload import flattened
-from forwarder.outbox import DeliveryFile, DeliveryId, DeliveryRecord, OutboxAccess
+from forwarder.outbox import Chosen, DeliveryFile, DeliveryId, DeliveryRecord, OutboxAccess
+
+
+def records_of(outbox: OutboxAccess, chosen: Chosen[DeliveryId]) -> Iterator[DeliveryRecord]:
+    """Those of chosen deliveries that are there still, in their order."""
+    for keys in chosen.chunks():
+        yield from outbox.records(keys)
 
 
 def of_one_reading(

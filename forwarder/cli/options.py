@@ -159,7 +159,9 @@ def ask_first(question: str, *, yes: bool) -> None:
     click.confirm(question, abort=True, err=True)
 
 
-def require_selection(selection: Selection, *, all_of_them: bool, what: str) -> None:
+def require_selection(
+    ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, what: str
+) -> None:
     """Raises ConfigurationError when nothing says which rows are meant."""
-    if not (selection.narrows or all_of_them):
+    if not (ids or selection.narrows or all_of_them):
         raise ConfigurationError(f"say which {what} you mean: give ids, a filter, or --all")

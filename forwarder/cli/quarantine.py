@@ -162,7 +162,7 @@ def _print_message(message: Quarantined) -> None:
 @as_json_option
 def replay(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_json: bool) -> None:
     """Read messages again with today's settings and routes; what is understood now is delivered."""
-    _require(ids, selection, all_of_them=all_of_them)
+    require_selection(ids, selection, all_of_them=all_of_them, what="messages")
     settings = load_settings()
     routes = load_routes(
         settings.routes_file, environ=environment(), secrets_dir=settings.secrets_dir
@@ -181,11 +181,6 @@ def replay(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_
             click.echo(f"{count_of(outcomes[outcome], 'message')} {meaning}")
 
 
-def _require(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool) -> None:
-    if not ids:
-        require_selection(selection, all_of_them=all_of_them, what="messages")
-
-
 def _audited(
     outbox: OutboxAccess, what: str, chosen: Chosen[int]
 ) -> AbstractContextManager[Change]:
@@ -202,7 +197,7 @@ def discard(
     ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, yes: bool, as_json: bool
 ) -> None:
     """Erase messages for good; it asks before it erases --all."""
-    _require(ids, selection, all_of_them=all_of_them)
+    require_selection(ids, selection, all_of_them=all_of_them, what="messages")
     settings = load_settings()
     with opened(settings.outbox_place) as outbox:
         chosen = quarantined_meant(outbox, ids, selection, routes=settings.routes_file)

@@ -11,13 +11,11 @@ from forwarder.normalise.builder import Part
 from forwarder.normalise.device import device_in_text
 from forwarder.normalise.fast_path import FastPath
 from forwarder.normalise.loading import load_normaliser
-from forwarder.normalise.normaliser import NamedBy, Normaliser, Trace, internal_error
-from forwarder.normalise.template import Finding, Template, load_template
+from forwarder.normalise.normaliser import Normaliser, Trace, internal_error
+from forwarder.normalise.template import Template, load_template
 
 __all__ = [
     "FastPath",
-    "Finding",
-    "NamedBy",
     "Normaliser",
     "Part",
     "Template",

@@ -9,7 +9,6 @@ from forwarder.routes.load import load_routes
 from forwarder.routes.model import (
     AfterIntervals,
     AfterSeconds,
-    Auth,
     BasicAuth,
     BatchLimits,
     BearerAuth,
@@ -18,7 +17,6 @@ from forwarder.routes.model import (
     FirstOf,
     Format,
     LastOf,
-    Mode,
     NoUrlError,
     OAuth2,
     RateLimit,
@@ -27,7 +25,6 @@ from forwarder.routes.model import (
     Selection,
     SigningKey,
     SilentAfter,
-    TlsFiles,
 )
 from forwarder.routes.problems import Rejection
 from forwarder.routes.watch import (
@@ -44,7 +41,6 @@ __all__ = [
     "AfterIntervals",
     "AfterSeconds",
     "Applied",
-    "Auth",
     "BasicAuth",
     "BatchLimits",
     "BearerAuth",
@@ -53,7 +49,6 @@ __all__ = [
     "FirstOf",
     "Format",
     "LastOf",
-    "Mode",
     "NoUrlError",
     "OAuth2",
     "RateLimit",
@@ -67,7 +62,6 @@ __all__ = [
     "Selection",
     "SigningKey",
     "SilentAfter",
-    "TlsFiles",
     "Unchanged",
     "diff",
     "load_routes",

@@ -11,11 +11,12 @@ from forwarder.logs import logger
 from forwarder.normalise import Normaliser
 from forwarder.operator import Actor, Change, audited
 from forwarder.operator.send_test import TransportFor
-from forwarder.outbox import OutboxAccess, Selection, opened
+from forwarder.outbox import Chosen, OutboxAccess, Selection, opened
 from forwarder.routes import Routes
 from forwarder.settings import OutboxPlace
 
 T = TypeVar("T")
+K = TypeVar("K")
 MOST_LOOKED_AT = 100_000
 """Deliveries that one answer of a list looks through: a filter that fits few of them is answered in parts."""
 _log = logger("api")
@@ -92,6 +93,24 @@ class Resources:
         """A connection of one's own."""
         with opened(self.outbox_place) as outbox:
             yield outbox
+
+
+def discarded(
+    resources: Resources,
+    call: Call,
+    what: str,
+    *,
+    meant: Callable[[OutboxAccess, Call], Chosen[K]],
+    discard: Callable[[OutboxAccess, Chosen[K]], int],
+) -> object:
+    """Erase the rows that a request means; `what` is its word in the record of changes."""
+    with resources.writable() as outbox:
+        chosen = meant(outbox, call)
+        if call.query.dry_run:
+            return {"count": chosen.count}
+        with call.audited(outbox, what, chosen.count) as change:
+            erased = change.count = discard(outbox, chosen)
+    return call.done(what, erased)
 
 
 def part_of(

@@ -1,7 +1,7 @@
 """Dead letters, the first died first: listed, shown, replayed and discarded."""
 
 from forwarder import operator
-from forwarder.api.resources.call import Call, Resources, page_of, part_of
+from forwarder.api.resources.call import Call, Resources, discarded, page_of, part_of
 from forwarder.api.resources.deliveries import files_of, records_of, written
 from forwarder.operator.objects import dead_letter_object
 from forwarder.outbox import Chosen, DeliveryId, OutboxAccess
@@ -51,13 +51,7 @@ def _replay(outbox: OutboxAccess, chosen: Chosen[DeliveryId], call: Call) -> ope
 
 
 def discard(resources: Resources, call: Call) -> object:
-    with resources.writable() as outbox:
-        chosen = _meant(outbox, call)
-        if call.query.dry_run:
-            return {"count": chosen.count}
-        with call.audited(outbox, "discard", chosen.count) as change:
-            erased = change.count = operator.discard(outbox, chosen)
-    return call.done("discard", erased)
+    return discarded(resources, call, "discard", meant=_meant, discard=operator.discard)
 
 
 def _meant(outbox: OutboxAccess, call: Call) -> Chosen[DeliveryId]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 from forwarder import operator
-from forwarder.api.resources.call import Call, Raw, Resources, page_of, part_of
+from forwarder.api.resources.call import Call, Raw, Resources, discarded, page_of, part_of
 from forwarder.api.resources.payloads import decoded_by
 from forwarder.operator.objects import quarantined_object
 from forwarder.outbox import Chosen, OutboxAccess, Quarantined
@@ -61,13 +61,8 @@ def replay(resources: Resources, call: Call) -> object:
 
 
 def discard(resources: Resources, call: Call) -> object:
-    with resources.writable() as outbox:
-        chosen = _meant(outbox, call)
-        if call.query.dry_run:
-            return {"count": chosen.count}
-        with call.audited(outbox, "discard_quarantined", chosen.count) as change:
-            erased = change.count = operator.discard_quarantined(outbox, chosen)
-    return call.done("discard_quarantined", erased)
+    erase = operator.discard_quarantined
+    return discarded(resources, call, "discard_quarantined", meant=_meant, discard=erase)
 
 
 def _meant(outbox: OutboxAccess, call: Call) -> Chosen[int]:
