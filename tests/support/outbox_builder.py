@@ -70,6 +70,7 @@ class OutboxBuilder:
             store.reserve(readings, epoch=None)
             yield store
             store.add_totals()
+            store.drop_unneeded()
             connection.commit()
 
     def _in_file(self) -> Iterator[Tables]:
