@@ -11,7 +11,7 @@ IMAGE := whatwatt-forwarder
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' forwarder/__init__.py)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help setup mosquitto postgresql promtool browser monitoring recordings toolchains demo test unit conformance attack chaos endurance test-endurance lint format lock image image-demo test-container test-install release test-release version bench bench-quick plots figures peers peers-setup lint-deploy clean
+.PHONY: help setup mosquitto postgresql promtool browser monitoring recordings toolchains demo test unit conformance attack chaos endurance test-endurance lint format lock image image-demo test-container test-install release test-release version bench bench-quick plots page-pictures figures peers peers-setup lint-deploy clean
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -195,6 +195,9 @@ bench-quick: setup postgresql ## the same in minutes, to see that nothing is gro
 
 plots: peers-setup ## draw docs/images from docs/figures/bench.json, which `make bench` writes
 	@$(PEERS)/bin/python benchmarks/line/plots.py $(ARGS)
+
+page-pictures: setup mosquitto browser ## pictures of the page in docs/images, after a real run of an hour
+	@$(BIN)/python benchmarks/page_pictures.py $(ARGS)
 
 figures: setup ## the tables of docs/performance.md, docs/scaling.md, docs/reliability.md and README.md, from their results files
 	@$(BIN)/python -m figures
