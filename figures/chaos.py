@@ -59,7 +59,7 @@ def _lost(played: Sequence[Run]) -> str:
     lost = f"{sum(one['verdict']['lost'] for one in played):,}"
     excused = sum(one["excused"] for one in played)
     if played[0]["is_control"]:
-        return f"{lost}, as it must"
+        return f"{lost}, as it must" if lost != "0" else "0, and it must lose some"
     return f"{lost}; {excused:,} excused" if excused else lost
 
 

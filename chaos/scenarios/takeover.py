@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+from chaos.endurance.look import scrape
 from chaos.process import Forwarder
 from chaos.replicas import ReplicaStage
 from chaos.scenarios.scenario import Scenario, played_on
@@ -15,8 +16,8 @@ STOPPED_SECONDS = 11.0
 """Longer than it takes until a replica is declared dead."""
 SHORT_STOP_SECONDS, LONG_STOP_SECONDS = 5.0, 60.0
 """Shorter than that, and much longer."""
-UNFENCED_SECONDS = 10.0
-"""How long two replicas lead at once."""
+UNFENCED_READINGS, UNFENCED_SECONDS = 100, 120.0
+"""What a leader that was taken over from is to put, beside the new one, within so long."""
 DELIVERING_POINTS = (
     "before-commit:20",
     "before-puback:8",
@@ -194,12 +195,22 @@ async def go_on_unfenced(line: ReplicaStage) -> None:
         stopped_at = time.monotonic()
         first.send(signal.SIGSTOP)
         await line.until_all_deliver(stopped_at, fault="SIGSTOP of the leader")
-        connected = first.count_logged("mqtt.connected")
         first.send(signal.SIGCONT)
-        await first.logged("mqtt.connected", times=connected + 1)
+        await _put_more(first)
         line.hit("a deposed leader goes on")
-        await line.pause(UNFENCED_SECONDS)
         await line.lose(first)
+
+
+async def _put_more(replica: Forwarder) -> None:
+    """Return once it has put so many readings more, as its own metrics say: it has to win the session for that."""
+    before = await _accepted(replica)
+    async with asyncio.timeout(UNFENCED_SECONDS):
+        while await _accepted(replica) < before + UNFENCED_READINGS:
+            await asyncio.sleep(0.5)
+
+
+async def _accepted(replica: Forwarder) -> int:
+    return (await scrape(replica.address)).total("forwarder_messages_total", outcome="accepted")
 
 
 def _scenario(

@@ -194,6 +194,15 @@ def test_control_is_not_part_of_the_sum() -> None:
     assert "| `no-fsync` | a fault | 30 | 99, as it must |" in chaos.scenarios_table([run])
 
 
+def test_control_that_lost_nothing_is_told_as_one() -> None:
+    nothing = {"lost": 0, "inversions": 0, "duplicates": 0, "delivered": 1}
+    run = chaos_run(of_chaos("no-fsync", is_control=True, verdict=nothing))
+
+    assert "| `no-fsync` | a fault | 30 | 0, and it must lose some |" in chaos.scenarios_table(
+        [run]
+    )
+
+
 def test_finding_stands_on_the_page() -> None:
     run = chaos_run(of_chaos("links", findings=["acme: 1 readings are lost"]))
 
