@@ -215,9 +215,9 @@ class DatabaseSeat(Seat):
         self.session_words = {word for member, *_, word, _ in alive if member != self.member}
 
     def _compare_routes(self, routes: Mapping[str, str]) -> None:
-        """An edit reaches one replica before another: that is told of nobody."""
+        """An edit reaches one replica before another, and a start takes a while: that is told of nobody."""
         now, before = time.monotonic(), self._differing_since
-        differing = [name for name, digest in routes.items() if digest != self.routes]
+        differing = [name for name, digest in routes.items() if self.routes not in ("", digest)]
         self._differing_since = {name: before.get(name, now) for name in differing}
         self.differing = [
             name

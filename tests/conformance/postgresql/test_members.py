@@ -45,6 +45,11 @@ def until(look: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+def beats_again(seat: Seat) -> None:
+    before = seat._sure_since
+    until(lambda: seat._sure_since != before)
+
+
 class TestObservation:
     """Death is what one replica has seen, on its own clock: whose beat stood still for 6 s over at least 4 looks."""
 
@@ -104,6 +109,20 @@ def test_one_that_leaves_does_not_come_to_lead(join: Callable[[str], DatabaseSea
     first.release()
     until(lambda: third.leads)
     assert not second.leads
+
+
+def test_one_that_has_no_routes_yet_differs_from_nobody(
+    join: Callable[[str], DatabaseSeat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its start may take longer than an edit takes to reach everybody; once it has some, they are compared."""
+    monkeypatch.setattr(members, "DIFFERING_SECONDS", 0.0)
+    first, second = join("one"), join("two")
+    first.routes = "a"
+    for seat in (first, second, second):
+        beats_again(seat)
+    assert list(second.differing) == []
+    second.routes = "b"
+    until(lambda: list(second.differing) == ["one"])
 
 
 def test_replicas_hear_what_others_say_of_their_sessions(
