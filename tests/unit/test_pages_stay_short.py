@@ -22,6 +22,7 @@ LIMITS = {
     "patterns.md": 180,
     "performance.md": 800,
     "receiving.md": 730,
+    "reliability.md": 1130,
     "routing.md": 870,
     "scaling.md": 880,
     "security.md": 510,

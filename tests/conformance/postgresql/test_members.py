@@ -45,7 +45,7 @@ def until(look: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def beats_again(seat: Seat) -> None:
+def beats_again(seat: DatabaseSeat) -> None:
     before = seat._sure_since
     until(lambda: seat._sure_since != before)
 
