@@ -129,12 +129,16 @@ class PostgresServer:
             return connection.execute(statement.encode()).fetchall()
 
     def set(self, name: str, value: str) -> None:
-        """Change a setting of the whole server."""
+        """Change a setting of the whole server; it is in force on return."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
             # A setting's change is itself a commit, which would wait for the standby.
             connection.execute("SET synchronous_commit = local")
             connection.execute(f"ALTER SYSTEM SET {name} = '{value}'".encode())
             connection.execute("SELECT pg_reload_conf()")
+        # What is new hears of it once all have been told; what commits wait for is the checkpointer's word.
+        while self.ask(f"SHOW {name}") != [(value,)]:
+            pass
+        self.ask_nothing("CHECKPOINT")
 
     @contextmanager
     def pooled(self, database: Database, *, mode: str) -> Iterator[Database]:
