@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import get_args
 from zoneinfo import ZoneInfo
@@ -187,6 +187,7 @@ def test_reason_of_a_failed_session_is_named(kind: str) -> None:
     assert f"`{kind}`" in OPERATING.split("Reasons of `mqtt.failed`:")[1].split("\n\n")[0]
 
 
+@cache
 def logged_events() -> set[str]:
     """The events of every log call of the service, read from its source."""
     package = Path(forwarder.__file__).parent
@@ -199,9 +200,11 @@ def _event(node: ast.AST) -> str | None:
     """What a node logs, if it is a call like `self._log.info("noun.verbed", ...)`."""
     if not (isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)):
         return None
-    called = {getattr(part, "attr", getattr(part, "id", "")) for part in ast.walk(node.func)}
     first = str(node.args[0].value)
-    return first if called & LOGGING and EVENT.fullmatch(first) else None
+    if not EVENT.fullmatch(first):
+        return None
+    called = {getattr(part, "attr", getattr(part, "id", "")) for part in ast.walk(node.func)}
+    return first if called & LOGGING else None
 
 
 def test_every_event_is_in_the_table_of_logs() -> None:

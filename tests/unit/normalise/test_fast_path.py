@@ -23,7 +23,6 @@ from forwarder.normalise.fast_path.layouts import (
     LONGEST_TOPIC,
     MESSAGES_PER_LAYOUT,
     MOST_LAYOUTS,
-    MOST_TOPICS,
 )
 from forwarder.normalise.fast_path.learning import Layout
 from forwarder.reading import Message, Reading
@@ -356,12 +355,13 @@ def test_layout_of_the_last_message_is_tried_for_another_topic(
     assert fast_path.read(message(b'{"P_Out":1}', topic=first.topic)) is None
 
 
-def test_topics_are_remembered_up_to_a_number() -> None:
+def test_topics_are_remembered_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layouts_module, "MOST_TOPICS", 100)
     fast_path = FastPath(normaliser())
-    for number in range(MOST_TOPICS + 10):
+    for number in range(110):
         fast_path.read(message(b'{"P_In":1}', topic=f"ext/it/{number}"))
     assert fast_path.read(message(b'{"P_In":1}', topic="ext/it/1")) is not None
-    assert len(fast_path._by_topic) < MOST_TOPICS
+    assert len(fast_path._by_topic) < 100
 
 
 def test_long_payloads_have_no_layout() -> None:
