@@ -27,7 +27,6 @@ class Shared(Generic[T]):
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.spent_seconds = 0.0
         """CPU that has gone into what may be shared."""
-        """CPU that all requests together have taken."""
         self._monotonic = monotonic
         self._kept: dict[Hashable, tuple[float, T]] = {}
         self._turn = asyncio.Lock()
