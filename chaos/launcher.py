@@ -75,7 +75,7 @@ def before(owner: Any, name: str) -> Callable[[Trap], None]:
 
 
 def after(
-    owner: Any, name: str, *, where: Callable[..., object] = lambda *_: True
+    owner: Any, name: str, *, where: Callable[..., object] = lambda *_, **__: True
 ) -> Callable[[Trap], None]:
     """Step on the trap when a call has returned, and `where` holds of its arguments."""
 

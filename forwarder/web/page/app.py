@@ -80,7 +80,11 @@ class Page:
 def build_page(resources: Resources, *, line: Line, door: Door) -> Page:
     """Every view of the page, for whom `door` lets in."""
     maker = _Maker(resources, line, door)
-    live = Live(line.pulse, spent_seconds=lambda: maker.shared.spent_seconds)
+    live = Live(
+        line.pulse,
+        spent_seconds=lambda: maker.shared.spent_seconds,
+        on_told=maker.shared.begin_round,
+    )
     shown = [Route(path, maker.shows(view), methods=["GET"]) for path, view in VIEWS.items()]
     shared = [
         Route(path, maker.shows_to_strangers(view), methods=["GET"])
@@ -116,7 +120,7 @@ class _Maker:
         self._resources, self._line, self._door = resources, line, door
         self._templates = templates()
         self.shared = Shared[Response]()
-        self._seen: Standing | None = None
+        self._seen: tuple[int, Standing] | None = None
 
     def shows(self, view: View) -> Handler:
         async def handle(request: Request) -> Response:
@@ -210,11 +214,14 @@ class _Maker:
 
     def _look(self, situation: Situation, *, is_shared: bool) -> Standing:
         """Open pages share what was just seen; whoever comes or changes something sees how it stands now."""
-        seen = self._seen
-        if is_shared and seen and 0 <= situation.now - seen.at < FRESH_SECONDS:
-            return seen
-        self._seen = standing_of(self._resources, situation)
-        return self._seen
+        of_round = self.shared.round
+        if is_shared and self._seen:
+            seen_in, seen = self._seen
+            if seen_in == of_round and 0 <= situation.now - seen.at < FRESH_SECONDS:
+                return seen
+        standing = standing_of(self._resources, situation)
+        self._seen = of_round, standing
+        return standing
 
     def _made(self, view: View, asked: Asked) -> Response:
         shown = _shown(view, asked)

@@ -61,9 +61,10 @@ class Live:
         look_seconds: float = LOOK_SECONDS,
         numbers_seconds: float = NUMBERS_SECONDS,
         spent_seconds: Callable[[], float] = lambda: 0.0,
+        on_told: Callable[[], None] = lambda: None,
     ) -> None:
         """spent_seconds: the CPU that open pages have taken so far, without being asked to"""
-        self._pulse, self._spent_seconds = pulse, spent_seconds
+        self._pulse, self._spent_seconds, self._on_told = pulse, spent_seconds, on_told
         self._look_seconds, self._numbers_seconds = look_seconds, numbers_seconds
         self._readers: set[asyncio.Queue[str]] = set()
         self._looking: asyncio.Task[None] | None = None
@@ -114,6 +115,7 @@ class Live:
                 state, rested, spent = now, 0.0, self._spent_seconds()
 
     def _tell(self, what: str) -> None:
+        self._on_told()
         for reader in self._readers:
             # Of one that does not keep up, nothing is lost: the next word makes it ask for everything.
             if reader.empty():

@@ -27,23 +27,32 @@ class Shared(Generic[T]):
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.spent_seconds = 0.0
         """CPU that has gone into what may be shared."""
+        self.round = 0
+        """How often readers have been told that something has changed; what was made before shows less."""
         self._monotonic = monotonic
-        self._kept: dict[Hashable, tuple[float, T]] = {}
+        self._kept: dict[Hashable, tuple[int, float, T]] = {}
         self._turn = asyncio.Lock()
+
+    def begin_round(self) -> None:
+        """Nothing of before is fresh."""
+        self.round += 1
 
     async def get(self, key: Hashable, make: Callable[[], T], *, is_shared: bool) -> T:
         """What `make` returns, in a thread; or, where that may be shared, what it has just returned for this key."""
         self.spent_seconds += REQUEST_SECONDS if is_shared else 0.0
         async with self._turn:
-            since = self._monotonic() - FRESH_SECONDS
-            self._kept = {one: kept for one, kept in self._kept.items() if kept[0] > since}
+            begun, of_round = self._monotonic(), self.round
+            self._kept = {one: kept for one, kept in self._kept.items() if self._is_fresh(kept)}
             if is_shared and key in self._kept:
-                return self._kept[key][1]
-            begun = self._monotonic()
+                return self._kept[key][2]
             made, spent = await run_in_threadpool(_timed, make)
             self.spent_seconds += spent if is_shared else 0.0
-            self._kept[key] = begun, made
+            self._kept[key] = of_round, begun, made
             return made
+
+    def _is_fresh(self, kept: tuple[int, float, T]) -> bool:
+        of_round, begun, _ = kept
+        return of_round == self.round and self._monotonic() - begun < FRESH_SECONDS
 
 
 def _timed(make: Callable[[], T]) -> tuple[T, float]:

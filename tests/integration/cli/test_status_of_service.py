@@ -54,10 +54,12 @@ def answering(status: int, body: bytes) -> Iterator[tuple[str, int]]:
     server = HTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield "127.0.0.1", server.server_port
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield "127.0.0.1", server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @contextmanager
@@ -70,7 +72,7 @@ def service(operator: Operator, answer: object, *, status: int = 200) -> Iterato
 @pytest.fixture
 def ours(operator: Operator, built: OutboxBuilder) -> Iterator[str]:
     """The id of this folder's outbox, on which a service runs."""
-    lock = DirectoryLock(built.path.parent)
+    lock = DirectoryLock(built.path)
     yield built.rows("SELECT id FROM identity")[0][0]
     lock.release()
 
@@ -162,7 +164,7 @@ def test_endpoints_that_a_rejected_edit_would_bring(operator: Operator, ours: st
 
 def test_service_that_does_not_answer(operator: Operator) -> None:
     """Who holds the data directory and does not answer is not called stopped."""
-    lock = DirectoryLock(operator.folder / "data")
+    lock = DirectoryLock(operator.folder / "data/outbox.db")
 
     problem = operator.json("status")["mqtt"]["problem"]
 

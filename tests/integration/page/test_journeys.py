@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,6 +12,7 @@ from playwright.async_api import Page, expect
 from support.clicks import clicks
 from support.line import Line, topic_of
 from support.receiver_policies import always
+from support.service import eventually
 from support.webhooks import OK, UNAVAILABLE, Answer
 
 from forwarder.reading import Device
@@ -105,13 +107,17 @@ async def test_why_does_this_device_get_nothing(line: Line, look: Look) -> None:
     await line.receiver("acme", devices=["ECC9FF5C0001"])
     await line.start()
     await line.publish(1)
-    await line.service.counted("unrouted", 1)
+    await eventually(partial(_is_known, line), what="the device's record")
     page = await look("/")
     await page.get_by_role("link", name="Devices").click()
     await page.get_by_role("link", name="Unrouted").click()
     await page.get_by_role("row").filter(has_text="unrouted").get_by_role("link").click()
     await expect(page.get_by_text("Nobody gets its readings, because no endpoint")).to_be_visible()
     assert await clicks(page) <= MOST_CLICKS
+
+
+async def _is_known(line: Line) -> bool:
+    return "unrouted" in (await line.service.command("devices")).stdout
 
 
 async def test_what_is_in_quarantine_and_would_it_be_understood(line: Line, look: Look) -> None:

@@ -27,11 +27,21 @@ async def test_whoever_opens_a_view_sees_it_as_it_is_now() -> None:
 
 async def test_what_is_kept_grows_old() -> None:
     """A second later it is made anew, and nothing older is kept."""
-    times = iter([0.0, 0.0, 1.5, 1.5])
-    shared, made = Shared[int](times.__next__), count()
+    now = [0.0]
+    shared, made = Shared[int](lambda: now[0]), count()
     assert await shared.get("/", made.__next__, is_shared=True) == 0
+    now[0] = 1.5
     assert await shared.get("/devices", made.__next__, is_shared=True) == 1
     assert list(shared._kept) == ["/devices"]
+
+
+async def test_what_is_told_is_seen() -> None:
+    """What was made before readers were told of a change does not show it, however fresh it is."""
+    shared, made = Shared[int](lambda: 0.0), count()
+    assert await shared.get("/", made.__next__, is_shared=True) == 0
+    shared.begin_round()
+    assert await shared.get("/", made.__next__, is_shared=True) == 1
+    assert await shared.get("/", made.__next__, is_shared=True) == 1
 
 
 async def test_threads_change_places_often_meanwhile() -> None:
