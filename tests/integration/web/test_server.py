@@ -1,6 +1,8 @@
 """The server as clients meet it: answers, refusals, and a stop that waits for nobody."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -16,7 +18,8 @@ from support.port_attack import HOST
 from support.service import eventually
 
 from forwarder.web import WebServer, build_app
-from forwarder.web.gate import Limits
+from forwarder.web.gate import Connection, Limits
+from forwarder.web.server import GONE_AT_ONCE
 
 GET = b"GET /healthz HTTP/1.1\r\nhost: a\r\n"
 SLOW_ANSWERS = 32
@@ -160,6 +163,36 @@ async def test_half_open_requests_do_not_keep_others_out() -> None:
                 break
         done = next(task for task in half_open if task.done())
         assert done.result().startswith(b"HTTP/1.1 503 ")
+
+
+async def test_clients_that_have_gone_take_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closed or reset before it was let in: whoever waits behind them comes in at once."""
+    entered: list[Connection] = []
+    async with serving(Service()) as (client, server):
+        enter = server._gate.enter
+
+        def enter_and_note() -> Connection:
+            entered.append(enter())
+            return entered[-1]
+
+        monkeypatch.setattr(server._gate, "enter", enter_and_note)
+        for resets in (False, True) * (GONE_AT_ONCE + 1):
+            gone = socket.create_connection((HOST, server.port))
+            if resets:  # socket(7), SO_LINGER
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            gone.close()
+        assert (await client.get("/healthz")).status_code == 200
+    assert len(entered) == 1
+
+
+async def test_a_client_that_says_no_more_than_its_request_is_answered() -> None:
+    """It has closed its side (RFC 9112 §9.6), and has not gone."""
+    async with serving(Service()) as (_, server):
+        with socket.create_connection((HOST, server.port)) as asking:
+            asking.sendall(GET + b"connection: close\r\n\r\n")
+            asking.shutdown(socket.SHUT_WR)
+            said = await asyncio.to_thread(asking.recv, 4096)
+    assert said.startswith(b"HTTP/1.1 200 ")
 
 
 async def test_a_client_that_does_not_read_is_closed() -> None:
