@@ -2,11 +2,11 @@
 
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from functools import partial
 
 from chaos.receiver import down
 from chaos.replicas import StandbyStage
-from chaos.scenarios.scenario import Scenario, played_on
+from chaos.scenarios.scenario import on_replicas
 
 RATE = 50.0
 PROMOTION_SECONDS = 2.0
@@ -96,23 +96,7 @@ async def stall_database(line: StandbyStage) -> None:
             raise AssertionError("a replica was taken over from while the database stood still")
 
 
-def _scenario(
-    name: str,
-    what: str,
-    play: Callable[[StandbyStage], Awaitable[None]],
-    *,
-    must_lose: bool = False,
-) -> Scenario:
-    return Scenario(
-        name,
-        what,
-        played_on(StandbyStage, play),
-        stage=StandbyStage,
-        engines=("postgresql",),
-        must_lose=must_lose,
-        may_tell=("outbox.fell_back",) if must_lose else (),
-    )
-
+_scenario = partial(on_replicas, StandbyStage)
 
 SCENARIOS = (
     _scenario("failover", "kill -9 of the primary, its synchronous standby promoted", fail_over),
@@ -122,6 +106,7 @@ SCENARIOS = (
         "async-failover",
         "control: a failover that waits for no standby",
         fail_over_unsynchronised,
+        may_tell=("outbox.fell_back",),
         must_lose=True,
     ),
 )

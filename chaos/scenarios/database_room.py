@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TypeVar
@@ -14,7 +14,7 @@ from support.postgres import PostgresServer
 from chaos.disk import fill_up
 from chaos.receiver import down
 from chaos.replicas import CrammedStage, PooledStage, ReplicaStage
-from chaos.scenarios.scenario import Scenario, played_on
+from chaos.scenarios.scenario import on_replicas
 
 RATE = 50.0
 PADDING = "·" * 1000
@@ -121,16 +121,10 @@ async def restart_pooler(line: PooledStage) -> None:
             await line.until_all_deliver(back_at, fault="kill -9 of the pooler")
 
 
-def _scenario(
-    name: str, what: str, kind: type[S], play: Callable[[S], Awaitable[None]]
-) -> Scenario:
-    return Scenario(name, what, played_on(kind, play), stage=kind, engines=("postgresql",))
-
-
 SCENARIOS = (
-    _scenario("pg-full", "the database's disk is full", CrammedStage, fill_disk),
-    _scenario(
-        "max-connections", "the database has no connection left", CrammedStage, exhaust_connections
+    on_replicas(CrammedStage, "pg-full", "the database's disk is full", fill_disk),
+    on_replicas(
+        CrammedStage, "max-connections", "the database has no connection left", exhaust_connections
     ),
-    _scenario("pgbouncer", "kill -9 of PgBouncer in session mode", PooledStage, restart_pooler),
+    on_replicas(PooledStage, "pgbouncer", "kill -9 of PgBouncer in session mode", restart_pooler),
 )

@@ -1,13 +1,12 @@
 """A replica is cut off: from the database, or from the broker, while it reaches all else."""
 
 import time
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
 
 from chaos.process import Forwarder, Impatient
 from chaos.replicas import POSTGRES_PORT, NetworkStage
-from chaos.scenarios.scenario import Scenario, played_on
+from chaos.scenarios.scenario import on_replicas
 
 RATE = 50.0
 STOPS_SECONDS = 4.0
@@ -78,22 +77,7 @@ async def cut_broker(line: NetworkStage) -> None:
             await leader.start_ready()
 
 
-def _scenario(
-    name: str,
-    what: str,
-    play: Callable[[NetworkStage], Awaitable[None]],
-    *,
-    needs_redelivery: bool = False,
-) -> Scenario:
-    return Scenario(
-        name,
-        what,
-        played_on(NetworkStage, play),
-        stage=NetworkStage,
-        engines=("postgresql",),
-        needs_redelivery=needs_redelivery,
-    )
-
+_scenario = partial(on_replicas, NetworkStage)
 
 SCENARIOS = (
     _scenario(

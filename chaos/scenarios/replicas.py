@@ -1,14 +1,14 @@
 """Replicas come, go and differ, and commands come from elsewhere while nobody leads."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from functools import partial
 from typing import Any
 
 from chaos.process import Forwarder
 from chaos.receiver import accepting, down, number_of, refusing
 from chaos.replicas import ReplicaStage
-from chaos.scenarios.scenario import Scenario, played_on
+from chaos.scenarios.scenario import on_replicas
 from chaos.scenarios.time import HOUR, faked_clock
 
 RATE = 50.0
@@ -238,24 +238,7 @@ async def _move_with_retries(
     await leader.start_ready(**clocks[leader])
 
 
-def _scenario(
-    name: str,
-    what: str,
-    play: Callable[[ReplicaStage], Awaitable[None]],
-    *,
-    needs_retries: bool = True,
-    may_tell: tuple[str, ...] = (),
-) -> Scenario:
-    return Scenario(
-        name,
-        what,
-        played_on(ReplicaStage, play),
-        stage=ReplicaStage,
-        engines=("postgresql",),
-        needs_retries=needs_retries,
-        may_tell=may_tell,
-    )
-
+_scenario = partial(on_replicas, ReplicaStage)
 
 SCENARIOS = (
     _scenario("rolling", "a rolling restart under load", roll, needs_retries=False),

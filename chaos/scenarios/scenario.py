@@ -49,3 +49,28 @@ def played_on(
         await play(stage)
 
     return played
+
+
+def on_replicas(
+    kind: type[S],
+    name: str,
+    what: str,
+    play: Callable[[S], Awaitable[None]],
+    *,
+    needs_retries: bool = True,
+    needs_redelivery: bool = False,
+    may_tell: tuple[str, ...] = (),
+    must_lose: bool = False,
+) -> Scenario:
+    """One of a line whose outbox is in a database."""
+    return Scenario(
+        name,
+        what,
+        played_on(kind, play),
+        stage=kind,
+        engines=("postgresql",),
+        needs_retries=needs_retries,
+        needs_redelivery=needs_redelivery,
+        may_tell=may_tell,
+        must_lose=must_lose,
+    )

@@ -3,13 +3,13 @@
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from chaos.endurance.look import scrape
 from chaos.process import Forwarder
 from chaos.replicas import ReplicaStage
-from chaos.scenarios.scenario import Scenario, played_on
+from chaos.scenarios.scenario import on_replicas
 
 RATE = 50.0
 STOPPED_SECONDS = 11.0
@@ -213,22 +213,7 @@ async def _accepted(replica: Forwarder) -> int:
     return (await scrape(replica.address)).total("forwarder_messages_total", outcome="accepted")
 
 
-def _scenario(
-    name: str,
-    what: str,
-    play: Callable[[ReplicaStage], Awaitable[None]],
-    *,
-    must_lose: bool = False,
-) -> Scenario:
-    return Scenario(
-        name,
-        what,
-        played_on(ReplicaStage, play),
-        stage=ReplicaStage,
-        engines=("postgresql",),
-        must_lose=must_lose,
-    )
-
+_scenario = partial(on_replicas, ReplicaStage)
 
 SCENARIOS = (
     _scenario("kill-leader", "kill -9 of the replica that leads", partial(kill, who="leader")),

@@ -1,62 +1,23 @@
 """The page on an outbox of its own, asked as a browser asks it, without a port."""
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from support.behind_http import RunningLine, resources_of, running_line
 from support.clock import HandClock
-from support.outbox_builder import NOW, OutboxBuilder
-from support.routing import ENVIRON
+from support.outbox_builder import OutboxBuilder
 from support.transports import AnyReceiver
 
-from forwarder.api import Access, Door, Resources, Situation
-from forwarder.normalise import Normaliser
-from forwarder.routes import Routes, load_routes
-from forwarder.web.page import STREAM, Pulse, build_page
+from forwarder.api import Access, Door
+from forwarder.web.page import STREAM, build_page
 
 LOOKED_AT = 60
-ROUTES = """\
-groups:
-  zurich: [ECC9FF5C7AD4]
-endpoints:
-  acme: {url: "https://a.example/", secret: env:KEY, devices: "*"}
-  home: {url: "https://h.example/", secret: env:KEY, groups: [zurich]}
-"""
-
-
-def _readiness() -> dict[str, Any]:
-    return {
-        "ready": True,
-        "reasons": [],
-        "warnings": [],
-        "mqtt": {"connected": True, "subscribed": True, "since": "2025-11-18T10:00:00Z", "problem": None},
-        "outbox": {"problem": None},
-        "routes": {"endpoints": 2, "problems": 0, "first": None},
-    }  # fmt: skip
-
-
-@dataclass
-class RunningLine:
-    """In the place of the running service."""
-
-    routes: Routes
-    readiness: dict[str, Any] = field(default_factory=_readiness)
-    problem: str | None = None
-    last_message_at: float | None = NOW + 3597
-
-    def situation(self) -> Situation:
-        return Situation(self.readiness, self.routes, self.problem, NOW + 3600)
-
-    def pulse(self) -> Pulse:
-        return Pulse(tuple(self.readiness["reasons"]), self.last_message_at, 1 << 20, 1 << 30, NOW)
-
 
 Open = Callable[..., httpx.AsyncClient]
 
@@ -78,27 +39,16 @@ def receiver() -> AnyReceiver:
 
 @pytest.fixture
 def running(tmp_path: Path) -> RunningLine:
-    file = tmp_path / "routes.yaml"
-    file.write_text(ROUTES)
-    return RunningLine(load_routes(file, environ=ENVIRON))
+    return running_line(tmp_path)
 
 
 @pytest.fixture
 def open_page(
-    tmp_path: Path,
-    built: OutboxBuilder,
-    running: RunningLine,
-    clock: HandClock,
-    receiver: AnyReceiver,
+    built: OutboxBuilder, running: RunningLine, clock: HandClock, receiver: AnyReceiver
 ) -> Open:
     """Makes a browser that may look by this rule of access; on loopback and without a token unless told."""
-    resources = Resources(
-        outbox_place=built.place,
-        normaliser=_normaliser(trusts=False),
-        trusting=_normaliser(trusts=True),
-        page_url="http://localhost",
-        most_looked_at=LOOKED_AT,
-        transports=lambda: lambda _: httpx.MockTransport(receiver),
+    resources = resources_of(
+        built.path, receiver, page_url="http://localhost", most_looked_at=LOOKED_AT
     )
 
     def open_page(
@@ -113,15 +63,6 @@ def open_page(
         )  # fmt: skip
 
     return open_page
-
-
-def _normaliser(*, trusts: bool) -> Normaliser:
-    return Normaliser(
-        timezone=ZoneInfo("Europe/Zurich"),
-        max_message_bytes=65536,
-        trusts_payload_device=trusts,
-        template=None,
-    )
 
 
 @pytest.fixture
