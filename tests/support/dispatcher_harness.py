@@ -103,12 +103,14 @@ class DispatcherHarness:
 
     async def rest(self) -> None:
         """Return once nothing moves any more: everything recorded is on disk and every attempt waits for us."""
-        seen = -1
-        while seen != len(self.posted) or not self.outbox_is_idle:
-            seen = len(self.posted)
+        is_still = False
+        while not is_still:
             await flush(self.outbox)
+            # A read that ends during the last of the turns would set off an attempt after them.
+            seen, was_idle = len(self.posted), self.outbox_is_idle
             for _ in range(20):
                 await asyncio.sleep(0)
+            is_still = was_idle and self.outbox_is_idle and seen == len(self.posted)
 
     @property
     def outbox_is_idle(self) -> bool:
