@@ -69,8 +69,8 @@ def _in_turn(
     line: Line, forwarder: Forwarder, extent: Extent, **load: float
 ) -> list[dict[str, Any]]:
     runs = []
-    for _ in range(extent.rounds):
-        for has_pages in (False, True):
+    for round_ in range(extent.rounds):
+        for has_pages in (False, True) if round_ % 2 == 0 else (True, False):
             figures, told = _loaded(line, forwarder, extent, load, VIEWS if has_pages else ())
             runs.append(figures.raw() | {"has_pages": has_pages, "told": told})
     return runs
