@@ -1,6 +1,7 @@
 """The table of variables, and what is made from it: the schema and the page."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from support.payloads import PAYLOADS, read
 
 from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.event_data import encode_data
-from forwarder.normalise.events_page import document
+from forwarder.normalise.events_table import table
 from forwarder.normalise.example import EXAMPLE
 from forwarder.normalise.schema import event_schema
 from forwarder.normalise.shapes import known_shapes
@@ -19,7 +20,7 @@ from forwarder.render import render
 from forwarder.routes.model import BatchLimits, Endpoint, EndpointName
 from forwarder.variables import variable_named, variables
 
-PAGE = Path(__file__).parents[3] / "docs" / "events.md"
+DOCS = Path(__file__).parents[3] / "docs"
 VALIDATOR = Draft202012Validator(event_schema())
 FILES = [path.name for path in PAYLOADS.iterdir() if path.suffix == ".json"]
 UNITS = {
@@ -71,7 +72,10 @@ def test_the_schema_is_a_schema() -> None:
 
 def test_the_example_of_the_page_validates() -> None:
     """The page shows what is sent."""
+    (shown,) = re.findall(r"```json\n(.*?)```", (DOCS / "events.md").read_text(), re.DOTALL)
+
     VALIDATOR.validate(EXAMPLE)
+    assert json.loads(shown) == EXAMPLE
 
 
 @pytest.mark.parametrize(
@@ -99,9 +103,18 @@ def test_the_schema_refuses_what_is_never_sent(path: tuple[str, ...], value: obj
         VALIDATOR.validate(event)
 
 
-def test_the_page_is_current() -> None:
-    """docs/events.md is made by `python -m forwarder.normalise.events_page > docs/events.md`."""
-    assert PAGE.read_text(encoding="utf-8") == document()
+def test_the_list_of_values_is_current() -> None:
+    """docs/events.csv is made by `python -m forwarder.normalise.events_table > docs/events.csv`."""
+    assert (DOCS / "events.csv").read_text(encoding="utf-8") == table()
+
+
+def test_the_page_names_values_that_there_are() -> None:
+    """What it says of a name by hand is said of one in the list, under its whole name."""
+    page = (DOCS / "events.md").read_text()
+    names = {row.field.replace("volumes.", "volumes[n].") for row in variables()}
+
+    beside = page.split("## Beside them")[1].split("## Times")[0]
+    assert set(re.findall(r"`([a-z_.\[\]]*[._][a-z_.\[\]]*)`", beside)) <= names
 
 
 def test_units_stand_in_the_names_of_measurements() -> None:
