@@ -83,7 +83,7 @@ unit: setup ## the pure tests, in seconds; properties are tried with a tenth of 
 conformance: setup postgresql ## what each engine of the outbox promises, and models of it
 	$(BIN)/pytest tests/conformance $(ARGS)
 
-monitoring: setup ## the tables of metrics and alerts, the rules and the dashboard, anew from monitoring/metrics.yaml
+monitoring: setup ## docs/metrics.csv, the rules of alerts and the dashboard, anew from monitoring/metrics.yaml
 	$(BIN)/python -m monitoring
 
 recordings: setup mosquitto ## what /metrics says in each fault, anew: for the tests of the alerts

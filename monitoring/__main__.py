@@ -2,23 +2,21 @@
 
 from pathlib import Path
 
-from monitoring.documents import alert_rows, dashboard, metrics_rows, rules, with_rows
+from monitoring.documents import dashboard, metrics_list, rules
 from monitoring.table import Table, read_table
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs/operating.md"
 
 
-def made(table: Table, page: str) -> dict[Path, str]:
+def made(table: Table) -> dict[Path, str]:
     """What every file is to hold."""
-    page = with_rows(page, "metrics", metrics_rows(table))
     return {
-        PAGE: with_rows(page, "alerts", alert_rows(table)),
+        ROOT / "docs/metrics.csv": metrics_list(table),
         ROOT / "deploy/prometheus/alerts.yml": rules(table),
         ROOT / "deploy/grafana/dashboard.json": dashboard(table),
     }
 
 
 if __name__ == "__main__":
-    for path, content in made(read_table(), PAGE.read_text()).items():
+    for path, content in made(read_table()).items():
         path.write_text(content)

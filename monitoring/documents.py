@@ -1,5 +1,7 @@
-"""What is made of the table: two tables of a page, rules for Prometheus, a dashboard for Grafana. Pure."""
+"""What is made of the table: a list of the metrics, rules for Prometheus, a dashboard for Grafana. Pure."""
 
+import csv
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -7,37 +9,19 @@ from typing import Any
 
 import yaml
 
-from figures.marks import with_text
-from monitoring.table import Alert, Metric, Panel, Table
+from monitoring.table import Alert, Panel, Table
 
 _WIDTH, _HEIGHT = 12, 8
 _SOURCE = {"type": "prometheus", "uid": "${source}"}
 _HEAD = "# Made by `make monitoring` from monitoring/metrics.yaml, and tried by promtool on recorded faults.\n"
 
 
-def metrics_rows(table: Table) -> str:
-    head = "| metric | labels | is |\n| --- | --- | --- |\n"
-    return head + "".join(map(_metric_row, table.metrics))
-
-
-def _metric_row(metric: Metric) -> str:
-    labels = ", ".join(f"`{label}`" for label in metric.labels)
-    return f"| `{metric.name}` | {labels + ' ' if labels else ''}| {metric.meaning} |\n"
-
-
-def alert_rows(table: Table) -> str:
-    return "| alert | after | then |\n| --- | --- | --- |\n" + "".join(
-        map(_alert_row, table.alerts)
-    )
-
-
-def _alert_row(alert: Alert) -> str:
-    return f"| `{alert.name}` | {alert.lasting or 'at once'} | {alert.then} |\n"
-
-
-def with_rows(page: str, name: str, rows: str) -> str:
-    """The page with these rows between its marks of that name. Raises ValueError when it has none."""
-    return with_text(page, name, "make monitoring", rows)
+def metrics_list(table: Table) -> str:
+    """A CSV file with a row for each metric."""
+    lines = io.StringIO()
+    rows = ((one.name, ", ".join(one.labels), one.meaning) for one in table.metrics)
+    csv.writer(lines, lineterminator="\n").writerows([("metric", "labels", "is"), *rows])
+    return lines.getvalue()
 
 
 def rules(table: Table) -> str:
@@ -50,11 +34,7 @@ def _rule(alert: Alert) -> dict[str, Any]:
     rule: dict[str, Any] = {"alert": alert.name, "expr": alert.expression}
     if alert.lasting:
         rule["for"] = alert.lasting
-    # Without links: where the page is, nobody knows who reads an alert.
-    annotations = {
-        "summary": alert.means,
-        "description": re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", alert.then),
-    }
+    annotations = {"summary": alert.means, "description": alert.then}
     return rule | {"labels": {"severity": "warning"}, "annotations": annotations}
 
 

@@ -1,6 +1,7 @@
 """The README and the pages say what the program does today: every command, setting, metric, event and reason."""
 
 import ast
+import csv
 import importlib
 import io
 import re
@@ -27,7 +28,6 @@ from forwarder.delivery import DeadReason
 from forwarder.demo.device import SimulatedDevice
 from forwarder.demo.shapes import from_template
 from forwarder.endpoint_health import EndpointHealth
-from forwarder.metrics import Durations, Metrics, Tally
 from forwarder.normalise import Normaliser, Template
 from forwarder.operator import Status
 from forwarder.operator.status import judge
@@ -52,7 +52,8 @@ NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 SETTING_ROW = re.compile(rf"^\| `{PREFIX}([A-Z_]+)` \| ([^|]+) \|", re.MULTILINE)
 WORD_ROW = re.compile(r"^\| `([a-z_]+)` \|", re.MULTILINE)
 EVENT = re.compile(r"[a-z_]+\.[a-z_]+")
-LOGGING = {"debug", "info", "warning", "error", "log", "_log_session"}
+LEVELS = {level: {level} for level in ("debug", "info", "warning", "error")}
+LEVELS["_log_session"] = {"info", "debug"}
 
 
 def usages() -> Iterator[tuple[str, click.Command]]:
@@ -120,31 +121,6 @@ def test_setting_by_file_is_named(name: str) -> None:
     assert f"`{PREFIX}{name.upper()}_FILE`" in OPERATING
 
 
-def metric_rows() -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each metric as Prometheus knows it, and its labels."""
-    for metric in vars(Metrics()).values():
-        if isinstance(metric, Durations):
-            yield metric.name, metric.label_names
-        for family in metric.collect() if hasattr(metric, "describe") else ():
-            total = "_total" if family.type == "counter" else ""
-            own = isinstance(metric, Tally)
-            yield family.name + total, metric.label_names if own else metric._labelnames
-
-
-@pytest.mark.parametrize(("name", "labels"), [row for row in metric_rows() if row[0]])
-def test_metric_has_its_row(name: str, labels: tuple[str, ...]) -> None:
-    shown = ", ".join(f"`{label}`" for label in labels)
-
-    assert f"| `{name}` | {shown + ' ' if shown else ''}| " in OPERATING
-
-
-def test_all_metrics_are_looked_at() -> None:
-    """The rows above are all that /metrics shows, so a metric that is added cannot be missed."""
-    shown = re.findall(r"^# TYPE (\S+)", Metrics().text().decode(), re.MULTILINE)
-
-    assert sorted(name for name, _ in metric_rows()) == sorted(shown)
-
-
 @pytest.mark.parametrize("outcome", get_args(MessageOutcome))
 def test_outcome_of_a_message_is_explained(outcome: str) -> None:
     assert f"\n| `{outcome}` | " in OPERATING
@@ -188,36 +164,40 @@ def test_reason_of_a_failed_session_is_named(kind: str) -> None:
 
 
 @cache
-def logged_events() -> set[str]:
-    """The events of every log call of the service, read from its source."""
+def logged_events() -> dict[str, set[str]]:
+    """The events of every log call of the service with their levels, read from its source."""
     package = Path(forwarder.__file__).parent
     paths = (path for path in package.rglob("*.py") if not path.is_relative_to(package / "demo"))
-    calls = (node for path in paths for node in nodes(path))
-    return {event for call in calls if (event := _event(call)) is not None}
+    events: dict[str, set[str]] = {}
+    for path in paths:
+        for node in nodes(path):
+            for event, levels in _logged(node):
+                events.setdefault(event, set()).update(levels)
+    return events
 
 
-def _event(node: ast.AST) -> str | None:
-    """What a node logs, if it is a call like `self._log.info("noun.verbed", ...)`."""
+def _logged(node: ast.AST) -> Iterator[tuple[str, set[str]]]:
+    """What a node logs, if it is a call like `self._log.info("noun.verbed", ...)`, and at which levels."""
     if not (isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)):
-        return None
-    first = str(node.args[0].value)
-    if not EVENT.fullmatch(first):
-        return None
+        return
     called = {getattr(part, "attr", getattr(part, "id", "")) for part in ast.walk(node.func)}
-    return first if called & LOGGING else None
+    levels = set().union(*(LEVELS[name] for name in called & {*LEVELS}))
+    if levels and EVENT.fullmatch(first := str(node.args[0].value)):
+        yield first, levels
 
 
-def test_every_event_is_in_the_table_of_logs() -> None:
-    """Neither does the page miss an event, nor does it know one that is not logged."""
-    table = OPERATING.split("| event | level | says |")[1].split("\n\n")[0]
-    first_cells = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)
+def test_list_of_events_is_complete_and_knows_their_levels() -> None:
+    """Neither does it miss an event, nor does it know one that is not logged."""
+    rows = list(csv.DictReader((ROOT / "docs/log-events.csv").open()))
 
-    assert set(EVENT.findall(" ".join(first_cells))) == logged_events()
+    assert {row["event"]: set(row["level"].split(" or ")) for row in rows} == logged_events()
+    assert len(rows) == len(logged_events())
+    assert all(row["says"] for row in rows)
 
 
 def test_every_event_has_its_sentence_for_people() -> None:
     """The console says each in words, and has none that is never logged."""
-    assert set(SENTENCES) == logged_events()
+    assert {*SENTENCES} == {*logged_events()}
 
 
 def status_as_on_the_page() -> View:
@@ -294,6 +274,11 @@ def anchors(page: Path) -> set[str]:
     """The headings as a forge makes anchors of them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.csv")), ids=lambda one: one.name)
+def test_page_leads_to_the_list(path: Path) -> None:
+    assert f"]({path.name})" in TEXTS
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent == ROOT / "docs"])

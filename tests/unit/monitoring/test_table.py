@@ -9,17 +9,17 @@ import pytest
 import yaml
 
 from forwarder.metrics import Durations, Metrics, Tally
-from monitoring.__main__ import PAGE, made
-from monitoring.documents import dashboard, rules, with_rows
+from monitoring.__main__ import made
+from monitoring.documents import dashboard, rules
 from monitoring.table import read_table
 
 TABLE = read_table()
 
 
-@pytest.mark.parametrize("path", made(TABLE, PAGE.read_text()), ids=lambda one: one.name)
+@pytest.mark.parametrize("path", made(TABLE), ids=lambda one: one.name)
 def test_committed_file_is_current(path: Path) -> None:
     """`make monitoring` brings it up to date."""
-    assert path.read_text() == made(TABLE, PAGE.read_text())[path]
+    assert path.read_text() == made(TABLE)[path]
 
 
 def served() -> dict[str, tuple[str, ...]]:
@@ -37,6 +37,13 @@ def served() -> dict[str, tuple[str, ...]]:
 
 def test_table_knows_every_metric_and_its_labels() -> None:
     assert {metric.name: metric.labels for metric in TABLE.metrics} == served()
+
+
+def test_all_metrics_are_looked_at() -> None:
+    """Those above are all that /metrics shows, so a metric that is added cannot be missed."""
+    shown = re.findall(r"^# TYPE (\S+)", Metrics().text().decode(), re.MULTILINE)
+
+    assert sorted(served()) == sorted(shown)
 
 
 def names_in(text: str) -> set[str]:
@@ -81,8 +88,3 @@ def test_panels_stand_beside_and_below_each_other() -> None:
         assert max(x for x, _ in own) < 24
         taken |= own
         assert all(one["datasource"]["uid"] == "${source}" for one in panel.get("targets", ()))
-
-
-def test_page_without_a_place_is_refused() -> None:
-    with pytest.raises(ValueError, match="no place for metrics"):
-        with_rows("# A page\n", "metrics", "")
