@@ -199,7 +199,7 @@ plots: peers-setup ## draw docs/images from docs/figures/bench.json, which `make
 page-pictures: setup mosquitto browser ## pictures of the page in docs/images, after a real run of an hour
 	@$(BIN)/python benchmarks/page_pictures.py $(ARGS)
 
-figures: setup ## the tables of docs/performance.md, docs/scaling.md, docs/reliability.md and README.md, from their results files
+figures: setup ## the tables of docs/performance.md, docs/scaling.md, docs/reliability.md and README.md, and docs/chaos.csv, from their results files
 	@$(BIN)/python -m figures
 
 clean:

@@ -1,6 +1,7 @@
 """`python -m figures`: writes the tables of the pages anew from the results files."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from figures import bench, chaos, replicas
@@ -15,10 +16,15 @@ PAGES = (
 BENCH, CHAOS = "make bench", "make chaos"
 
 
+def chaos_runs() -> Sequence[chaos.Run]:
+    runs: Sequence[chaos.Run] = json.loads((DOCS / "figures/chaos.json").read_text())["runs"]
+    return runs
+
+
 def texts() -> dict[Path, dict[tuple[str, str], str]]:
     """What stands between the marks of each page, by the mark's name and command."""
     measured = bench.read(json.loads((DOCS / "figures/bench.json").read_text()))
-    runs = json.loads((DOCS / "figures/chaos.json").read_text())["runs"]
+    runs = chaos_runs()
     readme, performance, scaling, reliability = PAGES
     return {
         readme: {("figures", BENCH): bench.three_figures(measured)},
@@ -35,7 +41,6 @@ def texts() -> dict[Path, dict[tuple[str, str], str]]:
         },
         reliability: {
             ("runs", CHAOS): chaos.runs_table(runs),
-            ("scenarios", CHAOS): chaos.scenarios_table(runs),
             ("findings", CHAOS): chaos.findings_list(runs),
             ("places", CHAOS): chaos.places_list(runs),
         },
@@ -43,14 +48,14 @@ def texts() -> dict[Path, dict[tuple[str, str], str]]:
 
 
 def made() -> dict[Path, str]:
-    """What every page is to hold. Raises ValueError for one that has no place for a table."""
-    pages = {}
+    """What every page and list is to hold. Raises ValueError for a page that has no place for a table."""
+    files = {DOCS / "chaos.csv": chaos.scenarios_list(chaos_runs())}
     for path, own in texts().items():
         page = path.read_text()
         for (name, command), text in own.items():
             page = with_text(page, name, command, text)
-        pages[path] = page
-    return pages
+        files[path] = page
+    return files
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""The tables of docs/reliability.md, from docs/figures/chaos.json. Pure."""
+"""The tables of docs/reliability.md and the list docs/chaos.csv, from docs/figures/chaos.json. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from figures.marks import item, table
+from figures.marks import item, listed, table
 
 Run: TypeAlias = Mapping[str, Any]
+Result: TypeAlias = Mapping[str, Any]
 _FORMS = {"full": "full", "short": "short form"}
 _ENGINES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+_VERDICT = ("delivered", "duplicates", "lost", "inversions")
 
 
 def runs_table(runs: Sequence[Run]) -> str:
@@ -27,40 +29,31 @@ def _run_row(run: Run) -> Sequence[str]:
         str(sum(one["skipped"] is None for one in run["results"])),
         f"{sum(one['hit'] for one in played):,}",
         f"{sum(one['owed'] for one in played):,}",
-        *(
-            f"{sum(one['verdict'][figure] for one in played):,}"
-            for figure in ("delivered", "duplicates", "lost", "inversions")
-        ),
+        *(f"{sum(one['verdict'][figure] for one in played):,}" for figure in _VERDICT),
         str(wrong) if wrong else "nothing",
     )
 
 
-def scenarios_table(runs: Sequence[Run]) -> str:
-    """Each scenario, summed over the runs."""
-    head = ("scenario", "what is done", "owed", "lost")
-    names = dict.fromkeys(one["scenario"] for run in runs for one in run["results"])
-    return table(head, (_scenario_row(name, runs) for name in names))
+def scenarios_list(runs: Sequence[Run]) -> str:
+    """A CSV file with a row for each scenario of each run."""
+    figures = ("faults", "owed", "delivered", "twice", "lost", "not in order")
+    head = ("scenario", "what is done", "outbox", "seed", *figures, "note")
+    return listed(head, (_scenario_row(one, run) for run in runs for one in run["results"]))
 
 
-def _scenario_row(name: str, runs: Sequence[Run]) -> Sequence[str]:
-    every = [one for run in runs for one in run["results"] if one["scenario"] == name]
-    played = [one for one in every if one["skipped"] is None]
-    if not played:
-        return f"`{name}`", every[0]["what"], "", f"skipped: {every[0]['skipped']}"
-    return (
-        f"`{name}`",
-        every[0]["what"],
-        f"{sum(one['owed'] for one in played):,}",
-        _lost(played),
-    )
+def _scenario_row(one: Result, run: Run) -> Sequence[str]:
+    told = (one["scenario"], one["what"], _ENGINES[run["engine"]], run["seed"])
+    if one["skipped"] is not None:
+        return *told, *[""] * 6, f"skipped: {one['skipped']}"
+    verdict = (one["verdict"][figure] for figure in _VERDICT)
+    return *told, str(one["hit"]), str(one["owed"]), *map(str, verdict), _note(one)
 
 
-def _lost(played: Sequence[Run]) -> str:
-    lost = f"{sum(one['verdict']['lost'] for one in played):,}"
-    excused = sum(one["excused"] for one in played)
-    if played[0]["is_control"]:
-        return f"{lost}, as it must" if lost != "0" else "0, and it must lose some"
-    return f"{lost}; {excused:,} excused" if excused else lost
+def _note(one: Result) -> str:
+    if one["is_control"]:
+        return "must lose" if one["verdict"]["lost"] else "must lose, and lost nothing"
+    excused = [f"{one['excused']} excused"] if one["excused"] else []
+    return "; ".join([*excused, *map(str.strip, one["findings"])])
 
 
 def findings_list(runs: Sequence[Run]) -> str:

@@ -1,5 +1,7 @@
 """The places of a page that a program writes: between a mark that names the command, and one that ends it."""
 
+import csv
+import io
 import textwrap
 from collections.abc import Iterable, Sequence
 
@@ -19,6 +21,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table that ends with a line break."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def listed(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """The same as a CSV file."""
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows([head, *rows])
+    return lines.getvalue()
 
 
 def item(text: str) -> str:

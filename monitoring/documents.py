@@ -1,7 +1,5 @@
 """What is made of the table: a list of the metrics, rules for Prometheus, a dashboard for Grafana. Pure."""
 
-import csv
-import io
 import json
 import re
 from collections.abc import Iterator
@@ -9,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from figures.marks import listed
 from monitoring.table import Alert, Panel, Table
 
 _WIDTH, _HEIGHT = 12, 8
@@ -18,10 +17,8 @@ _HEAD = "# Made by `make monitoring` from monitoring/metrics.yaml, and tried by 
 
 def metrics_list(table: Table) -> str:
     """A CSV file with a row for each metric."""
-    lines = io.StringIO()
     rows = ((one.name, ", ".join(one.labels), one.meaning) for one in table.metrics)
-    csv.writer(lines, lineterminator="\n").writerows([("metric", "labels", "is"), *rows])
-    return lines.getvalue()
+    return listed(("metric", "labels", "is"), rows)
 
 
 def rules(table: Table) -> str:

@@ -191,28 +191,27 @@ def test_control_is_not_part_of_the_sum() -> None:
     assert "| 1 | SQLite | full | 2 | 2 | 30 | 90 | 3 | 0 | 0 | nothing |" in chaos.runs_table(
         [run]
     )
-    assert "| `no-fsync` | a fault | 30 | 99, as it must |" in chaos.scenarios_table([run])
+    assert "no-fsync,a fault,SQLite,1,2,30,1,0,99,0,must lose\n" in chaos.scenarios_list([run])
 
 
 def test_control_that_lost_nothing_is_told_as_one() -> None:
     nothing = {"lost": 0, "inversions": 0, "duplicates": 0, "delivered": 1}
     run = chaos_run(of_chaos("no-fsync", is_control=True, verdict=nothing))
 
-    assert "| `no-fsync` | a fault | 30 | 0, and it must lose some |" in chaos.scenarios_table(
-        [run]
-    )
+    assert '0,0,"must lose, and lost nothing"\n' in chaos.scenarios_list([run])
 
 
-def test_finding_stands_on_the_page() -> None:
-    run = chaos_run(of_chaos("links", findings=["acme: 1 readings are lost"]))
+def test_finding_stands_on_the_page_and_in_the_list() -> None:
+    run = chaos_run(of_chaos("links", excused=4, findings=["acme: 1 readings are lost"]))
 
     assert chaos.findings_list([run]) == "- seed 1, `links`: acme: 1 readings are lost\n"
+    assert ",4 excused; acme: 1 readings are lost\n" in chaos.scenarios_list([run])
 
 
 def test_scenario_that_was_skipped_says_why() -> None:
     run = chaos_run(of_chaos("power", skipped="needs root"))
 
-    assert "skipped: needs root" in chaos.scenarios_table([run])
+    assert "power,a fault,SQLite,1,,,,,,,skipped: needs root\n" in chaos.scenarios_list([run])
 
 
 def test_scenario_that_is_played_again_takes_its_own_place() -> None:
