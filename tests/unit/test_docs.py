@@ -76,14 +76,13 @@ def test_command_has_its_row(usage: str) -> None:
     assert any(re.search(rf"[ `]{sub}[ `]" if sub else "", row) for row in rows)
 
 
-@pytest.mark.parametrize(
-    "option",
-    sorted(
-        {name for _, leaf in usages() for one in leaf.params for name in one.opts if "--" in name}
-    ),
-)
-def test_option_is_named(option: str) -> None:
-    assert re.search(rf"`(?:[^`\n]* )?{option}[ `]", OPERATING)
+@pytest.mark.parametrize("command", [pytest.param(leaf, id=usage) for usage, leaf in usages()])
+def test_help_tells_each_option(command: click.Command) -> None:
+    """The page leaves them to `--help`."""
+    options = [one for one in command.params if isinstance(one, click.Option)]
+
+    assert command.help
+    assert [one.name for one in options if not one.help] == []
 
 
 def test_page_names_no_command_that_is_none() -> None:
