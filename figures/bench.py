@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from figures.marks import item, table
+from figures.marks import by_machine, table
 
 Run: TypeAlias = Mapping[str, Any]
 OURS, BATCHED = "forwarder", "forwarder, 100 per POST"
@@ -27,7 +27,9 @@ class Scenario:
     """One scenario of the file: where, when and how long it ran, and the raw figures of its runs."""
 
     name: str
+    machine: str
     place: str
+    """When, of which commit, and how long its runs took."""
     load: float
     """The load average before it: what else kept the cores busy."""
     rows: Sequence[Sequence[Run]]
@@ -74,7 +76,11 @@ class Row:
 def read(file: Mapping[str, Any]) -> Scenarios:
     return {
         name: Scenario(
-            name, _place(name, told), told["load_before"], [row["runs"] for row in told["rows"]]
+            name,
+            told["machine"],
+            _place(name, told),
+            told["load_before"],
+            [row["runs"] for row in told["rows"]],
         )
         for name, told in file["scenarios"].items()
     }
@@ -82,12 +88,13 @@ def read(file: Mapping[str, Any]) -> Scenarios:
 
 def _place(name: str, told: Mapping[str, Any]) -> str:
     extent = told["extent"]
-    where = f"{told['measured_at'][:10]}, commit {told['commit']}: {told['machine']}"
+    when = f"{told['measured_at'][:10]}, commit {told['commit']}"
     if name.startswith(REPLICAS):
-        return where
+        return when
+    runs = "1 run" if extent["rounds"] == 1 else f"{extent['rounds']} runs"
     return (
-        f"{where}; runs of {extent['seconds']:.0f} s (`fleet`, `devices`: {extent['fleet_seconds']:.0f} s),"
-        f" {extent['rounds']} of each, the median counts"
+        f"{when}, {runs} of {extent['seconds']:.0f} s"
+        f" (`fleet`, `devices`: {extent['fleet_seconds']:.0f} s)"
     )
 
 
@@ -229,17 +236,23 @@ def _served(run: Run) -> str:
 
 def places_list(scenarios: Scenarios, *, are_replicas: bool = False) -> str:
     """Where and when what was measured, on PostgreSQL or else; scenarios that share all that share an entry."""
-    places: dict[str, list[Scenario]] = {}
+    places: dict[tuple[str, str], list[Scenario]] = {}
     for one in scenarios.values():
         if one.name.startswith(REPLICAS) == are_replicas:
-            places.setdefault(one.place, []).append(one)
-    return "".join(item(f"{_told_of(group)}: {place}") for place, group in places.items())
+            places.setdefault((one.machine, one.place), []).append(one)
+    return by_machine(
+        (machine, f"{_told_of(group)}: {place}, load average {_loads(group)}")
+        for (machine, place), group in places.items()
+    )
 
 
 def _told_of(group: Sequence[Scenario]) -> str:
-    names = ", ".join(f"`{one.name}`" for one in group)
+    return ", ".join(f"`{one.name}`" for one in group)
+
+
+def _loads(group: Sequence[Scenario]) -> str:
     loads = [one.load for one in group]
-    return f"{names}, at a load average of {min(loads)} to {max(loads)}"
+    return " to ".join(f"{load}" for load in sorted({min(loads), max(loads)}))
 
 
 def three_figures(scenarios: Scenarios) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from figures.marks import item, listed, table
+from figures.marks import by_machine, item, listed, table
 
 Run: TypeAlias = Mapping[str, Any]
 Result: TypeAlias = Mapping[str, Any]
@@ -70,10 +70,9 @@ def _findings(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def places_list(runs: Sequence[Run]) -> str:
-    return "".join(
-        item(
-            f"seed {run['seed']}: {run['measured_at'][:10]}, commit {run['commit']}: {run['machine']},"
-            f" load average {run['load_before']} before it"
-        )
-        for run in runs
-    )
+    return by_machine((run["machine"], _told_of(run)) for run in runs)
+
+
+def _told_of(run: Run) -> str:
+    when = f"{run['measured_at'][:10]}, commit {run['commit']}"
+    return f"seed {run['seed']}: {when}, load average {run['load_before']} before it"

@@ -30,6 +30,15 @@ def listed(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return lines.getvalue()
 
 
+def by_machine(entries: Iterable[tuple[str, str]]) -> str:
+    """What was measured where: each machine, as `place.machine` tells it, and below it a list of the texts."""
+    below: dict[str, list[str]] = {}
+    for machine, told in entries:
+        name, _, fsync = machine.partition(", fsync ")
+        below.setdefault(name, []).append(item(f"{told}, fsync {fsync}"))
+    return "\n".join(f"On {name}:\n\n{''.join(items)}" for name, items in below.items())
+
+
 def item(text: str) -> str:
     """An entry of a list, wrapped as the pages are."""
     return textwrap.fill(text, _WIDTH, initial_indent="- ", subsequent_indent="  ") + "\n"

@@ -10,7 +10,7 @@ import pytest
 from chaos.record import with_run
 from figures import bench, chaos, replicas
 from figures.__main__ import made
-from figures.marks import with_text
+from figures.marks import by_machine, with_text
 
 MADE = made()
 
@@ -64,6 +64,18 @@ def test_aim_is_judged_beside_mq_bridge_in_the_same_run(rate: float, verdict: st
     )
 
     assert verdict in bench.figures_table(told)
+
+
+def test_machine_is_told_once() -> None:
+    """What its disk took is told of each."""
+    told = by_machine(
+        [("one, fsync 1 ms", "`a`"), ("other, fsync 2 ms", "`b`"), ("one, fsync 3 ms", "`c`")]
+    )
+
+    assert (
+        told
+        == "On one:\n\n- `a`, fsync 1 ms\n- `c`, fsync 3 ms\n\nOn other:\n\n- `b`, fsync 2 ms\n"
+    )
 
 
 def test_run_that_lost_a_reading_counts_for_nothing() -> None:
