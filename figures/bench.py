@@ -107,7 +107,7 @@ def figures_table(scenarios: Scenarios) -> str:
 
 def table_of(rows: Iterable[Row]) -> str:
     return table(
-        ("figure", "measured", "aim", ""),
+        ("figure", "measured", "aim", "verdict"),
         ((row.figure, row.measured, row.aim, row.verdict) for row in rows),
     )
 

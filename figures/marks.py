@@ -18,9 +18,9 @@ def with_text(page: str, name: str, command: str, text: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table that ends with a line break."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    """A Markdown table that ends with a line break, as the pages have it: no bar at either end of a line."""
+    lines = [" | ".join(head), "|".join(["---"] * len(head)), *map(" | ".join, rows)]
+    return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
 def listed(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

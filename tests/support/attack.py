@@ -38,8 +38,8 @@ def by_door(tried: Sequence[Tried]) -> str:
     """What the page shows of it: how much was tried at each door."""
     doors = sorted({one.door for one in tried})
     counts = {door: [one.count for one in tried if one.door == door] for door in doors}
-    rows = [f"| {door} | {len(all_of)} | {sum(all_of):,} |" for door, all_of in counts.items()]
-    return "\n".join(["| door | attacks | inputs |", "| --- | --- | --- |", *rows])
+    rows = [f"{door} | {len(all_of)} | {sum(all_of):,}" for door, all_of in counts.items()]
+    return "\n".join(["door | attacks | inputs", "---|---|---", *rows])
 
 
 def write_into(page: Path, record: Path, tried: Sequence[Tried], *, is_whole: bool) -> None:

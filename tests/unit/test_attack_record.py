@@ -31,7 +31,7 @@ def test_a_part_keeps_what_it_has_not_tried(files: tuple[Path, Path]) -> None:
     again = Tried(PORT.door, PORT.what, 1_000, "p99 4.4 ms")
     write_into(page, record, [again], is_whole=False)
     assert recorded(record.read_text()) == [again, LOGS]
-    assert "| HTTP port | 1 | 1,000 |\n| logs | 1 | 1 |" in page.read_text()
+    assert "\nHTTP port | 1 | 1,000\nlogs | 1 | 1\n" in page.read_text()
     assert page.read_text().endswith("After it.\n")
 
 
