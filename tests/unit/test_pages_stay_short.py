@@ -9,35 +9,36 @@ ROOT = Path(__file__).parents[2]
 PAGES = {page.name: page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
 USUAL = 800
 LIMITS = {
-    "README.md": 450,
-    "api.md": 830,
-    "architecture.md": 980,
-    "delivery.md": 1240,
-    "deploy.md": 530,
-    "events.md": 1150,
-    "glossary.md": 350,
-    "notices.md": 470,
-    "operating.md": 3080,
-    "page.md": 620,
-    "patterns.md": 180,
+    "README.md": 590,
+    "api.md": 840,
+    "architecture.md": 1065,
+    "delivery.md": 1305,
+    "deploy.md": 825,
+    "events.md": 755,
+    "glossary.md": 355,
+    "notices.md": 490,
+    "operating.md": 2900,
+    "page.md": 675,
+    "patterns.md": 175,
     "performance.md": 800,
-    "receiving.md": 730,
-    "reliability.md": 1130,
-    "routing.md": 870,
-    "scaling.md": 880,
-    "security.md": 510,
-    "templates.md": 450,
-    "troubleshooting.md": 480,
+    "receiving.md": 925,
+    "reliability.md": 680,
+    "routing.md": 1195,
+    "scaling.md": 990,
+    "security.md": 525,
+    "templates.md": 470,
+    "troubleshooting.md": 490,
 }
 """What each page has reached, with room where tables are measured; others may have the usual words."""
-ALL = 15_000
-"""With room for tables that are measured, whose cells are not always as many words."""
-WIDEST = 160
+ALL = 16_000
+WIDEST = 120
+WIDEST_ENTRY = 160
+"""Of the changelog."""
 
 
 def words(page: Path) -> int:
-    """What holds a letter or a digit, outside of code; the bars of tables are no words."""
-    return sum(any(map(str.isalnum, word)) for word in without_code(page).split())
+    """As `wc -w` counts them."""
+    return len(page.read_text().split())
 
 
 def without_code(page: Path) -> str:
@@ -64,21 +65,19 @@ def test_prose_fits_a_window(name: str) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_tables_have_no_bars_at_the_ends_of_lines(name: str) -> None:
-    """One form in all pages; and each row begins with a cell that is not empty, else its first bar would be dropped."""
+    """All pages have one form of them."""
     assert re.findall(r"^\s*\|.*", without_code(PAGES[name]), re.MULTILINE) == []
 
 
 @pytest.mark.parametrize("name", [name for name in PAGES if name != "README.md"])
 def test_page_begins_with_whom_it_is_for(name: str) -> None:
     """The first words below the title."""
-    text = PAGES[name].read_text()
-
-    assert re.search(r"\A(<!--.*\n\n)?# .+\n\nFor [a-z]", text)
+    assert re.match(r"# .+\n\nFor [a-z]", PAGES[name].read_text())
 
 
 def test_entry_of_the_changelog_is_a_line() -> None:
-    """No wider than prose, and none goes on in the next. The first is the title."""
+    """None is wider, and none goes on in the next. The first is the title."""
     title, *lines = (ROOT / "CHANGELOG.md").read_text().splitlines()
 
     assert title == "# Changelog"
-    assert [line for line in lines if line.startswith("  ") or len(line) > WIDEST] == []
+    assert [one for one in lines if one.startswith("  ") or len(one) > WIDEST_ENTRY] == []
