@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,49 @@ def test_machine_is_told_once() -> None:
     assert (
         told
         == "On one:\n\n- `a`, fsync 1 ms\n- `c`, fsync 3 ms\n\nOn other:\n\n- `b`, fsync 2 ms\n"
+    )
+
+
+def of_pages(load: str, *, has_pages: bool, p99_ms: float, rate: float = 1000.0) -> dict[str, Any]:
+    figures = {"rate": rate, "cpu_us": 80.0, "p99_ms": p99_ms, "is_complete": True}
+    return figures | {"load": load, "has_pages": has_pages}
+
+
+@pytest.mark.parametrize(
+    ("rate", "p99_ms", "verdicts"),
+    [
+        pytest.param(980.0, 7.0, ["| 0.98 | met", "| 1 ms | met"], id="as much as allowed"),
+        pytest.param(
+            979.0, 7.1, ["| 0.98 | **missed**", "| 1 ms | **missed**"], id="a little more"
+        ),
+    ],
+)
+def test_open_pages_are_judged_by_rate_and_by_p99(
+    rate: float, p99_ms: float, verdicts: list[str]
+) -> None:
+    """The one at full load, the other at 200 readings a second."""
+    told = scenario(
+        "pages",
+        of_pages("full", has_pages=False, p99_ms=90.0),
+        of_pages("full", has_pages=True, p99_ms=190.0, rate=rate),
+        of_pages("paced", has_pages=False, p99_ms=6.0),
+        of_pages("paced", has_pages=True, p99_ms=p99_ms, rate=200.0),
+    )
+
+    rows = [
+        line
+        for line in bench.figures_table(told).splitlines()
+        if " | met" in line or "missed" in line
+    ]
+    assert [row[-len(one) :] for row, one in zip(rows, verdicts, strict=True)] == verdicts
+
+
+def test_parts_of_a_reading_are_told_dearest_first() -> None:
+    (told,) = scenario("account", {"cpu_us": 90.0}).values()
+    alone = [{"normalise": 10.0, "dispatcher": 50.0}]
+
+    assert "| 1.50 (90 µs; dispatcher 50, normalise 10) |" in bench.figures_table(
+        {"account": replace(told, rows=[*told.rows, alone])}
     )
 
 

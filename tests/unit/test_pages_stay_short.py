@@ -21,7 +21,7 @@ LIMITS = {
     "page.md": 675,
     "patterns.md": 175,
     "performance.md": 800,
-    "receiving.md": 925,
+    "receiving.md": 1225,
     "reliability.md": 680,
     "routing.md": 1195,
     "scaling.md": 990,
