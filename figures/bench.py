@@ -92,10 +92,7 @@ def _place(name: str, told: Mapping[str, Any]) -> str:
     if name.startswith(REPLICAS):
         return when
     runs = "1 run" if extent["rounds"] == 1 else f"{extent['rounds']} runs"
-    return (
-        f"{when}, {runs} of {extent['seconds']:.0f} s"
-        f" (`fleet`, `devices`: {extent['fleet_seconds']:.0f} s)"
-    )
+    return f"{when}, {runs} of {extent['seconds']:.0f} s"
 
 
 def figures_table(scenarios: Scenarios) -> str:

@@ -7,7 +7,6 @@ from figures.marks import by_machine, item, listed, table
 
 Run: TypeAlias = Mapping[str, Any]
 Result: TypeAlias = Mapping[str, Any]
-_FORMS = {"full": "full", "short": "short form"}
 _ENGINES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 _VERDICT = ("delivered", "duplicates", "lost", "inversions")
 
@@ -25,7 +24,7 @@ def _run_row(run: Run) -> Sequence[str]:
     return (
         run["seed"],
         _ENGINES[run["engine"]],
-        _FORMS[run["form"]],
+        run["form"],
         str(sum(one["skipped"] is None for one in run["results"])),
         f"{sum(one['hit'] for one in played):,}",
         f"{sum(one['owed'] for one in played):,}",
@@ -75,4 +74,4 @@ def places_list(runs: Sequence[Run]) -> str:
 
 def _told_of(run: Run) -> str:
     when = f"{run['measured_at'][:10]}, commit {run['commit']}"
-    return f"seed {run['seed']}: {when}, load average {run['load_before']} before it"
+    return f"seed {run['seed']}: {when}, load average {run['load_before']}"

@@ -29,7 +29,7 @@ def test_page_without_a_place_is_refused() -> None:
 
 def scenario(name: str, *runs: Mapping[str, Any]) -> bench.Scenarios:
     """One scenario as the file has it."""
-    extent = {"seconds": 6, "fleet_seconds": 60, "rounds": 1}
+    extent = {"seconds": 6, "rounds": 1}
     told = {
         "measured_at": "2026-11-29T00:00:00+00:00",
         "commit": "abc",
