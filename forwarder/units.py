@@ -68,9 +68,20 @@ def count_of(count: int, what: str, plural: str = "") -> str:
     return f"{count:,} {what if count == 1 else plural or what + 's'}"
 
 
+_GLANCE = (("d", 86400.0), ("h", 3600.0), ("m", 60.0))
+
+
 def age(seconds: float) -> str:
-    """A time span at a glance: `12s`, `5m`, `3h`, `4d`."""
-    for unit, length in (("d", 86400.0), ("h", 3600.0), ("m", 60.0)):
+    """The time since, at a glance, in whole units that have passed: `12s`, `5m`, `3h`, `4d`."""
+    for unit, length in _GLANCE:
         if seconds >= length:
             return f"{int(seconds // length)}{unit}"
     return f"{int(max(seconds, 0.0))}s"
+
+
+def time_left(seconds: float) -> str:
+    """The time until, at a glance, to the nearest unit: of `7d` a moment later still `7d`."""
+    for unit, length in _GLANCE:
+        if seconds >= 0.95 * length:
+            return f"{round(seconds / length)}{unit}"
+    return f"{round(max(seconds, 0.0))}s"

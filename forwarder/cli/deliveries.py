@@ -34,7 +34,7 @@ from forwarder.operator.choosing import DeliveryState
 from forwarder.operator.objects import delivery_object, next_attempt_at
 from forwarder.outbox import Chosen, DeliveryId, DeliveryRecord, OutboxAccess, Selection, opened
 from forwarder.settings import load_settings
-from forwarder.units import age
+from forwarder.units import age, time_left
 
 _COLOURS = {"delivered": "green", "dead": "red", "pending": "yellow"}
 
@@ -85,7 +85,7 @@ def _settled(record: DeliveryRecord, now: float) -> str | None:
     if record.settled_at is not None:
         return f"{age(now - record.settled_at)} ago"
     due_at = next_attempt_at(record)
-    return f"next in {age(due_at - now)}" if due_at is not None and due_at > now else None
+    return f"next in {time_left(due_at - now)}" if due_at is not None and due_at > now else None
 
 
 @command.command("show", short_help="Show one reading's, with each attempt")

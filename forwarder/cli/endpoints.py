@@ -32,7 +32,7 @@ from forwarder.operator import (
 from forwarder.operator.objects import share_object
 from forwarder.outbox import opened
 from forwarder.settings import load_settings
-from forwarder.units import age, format_duration, parse_duration
+from forwarder.units import age, format_duration, parse_duration, time_left
 
 
 @click.group("endpoints", cls=CommandGroup, short_help="Pause endpoints, and share them")
@@ -124,7 +124,7 @@ def shares_command(*, as_json: bool) -> None:
         return
     rows = table(id=STAYS, endpoint=NAME, made=LEAVES_LAST, works_for=STAYS)
     for share in shares:
-        made, left = f"{age(now - share.created_at)} ago", age(share.expires_at - now)
+        made, left = f"{age(now - share.created_at)} ago", time_left(share.expires_at - now)
         rows.add_row(cell(share.id), cell(share.endpoint), cell(made), cell(left))
     print_listed(rows, count=len(shares), what="link")
 

@@ -2,7 +2,7 @@
 
 from forwarder.delivery import in_words
 from forwarder.operator.status import EndpointStatus
-from forwarder.units import age, count_of
+from forwarder.units import age, count_of, time_left
 
 _PAUSED = {
     "operator": "paused by operator",
@@ -25,7 +25,7 @@ def describe(endpoint: EndpointStatus, now: float) -> str:
         case "open" if health.is_open:
             return f"failing{failing}"
         case "open":
-            return f"held back for {age((health.open_until or now) - now)}"
+            return f"held back for {time_left((health.open_until or now) - now)}"
     if health.failures:
         return f"well, {count_of(health.failures, 'failure')}"
     return "refusing" if is_refusing(endpoint) else "well"

@@ -5,11 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forwarder.units import (
+    age,
     count_of,
     format_duration,
     parse_duration,
     parse_rate,
     parse_size,
+    time_left,
 )
 
 
@@ -123,3 +125,20 @@ def test_one_is_no_several(count: int, plural: str, said: str) -> None:
     """Thousands are set apart; an s makes a plural where none is given."""
     assert count_of(count, "delivery", plural) == said
     assert (count_of(1, "byte"), count_of(2, "byte")) == ("1 byte", "2 bytes")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "past", "left"),
+    [
+        (-1.0, "0s", "0s"),
+        (59.6, "59s", "1m"),
+        (90.0, "1m", "2m"),
+        (3600.0, "1h", "1h"),
+        pytest.param(7 * 86400.0 - 1, "6d", "7d", id="a link for 7d, a second old"),
+        pytest.param(12 * 3600.0, "12h", "12h", id="half a day is hours"),
+    ],
+)
+def test_time_that_is_left_is_rounded_where_an_age_is_not(
+    seconds: float, past: str, left: str
+) -> None:
+    assert (age(seconds), time_left(seconds)) == (past, left)

@@ -86,7 +86,7 @@ def _totals(health: EndpointHealth, removed_at: float | None = None) -> Endpoint
             EndpointHealth(failures=5, failing_since=NOW - 300), "open", "failing for 5m", id="open"
         ),
         pytest.param(
-            EndpointHealth(open_until=NOW + 90), "open", "held back for 1m", id="its Retry-After"
+            EndpointHealth(open_until=NOW + 90), "open", "held back for 2m", id="its Retry-After"
         ),
         pytest.param(EndpointHealth(open_until=NOW - 1), "closed", "well", id="that is over"),
         pytest.param(
