@@ -9,6 +9,7 @@ Each bar or mark is the median over the runs, each small dot a run. Needs matplo
 import argparse
 import json
 import statistics
+import textwrap
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,8 @@ INK, PALE, GRID = "#2b2f36", "#6b7280", "#e5e7eb"
 OURS, BATCHED, OTHERS = "#2563a8", "#7fb0de", "#a8adb5"
 BASE = "forwarder"
 DPI = 160
+LETTERS_PER_INCH = 14
+"""Of the note below a drawing."""
 FAR_MS = 50.0
 QUANTILES = {"p50": "p50_ms", "p99": "p99_ms", "p99.9": "p99.9_ms"}
 
@@ -220,7 +223,8 @@ def frame(drawing: Figure, told: dict[str, Any], title: str, note: str) -> None:
     lengths = " and ".join(
         f"{one:.0f}" for one in (seconds if isinstance(seconds, list) else [seconds])
     )
-    source = f"{many} of {lengths} s in turn, {when}; {told['machine']}"
+    width = int(drawing.get_figwidth() * LETTERS_PER_INCH)
+    source = textwrap.fill(f"{many} of {lengths} s in turn, {when}; {told['machine']}", width)
     drawing.suptitle(title, x=0.01, ha="left", fontsize=13, color=INK, fontweight="bold")
     drawing.supxlabel(f"{note}\n{source}", x=0.01, ha="left", fontsize=8, color=PALE)
 
