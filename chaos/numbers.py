@@ -42,6 +42,7 @@ _OF_STATUS = {
     "superseded": "superseded",
 }
 """What is compared, and what says whether an endpoint stood still."""
+_PENDING = "forwarder_deliveries_pending"
 _ACCEPTED = re.compile(r"([\d,]+)<span>messages accepted")
 _ROW = re.compile(r'<th scope="row"><a [^>]*>([^<]+)</a></th>(.*?)</tr>', re.DOTALL)
 _CELL = re.compile(r'<td data-label="(Delivered|Pending|Dead letters)"[^>]*>([\d,]+)</td>')
@@ -88,8 +89,8 @@ def differences(look: Look, *, since: Numbers) -> Iterator[str]:
     for key in compared(look):
         least, most = look.span(key) or (0, 0)
         yield from _outside("the page", key, look.page.get(key), least, most)
-        if key[1] in WAITING:
-            yield from _outside("/metrics", key, look.metrics.get(key), least, most)
+        if key[1] in WAITING and key in look.metrics:
+            yield from _outside("/metrics", key, look.metrics[key], least, most)
         elif key in since and look.is_idle(key[0]):
             told = since[key] + look.metrics.get(key, 0)
             yield from _outside("/metrics", key, told, least, most)
@@ -177,19 +178,17 @@ def of_page(line: str, endpoints: str) -> Numbers:
 
 
 def of_metrics(text: str, known: Numbers) -> Numbers:
-    """What /metrics tells of all that is `known`."""
+    """What /metrics tells of all that is `known`; what waits, where the endpoint is delivered to from there."""
     told = Scrape(text)
     numbers = {
         (LINE, "messages accepted"): told.total("forwarder_messages_total", outcome="accepted")
     }
     for name in {name for name, _ in known if name != LINE}:
-        numbers |= {
-            (name, "delivered"): told.total(
-                "forwarder_deliveries_total", endpoint=name, outcome="delivered"
-            ),
-            (name, "pending"): told.total("forwarder_deliveries_pending", endpoint=name),
-            (name, "dead letters"): told.total("forwarder_dead_letters", endpoint=name),
-        }
+        delivered = told.total("forwarder_deliveries_total", endpoint=name, outcome="delivered")
+        numbers[name, "delivered"] = delivered
+        if told.has(_PENDING, endpoint=name):
+            numbers[name, "pending"] = told.total(_PENDING, endpoint=name)
+            numbers[name, "dead letters"] = told.total("forwarder_dead_letters", endpoint=name)
     return numbers
 
 

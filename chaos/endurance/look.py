@@ -1,5 +1,6 @@
 """How to look at the forwarder from outside: its process, its files, its metrics."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -35,13 +36,17 @@ class Scrape:
 
     def total(self, name: str, **labels: str) -> int:
         """The sum of all series of this name that have these labels."""
-        return round(
-            sum(
-                sample.value
-                for sample in self._found
-                if sample.name == name and labels.items() <= sample.labels.items()
-            )
-        )
+        return round(sum(self._values(name, labels)))
+
+    def has(self, name: str, **labels: str) -> bool:
+        return bool(self._values(name, labels))
+
+    def _values(self, name: str, labels: Mapping[str, str]) -> list[float]:
+        return [
+            sample.value
+            for sample in self._found
+            if sample.name == name and labels.items() <= sample.labels.items()
+        ]
 
     @property
     def facts(self) -> dict[str, int]:

@@ -87,6 +87,15 @@ def test_another_number_in_the_metrics_is_found(key: tuple[str, str], off: int) 
     assert found.startswith(f"/metrics told {SINCE.get(key, 0) + wrong.metrics[key]} {key[1]}")
 
 
+def test_replica_tells_what_waits_of_its_own_endpoints() -> None:
+    """One that has none any more, or none yet, tells nothing of them; its totals stay."""
+    text = 'forwarder_deliveries_total{endpoint="acme",outcome="delivered"} 100.0\n'
+    elsewhere = replace(STILL, metrics=of_metrics(text, status()))
+
+    assert {*elsewhere.metrics} == {ACCEPTED, DELIVERED}
+    assert [*differences(elsewhere, since={})] == []
+
+
 def test_a_number_that_the_page_does_not_show_is_found() -> None:
     assert len([*differences(replace(STILL, page={}), since=SINCE)]) == 4
 
