@@ -8,7 +8,7 @@ from functools import partial
 
 from chaos.endurance.look import scrape
 from chaos.process import Forwarder
-from chaos.replicas import ReplicaStage
+from chaos.replicas import TAKEOVER_SECONDS, ReplicaStage
 from chaos.scenarios.scenario import on_replicas
 
 RATE = 50.0
@@ -134,7 +134,9 @@ async def _fail_at(line: ReplicaStage, point: str, way: str) -> None:
         if not one.is_running:
             await one.start()
     await asyncio.gather(*(one.ready() for one in line.forwarders if one not in armed))
-    await line.until_all_deliver(time.monotonic(), fault=fault)
+    # Each of them may pass the point, one after the other took over.
+    within = TAKEOVER_SECONDS * len(armed)
+    await line.until_all_deliver(time.monotonic(), fault=fault, within=within)
     if way == "STOP":
         await line.pause(STOPPED_SECONDS)
         stopped = [one for one in armed if one.has_sprung]
