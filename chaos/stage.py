@@ -2,9 +2,10 @@
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -34,6 +35,8 @@ QUEUE = ("max_queued_messages 0",)
 PATIENCE_SECONDS = 300.0
 MOST_UNDER_WAY = 8
 """Requests to an endpoint at once (`max_concurrency`)."""
+STILL_SECONDS = 120.0
+"""Where nothing has moved for so long nothing will: probes come each minute, dead letters are told once a minute."""
 _LOOK_SECONDS = 0.1
 _COMMAND_SECONDS = 2.0
 """Between two commands that look: each one is a process."""
@@ -280,14 +283,8 @@ class Stage:
             receiver.policy = accepting
         await self._all_ready()
         await self.devices.publish_and_wait(self.oracle.size)
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while not await self._has_settled():
-                    await asyncio.sleep(_COMMAND_SECONDS)
-        except TimeoutError:
-            findings.append(
-                f"not everything had settled {PATIENCE_SECONDS:.0f} s after the healing"
-            )
+        if not await self._comes_true(self._has_settled):
+            findings.append("not everything has settled after the healing")
         return findings
 
     async def _all_ready(self) -> None:
@@ -296,7 +293,30 @@ class Stage:
             await self.forwarder.start()
         await self.forwarder.ready()
 
-    async def _has_settled(self) -> bool:
+    async def _comes_true(self, condition: Callable[[dict[str, Any]], object]) -> bool:
+        """Wait until it holds of a status; False where that takes too long, or nothing moves any more."""
+        seen, moved_at = "", time.monotonic()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not condition(status := await self.forwarder.status()):
+                    if (stands := self._stands(status)) != seen:
+                        seen, moved_at = stands, time.monotonic()
+                    elif time.monotonic() - moved_at > STILL_SECONDS:
+                        return False
+                    await asyncio.sleep(_COMMAND_SECONDS)
+                return True
+        return False
+
+    def _stands(self, status: Mapping[str, Any]) -> str:
+        """What changes as long as something moves."""
+        counts = {
+            name: [one[what] for what in ("enqueued", "pending", "delivered", "dead_letters")]
+            for name, one in status["endpoints"].items()
+        }
+        came = [len(one.accepted) for one in self.receivers.values()]
+        return f"{counts} {came} {len(self.operator.told)}"
+
+    def _has_settled(self, status: Mapping[str, Any]) -> bool:
         fresh = set(sorted(self.oracle.issued)[-self.oracle.size :])
         every = [one for one in self.receivers.values() if not one.only_latest]
         if not all(fresh <= one.accepted.keys() for one in every):
@@ -304,8 +324,7 @@ class Stage:
         # An outbox that was begun anew does not know what was told from the old one.
         if self.operator.open_outages and not self.has_begun_anew:
             return False
-        endpoints = (await self.forwarder.status())["endpoints"]
-        return not any(endpoint["pending"] for endpoint in endpoints.values())
+        return not any(endpoint["pending"] for endpoint in status["endpoints"].values())
 
     async def until_status(self, condition: Callable[[dict[str, Any]], object]) -> None:
         """Return once `condition` holds of what `status --json` says."""
@@ -351,13 +370,9 @@ class Stage:
             enqueued = status["endpoints"].get("operator", {}).get("enqueued", 0)
             return bool(enqueued == len(self.operator.told))
 
-        try:
-            await self.until_status(agree)
-        except Impatient:
-            return [
-                f"operator: {enqueued} events were enqueued, and {len(self.operator.told)} came"
-            ]
-        return []
+        if await self._comes_true(agree):
+            return []
+        return [f"operator: {enqueued} events were enqueued, and {len(self.operator.told)} came"]
 
     async def _differing_numbers(self) -> list[str]:
         """What page, status and metrics told otherwise from each other, up to a last look, now that all is quiet."""
