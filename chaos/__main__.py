@@ -76,7 +76,8 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.list:
         listed = [one for one in SCENARIOS if arguments.engine in one.engines]
-        print("\n".join(f"{one.name:16}{one.what}" for one in listed))
+        width = max(len(one.name) for one in listed) + 2
+        print("\n".join(f"{one.name:{width}}{one.what}" for one in listed))
         sys.exit(0)
     return arguments
 
