@@ -10,4 +10,4 @@ Left of the outbox a message becomes durable work and only then is acknowledged;
 attempts. The two halves meet nowhere else. `service` wires them, `web` answers health and metrics, `cli` is for people.
 """  # noqa: E501 - a drawing does not wrap
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
