@@ -93,16 +93,25 @@ class Teller:
                 self._rules = Rules(read_told(self._outbox.told()), now=self._now())
             except OutboxError:
                 return
-            self._rules.devices([*self._returned(self._rules)], now=self._now())
+            self._rules.devices([*self._recalled(self._rules)], now=self._now())
         for name, health in self._healths().items():
             self.endpoint_changed(name, health)
 
-    def _returned(self, rules: Rules) -> Iterator[DeviceResumed]:
-        """Devices of whose return the operator was not told: a crash came first, or there was no operator then."""
+    def _recalled(self, rules: Rules) -> Iterator[DeviceResumed]:
+        """
+        Have operator and records agree on the devices that were told as silent.
+
+        A return that was not told, because a crash came first or there was no operator then, is told now. Who has not
+        returned is silent still: the operator may know of it before its record does.
+        """
         for device, since in rules.silences.items():
             known = self._outbox.devices.find(device)
-            if known and known.silent_since is None and (known.last_at or 0.0) > since:
+            if known is None or known.silent_since is not None:
+                continue
+            if (known.last_at or 0.0) > since:
                 yield DeviceResumed(device, since, known.last_at or since)
+            else:
+                self._outbox.devices.mark(known, silent_since=since)
 
     def endpoint_changed(self, endpoint: str, health: EndpointHealth) -> None:
         """Its circuit has opened or closed, or it was paused or resumed."""

@@ -92,6 +92,11 @@ class Line:
                 await asyncio.sleep(0)
             await flush(self.outbox)
 
+    def since(self) -> float:
+        """Since when the device is silent, as it was told."""
+        (row,) = self.harness.engine.rows("told")
+        return float(json.loads(row["what"])["since"])
+
     def told(self) -> list[str]:
         bodies = [json.loads(row["data"]) for row in self.harness.engine.rows("body")]
         return [body["type"] for body in bodies if body.get("device") == ONE]
@@ -159,6 +164,20 @@ async def test_a_return_that_a_kill_kept_back_is_told_by_the_next_process(line: 
     assert line.told() == ["device.silent", "device.resumed"]
     await line.kill()
     line.open()
+    await line.wait(5)
+    assert line.told() == ["device.silent", "device.resumed"]
+
+
+async def test_a_silence_that_its_record_does_not_know_still_ends(line: Line) -> None:
+    """The operator is told before the device's record is on disk, and a kill comes between."""
+    await line.wait(80)
+    line.outbox.keep_devices = lambda: False  # type: ignore[method-assign]  # no record reaches the disk any more
+    await line.wait(20)
+    assert line.told() == ["device.silent"]
+    await line.kill()
+    line.open()
+    assert [one.silent_since for one in line.outbox.devices] == [line.since()]
+    await line.report()
     await line.wait(5)
     assert line.told() == ["device.silent", "device.resumed"]
 
