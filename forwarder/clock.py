@@ -32,18 +32,36 @@ class Clock(Protocol):
         """Call back on the event loop after `seconds` by the monotonic clock."""
 
 
-class SystemClock:
-    """The machine's own clock."""
+class _MachineTime:
+    """What does not depend on the wall clock."""
 
-    # Not wrapped in functions of ours: each reading asks a dozen times.
-    unix = staticmethod(time.time)
     monotonic = staticmethod(time.monotonic)
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
         return asyncio.get_running_loop().call_later(seconds, callback)
+
+
+class SystemClock(_MachineTime):
+    """The machine's own clock."""
+
+    # Not wrapped in functions of ours: each reading asks a dozen times.
+    unix = staticmethod(time.time)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class SharedClock(_MachineTime):
+    """The clock that several machines go by: the machine's own, less the seconds by which it is `ahead` of that."""
+
+    def __init__(self, ahead: Callable[[], float]) -> None:
+        self._ahead = ahead
+
+    def unix(self) -> float:
+        return time.time() - self._ahead()
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.unix(), UTC)

@@ -37,6 +37,8 @@ class Seat:
     """A digest of the routes that are in force here, for the others to see."""
     differing: Sequence[str] = ()
     """The names of those with other routes than this one, for some seconds now."""
+    clock_ahead = 0.0
+    """By how many seconds this machine's wall clock is ahead of the one that all replicas go by."""
     session_word = ""
     """What this forwarder says of its session with the broker, for the others to see."""
     session_words: Collection[str] = ()

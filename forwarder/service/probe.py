@@ -16,6 +16,7 @@ from forwarder.routes import Rejection
 from forwarder.sender import Descriptors
 from forwarder.service.reloading import Reloader
 from forwarder.subscriber import Subscriber
+from forwarder.units import format_duration
 from forwarder.web.page import Pulse
 
 STUCK_SECONDS = 60.0
@@ -96,7 +97,7 @@ class ServiceProbe:
         return {
             "ready": not reasons,
             "reasons": reasons,
-            "warnings": self._warnings + self._differing() + self._missing(),
+            "warnings": self._warnings + self._differing() + self._missing() + self._clock_off(),
             "mqtt": {
                 "connected": session.connected,
                 "subscribed": session.subscribed,
@@ -127,6 +128,15 @@ class ServiceProbe:
     def _missing(self) -> list[str]:
         missing = self._outbox.capacity.missing
         return [] if missing is None else [missing]
+
+    def _clock_off(self) -> list[str]:
+        ahead = self._seat.clock_ahead
+        if not ahead:
+            return []
+        span = f"{format_duration(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'}"
+        return [
+            f"this machine's clock is {span} the database's, which replicas go by; have NTP set it"
+        ]
 
     def situation(self) -> Situation:
         """What the API needs to know of the running service."""

@@ -67,7 +67,7 @@ async def keep_the_seat(
     Raises OutboxTaken when the others have taken it for dead.
     """
     log = logger("service")
-    has_led, differing = False, list[str]()
+    has_led, differing, ahead = False, list[str](), 0.0
     if not seat.leads:
         log.info("replica.follows", leader=seat.leader)
     while True:
@@ -85,6 +85,10 @@ async def keep_the_seat(
             differing = list(seat.differing)
             if differing:
                 log.warning("routes.differ", replicas=differing)
+        if seat.clock_ahead != ahead:
+            ahead = seat.clock_ahead
+            if ahead:
+                log.warning("clock.differs", seconds=round(ahead, 1))
         await clock.sleep(LOOK_SECONDS)
 
 

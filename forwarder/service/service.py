@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from forwarder.addresses import is_loopback_host
 from forwarder.api import API_PREFIX, Access, Door, Resources, build_api
-from forwarder.clock import Clock, SystemClock
+from forwarder.clock import Clock, SharedClock, SystemClock
 from forwarder.dispatcher import Dispatcher, Watch
 from forwarder.errors import ForwarderError, LineGivenUp, OutboxTaken
 from forwarder.ingest import Ingest
@@ -179,7 +179,8 @@ class Service:
         warnings: Sequence[str],
     ) -> None:
         self._settings, self._share, self._seat = settings, share, seat
-        self._clock, self._metrics = SystemClock(), Metrics()
+        self._clock = SharedClock(lambda: seat.clock_ahead) if seat.member else SystemClock()
+        self._metrics = Metrics()
         self._leads = asyncio.Event()
         self._latest_end = LatestEnd(settings.drain_timeout + END_SECONDS)
         self._log = logger("service")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 from support.clock import HandClock
 from support.dispatcher_harness import DispatcherHarness
 from support.outbox_harness import OutboxHarness
@@ -81,6 +82,26 @@ async def test_it_leads_once_and_ends_when_it_was_taken_for_dead(seat: Any) -> N
     clock.advance(0.2)
     with pytest.raises(OutboxTaken, match="another forwarder has taken over"):
         await keeping
+
+
+async def test_clock_that_is_off_is_logged_once(seat: Any) -> None:
+    """And again only when the difference is another."""
+    clock = HandClock()
+    with capture_logs() as logs:
+        keeping = asyncio.create_task(
+            keep_the_seat(seat, cast("Any", None), lead=never, clock=clock)
+        )
+        for seat.clock_ahead in (0.0, 3600.04, 3600.04, 0.0, -7.0):
+            await asyncio.sleep(0)
+            clock.advance(0.2)
+        await asyncio.sleep(0)
+    keeping.cancel()
+    said = [one["seconds"] for one in logs if one["event"] == "clock.differs"]
+    assert said == [3600.0, -7.0]
+
+
+async def never() -> None:
+    """It does not lead."""
 
 
 async def test_routes_are_told_apart_by_their_text_and_by_what_their_groups_hold(

@@ -44,6 +44,8 @@ SURE_SECONDS = 4.0
 DEAD_SECONDS = 6.0
 """How long a beat stands still until its replica is dead: clocks may differ in rate by a third."""
 LEAST_LOOKS = 4
+CLOCK_SECONDS = 1.0
+"""Clocks that differ by less are alike: what is measured is not better than that on a busy machine."""
 DIFFERING_SECONDS = 5.0
 """How long another replica's routes have to be others to be worth a warning."""
 
@@ -53,7 +55,7 @@ _JOIN = """
 _BEAT = """
     UPDATE member SET beat = beat + 1, state = state || jsonb_build_object(
         'routes', ?::text, 'session', ?::text, 'leaves', ?::boolean)
-    WHERE id = ?"""
+    WHERE id = ? RETURNING extract(epoch FROM clock_timestamp())::float8"""
 _MEMBERS = """
     SELECT id, name, beat, state ->> 'routes', state ->> 'session', coalesce((state ->> 'leaves')::boolean, false)
     FROM member
@@ -102,6 +104,17 @@ class Observation:
             for member, (_, since, looks) in seen.items()
             if now - since >= DEAD_SECONDS and looks >= LEAST_LOOKS
         ]
+
+
+def clock_ahead(before: float, measured: float) -> float:
+    """
+    By how many seconds the clock is taken to be ahead, after another measurement of that.
+
+    It changes only by CLOCK_SECONDS or more, so that a machine that NTP sets keeps its own clock, and no clock jitters.
+    """
+    if abs(measured - before) < CLOCK_SECONDS:
+        return before
+    return 0.0 if abs(measured) < CLOCK_SECONDS else measured
 
 
 class DatabaseSeat(Seat):
@@ -190,12 +203,17 @@ class DatabaseSeat(Seat):
             session = self._session
             session.begin()
             beat = (self.routes, self.session_word, self._leaves, self.member)
-            is_there = session.execute(_BEAT, beat).rowcount > 0
+            asked_at = time.time()
+            row = session.execute(_BEAT, beat).fetchone()
+            answered_at = time.time()
             session.commit()
-            if not is_there:
+            if row is None:
                 self.is_dead, self.problem = True, "the other replicas have taken this one for dead"
                 return
             self._sure_since, self.problem = sent_at, None
+            if answered_at - asked_at < CLOCK_SECONDS:
+                measured = (asked_at + answered_at) / 2 - row[0]
+                self.clock_ahead = clock_ahead(self.clock_ahead, measured)
             self._look_around(session)
 
     def _look_around(self, session: PostgresConnection) -> None:

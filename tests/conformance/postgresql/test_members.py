@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import pytest
 from support.postgres import PostgresServer
 
+from forwarder.clock import SharedClock
 from forwarder.errors import OutboxError, OutboxLocked, OutboxUnavailable
 from forwarder.outbox import remarks, take_seat
 from forwarder.outbox.postgresql import members
@@ -123,6 +124,45 @@ def test_one_that_has_no_routes_yet_differs_from_nobody(
     assert list(second.differing) == []
     second.routes = "b"
     until(lambda: list(second.differing) == ["one"])
+
+
+HOUR = 3600.0
+
+
+class TestClock:
+    """Replicas go by the database's clock; small differences are left alone."""
+
+    @pytest.mark.parametrize(
+        ("before", "measured", "after"),
+        [
+            pytest.param(0.0, 0.9, 0.0, id="as good as alike"),
+            pytest.param(0.0, HOUR, HOUR, id="an hour ahead"),
+            pytest.param(0.0, -HOUR, -HOUR, id="an hour behind"),
+            pytest.param(HOUR, HOUR + 0.9, HOUR, id="a measurement that is no better"),
+            pytest.param(HOUR, HOUR + 1.0, HOUR + 1.0, id="it was set meanwhile"),
+            pytest.param(HOUR, 0.3, 0.0, id="it was set right"),
+        ],
+    )
+    def test_it_is_corrected_in_steps(self, before: float, measured: float, after: float) -> None:
+        assert members.clock_ahead(before, measured) == after
+
+    def test_machine_an_hour_ahead_knows_it_when_it_joins_and_when_it_was_set_right(
+        self, join: Callable[[str], DatabaseSeat], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        unix = time.time
+        monkeypatch.setattr(time, "time", lambda: unix() + HOUR)
+        seat = join("one")
+        assert seat.clock_ahead == pytest.approx(HOUR, abs=1.0)
+        assert SharedClock(lambda: seat.clock_ahead).unix() == pytest.approx(unix(), abs=1.0)
+        monkeypatch.setattr(time, "time", unix)
+        until(lambda: not seat.clock_ahead)
+
+    def test_machine_that_ntp_sets_keeps_its_own_clock(
+        self, join: Callable[[str], DatabaseSeat]
+    ) -> None:
+        seat = join("one")
+        beats_again(seat)
+        assert seat.clock_ahead == 0.0
 
 
 def test_replicas_hear_what_others_say_of_their_sessions(
