@@ -21,7 +21,7 @@ LIMITS = {
     "page.md": 675,
     "performance.md": 800,
     "receiving.md": 1225,
-    "reliability.md": 680,
+    "reliability.md": 740,
     "routing.md": 1200,
     "scaling.md": 990,
     "security.md": 525,
