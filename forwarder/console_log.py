@@ -27,7 +27,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "api.denied": ("api", "! {why}"),
     "attempt.broken": ("{endpoint}", "✗ an error of ours: {error}", "{place}", "please report it"),
     "batch.split": ("{endpoint}", "a batch was answered {status}", "it is sent in parts"),
-    "clock.differs": ("replica", "this machine's clock is {seconds} s ahead of the database's"),
+    "clock.differs": ("replica", "this machine's clock differs from the database's by {seconds} s"),
     "clock.found_wrong": (
         "devices",
         "{device}",

@@ -185,3 +185,23 @@ async def test_outbox_is_told_by_its_id(
     assert readiness["outbox"] == {"id": outbox.accounts.overview().identity, "problem": None}
     assert str(tmp_path) not in str(readiness)
     assert probe.endpoints() == {}
+
+
+@pytest.mark.parametrize(
+    ("ahead", "said"),
+    [
+        pytest.param(0.0, [], id="right"),
+        pytest.param(3600.0, ["1h ahead of"], id="ahead"),
+        pytest.param(-90.0, ["90s behind"], id="behind"),
+    ],
+)
+async def test_clock_that_is_off_is_a_warning(
+    probe: ServiceProbe, ahead: float, said: list[str]
+) -> None:
+    """The replica goes on, because it goes by the database's."""
+    probe._seat.clock_ahead = ahead
+    warnings = [
+        f"this machine's clock is {one} the database's, which replicas go by; have NTP set it"
+        for one in said
+    ]
+    assert probe.readiness()["warnings"] == warnings
