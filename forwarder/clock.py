@@ -55,13 +55,17 @@ class SystemClock(_MachineTime):
 
 
 class SharedClock(_MachineTime):
-    """The clock that several machines go by: the machine's own, less the seconds by which it is `ahead` of that."""
+    """
+    The clock that several machines go by: monotonic seconds, and the `epoch` that makes UNIX seconds of them.
 
-    def __init__(self, ahead: Callable[[], float]) -> None:
-        self._ahead = ahead
+    A step of the machine's own wall clock does not show, however long the epoch is not corrected.
+    """
+
+    def __init__(self, epoch: Callable[[], float]) -> None:
+        self._epoch = epoch
 
     def unix(self) -> float:
-        return time.time() - self._ahead()
+        return time.monotonic() + self._epoch()
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.unix(), UTC)

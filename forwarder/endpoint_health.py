@@ -22,6 +22,12 @@ class EndpointHealth:
     last_success_at: float | None = None
     last_error: str | None = None
     last_error_at: float | None = None
+    outage_since: float | None = None
+    """
+    Since when it failed as its circuit last opened.
+
+    It stays when the circuit closes, so that an outage is seen by who looks only now and then.
+    """
 
     @property
     def is_open(self) -> bool:

@@ -204,8 +204,6 @@ async def differ_in_clocks(line: ReplicaStage) -> None:
         one: faked_clock(FAKETIME=f"{offset:+d}")
         for one, offset in zip(line.forwarders, offsets, strict=True)
     }
-    for receiver in (*line.receivers.values(), line.operator):
-        receiver.clock_offsets |= {float(HOUR), float(-HOUR)}
     for one, clock in clocks.items():
         await one.start_ready(**clock)
     first = await line.leader()
@@ -214,9 +212,7 @@ async def differ_in_clocks(line: ReplicaStage) -> None:
         ended = [one for one in line.forwarders if not one.is_running]
         if (ended or await line.leader() is not first) and line.has_time:
             raise AssertionError("a replica was declared dead for its clock")
-        for one in ended:
-            line.notes.append("a replica was declared dead, on a machine that had no time for it")
-            await one.start_ready(**clocks[one])
+        await _start_ended(line, clocks)
         for _ in range(line.rounds(short=2, full=4)):
             await _move_with_retries(line, clocks)
 
@@ -236,6 +232,14 @@ async def _move_with_retries(
     await leader.kill()
     await line.until_all_deliver(moved_at, fault="retries move to another clock")
     await leader.start_ready(**clocks[leader])
+    await _start_ended(line, clocks)
+
+
+async def _start_ended(line: ReplicaStage, clocks: Mapping[Forwarder, Mapping[str, str]]) -> None:
+    for one in line.forwarders:
+        if not one.is_running:
+            line.notes.append("a replica was declared dead, on a machine that had no time for it")
+            await one.start_ready(**clocks[one])
 
 
 _scenario = partial(on_replicas, ReplicaStage)

@@ -98,7 +98,10 @@ class Circuit:
 
     def resume(self) -> None:
         """End a pause, and forget what was held against the endpoint."""
-        self.health = EndpointHealth(last_success_at=self.health.last_success_at)
+        before = self.health
+        self.health = EndpointHealth(
+            last_success_at=before.last_success_at, outage_since=before.outage_since
+        )
         self.held_until = float("-inf")
         self._count_places()
 
@@ -189,13 +192,15 @@ def after_failure(
     waits = [held_seconds, retry_after_seconds(result.retry_after, now=now) or 0.0]
     if failures >= FAILURES_TO_OPEN and not is_late:
         waits.append(_probe_wait(failures, schedule, spread))
+    since = health.failing_since or now
     return replace(
         health,
         failures=failures,
         open_until=_until(now, max(waits)),
-        failing_since=health.failing_since or now,
+        failing_since=since,
         last_error=result.error,
         last_error_at=now,
+        outage_since=since if failures >= FAILURES_TO_OPEN else health.outage_since,
     )
 
 

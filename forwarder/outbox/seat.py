@@ -38,7 +38,9 @@ class Seat:
     differing: Sequence[str] = ()
     """The names of those with other routes than this one, for some seconds now."""
     clock_ahead = 0.0
-    """By how many seconds this machine's wall clock is ahead of the one that all replicas go by."""
+    """By how many seconds this machine's wall clock is ahead of the one that all replicas go by,"""
+    epoch = 0.0
+    """and what monotonic seconds lack for the UNIX seconds of that one; of use where there are several replicas."""
     session_word = ""
     """What this forwarder says of its session with the broker, for the others to see."""
     session_words: Collection[str] = ()

@@ -6,10 +6,11 @@ One replica tells, the one that leads. What others see of their endpoints it rea
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from forwarder.clock import Clock
-from forwarder.endpoint_health import EndpointHealth
+from forwarder.endpoint_health import FAILURES_TO_OPEN, EndpointHealth
 from forwarder.errors import OutboxError
 from forwarder.logs import logger
 from forwarder.outbox import Overview
@@ -42,6 +43,7 @@ class Elsewhere:
         self._here = here
         self._listener = listener
         self._clock = clock
+        self._outages: dict[str, float | None] = {}
         self._dead: Mapping[tuple[str, str], int] | None = None
         self._log = logger("notices")
 
@@ -61,10 +63,19 @@ class Elsewhere:
         elsewhere = set(self._routed()).difference(self._here())
         for totals in overview.endpoints:
             if totals.name in elsewhere:
-                self._listener.endpoint_changed(totals.name, totals.health)
+                self._see_health(totals.name, totals.health)
+        self._outages = {one.name: one.health.outage_since for one in overview.endpoints}
         before = overview.dead_letters if self._dead is None else self._dead
         self._dead = overview.dead_letters
         for (name, reason), count in overview.dead_letters.items():
             new = count - before.get((name, reason), 0)
             if new > 0 and name in elsewhere:
                 self._listener.deliveries_died(name, reason, new)
+
+    def _see_health(self, name: str, health: EndpointHealth) -> None:
+        since = health.outage_since
+        if not health.is_open and since != self._outages.get(name, since):
+            # It began and ended between two looks.
+            outage = replace(health, failures=FAILURES_TO_OPEN, failing_since=since)
+            self._listener.endpoint_changed(name, outage)
+        self._listener.endpoint_changed(name, health)

@@ -179,7 +179,7 @@ class Service:
         warnings: Sequence[str],
     ) -> None:
         self._settings, self._share, self._seat = settings, share, seat
-        self._clock = SharedClock(lambda: seat.clock_ahead) if seat.member else SystemClock()
+        self._clock = SharedClock(lambda: seat.epoch) if seat.member else SystemClock()
         self._metrics = Metrics()
         self._leads = asyncio.Event()
         self._latest_end = LatestEnd(settings.drain_timeout + END_SECONDS)

@@ -21,11 +21,11 @@ class Told:
         self.died.append((endpoint, reason, count))
 
 
-def overview(dead: dict[tuple[str, str], int]) -> Overview:
+def overview(dead: dict[tuple[str, str], int], health: EndpointHealth = FAILING) -> Overview:
     names = ("here", "there", "removed")
     return Overview(
         identity="",
-        endpoints=[EndpointTotals(name, health=FAILING) for name in names],
+        endpoints=[EndpointTotals(name, health=health) for name in names],
         messages={},
         dead_letters=dead,
         quarantined={},
@@ -58,3 +58,27 @@ def test_dead_letters_are_told_as_they_come() -> None:
     for count in (3, 5, 1, 2):
         looker.see(overview({("there", "refused"): count, ("here", "refused"): 10 * count}))
     assert told.died == [("there", "refused", 2), ("there", "refused", 1)]
+
+
+def test_outage_that_began_and_ended_between_two_looks_is_told_once() -> None:
+    """One of before the first look was told by whoever led then."""
+    told = Told()
+    looker = elsewhere(told)
+    for since in (None, 10.0, 10.0, 20.0):
+        looker.see(overview({}, EndpointHealth(outage_since=since)))
+    assert [(one.is_open, one.failing_since) for _, one in told.changed] == [
+        (False, None),
+        (True, 10.0), (False, None),
+        (False, None),
+        (True, 20.0), (False, None),
+    ]  # fmt: skip
+
+
+def test_outage_that_lasts_is_told_as_it_is() -> None:
+    told = Told()
+    looker = elsewhere(told)
+    looker.see(overview({}, EndpointHealth()))
+    failing = EndpointHealth(failures=5, failing_since=10.0, outage_since=10.0)
+    for health in (failing, EndpointHealth(outage_since=10.0)):
+        looker.see(overview({}, health))
+    assert [one.is_open for _, one in told.changed] == [False, True, False]

@@ -117,6 +117,10 @@ def clock_ahead(before: float, measured: float) -> float:
     return 0.0 if abs(measured) < CLOCK_SECONDS else measured
 
 
+def _own_epoch() -> float:
+    return time.time() - time.monotonic()
+
+
 class DatabaseSeat(Seat):
     """
     One replica among those on a database, from now on until `release`.
@@ -133,6 +137,7 @@ class DatabaseSeat(Seat):
         self._observation = Observation()
         self._session: PostgresConnection | None = None
         self._sure_since = time.monotonic()
+        self.epoch = _own_epoch()
         self.leads = False
         self._differing_since: dict[str, float] = {}
         self._leaves = False
@@ -214,6 +219,7 @@ class DatabaseSeat(Seat):
             if answered_at - asked_at < CLOCK_SECONDS:
                 measured = (asked_at + answered_at) / 2 - row[0]
                 self.clock_ahead = clock_ahead(self.clock_ahead, measured)
+                self.epoch = _own_epoch() - self.clock_ahead
             self._look_around(session)
 
     def _look_around(self, session: PostgresConnection) -> None:

@@ -9,7 +9,22 @@ from forwarder.settings import Database
 
 Step = Callable[[PostgresConnection], None]
 """Changes tables from one version to the next; only adds to them, because older replicas still run meanwhile."""
-STEPS: tuple[Step, ...] = ()
+
+
+def remember_outages(connection: PostgresConnection) -> None:
+    """Version 2: an endpoint's last outage, also when it is over."""
+    connection.execute("ALTER TABLE home ADD COLUMN outage_since float8")
+    connection.execute(
+        """
+        CREATE OR REPLACE VIEW endpoint AS
+            SELECT r.id, r.name, r.enqueued, h.delivered, h.dead, h.expired, h.superseded, h.failures, h.open_until,
+                r.paused_by, r.gone_url, r.removed_at, h.failing_since, h.last_success_at, h.last_error,
+                h.last_error_at, h.outage_since
+            FROM endpoint_row r JOIN home h ON h.endpoint = r.id AND h.shard = 0"""
+    )
+
+
+STEPS: tuple[Step, ...] = (remember_outages,)
 """The first brings version 1 to 2, and so on. New tables take none: schema.sql is always the newest version."""
 OLDEST_SERVER = 130_000
 """The first PostgreSQL whose gen_random_uuid() needs no extension."""

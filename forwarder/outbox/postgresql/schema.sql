@@ -1,4 +1,4 @@
--- Version 1 of the outbox on PostgreSQL. Instants are UNIX seconds. Every promise of accounting is kept by changing rows
+-- Version 2 of the outbox on PostgreSQL. Instants are UNIX seconds. Every promise of accounting is kept by changing rows
 -- and the endpoint's totals in one transaction. There are no foreign keys and few checks: nothing but the forwarder
 -- writes here, and `forwarder outbox check` looks at what they would guard.
 
@@ -61,12 +61,14 @@ CREATE TABLE home (
     last_success_at float8,
     last_error text,
     last_error_at float8,
+    -- Since when it failed as its circuit last opened.
+    outage_since float8,
     PRIMARY KEY (endpoint, shard)
 ) WITH (fillfactor = 50);
 
 CREATE VIEW endpoint AS
     SELECT r.id, r.name, r.enqueued, h.delivered, h.dead, h.expired, h.superseded, h.failures, h.open_until, r.paused_by,
-        r.gone_url, r.removed_at, h.failing_since, h.last_success_at, h.last_error, h.last_error_at
+        r.gone_url, r.removed_at, h.failing_since, h.last_success_at, h.last_error, h.last_error_at, h.outage_since
     FROM endpoint_row r JOIN home h ON h.endpoint = r.id AND h.shard = 0;
 
 -- One row a reading, in the order of arrival.

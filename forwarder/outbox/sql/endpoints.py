@@ -5,7 +5,8 @@ from forwarder.outbox.sql.connection import Connection
 
 _RECORD_HEALTH = """
     UPDATE {} SET failures = ?, open_until = ?, failing_since = ?,
-        last_success_at = ?, last_error = ?, last_error_at = ? WHERE {} = ?"""
+        last_success_at = ?, last_error = ?, last_error_at = ?,
+        outage_since = ? WHERE {} = ?"""
 _PAUSE = """
     UPDATE {} SET paused_by = ?, gone_url = ? WHERE id = ? AND coalesce(paused_by, '') <> 'operator'"""
 _RESUME = "UPDATE {} SET paused_by = NULL, gone_url = NULL WHERE id = ? AND paused_by IS NOT NULL"
@@ -38,7 +39,7 @@ class EndpointTable:
         """Keep a circuit; a pause that an operator set meanwhile is not touched."""
         circuit = (
             health.failures, health.open_until, health.failing_since, health.last_success_at,
-            health.last_error, health.last_error_at,
+            health.last_error, health.last_error_at, health.outage_since,
         )  # fmt: skip
         self._connection.execute(_RECORD_HEALTH.format(*self._circuits), (*circuit, endpoint))
 

@@ -146,7 +146,7 @@ def totals(connection: Connection) -> list[EndpointTotals]:
         "SELECT name, enqueued, delivered, dead, expired, superseded,"
         " (SELECT min(age_from) FROM delivery WHERE endpoint = endpoint.id AND state = 'pending'),"
         " removed_at, failures, open_until, paused_by, gone_url, failing_since, last_success_at,"
-        " last_error, last_error_at, (SELECT count(*) FROM candidate WHERE endpoint = endpoint.id)"
+        " last_error, last_error_at, outage_since, (SELECT count(*) FROM candidate WHERE endpoint = endpoint.id)"
         " FROM endpoint ORDER BY name"
     )
     return [EndpointTotals(*(*row[:8], EndpointHealth(*row[8:-1]), row[-1])) for row in rows]

@@ -212,6 +212,11 @@ def remember_minutes(connection: sqlite3.Connection) -> None:
     )
 
 
+def remember_outages(connection: sqlite3.Connection) -> None:
+    """Version 13: an endpoint's last outage, also when it is over."""
+    connection.execute("ALTER TABLE endpoint ADD COLUMN outage_since REAL")
+
+
 STEPS: tuple[Step, ...] = (
     lead_ids_by_their_instant,
     account_for_the_quarantine,
@@ -224,5 +229,6 @@ STEPS: tuple[Step, ...] = (
     know_the_last_of_intervals,
     find_dead_letters,
     remember_minutes,
+    remember_outages,
 )
 """The first brings version 1 to 2, and so on. A new file takes none: schema.sql is always the newest version."""

@@ -1,4 +1,4 @@
--- Version 12 of the outbox. Instants are UNIX seconds. Every transaction changes rows and the endpoint's totals together,
+-- Version 13 of the outbox. Instants are UNIX seconds. Every transaction changes rows and the endpoint's totals together,
 -- and so keeps the promises of accounting.
 
 CREATE TABLE endpoint (
@@ -21,7 +21,9 @@ CREATE TABLE endpoint (
     failing_since REAL,
     last_success_at REAL,
     last_error TEXT,
-    last_error_at REAL
+    last_error_at REAL,
+    -- Since when it failed as its circuit last opened.
+    outage_since REAL
 );
 
 -- One row a reading, in the order of arrival.

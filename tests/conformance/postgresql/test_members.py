@@ -13,7 +13,7 @@ from forwarder.outbox import remarks, take_seat
 from forwarder.outbox.postgresql import members
 from forwarder.outbox.postgresql.connection import opened_connection
 from forwarder.outbox.postgresql.members import DatabaseSeat, Observation
-from forwarder.outbox.postgresql.schema import prepare
+from forwarder.outbox.postgresql.schema import STEPS, prepare
 from forwarder.outbox.seat import HomesView
 from forwarder.settings import Database
 
@@ -153,9 +153,20 @@ class TestClock:
         monkeypatch.setattr(time, "time", lambda: unix() + HOUR)
         seat = join("one")
         assert seat.clock_ahead == pytest.approx(HOUR, abs=1.0)
-        assert SharedClock(lambda: seat.clock_ahead).unix() == pytest.approx(unix(), abs=1.0)
+        assert SharedClock(lambda: seat.epoch).unix() == pytest.approx(unix(), abs=1.0)
         monkeypatch.setattr(time, "time", unix)
         until(lambda: not seat.clock_ahead)
+
+    def test_step_of_the_machines_clock_never_shows(
+        self, join: Callable[[str], DatabaseSeat], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Not before the next beat either, nor where the database cannot be asked."""
+        unix, seat = time.time, join("one")
+        clock = SharedClock(lambda: seat.epoch)
+        monkeypatch.setattr(time, "time", lambda: unix() - HOUR)
+        assert clock.unix() == pytest.approx(unix(), abs=1.0)
+        until(lambda: bool(seat.clock_ahead))
+        assert clock.unix() == pytest.approx(unix(), abs=1.0)
 
     def test_machine_that_ntp_sets_keeps_its_own_clock(
         self, join: Callable[[str], DatabaseSeat]
@@ -266,7 +277,7 @@ def test_replica_that_cannot_beat_is_not_sure_any_more(monkeypatch: pytest.Monke
 
 
 def test_older_replica_that_meets_a_newer_schema_is_refused(place: Database) -> None:
-    prepare(place, steps=[lambda _: None])
+    prepare(place, steps=[*STEPS, lambda _: None])
     with pytest.raises(OutboxError, match="written by a newer forwarder"):
         prepare(place)
     with pytest.raises(OutboxError, match="written by a newer forwarder"):

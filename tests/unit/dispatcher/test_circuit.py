@@ -58,6 +58,20 @@ def test_successful_probe_closes_it(circuit: Circuit, clock: HandClock) -> None:
     assert (circuit.is_open, circuit.places, circuit.held_until) == (False, 8, float("-inf"))
 
 
+def test_outage_is_remembered_when_it_is_over(circuit: Circuit, clock: HandClock) -> None:
+    """It began with its first failure; failures that open nothing are none, and a resume changes no past."""
+    began = clock.unix()
+    heed(circuit, clock, DOWN)
+    clock.advance(1)
+    heed(circuit, clock, *[DOWN] * 3)
+    assert circuit.health.outage_since is None
+    heed(circuit, clock, DOWN)
+    clock.advance(1)
+    heed(circuit, clock, Accepted(204), DOWN)
+    circuit.resume()
+    assert circuit.health.outage_since == began
+
+
 def test_retry_after_holds_a_closed_circuit(circuit: Circuit, clock: HandClock) -> None:
     heed(circuit, clock, classify(429, retry_after="30"))
     assert (circuit.is_open, circuit.held_until) == (False, clock.monotonic() + 30)
