@@ -43,12 +43,14 @@ class Elsewhere:
         self._here = here
         self._listener = listener
         self._clock = clock
+        self._begun_at = clock.unix()
         self._outages: dict[str, float | None] = {}
         self._dead: Mapping[tuple[str, str], int] | None = None
         self._log = logger("notices")
 
     async def run(self) -> None:
         """Look until cancelled."""
+        self._begun_at = self._clock.unix()
         while True:
             try:
                 self.see(await asyncio.to_thread(self._overview))
@@ -74,8 +76,14 @@ class Elsewhere:
 
     def _see_health(self, name: str, health: EndpointHealth) -> None:
         since = health.outage_since
-        if not health.is_open and since != self._outages.get(name, since):
+        if not health.is_open and self._is_new(name, since):
             # It began and ended between two looks.
             outage = replace(health, failures=FAILURES_TO_OPEN, failing_since=since)
             self._listener.endpoint_changed(name, outage)
         self._listener.endpoint_changed(name, health)
+
+    def _is_new(self, name: str, since: float | None) -> bool:
+        """Of what was there at an endpoint's first look, whoever led before has told what is older than this one."""
+        if name in self._outages:
+            return since != self._outages[name]
+        return (since or 0.0) >= self._begun_at

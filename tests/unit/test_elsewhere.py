@@ -74,6 +74,14 @@ def test_outage_that_began_and_ended_between_two_looks_is_told_once() -> None:
     ]  # fmt: skip
 
 
+def test_outage_of_before_the_first_look_is_told_where_nobody_else_led() -> None:
+    """An endpoint is unknown until its first reading, and the outbox may not be readable."""
+    told = Told()
+    since = HandClock().unix() + 1
+    elsewhere(told).see(overview({}, EndpointHealth(outage_since=since)))
+    assert [one.failing_since for _, one in told.changed] == [since, None]
+
+
 def test_outage_that_lasts_is_told_as_it_is() -> None:
     told = Told()
     looker = elsewhere(told)
