@@ -1,6 +1,7 @@
 """What every outbox engine owes to the two halves."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -42,6 +43,12 @@ ONE, TWO = "ECC9FF5C0001", "ECC9FF5C0002"
 
 def rows(harness: OutboxHarness, table: str) -> int:
     return len(harness.engine.rows(table))
+
+
+def outcome(harness: OutboxHarness) -> tuple[object, ...]:
+    """Of the one delivery: its attempts, and the last one's status, error and duration."""
+    (row,) = harness.engine.rows("delivery")
+    return row["attempts"], row["last_status"], row["last_error"], row["duration_ms"]
 
 
 async def test_put_survives_a_crash(harness: OutboxHarness) -> None:
@@ -140,6 +147,40 @@ async def test_retry_waits_and_goes_first(outbox: Outbox, clock: HandClock) -> N
     clock.advance(5)
     again = await must_claim(outbox)
     assert (ids(again), again.deliveries[0].attempts) == (["a"], 1)
+
+
+@pytest.mark.parametrize("is_in_one_commit", [False, True])
+async def test_putting_off_keeps_what_the_last_attempt_came_to(
+    outbox: Outbox, harness: OutboxHarness, clock: HandClock, *, is_in_one_commit: bool
+) -> None:
+    """A delivery that failed, and is then put off without an attempt, keeps its attempts and the last one's outcome."""
+    await outbox.put([new_reading(ONE, "a")])
+    claimed = await must_claim(outbox)
+    failed = replace(attempt(1, error="http_500"), status=500)
+    outbox.settle("acme", [Settlement(claimed.deliveries, RetryAt(clock.unix() + 5), failed)])
+    if not is_in_one_commit:
+        await flush(outbox)
+    put_off = Settlement(claimed.deliveries, RetryAt(clock.unix() + 60), None)
+    outbox.settle("acme", [put_off], ends=[claimed])
+    await flush(outbox)
+    assert outcome(harness) == (1, 500, "http_500", 1.5)
+    assert harness.engine.rows("delivery")[0]["due_at"] == clock.unix() + 60
+
+
+@pytest.mark.parametrize("decision", [RetryAt(STARTED_AT), Bury("exhausted")])
+async def test_status_is_of_the_last_attempt(
+    outbox: Outbox, harness: OutboxHarness, clock: HandClock, decision: RetryAt | Bury
+) -> None:
+    """An attempt that nobody answered has no status, whatever was answered to the one before it."""
+    await outbox.put([new_reading(ONE, "a")])
+    claimed = await must_claim(outbox)
+    answered = replace(attempt(1, error="http_500"), status=500)
+    outbox.settle("acme", [Settlement(claimed.deliveries, RetryAt(clock.unix()), answered)])
+    await flush(outbox)
+    unanswered = attempt(2, error="timeout")
+    outbox.settle("acme", [Settlement(claimed.deliveries, decision, unanswered)], ends=[claimed])
+    await flush(outbox)
+    assert outcome(harness) == (2, None, "timeout", 1.5)
 
 
 async def test_retry_schedule_survives_a_restart(harness: OutboxHarness) -> None:

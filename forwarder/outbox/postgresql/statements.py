@@ -54,7 +54,8 @@ _PUT = """
         FROM unnest(?::bigint[], ?::int[]) AS owed (number, endpoint) JOIN new USING (number) JOIN given USING (number)
     )
     SELECT number FROM new"""
-# The device is named so that each row is found by an index, whatever the planner believes of the table.
+# The device is named so that each row is found by an index, whatever the planner believes of the table. What the last
+# attempt came to stays where there was no attempt, and so no duration.
 _SETTLE = """
     WITH ended AS (
         SELECT * FROM unnest(?::bigint[], ?::int[], ?::text[], ?::text[], ?::text[], ?::int[], ?::int[], ?::text[],
@@ -62,7 +63,8 @@ _SETTLE = """
         AS ended (reading, endpoint, device, state, reason, attempts, status, error, duration_ms, address)
     ), changed AS (
         UPDATE delivery d SET state = ended.state, reason = ended.reason, attempts = ended.attempts,
-            last_status = coalesce(ended.status, last_status), last_error = coalesce(ended.error, last_error),
+            last_status = CASE WHEN ended.duration_ms IS NULL THEN last_status ELSE ended.status END,
+            last_error = coalesce(ended.error, last_error),
             duration_ms = coalesce(ended.duration_ms, d.duration_ms), address = ended.address, settled_at = ?
         FROM ended WHERE d.reading = ended.reading AND d.endpoint = ended.endpoint AND d.device = ended.device
             AND d.state = 'pending'
@@ -70,13 +72,17 @@ _SETTLE = """
     )
     SELECT endpoint, state, count(*) FROM changed GROUP BY endpoint, state"""
 _POSTPONE = """
-    UPDATE delivery d SET due_at = later.due_at, attempts = later.attempts, last_status = later.status,
-        last_error = later.error, duration_ms = later.duration_ms
+    UPDATE delivery d SET due_at = later.due_at, attempts = coalesce(later.attempts, d.attempts),
+        last_status = CASE WHEN later.duration_ms IS NULL THEN last_status ELSE later.status END,
+        last_error = CASE WHEN later.duration_ms IS NULL THEN last_error ELSE later.error END,
+        duration_ms = coalesce(later.duration_ms, d.duration_ms)
     FROM unnest(?::bigint[], ?::int[], ?::text[], ?::float8[], ?::int[], ?::int[], ?::text[], ?::float8[])
         AS later (reading, endpoint, device, due_at, attempts, status, error, duration_ms)
     WHERE d.reading = later.reading AND d.endpoint = later.endpoint AND d.device = later.device
         AND d.state = 'pending'
     RETURNING d.reading, d.endpoint"""
+_NOT_ATTEMPTED = (None, None, None, None)
+"""Attempts, status, error and duration of what is postponed without an attempt: they stay what they are."""
 _DROP_BODIES = """
     DELETE FROM body WHERE reading = ANY(?::bigint[]) AND NOT EXISTS (
         SELECT 1 FROM delivery d WHERE d.reading = body.reading AND d.state IN ('pending', 'dead', 'candidate'))
@@ -323,22 +329,21 @@ class Store(Tables):
         self.record_failures(settlements)
 
     def _postpone(self, settlements: Sequence[Settlement]) -> None:
-        rows: list[tuple[Any, ...]] = []
+        rows: dict[tuple[int, int], tuple[Any, ...]] = {}
         deliveries = {}
         for settlement in settlements:
             attempt, decision = settlement.attempt, settlement.decision
             assert isinstance(decision, RetryAt)  # noqa: S101 - the caller has chosen them so
+            last = None if attempt is None else (*attempted(attempt), attempt.duration_ms)
             for one in settlement.deliveries:
                 key = (one.reading, self.endpoint_id(one.endpoint))
+                # One statement changes a row once: of two times the later counts, and the last attempt there was.
+                outcome = last or (rows[key][4:] if key in rows else _NOT_ATTEMPTED)
                 deliveries[key] = one
-                last = (one.attempts, None, None) if attempt is None else attempted(attempt)
-                duration = None if attempt is None else attempt.duration_ms
-                rows.append((*key, one.device, decision.due_at, *last, duration))
+                rows[key] = (*key, one.device, decision.due_at, *outcome)
         if not rows:
             return
-        # Of a delivery that was postponed twice the last one counts: one statement changes a row once.
-        latest = {row[:2]: row for row in rows}
-        changed = self.connection.execute(_POSTPONE, transposed(list(latest.values())))
+        changed = self.connection.execute(_POSTPONE, transposed(list(rows.values())))
         found = {(reading, endpoint) for reading, endpoint in changed}
         self.touch(one for key, one in deliveries.items() if key not in found)
 

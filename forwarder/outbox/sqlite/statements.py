@@ -36,17 +36,24 @@ _INSERT_DELIVERIES = """
     SELECT number, ?, device, ?, received_at FROM reading WHERE number BETWEEN ? AND ?"""
 _SETTLE = BulkStatement(
     """
-    UPDATE delivery SET state = ?, reason = ?, attempts = ?, last_status = coalesce(?, last_status),
+    UPDATE delivery SET state = ?, reason = ?, attempts = ?,
+        last_status = CASE WHEN ended.column2 IS NULL THEN last_status ELSE ? END,
         last_error = coalesce(?, last_error), duration_ms = coalesce(ended.column2, duration_ms), address = ?,
         settled_at = ?
     FROM (VALUES {rows}) AS ended
     WHERE delivery.reading = ended.column1 AND endpoint = ? AND state = 'pending'""",
     columns=2,
 )
-"""Settles deliveries of one endpoint that end alike; a row is a reading and the duration of its attempt."""
+"""
+Settles deliveries of one endpoint that end alike; a row is a reading and the duration of its attempt.
+
+What the last attempt came to stays where there was no attempt, and so no duration.
+"""
 _POSTPONE = """
     UPDATE delivery SET due_at = ?, attempts = ?, last_status = ?, last_error = ?, duration_ms = ?
     WHERE reading = ? AND endpoint = ? AND state = 'pending'"""
+_PUT_OFF = "UPDATE delivery SET due_at = ? WHERE reading = ? AND endpoint = ? AND state = 'pending'"
+"""Where nothing was attempted: what the last attempt came to stays."""
 _DROP_BODIES = BulkStatement(
     """
     DELETE FROM body WHERE reading IN (VALUES {rows}) AND NOT EXISTS (
@@ -170,12 +177,11 @@ class Store(Tables):
 
     def _postpone(self, settlement: Settlement, due_at: float) -> None:
         attempt = settlement.attempt
+        statement = _PUT_OFF if attempt is None else _POSTPONE
+        last = () if attempt is None else (*attempted(attempt), attempt.duration_ms)
         for one in settlement.deliveries:
-            key = (one.reading, self.endpoint_id(one.endpoint))
-            last = (one.attempts, None, None) if attempt is None else attempted(attempt)
-            duration = None if attempt is None else attempt.duration_ms
-            row = (due_at, *last, duration, *key)
-            if self.connection.execute(_POSTPONE, row).rowcount == 0:
+            row = (due_at, *last, one.reading, self.endpoint_id(one.endpoint))
+            if self.connection.execute(statement, row).rowcount == 0:
                 self.touch([one])
 
     def _close(self, ended: list[Timed], endpoint: int, ending: Ending, now: float) -> None:
