@@ -7,7 +7,7 @@ from forwarder.outbox.changes import LaneKey, LaneRows
 from forwarder.outbox.postgresql.connection import PostgresConnection
 from forwarder.outbox.sql.connection import Connection
 from forwarder.outbox.sql.queries import endpoint_ids, pending_delivery
-from forwarder.reading import Device, WebhookId
+from forwarder.reading import Device
 
 MOST_NUMBERS = 2000
 """Of readings that are looked through at once."""
@@ -19,7 +19,7 @@ _LANES = """
     JOIN endpoint_row r ON r.id = l.endpoint ORDER BY l.first"""
 # A range with both ends: with an ORDER BY and a LIMIT instead the planner may walk another index.
 _ARRIVALS = """
-    SELECT d.reading, d.endpoint, d.device, r.id, r.measured_at, r.received_at, d.age_from, d.attempts, b.data, d.due_at
+    SELECT d.endpoint, d.device, d.reading, d.age_from, d.attempts, d.due_at, r.id, r.measured_at, r.received_at, b.data
     FROM delivery d JOIN reading r ON r.number = d.reading JOIN body b ON b.reading = d.reading
     WHERE d.reading > ? AND d.reading <= ? AND d.endpoint = ANY(?::int[]) AND d.state = 'pending' ORDER BY d.reading"""
 # Of all lanes at once, because each statement is planned anew. The limit is a constant of the plan: with a limit of its
@@ -68,9 +68,5 @@ def arrivals(
     """What is pending for these endpoints of the readings with these numbers, in order."""
     rows = connection.read(_ARRIVALS, (after, upto, list(names)))
     return [
-        Delivery(
-            ReadingNumber(number), names[endpoint], Device(device), WebhookId("msg_" + key.hex()),
-            measured_at, received_at, age_from, attempts, data, due_at,
-        )
-        for number, endpoint, device, key, measured_at, received_at, age_from, attempts, data, due_at in rows
-    ]  # fmt: skip
+        pending_delivery((names[endpoint], Device(device)), *row) for endpoint, device, *row in rows
+    ]

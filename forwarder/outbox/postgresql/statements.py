@@ -20,6 +20,7 @@ from forwarder.outbox.sql.endings import KEPT_ATTEMPTS, attempted, columns, ende
 from forwarder.outbox.sql.endpoints import EndpointTable
 from forwarder.outbox.sql.quarantine import KEPT_QUARANTINE, Quarantine, row_of
 from forwarder.outbox.sql.tables import NO_ENDPOINT, Tables
+from forwarder.outbox.sql.webhook_ids import as_bytes
 from forwarder.reading import Device
 
 _RESERVE = """
@@ -237,7 +238,7 @@ class Store(Tables):
             _PUT,
             (
                 list(numbers),
-                [identity_of(one) for one in readings],
+                [as_bytes(one.webhook_id) for one in readings],
                 [one.device for one in readings],
                 [one.measured_at for one in readings],
                 [one.received_at for one in readings],
@@ -261,7 +262,7 @@ class Store(Tables):
                 run = Run(ReadingNumber(number), [reading], reading.recipients)
                 _count_new(self, [run])
             else:
-                key = (reading.measured_at, identity_of(reading))
+                key = (reading.measured_at, as_bytes(reading.webhook_id))
                 (known,) = self.connection.execute(find, key).fetchone()
                 run = Run(ReadingNumber(known), [reading], reading.recipients)
                 run.recipients = self._owe_known(run, now)
@@ -441,10 +442,6 @@ def _count_new(store: Store, runs: Iterable[Run]) -> None:
     for run in runs:
         for recipient in run.recipients:
             store.add(store.endpoint_id(recipient.endpoint), "enqueued", len(run.readings))
-
-
-def identity_of(reading: NewReading) -> bytes:
-    return bytes.fromhex(reading.webhook_id[4:])
 
 
 def transposed(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:

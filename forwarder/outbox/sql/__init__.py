@@ -14,4 +14,5 @@ is whatever changes an endpoint's accounts: where those are kept differs.
     devices.py     who reports                        endpoints.py    paused, failing, removed
     minutes.py     what each minute came to           audit.py        who changed what
     shares.py      links for an endpoint's people     copying.py      one engine's rows for another
+    webhook_ids.py ids as they are kept
 """

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from forwarder.outbox.records import DeliveryId, Found
+from forwarder.outbox.sql import webhook_ids
 from forwarder.outbox.sql.connection import Connection
-from forwarder.outbox.sql.records import webhook_id
 from forwarder.reading import Device, WebhookId
 
 _FOUND = """
@@ -17,21 +17,20 @@ _KNOWN = """
 _MEASURED = """
     SELECT d.reading, d.endpoint FROM reading r JOIN delivery d ON d.reading = r.number
     WHERE r.measured_at = ? AND r.device = ? ORDER BY d.reading, d.endpoint"""
-_DIGITS = 32
+_LENGTH = len("msg_") + 32
 
 
 def with_ids(connection: Connection, ids: Sequence[WebhookId]) -> list[Found]:
     """All at once: no index knows ids alone, so each call looks at every reading."""
     if not ids:
         return []
-    values = [bytes.fromhex(one.removeprefix("msg_")) for one in ids]
+    values = [webhook_ids.as_bytes(one) for one in ids]
     return _found(connection, f"r.id IN ({', '.join('?' * len(ids))})", values)
 
 
 def with_beginning(connection: Connection, beginning: str) -> list[Found]:
     """`beginning` is `msg_` and at most 32 hex digits."""
-    digits = beginning.removeprefix("msg_")
-    bounds = [bytes.fromhex(digits.ljust(_DIGITS, fill)) for fill in "0f"]
+    bounds = [webhook_ids.as_bytes(beginning.ljust(_LENGTH, fill)) for fill in "0f"]
     return _found(connection, "r.id BETWEEN ? AND ?", bounds)
 
 
@@ -42,7 +41,7 @@ def with_key(connection: Connection, key: DeliveryId) -> list[Found]:
 def _found(connection: Connection, condition: str, values: Sequence[object]) -> list[Found]:
     rows = connection.execute(_FOUND.format(condition), values)
     return [
-        Found(webhook_id(identity), DeliveryId(reading, endpoint), state)
+        Found(webhook_ids.from_bytes(identity), DeliveryId(reading, endpoint), state)
         for identity, reading, endpoint, state in rows
     ]
 

@@ -7,8 +7,9 @@ from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox.changes import LaneKey, LaneRows
 from forwarder.outbox.records import DeviceRecord, EndpointTotals, Overview
+from forwarder.outbox.sql import webhook_ids
 from forwarder.outbox.sql.connection import Connection
-from forwarder.reading import Device, WebhookId
+from forwarder.reading import Device
 
 _HEADS = """
     SELECT d.reading, d.age_from, d.attempts, d.due_at, r.id, r.measured_at, r.received_at, b.data
@@ -57,7 +58,7 @@ def pending_delivery(
         reading=ReadingNumber(number),
         endpoint=lane[0],
         device=lane[1],
-        webhook_id=WebhookId("msg_" + key.hex()),
+        webhook_id=webhook_ids.from_bytes(key),
         measured_at=measured_at,
         received_at=received_at,
         age_from=age_from,
@@ -145,11 +146,28 @@ def totals(connection: Connection) -> list[EndpointTotals]:
     rows = connection.execute(
         "SELECT name, enqueued, delivered, dead, expired, superseded,"
         " (SELECT min(age_from) FROM delivery WHERE endpoint = endpoint.id AND state = 'pending'),"
-        " removed_at, failures, open_until, paused_by, gone_url, failing_since, last_success_at,"
-        " last_error, last_error_at, outage_since, (SELECT count(*) FROM candidate WHERE endpoint = endpoint.id)"
+        " removed_at, (SELECT count(*) FROM candidate WHERE endpoint = endpoint.id), failures, open_until,"
+        " paused_by, gone_url, failing_since, last_success_at, last_error, last_error_at, outage_since"
         " FROM endpoint ORDER BY name"
     )
-    return [EndpointTotals(*(*row[:8], EndpointHealth(*row[8:-1]), row[-1])) for row in rows]
+    return [
+        EndpointTotals(
+            name=name,
+            enqueued=enqueued,
+            delivered=delivered,
+            dead=dead,
+            expired=expired,
+            superseded=superseded,
+            oldest_pending_at=oldest_pending_at,
+            removed_at=removed_at,
+            health=EndpointHealth(*health),
+            candidates=candidates,
+        )
+        for (
+            name, enqueued, delivered, dead, expired, superseded, oldest_pending_at, removed_at, candidates,
+            *health,
+        ) in rows
+    ]  # fmt: skip
 
 
 def message_totals(connection: Connection) -> dict[str, int]:

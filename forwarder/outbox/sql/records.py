@@ -14,8 +14,8 @@ from forwarder.outbox.records import (
     Quarantined,
     Selection,
 )
+from forwarder.outbox.sql import webhook_ids
 from forwarder.outbox.sql.connection import Connection
-from forwarder.reading import WebhookId
 
 _RECORD = """
     SELECT e.name, d.device, d.state, d.reason, d.attempts, d.last_status, d.last_error, d.duration_ms,
@@ -182,13 +182,8 @@ def record(connection: Connection, key: DeliveryId) -> DeliveryRecord | None:
     if row is None:
         return None
     columns = [*row]
-    columns[_ID] = webhook_id(row[_ID])
+    columns[_ID] = webhook_ids.from_bytes(row[_ID])
     return DeliveryRecord(key, *columns)
-
-
-def webhook_id(identity: bytes) -> WebhookId:
-    """A reading's id as people know it."""
-    return WebhookId("msg_" + identity.hex())
 
 
 def delivery_file(connection: Connection, key: DeliveryId) -> DeliveryFile | None:

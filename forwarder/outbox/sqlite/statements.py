@@ -18,6 +18,7 @@ from forwarder.outbox.sql.endings import Ending, Timed, attempted, ended_alike, 
 from forwarder.outbox.sql.endpoints import EndpointTable
 from forwarder.outbox.sql.quarantine import Quarantine
 from forwarder.outbox.sql.tables import Tables
+from forwarder.outbox.sql.webhook_ids import as_bytes
 from forwarder.outbox.sqlite.bulk_statement import BulkStatement
 from forwarder.outbox.sqlite.high_water_mark import Numbers, numbers_in
 
@@ -113,7 +114,7 @@ class Store(Tables):
         next_number = numbers.reading + 1
         rows = [
             (
-                number, bytes.fromhex(one.webhook_id[4:]), one.device, one.measured_at, one.received_at,
+                number, as_bytes(one.webhook_id), one.device, one.measured_at, one.received_at,
                 one.content,
             )
             for number, one in enumerate(readings, next_number)

@@ -23,6 +23,7 @@ from forwarder.delivery import (
 )
 from forwarder.outbox import NewQuarantined, NewReading, Recipient, Settlement
 from forwarder.outbox.sql.putting import put, put_all
+from forwarder.outbox.sql.webhook_ids import as_bytes
 from forwarder.outbox.sqlite.high_water_mark import numbers_in
 from forwarder.outbox.sqlite.statements import Store
 from forwarder.reading import Device, WebhookId
@@ -98,7 +99,7 @@ def test_numbers_are_those_of_the_rows(group: list[NewReading]) -> None:
         number_of = dict(store.connection.execute("SELECT number, id FROM reading").fetchall())
         for run in runs:
             if run.recipients:
-                ids = [bytes.fromhex(one.webhook_id[4:]) for one in run.readings]
+                ids = [as_bytes(one.webhook_id) for one in run.readings]
                 assert [number_of[number] for number in range(run.first, run.last + 1)] == ids
         highest = max(number_of, default=0)
         store.connection.execute("DELETE FROM reading")
