@@ -6,40 +6,7 @@ from math import inf
 from typing import Any, Literal, TypeAlias, TypeVar, assert_never, cast
 
 from forwarder.delivery import ReadingNumber
-from forwarder.outbox.operations import (
-    MOST_ROWS,
-    AddShare,
-    Audit,
-    BlankAnswers,
-    BuryRemoved,
-    Discard,
-    DiscardQuarantined,
-    EndIntervals,
-    EraseDeliveries,
-    EveryOperation,
-    ExpireOld,
-    ExplainQuarantined,
-    ForgetDevice,
-    ForgetNotes,
-    KeepMinutes,
-    Lead,
-    MarkRemoved,
-    Operation,
-    Pause,
-    Prune,
-    PruneOldest,
-    PruneQuarantine,
-    ReleaseHomes,
-    Replay,
-    ReplayQuarantined,
-    ReplayTo,
-    Resume,
-    RevokeShare,
-    Shrink,
-    TakeHomes,
-    Tell,
-    Told,
-)
+from forwarder.outbox import operations
 from forwarder.outbox.records import DeliveryId
 from forwarder.outbox.sql import audit, candidates, minutes, shares
 from forwarder.outbox.sql.connection import Connection
@@ -77,82 +44,82 @@ _Sent: TypeAlias = Literal["replayed", "already_there", "gone"]
 
 
 def perform(
-    store: Tables, operation: Operation[T], *, in_flight: Collection[ReadingNumber] = ()
+    store: Tables, operation: operations.Operation[T], *, in_flight: Collection[ReadingNumber] = ()
 ) -> T:
     """Do it and answer; what is `in_flight` at its endpoint is left alone."""
-    answer: T = _perform(store, cast("EveryOperation", operation), in_flight)
+    answer: T = _perform(store, cast("operations.EveryOperation", operation), in_flight)
     return answer
 
 
 def _perform(  # noqa: C901 - a flat match over the closed set
-    store: Tables, operation: EveryOperation, in_flight: Collection[ReadingNumber]
+    store: Tables, operation: operations.EveryOperation, in_flight: Collection[ReadingNumber]
 ) -> Any:
     match operation:
-        case ExpireOld(endpoint, before, only_latest, now):
+        case operations.ExpireOld(endpoint, before, only_latest, now):
             ending = ("expired", None) if only_latest else ("dead", "expired")
             return _finish(store, endpoint, before, ending, now=now, in_flight=in_flight)
-        case BuryRemoved(endpoint, now):
+        case operations.BuryRemoved(endpoint, now):
             ending = ("dead", "endpoint_removed")
             return _finish(store, endpoint, inf, ending, now=now, in_flight=in_flight)
-        case EndIntervals():
+        case operations.EndIntervals():
             return candidates.end_intervals(store, operation, in_flight)
-        case MarkRemoved():
+        case operations.MarkRemoved():
             return _mark_removed(store, operation)
-        case Prune():
+        case operations.Prune():
             return _prune(store, operation)
-        case PruneOldest(count):
-            return _prune_oldest(store, min(count, MOST_ROWS))
-        case PruneQuarantine():
+        case operations.PruneOldest(count):
+            return _prune_oldest(store, min(count, operations.MOST_ROWS))
+        case operations.PruneQuarantine():
             return _prune_quarantine(store, operation)
-        case Tell():
+        case operations.Tell():
             return _tell(store, operation)
-        case Shrink(pages):
+        case operations.Shrink(pages):
             return store.shrink(pages)
-        case Pause(endpoint):
+        case operations.Pause(endpoint):
             return store.endpoints.pause(store.endpoint_id(endpoint))
-        case Resume(endpoint):
+        case operations.Resume(endpoint):
             return store.endpoints.resume(store.endpoint_id(endpoint))
-        case Replay(deliveries, now):
+        case operations.Replay(deliveries, now):
             return sum(_revive(store, key, state="dead", now=now) for key in deliveries)
-        case ReplayTo():
+        case operations.ReplayTo():
             return _replay_to(store, operation)
-        case Discard(deliveries):
+        case operations.Discard(deliveries):
             return _discard(store, deliveries)
-        case ReplayQuarantined():
+        case operations.ReplayQuarantined():
             return _replay_quarantined(store, operation)
-        case ExplainQuarantined(number, reason, detail):
+        case operations.ExplainQuarantined(number, reason, detail):
             explain = "UPDATE quarantine SET reason = ?, detail = ? WHERE id = ?"
             _changed(store, explain, reason, detail, number)
             return None
-        case DiscardQuarantined(numbers):
+        case operations.DiscardQuarantined(numbers):
             return sum(_discard_quarantined(store, number) for number in numbers)
-        case EraseDeliveries():
+        case operations.EraseDeliveries():
             return _erase(store, operation)
-        case BlankAnswers(deliveries):
+        case operations.BlankAnswers(deliveries):
             blank = "UPDATE attempt SET answer = ?, detail = '' WHERE reading = ? AND endpoint = ?"
             store.connection.executemany(blank, [(b"", *key) for key in deliveries])
             return None
-        case ForgetDevice(device):
+        case operations.ForgetDevice(device):
             _changed(store, "DELETE FROM device WHERE name = ?", device)
             _changed(store, "DELETE FROM told WHERE subject = 'silent:' || ?", device)
             store.note_lane(NO_ENDPOINT, device)
             return None
-        case ForgetNotes(device):
+        case operations.ForgetNotes(device):
             _changed(store, "DELETE FROM touched_lane WHERE device = ?", device)
             return None
-        case AddShare(share, now):
+        case operations.AddShare(share, now):
             return shares.add(store.connection, share, now=now)
-        case RevokeShare(identity):
+        case operations.RevokeShare(identity):
             return shares.revoke(store.connection, identity)
-        case Audit(record):
+        case operations.Audit(record):
             return audit.keep(store.connection, record)
-        case KeepMinutes(kept, before):
+        case operations.KeepMinutes(kept, before):
             return minutes.keep(store.connection, kept, before=before, replica=store.replica)
-        case TakeHomes(endpoints):
+        case operations.TakeHomes(endpoints):
             return store.take_homes(endpoints)
-        case ReleaseHomes(endpoints):
+        case operations.ReleaseHomes(endpoints):
             return store.release_homes(endpoints)
-        case Lead():
+        case operations.Lead():
             return None  # the engine has seen to it with the transaction's beginning
         case _:
             assert_never(operation)
@@ -176,7 +143,7 @@ def _finish(
     rows = store.connection.execute(
         "SELECT reading, device FROM delivery"
         " WHERE endpoint = ? AND state = 'pending' AND age_from <= ? ORDER BY age_from LIMIT ?",
-        (row_id, received_before, MOST_ROWS + len(in_flight)),
+        (row_id, received_before, operations.MOST_ROWS + len(in_flight)),
     ).fetchall()
     old = [(number, device) for number, device in rows if number not in in_flight]
     for number, device in old:
@@ -187,7 +154,7 @@ def _finish(
     return len(old)
 
 
-def _mark_removed(store: Tables, wanted: MarkRemoved) -> dict[str, float]:
+def _mark_removed(store: Tables, wanted: operations.MarkRemoved) -> dict[str, float]:
     gone: dict[str, float] = {}
     rows = store.connection.execute(
         "SELECT id, name, removed_at,"
@@ -202,7 +169,7 @@ def _mark_removed(store: Tables, wanted: MarkRemoved) -> dict[str, float]:
     return gone
 
 
-def _prune(store: Tables, wanted: Prune) -> int:
+def _prune(store: Tables, wanted: operations.Prune) -> int:
     rows: list[tuple[int, int]] = []
     for state, before in (
         ("delivered", wanted.delivered_before),
@@ -214,7 +181,7 @@ def _prune(store: Tables, wanted: Prune) -> int:
         rows += store.connection.execute(
             "SELECT reading, endpoint FROM delivery WHERE state = ? AND settled_at < ?"
             " ORDER BY settled_at LIMIT ?",
-            (state, before, MOST_ROWS - len(rows)),
+            (state, before, operations.MOST_ROWS - len(rows)),
         ).fetchall()
     _forget(store, rows)
     return len(rows)
@@ -235,23 +202,23 @@ def _forget(store: Tables, rows: Collection[tuple[int, int]]) -> None:
     connection.executemany(_SETTLED_READINGS, [(reading,) for reading, _ in rows])
 
 
-def _prune_quarantine(store: Tables, wanted: PruneQuarantine) -> bool:
+def _prune_quarantine(store: Tables, wanted: operations.PruneQuarantine) -> bool:
     store.connection.execute(
         "DELETE FROM quarantine WHERE id IN"
         " (SELECT id FROM quarantine WHERE received_at < ? LIMIT ?)",
-        (wanted.received_before, MOST_ROWS),
+        (wanted.received_before, operations.MOST_ROWS),
     )
     return store.quarantined.evict(max_bytes=wanted.max_bytes, most_bytes=EVICTED_BYTES)
 
 
-def _tell(store: Tables, wanted: Tell) -> Counter[Told]:
+def _tell(store: Tables, wanted: operations.Tell) -> Counter[operations.Told]:
     for subject, what in wanted.told.items():
         if what is None:
             _changed(store, "DELETE FROM told WHERE subject = ?", subject)
         else:
             _changed(store, _TOLD, subject, what)
     room = max(wanted.most_pending - _pending(store, wanted.endpoint), 0)
-    outcomes = Counter[Told]()
+    outcomes = Counter[operations.Told]()
     outcomes["no_room"] = max(len(wanted.notices) - room, 0)
     for notice in wanted.notices[:room]:
         _, recipients = put(store, notice, now=wanted.now, content_since=wanted.now)
@@ -260,11 +227,13 @@ def _tell(store: Tables, wanted: Tell) -> Counter[Told]:
     return outcomes
 
 
-def readings_in(operations: Iterable[Operation[Any]]) -> int:
+def readings_in(wanted: Iterable[operations.Operation[Any]]) -> int:
     """How many readings they put at most."""
     return sum(
-        len(one.notices) if isinstance(one, Tell) else isinstance(one, ReplayQuarantined)
-        for one in operations
+        len(one.notices)
+        if isinstance(one, operations.Tell)
+        else isinstance(one, operations.ReplayQuarantined)
+        for one in wanted
     )
 
 
@@ -273,7 +242,7 @@ def _pending(store: Tables, endpoint: str) -> int:
     return int(store.connection.execute(query, (store.endpoint_id(endpoint),)).fetchone()[0])
 
 
-def _replay_to(store: Tables, wanted: ReplayTo) -> Counter[_Sent]:
+def _replay_to(store: Tables, wanted: operations.ReplayTo) -> Counter[_Sent]:
     target = store.endpoint_id(wanted.endpoint)
     return Counter([_send_to(store, key, target, wanted.now) for key in wanted.deliveries])
 
@@ -338,7 +307,7 @@ def _discard(store: Tables, deliveries: Collection[DeliveryId]) -> int:
 
 
 def _replay_quarantined(
-    store: Tables, wanted: ReplayQuarantined
+    store: Tables, wanted: operations.ReplayQuarantined
 ) -> Literal["replayed", "duplicate", "gone"]:
     if not _discard_quarantined(store, wanted.number):
         return "gone"
@@ -357,7 +326,7 @@ def _discard_quarantined(store: Tables, number: int) -> bool:
     return _changed(store, "DELETE FROM quarantine WHERE id = ?", number) > 0
 
 
-def _erase(store: Tables, wanted: EraseDeliveries) -> Counter[str]:
+def _erase(store: Tables, wanted: operations.EraseDeliveries) -> Counter[str]:
     states: Counter[str] = Counter()
     for key in wanted.deliveries:
         state = _state(store, key)
