@@ -100,26 +100,41 @@ class PostgresEngine:
     # What is held.
 
     def _take_all(self) -> None:
-        """Raise the epochs of what is ours: whatever another session of ours, or of others, does with them fails."""
-        writer = self._writer
-        writer.begin()
-        row = writer.execute(_TAKE_LINE, (self._member,)).fetchone()
-        if row is None and self._line_epoch is not None:
-            writer.roll_back()
-            raise _taken(self._database)
-        self._line_epoch = row[0] if row else None
-        writer.execute(_LOCK_ALL)
-        writer.execute(_TAKE_HOMES, (self._member, self._member))
-        self._recall_homes()
-        (self._last,) = writer.execute("SELECT last FROM line").fetchone()
-        self._seen = self._last
-        writer.commit()
+        """
+        Raise the epochs of what is ours: whatever another session of ours, or of others, does with them fails.
+
+        A session that could not is closed, because all depends on its having done so.
+        """
+        try:
+            self._raise_epochs()
+        except BaseException:
+            self._writer.close()
+            raise
         if self._acknowledged > self._last:
             self.missing += self._acknowledged - self._last
             self._acknowledged = self._last
 
+    def _raise_epochs(self) -> None:
+        """They are ours with the commit alone."""
+        writer = self._writer
+        writer.begin()
+        row = writer.execute(_TAKE_LINE, (self._member,)).fetchone()
+        if row is None and self._line_epoch is not None:
+            raise _taken(self._database)
+        writer.execute(_LOCK_ALL)
+        writer.execute(_TAKE_HOMES, (self._member, self._member))
+        homes = writer.execute(_OURS, (self._member,)).fetchall()
+        (last,) = writer.execute("SELECT last FROM line").fetchone()
+        writer.commit()
+        self._line_epoch = row[0] if row else None
+        self._last = self._seen = last
+        self._hold_homes(homes)
+
     def _recall_homes(self) -> None:
-        rows = self._writer.execute(_OURS, (self._member,)).fetchall()
+        self._hold_homes(self._writer.execute(_OURS, (self._member,)).fetchall())
+
+    def _hold_homes(self, rows: list[tuple[int, int, str]]) -> None:
+        """As (endpoint, epoch, name)."""
         self._homes = {endpoint: epoch for endpoint, epoch, _ in rows}
         self._store.homes = self._homes.copy()
         self._store.names = {endpoint: name for endpoint, _, name in rows}

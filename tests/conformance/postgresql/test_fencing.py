@@ -17,7 +17,7 @@ from support.readings import new_reading
 
 from forwarder.delivery import Bury, RetryAt
 from forwarder.errors import OutboxTaken
-from forwarder.outbox import inspect
+from forwarder.outbox import Outbox, inspect
 from forwarder.outbox.postgresql.connection import opened_connection
 from forwarder.outbox.postgresql.engine import PostgresEngine
 from forwarder.outbox.postgresql.reading_back import _HEADS
@@ -134,6 +134,30 @@ async def test_session_that_is_lost_counts_in_nobodys_favour(
     assert await waiting == ["accepted"]
     assert engine_of(harness)._line_epoch == before + 1
     assert ids(await must_claim(outbox, limit=9)) == ["a", "b"]
+
+
+async def test_session_that_could_not_take_what_is_ours_is_not_kept(place: Database) -> None:
+    """An error of the server is no loss of the session, which has a transaction in the way of every later one."""
+    harness = OutboxHarness(Database(f"{place.url}%20-clock_timeout%3D100ms"), HandClock())
+    outbox = harness.open()
+    await outbox.put([new_reading(ONE, "a")])
+    with opened_connection(place) as connection:
+        connection.begin()
+        connection.execute("SELECT 1 FROM home FOR UPDATE")
+        engine_of(harness)._writer.close()
+        waiting = asyncio.ensure_future(outbox.put([new_reading(ONE, "b")]))
+        async with _passing(harness.clock):
+            await _until_it_says(outbox, "lock timeout")
+            connection.roll_back()
+            assert await asyncio.wait_for(waiting, timeout=10) == ["accepted"]
+    assert ids(await must_claim(outbox, limit=9)) == ["a", "b"]
+    await harness.kill()
+
+
+async def _until_it_says(outbox: Outbox, words: str) -> None:
+    async with asyncio.timeout(10):
+        while words not in (outbox.capacity.problem or ""):  # noqa: ASYNC110 - it is told to nobody, only shown
+            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
