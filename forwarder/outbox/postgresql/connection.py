@@ -31,6 +31,8 @@ LATENESS = {
     "tcp_user_timeout": 4000,
 }
 """A server that is gone without a word is noticed after some seconds, unless the URL says otherwise."""
+WRITABLE = {"target_session_attrs": "read-write"}
+"""A standby is no outbox, even where the address leads to it for a moment; the URL may say otherwise here too."""
 SESSION = """
     SET idle_in_transaction_session_timeout = '5s';
     SET plan_cache_mode = force_custom_plan;
@@ -84,7 +86,12 @@ class PostgresConnection:
             self._warnings.append(notice.message_primary or "a warning")
 
     def execute(self, statement: str, parameters: Sequence[Any] = (), /) -> Cursor:
-        return self.raw.execute(native(statement), parameters)
+        try:
+            return self.raw.execute(native(statement), parameters)
+        except psycopg.errors.ReadOnlySqlTransaction:
+            # The server has become a standby, or was one: another session may lead to the one that takes writes.
+            self.close()
+            raise
 
     def read(self, statement: str, parameters: Sequence[Any] = (), /) -> Cursor:
         """The same; the answer comes in binary form, in which bytes are not spelled out."""
@@ -148,7 +155,7 @@ def connect(database: Database, *, member: str = "") -> PostgresConnection:
     # What it has to say is raised as well.
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     name = f"forwarder {member}" if member else "forwarder"
-    settings: dict[str, Any] = {**LATENESS, **given, "application_name": name}
+    settings: dict[str, Any] = {**LATENESS, **WRITABLE, **given, "application_name": name}
     with translated(database):
         raw = psycopg.connect(**settings, autocommit=True)
         raw.adapters.register_dumper(str, PlainText)
