@@ -65,7 +65,10 @@ _NAMESAKES = """
     SELECT id FROM member WHERE name = ? AND id <> ? AND NOT EXISTS (
         SELECT 1 FROM pg_stat_activity WHERE application_name = 'forwarder ' || id)"""
 _STRANGERS = """
-    SELECT name, state ->> 'deployment' FROM member WHERE id <> ? AND state ->> 'deployment' <> ?"""
+    SELECT name, state ->> 'deployment' FROM member
+    WHERE id <> ? AND state ->> 'deployment' <> ? AND EXISTS (
+        SELECT 1 FROM pg_stat_activity WHERE application_name = 'forwarder ' || id)
+    ORDER BY id LIMIT 1"""
 _BURY = "DELETE FROM member WHERE id = ANY(?)"
 _END_SESSIONS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -125,8 +128,8 @@ class DatabaseSeat(Seat):
     """
     One replica among those on a database, from now on until `release`.
 
-    `deployment` says what it subscribes to: replicas of one outbox have that in common. Raises OutboxLocked when a
-    replica of another deployment is there.
+    `deployment` says what it subscribes to: replicas of one outbox have that in common. Raises OutboxLocked while a
+    replica of another deployment runs; of one that was killed only a row is left, which keeps nobody out.
     """
 
     def __init__(self, database: Database, *, name: str, deployment: str) -> None:
@@ -145,9 +148,9 @@ class DatabaseSeat(Seat):
         self._stopping, self._waking = threading.Event(), threading.Event()
         schema.remarks(database)
         schema.prepare(database)
+        refuse_strangers(database, deployment=deployment)
         self._beat()
-        with opened_connection(database) as connection:
-            self._refuse_strangers(connection)
+        self._refuse_one_that_joined_meanwhile()
         self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
         self._thread.start()
         self._bell: threading.Thread | None = None
@@ -267,17 +270,17 @@ class DatabaseSeat(Seat):
         free = {name for name in shares.keys() - elsewhere if owners[name] not in alive}
         self.homes = HomesView(frozenset(elsewhere), frozenset(free))
 
-    def _refuse_strangers(self, connection: PostgresConnection) -> None:
-        key = (self.member, self._deployment)
-        found = None if self.leads else connection.execute(_STRANGERS, key).fetchone()
-        if found is None:
+    def _refuse_one_that_joined_meanwhile(self) -> None:
+        """Of two deployments that start at once the one that leads stays."""
+        if self.leads:
             return
-        name, deployment = found
-        connection.execute(_BURY, ([self.member],))
-        raise OutboxLocked(
-            f"another deployment works on {self._database}: replica {name} as {deployment}, this one as"
-            f" {self._deployment}; give this one a database or a schema of its own with FORWARDER_OUTBOX_URL"
-        )
+        try:
+            refuse_strangers(self._database, deployment=self._deployment, member=self.member)
+        except OutboxLocked:
+            if self._session is not None:
+                self._session.execute(_BURY, ([self.member],))
+                self._session.close()
+            raise
 
     def release(self) -> None:
         self._stopping.set()
@@ -294,6 +297,20 @@ class DatabaseSeat(Seat):
             pass  # the others see that its beat stands still
         finally:
             self._session.close()
+
+
+def refuse_strangers(database: Database, *, deployment: str, member: str = "") -> None:
+    """Raises OutboxLocked while a replica of another deployment runs; no `member` is none."""
+    with opened_connection(database) as connection:
+        if schema.schema_version(connection, database) is None:
+            return
+        found = connection.execute(_STRANGERS, (member, deployment)).fetchone()
+    if found is not None:
+        name, theirs = found
+        raise OutboxLocked(
+            f"another deployment works on {database}: replica {name} as {theirs}, this one as {deployment}; give this"
+            " one a database or a schema of its own with FORWARDER_OUTBOX_URL, or stop all the others first"
+        )
 
 
 def _bury(session: PostgresConnection, members: Collection[str]) -> None:

@@ -261,6 +261,50 @@ def test_changed_deployment_takes_over_where_nobody_is(place: Database) -> None:
     seat.release()
 
 
+def test_changed_deployment_takes_over_after_all_were_killed(
+    join: Callable[[str], DatabaseSeat], place: Database
+) -> None:
+    """Rows without a session keep nobody out, however soon each start would end."""
+    prepare(place)
+    with opened_connection(place) as connection:
+        connection.execute(
+            "INSERT INTO member (id, name, version, state) VALUES ('killed', 'pod-1', '', ?::jsonb)",
+            ('{"deployment": "another"}',),
+        )
+        connection.execute("UPDATE line SET owner = 'killed'")
+    seat = join("pod-2")
+    until(lambda: seat.leads)
+
+
+def test_refused_deployment_never_joins(
+    join: Callable[[str], DatabaseSeat], place: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member that is about to go would be given homes."""
+    join("one")
+    monkeypatch.setattr(members, "_JOIN", "")
+    with pytest.raises(OutboxLocked):
+        DatabaseSeat(place, name="two", deployment="another")
+
+
+def test_of_two_deployments_that_start_at_once_one_stays(
+    join: Callable[[str], DatabaseSeat], place: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither could see the other before it joined."""
+    refuse, before = members.refuse_strangers, [True]
+
+    def sees_nobody_before(database: Database, *, deployment: str, member: str = "") -> None:
+        if not before.pop():
+            refuse(database, deployment=deployment, member=member)
+
+    join("one")
+    monkeypatch.setattr(members, "refuse_strangers", sees_nobody_before)
+    before[:] = [False, True]
+    with pytest.raises(OutboxLocked):
+        DatabaseSeat(place, name="two", deployment="another")
+    with opened_connection(place) as connection:
+        assert connection.execute("SELECT name FROM member").fetchall() == [("one",)]
+
+
 def test_replica_that_cannot_beat_is_not_sure_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """It stops before others may begin, and goes on once the database confirms it again."""
     monkeypatch.setattr(members, "BEAT_SECONDS", 0.05)
