@@ -18,7 +18,7 @@ from forwarder.terminal import plain
 from forwarder.units import count_of
 
 
-@click.command("certify", short_help="Judge a receiver of webhooks by some 25 probes")
+@click.command("certify", short_help="Judge a receiver of webhooks, probe by probe")
 @click.argument("url")
 @click.option(
     "--secret",

@@ -374,7 +374,8 @@ async def _answer(request: Request, url: str, client: httpx.AsyncClient) -> int 
 def _problem(probe: Probe, answers: Sequence[int | str], seconds: float) -> str:
     wrong = [one for one in answers if not _is_as_expected(one, probe.expected)]
     if wrong:
-        return f"answered {wrong[0]}, expected {_EXPECTED[probe.expected]}: {probe.advice}"
+        answer = wrong[0] if isinstance(wrong[0], str) else f"answered {wrong[0]}"
+        return f"{answer}, expected {_EXPECTED[probe.expected]}: {probe.advice}"
     if probe.expected == "taken" and seconds >= SLOW_SECONDS:
         return f"took {seconds:.1f} s: answer first, and do the work afterwards"
     return ""

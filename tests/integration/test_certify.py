@@ -100,6 +100,13 @@ def test_receiver_that_is_not_there_falls_short() -> None:
     assert len(failed_of(result)) == 27
 
 
+def test_missing_answer_is_told_as_one() -> None:
+    """Nobody answered, so the sentence below says so."""
+    result = certify("http://127.0.0.1:1/hook")
+    assert "\n    no answer (connect_refused: " in result.output
+    assert "answered no answer" not in result.output
+
+
 def test_secret_that_is_none_is_an_error() -> None:
     assert isinstance(
         certify("http://127.0.0.1:1/", secret="nothing").exception, ConfigurationError
