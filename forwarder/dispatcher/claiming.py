@@ -1,4 +1,4 @@
-"""What is claimed for one endpoint: which batch is next, which ones wait for their next attempt, and how each ends."""
+"""One endpoint's claims: which batch is next, which ones wait for their next attempt, and how each ends."""
 
 from collections import deque
 from collections.abc import Collection, Sequence

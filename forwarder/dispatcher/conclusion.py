@@ -1,5 +1,5 @@
 """
-What follows from an attempt for the batch that was sent: what is settled, and what is sent next. Pure.
+An attempt's outcome, concluded for the batch that was sent: what is settled, and what is sent next. Pure.
 
     Accepted ─▶ the head is delivered; what comes after it in the lane goes on
     Refused  ─▶ one reading is a dead letter; of more, halves after a 413, each by itself after anything else

@@ -4,6 +4,9 @@ The durable queue between the two halves: readings in, deliveries out, nothing l
 What it owes. A message is acknowledged only after its readings are on disk. Deliveries of one device to one endpoint
 leave in order, one claim at a time. A crash at any instant loses no acknowledged reading, and settles none twice.
 
+    put ─▶ candidate ─▶ thinned, as soon as a later reading comes in its interval
+              │ its interval is over
+              ▼
     put ─▶ pending ─▶ in flight ─▶ delivered | dead | expired | superseded
               ▲          │
               ├──────────┘ retry at
@@ -47,9 +50,11 @@ counts those with its next one, and the loop takes the count over.
     devices.py       who reported last when            intervals.py    and how often as a rule
     candidates.py    the last reading of an interval   kept_last.py    whom it is owed, and when
     engine.py        the seam                          drivers.py      engines by name
-    homes.py         what other replicas do          seat.py          who is among them
+    homes.py         what other replicas do            seat.py          who is among them
     copying.py       from one engine to the other
-    sqlite/          SQL, the file, and nothing else knows them
+    sqlite/, postgresql/   the engines                 sql/             statements that both share
+
+Nothing outside these three knows SQL.
 """
 
 from forwarder.outbox.access import Chosen, OutboxAccess

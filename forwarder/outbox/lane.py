@@ -10,7 +10,7 @@ from forwarder.reading import Device
 
 
 class LaneState(Enum):
-    """Where a lane is in the drawing above; GONE is out of it."""
+    """Where a lane is in the drawing of `lanes.py`; GONE is out of it."""
 
     READY = "ready"
     CLAIMED = "claimed"

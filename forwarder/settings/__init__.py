@@ -3,8 +3,8 @@ Settings: the environment, a `.env` file, and a file per secret. Nothing else in
 
     environment ( .env, over it the process's own ) ─▶ model ( names, forms, ranges ) ─▶ broker ( how to reach MQTT )
 
-Prefix FORWARDER_. MQTT_USERNAME, MQTT_PASSWORD, OUTBOX_URL and PROXY_URL may instead be given by a file, the same
-name with _FILE.
+Prefix FORWARDER_. MQTT_USERNAME, MQTT_PASSWORD, OUTBOX_URL, PROXY_URL, HEARTBEAT_URL and ADMIN_TOKEN may instead be
+given by a file, the same name with _FILE.
 """
 
 from forwarder.settings.broker import Broker
