@@ -74,7 +74,7 @@ toolchains: # what the receivers of docs/examples are written in, by apt where i
 	@packages=; for each in $(TOOLCHAINS); do command -v $${each%%:*} >/dev/null || packages="$$packages $${each##*:}"; done; \
 	  [ -z "$$packages" ] || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$packages; }
 
-test: setup mosquitto postgresql promtool toolchains browser ## every test; installs mosquitto, PostgreSQL, promtool, chromium, Node, Go and PHP by apt where they are missing
+test: setup mosquitto postgresql promtool toolchains browser ## every test but of what is shipped (test-container, test-release, test-install); installs mosquitto, PostgreSQL, promtool, chromium, Node, Go and PHP by apt where they are missing
 	$(BIN)/pytest $(ARGS)
 
 unit: setup ## the pure tests, in seconds; properties are tried with a tenth of their examples
@@ -157,7 +157,7 @@ release: setup $(SBOM)/bin/cyclonedx-py ## sdist, wheel, SBOM and SHA256SUMS of 
 version: setup ## move to another version, TO=0.2.0: program, image tags, interface, and the changelog's heading
 	@$(BIN)/python -m release.version $(TO)
 
-test-release: setup $(SBOM)/bin/cyclonedx-py ## a release twice, bit by bit; and wheels for aarch64 of all that is pinned
+test-release: setup $(SBOM)/bin/cyclonedx-py ## a release twice, bit by bit; and wheels for aarch64 of all that the image holds
 	$(BIN)/pytest tests/release $(ARGS)
 
 LINTERS := build/linters
@@ -184,7 +184,7 @@ $(PEERS)/.ready: benchmarks/peers.txt
 	else echo "npm is not installed: Node-RED is left out"; fi
 	@touch $@
 
-peers: setup peers-setup ## kill the forwarder and other programs, fail their receiver, and account for every reading: docs/reliability.md
+peers: setup peers-setup ## kill the forwarder and other programs, fail their receiver, and account for every reading
 	@$(BIN)/python -m chaos.peers $(ARGS)
 
 bench: setup peers-setup postgresql ## the whole line measured, about five hours, and the tables of docs/performance.md and docs/scaling.md; ARGS="latency drain" for parts of it

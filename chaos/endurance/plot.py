@@ -1,7 +1,7 @@
 """
 Draws a record: `build/plots/bin/python -m chaos.endurance.plot docs/figures/endurance.jsonl docs/images/endurance.png`.
 
-matplotlib is none of the project's requirements; docs/reliability.md says how it gets an environment of its own.
+matplotlib is none of the project's requirements; an environment of its own has it beside requirements/dev.txt.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The broker dies, forgets, goes silent, or lets somebody else in; or has kept 10,000 messages."""
+"""The broker dies, forgets, goes silent, or lets somebody else in; or has kept messages."""
 
 import asyncio
 
@@ -135,8 +135,8 @@ SCENARIOS = (
         lose_sessions,
         has_persistence=False,
     ),
-    Scenario("half-open", "30 s of silence between broker and forwarder", go_half_open),
+    Scenario("half-open", "silence between broker and forwarder", go_half_open),
     Scenario("cut", "network cut between broker and forwarder", cut_broker),
     Scenario("intruder", "a second client with the same client id", intrude),
-    Scenario("backlog", "10,000 messages of backlog at start", start_with_backlog),
+    Scenario("backlog", "a backlog at start", start_with_backlog),
 )

@@ -77,7 +77,7 @@ def test_wheel_runs_by_itself(released: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_all_that_is_pinned_has_wheels_for_aarch64(python: str, tmp_path: Path) -> None:
+def test_all_that_the_image_holds_has_wheels_for_aarch64(python: str, tmp_path: Path) -> None:
     """Nothing has to be compiled where the image, or a Raspberry Pi of 64 bits, runs it."""
     platforms = [f"--platform={one}_aarch64" for one in ("manylinux2014", "manylinux_2_28")]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]

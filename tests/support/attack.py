@@ -26,12 +26,10 @@ class Tried:
 def table(tried: Sequence[Tried]) -> str:
     """The record as a Markdown table, by door."""
     rows = [
-        f"| {one.door} | {one.what} | {one.count:,} | {one.outcome} |"
+        f"{one.door} | {one.what} | {one.count:,} | {one.outcome}"
         for one in sorted(tried, key=lambda one: (one.door, one.what))
     ]
-    return "\n".join(
-        ["| door | tried | count | what happened |", "| --- | --- | --- | --- |", *rows]
-    )
+    return "\n".join(["door | tried | count | what happened", "---|---|---|---", *rows])
 
 
 def by_door(tried: Sequence[Tried]) -> str:
@@ -58,8 +56,8 @@ def write_into(page: Path, record: Path, tried: Sequence[Tried], *, is_whole: bo
 
 def recorded(text: str) -> list[Tried]:
     """The attacks of a record that `write_into` wrote."""
-    cells = [line[2:-2].split(" | ", 3) for line in text.splitlines() if line.startswith("| ")]
+    cells = [line.split(" | ", 3) for line in text.splitlines() if " | " in line]
     return [
         Tried(door, what, int(count.replace(",", "")), outcome)
-        for door, what, count, outcome in cells[2:]
+        for door, what, count, outcome in cells[1:]
     ]
