@@ -29,7 +29,7 @@ from forwarder.endpoint_health import EndpointHealth
 from forwarder.logs import configure_logs
 from forwarder.metrics import Metrics
 from forwarder.outbox import Claim, Readiness, Settlement
-from forwarder.outbox.lane import Lane, Memory
+from forwarder.outbox.lane import Lane, Memory, lane_of
 from forwarder.outbox.lanes import EndpointLanes
 from forwarder.reading import Device, WebhookId
 from forwarder.routes import BatchLimits, Endpoint, EndpointName, Routes, SigningKey
@@ -114,7 +114,7 @@ class MemoryOutbox:
             written += lanes.settle(one.deliveries)
             self.settled += len(one.deliveries)
         for claim in ends:
-            lanes.end(claim.token, now=now)
+            lanes.end(lane_of(claim), now=now)
         for lane, count in written:
             lanes.written(lane, count, now=now)
         if self.settled == self._put:

@@ -4,8 +4,10 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import cast
 
 from forwarder.delivery import Delivery
+from forwarder.outbox.settlement import Claim
 from forwarder.reading import Device
 
 
@@ -62,6 +64,19 @@ class Lane:
     @property
     def unclaimed(self) -> int:
         return self.stored - self.unwritten - len(self.claimed) + self.settled
+
+    @property
+    def is_claimed(self) -> bool:
+        return bool(self.claimed)
+
+    def has_newer(self, delivery: Delivery) -> bool:
+        """Whether a newer reading than this one waits that is not in flight."""
+        return self.unclaimed > 0 and self.newest > delivery.reading
+
+
+def lane_of(claim: Claim) -> Lane:
+    """The lane of a claim; every token that the outbox gives away is one."""
+    return cast("Lane", claim.token)
 
 
 @dataclass(slots=True)

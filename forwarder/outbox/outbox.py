@@ -20,6 +20,7 @@ from forwarder.outbox.group_commit import GroupCommit
 from forwarder.outbox.homes import Homes
 from forwarder.outbox.intake import NewReading, Outcomes, Put, Unrouted
 from forwarder.outbox.kept_last import Candidates
+from forwarder.outbox.lane import lane_of
 from forwarder.outbox.operations import Lead, Operation, ReleaseHomes, Shrink, Tell, Told
 from forwarder.outbox.records import DeviceRecord
 from forwarder.outbox.schedule import Schedule
@@ -161,7 +162,7 @@ class Outbox:
         now, is_waited_for = self._clock.monotonic(), False
         offset = now - self._clock.unix() if due else 0.0
         for claim in ends:
-            lane = claim.token
+            lane = lane_of(claim)
             due_at = due[lane.device] + offset if lane.device in due else None
             if due_at is not None and due_at - now > lanes.longest_wait_seconds:
                 due_at = now  # the wall clock was set back since that was decided

@@ -6,9 +6,9 @@ Nobody changes one. They are not frozen, because each attempt makes them and fre
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from forwarder.delivery import Attempt, Decision, Delivery
-from forwarder.outbox.lane import Lane
 from forwarder.reading import Device
 
 
@@ -22,17 +22,31 @@ class Settlement:
     """None when they were not sent, because they were too old."""
 
 
+class Token(Protocol):
+    """By it the outbox knows a claim again, and answers what its holder may ask; what it is, the outbox alone knows."""
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether something else than the claim has changed what is pending."""
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether anything is in flight by it."""
+
+    def has_newer(self, delivery: Delivery) -> bool:
+        """Whether a newer reading than this one waits behind what is in flight."""
+
+
 @dataclass(slots=True)
 class Claim:
-    """Deliveries of one lane, in order, that are in flight until they are settled."""
+    """Deliveries of one lane, one at least and in order, that are in flight until they are settled."""
 
     deliveries: tuple[Delivery, ...]
-    token: Lane
-    """By it the outbox knows the claim again; opaque to everybody else."""
+    token: Token
 
     @property
     def device(self) -> Device:
-        return self.token.device
+        return self.deliveries[0].device
 
     @property
     def is_stale(self) -> bool:
@@ -42,11 +56,11 @@ class Claim:
     @property
     def is_over(self) -> bool:
         """Whether it was ended before; only until its lane is claimed anew."""
-        return not self.token.claimed
+        return not self.token.is_claimed
 
     def has_newer(self, delivery: Delivery) -> bool:
         """Whether a newer reading than this one waits behind it; an older one that was replayed does not count."""
-        return self.token.unclaimed > 0 and self.token.newest > delivery.reading
+        return self.token.has_newer(delivery)
 
     def first(self, count: int) -> "Claim":
         """The same claim without the later ones, which are as if never claimed."""

@@ -21,7 +21,6 @@ from forwarder.delivery import (
 from forwarder.dispatcher.batch import Batch, shape_of
 from forwarder.dispatcher.conclusion import Conclusion, Ended, GoesOn, conclude
 from forwarder.outbox import Claim
-from forwarder.outbox.lane import Lane
 from forwarder.reading import Device
 from forwarder.retry import Circumstances
 from forwarder.routes import BatchLimits, Endpoint
@@ -34,11 +33,20 @@ ANSWERS: list[AttemptResult] = [
 ]  # fmt: skip
 
 
+class Untouched:
+    """A token of which nothing else changes what is pending, and behind which nothing waits."""
+
+    is_changed, is_claimed = False, True
+
+    def has_newer(self, _: Delivery) -> bool:
+        return False
+
+
 def claims(*sizes: int) -> list[Claim]:
     """One claim a device, with so many deliveries each."""
     numbers = iter(range(1, 1 + sum(sizes)))
     return [
-        Claim(tuple(delivery(next(numbers), device) for _ in range(size)), Lane(device))
+        Claim(tuple(delivery(next(numbers), device) for _ in range(size)), Untouched())
         for device, size in zip(DEVICES, sizes, strict=False)
     ]
 
