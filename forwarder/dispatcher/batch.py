@@ -66,6 +66,10 @@ class Batch:
         """Whether nothing comes after the head."""
         return self.size >= len(self.deliveries)
 
+    def is_single(self, endpoint: Endpoint) -> bool:
+        """Whether it is over with its head, because the endpoint takes readings one by one: its lane waits instead."""
+        return endpoint.batch is None and len(self.claims) == 1 and self.is_last
+
     def claim_of(self, delivery: Delivery) -> Claim:
         return next(one for one in self.claims if one.device == delivery.device)
 

@@ -4,6 +4,7 @@ An attempt's outcome, concluded for the batch that was sent: what is settled, an
     Accepted ─▶ the head is delivered; what comes after it in the lane goes on
     Refused  ─▶ one reading is a dead letter; of more, halves after a 413, each by itself after anything else
     else     ─▶ each delivery by the retry schedule; the batch stays together, and is halved once it failed too often
+    unsent   ─▶ nothing counts, and the batch, or the lane of one reading, is put off
 """
 
 from collections import defaultdict
@@ -29,6 +30,8 @@ from forwarder.routes import Endpoint
 
 FAILURES_TO_HALVE = 3
 """Attempts after which a batch that failed for whatever reason is halved: one reading, or their number, may be why."""
+PUT_OFF_SECONDS = 1.0
+"""How long a batch is put off that could not be sent."""
 _TOO_LARGE = 413
 
 
@@ -79,10 +82,17 @@ def unrenderable(batch: Batch, deliveries: Sequence[Delivery], *, endpoint: Endp
     return _settled(batch, [Settlement(deliveries, Bury("unrenderable"), None)], endpoint, 0.0)
 
 
+def unsent(batch: Batch, *, endpoint: Endpoint, now: float) -> Conclusion:
+    """Nothing was sent, because no descriptor was free: no attempt, and no word about the endpoint."""
+    if batch.is_single(endpoint):
+        return Ended([Settlement(batch.head[:1], RetryAt(now + PUT_OFF_SECONDS), None)])
+    return GoesOn((), [batch], PUT_OFF_SECONDS)
+
+
 def _settled(
     batch: Batch, settlements: Sequence[Settlement], endpoint: Endpoint, now: float
 ) -> Conclusion:
-    if endpoint.batch is None and len(batch.claims) == 1 and batch.is_last:
+    if batch.is_single(endpoint):
         return Ended(settlements)
     return _go_on(batch, settlements, now)
 

@@ -18,7 +18,7 @@ from forwarder.delivery import (
 from forwarder.dispatcher.batch import Batch
 from forwarder.dispatcher.circuit import Circuit
 from forwarder.dispatcher.claiming import Claiming
-from forwarder.dispatcher.conclusion import Conclusion, GoesOn, conclude, unrenderable
+from forwarder.dispatcher.conclusion import Conclusion, conclude, unrenderable, unsent
 from forwarder.dispatcher.pace import Pace
 from forwarder.dispatcher.watch import Watch
 from forwarder.endpoint_health import EndpointHealth
@@ -35,8 +35,6 @@ BROKEN_SECONDS = 60.0
 """How long a reading waits whose attempt ended in an error of our own."""
 TURN_SECONDS = 10.0
 """How long an attempt waits for a file descriptor, before its lane makes room for others."""
-PUT_OFF_SECONDS = 1.0
-"""How long it is then put off."""
 
 
 class EndpointDispatcher:
@@ -167,12 +165,10 @@ class EndpointDispatcher:
                 self._put_off(batch)
 
     def _put_off(self, batch: Batch) -> None:
-        """Nothing was sent, because no descriptor was free: no attempt, and no word about the endpoint."""
-        is_single = self.endpoint.batch is None and len(batch.claims) == 1 and batch.is_last
-        if is_single and not self._circuit.is_barred:
-            self._claiming.put_off(batch, until=self._clock.unix() + PUT_OFF_SECONDS)
+        if self._circuit.is_barred:
+            self._claiming.end(batch)
         else:
-            self._apply(batch, GoesOn((), [batch], PUT_OFF_SECONDS))
+            self._apply(batch, unsent(batch, endpoint=self.endpoint, now=self._clock.unix()))
 
     async def _try(self, batch: Batch) -> bool:
         """Send its head and conclude; False when nothing was sent."""

@@ -19,7 +19,14 @@ from forwarder.delivery import (
     classify,
 )
 from forwarder.dispatcher.batch import Batch, shape_of
-from forwarder.dispatcher.conclusion import Conclusion, Ended, GoesOn, conclude
+from forwarder.dispatcher.conclusion import (
+    PUT_OFF_SECONDS,
+    Conclusion,
+    Ended,
+    GoesOn,
+    conclude,
+    unsent,
+)
 from forwarder.outbox import Claim
 from forwarder.reading import Device
 from forwarder.retry import Circumstances
@@ -108,6 +115,30 @@ def test_second_half_begins_with_no_failures() -> None:
     (failed,) = following(halves, Failed("timeout"))
     (rest,) = following(failed, Accepted(204))
     assert (failed.failures, rest.failures) == (1, 0)
+
+
+def test_single_reading_that_was_not_sent_leaves_its_place() -> None:
+    """Its lane waits, and no attempt is counted."""
+    conclusion = unsent(batch_of(SINGLE, 1), endpoint=SINGLE, now=NOW)
+    assert isinstance(conclusion, Ended)
+    (settlement,) = conclusion.settlements
+    assert (settlement.decision, settlement.attempt) == (RetryAt(NOW + PUT_OFF_SECONDS), None)
+
+
+@pytest.mark.parametrize(
+    "claimed", [pytest.param((2,), id="of one lane"), pytest.param((1, 1), id="of two lanes")]
+)
+def test_batch_that_was_not_sent_is_kept_as_it_is(claimed: tuple[int, ...]) -> None:
+    batch = batch_of(BATCHED, *claimed)
+    assert unsent(batch, endpoint=BATCHED, now=NOW) == GoesOn((), [batch], PUT_OFF_SECONDS)
+
+
+def test_rest_of_a_batch_goes_on_at_an_endpoint_that_takes_single_readings_now() -> None:
+    """It was edited meanwhile: with readings behind the head, or of several lanes, nothing is over."""
+    (halves,) = following(batch_of(BATCHED, 4), Refused(413))
+    for batch in (halves, batch_of(BATCHED, 1, 1)):
+        assert isinstance(unsent(batch, endpoint=SINGLE, now=NOW), GoesOn)
+        assert isinstance(concluded(batch, Accepted(204), SINGLE), GoesOn)
 
 
 @given(
