@@ -2,30 +2,17 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 
 from forwarder.clock import Clock
-from forwarder.delivery import Bury, Expire
 from forwarder.dispatcher.endpoint import EndpointDispatcher
 from forwarder.dispatcher.watch import Watch
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.logs import harmless
-from forwarder.outbox import (
-    MOST_ROWS,
-    BuryRemoved,
-    EndpointTotals,
-    ExpireOld,
-    MarkRemoved,
-    Outbox,
-    ReleaseHomes,
-    TakeHomes,
-)
+from forwarder.outbox import Outbox, ReleaseHomes, TakeHomes
 from forwarder.routes import Endpoint, Routes
 from forwarder.sender import Sender
-
-REMOVED_GRACE_SECONDS = 600.0
-"""How long pending deliveries wait for an endpoint that routes.yaml no longer names to come back."""
 
 
 def _spread() -> float:
@@ -148,44 +135,21 @@ class Dispatcher:
             else:
                 endpoint.pause(health)
 
-    async def sweep(self) -> None:
-        """Settle by rule what nobody sends any more: what is too old, and what an endpoint left behind."""
-        totals = await self._outbox.accounts.totals()
-        oldest = {one.name: one.oldest_pending_at for one in totals}
+    def settle_outdated(self) -> Iterator[Endpoint]:
+        """
+        Settle what has grown too old in what is claimed, endpoint by endpoint as the caller goes on.
+
+        Yields each that is delivered to from here and that routes.yaml names.
+        """
         for dispatcher in list(self._endpoints.values()):
             if not dispatcher.is_removed:
                 dispatcher.settle_outdated()
-                await self._expire(dispatcher.endpoint, oldest.get(dispatcher.endpoint.name))
-                await asyncio.sleep(0)  # thousands of endpoints must not keep the line waiting
-        await self._bury_removed(totals)
+                yield dispatcher.endpoint
 
-    async def _expire(self, endpoint: Endpoint, oldest: float | None) -> None:
-        now = self._clock.unix()
-        if oldest is None or now - oldest < endpoint.max_age_seconds:
-            return
-        only_latest = endpoint.mode == "latest"
-        wanted = ExpireOld(endpoint.name, now - endpoint.max_age_seconds, only_latest, now)
-        await self._settle_all(endpoint.name, wanted, Expire() if only_latest else Bury("expired"))
-
-    async def _settle_all(
-        self, endpoint: str, wanted: ExpireOld | BuryRemoved, decision: Bury | Expire
-    ) -> None:
-        count = MOST_ROWS
-        while count >= MOST_ROWS:
-            count = await self._outbox.operate(wanted)
-            if count:
-                self._watch.swept(endpoint, decision, count)
-
-    async def _bury_removed(self, totals: Iterable[EndpointTotals]) -> None:
-        now = self._clock.unix()
-        if self._outbox.leads:
-            known = frozenset(self._routes.endpoints if self._routes else ())
-            gone = await self._outbox.operate(MarkRemoved(known, now))
-        else:
-            gone = {one.name: one.removed_at for one in totals if one.removed_at and one.pending}
-        for name, since in gone.items():
-            if now - since >= REMOVED_GRACE_SECONDS and name in self._outbox.homes:
-                await self._settle_all(name, BuryRemoved(name, now), Bury("endpoint_removed"))
+    @property
+    def routed(self) -> Collection[str]:
+        """The endpoints that routes.yaml names, wherever their home is."""
+        return () if self._routes is None else self._routes.endpoints
 
     def healths(self) -> dict[str, EndpointHealth]:
         """How each endpoint stands that the routes name."""

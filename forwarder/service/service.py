@@ -38,6 +38,7 @@ from forwarder.sender import Descriptors, Guard, Sender, Tokens, pooled_transpor
 from forwarder.service.audit_log import AuditLog, newest_changes
 from forwarder.service.descriptors import Reserve, Share
 from forwarder.service.elsewhere import Elsewhere
+from forwarder.service.expiry import Expiry
 from forwarder.service.heartbeat import Heartbeat
 from forwarder.service.interval_ends import IntervalEnds
 from forwarder.service.last_let_through import last_let_through
@@ -264,9 +265,12 @@ class Service:
         )
         self._interval_ends = IntervalEnds(self._outbox.candidates, clock=clock)
         minutes = Minutes(self._metrics, self._outbox.accounts.enqueued, now=clock.unix())
+        expiry = Expiry(
+            outbox=self._outbox, dispatcher=self._dispatcher, clock=clock, watch=self._watch
+        )
         self._upkeep = Upkeep(
             outbox=self._outbox,
-            dispatcher=self._dispatcher,
+            expiry=expiry,
             clock=clock,
             minutes=minutes.over,
             keep_delivered_seconds=settings.keep_delivered,

@@ -6,10 +6,10 @@ waits for them.
 from collections.abc import Callable, Sequence
 
 from forwarder.clock import Clock
-from forwarder.dispatcher import Dispatcher
 from forwarder.errors import ForwarderError
 from forwarder.logs import logger
 from forwarder.outbox import MOST_ROWS, KeepMinutes, Outbox, Prune, PruneOldest, PruneQuarantine
+from forwarder.service.expiry import Expiry
 
 SWEEP_SECONDS = 10.0
 NEARLY_FULL = 0.9
@@ -29,7 +29,7 @@ class Upkeep:
         self,
         *,
         outbox: Outbox,
-        dispatcher: Dispatcher,
+        expiry: Expiry,
         clock: Clock,
         minutes: Callable[[float], Sequence[KeepMinutes]],
         keep_delivered_seconds: float,
@@ -38,7 +38,7 @@ class Upkeep:
     ) -> None:
         """minutes: by UNIX seconds, what is to be kept of a minute that is over"""
         self._outbox = outbox
-        self._dispatcher = dispatcher
+        self._expiry = expiry
         self._clock = clock
         self._minutes = minutes
         self._keep_delivered_seconds = keep_delivered_seconds
@@ -60,7 +60,7 @@ class Upkeep:
                 self._log.error("sweep.failed", problem="an error of ours", exc_info=error)
 
     async def sweep(self) -> None:
-        await self._dispatcher.sweep()
+        await self._expiry.sweep()
         await self._keep_minutes()
         if self._outbox.leads:
             await self._prune()

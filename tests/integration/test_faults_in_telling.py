@@ -28,6 +28,7 @@ from forwarder.outbox import Outbox, open_outbox
 from forwarder.reading import Message
 from forwarder.routes import BatchLimits, Endpoint, RetrySchedule, SigningKey
 from forwarder.sender import Sender, pooled_transports
+from forwarder.service.expiry import Expiry
 
 READINGS = 100
 FAILURES = 8
@@ -72,6 +73,7 @@ class Line:
     ingest: Ingest[Arrived]
     outbox: Outbox
     dispatcher: Dispatcher
+    expiry: Expiry
     acme: Webhooks
     batched: Webhooks
     fleet: Fleet = field(default_factory=Fleet)
@@ -85,7 +87,7 @@ class Line:
         """Return once nothing is pending any more; the test's own time limit is the patience."""
         while True:
             await flush(self.outbox)
-            await self.dispatcher.sweep()
+            await self.expiry.sweep()
             if not any(
                 total.pending
                 for total in self.outbox.accounts.overview().endpoints
@@ -109,9 +111,9 @@ async def running(folder: Path, faults: Faults) -> AsyncIterator[Line]:
         acme.policy, batched.policy = recovering(), halving
         gone.policy, refusing.policy = lambda _: Answer(410), lambda _: Answer(400)
         outbox = open_outbox(path, clock=clock)
-        dispatcher = Dispatcher(
-            outbox=outbox, sender=sender, clock=clock, watch=faults.watch(metrics)
-        )
+        watch = faults.watch(metrics)
+        dispatcher = Dispatcher(outbox=outbox, sender=sender, clock=clock, watch=watch)
+        expiry = Expiry(outbox=outbox, dispatcher=dispatcher, clock=clock, watch=watch)
         acknowledged: list[Arrived] = []
 
         def acknowledge(arrivals: Sequence[Arrived]) -> None:
@@ -136,7 +138,7 @@ async def running(folder: Path, faults: Faults) -> AsyncIterator[Line]:
         ingest.use(routes)
         working = [asyncio.create_task(outbox.run()), asyncio.create_task(ingest.run())]
         dispatcher.apply(routes)
-        yield Line(ingest, outbox, dispatcher, acme, batched, acknowledged=acknowledged)
+        yield Line(ingest, outbox, dispatcher, expiry, acme, batched, acknowledged=acknowledged)
         assert not [task for task in working if task.done()], "a part has ended"
         await dispatcher.drain(timeout_seconds=5)
         await sender.aclose()

@@ -17,6 +17,7 @@ from forwarder.outbox import EndpointTotals, Outbox
 from forwarder.routes import Endpoint
 from forwarder.sender import Sender
 from forwarder.sender.failure import TransportFailure
+from forwarder.service.expiry import Expiry
 
 
 @dataclass(eq=False)
@@ -58,12 +59,12 @@ class DispatcherHarness:
     def open(self, *endpoints: Endpoint) -> Outbox:
         self.outbox = self.outbox_harness.open()
         sender = Sender(lambda endpoint: HandledTransport(self._take(endpoint.name)))
+        watch = self.watch or Watch(self.metrics)
         self.dispatcher = Dispatcher(
-            outbox=self.outbox,
-            sender=sender,
-            clock=self.clock,
-            watch=self.watch or Watch(self.metrics),
-            spread=lambda: 0.0,
+            outbox=self.outbox, sender=sender, clock=self.clock, watch=watch, spread=lambda: 0.0
+        )
+        self.expiry = Expiry(
+            outbox=self.outbox, dispatcher=self.dispatcher, clock=self.clock, watch=watch
         )
         self.route(*endpoints)
         return self.outbox

@@ -11,7 +11,7 @@ from forwarder.service.upkeep import SWEEP_SECONDS, Upkeep
 
 
 class Broken:
-    """A dispatcher with a fault that nobody has foreseen."""
+    """An expiry with a fault that nobody has foreseen."""
 
     sweeps = 0
 
@@ -25,7 +25,7 @@ async def test_sweep_that_breaks_is_tried_again() -> None:
     clock, broken = HandClock(), Broken()
     upkeep = Upkeep(
         outbox=cast("Any", None),
-        dispatcher=cast("Any", broken),
+        expiry=cast("Any", broken),
         clock=clock,
         minutes=lambda _: (),
         keep_delivered_seconds=1,
@@ -71,7 +71,7 @@ class Log:
         pass
 
 
-class Dispatching:
+class Expiring:
     async def sweep(self) -> None:
         pass
 
@@ -90,7 +90,7 @@ async def test_delivery_log_keeps_within_a_tenth_of_the_outbox(length: int, left
     log, clock = Log(length), HandClock()
     upkeep = Upkeep(
         outbox=cast("Any", log),
-        dispatcher=cast("Any", Dispatching()),
+        expiry=cast("Any", Expiring()),
         clock=clock,
         minutes=lambda _: (),
         keep_delivered_seconds=86400,
@@ -108,7 +108,7 @@ async def test_delivery_log_is_not_counted_while_it_cannot_be_too_long() -> None
     log, clock = Log(2_000_000), HandClock()
     upkeep = Upkeep(
         outbox=cast("Any", log),
-        dispatcher=cast("Any", Dispatching()),
+        expiry=cast("Any", Expiring()),
         clock=clock,
         minutes=lambda _: (),
         keep_delivered_seconds=86400,

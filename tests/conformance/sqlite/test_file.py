@@ -15,6 +15,7 @@ from forwarder.metrics import Metrics
 from forwarder.outbox import Shrink
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.sender import Sender, pooled_transports
+from forwarder.service.expiry import Expiry
 from forwarder.service.upkeep import Upkeep
 
 
@@ -48,9 +49,10 @@ async def test_the_file_of_an_idle_service_shrinks(harness: OutboxHarness) -> No
     assert harness.path.stat().st_size > 500_000
     sender = Sender(pooled_transports(proxy_url=None))
     watch = Watch(Metrics())
+    dispatcher = Dispatcher(outbox=outbox, sender=sender, clock=harness.clock, watch=watch)
     sweeping = Upkeep(
         outbox=outbox,
-        dispatcher=Dispatcher(outbox=outbox, sender=sender, clock=harness.clock, watch=watch),
+        expiry=Expiry(outbox=outbox, dispatcher=dispatcher, clock=harness.clock, watch=watch),
         clock=harness.clock,
         minutes=lambda _: (),
         keep_delivered_seconds=3600,

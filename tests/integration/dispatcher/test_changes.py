@@ -136,9 +136,9 @@ class TestSplitBatch:
         await self.split(harness)
         harness.route()
         await harness.answer_all(500)
-        await harness.dispatcher.sweep()
+        await harness.expiry.sweep()
         harness.clock.advance(601)
-        await harness.dispatcher.sweep()
+        await harness.expiry.sweep()
         assert await settled(harness) == (0, 3, 0)
 
     @pytest.mark.parametrize("status", [410, 503])
@@ -149,7 +149,7 @@ class TestSplitBatch:
         harness.waiting[0].answer(status, retry_after="600")
         await harness.rest()
         harness.clock.advance(6)
-        await harness.dispatcher.sweep()
+        await harness.expiry.sweep()
         assert await settled(harness) == (0, 3, 0)
 
     async def test_no_piece_is_sent_after_its_time(self, harness: DispatcherHarness) -> None:

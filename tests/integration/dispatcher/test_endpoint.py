@@ -402,12 +402,12 @@ async def test_endpoint_that_stays_away_leaves_dead_letters(harness: DispatcherH
     harness.open(endpoint())
     harness.route()
     await put(harness, "a")
-    await harness.dispatcher.sweep()
+    await harness.expiry.sweep()
     harness.clock.advance(599)
-    await harness.dispatcher.sweep()
+    await harness.expiry.sweep()
     assert (await harness.totals()).pending == 1
     harness.clock.advance(2)
-    await harness.dispatcher.sweep()
+    await harness.expiry.sweep()
     assert (await harness.totals()).dead == 1
 
 
@@ -416,7 +416,7 @@ async def test_sweep_expires_what_a_paused_endpoint_keeps(harness: DispatcherHar
     harness.open(endpoint(paused=True, max_age_seconds=60))
     await put(harness, "a")
     harness.clock.advance(60)
-    await harness.dispatcher.sweep()
+    await harness.expiry.sweep()
     assert (await harness.totals()).dead == 1
 
 
@@ -477,7 +477,7 @@ class TestLatest:
         harness.open(endpoint(mode="latest", max_age_seconds=90, paused=True))
         await self.put_latest(harness, "a")
         harness.clock.advance(90)
-        await harness.dispatcher.sweep()
+        await harness.expiry.sweep()
         accounts = await harness.totals()
         assert (accounts.expired, accounts.dead) == (1, 0)
 
@@ -579,7 +579,7 @@ class TestBatch:
         harness.waiting[0].answer(410)
         await harness.rest()
         harness.clock.advance(11)
-        await harness.dispatcher.sweep()
+        await harness.expiry.sweep()
         assert (await harness.totals()).dead == 4
 
 

@@ -134,7 +134,7 @@ class DispatcherAgainstModel(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        self.run(self.harness.dispatcher.sweep())
+        self.run(self.harness.expiry.sweep())
         self.run(self.harness.rest())
 
     @rule(name=st.sampled_from(NAMES), is_pause=st.booleans())
