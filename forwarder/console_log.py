@@ -108,6 +108,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "replica.ends": ("replica", "✗ {problem}"),
     "replica.follows": ("replica", "delivers; {leader} leads"),
     "replica.leads": ("replica", "✓ leads now"),
+    "replica.waits": ("replica", "✗ is to lead, and waits", "{problem}"),
     "outbox.recovered": ("outbox", "✓ takes writes again"),
     "outbox.unmarked": ("outbox", "✗ {problem}"),
     "outbox.unread": ("outbox", "✗ {problem}", "next in 1 s"),

@@ -112,12 +112,15 @@ class Outbox:
         """
         Put what comes in from here on; devices, and what the operator was told, are as the last leader left them.
 
-        Raises OutboxUnavailable.
+        Raises OutboxUnavailable, after which it is to be called again.
         """
         await self.operate(Lead())
-        self.candidates.lead(await self.accounts.totals())
+        # All is read before any of it is taken over, because what fails is done once more.
+        totals = await self.accounts.totals()
         devices = await asyncio.to_thread(lambda: list(self._engine.devices()))
-        self._take_up(devices, await asyncio.to_thread(self._engine.told))
+        told = await asyncio.to_thread(self._engine.told)
+        self.candidates.lead(totals)
+        self._take_up(devices, told)
 
     def _take_up(self, devices: Sequence[tuple[int, DeviceRecord]], told: dict[str, str]) -> None:
         self._sightings.restore(list(devices))

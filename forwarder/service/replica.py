@@ -40,6 +40,30 @@ class Sureness:
         return False
 
 
+class _TakeOver:
+    """The step from a replica that follows to the one that leads; a database that is away delays it."""
+
+    def __init__(self, lead: Callable[[], Awaitable[None]]) -> None:
+        self._lead = lead
+        self._log = logger("service")
+        self._has_led = False
+        self._waits = False
+
+    async def go_on(self) -> None:
+        """Try it, unless it has held before; what fails is left to the next look, and logged once."""
+        if self._has_led:
+            return
+        try:
+            await self._lead()
+        except OutboxUnavailable as unavailable:
+            if not self._waits:
+                self._log.warning("replica.waits", problem=str(unavailable))
+            self._waits = True
+            return
+        self._has_led = True
+        self._log.info("replica.leads")
+
+
 async def doubt_while_unsure(
     seat: Seat, sureness: Sureness, outbox: Outbox, *, clock: Clock
 ) -> None:
@@ -62,12 +86,13 @@ async def keep_the_seat(
     seat: Seat, dispatcher: Dispatcher, *, lead: Callable[[], Awaitable[None]], clock: Clock
 ) -> None:
     """
-    Deliver to the endpoints that are this replica's, and call `lead` once when it leads.
+    Deliver to the endpoints that are this replica's, and call `lead` when it leads, until it has held once.
 
     Raises OutboxTaken when the others have taken it for dead.
     """
     log = logger("service")
-    has_led, differing, ahead = False, list[str](), 0.0
+    take_over = _TakeOver(lead)
+    differing, ahead = list[str](), 0.0
     if not seat.leads:
         log.info("replica.follows", leader=seat.leader)
     while True:
@@ -75,10 +100,8 @@ async def keep_the_seat(
             raise OutboxTaken(
                 "another forwarder has taken over what this one had, because it was not heard of; it has to start anew"
             )
-        if seat.leads and not has_led:
-            has_led = True
-            await lead()
-            log.info("replica.leads")
+        if seat.leads:
+            await take_over.go_on()
         if seat.homes is not None:
             dispatcher.settle_homes(seat.homes.elsewhere, seat.homes.free)
         if list(seat.differing) != differing:

@@ -11,9 +11,11 @@ from support.dispatcher_harness import DispatcherHarness
 from support.outbox_harness import OutboxHarness
 from support.readings import endpoint, new_reading
 
-from forwarder.errors import OutboxTaken
+from forwarder.errors import OutboxTaken, OutboxUnavailable
 from forwarder.outbox import Seat
+from forwarder.service.last_let_through import last_let_through
 from forwarder.service.replica import Sureness, doubt_while_unsure, keep_the_seat, tell_routes
+from forwarder.settings import Database
 
 
 class ASeat(Seat):
@@ -82,6 +84,37 @@ async def test_it_leads_once_and_ends_when_it_was_taken_for_dead(seat: Any) -> N
     clock.advance(0.2)
     with pytest.raises(OutboxTaken, match="another forwarder has taken over"):
         await keeping
+
+
+async def test_take_over_is_tried_again_while_the_database_is_away(seat: Any) -> None:
+    """The replica that is to lead lives on, says so once, and leads with the first try that holds."""
+    clock, tries = HandClock(), 0
+
+    async def lead() -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise OutboxUnavailable("the database is away")
+
+    seat.leads = True
+    with capture_logs() as logs:
+        keeping = asyncio.create_task(
+            keep_the_seat(seat, cast("Any", None), lead=lead, clock=clock)
+        )
+        for _ in range(5):
+            await asyncio.sleep(0)
+            clock.advance(0.2)
+        await asyncio.sleep(0)
+    assert not keeping.done()
+    keeping.cancel()
+    assert tries == 3
+    assert [one["event"] for one in logs] == ["replica.waits", "replica.leads"]
+
+
+def test_what_was_let_through_is_unknown_while_the_database_is_away() -> None:
+    """It costs each device one reading too many, and the take-over goes on."""
+    away = Database("postgresql://u:p@127.0.0.1:1/nowhere")
+    assert list(last_let_through(away, {"acme": 60.0}, now=0.0)) == []
 
 
 async def test_clock_that_is_off_is_logged_once(seat: Any) -> None:

@@ -14,7 +14,7 @@ from support.readings import STARTED_AT, endpoint, new_reading
 from support.replicas import Replicas, delivered, replicas, seen
 
 from forwarder.delivery import RetryAt
-from forwarder.errors import OutboxTaken
+from forwarder.errors import OutboxTaken, OutboxUnavailable
 from forwarder.outbox import (
     KeptLast,
     NewQuarantined,
@@ -351,6 +351,30 @@ async def test_replica_that_comes_to_lead_goes_on_with_what_it_has_not_seen(
     await owner.put([new_reading(ONE, "c", to="acme home")])
     assert await delivered(owner) == ["a", "c"]
     assert sorted(await delivered(owner, "home")) == ["a", "b", "c"]
+
+
+async def test_take_over_that_could_not_read_all_is_whole_the_second_time(
+    both: Replicas, place: Database
+) -> None:
+    """What it has read by then is not taken over, so nothing is there twice, or older than what has come since."""
+    await both.leader.put([new_reading(ONE, "a")])
+    await both.leader.tell("operator", [], {"a subject": "said"})
+    both.leader.keep_devices()
+    await flush(both.leader)
+    await both.harnesses["one"].kill()
+    with opened_connection(place) as connection:
+        connection.execute("DELETE FROM member WHERE id = 'one'")
+        connection.execute("UPDATE line SET owner = 'two'")
+        connection.execute("ALTER TABLE told RENAME TO away")
+    owner = both["two"]
+    with pytest.raises(OutboxUnavailable):
+        await owner.lead()
+    assert (list(owner.devices), owner.told()) == ([], {})
+    with opened_connection(place) as connection:
+        connection.execute("ALTER TABLE away RENAME TO told")
+    await owner.lead()
+    assert [one.device for one in owner.devices] == [ONE]
+    assert owner.told() == {"a subject": "said"}
 
 
 async def test_body_is_gone_once_two_replicas_have_settled_it_at_once(
