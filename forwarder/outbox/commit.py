@@ -180,14 +180,14 @@ class Commit:
         applied: Applied,
         lanes: Callable[[str], EndpointLanes],
         *,
-        homes: Container[str] | None = None,
+        homes: Container[str] | None,
         now: float,
     ) -> dict[str, int]:
         """
         Tell the lanes what was committed, and release what was held; returns how many were put, by endpoint.
 
-        A lane that was counted takes over the count alone, because that holds what was put and what gave way. Of
-        endpoints whose home is elsewhere there are no lanes; `homes` is None where all are here.
+        A lane that was counted takes over the count alone, because that holds what was put and what gave way. Endpoints
+        whose home is elsewhere have no lanes here; `homes` is None where all are here.
         """
         for endpoint, lane, count in self.settled:
             endpoint.written(lane, count, now=now)
@@ -235,7 +235,7 @@ def _join(
     homes: Container[str] | None,
     now: float,
 ) -> dict[str, int]:
-    """What was put joins its lanes; how many that was, by endpoint, those included whose home is elsewhere."""
+    """Add what was put to its lanes; returns how many that was, by endpoint, also of homes that are elsewhere."""
     enqueued: defaultdict[str, int] = defaultdict(int)
     latest: dict[LaneKey, Delivery] = {}
     for run in applied.runs:

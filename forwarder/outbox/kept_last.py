@@ -22,7 +22,7 @@ class Candidates:
         self,
         totals: Sequence[EndpointTotals],
         *,
-        leads: bool,
+        leads: Callable[[], bool],
         ask: Callable[[EndIntervals], asyncio.Future[Ended]],
         accounts: Accounts,
         clock: Clock,
@@ -41,14 +41,13 @@ class Candidates:
         An endpoint that is no longer among them is owed its candidates at once, before all that is put from now on.
         """
         over, self.kept_last = self.kept_last, kept_last
-        if not self._leads:
+        if not self._leads():
             return  # the replica that leads does it
         for name in over.keys() - kept_last.keys():
             self._end(name, over[name], opened_before=inf, most=EVERY_ONE)
 
     def lead(self, totals: Sequence[EndpointTotals]) -> None:
         """Go on where another replica led before."""
-        self._leads = True
         wanted, self.kept_last = self.kept_last, _of_the_time_before(totals)
         self.keep_last(wanted)
 

@@ -82,7 +82,7 @@ class Outbox:
         """Note devices whose readings nobody wants; `put` notes the others."""
         totals = engine.totals()
         self.candidates = Candidates(
-            totals, leads=engine.leads, ask=self._ask, accounts=self.accounts, clock=clock
+            totals, leads=lambda: self.leads, ask=self._ask, accounts=self.accounts, clock=clock
         )
         self.health = {one.name: one.health for one in totals}
         """By endpoint, as the rows had it at the start, or after the last change by a command."""
@@ -105,7 +105,7 @@ class Outbox:
 
     @property
     def leads(self) -> bool:
-        """Whether this replica puts what comes in."""
+        """Whether this replica puts what comes in: its `Seat` says that it is to, and `lead` has it do so."""
         return self._engine.leads
 
     async def lead(self) -> None:
@@ -202,6 +202,10 @@ class Outbox:
     async def operate(self, operation: Operation[T]) -> T:
         """Do it with the next transaction and answer once that is on disk; raises what the operation raises."""
         return await self._ask(operation)
+
+    async def try_commit(self) -> None:
+        """Return once a commit has held, which changes nothing: the outbox takes writes."""
+        await self.operate(ReleaseHomes(()))
 
     def _ask(self, operation: Operation[T]) -> asyncio.Future[T]:
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()

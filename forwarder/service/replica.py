@@ -15,7 +15,7 @@ from forwarder.dispatcher import Dispatcher
 from forwarder.errors import OutboxTaken, OutboxUnavailable
 from forwarder.files import beside_the_loop
 from forwarder.logs import logger
-from forwarder.outbox import Outbox, ReleaseHomes, Seat
+from forwarder.outbox import Outbox, Seat
 from forwarder.routes import Routes
 
 LOOK_SECONDS = 0.2
@@ -79,7 +79,7 @@ async def doubt_while_unsure(
         elif sureness.has_doubted:
             sureness.has_doubted = False
             outbox.capacity.failed(OutboxUnavailable(_IN_DOUBT))
-            await outbox.operate(ReleaseHomes(()))  # a commit that holds: then all goes on
+            await outbox.try_commit()  # once it holds, all goes on
 
 
 async def keep_the_seat(

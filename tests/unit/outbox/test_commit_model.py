@@ -238,7 +238,7 @@ class OutboxAgainstRows(RuleBasedStateMachine):
         commit, applied = self.under_way
         assert applied is not None
         self.under_way = None
-        commit.publish(applied, lambda _: self.lanes, now=self.now)
+        commit.publish(applied, lambda _: self.lanes, homes=None, now=self.now)
 
     @rule()
     def commit(self) -> None:
