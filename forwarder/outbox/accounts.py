@@ -1,4 +1,4 @@
-"""What the outbox tells of itself."""
+"""The outbox's accounts of itself."""
 
 import asyncio
 from collections import Counter
@@ -17,7 +17,7 @@ class Accounts:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.commits = 0
-        """Of this process, as far as they wrote anything."""
+        """The commits of this process that wrote anything."""
         self.enqueued: Counter[str] = Counter()
         """Deliveries put in by this process, by endpoint."""
         self.thinned: Counter[str] = Counter()
@@ -42,5 +42,5 @@ class Accounts:
         return await asyncio.to_thread(self._engine.totals)
 
     def overview(self) -> Overview:
-        """What it holds at this moment; from any thread."""
+        """All that it holds at this moment, in numbers; from any thread."""
         return self._engine.overview()

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 QUARANTINE_PART = 20
-"""The quarantine may take a twentieth of the outbox, unless it is told otherwise,"""
+"""The quarantine may take a twentieth of the outbox, unless it is told otherwise."""
 MOST_QUARANTINE_BYTES = 256 << 20
-"""and no more than this."""
+"""The quarantine takes no more than this, however large the outbox is, unless it is told otherwise."""
 
 
 def quarantine_share(max_bytes: int) -> int:

@@ -1,4 +1,4 @@
-"""What a transaction gets and what it answers: plain values, which loop and engine do not share."""
+"""Changes go into a transaction and an answer comes out: plain values, which loop and engine do not share."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ LaneKey: TypeAlias = tuple[str, Device]
 
 
 class LaneRows(NamedTuple):
-    """What is pending in a lane, by a count of its rows."""
+    """A lane's pending rows, by a count of them."""
 
     pending: int
     newest: ReadingNumber
@@ -28,7 +28,7 @@ class LaneRows(NamedTuple):
 @dataclass(slots=True)
 class Changes:
     """
-    What one transaction brings into the tables, in this order. A part that is there already changes nothing.
+    All that one transaction brings into the tables, in this order. A part that is there already changes nothing.
 
     So the same changes may be applied twice, and a transaction that failed is tried again with them.
     """
@@ -104,7 +104,7 @@ class Run:
 
 @dataclass(slots=True)
 class Applied:
-    """What a transaction did."""
+    """All that a transaction did."""
 
     runs: list[Run] = field(default_factory=list)
     """All readings that were put, in their order."""
@@ -113,11 +113,11 @@ class Applied:
     superseded: dict[LaneKey, int] = field(default_factory=dict)
     """How many deliveries gave way to newer ones."""
     enqueued: dict[str, int] = field(default_factory=dict)
-    """By endpoint, candidates that became deliveries,"""
+    """By endpoint, how many candidates became deliveries."""
     thinned: dict[str, int] = field(default_factory=dict)
-    """and readings that never will."""
+    """By endpoint, how many readings never will."""
     answers: Sequence[Any] = ()
-    """Of the operations, in their order."""
+    """The operations' answers, in their order."""
     counted: dict[LaneKey, LaneRows] = field(default_factory=dict)
     """Every lane that the transaction, or another process before it, changed in any other way."""
     forgotten: Collection[Device] = ()

@@ -1,5 +1,5 @@
 """
-What is known of each device: when it last reported, and how often it usually does. In memory; rows follow.
+Each device's record: when it last reported, and how often it usually does. In memory; rows follow.
 
     see     with each group   which devices it is of, and when their readings were measured: one dictionary
     fold    twice a second    what was seen goes into the devices' records, some hundred in a turn of the loop
@@ -25,11 +25,11 @@ from forwarder.outbox.records import DeviceRecord
 from forwarder.reading import Device
 
 MOST_DEVICES = 100_000
-"""Records that are kept,"""
+"""So many records are kept at most."""
 DEVICES_PART = 50
-"""and no more than fit into a fiftieth of the outbox,"""
+"""Records take no more than a fiftieth of the outbox."""
 RECORD_BYTES = 200
-"""where one takes about so much. A name of 128 letters makes it twice as large, and rare letters four times."""
+"""One record takes about so much. A name of 128 letters makes it twice as large, and rare letters four times."""
 
 ESTABLISHED_SIGHTINGS = 5
 """So many make a device that somebody wants an established one."""
@@ -59,7 +59,7 @@ class KnownDevice:
     """One device's record in memory. Instants are UNIX seconds."""
 
     place: int
-    """Of its row; the same as long as it is known."""
+    """The place of its row; the same as long as it is known."""
     device: Device
     first_at: float
     last_at: float | None = None
@@ -74,11 +74,11 @@ class KnownDevice:
     is_changed: bool = False
     """Whether its row is behind."""
     written_at: float = 0.0
-    """Monotonic seconds of the commit that last took its row along,"""
+    """Monotonic seconds of the commit that last took its row along."""
     heard_at: float = 0.0
-    """and of when its last reading was seen, in this process;"""
+    """Monotonic seconds of its last reading, as far as this process has seen one."""
     quiet_until: float = 0.0
-    """up to when it need not be judged: for whoever judges."""
+    """Monotonic seconds up to which it need not be judged; set by the one that judges."""
 
     @property
     def is_established(self) -> bool:
@@ -145,24 +145,24 @@ class Devices:
         self._urgent: dict[int, None] = {}
         """Places whose rows are written as soon as may be."""
         self._looked_at = 0
-        """The place up to which changed rows were looked for,"""
+        """The place up to which changed rows were looked for."""
         self._asked_at = 0
-        """up to which established devices were asked to leave,"""
+        """The place up to which established devices were asked to leave."""
         self._turn_at = 0
-        """and up to which devices had their turn."""
+        """The place up to which devices had their turn."""
         self._seen: dict[Device, str] = {}
-        """When the last readings were measured that somebody wanted,"""
+        """When the last readings were measured that somebody wanted."""
         self._unrouted: dict[Device, str] = {}
-        """and that nobody wanted."""
+        """When the last readings were measured that nobody wanted."""
         self._unreadable: dict[Device, str] = {}
         self._seen_at = 0.0
         """When the last message came in of all."""
         self._round: Iterator[Sighting] = iter(())
-        """What was seen up to some instant and is not in the records yet,"""
+        """Sightings that are being brought into the records."""
         self._round_at = self._seen_at
-        """when that was,"""
+        """When the last message of the round came in."""
         self._round_size = 0
-        """and of how many devices."""
+        """How many sightings the round began with."""
         self._is_round_over = True
 
     def __iter__(self) -> Iterator[KnownDevice]:

@@ -1,4 +1,4 @@
-"""What the outbox shows to operators, and how they say which rows they mean. Instants are UNIX seconds."""
+"""Records that the outbox shows to operators, and how they say which rows they mean. Instants are UNIX seconds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -115,15 +115,15 @@ class Quarantined:
 
 
 class DeviceRecord(NamedTuple):
-    """What is known of one device, up to some seconds ago. One that was heard of may have sent no reading yet."""
+    """All that is known of one device, up to some seconds ago. One that was heard of may have sent no reading yet."""
 
     device: Device
     first_at: float
     """When it was first heard of."""
     last_at: float | None
-    """When its last reading came in,"""
+    """When its last reading came in."""
     measured_at: str | None
-    """and when that was measured."""
+    """When its last reading was measured."""
     sightings: int
     """How often it was seen to report; readings that come at once are seen together."""
     intervals: bytes
@@ -211,7 +211,7 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """What one minute came to, of an endpoint, or of the line, whose name is empty."""
+    """One minute of an endpoint, or of the line, whose name is empty, in numbers."""
 
     endpoint: str
     at: int
@@ -244,7 +244,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a look at the outbox's file found."""
+    """All that a look at the outbox's file found."""
 
     path: OutboxPlace
     file_bytes: int

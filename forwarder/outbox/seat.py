@@ -9,9 +9,9 @@ class HomesView:
     """Whose homes should be whose, as a replica saw it last."""
 
     elsewhere: frozenset[str]
-    """The endpoints that should be another replica's; one that is newer than the look is not among them,"""
+    """The endpoints that should be another replica's; one that is newer than the look is not among them."""
     free: frozenset[str]
-    """and those that should be its own and are nobody's."""
+    """The endpoints that should be its own and are nobody's."""
 
 
 class Seat:
@@ -38,9 +38,9 @@ class Seat:
     differing: Sequence[str] = ()
     """The names of those with other routes than this one, for some seconds now."""
     clock_ahead = 0.0
-    """By how many seconds this machine's wall clock is ahead of the one that all replicas go by,"""
+    """By how many seconds this machine's wall clock is ahead of the one that all replicas go by."""
     epoch = 0.0
-    """and what monotonic seconds lack for the UNIX seconds of that one; of use where there are several replicas."""
+    """UNIX seconds of the clock that all replicas go by, less our monotonic seconds; 0 where there is one forwarder."""
     session_word = ""
     """What this forwarder says of its session with the broker, for the others to see."""
     session_words: Collection[str] = ()

@@ -80,9 +80,9 @@ class PostgresEngine:
         self._seen = self._last = 0
         """The number up to which every reading is in our lanes, and the last one that is known to be there."""
         self._acknowledged = 0
-        """The last number that a commit of ours has put and confirmed,"""
+        """The last number that a commit of ours has put and confirmed."""
         self.missing = 0
-        """and how many of those the database came back without."""
+        """How many of the confirmed readings, at most, the database came back without."""
         self._is_noted = False
         """Whether somebody has noted a lane of ours, as of the last look."""
         self._is_uncertain = False

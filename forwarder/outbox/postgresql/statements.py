@@ -119,9 +119,9 @@ _TOTALS = ("delivered", "dead", "expired", "superseded")
 
 
 CHANNEL = "forwarder"
-"""On which replicas are told that something was committed for them,"""
+"""Replicas are told on this channel that something was committed for them."""
 HOMES_CHANGED = "homes"
-"""and that homes were released; any other message is the replica's that has put something."""
+"""The message that homes were released; any other is the id of the replica that has put something."""
 ALL_READINGS = 1 << 62
 
 
