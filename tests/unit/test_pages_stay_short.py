@@ -15,7 +15,7 @@ LIMITS = {
     "delivery.md": 1305,
     "deploy.md": 825,
     "events.md": 755,
-    "glossary.md": 355,
+    "glossary.md": 375,
     "notices.md": 490,
     "operating.md": 2915,
     "page.md": 675,
