@@ -1,7 +1,7 @@
 """What every outbox engine owes to the two halves."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from support.outbox import (
 from support.outbox_harness import OutboxHarness
 from support.readings import STARTED_AT, new_reading
 
-from forwarder.delivery import Bury, Done, Expire, RetryAt, Supersede
+from forwarder.delivery import Attempt, Bury, Done, Expire, RetryAt, Supersede
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.outbox import (
     BuryRemoved,
@@ -373,6 +373,24 @@ async def test_last_failed_attempts_stay_on_record(
         clock.advance(1)
     numbers = [row["number"] for row in harness.engine.rows("attempt")]
     assert numbers == list(range(4, KEPT_ATTEMPTS + 4))
+
+
+async def test_failed_attempts_are_kept_whole(
+    outbox: Outbox, harness: OutboxHarness, clock: HandClock
+) -> None:
+    """What an attempt came to is on record as it was: bytes that are no text, and what there was none of."""
+    await outbox.put([new_reading(ONE, "a")])
+    claimed = await must_claim(outbox)
+    refused = Attempt(1, STARTED_AT, 2.0, 500, "http_500", "it said so", b"\xff\0", "203.0.113.7")
+    unheard = Attempt(2, STARTED_AT + 1, 3.0, None, "timeout")
+    for failed in (refused, unheard):
+        outbox.settle("acme", [Settlement(claimed.deliveries, RetryAt(clock.unix()), failed)])
+    await flush(outbox)
+    kept = [
+        Attempt(**{field.name: row[field.name] for field in fields(Attempt)})
+        for row in harness.engine.rows("attempt")
+    ]
+    assert kept == [refused, unheard]
 
 
 async def test_circuit_and_pause_survive_a_restart(harness: OutboxHarness) -> None:

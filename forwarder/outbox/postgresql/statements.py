@@ -16,7 +16,7 @@ from forwarder.outbox.intake import NewQuarantined, NewReading, Recipient
 from forwarder.outbox.postgresql.connection import PostgresConnection
 from forwarder.outbox.settlement import Settlement
 from forwarder.outbox.sql.devices import DeviceTable
-from forwarder.outbox.sql.endings import KEPT_ATTEMPTS, attempted, columns, ended_alike, runs_of
+from forwarder.outbox.sql.endings import attempted, ended_alike, runs_of
 from forwarder.outbox.sql.endpoints import EndpointTable
 from forwarder.outbox.sql.quarantine import KEPT_QUARANTINE, Quarantine, row_of
 from forwarder.outbox.sql.tables import NO_ENDPOINT, Tables
@@ -88,14 +88,6 @@ _DROP_BODIES = """
     DELETE FROM body WHERE reading = ANY(?::bigint[]) AND NOT EXISTS (
         SELECT 1 FROM delivery d WHERE d.reading = body.reading AND d.state IN ('pending', 'dead', 'candidate'))
     RETURNING octet_length(data)"""
-_INSERT_ATTEMPT = """
-    INSERT INTO attempt (reading, endpoint, number, attempted_at, duration_ms, status, error, detail, answer, address)
-    SELECT d.reading, d.endpoint, ?::int, ?::float8, ?::float8, ?::int, ?::text, ?::text, ?::bytea, ?::text
-    FROM delivery d WHERE d.reading = ? AND d.endpoint = ?
-    ON CONFLICT (reading, endpoint, number) DO UPDATE SET attempted_at = excluded.attempted_at,
-        duration_ms = excluded.duration_ms, status = excluded.status, error = excluded.error,
-        detail = excluded.detail, answer = excluded.answer, address = excluded.address"""
-_FORGET_ATTEMPTS = "DELETE FROM attempt WHERE reading = ? AND endpoint = ? AND number <= ?"
 _QUARANTINE = """
     INSERT INTO quarantine (device, topic, received_at, reason, detail, size, payload)
     SELECT * FROM unnest(?::text[], ?::text[], ?::float8[], ?::text[], ?::text[], ?::bigint[], ?::bytea[])"""
@@ -399,28 +391,6 @@ class Store(Tables):
         """What was dropped since this was last asked."""
         dropped, self._dropped_bytes = self._dropped_bytes, 0
         return dropped
-
-    def record_failures(self, settlements: Sequence[Settlement]) -> None:
-        failed = [
-            (one.reading, self.endpoint_id(one.endpoint), settlement.attempt)
-            for settlement in settlements
-            if settlement.attempt is not None and settlement.attempt.error
-            for one in settlement.deliveries
-        ]
-        if not failed:
-            return
-        self.connection.executemany(
-            _INSERT_ATTEMPT,
-            [(*columns(attempt), reading, endpoint) for reading, endpoint, attempt in failed],
-        )
-        self.connection.executemany(
-            _FORGET_ATTEMPTS,
-            [
-                (reading, endpoint, attempt.number - KEPT_ATTEMPTS)
-                for reading, endpoint, attempt in failed
-                if attempt.number > KEPT_ATTEMPTS
-            ],
-        )
 
     def shrink(self, pages: int) -> None:
         """PostgreSQL's autovacuum does it."""

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
-from forwarder.delivery import Attempt, Delivery, ReadingNumber
+from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.outbox.changes import LaneKey, LaneRows, Run
 from forwarder.outbox.intake import NewQuarantined, NewReading, Recipient
 from forwarder.outbox.settlement import Settlement
@@ -35,11 +35,12 @@ _INSERT_BODY = """
 _NOTE_LANE = "INSERT INTO touched_lane (endpoint, device) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _INSERT_ATTEMPT = """
     INSERT INTO attempt (reading, endpoint, number, attempted_at, duration_ms, status, error, detail, answer, address)
-    SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM delivery WHERE reading = ? AND endpoint = ?)
+    SELECT reading, endpoint, ?, ?, ?, ?, ?, ?, ?, ? FROM delivery WHERE reading = ? AND endpoint = ?
     ON CONFLICT (reading, endpoint, number) DO UPDATE SET attempted_at = excluded.attempted_at,
         duration_ms = excluded.duration_ms, status = excluded.status, error = excluded.error,
         detail = excluded.detail, answer = excluded.answer, address = excluded.address"""
 """Nothing for a delivery that was erased while it was in flight."""
+_FORGET_ATTEMPTS = "DELETE FROM attempt WHERE reading = ? AND endpoint = ? AND number <= ?"
 
 
 class Tables(ABC):
@@ -196,13 +197,25 @@ class Tables(ABC):
 
     def record_failures(self, settlements: Sequence[Settlement]) -> None:
         """Keep the attempts that failed, the last of each delivery."""
-        for settlement in settlements:
-            attempt = settlement.attempt
-            if attempt is None or not attempt.error:
-                continue
-            for one in settlement.deliveries:
-                key = (one.reading, self.endpoint_id(one.endpoint))
-                _record_failure(self.connection, key, attempt)
+        failed = [
+            (one.reading, self.endpoint_id(one.endpoint), settlement.attempt)
+            for settlement in settlements
+            if settlement.attempt is not None and settlement.attempt.error
+            for one in settlement.deliveries
+        ]
+        if not failed:
+            return
+        self.connection.executemany(
+            _INSERT_ATTEMPT, [(*columns(attempt), *key) for *key, attempt in failed]
+        )
+        self.connection.executemany(
+            _FORGET_ATTEMPTS,
+            [
+                (reading, endpoint, attempt.number - KEPT_ATTEMPTS)
+                for reading, endpoint, attempt in failed
+                if attempt.number > KEPT_ATTEMPTS
+            ],
+        )
 
     def quarantine(self, messages: Sequence[NewQuarantined], *, max_bytes: int) -> None:
         """Keep messages that could not be understood, and let the oldest go for them."""
@@ -221,11 +234,3 @@ class Tables(ABC):
         """The devices among them that commands have erased."""
         forgotten, self._forgotten = self._forgotten, set()
         return forgotten
-
-
-def _record_failure(connection: Connection, key: tuple[int, int], attempt: Attempt) -> None:
-    connection.execute(_INSERT_ATTEMPT, (*key, *columns(attempt), *key))
-    connection.execute(
-        "DELETE FROM attempt WHERE reading = ? AND endpoint = ? AND number <= ?",
-        (*key, attempt.number - KEPT_ATTEMPTS),
-    )
