@@ -1,12 +1,11 @@
 """The outbox's database as a command opens it: beside the running service, or without one."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 import psycopg
 
-from forwarder.errors import OperationError
 from forwarder.outbox.operations import ForgetNotes, Operation
 from forwarder.outbox.postgresql import schema
 from forwarder.outbox.postgresql.connection import (
@@ -17,22 +16,19 @@ from forwarder.outbox.postgresql.connection import (
 from forwarder.outbox.postgresql.engine import overview
 from forwarder.outbox.postgresql.statements import CHANNEL, Store
 from forwarder.outbox.records import Overview, Purged
-from forwarder.outbox.sql.access import Access
+from forwarder.outbox.sql.access import Access, no_outbox, not_up_to_date
 from forwarder.outbox.sql.erasure import erase_rows, spellings
-from forwarder.outbox.sql.operations import perform, readings_in
-from forwarder.outbox.sql.records import Clauses
+from forwarder.outbox.sql.operations import readings_in
 from forwarder.reading import Device
 from forwarder.settings import Database
 
 TRIES = 5
 """How often a transaction is begun that another one stands in the way of."""
 
-_HOMES = "SELECT 1 FROM home ORDER BY endpoint, shard FOR UPDATE"
+LOCK_HOMES = "SELECT 1 FROM home ORDER BY endpoint, shard FOR UPDATE"
+"""All of them, in the order in which replicas lock theirs."""
 _TELL = "UPDATE command_count SET count = count + 1"
 _RING = "SELECT pg_notify(?, '')"
-_CHOSEN = """
-    CREATE TEMP TABLE chosen (
-        position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, first bigint, second bigint)"""
 _IN_THE_WAY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
 T = TypeVar("T")
@@ -42,6 +38,8 @@ class PostgresAccess(Access):
     """See `OutboxAccess`."""
 
     in_order = ' COLLATE "C"'
+    temporary = "pg_temp"
+    counted = "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
 
     def __init__(self, database: Database, connection: PostgresConnection) -> None:
         self.path = database
@@ -49,24 +47,27 @@ class PostgresAccess(Access):
         self._store = Store(connection)
 
     def operate(self, *operations: Operation[T]) -> list[T]:
-        with translated(self.path):
+        with self.translated():
             for _ in range(TRIES - 1):
                 try:
-                    return self._operate(operations)
+                    return super().operate(*operations)
                 except _IN_THE_WAY:
                     continue
-            return self._operate(operations)
+            return super().operate(*operations)
 
-    def _operate(self, operations: tuple[Operation[T], ...]) -> list[T]:
+    def translated(self) -> AbstractContextManager[None]:
+        return translated(self.path)
+
+    @contextmanager
+    def transaction(self, operations: Sequence[Operation[T]]) -> Iterator[Store]:
         store, connection = self._store, self.connection
         try:
             connection.begin()
             # The line and all homes first, in the order in which replicas lock theirs.
             if readings := readings_in(operations):
                 store.reserve(readings, epoch=None)
-            connection.execute(_HOMES)
-            answers = [perform(store, one) for one in operations]
-            store.add_totals()
+            connection.execute(LOCK_HOMES)
+            yield store
             store.drop_unneeded()
             connection.execute(_TELL)
             connection.execute(_RING, (CHANNEL,))
@@ -75,7 +76,6 @@ class PostgresAccess(Access):
             store.forget()
             connection.roll_back()
             raise
-        return answers
 
     def overview(self) -> Overview:
         with self.snapshot() as connection:
@@ -83,19 +83,12 @@ class PostgresAccess(Access):
 
     @contextmanager
     def snapshot(self) -> Iterator[PostgresConnection]:
-        with translated(self.path):
-            self.connection.raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        with self.translated():
+            self.connection.begin_snapshot()
             try:
                 yield self.connection
             finally:
                 self.connection.roll_back()
-
-    def note_chosen(self, query: Clauses) -> None:
-        with translated(self.path):
-            self.connection.execute("DROP TABLE IF EXISTS pg_temp.chosen")
-            self.connection.execute(_CHOSEN)
-            insert = f"INSERT INTO pg_temp.chosen (first, second) {query.sql}"
-            self.connection.execute(insert, query.parameters)
 
     def purge(self, device: Device) -> Purged:
         """
@@ -105,27 +98,23 @@ class PostgresAccess(Access):
         """
         states, quarantined = erase_rows(self, device, _mentions(device))
         self.operate(ForgetNotes(device))
-        with translated(self.path):
+        with self.translated():
             for table in ("delivery", "reading", "body", "attempt", "quarantine", "touched_lane"):
                 self.connection.execute(f"VACUUM {table}")
         return Purged(states.total(), states["pending"], quarantined, is_rewritten=True)
 
 
-def _mentions(device: Device) -> "_Mentions":
-    return _Mentions(spellings(device))
+def _mentions(device: Device) -> Callable[[str], str]:
+    """Makes a column the condition that it holds one of the device's spellings, which need no quoting."""
+    needles = spellings(device)
 
-
-class _Mentions:
-    """Makes a column the condition that it holds one of these spellings, which need no quoting."""
-
-    def __init__(self, needles: list[str]) -> None:
-        self._needles = needles
-
-    def __call__(self, column: str) -> str:
+    def mentions(column: str) -> str:
         is_bytes = column in ("payload", "answer", "data")
         text = f"lower(encode({column}, 'escape'))" if is_bytes else f"lower({column})"
-        found = [f"position('{needle}' in {text}) > 0" for needle in self._needles]
+        found = [f"position('{needle}' in {text}) > 0" for needle in needles]
         return f"({' OR '.join(found)})" if found else "FALSE"
+
+    return mentions
 
 
 @contextmanager
@@ -138,9 +127,7 @@ def opened(database: Database, *, is_read_only: bool = False) -> Iterator[Postgr
     with opened_connection(database) as connection:
         version = schema.schema_version(connection, database)
         if version is None:
-            raise OperationError(f"there is no outbox in {database} yet; start the service once")
+            raise no_outbox(f"in {database}")
         if version < 1 + len(schema.STEPS):
-            raise OperationError(
-                f"the outbox {database} is not set up for this version yet; start the service once"
-            )
+            raise not_up_to_date(database)
         yield PostgresAccess(database, connection)

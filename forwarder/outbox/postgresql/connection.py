@@ -112,6 +112,10 @@ class PostgresConnection:
         self._warnings.clear()
         self.raw.execute("BEGIN" if waits_for_disk else "BEGIN; SET LOCAL synchronous_commit = off")
 
+    def begin_snapshot(self) -> None:
+        """Begin a transaction that reads everything as of one instant, and changes nothing."""
+        self.raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
     def commit(self) -> None:
         """Raises OutboxUnavailable when no standby has it: it may be there, and is to be brought in again."""
         self.raw.execute("COMMIT")

@@ -374,5 +374,5 @@ def overview(connection: PostgresConnection) -> Overview:
 def read(database: Database, query: Callable[[PostgresConnection], T]) -> T:
     """What a query answers as of one instant, over a session of its own, from any thread."""
     with opened_connection(database) as connection:
-        connection.raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        connection.begin_snapshot()
         return query(connection)

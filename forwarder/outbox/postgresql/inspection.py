@@ -1,10 +1,11 @@
 """Do the outbox's rows belong together, and do the accounts agree with them."""
 
-from forwarder.errors import OperationError, OutboxError
+from forwarder.errors import OutboxError
 from forwarder.outbox.postgresql import members
 from forwarder.outbox.postgresql.connection import PostgresConnection, opened_connection
 from forwarder.outbox.postgresql.schema import STEPS, schema_version
 from forwarder.outbox.records import Inspection
+from forwarder.outbox.sql.access import no_outbox, other_schema
 from forwarder.outbox.sql.accounts import Rows, look_at_rows
 from forwarder.settings import Database
 
@@ -34,11 +35,10 @@ def inspect(database: Database) -> Inspection:
 def _look(connection: PostgresConnection, database: Database) -> tuple[Rows, int]:
     version = schema_version(connection, database)
     if version is None:
-        raise OperationError(f"there is no outbox in {database} yet; start the service once")
+        raise no_outbox(f"in {database}")
     if version != 1 + len(STEPS):
-        fault = f"its schema is of version {version}; start the service once to bring it up to date"
-        return Rows(version, [fault]), 0
-    connection.raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return Rows(version, [other_schema(version)]), 0
+    connection.begin_snapshot()
     rows = look_at_rows(connection, version)
     (size,) = connection.execute(_SIZE).fetchone()
     return rows, int(size)

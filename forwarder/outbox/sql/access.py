@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import ClassVar, Generic, TypeVar
 
+from forwarder.errors import OperationError
 from forwarder.outbox.access import Chosen, OutboxAccess
+from forwarder.outbox.operations import Operation
 from forwarder.outbox.records import (
     AuditRecord,
     DeliveryFile,
@@ -28,9 +30,12 @@ from forwarder.outbox.records import (
 )
 from forwarder.outbox.sql import audit, lookup, minutes, queries, records, shares
 from forwarder.outbox.sql.connection import Connection
+from forwarder.outbox.sql.operations import perform
 from forwarder.outbox.sql.queries import Ordered
 from forwarder.outbox.sql.records import Clauses
+from forwarder.outbox.sql.tables import Tables
 from forwarder.reading import Device, WebhookId
+from forwarder.settings import OutboxPlace
 
 CHUNK = 500
 """Rows that one transaction changes at most."""
@@ -38,6 +43,7 @@ PAUSE_SECONDS = 0.02
 """Between two transactions: SQLite's lock knows no turns, and the service asks for it every few milliseconds."""
 
 K = TypeVar("K")
+T = TypeVar("T")
 
 
 class Access(OutboxAccess):
@@ -46,14 +52,28 @@ class Access(OutboxAccess):
     connection: Connection
     in_order: ClassVar[str] = ""
     """What makes the engine compare texts by their code points, as Python does."""
+    temporary: ClassVar[str]
+    """The schema of tables that this connection alone sees."""
+    counted: ClassVar[str]
+    """The type of a primary key whose values the engine counts up from 1."""
+
+    @abstractmethod
+    def translated(self) -> AbstractContextManager[None]:
+        """Turns the engine's errors into the outbox's."""
+
+    @abstractmethod
+    def transaction(self, operations: Sequence[Operation[T]]) -> AbstractContextManager[Tables]:
+        """The tables, ready for these operations; committed after the block, rolled back where that raises."""
 
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[Connection]:
         """Everything that is read inside is as of one instant."""
 
-    @abstractmethod
-    def note_chosen(self, query: Clauses) -> None:
-        """Note the rows whose two key columns `query` selects in the table `chosen`, numbered from 1 in its order."""
+    def operate(self, *operations: Operation[T]) -> list[T]:
+        with self.transaction(operations) as tables:
+            answers = [perform(tables, one) for one in operations]
+            tables.add_totals()
+        return answers
 
     def identity(self) -> str:
         with self.snapshot() as connection:
@@ -82,8 +102,19 @@ class Access(OutboxAccess):
 
     def choose(self, query: Clauses, key: Callable[[int, int], K]) -> "ChosenRows[K]":
         """The rows whose two key columns `query` selects, in its order."""
-        self.note_chosen(query)
+        self._note_chosen(query)
         return ChosenRows(self, key)
+
+    def _note_chosen(self, query: Clauses) -> None:
+        """In the table `chosen`, numbered from 1 in the query's order."""
+        chosen = f"{self.temporary}.chosen"
+        with self.translated():
+            self.connection.execute(f"DROP TABLE IF EXISTS {chosen}")
+            self.connection.execute(
+                f"CREATE TABLE {chosen} (position {self.counted}, first bigint, second bigint)"
+            )
+            insert = f"INSERT INTO {chosen} (first, second) {query.sql}"
+            self.connection.execute(insert, query.parameters)
 
     def endpoints_of(self, chosen: Chosen[DeliveryId]) -> list[str]:
         if not chosen.count:
@@ -190,3 +221,19 @@ class ChosenRows(Generic[K]):
                     (position, CHUNK),
                 ).fetchall()
             yield [self._key(*row) for row in rows]
+
+
+def no_outbox(where: str) -> OperationError:
+    """`where` is `in` or `at` and the place."""
+    return OperationError(f"there is no outbox {where} yet; start the service once")
+
+
+def not_up_to_date(place: OutboxPlace) -> OperationError:
+    return OperationError(
+        f"the outbox {place} is not set up for this version yet; start the service once"
+    )
+
+
+def other_schema(version: int) -> str:
+    """The fault of an outbox of another version than this program's."""
+    return f"its schema is of version {version}; start the service once to bring it up to date"

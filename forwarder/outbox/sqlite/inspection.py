@@ -4,8 +4,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from forwarder.errors import OperationError, OutboxDamaged, OutboxError
+from forwarder.errors import OutboxDamaged, OutboxError
 from forwarder.outbox.records import Inspection
+from forwarder.outbox.sql.access import no_outbox, other_schema
 from forwarder.outbox.sql.accounts import Rows, look_at_rows
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite import high_water_mark
@@ -20,7 +21,7 @@ def inspect(path: Path) -> Inspection:
     Raises OperationError when there is no file.
     """
     if not path.exists():
-        raise OperationError(f"there is no outbox at {path} yet; start the service once")
+        raise no_outbox(f"at {path}")
     found = Rows()
     try:
         with (
@@ -51,9 +52,7 @@ def _look(connection: sqlite3.Connection, path: Path) -> Rows:
     version = outbox_file.schema_version(connection, path)
     faults = _structure(connection)
     if version != outbox_file.SCHEMA_VERSION:
-        faults.append(
-            f"its schema is of version {version}; start the service once to bring it up to date"
-        )
+        faults.append(other_schema(version))
     if faults:
         return Rows(version, faults)
     connection.execute("BEGIN")
