@@ -9,10 +9,7 @@ from forwarder.clock import Clock
 from forwarder.outbox.accounts import Accounts
 from forwarder.outbox.candidates import KeptLast
 from forwarder.outbox.operations import MOST_ROWS, Ended, EndIntervals
-from forwarder.outbox.records import EndpointTotals
-
-EVERY_ONE = 1 << 62
-"""More than any table holds."""
+from forwarder.outbox.records import BEYOND_ALL, EndpointTotals
 
 
 class Candidates:
@@ -44,7 +41,7 @@ class Candidates:
         if not self._leads():
             return  # the replica that leads does it
         for name in over.keys() - kept_last.keys():
-            self._end(name, over[name], opened_before=inf, most=EVERY_ONE)
+            self._end(name, over[name], opened_before=inf, most=BEYOND_ALL)
 
     def lead(self, totals: Sequence[EndpointTotals]) -> None:
         """Go on where another replica led before."""

@@ -10,6 +10,9 @@ from forwarder.outbox.intervals import usual_interval
 from forwarder.reading import Device, WebhookId
 from forwarder.settings import OutboxPlace
 
+BEYOND_ALL = 1 << 62
+"""Higher than every number in a table, and more than its rows."""
+
 
 class DeliveryId(NamedTuple):
     """A delivery's row: the number of its reading, and the row of its endpoint. People know it by its webhook id."""

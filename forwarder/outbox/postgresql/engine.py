@@ -37,8 +37,8 @@ from forwarder.outbox.postgresql.connection import (
 )
 from forwarder.outbox.postgresql.members import replicas
 from forwarder.outbox.postgresql.size import ROW_BYTES, Size
-from forwarder.outbox.postgresql.statements import ALL_READINGS, Store
-from forwarder.outbox.records import DeviceRecord, EndpointTotals, Overview
+from forwarder.outbox.postgresql.statements import TAKE_HOMES, Store
+from forwarder.outbox.records import BEYOND_ALL, DeviceRecord, EndpointTotals, Overview
 from forwarder.outbox.sql import queries
 from forwarder.outbox.sql.bringing_in import bring_in
 from forwarder.outbox.sql.operations import readings_in
@@ -47,9 +47,6 @@ from forwarder.settings import Database
 T = TypeVar("T")
 
 _TAKE_LINE = "UPDATE line SET epoch = epoch + 1 WHERE owner = ? RETURNING epoch"
-_TAKE_HOMES = """
-    UPDATE home h SET owner = ?, epoch = epoch + 1 WHERE shard = 0 AND (
-        owner = ? OR owner IS NULL OR NOT EXISTS (SELECT 1 FROM member WHERE id = h.owner))"""
 _OURS = """
     SELECT endpoint, epoch, name FROM home JOIN endpoint_row ON id = endpoint
     WHERE shard = 0 AND owner = ?"""
@@ -122,7 +119,7 @@ class PostgresEngine:
         if row is None and self._line_epoch is not None:
             raise _taken(self._database)
         writer.execute(_LOCK_ALL)
-        writer.execute(_TAKE_HOMES, (self._member, self._member))
+        writer.execute(TAKE_HOMES, (self._member, self._member))
         homes = writer.execute(_OURS, (self._member,)).fetchall()
         (last,) = writer.execute("SELECT last FROM line").fetchone()
         writer.commit()
@@ -168,7 +165,7 @@ class PostgresEngine:
 
     def lanes(self) -> Iterator[tuple[LaneKey, LaneRows]]:
         with opened_connection(self._database) as connection:
-            horizon = self._seen if self._line_epoch is None else ALL_READINGS
+            horizon = self._seen if self._line_epoch is None else BEYOND_ALL
             yield from reading_back.lanes(connection, self._homes, upto=horizon)
 
     def devices(self) -> Iterator[tuple[int, DeviceRecord]]:
@@ -287,7 +284,7 @@ class PostgresEngine:
         """Before anything is counted it is read what has arrived, so that a count includes it."""
         store = self._store
         arrived, seen = self._arrived()
-        store.horizon = seen if self._line_epoch is None else ALL_READINGS
+        store.horizon = seen if self._line_epoch is None else BEYOND_ALL
         applied = bring_in(store, changes, now=now, limits=self._limits, engine_error=psycopg.Error)
         applied.arrived = arrived
         # One that leads has put all there is, but for what commands have, which they note.

@@ -14,6 +14,7 @@ from forwarder.delivery import ReadingNumber, RetryAt
 from forwarder.outbox.changes import LaneRows, Run
 from forwarder.outbox.intake import NewQuarantined, NewReading, Recipient
 from forwarder.outbox.postgresql.connection import PostgresConnection
+from forwarder.outbox.records import BEYOND_ALL
 from forwarder.outbox.settlement import Settlement
 from forwarder.outbox.sql.devices import DeviceTable
 from forwarder.outbox.sql.endings import attempted, ended_alike, runs_of
@@ -26,11 +27,11 @@ from forwarder.reading import Device
 _RESERVE = """
     UPDATE line SET last = last + ? WHERE ?::bigint IS NULL OR epoch = ?
     RETURNING last, EXISTS (SELECT 1 FROM touched_lane), CASE WHEN ? THEN pg_notify(?, ?)::text END"""
-_TAKE_HOMES = """
-    UPDATE home h SET owner = ?, epoch = epoch + 1
-    WHERE shard = 0 AND endpoint = ANY(?) AND (
-        owner IS NULL OR owner = ? OR NOT EXISTS (SELECT 1 FROM member WHERE id = h.owner))
-    RETURNING endpoint, epoch"""
+TAKE_HOMES = """
+    UPDATE home h SET owner = ?, epoch = epoch + 1 WHERE shard = 0 AND (
+        owner IS NULL OR owner = ? OR NOT EXISTS (SELECT 1 FROM member WHERE id = h.owner))"""
+"""Those that are ours or nobody's."""
+_TAKE_HOMES_OF = f"{TAKE_HOMES} AND endpoint = ANY(?) RETURNING endpoint, epoch"
 _RELEASE_HOMES = "UPDATE home SET owner = NULL WHERE shard = 0 AND endpoint = ANY(?) AND owner = ?"
 _NOTED_LANES = "DELETE FROM touched_lane WHERE endpoint = ANY(?) RETURNING endpoint, device"
 _ROWS_OF_LANE = """
@@ -114,7 +115,6 @@ CHANNEL = "forwarder"
 """Replicas are told on this channel that something was committed for them."""
 HOMES_CHANGED = "homes"
 """The message that homes were released; any other is the id of the replica that has put something."""
-ALL_READINGS = 1 << 62
 
 
 class PostgresQuarantine(Quarantine):
@@ -160,7 +160,7 @@ class Store(Tables):
         """Of those endpoints."""
         self.taken: set[int] = set()
         """Endpoints whose homes were taken in this transaction: what is in their lanes is not known yet."""
-        self.horizon = ALL_READINGS
+        self.horizon = BEYOND_ALL
         """The newest reading that a count of lanes includes; what is newer arrives by itself."""
         self.has_others = False
         """Whether other replicas have homes."""
@@ -280,7 +280,7 @@ class Store(Tables):
         self._take(ids)
 
     def _take(self, names: Mapping[int, str]) -> None:
-        rows = self.connection.execute(_TAKE_HOMES, (self._member, sorted(names), self._member))
+        rows = self.connection.execute(_TAKE_HOMES_OF, (self._member, self._member, sorted(names)))
         for endpoint, epoch in rows.fetchall():
             self.homes[endpoint], self.names[endpoint] = epoch, names[endpoint]
             self.taken.add(endpoint)

@@ -1,7 +1,7 @@
 """Records of what people changed, in SQL; the newest MOST_AUDITED stay."""
 
 from forwarder.outbox.operations import MOST_AUDITED
-from forwarder.outbox.records import AuditRecord
+from forwarder.outbox.records import BEYOND_ALL, AuditRecord
 from forwarder.outbox.sql.connection import Connection
 
 _KEEP = """
@@ -11,7 +11,6 @@ _FORGET = "DELETE FROM audit WHERE number <= (SELECT max(number) FROM audit) - ?
 _NEWEST = """
     SELECT id, at, via, who, what, endpoint, count, number FROM audit WHERE number < ?
     ORDER BY number DESC LIMIT ?"""
-_NO_NUMBER = 1 << 62
 
 
 def keep(connection: Connection, record: AuditRecord) -> None:
@@ -24,5 +23,5 @@ def keep(connection: Connection, record: AuditRecord) -> None:
 
 def newest(connection: Connection, *, limit: int, before: int | None) -> list[AuditRecord]:
     """The newest in front."""
-    number = _NO_NUMBER if before is None else before
+    number = BEYOND_ALL if before is None else before
     return [AuditRecord(*row) for row in connection.execute(_NEWEST, (number, limit))]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from forwarder.delivery import Attempt
 from forwarder.errors import OperationError
 from forwarder.outbox.records import (
+    BEYOND_ALL,
     DeliveryFile,
     DeliveryId,
     DeliveryRecord,
@@ -47,7 +48,6 @@ _MESSAGE = """
 
 
 STEP_SECONDS = 3600.0
-_HIGHEST = (1 << 62) - 1
 _BOUND = """
     SELECT reading FROM delivery WHERE reading BETWEEN ? AND ? ORDER BY reading DESC LIMIT 1 OFFSET ?"""
 _ENDS = ("SELECT min(reading) FROM delivery", "SELECT max(reading) FROM delivery")
@@ -120,7 +120,7 @@ def outlook(connection: Connection, selection: Selection, *, most: int) -> Outlo
 
     Numbers grow with the time of enqueuing, but for steps of the clock: those of less than STEP_SECONDS do not matter.
     """
-    lowest, highest = 0, int(selection.after[0]) if selection.after else _HIGHEST
+    lowest, highest = 0, int(selection.after[0]) if selection.after else BEYOND_ALL
     if not replace(selection, limit=None, after=()).narrows:
         return Outlook(lowest, highest, is_whole=True)
     if selection.until is not None:

@@ -108,7 +108,7 @@ def drafted(path: Path) -> Iterator[SqliteDraft]:
     Raises OperationError where there is something already.
     """
     with outbox_file.translated(path), _locked(path):
-        for suffix in ("", "-wal", high_water_mark.SUFFIX):
+        for suffix in ("", "-wal", outbox_file.MARK_SUFFIX):
             if (there := path.with_name(path.name + suffix)).exists():
                 raise OperationError(f"{there} is there already; copy to a path that is free")
         draft = SqliteDraft(path)

@@ -28,6 +28,8 @@ CHECK_SECONDS = 0.5
 CHECK_STEPS = 10_000
 """Steps of SQLite's virtual machine between two looks at the time."""
 APPLICATION_ID = 0x77_77_66_6F  # "wwfo": tells our files from other SQLite databases
+MARK_SUFFIX = "-mark"
+"""Of the file beside the outbox that says how far it has come; see `high_water_mark`."""
 WAY_OUT = "restore it from a copy, or start with FORWARDER_OUTBOX_REPAIR=true to move it aside and begin a new one"
 """What is to be done about a damaged outbox."""
 
@@ -84,7 +86,7 @@ def create(path: Path, *, steps: Sequence[Step] = STEPS) -> None:
 
 def _refuse_leavings(path: Path) -> None:
     """A new file would take a foreign log over; a mark tells that there was an outbox."""
-    for suffix, name in (("-wal", "write-ahead log"), ("-mark", "mark")):
+    for suffix, name in (("-wal", "write-ahead log"), (MARK_SUFFIX, "mark")):
         left = path.with_name(path.name + suffix)
         if left.exists() and left.stat().st_size:
             raise _damage(path, f"it is gone, and its {name} is still there")

@@ -19,7 +19,6 @@ from forwarder.files import Unreadable, open_own, read_bytes
 from forwarder.logs import logger
 from forwarder.outbox.sqlite import file as outbox_file
 
-SUFFIX = "-mark"
 WAY_OUT = "restore what is missing, or start with FORWARDER_OUTBOX_REPAIR=true to go on with what it holds"
 _QUERY = "SELECT name, seq FROM sqlite_sequence WHERE name IN ('reading', 'quarantine')"
 _LENGTH = 20 + 1 + 20 + 1 + 8 + 1
@@ -33,7 +32,7 @@ class Numbers(NamedTuple):
 
 
 def path_of(outbox: Path) -> Path:
-    return outbox.with_name(outbox.name + SUFFIX)
+    return outbox.with_name(outbox.name + outbox_file.MARK_SUFFIX)
 
 
 def numbers_in(connection: sqlite3.Connection) -> Numbers:

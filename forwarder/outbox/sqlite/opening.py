@@ -9,7 +9,7 @@ from forwarder.logs import logger
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite import high_water_mark
 
-_PARTS = ("-wal", "-shm", "", high_water_mark.SUFFIX)
+_PARTS = ("-wal", "-shm", "", outbox_file.MARK_SUFFIX)
 """An outbox's files in the order in which they are moved: the next start notices a crash in between."""
 
 
