@@ -263,9 +263,15 @@ class PostgresEngine:
         """
         Those that are concerned: all of ours for an operation; everybody's for one of the replica that leads, or that
         takes some. In their order, so that nobody waits for another in a circle.
+
+        All of them too where a lane was noted: commands note under the homes, so those under way end before it is
+        counted.
         """
         ours = set(self._homes) if changes.operations else self._concerned(changes)
-        if changes.operations and (self._line_epoch is not None or _takes_homes(changes)):
+        if self._store.has_noted_lanes:
+            ours.update(self._homes)
+        is_of_many = bool(changes.operations) or self._store.has_noted_lanes
+        if is_of_many and (self._line_epoch is not None or _takes_homes(changes)):
             rows = self._writer.execute(_LOCK_ALL)
         elif ours:
             rows = self._writer.execute(_LOCK, (sorted(ours),))

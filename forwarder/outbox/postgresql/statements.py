@@ -33,6 +33,10 @@ TAKE_HOMES = """
 """Those that are ours or nobody's."""
 _TAKE_HOMES_OF = f"{TAKE_HOMES} AND endpoint = ANY(?) RETURNING endpoint, epoch"
 _RELEASE_HOMES = "UPDATE home SET owner = NULL WHERE shard = 0 AND endpoint = ANY(?) AND owner = ?"
+# In the order in which they are noted, so that nobody waits for another in a circle; and in a statement of its own, so
+# that those which somebody has written anew meanwhile are seen to be there.
+_LOCK_NOTES = """
+    SELECT 1 FROM touched_lane WHERE endpoint = ANY(?) ORDER BY endpoint, device COLLATE "C" FOR UPDATE"""
 _NOTED_LANES = "DELETE FROM touched_lane WHERE endpoint = ANY(?) RETURNING endpoint, device"
 _ROWS_OF_LANE = """
     SELECT count(*), coalesce(max(reading), 0) FROM delivery
@@ -154,6 +158,8 @@ class Store(Tables):
         self._unneeded: set[int] = set()
         """Readings whose bodies may go with the end of this transaction."""
         self._dropped_bytes = 0
+        self._notes: set[tuple[int, Device]] = set()
+        """Lanes that the replicas which deliver to them are to count."""
         self.homes: dict[int, int] = {}
         """Epochs of the homes of this replica, by endpoint, as they are once this transaction is committed."""
         self.names: dict[int, str] = {}
@@ -202,6 +208,7 @@ class Store(Tables):
         super().forget()
         self._next = self.reserved = self._dropped_bytes = 0
         self._unneeded.clear()
+        self._notes.clear()
 
     # Putting.
 
@@ -297,7 +304,13 @@ class Store(Tables):
 
     def noted_lanes(self) -> list[tuple[int, Device]]:
         endpoints = [*self.homes, NO_ENDPOINT] if self.leads else list(self.homes)
+        if self.connection.execute(_LOCK_NOTES, (endpoints,)).fetchone() is None:
+            return []
         return self.connection.execute(_NOTED_LANES, (endpoints,)).fetchall()
+
+    def note_lane(self, endpoint: int, device: Device) -> None:
+        """See `Tables`; it is written with `add_totals`."""
+        self._notes.add((endpoint, device))
 
     def take_noted(self) -> None:
         """Take the homes in which commands have changed something and that are nobody's."""
@@ -406,6 +419,9 @@ class Store(Tables):
             if enqueued := self._changes.get((endpoint, "enqueued"), 0):
                 self.connection.execute(_ADD_ENQUEUED, (enqueued, endpoint))
         self._changes.clear()
+        if self._notes:
+            self.write_notes(sorted(self._notes))
+            self._notes.clear()
 
 
 def _count_new(store: Store, runs: Iterable[Run]) -> None:

@@ -32,7 +32,10 @@ _OWE = """
 # Written anew where it is there: on a database another replica may be about to drop it.
 _INSERT_BODY = """
     INSERT INTO body VALUES (?, ?) ON CONFLICT (reading) DO UPDATE SET data = excluded.data"""
-_NOTE_LANE = "INSERT INTO touched_lane (endpoint, device) VALUES (?, ?) ON CONFLICT DO NOTHING"
+# Written anew where it is there: on a database whoever takes the note waits, and counts what led to this one.
+_NOTE_LANE = """
+    INSERT INTO touched_lane (endpoint, device) VALUES (?, ?)
+    ON CONFLICT (endpoint, device) DO UPDATE SET device = excluded.device"""
 _INSERT_ATTEMPT = """
     INSERT INTO attempt (reading, endpoint, number, attempted_at, duration_ms, status, error, detail, answer, address)
     SELECT reading, endpoint, ?, ?, ?, ?, ?, ?, ?, ? FROM delivery WHERE reading = ? AND endpoint = ?
@@ -105,7 +108,10 @@ class Tables(ABC):
 
     def note_lane(self, endpoint: int, device: Device) -> None:
         """Have the replica that delivers to the endpoint count the lane."""
-        self.connection.execute(_NOTE_LANE, (endpoint, device))
+        self.write_notes([(endpoint, device)])
+
+    def write_notes(self, lanes: Collection[tuple[int, Device]]) -> None:
+        self.connection.executemany(_NOTE_LANE, lanes)
 
     def noted_lanes(self) -> list[tuple[int, Device]]:
         """Endpoints' rows and devices that commands have noted for this replica, which are forgotten with that."""
