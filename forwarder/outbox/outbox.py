@@ -336,10 +336,19 @@ class Outbox:
         if self._end is not None and not self._end.done():
             self._end.set_exception(error)
 
+    async def conclude_puts(self) -> None:
+        """
+        Return once what was put is on disk, with every record of a device: then another replica may put.
+
+        Puts that nobody waits for any more are dropped: the broker has those still.
+        """
+        _drop_unawaited(self._commits.next, self.capacity.kept)
+        self._sightings.keep_all(self._commits.next.changes.devices, now=self._clock.monotonic())
+        await self.operate(ReleaseHomes(()))
+
     async def close(self) -> None:
         """Commit what is left, except puts that nobody waits for any more: the broker has those still."""
-        self._commits.next.drop_unawaited()
-        self.capacity.kept.drop_unawaited()
+        _drop_unawaited(self._commits.next, self.capacity.kept)
         self._sightings.keep_all(self._commits.next.changes.devices, now=self._clock.monotonic())
         self._is_closing = True
         self._commits.hurry()
@@ -348,6 +357,11 @@ class Outbox:
         self._commits.close()
         self.schedule.close()
         self._engine.close()
+
+
+def _drop_unawaited(*commits: Commit) -> None:
+    for commit in commits:
+        commit.drop_unawaited()
 
 
 async def _every(seconds: float, call: Callable[[], None]) -> None:

@@ -57,5 +57,8 @@ class Seat:
     def leave(self) -> None:
         """Say that this forwarder is about to end: homes that it releases are not to come back to it."""
 
+    def hand_over(self) -> None:
+        """Have another replica lead, because nothing is put here any more; of no matter where this one does not."""
+
     def release(self) -> None:
         """Let others have it, at once."""

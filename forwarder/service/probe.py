@@ -71,6 +71,10 @@ class ServiceProbe:
         """Parts that run as long as the service does: one that has ended is stuck."""
         self._tasks.update(tasks)
 
+    def end_watch(self) -> None:
+        """The service ends, and its parts one after the other."""
+        self._tasks.clear()
+
     def stuck_parts(self) -> list[str]:
         stuck = [f"{name} has stopped" for name, task in self._tasks.items() if task.done()]
         since = self._outbox.committing_since

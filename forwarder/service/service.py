@@ -2,8 +2,8 @@
 What starts and stops, in which order.
 
 Start: the data directory is locked, the outbox opened, deliveries flow, and only then the subscription begins.
-Stop, the other way round: no new messages, the last group is committed and acknowledged, the attempts in flight end
-within the drain time, the outbox writes what is left.
+Stop, the other way round: no new messages, the last group is committed and acknowledged, another replica may lead, the
+attempts in flight end within the drain time, the outbox writes what is left.
 """
 
 import asyncio
@@ -183,6 +183,8 @@ class Service:
         self._clock = SharedClock(lambda: seat.epoch) if seat.member else SystemClock()
         self._metrics = Metrics()
         self._leads = asyncio.Event()
+        self._leading: list[asyncio.Task[None]] = []
+        """The parts of a replica that leads."""
         self._latest_end = LatestEnd(settings.drain_timeout + END_SECONDS)
         self._log = logger("service")
         self._outbox = _open_outbox(settings, seat, self._clock)
@@ -430,7 +432,9 @@ class Service:
         return parts
 
     def _begin_once_leading(self, run: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]":
-        return asyncio.create_task(self._once_leading(run))
+        part = asyncio.create_task(self._once_leading(run))
+        self._leading.append(part)
+        return part
 
     def _begin_as_replica(self) -> dict[str, "asyncio.Task[None]"]:
         seat, clock = self._seat, self._clock
@@ -511,7 +515,10 @@ class Service:
         drained = asyncio.create_task(self._dispatcher.drain(timeout_seconds=drain_seconds))
         self._descriptors.end_waits()
         await self._subscriber.stop(grace_seconds=min(drain_seconds, 5.0))
+        handing_over = asyncio.create_task(self._hand_over(parts))
         await drained
+        handing_over.cancel()
+        await asyncio.gather(handing_over, return_exceptions=True)
         for task in parts.values():
             task.cancel()
         await asyncio.wait(parts.values())
@@ -523,6 +530,18 @@ class Service:
         self._outbox.release_files()
         await self._sender.aclose()
         self._log.info("service.stopped")
+
+    async def _hand_over(self, parts: Mapping[str, asyncio.Task[None]]) -> None:
+        """Have another replica lead while attempts still end here, once nothing can be put here any more."""
+        if not (self._seat.member and self._leads.is_set()):
+            return
+        self._probe.end_watch()
+        ending = [*self._leading, parts["ingest"], parts["the reloading of routes"]]
+        for part in ending:
+            part.cancel()
+        await asyncio.wait(ending)
+        await self._outbox.conclude_puts()
+        self._seat.hand_over()
 
     def _raise_failure(self, parts: Mapping[str, asyncio.Task[None]]) -> None:
         for name, task in parts.items():

@@ -202,6 +202,51 @@ class TestReplicas:
         assert len(webhooks.posts) == line.fleet.count
         assert await second.stop() == 0
 
+    async def test_leader_that_is_told_to_stop_holds_up_no_other_endpoint(
+        self, line: Line, second: Service
+    ) -> None:
+        """Another one subscribes while an attempt of the first still waits for its answer; nothing is sent twice."""
+        line.service.settings["FORWARDER_DRAIN_TIMEOUT"] = "60s"
+        receivers = [await line.receiver(name) for name in ("one", "two")]
+        await line.start()
+        await second.start()
+        await second.ready()
+        await line.publish(1)
+        slow, fast = await self._by_home(line.service, receivers)
+        gate = asyncio.Event()
+        slow.policy = always(Answer(after=gate))
+        await line.publish(1)
+        await slow.until_posts(2)
+        stopping = asyncio.create_task(line.service.stop())
+        await second.readiness(lambda status, said: status == 200 and said["mqtt"]["subscribed"])
+        await line.publish(10)
+        await fast.until_count(12)
+        assert not stopping.done()
+        health = await line.service.ask("/healthz")
+        assert health is not None
+        assert health.status_code == 200
+        slow.policy = always(OK)
+        gate.set()
+        assert await stopping == 0
+        for webhooks in receivers:
+            await webhooks.until_count(12)
+            assert_told_once_in_order(webhooks, line.fleet.issued)
+            assert len(webhooks.posts) == 12
+        assert await second.stop() == 0
+
+    async def _by_home(self, leader: Service, receivers: list[Webhooks]) -> list[Webhooks]:
+        """The endpoint whose home is the leader first, once each replica has one."""
+
+        async def look() -> list[Webhooks] | None:
+            homes = {one["name"]: one["endpoints"] for one in (await leader.status())["replicas"]}
+            if [len(homes.get(name, ())) for name in ("one", "two")] != [1, 1]:
+                return None
+            return sorted(receivers, key=lambda one: one.name not in homes["one"])
+
+        spread = await eventually(look, what="a home on each replica")
+        assert spread is not None
+        return spread
+
     async def test_stopped_leader_that_wakes_changes_nothing(
         self, line: Line, second: Service
     ) -> None:

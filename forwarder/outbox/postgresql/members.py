@@ -143,7 +143,7 @@ class DatabaseSeat(Seat):
         self.epoch = _own_epoch()
         self.leads = False
         self._differing_since: dict[str, float] = {}
-        self._leaves = False
+        self._leaves = self._hands_over = False
         self._ring: Callable[[], None] = lambda: None
         self._stopping, self._waking = threading.Event(), threading.Event()
         schema.remarks(database)
@@ -166,6 +166,10 @@ class DatabaseSeat(Seat):
 
     def leave(self) -> None:
         self._leaves = True
+        self._waking.set()
+
+    def hand_over(self) -> None:
+        self._hands_over = True
         self._waking.set()
 
     def _hear(self) -> None:
@@ -233,7 +237,9 @@ class DatabaseSeat(Seat):
         namesakes = session.execute(_NAMESAKES, (self._name, self.member)).fetchall()
         gone = {*dead, *(member for (member,) in namesakes)}
         _bury(session, gone)
-        if not (self.leads or self._leaves):
+        if self.leads and self._hands_over:
+            self._free_the_line(session)
+        elif not (self.leads or self._leaves):
             self._try_to_lead(session)
         alive = [one for one in members if one[0] not in gone]
         stay = [member for member, *_, leaves in alive if not leaves]
@@ -260,6 +266,11 @@ class DatabaseSeat(Seat):
         row = session.execute(_LEADER).fetchone()
         self.leader = row[0] if row else ""
         self.leads = leads
+
+    def _free_the_line(self, session: PostgresConnection) -> None:
+        session.execute(_LEAVE, (self.member,))
+        session.execute("SELECT pg_notify(?, ?)", (CHANNEL, HOMES_CHANGED))
+        self.leads = False
 
     def _see_homes(
         self, session: PostgresConnection, stay: Collection[str], *, alive: Collection[str]

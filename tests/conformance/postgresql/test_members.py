@@ -102,6 +102,17 @@ def test_only_one_of_many_follows_it(join: Callable[[str], DatabaseSeat]) -> Non
     assert sum(other.leads for other in others) == 1
 
 
+def test_leader_hands_over_before_it_leaves(join: Callable[[str], DatabaseSeat]) -> None:
+    """The next one leads; the first is a member still, and never leads again."""
+    first, second = join("one"), join("two")
+    first.leave()
+    first.hand_over()
+    until(lambda: second.leads)
+    until(lambda: not first.leads)
+    beats_again(first)
+    assert (first.leads, first.is_sure, second.leader) == (False, True, "two")
+
+
 def test_one_that_leaves_does_not_come_to_lead(join: Callable[[str], DatabaseSeat]) -> None:
     """It would have the line do nothing until its own attempts have ended."""
     first, second, third = join("one"), join("two"), join("three")
