@@ -20,7 +20,7 @@ from forwarder.errors import ConfigurationError, OperationError, OutboxError, Ro
 from forwarder.files import foreign_writers, printable
 from forwarder.normalise import Template, load_template
 from forwarder.notice import OPERATOR
-from forwarder.outbox import is_running, opened, remarks
+from forwarder.outbox import is_running, opened, refuse_strangers, remarks
 from forwarder.reading import Device
 from forwarder.routes import Endpoint, EndpointName, OAuth2, Routes, Selection
 from forwarder.routes.elsewhere import AnyEnvironment, AnyFiles
@@ -161,7 +161,7 @@ def _look_over(report: Report) -> _Findings | None:
         if isinstance(outbox, Path):
             _look_at_data(report, outbox)
         else:
-            _look_at_database(report, outbox)
+            _look_at_database(report, outbox, broker)
         _look_at_port(report, settings.listen_address, outbox)
     return _Findings(settings, broker, routes) if settings and broker and routes else None
 
@@ -308,7 +308,10 @@ def _look_at_data(report: Report, outbox: Path) -> None:
         report.fine("data", f"{printable(directory)} is not there yet, and can be made")
 
 
-def _look_at_database(report: Report, database: Database) -> None:
+def _look_at_database(report: Report, database: Database, broker: Broker | None) -> None:
+    """Raises OutboxError where a start would."""
+    if broker:
+        refuse_strangers(database, deployment=broker.deployment)
     for remark in remarks(database):
         report.warn(remark)
     report.fine("database", f"{database} can be used")

@@ -72,6 +72,9 @@ class Driver(Protocol[P_contra]):
         another forwarder holds the file, or one of another deployment works on the database.
         """
 
+    def refuse_strangers(self, place: P_contra, *, deployment: str) -> None:
+        """Raises OutboxLocked where replicas of another deployment run."""
+
     def warn_of_foreign_writers(self, place: P_contra) -> None:
         """Log it when others may put files of theirs in the place of ours."""
 
@@ -162,6 +165,10 @@ def remarks(place: OutboxPlace) -> list[str]:
 
 def take_seat(place: OutboxPlace, *, name: str, deployment: str) -> Seat:
     return _driver(place).take_seat(place, name=name, deployment=deployment)
+
+
+def refuse_strangers(place: OutboxPlace, *, deployment: str) -> None:
+    _driver(place).refuse_strangers(place, deployment=deployment)
 
 
 def warn_of_foreign_writers(place: OutboxPlace) -> None:

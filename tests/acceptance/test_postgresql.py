@@ -288,10 +288,12 @@ class TestReplicas:
         await line.receiver("acme")
         await line.start()
         second.settings["FORWARDER_MQTT_TOPIC"] = "ext/elsewhere/#"
-        refused = await second.command("run")
-        assert refused.exit_code == 1
-        assert "another deployment works on postgresql://" in refused.stderr
-        assert PASSWORD not in refused.stderr + refused.stdout
+        for command in ("check", "run"):
+            refused = await second.command(command)
+            assert refused.exit_code == 1
+            assert "another deployment works on postgresql://" in refused.stderr
+            assert PASSWORD not in refused.stderr + refused.stdout
+        assert (await line.service.command("check")).exit_code == 0
         assert await line.service.stop() == 0
         refused = await second.command("outbox", "copy", "--to", "sqlite:///copy/outbox.db")
         assert refused.exit_code == 1

@@ -18,7 +18,7 @@ from forwarder.outbox.postgresql.access import opened
 from forwarder.outbox.postgresql.copying import drafted, held
 from forwarder.outbox.postgresql.engine import PostgresEngine
 from forwarder.outbox.postgresql.inspection import inspect
-from forwarder.outbox.postgresql.members import DatabaseSeat, is_running
+from forwarder.outbox.postgresql.members import DatabaseSeat, is_running, refuse_strangers
 from forwarder.outbox.postgresql.schema import exists, prepare, remarks
 from forwarder.settings import Database
 
@@ -49,6 +49,7 @@ __all__ = [
     "open_engine",
     "opened",
     "prepare",
+    "refuse_strangers",
     "remarks",
     "repair",
     "take_seat",

@@ -65,7 +65,8 @@ def remarks(database: Database) -> list[str]:
     """What an operator should know about the database. Raises OutboxError when no service can start on it."""
     with opened_connection(database) as connection:
         _require_server(connection, database)
-        schema_version(connection, database)
+        if schema_version(connection, database) is None:
+            _refuse_other_tables(connection, database)
         _refuse_shared_sessions(connection, database)
         (standbys,) = connection.execute("SHOW synchronous_standby_names").fetchone()
     if standbys.strip():
@@ -125,11 +126,15 @@ def make(
     connection: PostgresConnection, database: Database, *, version: int = 1 + len(STEPS)
 ) -> None:
     """Make the tables, within the caller's transaction. Raises OutboxError where there are others."""
+    _refuse_other_tables(connection, database)
+    schema = files("forwarder.outbox.postgresql").joinpath("schema.sql")
+    connection.raw.execute(schema.read_text(encoding="utf-8").encode())
+    connection.execute("INSERT INTO line (schema) VALUES (?)", (version,))
+
+
+def _refuse_other_tables(connection: PostgresConnection, database: Database) -> None:
     if connection.execute(_TABLES).fetchone()[0]:
         raise OutboxError(
             f"{database} holds the tables of another program; give the forwarder a database or a schema of its own"
             " with FORWARDER_OUTBOX_URL"
         )
-    schema = files("forwarder.outbox.postgresql").joinpath("schema.sql")
-    connection.raw.execute(schema.read_text(encoding="utf-8").encode())
-    connection.execute("INSERT INTO line (schema) VALUES (?)", (version,))

@@ -43,6 +43,10 @@ def remarks(_: Path) -> list[str]:
     return []
 
 
+def refuse_strangers(_: Path, *, deployment: str) -> None:
+    """A file has one forwarder; whatever that subscribed to before is no matter."""
+
+
 __all__ = [
     "copies_aside",
     "drafted",
@@ -53,6 +57,7 @@ __all__ = [
     "open_engine",
     "opened",
     "prepare",
+    "refuse_strangers",
     "remarks",
     "repair",
     "take_seat",

@@ -342,8 +342,9 @@ def test_older_replica_that_meets_a_newer_schema_is_refused(place: Database) -> 
 def test_database_of_another_program_is_refused(place: Database) -> None:
     with opened_connection(place) as connection:
         connection.execute("CREATE TABLE invoice (id int)")
-    with pytest.raises(OutboxError, match="holds the tables of another program"):
-        prepare(place)
+    for begin in (remarks, prepare):
+        with pytest.raises(OutboxError, match="holds the tables of another program"):
+            begin(place)
 
 
 def test_missing_standby_is_told(place: Database) -> None:
