@@ -41,9 +41,9 @@ class ServiceProbe:
         endpoint_changes: Callable[[], int],
         max_bytes: int,
         seat: Seat,
-        warnings: Sequence[str] = (),
+        warnings: Callable[[], Sequence[str]] = tuple,
     ) -> None:
-        self._warnings = list(warnings)
+        self._warnings = warnings
         self._seat = seat
         self._outbox = outbox
         self._outbox_id = outbox.accounts.overview().identity
@@ -101,7 +101,10 @@ class ServiceProbe:
         return {
             "ready": not reasons,
             "reasons": reasons,
-            "warnings": self._warnings + self._differing() + self._missing() + self._clock_off(),
+            "warnings": [*self._warnings()]
+            + self._differing()
+            + self._missing()
+            + self._clock_off(),
             "mqtt": {
                 "connected": session.connected,
                 "subscribed": session.subscribed,

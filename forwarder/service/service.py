@@ -50,6 +50,7 @@ from forwarder.service.notify import Announcer, ServiceManager
 from forwarder.service.probe import ServiceProbe
 from forwarder.service.ready_call import ReadyCall, caller
 from forwarder.service.reloading import Reloader
+from forwarder.service.remarks import Remarks
 from forwarder.service.replica import (
     Sureness,
     doubt_while_unsure,
@@ -98,7 +99,8 @@ async def run_service(
         deployment=settings.broker().deployment,
     )
     try:
-        warnings = tell_remarks(settings.outbox_place)
+        told = Remarks(partial(remarks, settings.outbox_place), clock=SystemClock())
+        told.look()
         warn_of_foreign_writers(settings.outbox_place)
         service = Service(
             settings,
@@ -108,7 +110,7 @@ async def run_service(
             log_lines_dropped=log_lines_dropped,
             share=share,
             seat=seat,
-            warnings=warnings,
+            remarks=told,
         )
         _suit_the_interpreter()
         await service.run()
@@ -124,14 +126,6 @@ def _routes_file(settings: Settings) -> RoutesFile:
         secrets_dir=settings.secrets_dir,
         clock=SystemClock(),
     )
-
-
-def tell_remarks(place: OutboxPlace) -> list[str]:
-    """What an operator should know about the place, also in the log."""
-    found = remarks(place)
-    for remark in found:
-        logger("outbox").warning("outbox.exposed", problem=remark)
-    return found
 
 
 def _suit_the_interpreter() -> None:
@@ -177,9 +171,10 @@ class Service:
         log_lines_dropped: Callable[[], int],
         share: Share,
         seat: Seat,
-        warnings: Sequence[str],
+        remarks: Remarks,
     ) -> None:
         self._settings, self._share, self._seat = settings, share, seat
+        self._remarks = remarks
         self._clock = SharedClock(lambda: seat.epoch) if seat.member else SystemClock()
         self._metrics = Metrics()
         self._leads = asyncio.Event()
@@ -193,7 +188,7 @@ class Service:
         self._wire_notices()
         self._wire_line(normaliser)
         self._wire_upkeep(looks, routes)
-        self._wire_probe(normaliser, log_lines_dropped, warnings)
+        self._wire_probe(normaliser, log_lines_dropped)
         self._wire_telling()
 
     def _wire_sender(self) -> None:
@@ -284,7 +279,6 @@ class Service:
         self,
         normaliser: Normaliser,
         log_lines_dropped: Callable[[], int],
-        warnings: Sequence[str],
     ) -> None:
         self._probe = ServiceProbe(
             outbox=self._outbox,
@@ -299,7 +293,7 @@ class Service:
             endpoint_changes=lambda: self._watch.endpoint_changes,
             max_bytes=self._settings.outbox_max_bytes,
             seat=self._seat,
-            warnings=warnings,
+            warnings=lambda: self._remarks.found,
         )
 
     def _wire_telling(self) -> None:
@@ -457,6 +451,7 @@ class Service:
             clock=clock,
         )
         return {
+            "the looks at the database's settings": asyncio.create_task(self._remarks.run()),
             "the looks at other replicas": self._begin_once_leading(elsewhere.run),
             "the doubt about the lead": asyncio.create_task(doubts),
             "the replica": asyncio.create_task(keeping),
