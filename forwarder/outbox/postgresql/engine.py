@@ -15,6 +15,7 @@ in both.
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from typing import TypeVar
@@ -341,7 +342,9 @@ class PostgresEngine:
                 rows = 1 + len(one.recipients)
                 self._size.readings_bytes += len(one.data) + rows * ROW_BYTES
         self._size.readings_bytes -= store.take_dropped_bytes()
-        self._size.measure(self._writer, now=time.monotonic())
+        # Everything is committed; what only tells does not have it brought in once more.
+        with suppress(psycopg.Error):
+            self._size.measure(self._writer, now=time.monotonic())
 
     def trim(self) -> None:
         """PostgreSQL uses free space again by itself."""

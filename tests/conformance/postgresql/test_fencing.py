@@ -21,6 +21,7 @@ from forwarder.outbox import Outbox, inspect
 from forwarder.outbox.postgresql.connection import opened_connection
 from forwarder.outbox.postgresql.engine import PostgresEngine
 from forwarder.outbox.postgresql.reading_back import _HEADS
+from forwarder.outbox.postgresql.size import Size
 from forwarder.outbox.postgresql.statements import _DROP_BODIES, _POSTPONE, _SETTLE
 from forwarder.settings import Database
 
@@ -114,6 +115,23 @@ async def test_session_lost_in_a_commit(
     accounts = await totals(outbox)
     assert (accounts.enqueued, accounts.delivered, accounts.pending) == (3, 3, 0)
     assert inspect(harness.place).faults == ()
+
+
+async def test_measuring_that_fails_repeats_no_commit(
+    harness: OutboxHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was put is committed by then: brought in again it would be known, and in no lane."""
+    outbox = harness.open()
+    await outbox.put([new_reading(ONE, "a")])
+
+    def fail(*_: object, **__: object) -> None:
+        raise psycopg.errors.QueryCanceled("canceling statement due to statement timeout")
+
+    monkeypatch.setattr(Size, "measure", fail)
+    put = outbox.put([new_reading(ONE, "b")])
+    assert await asyncio.wait_for(put, timeout=10) == ["accepted"]
+    assert ids(await must_claim(outbox, limit=9)) == ["a", "b"]
+    assert harness.engine.rows("message_total") == [{"outcome": "accepted", "count": 2}]
 
 
 async def test_session_that_is_lost_counts_in_nobodys_favour(
