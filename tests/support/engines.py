@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from psycopg import sql
+from psycopg.errors import DiskFull
 from psycopg.rows import dict_row
 
 from forwarder.clock import Clock
@@ -156,7 +157,7 @@ class PostgresUnderTest(PostgresEngine):
         self.waits: list[bool] = []
         self.read = 0
         self.is_over_limit = False
-        self._fails_to_look = False
+        self._fails_to_look = self._refuses = False
         self._unreadable: Exception | None = None
         self._may_read = threading.Event()
         self._may_read.set()
@@ -184,10 +185,16 @@ class PostgresUnderTest(PostgresEngine):
         self._execute("ALTER TABLE body DROP CONSTRAINT full_disk")
 
     def refuse_writes(self) -> None:
-        self._writer.execute("SET default_transaction_read_only = on")
+        self._refuses = True
 
     def accept_writes(self) -> None:
-        self._writer.execute("SET default_transaction_read_only = off")
+        self._refuses = False
+
+    def _bring_in(self, changes: Changes, now: float) -> Applied:
+        applied = super()._bring_in(changes, now)
+        if self._refuses:
+            raise DiskFull("no space left on device")
+        return applied
 
     def _execute(self, statement: str) -> None:
         with opened_connection(self._database) as connection:
