@@ -163,7 +163,7 @@ async def measure(
             outbox.put(endpoint.name, group)
             outbox.missing.clear()
             started = time.process_time()
-            dispatcher.pump([endpoint.name])
+            dispatcher.start_due([endpoint.name])
             await outbox.missing.wait()
             await asyncio.sleep(0)
             spent += time.process_time() - started

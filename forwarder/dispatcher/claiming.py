@@ -17,7 +17,7 @@ from forwarder.delivery import (
     Supersede,
 )
 from forwarder.dispatcher.batch import MAX_BATCH_BYTES, Batch, fitting, is_per_device, shape_of
-from forwarder.dispatcher.conclusion import Conclusion, Ended, GoesOn, settle
+from forwarder.dispatcher.conclusion import Conclusion, Ended, GoesOn, settlements_of
 from forwarder.dispatcher.watch import Watch
 from forwarder.outbox import Claim, Outbox, Readiness, Settlement
 from forwarder.retry import expiry, longest_wait
@@ -195,7 +195,7 @@ class Claiming:
         if all(one.attempts + 1 == attempt.number for one in head):
             settlements = [Settlement(head, DELIVERED, attempt)]
         else:
-            settlements = settle(head, repeat(DELIVERED), attempt)
+            settlements = settlements_of(head, repeat(DELIVERED), attempt)
         self._outbox.settle(name, settlements, ends=batch.claims)
 
     def apply(self, batch: Batch, conclusion: Conclusion, *, is_barred: bool) -> None:

@@ -70,7 +70,9 @@ def conclude(
         _decide(one, result, endpoint, circumstances, one.reading in superseded)
         for one in batch.head
     ]
-    return _settled(batch, settle(batch.head, decisions, attempt), endpoint, circumstances.now)
+    return _settled(
+        batch, settlements_of(batch.head, decisions, attempt), endpoint, circumstances.now
+    )
 
 
 def unrenderable(batch: Batch, deliveries: Sequence[Delivery], *, endpoint: Endpoint) -> Conclusion:
@@ -110,7 +112,7 @@ def _decide(
 
 
 def _split(batch: Batch, result: Refused, attempt: Attempt, now: float) -> GoesOn:
-    settlements = settle(batch.head, repeat(RetryAt(now)), attempt)
+    settlements = settlements_of(batch.head, repeat(RetryAt(now)), attempt)
     tried = batch.tried()
     return GoesOn(settlements, tried.halved() if result.status == _TOO_LARGE else tried.singled())
 
@@ -130,7 +132,7 @@ def _after_failure(batch: Batch) -> list[Batch]:
     return batch.halved() if is_halved else [batch]
 
 
-def settle(
+def settlements_of(
     deliveries: Iterable[Delivery], decisions: Iterable[Decision], attempt: Attempt
 ) -> list[Settlement]:
     """Deliveries that end alike in one settlement each: decided alike, at their attempt of the same number."""

@@ -41,7 +41,7 @@ class Dispatcher:
         self._leaving: dict[str, asyncio.Task[None]] = {}
         self._taking: asyncio.Future[None] | None = None
         self._is_draining = False
-        outbox.schedule.on_claimable = self.pump
+        outbox.schedule.on_claimable = self.start_due
         outbox.on_foreign_change = self.look_for_pauses
         outbox.homes.on_changed = self._look_for_homes
 
@@ -78,7 +78,7 @@ class Dispatcher:
         if self._routes is not None and not self._is_draining:
             self._start_homes(self._routes)
 
-    def settle_homes(self, elsewhere: Collection[str], free: Collection[str]) -> None:
+    def follow_homes(self, elsewhere: Collection[str], free: Collection[str]) -> None:
         """Deliver to the endpoints that are `free`, and leave those to others that are to be `elsewhere`."""
         homes = self._outbox.homes.here
         if homes is None or self._is_draining:
@@ -117,7 +117,7 @@ class Dispatcher:
         self._endpoints[endpoint.name] = dispatcher
         dispatcher.configure(endpoint)
 
-    def pump(self, names: Iterable[str]) -> None:
+    def start_due(self, names: Iterable[str]) -> None:
         """Something may be claimed at these endpoints."""
         for name in names:
             endpoint = self._endpoints.get(name)

@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypeAlias
 
 import httpx
 
@@ -16,11 +15,9 @@ from forwarder.reading import Device
 from forwarder.render import TEST_DEVICE, Rendered, Unrenderable, render_test
 from forwarder.routes import Routes
 from forwarder.routes.model import BearerAuth, Endpoint, EndpointName, OAuth2
-from forwarder.sender import Tokens, client_for
+from forwarder.sender import HttpxTransportFor, Tokens, client_for
 from forwarder.sender.failure import NoDescriptor, TransportFailure
 from forwarder.signing import signature_headers
-
-TransportFor: TypeAlias = Callable[[Endpoint], httpx.AsyncBaseTransport]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ def find_endpoint(routes: Routes, name: str) -> Endpoint:
     return endpoint
 
 
-async def send_test(endpoint: Endpoint, *, transport_for: TransportFor) -> Answered:
+async def send_test(endpoint: Endpoint, *, transport_for: HttpxTransportFor) -> Answered:
     """
     One `webhook.test` event to the endpoint, and its answer.
 
@@ -69,7 +66,11 @@ async def send_test(endpoint: Endpoint, *, transport_for: TransportFor) -> Answe
 
 
 async def send_each(
-    requests: Iterable[Rendered], *, endpoint: Endpoint, device: Device, transport_for: TransportFor
+    requests: Iterable[Rendered],
+    *,
+    endpoint: Endpoint,
+    device: Device,
+    transport_for: HttpxTransportFor,
 ) -> list[Answered]:
     """
     One request after the other, over one connection where the receiver keeps it.
@@ -84,7 +85,7 @@ async def send_each(
         return [await _attempt(each, endpoint, device, client) for each in requests]
 
 
-async def _authorized(endpoint: Endpoint, transport_for: TransportFor) -> Endpoint:
+async def _authorized(endpoint: Endpoint, transport_for: HttpxTransportFor) -> Endpoint:
     """The endpoint with a token, where it needs one. Raises TransportFailure."""
     if not isinstance(endpoint.auth, OAuth2):
         return endpoint

@@ -10,7 +10,7 @@ One attempt: POST a body to an endpoint and say what it came to. Never retries, 
 `Transport` is the seam: tests put a handler there. `pooled_transports` puts the real ones together.
 """
 
-from forwarder.sender.client import client_for
+from forwarder.sender.client import HttpxTransportFor, client_for
 from forwarder.sender.descriptors import Descriptors
 from forwarder.sender.guard import Guard
 from forwarder.sender.sender import Sender, Transport, TransportFor
@@ -20,6 +20,7 @@ from forwarder.sender.transport import PooledTransport, pooled_transports
 __all__ = [
     "Descriptors",
     "Guard",
+    "HttpxTransportFor",
     "PooledTransport",
     "Sender",
     "Tokens",

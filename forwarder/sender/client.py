@@ -10,7 +10,7 @@ several objects for each request: deliveries go by `Sender`.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 
@@ -22,10 +22,10 @@ from forwarder.sender.request import fixed_fields, parse_url, target_of
 _ACTED_ON = frozenset({b"content-encoding", b"location", b"set-cookie"})
 """Fields of an answer that httpx's client acts on: it decodes the body, prepares the next request, keeps the cookie."""
 
+HttpxTransportFor: TypeAlias = Callable[[Endpoint], httpx.AsyncBaseTransport]
 
-def client_for(
-    endpoint: Endpoint, *, transport_for: Callable[[Endpoint], httpx.AsyncBaseTransport]
-) -> httpx.AsyncClient:
+
+def client_for(endpoint: Endpoint, *, transport_for: HttpxTransportFor) -> httpx.AsyncClient:
     """
     A client for requests to one endpoint's host, with the endpoint's header fields and credentials in each.
 

@@ -58,7 +58,7 @@ class SystemResolver:
         loop = asyncio.get_running_loop()
         lookup: asyncio.Future[list[Address]] = loop.create_future()
 
-        def settle(outcome: list[Address] | Exception) -> None:
+        def conclude_lookup(outcome: list[Address] | Exception) -> None:
             del self._lookups[host, port]
             if isinstance(outcome, Exception):
                 lookup.set_exception(outcome)
@@ -69,7 +69,7 @@ class SystemResolver:
         def work() -> None:
             outcome = _outcome(host, port)
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-                loop.call_soon_threadsafe(settle, outcome)
+                loop.call_soon_threadsafe(conclude_lookup, outcome)
 
         try:
             threading.Thread(target=work, name="lookup", daemon=True).start()

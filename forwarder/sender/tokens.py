@@ -22,7 +22,7 @@ from urllib.parse import quote_plus
 import httpx
 
 from forwarder.routes.model import BasicAuth, Endpoint, OAuth2, TlsFiles
-from forwarder.sender.client import client_for
+from forwarder.sender.client import HttpxTransportFor, client_for
 from forwarder.sender.failure import NoDescriptor, TransportFailure
 
 TOKEN_SECONDS = 10.0
@@ -40,7 +40,6 @@ _EARLIEST, _LATEST = 0.75, 0.9
 """Of a token's life, between which it is renewed: spread, because many replicas have asked at the same time."""
 
 Client: TypeAlias = tuple[OAuth2, TlsFiles | None, bool]
-TransportFor: TypeAlias = Callable[[Endpoint], httpx.AsyncBaseTransport]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class Tokens:
 
     def __init__(
         self,
-        transport_for: TransportFor,
+        transport_for: HttpxTransportFor,
         *,
         monotonic: Callable[[], float] = time.monotonic,
         spread: Callable[[float, float], float] = random.uniform,
@@ -142,7 +141,7 @@ class _Source:
         self,
         endpoint: Endpoint,
         auth: OAuth2,
-        transport_for: TransportFor,
+        transport_for: HttpxTransportFor,
         monotonic: Callable[[], float],
         spread: Callable[[float, float], float],
     ) -> None:

@@ -103,7 +103,7 @@ async def keep_the_seat(
         if seat.leads:
             await take_over.go_on()
         if seat.homes is not None:
-            dispatcher.settle_homes(seat.homes.elsewhere, seat.homes.free)
+            dispatcher.follow_homes(seat.homes.elsewhere, seat.homes.free)
         if list(seat.differing) != differing:
             differing = list(seat.differing)
             if differing:

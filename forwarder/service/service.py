@@ -47,7 +47,6 @@ from forwarder.service.looking import Looks
 from forwarder.service.minutes import Minutes
 from forwarder.service.missing_session import watch_the_session
 from forwarder.service.notify import Announcer, ServiceManager
-from forwarder.service.probe import ServiceProbe
 from forwarder.service.ready_call import ReadyCall, caller
 from forwarder.service.reloading import Reloader
 from forwarder.service.remarks import Remarks
@@ -60,6 +59,7 @@ from forwarder.service.replica import (
 )
 from forwarder.service.silence_watch import SilenceWatch
 from forwarder.service.upkeep import Upkeep
+from forwarder.service.vitals import ServiceVitals
 from forwarder.settings import OutboxPlace, Settings
 from forwarder.settings.environment import ENV_FILE
 from forwarder.subscriber import Arrival, SessionState, Subscriber, try_session
@@ -188,7 +188,7 @@ class Service:
         self._wire_notices()
         self._wire_line(normaliser)
         self._wire_upkeep(looks, routes)
-        self._wire_probe(normaliser, log_lines_dropped)
+        self._wire_vitals(normaliser, log_lines_dropped)
         self._wire_telling()
 
     def _wire_sender(self) -> None:
@@ -275,12 +275,12 @@ class Service:
             max_bytes=settings.outbox_max_bytes,
         )
 
-    def _wire_probe(
+    def _wire_vitals(
         self,
         normaliser: Normaliser,
         log_lines_dropped: Callable[[], int],
     ) -> None:
-        self._probe = ServiceProbe(
+        self._vitals = ServiceVitals(
             outbox=self._outbox,
             subscriber=self._subscriber,
             reloader=self._reloader,
@@ -301,7 +301,7 @@ class Service:
         self._announcer = Announcer(
             ServiceManager(os.environ, pid=os.getpid()),
             session=self._session_state,
-            stuck_parts=self._probe.stuck_parts,
+            stuck_parts=self._vitals.stuck_parts,
             clock=clock,
         )
         self._ready_call = self._called_while_ready(self._settings.heartbeat_url)
@@ -311,7 +311,7 @@ class Service:
         self._heartbeat = Heartbeat(
             self._metrics,
             look=self._outbox.accounts.overview,
-            problems=self._probe.reasons,
+            problems=self._vitals.reasons,
             clock=clock,
         )
 
@@ -320,7 +320,7 @@ class Service:
             return None
         secret = url.get_secret_value()
         client = partial(self._client_of, secret)
-        return ReadyCall(secret, client=client, problems=self._probe.reasons, clock=self._clock)
+        return ReadyCall(secret, client=client, problems=self._vitals.reasons, clock=self._clock)
 
     def _acknowledge(self, arrivals: Sequence[Arrival]) -> None:
         self._subscriber.acknowledge(arrivals)
@@ -378,7 +378,7 @@ class Service:
         await self._use(self._reloader.routes)
         await self._recall_intervals()
         parts = self._begin_parts()
-        self._probe.watch({"the outbox": writer, **parts})
+        self._vitals.watch({"the outbox": writer, **parts})
         web.start()
         self._log.info(
             "service.started",
@@ -397,7 +397,7 @@ class Service:
         limits = Limits(connections=self._share.http_connections)
         # A sixth of the connections stays for what is answered at once, /healthz above all.
         app = build_app(
-            self._probe,
+            self._vitals,
             slow_answers=limits.connections // 2,
             mounted={API_PREFIX: api, "": page.views},
             streams=limits.connections // 3,
@@ -474,8 +474,8 @@ class Service:
             public_url=settings.public_url,
         )
         door = Door(access, SystemClock())
-        api = build_api(resources, line=self._probe, door=door)
-        return api, build_page(resources, line=self._probe, door=door)
+        api = build_api(resources, line=self._vitals, door=door)
+        return api, build_page(resources, line=self._vitals, door=door)
 
     async def _recall_intervals(self) -> None:
         """A restart lets no reading through that `min_interval` would have held back."""
@@ -530,7 +530,7 @@ class Service:
         """Have another replica lead while attempts still end here, once nothing can be put here any more."""
         if not (self._seat.member and self._leads.is_set()):
             return
-        self._probe.end_watch()
+        self._vitals.end_watch()
         ending = [*self._leading, parts["ingest"], parts["the reloading of routes"]]
         for part in ending:
             part.cancel()

@@ -1,7 +1,7 @@
 """What the running service answers over HTTP: health, readiness, metrics."""
 
-from forwarder.web.app import Probe, build_app
+from forwarder.web.app import Vitals, build_app
 from forwarder.web.gate import Limits
 from forwarder.web.server import WebServer
 
-__all__ = ["Limits", "Probe", "WebServer", "build_app"]
+__all__ = ["Limits", "Vitals", "WebServer", "build_app"]

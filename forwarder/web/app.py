@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from forwarder.web.places import Places
 
 
-class Probe(Protocol):
+class Vitals(Protocol):
     """What the service tells about itself."""
 
     def stuck_parts(self) -> list[str]:
@@ -35,7 +35,7 @@ class Probe(Protocol):
 
 
 def build_app(
-    probe: Probe,
+    vitals: Vitals,
     *,
     slow_answers: int,
     mounted: Mapping[str, Sequence[BaseRoute]] | None = None,
@@ -43,14 +43,14 @@ def build_app(
     streamed: Mapping[str, Sequence[BaseRoute]] | None = None,
 ) -> Starlette:
     """
-    The HTTP application over what `probe` tells.
+    The HTTP application over what `vitals` tell.
 
     slow_answers: of what takes its time, /metrics and what is mounted, at most so many answers at once
     mounted: further routes, by the path that they are below; what is below no path comes last
     streams: of what is streamed, at most so many answers at once, because each lasts
     streamed: routes as those
     """
-    told = _Told(probe)
+    told = _Told(vitals)
     slow = Middleware(Places(slow_answers).around)
     lasting = Middleware(Places(streams).around)
     app = Starlette(
@@ -67,26 +67,26 @@ def build_app(
 
 
 class _Told:
-    """The answers that are the probe's."""
+    """The answers about the vitals."""
 
-    def __init__(self, probe: Probe) -> None:
-        self._probe = probe
+    def __init__(self, vitals: Vitals) -> None:
+        self._vitals = vitals
 
     async def healthz(self, _: Request) -> Response:
-        stuck = self._probe.stuck_parts() + self._probe.unmended()
+        stuck = self._vitals.stuck_parts() + self._vitals.unmended()
         told = "\n".join(stuck or ["ok"])
         return PlainTextResponse(f"{told}\n", status_code=503 if stuck else 200)
 
     async def readyz(self, request: Request) -> Response:
-        readiness = dict(self._probe.readiness())
+        readiness = dict(self._vitals.readiness())
         # Not unless it is asked for: there may be thousands, and most who look want to know one thing.
         if "endpoints" in request.query_params:
-            readiness["endpoints"] = self._probe.endpoints()
+            readiness["endpoints"] = self._vitals.endpoints()
         return JSONResponse(readiness, status_code=200 if readiness["ready"] else 503)
 
     async def metrics(self, _: Request) -> Response:
         content_type = "text/plain; version=0.0.4; charset=utf-8"
-        return Response(await self._probe.metrics(), headers={"content-type": content_type})
+        return Response(await self._vitals.metrics(), headers={"content-type": content_type})
 
 
 def _mounts(

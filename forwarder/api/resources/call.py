@@ -10,9 +10,9 @@ from forwarder.api import requests as forms
 from forwarder.logs import logger
 from forwarder.normalise import Normaliser
 from forwarder.operator import Actor, Change, audited
-from forwarder.operator.send_test import TransportFor
 from forwarder.outbox import Chosen, OutboxAccess, Selection, opened
 from forwarder.routes import Routes
+from forwarder.sender import HttpxTransportFor
 from forwarder.settings import OutboxPlace
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ class Resources:
     normaliser: Normaliser
     """Our own, because it counts; so is `trusting`, which takes the device that a payload names."""
     trusting: Normaliser
-    transports: Callable[[], TransportFor]
+    transports: Callable[[], HttpxTransportFor]
     """Anew for each test of an endpoint, because each has a thread and a loop of its own."""
     page_url: str
     """How people reach the page."""

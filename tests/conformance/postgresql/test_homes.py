@@ -122,10 +122,10 @@ async def test_endpoint_that_is_new_stays_where_it_was_made(place: Database) -> 
     harness = DispatcherHarness(OutboxHarness(place, HandClock()))
     outbox = harness.open(endpoint())
     await outbox.put([new_reading()])
-    harness.dispatcher.settle_homes(elsewhere=set(), free=set())
+    harness.dispatcher.follow_homes(elsewhere=set(), free=set())
     await harness.answer_all()
     assert "acme" in outbox.homes
-    harness.dispatcher.settle_homes(elsewhere={"acme"}, free=set())
+    harness.dispatcher.follow_homes(elsewhere={"acme"}, free=set())
     async with asyncio.timeout(10):
         while "acme" in outbox.homes:
             await harness.rest()

@@ -23,7 +23,7 @@ STUCK_SECONDS = 60.0
 """A commit that takes so long will not end any more."""
 
 
-class ServiceProbe:
+class ServiceVitals:
     """Looks at the parts from outside; keeps nothing but what it reported last."""
 
     def __init__(

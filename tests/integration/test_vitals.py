@@ -19,7 +19,7 @@ from forwarder.metrics import Metrics
 from forwarder.outbox import Outbox, Seat
 from forwarder.reading import Device
 from forwarder.routes import Rejection, Routes
-from forwarder.service.probe import ServiceProbe
+from forwarder.service.vitals import ServiceVitals
 
 NEXT_ATTEMPT = "forwarder_endpoint_next_attempt_timestamp_seconds"
 HOLDS = [
@@ -75,11 +75,11 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def probe(
+def vitals(
     tmp_path: Path, outbox: Outbox, clock: HandClock, metrics: Metrics, reloader: _Reloader
-) -> ServiceProbe:
+) -> ServiceVitals:
     idle = cast("Any", _Idle())
-    return ServiceProbe(
+    return ServiceVitals(
         outbox=outbox,
         subscriber=idle,
         reloader=cast("Any", reloader),
@@ -95,43 +95,43 @@ def probe(
     )
 
 
-async def shown(probe: ServiceProbe, metrics: Metrics) -> float | None:
-    await probe.metrics()
+async def shown(vitals: ServiceVitals, metrics: Metrics) -> float | None:
+    await vitals.metrics()
     return metrics.registry.get_sample_value(NEXT_ATTEMPT, {"endpoint": "acme"})
 
 
 @pytest.mark.parametrize("failures", HOLDS)
 async def test_next_attempt_is_shown_until_it_is_due(
-    probe: ServiceProbe, metrics: Metrics, outbox: Outbox, clock: HandClock, failures: int
+    vitals: ServiceVitals, metrics: Metrics, outbox: Outbox, clock: HandClock, failures: int
 ) -> None:
     """The metric is the instant until which an endpoint is held back, and 0 from then on."""
     until = clock.unix() + 30
     outbox.record_health("acme", EndpointHealth(failures=failures, open_until=until))
     await flush(outbox)
-    assert await shown(probe, metrics) == until
+    assert await shown(vitals, metrics) == until
     clock.advance(30)
-    assert await shown(probe, metrics) == 0
+    assert await shown(vitals, metrics) == 0
 
 
 async def test_no_next_attempt_is_shown_where_nothing_holds(
-    probe: ServiceProbe, metrics: Metrics
+    vitals: ServiceVitals, metrics: Metrics
 ) -> None:
     """An endpoint that nothing holds back has a zero, not an absent series."""
-    assert await shown(probe, metrics) == 0
+    assert await shown(vitals, metrics) == 0
 
 
 async def test_the_line_goes_on_while_metrics_are_written(
-    probe: ServiceProbe, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+    vitals: ServiceVitals, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of thousands of endpoints they are long; on the loop every reading would wait for them."""
     loop_went_on = threading.Event()
     monkeypatch.setattr(metrics, "text", lambda: str(loop_went_on.wait(10)).encode())
     asyncio.get_running_loop().call_later(0.01, loop_went_on.set)
-    assert await probe.metrics() == b"True"
+    assert await vitals.metrics() == b"True"
 
 
 async def test_scrapes_at_the_same_time_count_once(
-    probe: ServiceProbe, metrics: Metrics, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    vitals: ServiceVitals, metrics: Metrics, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each counts from what the last one has reported, so they take turns: two never meet."""
     meeting = threading.Barrier(2)
@@ -143,33 +143,33 @@ async def test_scrapes_at_the_same_time_count_once(
         return b"alone"
 
     monkeypatch.setattr(metrics, "text", text)
-    assert await asyncio.gather(*[probe.metrics() for _ in range(8)]) == [b"alone"] * 8
+    assert await asyncio.gather(*[vitals.metrics() for _ in range(8)]) == [b"alone"] * 8
     name, labels = "forwarder_deliveries_enqueued_total", {"endpoint": "acme"}
     assert metrics.registry.get_sample_value(name, labels) == outbox.accounts.enqueued["acme"] == 1
 
 
 async def test_a_look_at_the_routes_that_hangs_is_told_everywhere(
-    probe: ServiceProbe, reloader: _Reloader
+    vitals: ServiceVitals, reloader: _Reloader
 ) -> None:
     """/healthz and /readyz both have the reason; nothing is stuck that a restart would mend."""
-    assert probe.unmended() == []
-    assert probe.readiness()["ready"]
+    assert vitals.unmended() == []
+    assert vitals.readiness()["ready"]
 
     reloader.problem = "reading routes.yaml takes longer than 10 s"
 
-    assert probe.unmended() == [reloader.problem]
-    assert probe.stuck_parts() == []
-    assert not probe.readiness()["ready"]
-    assert probe.readiness()["reasons"] == [reloader.problem]
+    assert vitals.unmended() == [reloader.problem]
+    assert vitals.stuck_parts() == []
+    assert not vitals.readiness()["ready"]
+    assert vitals.readiness()["reasons"] == [reloader.problem]
 
 
 async def test_mistakes_in_the_routes_are_counted_and_not_repeated(
-    probe: ServiceProbe, reloader: _Reloader
+    vitals: ServiceVitals, reloader: _Reloader
 ) -> None:
     """Whoever may ask gets to know how many and where, and the service stays ready: the last good routes hold."""
     reloader.rejection = Rejection(("routes.yaml:3:1: hunter2", "…"), 2, "routes.yaml:3:1")
 
-    readiness = probe.readiness()
+    readiness = vitals.readiness()
 
     assert readiness["routes"] == {"endpoints": 0, "problems": 2, "first": "routes.yaml:3:1"}
     assert readiness["ready"]
@@ -177,14 +177,14 @@ async def test_mistakes_in_the_routes_are_counted_and_not_repeated(
 
 
 async def test_outbox_is_told_by_its_id(
-    probe: ServiceProbe, outbox: Outbox, tmp_path: Path
+    vitals: ServiceVitals, outbox: Outbox, tmp_path: Path
 ) -> None:
     """Not by its path: whoever may ask need not know this machine."""
-    readiness = probe.readiness()
+    readiness = vitals.readiness()
 
     assert readiness["outbox"] == {"id": outbox.accounts.overview().identity, "problem": None}
     assert str(tmp_path) not in str(readiness)
-    assert probe.endpoints() == {}
+    assert vitals.endpoints() == {}
 
 
 @pytest.mark.parametrize(
@@ -196,12 +196,12 @@ async def test_outbox_is_told_by_its_id(
     ],
 )
 async def test_clock_that_is_off_is_a_warning(
-    probe: ServiceProbe, ahead: float, said: list[str]
+    vitals: ServiceVitals, ahead: float, said: list[str]
 ) -> None:
     """The replica goes on, because it goes by the database's."""
-    probe._seat.clock_ahead = ahead
+    vitals._seat.clock_ahead = ahead
     warnings = [
         f"this machine's clock is {one} the database's, which replicas go by; have NTP set it"
         for one in said
     ]
-    assert probe.readiness()["warnings"] == warnings
+    assert vitals.readiness()["warnings"] == warnings
