@@ -3,7 +3,8 @@ A batch: what is sent in one POST, and what comes after it in the same lane.
 
 It holds one reading where the endpoint takes them singly, up to `max_events` of several lanes where it takes more. A
 batch keeps its members over all attempts, because its id follows from them; it changes only where it is split, or where
-a member is settled. Nobody changes one: every step of its way makes another.
+a member is settled. Nobody changes one: every step of its way makes another. It is not frozen, because each attempt
+makes one and freezing takes four times as long.
 """
 
 from bisect import bisect_right

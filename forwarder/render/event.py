@@ -14,14 +14,21 @@ class Event(Protocol):
     A delivery is one as it stands, so that for a reading at each attempt nothing is made anew.
     """
 
-    webhook_id: WebhookId
-    device: Device
-    measured_at: str
-    """RFC 3339 in UTC, ends in Z."""
-    data: bytes
+    @property
+    def webhook_id(self) -> WebhookId: ...
+
+    @property
+    def device(self) -> Device: ...
+
+    @property
+    def measured_at(self) -> str:
+        """RFC 3339 in UTC, ends in Z."""
+
+    @property
+    def data(self) -> bytes: ...
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class TestEvent:
     """What `send-test` tells."""
 
