@@ -62,18 +62,13 @@ def read_bytes(path: Path, *, limit: int, within: Path | None = None) -> bytes:
         raise _unopened(path, error) from None
 
 
-def read_text(path: Path, *, limit: int, within: Path | None = None) -> str:
-    """The same as text, without a byte order mark. Raises Unreadable, also when it is not UTF-8."""
-    return as_text(read_bytes(path, limit=limit, within=within), path)
-
-
-def read_secret(path: Path, *, within: Path | None = None) -> str:
+def read_secret(path: Path) -> str:
     """
     What a file of one secret holds, without byte order mark, line ends and blanks around it. Raises Unreadable.
 
     Editors and shells add those, and no secret begins or ends with one.
     """
-    return as_secret(read_bytes(path, limit=SECRET_LIMIT, within=within), path)
+    return as_secret(read_bytes(path, limit=SECRET_LIMIT), path)
 
 
 def read_pem(path: Path) -> str:

@@ -123,8 +123,6 @@ class Ingest(Generic[A]):
         self._is_resting = False
         """Whether `run` waits for something to do."""
         self._wake = asyncio.Event()
-        self._is_idle = asyncio.Event()
-        self._is_idle.set()
 
     def use(self, routes: Routes) -> None:
         """Match messages by this table from now on."""
@@ -138,7 +136,6 @@ class Ingest(Generic[A]):
         if self._arrived:
             self._arrived += arrivals
             return
-        self._is_idle.clear()
         self._arrived += arrivals
         # A turn of the loop, in which `run` would wake up, is a twentieth of a single reading's way.
         if self._is_resting:
@@ -158,8 +155,6 @@ class Ingest(Generic[A]):
                 while self._ingest_some():
                     await asyncio.sleep(0)
                     self._conclude_stored()
-                if not self._arrived and not self._storing:
-                    self._is_idle.set()
         finally:
             self._is_resting = False
             for stored in self._pending:
@@ -183,10 +178,6 @@ class Ingest(Generic[A]):
                 break
         del self._arrived[: len(arrivals)]
         return Group(arrivals, size)
-
-    async def drained(self) -> None:
-        """Return once everything that was received has been acknowledged."""
-        await self._is_idle.wait()
 
     def _ingest(self, group: Group[A]) -> None:
         puts: list[Put] = []

@@ -144,14 +144,6 @@ class Listener:
         async with asyncio.timeout(timeout_seconds), self._changed:
             await self._changed.wait_for(condition)
 
-    def accepted_of(self, device: str) -> list[str]:
-        """The ids of this device's readings in the order in which they were accepted."""
-        return [
-            reading_id
-            for reading_id, received in self.accepted.items()
-            if device in received.devices and _device_of(received, reading_id) == device
-        ]
-
     async def _respond(self, request: Request) -> Answer:
         received = self._examine(request)
         if received is None:
@@ -223,10 +215,3 @@ def readings_in(body: bytes) -> tuple[Mapping[str, Any], ...]:
         data = event.get("data") if isinstance(event, dict) else None
         found.extend(data if isinstance(data, list) else [data])
     return tuple(data for data in found if isinstance(data, dict))
-
-
-def _device_of(received: Received, reading_id: str) -> str:
-    for reading in received.readings:
-        if reading.get("id") == reading_id:
-            return str(reading.get("device", ""))
-    return received.device

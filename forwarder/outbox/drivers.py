@@ -22,7 +22,7 @@ from forwarder.outbox.access import OutboxAccess
 from forwarder.outbox.capacity import quarantine_share
 from forwarder.outbox.copying import Contents, Copied, Draft, copy_contents
 from forwarder.outbox.engine import Engine, Limits
-from forwarder.outbox.outbox import MEMORY_LIMIT, Outbox
+from forwarder.outbox.outbox import Outbox
 from forwarder.outbox.records import Inspection
 from forwarder.outbox.seat import Seat
 from forwarder.settings import OutboxPlace
@@ -112,7 +112,6 @@ def open_outbox(
     quarantine_max_bytes: int | None = None,
     keep_delivered_seconds: float = 3600.0,
     may_repair: bool = False,
-    memory_limit: int = MEMORY_LIMIT,
 ) -> Outbox:
     """
     The outbox of this process; the caller has taken its seat, and is `member`.
@@ -127,7 +126,7 @@ def open_outbox(
     def begin() -> Outbox:
         driver.prepare(place)
         engine = driver.open_engine(place, member=member, limits=limits)
-        return Outbox(engine, place, clock=clock, limits=limits, memory_limit=memory_limit)
+        return Outbox(engine, place, clock=clock, limits=limits)
 
     return _with_repair(begin, driver, place) if may_repair else begin()
 

@@ -104,11 +104,6 @@ class Schedule:
             for device in lanes.devices():
                 applied.counted.setdefault((name, device), LaneRows(0, ReadingNumber(0)))
 
-    @property
-    def is_reading(self) -> bool:
-        """Whether something is read that may be claimed then."""
-        return self._heads.is_busy
-
     def _read_ahead(self, lanes: EndpointLanes, *, is_probe: bool = False) -> None:
         wanted = {} if lanes.is_held else lanes.unread.begin(is_probe=is_probe)
         if wanted:

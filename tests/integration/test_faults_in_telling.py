@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from support.faults import Faults
+from support.ingesting import drained
 from support.line import Fleet, assert_told_once_in_order
 from support.outbox import flush
 from support.readings import endpoint, routes_to
@@ -176,7 +177,7 @@ async def flow(folder: Path, faults: Faults) -> None:
         for _ in range(4):
             line.receive(*line.fleet.readings(READINGS // 4))
             await asyncio.sleep(0)
-        await line.ingest.drained()
+        await drained(line.ingest)
         await line.settled()
         for webhooks in (line.acme, line.batched):
             assert_told_once_in_order(webhooks, line.fleet.issued)

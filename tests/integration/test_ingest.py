@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import structlog.testing
 from support.clock import HandClock
+from support.ingesting import drained
 from support.outbox import flush, must_claim, until_it_failed
 from support.outbox_harness import OutboxHarness
 from support.readings import endpoint, routes_to
@@ -48,7 +49,7 @@ async def test_quarantine_knows_the_true_size(tmp_path: Path) -> None:
         ingest.receive([Sent(Message(topic, whole, NOW))])
         ingest.receive([Sent(Message(topic, whole, NOW, bytes_left_out=200 << 20))])
     working = asyncio.create_task(ingest.run())
-    await ingest.drained()
+    await drained(ingest)
     working.cancel()
     assert (await harness.reopen()).accounts.overview().messages == {
         "accepted": 3,
@@ -77,7 +78,7 @@ async def test_message_that_breaks_us_is_kept_and_acknowledged(tmp_path: Path) -
     ingest = new_ingest(harness, acknowledged, normaliser=normaliser)
     ingest.receive([Sent(Message("ext/it/ECC9FF5C0001", b"poison", datetime.now(UTC)))])
     working = asyncio.create_task(ingest.run())
-    await ingest.drained()
+    await drained(ingest)
     assert len(acknowledged) == 1
     working.cancel()
     outbox = await harness.reopen()
@@ -113,7 +114,7 @@ async def test_switch_of_the_fast_path_changes_no_byte(
     ]
     ingest.receive([Sent(message) for message in messages])
     working = asyncio.create_task(ingest.run())
-    await ingest.drained()
+    await drained(ingest)
     working.cancel()
     deliveries = (await must_claim(outbox, limit=3)).deliveries
     expected = [read_by_normaliser(message) for message in messages]
@@ -145,7 +146,7 @@ async def test_group_is_bounded(
         message = Message("ext/it/ECC9FF5C0001", payload, datetime.now(UTC), is_retained=True)
         ingest.receive([Sent(message)])
     working = asyncio.create_task(ingest.run())
-    await ingest.drained()
+    await drained(ingest)
     assert [len(group) for group in acknowledged] == groups
     working.cancel()
     await harness.kill()
@@ -162,7 +163,7 @@ async def test_message_that_comes_alone_takes_no_turn(tmp_path: Path) -> None:
     ingest.receive([Sent(Message("ext/it/ECC9FF5C0001", b'{"P_In":1}', NOW))])
     assert outbox.committing_since is not None
     ingest.receive([Sent(Message("ext/it/ECC9FF5C0001", b'{"P_In":2}', NOW, is_retained=True))])
-    await ingest.drained()
+    await drained(ingest)
     assert [len(group) for group in acknowledged] == [1, 1]
     working.cancel()
     await harness.kill()
@@ -212,7 +213,7 @@ async def test_what_waits_for_the_disk_is_bounded(tmp_path: Path, payload_bytes:
     assert size < MOST_STORING_BYTES + LARGEST_GROUP_BYTES + payload_bytes
     harness.engine.make_room()
     clock.advance(1)
-    await ingest.drained()
+    await drained(ingest)
     assert [one for group in acknowledged for one in group] == sent
     working.cancel()
     await harness.kill()
@@ -253,7 +254,7 @@ async def test_devices_that_nobody_wants_are_seen(tmp_path: Path) -> None:
         payload = b'{"timestamp":1763461060,"P_In":1}'
         ingest.receive([Sent(Message(f"ext/it/{device}", payload, NOW))])
     working = asyncio.create_task(ingest.run())
-    await ingest.drained()
+    await drained(ingest)
     working.cancel()
     outbox.keep_devices()
     await flush(outbox)
@@ -275,7 +276,7 @@ async def told_of(tmp_path: Path, *messages: Message) -> list[str]:
         working = asyncio.create_task(ingest.run())
         for message in messages:
             ingest.receive([Sent(message)])
-            await ingest.drained()
+            await drained(ingest)
     working.cancel()
     await harness.kill()
     return [log["event"] for log in logs if log["log_level"] == "warning"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import httpx
 from support.clock import HandClock
-from support.outbox import flush, totals
+from support.outbox import flush, is_reading, totals
 from support.outbox_harness import OutboxHarness
 from support.readings import routes_to
 from support.transports import HandledTransport
@@ -115,7 +115,7 @@ class DispatcherHarness:
 
     @property
     def outbox_is_idle(self) -> bool:
-        return self.outbox.is_at_rest and not self.outbox.schedule.is_reading
+        return self.outbox.is_at_rest and not is_reading(self.outbox)
 
     async def advance(self, seconds: float) -> None:
         await self.rest()

@@ -16,6 +16,7 @@ from forwarder.files import (
     NoDescriptorLeft,
     Unreadable,
     as_secret,
+    as_text,
     beside_the_loop,
     foreign_writers,
     open_own,
@@ -24,7 +25,6 @@ from forwarder.files import (
     read_given,
     read_pem,
     read_secret,
-    read_text,
 )
 
 LIMIT = 1024
@@ -132,7 +132,7 @@ def test_text_that_is_no_text_tells_its_line(tmp_path: Path) -> None:
     path.write_bytes(b"one\nhunter2 \xff")
 
     with pytest.raises(Unreadable) as refused:
-        read_text(path, limit=LIMIT)
+        as_text(read_bytes(path, limit=LIMIT), path)
 
     assert str(refused.value) == f"{path} is not UTF-8 text (line 2)"
     assert refused.value.__cause__ is None
@@ -192,7 +192,7 @@ def test_links_within_the_folder_are_followed(tmp_path: Path) -> None:
     """A Kubernetes mount is nothing but links, and they stay inside."""
     secrets = tmp_path / "secrets"
 
-    assert read_secret(mounted(secrets), within=secrets) == "hunter2"
+    assert read_bytes(mounted(secrets), limit=LIMIT, within=secrets) == b"hunter2"
 
 
 def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
     path = mounted(tmp_path / "real")
     (tmp_path / "secrets").symlink_to("real")
 
-    assert read_secret(path, within=tmp_path / "secrets") == "hunter2"
+    assert read_bytes(path, limit=LIMIT, within=tmp_path / "secrets") == b"hunter2"
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_nothing_leads_out_of_the_folder(name: str, tmp_path: Path) -> None:
     (secrets / "link").symlink_to("../outside")
 
     with pytest.raises(Unreadable, match="leads out of FORWARDER_SECRETS_DIR"):
-        read_secret(secrets / name, within=secrets)
+        read_bytes(secrets / name, limit=LIMIT, within=secrets)
 
 
 @pytest.mark.parametrize("flags", [os.O_WRONLY | os.O_CREAT, os.O_RDWR | os.O_CREAT, os.O_RDONLY])

@@ -41,8 +41,8 @@ def calls(names: frozenset[str]) -> Iterator[tuple[str, str]]:
 
 
 def _is_ours(function: ast.expr) -> bool:
-    """The reader's own `read_bytes` and `read_text` are called by their bare names."""
-    return isinstance(function, ast.Name) and function.id in {"read_bytes", "read_text"}
+    """The reader's own `read_bytes` is called by its bare name."""
+    return isinstance(function, ast.Name) and function.id == "read_bytes"
 
 
 def _opens_nothing(call: ast.Call) -> bool:

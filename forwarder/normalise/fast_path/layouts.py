@@ -83,11 +83,6 @@ class FastPath:
         self._arrival: datetime | None = None
         self._arrival_text = ""
 
-    @property
-    def known(self) -> int:
-        """How many layouts are remembered."""
-        return len(self._layouts)
-
     def read(self, message: Message) -> SerialisedReading | None:
         """The normaliser's reading, serialised; None when only the normaliser can tell. Never raises."""
         payload = message.payload

@@ -58,20 +58,16 @@ def curves_of(
     return [Curve(values, top) for values in every]
 
 
-def line_path(
-    values: Sequence[float], *, top: float, width: float = WIDTH, height: float = HEIGHT
-) -> str:
+def line_path(values: Sequence[float], *, top: float) -> str:
     """The `d` of a line through the values, left to right; `top` is the value at the upper edge. Empty for none."""
-    points = _points(values, top, width, height)
+    points = _points(values, top)
     return "M" + "L".join(f"{x:g},{y:g}" for x, y in points) if points else ""
 
 
-def area_path(
-    values: Sequence[float], *, top: float, width: float = WIDTH, height: float = HEIGHT
-) -> str:
+def area_path(values: Sequence[float], *, top: float) -> str:
     """The same, closed along the lower edge."""
-    line = line_path(values, top=top, width=width, height=height)
-    return f"{line}L{width:g},{height:g}L0,{height:g}Z" if line else ""
+    line = line_path(values, top=top)
+    return f"{line}L{WIDTH:g},{HEIGHT:g}L0,{HEIGHT:g}Z" if line else ""
 
 
 def nice_top(values: Sequence[float]) -> float:
@@ -92,13 +88,11 @@ def share(part: float, whole: float) -> float:
     return 0.0 if whole <= 0 else round(min(max(part / whole, 0.0), 1.0) * 100, 1)
 
 
-def _points(
-    values: Sequence[float], top: float, width: float, height: float
-) -> list[tuple[float, float]]:
+def _points(values: Sequence[float], top: float) -> list[tuple[float, float]]:
     if not values or top <= 0:
         return []
-    step = width / max(len(values) - 1, 1)
-    inner = height - 2  # the line is two wide, and stays within its box
+    step = WIDTH / max(len(values) - 1, 1)
+    inner = HEIGHT - 2  # the line is two wide, and stays within its box
     return [
         (round(index * step, 1), round(1 + inner * (1 - min(value / top, 1.0)), 1))
         for index, value in enumerate(values)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.clock import HandClock
 from support.dispatcher_harness import DispatcherHarness
-from support.outbox import claim, flush, ids, must_claim, settle, totals
+from support.outbox import claim, flush, ids, is_reading, must_claim, settle, totals
 from support.outbox_harness import OutboxHarness
 from support.readings import STARTED_AT, endpoint, new_reading
 from support.replicas import Replicas, delivered, replicas, seen
@@ -283,7 +283,7 @@ class TestLatest:
         await flush(owner)
         while True:
             claimed = owner.schedule.claim("acme")
-            if claimed is None and not owner.schedule.is_reading:
+            if claimed is None and not is_reading(owner):
                 return sent
             if claimed is not None:
                 sent += ids(claimed)

@@ -12,6 +12,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from support.clock import HandClock
+from support.ingesting import drained
 from support.outbox_harness import OutboxHarness
 from support.routing import ENVIRON
 
@@ -111,7 +112,7 @@ async def test_each_reading_goes_where_one_whole_table_sends_it(tmp_path: Path) 
             for device in dice.sample(DEVICES, MESSAGES_PER_LOOK):
                 line.receive(device)
             await line.look()
-    await line.ingest.drained()
+    await drained(line.ingest)
     ingesting.cancel()
     await harness.kill()
 

@@ -83,6 +83,11 @@ WITHOUT_LAYOUT = {
 }
 
 
+def known(fast_path: FastPath) -> int:
+    """How many layouts are remembered."""
+    return len(fast_path._layouts)
+
+
 class Line:
     """The fast path beside the normaliser, which it must equal."""
 
@@ -282,7 +287,7 @@ def test_layouts_may_take_turns_on_a_topic_and_be_shared_by_topics() -> None:
     for topic in ("ext/it/ECC9FF000001", "ext/it/house", "e/" * LONGEST_TOPIC + "ECC9FF000001"):
         for payload in payloads + payloads[::-1]:
             assert line.read(message(payload, topic=topic)) is not None
-    assert line.fast_path.known == 3
+    assert known(line.fast_path) == 3
 
 
 @pytest.mark.parametrize(
@@ -309,7 +314,7 @@ def test_no_payload_takes_long() -> None:
     """What looks like a known layout up to its last byte is given up in one pass, however its values could be cut."""
     names = [f"x{number}" for number in range(150)]
     line = learned(Example(of_members(names, "1.5")))
-    assert line.fast_path.known == 1
+    assert known(line.fast_path) == 1
     damaged_at_the_end = of_members(names, "1.55555")[:-1] + b"]"
     started = time.process_time()
     line.fast_path.read(message(damaged_at_the_end))
@@ -325,11 +330,11 @@ def test_memory_is_bounded() -> None:
     fast_path = FastPath(normaliser())
     for number in range(LEARNED_AT_ONCE + 5):
         fast_path.read(message(b'{"P_In":1,"x%d":1}' % number))
-    assert fast_path.known == LEARNED_AT_ONCE
+    assert known(fast_path) == LEARNED_AT_ONCE
     assert fast_path.read(message(b'{"P_In":1,"x0":1}', topic="ext/it/x0")) is not None
     for number in range(MOST_LAYOUTS * MESSAGES_PER_LAYOUT):
         fast_path.read(message(b'{"P_In":1,"y%d":1}' % number))
-    assert fast_path.known == MOST_LAYOUTS
+    assert known(fast_path) == MOST_LAYOUTS
     assert fast_path.read(message(b'{"P_In":1,"x0":1}', topic="ext/it/x0")) is None
     assert fast_path.read(message(b'{"P_In":1,"y%d":1}' % (number - 1))) is None
     for _ in range(MESSAGES_PER_LAYOUT):
@@ -394,7 +399,7 @@ def test_a_known_layout_that_breaks_is_forgotten(monkeypatch: pytest.MonkeyPatch
     with structlog.testing.capture_logs() as logs:
         assert [line.fast_path.read(message(b'{"P_In":2}')) for _ in range(3)] == [None, None, None]
     assert [log["event"] for log in logs] == ["form.broke"]
-    assert line.fast_path.known == 1
+    assert known(line.fast_path) == 1
     assert line.read(message(b'{"P_Out":2}')) is not None
 
 
