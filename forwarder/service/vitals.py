@@ -101,10 +101,12 @@ class ServiceVitals:
         return {
             "ready": not reasons,
             "reasons": reasons,
-            "warnings": [*self._warnings()]
-            + self._differing()
-            + self._missing()
-            + self._clock_off(),
+            "warnings": [
+                *self._warnings(),
+                *self._differing(),
+                *self._missing(),
+                *self._clock_off(),
+            ],
             "mqtt": {
                 "connected": session.connected,
                 "subscribed": session.subscribed,
