@@ -1,6 +1,6 @@
-"""What is read back from the outbox: lanes at start, the head of a lane, the accounts, a look at it all."""
+"""What is read back from the outbox: a delivery, devices, the accounts, a look at it all."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from forwarder.delivery import Delivery, ReadingNumber
@@ -11,35 +11,11 @@ from forwarder.outbox.sql import webhook_ids
 from forwarder.outbox.sql.connection import Connection
 from forwarder.reading import Device
 
-_HEADS = """
-    SELECT d.reading, d.age_from, d.attempts, d.due_at, r.id, r.measured_at, r.received_at, b.data
-    FROM delivery d JOIN reading r ON r.number = d.reading JOIN body b ON b.reading = d.reading
-    WHERE d.endpoint = ? AND d.device = ? AND d.state = 'pending'
-    ORDER BY d.reading LIMIT ?"""
-_LANES = """
-    SELECT e.name, l.device, l.pending, l.newest FROM (
-        SELECT endpoint, device, count(*) AS pending, min(reading) AS first, max(reading) AS newest FROM delivery
-        WHERE state = 'pending' GROUP BY endpoint, device) l JOIN endpoint e ON e.id = l.endpoint
-    ORDER BY l.first"""
 _DEAD_LETTERS = """
     SELECT e.name, l.reason, l.count FROM (
         SELECT endpoint, reason, count(*) AS count FROM delivery
         WHERE state = 'dead' AND settled_at IS NOT NULL GROUP BY endpoint, reason) l
     JOIN endpoint e ON e.id = l.endpoint"""
-
-
-def heads(
-    connection: Connection, wanted: Mapping[LaneKey, int], known_ids: dict[str, int]
-) -> dict[LaneKey, list[Delivery]]:
-    """Of each lane the first pending deliveries, in order; `known_ids` are endpoints' rows, to which new ones join."""
-    if any(name not in known_ids for name, _ in wanted):
-        known_ids |= endpoint_ids(connection)
-    return {key: _head(connection, known_ids[key[0]], key, limit) for key, limit in wanted.items()}
-
-
-def _head(connection: Connection, endpoint: int, key: LaneKey, limit: int) -> list[Delivery]:
-    rows = connection.execute(_HEADS, (endpoint, key[1], limit))
-    return [pending_delivery(key, *row) for row in rows]
 
 
 def pending_delivery(
@@ -70,12 +46,6 @@ def pending_delivery(
 
 def endpoint_ids(connection: Connection) -> dict[str, int]:
     return dict(connection.execute("SELECT name, id FROM endpoint").fetchall())
-
-
-def lanes(connection: Connection) -> Iterator[tuple[LaneKey, LaneRows]]:
-    """Every lane that holds something, the one with the oldest delivery first."""
-    for endpoint, device, pending, newest in connection.execute(_LANES):
-        yield (endpoint, Device(device)), LaneRows(pending, ReadingNumber(newest))
 
 
 def devices(

@@ -7,7 +7,7 @@ The outbox on SQLite: one file, with its write-ahead log, its high-water mark an
     disk_space.py  room on the disk, and under the limit    inspection.py  is it sound, do the accounts agree
     high_water_mark.py  how far the file has come           migrations.py  from one schema to the next
     bulk_statement.py   one statement over many rows        copying.py     to and from the other engine
-    schema.sql
+    reading_back.py     lanes, and what is next     schema.sql
 
 What is seldom run, and what is read, is in outbox/sql.
 """

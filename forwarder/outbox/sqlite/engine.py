@@ -19,6 +19,7 @@ from forwarder.outbox.records import DeviceRecord, EndpointTotals, Overview
 from forwarder.outbox.sql import queries
 from forwarder.outbox.sql.bringing_in import bring_in
 from forwarder.outbox.sqlite import file as outbox_file
+from forwarder.outbox.sqlite import reading_back
 from forwarder.outbox.sqlite.disk_space import DiskSpace
 from forwarder.outbox.sqlite.file import pragma, translated
 from forwarder.outbox.sqlite.high_water_mark import HighWaterMark
@@ -62,7 +63,7 @@ class SqliteEngine:
 
     def lanes(self) -> Iterator[tuple[LaneKey, LaneRows]]:
         with translated(self._path):
-            yield from queries.lanes(self._reader)
+            yield from reading_back.lanes(self._reader)
 
     def devices(self) -> Iterator[tuple[int, DeviceRecord]]:
         with translated(self._path):
@@ -70,7 +71,7 @@ class SqliteEngine:
 
     def heads(self, wanted: Mapping[LaneKey, int]) -> dict[LaneKey, list[Delivery]]:
         with translated(self._path):
-            return queries.heads(self._reader, wanted, self._endpoint_ids)
+            return reading_back.heads(self._reader, wanted, self._endpoint_ids)
 
     def totals(self) -> list[EndpointTotals]:
         return read(self._path, queries.totals)
