@@ -1,6 +1,6 @@
 """
 `min_interval`: an endpoint is owed at most one reading of each device in that time, the first. Pure; it decides before
-anything is enqueued. (`keep: last` is decided where readings are stored: `outbox/candidates.py`.)
+anything is enqueued. (`keep: last` is decided where readings are stored: `outbox/kept_last.py`.)
 
     a reading ─▶ has so much time passed since the last that was let through? ── yes ─▶ owed, and the time is noted
                                                                               └─ no ──▶ thinned: counted, never enqueued

@@ -48,7 +48,7 @@ counts those with its next one, and the loop takes the count over.
     changes.py       what a transaction gets, answers  commit.py       one commit's steps on the loop
     group_commit.py  one commit after the other        capacity.py     full, unwritable, recovered
     devices.py       who reported last when            intervals.py    and how often as a rule
-    candidates.py    the last reading of an interval   kept_last.py    whom it is owed, and when
+    kept_last.py     the last reading of an interval   candidates.py   whom it is owed, and when
     engine.py        the seam                          drivers.py      engines by name
     homes.py         what other replicas do            seat.py          who is among them
     copying.py       from one engine to the other
@@ -58,7 +58,7 @@ Nothing outside these three knows SQL.
 """
 
 from forwarder.outbox.access import Chosen, OutboxAccess
-from forwarder.outbox.candidates import KeptLast
+from forwarder.outbox.candidates import Candidates
 from forwarder.outbox.copying import Copied
 from forwarder.outbox.devices import Devices, KnownDevice
 from forwarder.outbox.drivers import (
@@ -83,7 +83,7 @@ from forwarder.outbox.intake import (
     Recipient,
     Unrouted,
 )
-from forwarder.outbox.kept_last import Candidates
+from forwarder.outbox.kept_last import KeptLast
 from forwarder.outbox.lanes import Readiness
 from forwarder.outbox.operations import (
     MOST_AUDITED,

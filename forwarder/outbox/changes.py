@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from forwarder.delivery import Delivery, ReadingNumber
 from forwarder.endpoint_health import EndpointHealth
-from forwarder.outbox.candidates import KeptLast
 from forwarder.outbox.intake import MessageOutcome, NewReading, Outcomes, Put, Recipient
+from forwarder.outbox.kept_last import KeptLast
 from forwarder.outbox.operations import Operation
 from forwarder.outbox.records import DeviceRecord
 from forwarder.outbox.settlement import Settlement

@@ -1,71 +1,72 @@
-"""The endpoints that are owed the last reading of each interval, as the loop sees them, and the ends of intervals."""
+"""
+`min_interval` with `keep: last`: an endpoint is owed a device's last reading of each interval, once that is over. Pure.
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from math import inf
+    a reading ─▶ is an interval of its lane open? ── no ──▶ it opens one, and is the candidate
+                        │ yes
+                        ▼
+                the later of the two is the candidate, the other is thinned: never enqueued
 
-from forwarder.clock import Clock
-from forwarder.outbox.accounts import Accounts
-from forwarder.outbox.candidates import KeptLast
-from forwarder.outbox.operations import MOST_ROWS, Ended, EndIntervals
-from forwarder.outbox.records import BEYOND_ALL, EndpointTotals
+    the interval is over, by the clock or by a reading that comes after it ─▶ its candidate is enqueued
 
+Intervals go by `received_at`. Readings are ordered by their numbers, which follow arrival: a reading that the broker
+sends again replaces no later one. The tables hold all of it, so a crash changes nothing. The routes of today say how
+long an interval is.
+"""
 
-class Candidates:
-    """The loop's side of `candidates.py`: it holds what the routes say, and the engine holds the rows."""
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-    def __init__(
-        self,
-        totals: Sequence[EndpointTotals],
-        *,
-        leads: Callable[[], bool],
-        ask: Callable[[EndIntervals], asyncio.Future[Ended]],
-        accounts: Accounts,
-        clock: Clock,
-    ) -> None:
-        self._leads = leads
-        self._ask = ask
-        self._accounts = accounts
-        self._clock = clock
-        self.kept_last: Mapping[str, KeptLast] = _of_the_time_before(totals)
-        """By endpoint; every commit takes it along."""
-
-    def keep_last(self, kept_last: Mapping[str, KeptLast]) -> None:
-        """
-        Owe these endpoints the last reading of an interval, from the next commit on.
-
-        An endpoint that is no longer among them is owed its candidates at once, before all that is put from now on.
-        """
-        over, self.kept_last = self.kept_last, kept_last
-        if not self._leads():
-            return  # the replica that leads does it
-        for name in over.keys() - kept_last.keys():
-            self._end(name, over[name], opened_before=inf, most=BEYOND_ALL)
-
-    def lead(self, totals: Sequence[EndpointTotals]) -> None:
-        """Go on where another replica led before."""
-        wanted, self.kept_last = self.kept_last, _of_the_time_before(totals)
-        self.keep_last(wanted)
-
-    def end_intervals(self, endpoint: str, kept: KeptLast) -> asyncio.Future[Ended]:
-        """Owe the endpoint the last readings of intervals that are over, at most MOST_ROWS of them."""
-        opened_before = self._clock.unix() - kept.seconds
-        return self._end(endpoint, kept, opened_before=opened_before, most=MOST_ROWS)
-
-    def _end(
-        self, endpoint: str, kept: KeptLast, *, opened_before: float, most: int
-    ) -> asyncio.Future[Ended]:
-        now = self._clock.unix()
-        answer = self._ask(EndIntervals(endpoint, opened_before, kept.only_latest, now, most))
-        answer.add_done_callback(partial(self._count, endpoint))
-        return answer
-
-    def _count(self, endpoint: str, answer: asyncio.Future[Ended]) -> None:
-        if not answer.cancelled() and answer.exception() is None:
-            self._accounts.enqueued[endpoint] += answer.result().enqueued
+from forwarder.delivery import ReadingNumber
 
 
-def _of_the_time_before(totals: Sequence[EndpointTotals]) -> Mapping[str, KeptLast]:
-    """Endpoints with candidates from before; those whose routes have changed since are owed theirs."""
-    return {one.name: KeptLast(0.0) for one in totals if one.candidates}
+@dataclass(frozen=True, slots=True)
+class KeptLast:
+    """How an endpoint is thinned."""
+
+    seconds: float
+    only_latest: bool = False
+    """An enqueued reading supersedes those in its lane that are pending and not in flight."""
+
+
+class Arrival(NamedTuple):
+    """A reading that a lane did not have yet."""
+
+    reading: ReadingNumber
+    received_at: float
+
+
+class Candidate(NamedTuple):
+    """The last reading so far of a lane's open interval."""
+
+    reading: ReadingNumber
+    opened_at: float
+
+    def is_open(self, at: float, seconds: float) -> bool:
+        """Whether the interval holds this instant; setting the clock back ends it."""
+        return 0 <= at - self.opened_at < seconds
+
+
+@dataclass(slots=True)
+class Sifted:
+    """What became of a lane's candidate and of the readings that came."""
+
+    candidate: Candidate | None
+    enqueued: list[ReadingNumber] = field(default_factory=list)
+    thinned: list[ReadingNumber] = field(default_factory=list)
+
+
+def sift(candidate: Candidate | None, arrivals: Iterable[Arrival], seconds: float) -> Sifted:
+    """Keep the last arrival of each interval; the last interval stays open."""
+    sifted = Sifted(candidate)
+    for reading, received_at in arrivals:
+        before = sifted.candidate
+        if before is not None and before.is_open(received_at, seconds):
+            earlier, later = sorted((before.reading, reading))
+            sifted.thinned.append(earlier)
+            sifted.candidate = Candidate(later, before.opened_at)
+            continue
+        if before is not None:
+            sifted.enqueued.append(before.reading)
+        sifted.candidate = Candidate(reading, received_at)
+    return sifted

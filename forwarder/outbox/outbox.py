@@ -11,6 +11,7 @@ from forwarder.delivery import Delivery, RetryAt
 from forwarder.endpoint_health import EndpointHealth
 from forwarder.logs import harmless
 from forwarder.outbox.accounts import Accounts
+from forwarder.outbox.candidates import Candidates
 from forwarder.outbox.capacity import Capacity
 from forwarder.outbox.changes import Applied, LaneKey
 from forwarder.outbox.commit import Commit
@@ -19,7 +20,6 @@ from forwarder.outbox.engine import Engine, Limits
 from forwarder.outbox.group_commit import GroupCommit
 from forwarder.outbox.homes import Homes
 from forwarder.outbox.intake import NewReading, Outcomes, Put, Unrouted
-from forwarder.outbox.kept_last import Candidates
 from forwarder.outbox.lane import lane_of
 from forwarder.outbox.operations import Lead, Operation, ReleaseHomes, Shrink, Tell, Told
 from forwarder.outbox.records import DeviceRecord

@@ -5,7 +5,7 @@ The outbox on PostgreSQL: one database, with its own replication, instead of a f
     statements.py  the hot path: put and settle             inspection.py  do rows and accounts agree
     connection.py  sessions, and what errors mean           members.py     replicas, and which of them leads
     schema.py      tables made, brought up to date          size.py        how much is held
-    copying.py     to and from the other engine             homes.py       which endpoints are whose
+    copying.py     to and from the other engine             sharing_out.py which endpoints are whose
     reading_back.py  what other replicas have put           schema.sql
 
 What is seldom run, and what is read, is in outbox/sql.

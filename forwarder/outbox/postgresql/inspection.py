@@ -6,7 +6,7 @@ from forwarder.outbox.postgresql.connection import PostgresConnection, opened_co
 from forwarder.outbox.postgresql.schema import STEPS, schema_version
 from forwarder.outbox.records import Inspection
 from forwarder.outbox.sql.access import no_outbox, other_schema
-from forwarder.outbox.sql.accounts import Rows, look_at_rows
+from forwarder.outbox.sql.consistency import Rows, look_at_rows
 from forwarder.settings import Database
 
 _SIZE = """

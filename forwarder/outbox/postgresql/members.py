@@ -11,8 +11,8 @@ A beat is a commit, of a thread and a session of its own. Death is observed: no 
 nor the database's. A database that stands still stops looks as well as beats, so nobody is declared dead for it. One
 that was declared dead never works again: whatever it has is another's.
 
-With each beat a replica sees who there is and whose the homes are, and what should be its own (homes.py). Between beats
-a bell tells it at once what others have committed for it: a word on a channel, of which nothing depends.
+With each beat a replica sees who there is and whose the homes are, and what should be its own (sharing_out.py). Between
+beats a bell tells it at once what others have committed for it: a word on a channel, of which nothing depends.
 """
 
 import threading
@@ -30,7 +30,7 @@ from forwarder.outbox.postgresql.connection import (
     opened_connection,
     translated,
 )
-from forwarder.outbox.postgresql.homes import share
+from forwarder.outbox.postgresql.sharing_out import share
 from forwarder.outbox.postgresql.statements import CHANNEL, HOMES_CHANGED
 from forwarder.outbox.records import Replica
 from forwarder.outbox.seat import HomesView, Seat

@@ -10,7 +10,7 @@ is whatever changes an endpoint's accounts: where those are kept differs.
     endings.py     settlements as rows                quarantine.py   what could not be understood
     queries.py     what is read back                  records.py      deliveries as operators see them
     lookup.py      deliveries by id                   access.py       what commands do
-    accounts.py    do the rows agree with each other  erasure.py      one device's rows, erased
+    consistency.py do the rows agree with each other  erasure.py      one device's rows, erased
     devices.py     who reports                        endpoints.py    paused, failing, removed
     minutes.py     what each minute came to           audit.py        who changed what
     shares.py      links for an endpoint's people     copying.py      one engine's rows for another

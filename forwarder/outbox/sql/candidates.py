@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
 from forwarder.delivery import ReadingNumber
-from forwarder.outbox.candidates import Arrival, Candidate, KeptLast, sift
 from forwarder.outbox.changes import Applied, LaneKey, Run
+from forwarder.outbox.kept_last import Arrival, Candidate, KeptLast, sift
 from forwarder.outbox.operations import Ended, EndIntervals
 from forwarder.outbox.sql.tables import Tables
 

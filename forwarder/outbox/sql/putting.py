@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
 
 from forwarder.delivery import ReadingNumber
-from forwarder.outbox.candidates import KeptLast
 from forwarder.outbox.changes import Applied, Run
 from forwarder.outbox.intake import NewReading, Recipient
+from forwarder.outbox.kept_last import KeptLast
 from forwarder.outbox.sql import candidates
 from forwarder.outbox.sql.endings import is_timeless_repetition, newest
 from forwarder.outbox.sql.tables import Tables

@@ -7,7 +7,7 @@ from pathlib import Path
 from forwarder.errors import OutboxDamaged, OutboxError
 from forwarder.outbox.records import Inspection
 from forwarder.outbox.sql.access import no_outbox, other_schema
-from forwarder.outbox.sql.accounts import Rows, look_at_rows
+from forwarder.outbox.sql.consistency import Rows, look_at_rows
 from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite import high_water_mark
 

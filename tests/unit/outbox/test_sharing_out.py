@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forwarder.outbox.postgresql.homes import share
+from forwarder.outbox.postgresql.sharing_out import share
 
 NAMES = [f"endpoint-{number}" for number in range(40)]
 MEMBERS = [f"member-{number}" for number in range(7)]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forwarder.delivery import ReadingNumber
-from forwarder.outbox.candidates import Arrival, Candidate, Sifted, sift
+from forwarder.outbox.kept_last import Arrival, Candidate, Sifted, sift
 
 
 def arrivals(*times: float, first: int = 1) -> list[Arrival]:
