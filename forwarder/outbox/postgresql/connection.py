@@ -40,11 +40,13 @@ SESSION = """
     SET tcp_keepalives_idle = 2;
     SET tcp_keepalives_interval = 1;
     SET tcp_keepalives_count = 2;
-    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"""
+    SELECT set_config('synchronous_commit', 'on', false)
+        WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')"""
 """
 A transaction that its client has left holds its locks no longer than this, and a session whose machine is gone ends.
 
-A plan that was made while the tables were empty would be kept; and a commit that does not wait promises nothing.
+A plan that was made while the tables were empty would be kept; and a commit that does not wait for the disk, and for a
+standby's where there is one, promises nothing.
 """
 
 _ARRAY = re.compile(r"\?(?=::\w+\[\])")

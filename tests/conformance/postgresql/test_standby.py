@@ -72,3 +72,19 @@ def test_beats_go_on_over_another_session(place: Database) -> None:
         assert time.monotonic() < changed_at + 20
         time.sleep(0.01)
     seat.release()
+
+
+@pytest.mark.parametrize(
+    ("asked", "used"),
+    [
+        *((level, "on") for level in ("off", "local", "remote_write", "on")),
+        ("remote_apply", "remote_apply"),
+    ],
+)
+def test_no_commit_is_believed_before_a_standby_has_it(
+    place: Database, asked: str, used: str
+) -> None:
+    """Whatever the server, the role or the URL is set to; to wait for longer is anybody's choice."""
+    asking = Database(f"{place.url}%20-csynchronous_commit%3D{asked}")
+    with opened_connection(asking) as connection:
+        assert connection.execute("SHOW synchronous_commit").fetchone() == (used,)
