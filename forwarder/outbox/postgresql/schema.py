@@ -50,6 +50,8 @@ def prepare(database: Database, *, steps: Sequence[Step] = STEPS) -> None:
         if version is None:
             make(connection, database, version=newest)
         elif version < newest:
+            # As replicas that run lock it: before any home.
+            connection.execute("SELECT 1 FROM line FOR UPDATE")
             for step in steps[version - 1 :]:
                 step(connection)
             connection.execute("UPDATE line SET schema = ?", (newest,))
