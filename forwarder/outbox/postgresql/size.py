@@ -2,7 +2,7 @@
 How much the outbox holds, for FORWARDER_OUTBOX_MAX_BYTES.
 
 PostgreSQL's files do not shrink when rows go; their places are used again. So rows are measured, not files: exactly
-while the table of bodies is small, and by PostgreSQL's own statistics where looking at each row would take long.
+while their tables are small, and by PostgreSQL's own statistics where looking at each row would hold up commits.
 Between two measurements the engine adds what it puts, and takes off what it drops.
 """
 
@@ -10,14 +10,16 @@ from forwarder.outbox.sql.connection import Connection
 from forwarder.outbox.sql.quarantine import held_bytes
 
 MEASURE_SECONDS = 10.0
-SMALL_BYTES = 64 << 20
-"""A table of bodies up to here is looked through in some ten milliseconds."""
+SMALL_BYTES = 16 << 20
+"""Tables that hold this much between them are looked through in some ten milliseconds."""
 ROW_BYTES = 200
 """What a row of a reading or a delivery takes, with its part of the indexes."""
 BODY_BYTES = 700
 """What a body is taken for before PostgreSQL has looked at any."""
 
-_FILE = "SELECT pg_relation_size('body')"
+_FILES = (
+    "SELECT pg_relation_size('body') + pg_relation_size('reading') + pg_relation_size('delivery')"
+)
 _EXACT = """
     SELECT (SELECT coalesce(sum(octet_length(data)), 0) FROM body), (SELECT count(*) FROM reading),
         (SELECT count(*) FROM delivery)"""
@@ -47,8 +49,8 @@ class Size:
         if now - self._measured_at < MEASURE_SECONDS:
             return
         self._measured_at = now
-        (file_bytes,) = connection.execute(_FILE).fetchone()
-        is_small = file_bytes <= SMALL_BYTES
+        (files_bytes,) = connection.execute(_FILES).fetchone()
+        is_small = files_bytes <= SMALL_BYTES
         self.readings_bytes = _exact(connection) if is_small else _estimated(connection)
         self.quarantine_bytes = held_bytes(connection)
 
