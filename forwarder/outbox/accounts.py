@@ -26,12 +26,12 @@ class Accounts:
     @property
     def missing(self) -> int:
         """Readings, at most, that this process had acknowledged and a failover of the database has lost."""
-        return self._engine.missing
+        return self._engine.standing.missing
 
     @property
     def used_bytes(self) -> int:
         """About what it held at the last commit."""
-        return self._engine.used_bytes
+        return self._engine.standing.used_bytes
 
     async def log_length(self) -> int:
         """How many deliveries are kept for the delivery log: settled, and no dead letters."""

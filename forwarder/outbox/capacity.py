@@ -65,7 +65,7 @@ class Capacity:
         return commit
 
     def _is_full(self) -> bool:
-        is_full = self._engine.is_full
+        is_full = self._engine.standing.is_full
         if is_full and self.problem is None:
             self.problem = (
                 f"the outbox {self._path} has reached FORWARDER_OUTBOX_MAX_BYTES; new messages stay with the broker"
@@ -94,7 +94,8 @@ class Capacity:
 
     def _see_missing(self) -> None:
         """A database that comes back may be another one, which took over without the last commits."""
-        missing, before, self._missing = self._engine.missing, self._missing, self._engine.missing
+        missing, before = self._engine.standing.missing, self._missing
+        self._missing = missing
         if missing > before:
             self.missing = (
                 f"{self._path} came back without the last of what was acknowledged,"

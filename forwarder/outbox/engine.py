@@ -1,20 +1,21 @@
 """
 The seam between the outbox and whatever keeps its rows.
 
-Three threads call an engine, each with one call at a time: the commit thread, the reader thread, and whoever wants an
-account of it all. So it takes a connection for writing, one for reading heads, and one for each account. The loop calls
-nothing that could wait.
+Three threads call an engine, each with one call at a time: the commit thread, the reader thread, and one of the pool
+that wants an account of it all. So it takes a connection for writing, one for reading heads, and one for each account.
+The loop calls nothing that could wait.
 
-    before the line runs   homes, lanes, totals, told
-    commit thread          has_foreign_change ▸ apply ▸ totals, where another process had changed something
+    before the line runs   start, handed_over
+    commit thread          look ▸ apply ▸ totals, where another process had changed something
     reader thread          heads
-    any thread             totals, overview, trim
-    loop                   is_full, used_bytes, missing: plain memory
+    any thread             totals, overview, log_length, trim; handed_over, once this replica is to lead
+    loop                   standing: plain memory
+    after the line         close, once all threads have ended
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from forwarder.delivery import Delivery
 from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows
@@ -36,6 +37,47 @@ class Limits:
         return self.max_bytes - self.quarantine_max_bytes
 
 
+class Start(NamedTuple):
+    """All that an outbox begins with."""
+
+    homes: Collection[str] | None
+    """The endpoints that are delivered to from here; None: all there are."""
+    lanes: Iterable[tuple[LaneKey, LaneRows]]
+    """Every lane of these homes that holds something, the oldest delivery's first; read on the way, and once."""
+    totals: Sequence[EndpointTotals]
+
+
+class HandedOver(NamedTuple):
+    """All that a new leader goes on with, deliveries apart."""
+
+    devices: Sequence[tuple[int, DeviceRecord]]
+    """Every device's record, with its place."""
+    told: dict[str, str]
+    """What the operator has been told of what lasts, by subject; see `Tell`."""
+
+
+class Standing(NamedTuple):
+    """How the outbox stands, as of the last commit."""
+
+    is_full: bool
+    """Whether it holds as much as it may."""
+    used_bytes: int
+    """About what it holds."""
+    missing: int = 0
+    """How many readings, at most, were committed by this process and are no longer there: a failover lost them."""
+    leads: bool = True
+    """Whether what comes in is put from here."""
+
+
+class Look(NamedTuple):
+    """What other processes have done that no `apply` has answered yet."""
+
+    has_foreign_change: bool = False
+    """Whether one has committed something; the next `apply` counts its lanes."""
+    has_arrivals: bool = False
+    """Whether another replica has put something; the next `apply` answers with it."""
+
+
 class Engine(Protocol):
     """
     The tables behind an outbox. It knows no lane, no loop and no clock.
@@ -45,22 +87,17 @@ class Engine(Protocol):
     """
 
     @property
-    def is_full(self) -> bool:
-        """Whether the outbox holds as much as it may, as of the last commit."""
+    def standing(self) -> Standing:
+        """How it stands; never waits, and raises nothing."""
 
-    @property
-    def used_bytes(self) -> int:
-        """About what it held at the last commit."""
+    def start(self) -> Start:
+        """The outbox as it is found."""
 
-    @property
-    def missing(self) -> int:
-        """How many readings, at most, were committed by this process and are no longer there: a failover lost them."""
+    def handed_over(self) -> HandedOver:
+        """The rows that only a leader writes, at one instant."""
 
-    def lanes(self) -> Iterator[tuple[LaneKey, LaneRows]]:
-        """Every lane of these homes that holds something, the one with the oldest delivery first."""
-
-    def devices(self) -> Iterator[tuple[int, DeviceRecord]]:
-        """Every device's record, with its place."""
+    def look(self) -> Look:
+        """See what others have done; the same is seen again until an `apply` that holds has answered it."""
 
     def apply(self, changes: Changes, *, now: float) -> Applied:
         """
@@ -70,30 +107,13 @@ class Engine(Protocol):
         error.
         """
 
-    def has_foreign_change(self) -> bool:
-        """Whether another process has committed since this was last asked; the next `apply` counts its lanes."""
-
-    @property
-    def has_arrivals(self) -> bool:
-        """Whether, as of that question, another replica has put something that the next `apply` answers with."""
-
-    def homes(self) -> Collection[str] | None:
-        """The endpoints that are delivered to from here, as of the start; None: all there are."""
-
-    @property
-    def leads(self) -> bool:
-        """Whether what comes in is put from here."""
-
     def heads(self, wanted: Mapping[LaneKey, int]) -> dict[LaneKey, list[Delivery]]:
         """
-        Of each lane the first pending deliveries, in order, at most so many; none where nothing is pending.
+        The first pending deliveries of each lane, in order, at most so many; none where nothing is pending.
 
         Nothing is settled in these lanes meanwhile. Something may be put at their ends, and a transaction under way may
         change them: the loop judges whether what was read is still of use.
         """
-
-    def log_length(self) -> int:
-        """How many deliveries are kept for the delivery log: settled, and no dead letters."""
 
     def totals(self) -> list[EndpointTotals]:
         """The accounts of every endpoint the outbox has ever known, by name."""
@@ -101,8 +121,8 @@ class Engine(Protocol):
     def overview(self) -> Overview:
         """The whole outbox at one instant."""
 
-    def told(self) -> dict[str, str]:
-        """What the operator has been told of what lasts, by subject; see `Tell`."""
+    def log_length(self) -> int:
+        """How many deliveries are kept for the delivery log: settled, and no dead letters."""
 
     def trim(self) -> None:
         """Hand free space over to the file system."""

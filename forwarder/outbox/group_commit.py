@@ -22,7 +22,7 @@ from forwarder.clock import Clock, Timer
 from forwarder.errors import OutboxError, OutboxTaken
 from forwarder.outbox.changes import Applied, OperationFailed
 from forwarder.outbox.commit import Commit
-from forwarder.outbox.engine import Engine
+from forwarder.outbox.engine import Engine, Look
 from forwarder.outbox.thread import Worker
 
 TURNS = 32
@@ -129,9 +129,9 @@ class GroupCommit:
 
     def _apply(self, commit: Commit, now: float) -> Applied | None:
         """In the thread."""
-        if commit.is_to_look and self._engine.has_foreign_change():
-            commit.has_foreign_change = True
-        has_work = commit.writes or (commit.is_to_look and self._engine.has_arrivals)
+        look = self._engine.look() if commit.is_to_look else Look()
+        commit.has_foreign_change |= look.has_foreign_change
+        has_work = commit.writes or look.has_arrivals
         applied = self._engine.apply(commit.changes, now=now) if has_work else None
         if commit.has_foreign_change or (applied is not None and applied.homes is not None):
             commit.endpoints = self._engine.totals()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from forwarder.clock import Clock
 from forwarder.delivery import Delivery
 from forwarder.outbox.changes import Applied, LaneKey
-from forwarder.outbox.engine import Engine
 from forwarder.outbox.group_commit import GroupCommit
 from forwarder.outbox.lanes import EndpointLanes
 from forwarder.outbox.schedule import Schedule
@@ -17,13 +16,19 @@ class Homes:
     """The endpoints of this replica; used on the loop alone. A file has one replica, and all endpoints are its own."""
 
     def __init__(
-        self, engine: Engine, schedule: Schedule, commits: GroupCommit, *, clock: Clock
+        self,
+        here: Collection[str] | None,
+        schedule: Schedule,
+        commits: GroupCommit,
+        *,
+        leads: Callable[[], bool],
+        clock: Clock,
     ) -> None:
-        self._engine = engine
+        self._leads = leads
         self._schedule = schedule
         self._commits = commits
         self._clock = clock
-        self.here: Collection[str] | None = engine.homes()
+        self.here = here
         """None: all there are."""
         self.on_changed: Callable[[], None] = lambda: None
         """Called when the endpoints here have changed."""
@@ -36,7 +41,7 @@ class Homes:
         """Take over what a commit brought from other replicas; returns the endpoints with something new to claim."""
         if applied.homes is not None:
             self._take_over(applied.homes)
-        if not self._engine.leads:
+        if not self._leads():
             self._supersede_counted(applied.counted)
         return self._join(applied.arrived, applied.counted) if applied.arrived else set()
 

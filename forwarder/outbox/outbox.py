@@ -16,13 +16,12 @@ from forwarder.outbox.capacity import Capacity
 from forwarder.outbox.changes import Applied, LaneKey
 from forwarder.outbox.commit import Commit
 from forwarder.outbox.devices import Devices, most_devices
-from forwarder.outbox.engine import Engine, Limits
+from forwarder.outbox.engine import Engine, HandedOver, Limits
 from forwarder.outbox.group_commit import GroupCommit
 from forwarder.outbox.homes import Homes
 from forwarder.outbox.intake import NewReading, Outcomes, Put, Unrouted
 from forwarder.outbox.lane import lane_of
 from forwarder.outbox.operations import Lead, Operation, ReleaseHomes, Shrink, Tell, Told
-from forwarder.outbox.records import DeviceRecord
 from forwarder.outbox.schedule import Schedule
 from forwarder.outbox.settlement import Claim, Settlement
 from forwarder.reading import Device
@@ -66,8 +65,10 @@ class Outbox:
         """Called when a command has changed the outbox, after `health` was brought up to date."""
         self.accounts = Accounts(engine)
         self.capacity = Capacity(engine, path)
+        start = engine.start()
         self.schedule = Schedule(
             engine,
+            start.lanes,
             clock=clock,
             memory_limit=memory_limit,
             count=self._count_lane,
@@ -80,15 +81,18 @@ class Outbox:
         self._see = self._sightings.see
         self.see_unrouted: Callable[[Sequence[Unrouted]], None] = self._sightings.see_unrouted
         """Note devices whose readings nobody wants; `put` notes the others."""
-        totals = engine.totals()
         self.candidates = Candidates(
-            totals, leads=lambda: self.leads, ask=self._ask, accounts=self.accounts, clock=clock
+            start.totals,
+            leads=lambda: self.leads,
+            ask=self._ask,
+            accounts=self.accounts,
+            clock=clock,
         )
-        self.health = {one.name: one.health for one in totals}
+        self.health = {one.name: one.health for one in start.totals}
         """By endpoint, as the rows had it at the start, or after the last change by a command."""
         self._told: dict[str, str] = {}
-        if engine.leads:
-            self._take_up(list(engine.devices()), engine.told())
+        if self.leads:
+            self._take_up(engine.handed_over())
         self._commits = GroupCommit(
             engine,
             clock=clock,
@@ -98,7 +102,9 @@ class Outbox:
             on_rest=self._on_rest,
             on_defect=self._on_defect,
         )
-        self.homes = Homes(engine, self.schedule, self._commits, clock=clock)
+        self.homes = Homes(
+            start.homes, self.schedule, self._commits, leads=lambda: self.leads, clock=clock
+        )
         self._end: asyncio.Future[None] | None = None
         """Ends `run`."""
         self._is_closing = False
@@ -106,7 +112,7 @@ class Outbox:
     @property
     def leads(self) -> bool:
         """Whether this replica puts what comes in: its `Seat` says that it is to, and `lead` has it do so."""
-        return self._engine.leads
+        return self._engine.standing.leads
 
     async def lead(self) -> None:
         """
@@ -117,14 +123,13 @@ class Outbox:
         await self.operate(Lead())
         # All is read before any of it is taken over, because what fails is done once more.
         totals = await self.accounts.totals()
-        devices = await asyncio.to_thread(lambda: list(self._engine.devices()))
-        told = await asyncio.to_thread(self._engine.told)
+        handed_over = await asyncio.to_thread(self._engine.handed_over)
         self.candidates.lead(totals)
-        self._take_up(devices, told)
+        self._take_up(handed_over)
 
-    def _take_up(self, devices: Sequence[tuple[int, DeviceRecord]], told: dict[str, str]) -> None:
-        self._sightings.restore(list(devices))
-        self._told = told
+    def _take_up(self, handed_over: HandedOver) -> None:
+        self._sightings.restore(handed_over.devices)
+        self._told = handed_over.told
 
     # The left half.
 
@@ -176,7 +181,7 @@ class Outbox:
         elif settlements:
             # At once while the thread rests, because later it would make the next message's commit longer. Where
             # another replica puts the messages it makes none longer, and several settlements share a commit.
-            is_at_once = self.leads and not self._commits.is_busy
+            is_at_once = not self._commits.is_busy and self.leads
             self._commits.within(0.0 if is_at_once else COMPANY_SECONDS)
 
     def record_health(self, endpoint: str, health: EndpointHealth) -> None:

@@ -1,6 +1,6 @@
 """The lanes of all endpoints, from which the dispatcher claims; what they lack in memory is read beside the loop."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from forwarder.clock import Clock
 from forwarder.delivery import Delivery, ReadingNumber
@@ -16,12 +16,14 @@ class Schedule:
     """
     What may be claimed, by endpoint; on the loop alone.
 
-    `count` is told of a lane about which memory may be wrong: the next commit counts its rows.
+    `restored` are the lanes of the start. `count` is told of a lane about which memory may be wrong: the next commit
+    counts its rows.
     """
 
     def __init__(
         self,
         engine: Engine,
+        restored: Iterable[tuple[LaneKey, LaneRows]],
         *,
         clock: Clock,
         memory_limit: int,
@@ -38,7 +40,7 @@ class Schedule:
         self._lanes: dict[str, EndpointLanes] = {}
         self._heads = HeadReader(engine, clock=clock, publish=self._publish, on_defect=on_defect)
         now = clock.monotonic()
-        for (endpoint, device), rows in engine.lanes():
+        for (endpoint, device), rows in restored:
             lanes = self.lanes_of(endpoint)
             lanes.restore(device, pending=rows.pending, newest=rows.newest, now=now)
 

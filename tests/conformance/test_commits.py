@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 from support.clock import HandClock
-from support.engines import HeldDisk, open_under_test
+from support.engines import AnotherProcess, HeldDisk, open_under_test
 from support.outbox import (
     attempt,
     claim,
@@ -25,6 +25,7 @@ from support.readings import new_reading
 
 from forwarder.delivery import Bury, Done, RetryAt
 from forwarder.endpoint_health import EndpointHealth
+from forwarder.errors import OutboxUnavailable
 from forwarder.outbox import (
     Claim,
     NewReading,
@@ -36,6 +37,9 @@ from forwarder.outbox import (
     open_outbox,
 )
 from forwarder.outbox import outbox as outbox_module
+from forwarder.outbox.changes import Changes
+from forwarder.outbox.engine import Look
+from forwarder.settings import OutboxPlace
 
 ONE, TWO, THREE = "ECC9FF5C0001", "ECC9FF5C0002", "ECC9FF5C0003"
 
@@ -263,6 +267,38 @@ async def test_trouble_before_a_transaction_is_borne(
     await until_it_failed(outbox)
     clock.advance(1)
     assert await put == ["accepted"]
+
+
+async def test_foreign_change_is_seen_until_a_commit_that_holds_has_answered_it(
+    place: OutboxPlace, clock: HandClock
+) -> None:
+    """A look may be made twice, and a commit that failed has answered nothing."""
+    outbox, engine = open_under_test(place, clock=clock)
+    engine.apply(Changes(puts=[[new_reading(ONE, "a")]]), now=0.0)
+    assert engine.look() == Look()
+    AnotherProcess(place).change_health()
+    assert [engine.look().has_foreign_change for _ in range(2)] == [True, True]
+    engine.refuse_writes()
+    with pytest.raises(OutboxUnavailable):
+        engine.apply(Changes(messages={"duplicate": 1}), now=0.0)
+    engine.accept_writes()
+    assert engine.look().has_foreign_change
+    engine.apply(Changes(), now=0.0)
+    assert engine.look() == Look()
+    outbox.release_files()
+
+
+async def test_start_and_what_was_handed_over_may_be_read_twice(
+    place: OutboxPlace, clock: HandClock
+) -> None:
+    """Both say what the rows say at the time."""
+    outbox, engine = open_under_test(place, clock=clock)
+    engine.apply(Changes(puts=[[new_reading(ONE, "a")]]), now=0.0)
+    lanes = [list(engine.start().lanes) for _ in range(2)]
+    assert lanes[0] == lanes[1]
+    assert [key for key, _ in lanes[0]] == [("acme", ONE)]
+    assert engine.handed_over() == engine.handed_over()
+    outbox.release_files()
 
 
 async def test_what_comes_during_a_commit_is_the_next_one(

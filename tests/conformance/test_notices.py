@@ -61,7 +61,7 @@ async def test_full_outbox_takes_notices(harness: OutboxHarness) -> None:
     """That it is full is worth one; readings wait meanwhile."""
     outbox = harness.open(max_bytes=MIB)
     reading = new_reading(payload="x" * 4096)
-    while not harness.engine.is_full:
+    while not harness.engine.standing.is_full:
         reading = new_reading(payload=f"{outbox.accounts.commits} " + "x" * 4096)
         await outbox.put([reading])
     kept_back = outbox.put([new_reading(payload="one more")])

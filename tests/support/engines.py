@@ -17,7 +17,7 @@ from forwarder.errors import OutboxUnavailable
 from forwarder.outbox import Operation, Outbox, Replay, Selection, opened
 from forwarder.outbox.capacity import quarantine_share
 from forwarder.outbox.changes import Applied, Changes, LaneKey
-from forwarder.outbox.engine import Engine, Limits
+from forwarder.outbox.engine import Engine, Limits, Look, Standing
 from forwarder.outbox.outbox import MEMORY_LIMIT
 from forwarder.outbox.postgresql import schema
 from forwarder.outbox.postgresql.connection import opened_connection
@@ -85,8 +85,9 @@ class SqliteUnderTest(SqliteEngine):
         self._may_read.set()
 
     @property
-    def is_full(self) -> bool:
-        return self.is_over_limit or super().is_full
+    def standing(self) -> Standing:
+        standing = super().standing
+        return standing._replace(is_full=self.is_over_limit or standing.is_full)
 
     def rows(self, table: str) -> list[Row]:
         with closing(outbox_file.connect(self._path, is_read_only=True)) as connection:
@@ -115,11 +116,11 @@ class SqliteUnderTest(SqliteEngine):
     def fail_next_look(self) -> None:
         self._fails_to_look = True
 
-    def has_foreign_change(self) -> bool:
+    def look(self) -> Look:
         if self._fails_to_look:
             self._fails_to_look = False
             raise OutboxUnavailable("no")
-        return super().has_foreign_change()
+        return super().look()
 
     @contextmanager
     def unreadable(self, error: Exception | None = None) -> Iterator[None]:
@@ -169,8 +170,9 @@ class PostgresUnderTest(PostgresEngine):
         super().__init__(database, member=member, limits=limits)
 
     @property
-    def is_full(self) -> bool:
-        return self.is_over_limit or super().is_full
+    def standing(self) -> Standing:
+        standing = super().standing
+        return standing._replace(is_full=self.is_over_limit or standing.is_full)
 
     def rows(self, table: str) -> list[Row]:
         query = sql.SQL("SELECT * FROM {} ORDER BY 1, 2").format(sql.Identifier(table))
@@ -208,11 +210,11 @@ class PostgresUnderTest(PostgresEngine):
     def fail_next_look(self) -> None:
         self._fails_to_look = True
 
-    def has_foreign_change(self) -> bool:
+    def look(self) -> Look:
         if self._fails_to_look:
             self._fails_to_look = False
             raise OutboxUnavailable("no")
-        return super().has_foreign_change()
+        return super().look()
 
     @contextmanager
     def unreadable(self, error: Exception | None = None) -> Iterator[None]:

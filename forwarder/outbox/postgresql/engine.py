@@ -26,7 +26,7 @@ from psycopg import sql
 from forwarder.delivery import Delivery
 from forwarder.errors import OutboxTaken
 from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows
-from forwarder.outbox.engine import Limits
+from forwarder.outbox.engine import HandedOver, Limits, Look, Standing, Start
 from forwarder.outbox.intake import NewReading
 from forwarder.outbox.operations import Lead, TakeHomes
 from forwarder.outbox.postgresql import reading_back
@@ -39,7 +39,7 @@ from forwarder.outbox.postgresql.connection import (
 from forwarder.outbox.postgresql.members import replicas
 from forwarder.outbox.postgresql.size import ROW_BYTES, Size
 from forwarder.outbox.postgresql.statements import TAKE_HOMES, Store
-from forwarder.outbox.records import BEYOND_ALL, DeviceRecord, EndpointTotals, Overview
+from forwarder.outbox.records import BEYOND_ALL, EndpointTotals, Overview
 from forwarder.outbox.sql import queries
 from forwarder.outbox.sql.bringing_in import bring_in
 from forwarder.outbox.sql.operations import readings_in
@@ -68,7 +68,7 @@ class PostgresEngine:
     def __init__(self, database: Database, *, member: str, limits: Limits) -> None:
         self._database = database
         self._member = member
-        self._look = _LOOK.format(member=sql.quote(member))
+        self._looking = _LOOK.format(member=sql.quote(member))
         self._limits = limits
         self._size = Size()
         self._line_epoch: int | None = None
@@ -79,13 +79,14 @@ class PostgresEngine:
         """The number up to which every reading is in our lanes, and the last one that is known to be there."""
         self._acknowledged = 0
         """The last number that a commit of ours has put and confirmed."""
-        self.missing = 0
+        self._missing = 0
         """How many of the confirmed readings, at most, the database came back without."""
         self._is_noted = False
         """Whether somebody has noted a lane of ours, as of the last look."""
         self._is_uncertain = False
         """Whether a transaction may have come to something that nobody heard of."""
-        self._commands = -1
+        self._commands_seen = self._commands_answered = -1
+        """Others have changed something where the count at the last look is not the one an `apply` has answered."""
         self._reader: PostgresConnection | None = None
         self._endpoint_ids: dict[str, int] = {}
         self._writer = connect(database, member=member)
@@ -93,7 +94,8 @@ class PostgresEngine:
         with translated(database):
             self._take_all()
             self._size.measure(self._writer, now=time.monotonic())
-            self.has_foreign_change()
+            self.look()
+        self._commands_answered = self._commands_seen
 
     # What is held.
 
@@ -109,7 +111,7 @@ class PostgresEngine:
             self._writer.close()
             raise
         if self._acknowledged > self._last:
-            self.missing += self._acknowledged - self._last
+            self._missing += self._acknowledged - self._last
             self._acknowledged = self._last
 
     def _raise_epochs(self) -> None:
@@ -149,29 +151,28 @@ class PostgresEngine:
     # What is read.
 
     @property
-    def is_full(self) -> bool:
-        return self._size.readings_bytes >= self._limits.readings_max_bytes
+    def standing(self) -> Standing:
+        return Standing(
+            is_full=self._size.readings_bytes >= self._limits.readings_max_bytes,
+            used_bytes=self._size.used_bytes,
+            missing=self._missing,
+            leads=self._line_epoch is not None,
+        )
 
-    @property
-    def used_bytes(self) -> int:
-        return self._size.used_bytes
+    def start(self) -> Start:
+        return Start(self._here(), self._lanes(), self.totals())
 
-    def homes(self) -> Collection[str]:
+    def _here(self) -> Collection[str]:
         names = self._store.names
         return frozenset(names[endpoint] for endpoint in self._store.homes)
 
-    @property
-    def leads(self) -> bool:
-        return self._line_epoch is not None
-
-    def lanes(self) -> Iterator[tuple[LaneKey, LaneRows]]:
+    def _lanes(self) -> Iterator[tuple[LaneKey, LaneRows]]:
         with opened_connection(self._database) as connection:
             horizon = self._seen if self._line_epoch is None else BEYOND_ALL
             yield from reading_back.lanes(connection, self._homes, upto=horizon)
 
-    def devices(self) -> Iterator[tuple[int, DeviceRecord]]:
-        with opened_connection(self._database) as connection:
-            yield from queries.devices(connection)
+    def handed_over(self) -> HandedOver:
+        return read(self._database, handed_over)
 
     def log_length(self) -> int:
         return read(self._database, queries.log_length)
@@ -188,27 +189,23 @@ class PostgresEngine:
     def overview(self) -> Overview:
         return read(self._database, overview)
 
-    def told(self) -> dict[str, str]:
-        return read(self._database, queries.told)
-
     # What is written.
 
-    def has_foreign_change(self) -> bool:
+    def look(self) -> Look:
         with translated(self._database):
-            row = self._connected().execute(self._look).fetchone()
-        before, self._commands = self._commands, row[0]
-        self._last, self._store.has_others, self._is_noted = row[1:]
-        return bool(before != self._commands)
-
-    @property
-    def has_arrivals(self) -> bool:
-        return self._line_epoch is None and (self._last > self._seen or self._is_noted)
+            row = self._connected().execute(self._looking).fetchone()
+        self._commands_seen, self._last, self._store.has_others, self._is_noted = row
+        return Look(
+            has_foreign_change=self._commands_seen != self._commands_answered,
+            has_arrivals=self._line_epoch is None and (self._last > self._seen or self._is_noted),
+        )
 
     def apply(self, changes: Changes, *, now: float) -> Applied:
         puts = _puts_of(changes)
         with translated(self._database):
             writer = self._connected()
             if (alone := self._read_alone(changes)) is not None:
+                self._commands_answered = self._commands_seen
                 return alone
             try:
                 if puts is not None and self._line_epoch is None:
@@ -321,7 +318,7 @@ class PostgresEngine:
         elif store.taken:
             applied.counted |= dict(reading_back.lanes(self._writer, store.taken, upto=horizon))
         if self._is_uncertain or store.homes.keys() != self._homes.keys():
-            applied.homes = self.homes()
+            applied.homes = self._here()
 
     def _commit(self) -> None:
         try:
@@ -334,6 +331,7 @@ class PostgresEngine:
     def _note(self, changes: Changes, applied: Applied) -> None:
         store = self._store
         store.devices.remember_erased(applied.forgotten)
+        self._commands_answered = self._commands_seen
         self._homes = store.homes.copy()
         store.taken.clear()
         self._seen = self._seen_next
@@ -375,6 +373,10 @@ def _takes_homes(changes: Changes) -> bool:
 
 def overview(connection: PostgresConnection) -> Overview:
     return replace(queries.overview(connection), replicas=replicas(connection))
+
+
+def handed_over(connection: PostgresConnection) -> HandedOver:
+    return HandedOver(list(queries.devices(connection)), queries.told(connection))
 
 
 def read(database: Database, query: Callable[[PostgresConnection], T]) -> T:

@@ -14,8 +14,8 @@ from typing import TypeVar
 from forwarder.delivery import Delivery
 from forwarder.errors import OutboxUnavailable
 from forwarder.outbox.changes import Applied, Changes, LaneKey, LaneRows
-from forwarder.outbox.engine import Limits
-from forwarder.outbox.records import DeviceRecord, EndpointTotals, Overview
+from forwarder.outbox.engine import HandedOver, Limits, Look, Standing, Start
+from forwarder.outbox.records import EndpointTotals, Overview
 from forwarder.outbox.sql import queries
 from forwarder.outbox.sql.bringing_in import bring_in
 from forwarder.outbox.sqlite import file as outbox_file
@@ -45,29 +45,26 @@ class SqliteEngine:
         self._level = outbox_file.SYNCHRONOUS
         self._store = Store(self._connection)
         self._mark = HighWaterMark(path)
-        self._version = pragma(self._connection, "data_version")
+        self._version_seen = self._version_answered = pragma(self._connection, "data_version")
+        """Another process has changed it where the version at the last look is not the one an `apply` has answered."""
         self._endpoint_ids: dict[str, int] = {}
 
     # What is read.
 
-    missing = 0
-    """An outbox that was cut short is not opened in the first place."""
-
     @property
-    def is_full(self) -> bool:
-        return self._disk_space.is_full
+    def standing(self) -> Standing:
+        """Nothing is missing, because an outbox that was cut short is not opened in the first place."""
+        return Standing(self._disk_space.is_full, self._disk_space.used_bytes)
 
-    @property
-    def used_bytes(self) -> int:
-        return self._disk_space.used_bytes
+    def start(self) -> Start:
+        return Start(None, self._lanes(), self.totals())
 
-    def lanes(self) -> Iterator[tuple[LaneKey, LaneRows]]:
+    def _lanes(self) -> Iterator[tuple[LaneKey, LaneRows]]:
         with translated(self._path):
             yield from reading_back.lanes(self._reader)
 
-    def devices(self) -> Iterator[tuple[int, DeviceRecord]]:
-        with translated(self._path):
-            yield from queries.devices(self._reader)
+    def handed_over(self) -> HandedOver:
+        return read(self._path, handed_over)
 
     def heads(self, wanted: Mapping[LaneKey, int]) -> dict[LaneKey, list[Delivery]]:
         with translated(self._path):
@@ -81,10 +78,6 @@ class SqliteEngine:
 
     def overview(self) -> Overview:
         return read(self._path, queries.overview)
-
-    def told(self) -> dict[str, str]:
-        with translated(self._path):
-            return queries.told(self._reader)
 
     # What is written.
 
@@ -102,6 +95,7 @@ class SqliteEngine:
             except BaseException:
                 self._undo()
                 raise
+        self._version_answered = self._version_seen
         return applied
 
     def _begin(self, *, waits_for_disk: bool) -> None:
@@ -142,21 +136,10 @@ class SqliteEngine:
         if self._connection.in_transaction:
             self._connection.rollback()
 
-    def has_foreign_change(self) -> bool:
+    def look(self) -> Look:
         with translated(self._path):
-            before, self._version = self._version, pragma(self._connection, "data_version")
-        return before != self._version
-
-    @property
-    def has_arrivals(self) -> bool:
-        return False
-
-    def homes(self) -> None:
-        return None
-
-    @property
-    def leads(self) -> bool:
-        return True
+            self._version_seen = pragma(self._connection, "data_version")
+        return Look(has_foreign_change=self._version_seen != self._version_answered)
 
     def trim(self) -> None:
         outbox_file.trim(self._path)
@@ -165,6 +148,10 @@ class SqliteEngine:
         self._reader.close()
         self._mark.close()
         self._connection.close()
+
+
+def handed_over(connection: sqlite3.Connection) -> HandedOver:
+    return HandedOver(list(queries.devices(connection)), queries.told(connection))
 
 
 def read(path: Path, query: Callable[[sqlite3.Connection], T]) -> T:
