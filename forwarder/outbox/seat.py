@@ -37,6 +37,8 @@ class Seat:
     """A digest of the routes that are in force here, for the others to see."""
     differing: Sequence[str] = ()
     """The names of those with other routes than this one, for some seconds now."""
+    has_namesake = False
+    """Whether another replica that lives goes by the same name."""
     clock_ahead = 0.0
     """By how many seconds this machine's wall clock is ahead of the one that all replicas go by."""
     epoch = 0.0

@@ -103,6 +103,7 @@ class ServiceVitals:
             "reasons": reasons,
             "warnings": [
                 *self._warnings(),
+                *self._namesakes(),
                 *self._differing(),
                 *self._missing(),
                 *self._clock_off(),
@@ -128,6 +129,11 @@ class ServiceVitals:
         if self._seat.leads:
             return self._subscriber.state.problem
         return f"not subscribed: {self._seat.leader or 'another replica'} leads"
+
+    def _namesakes(self) -> list[str]:
+        if not self._seat.has_namesake:
+            return []
+        return ["another replica has the same name; set another FORWARDER_REPLICA_NAME"]
 
     def _differing(self) -> list[str]:
         """A warning while other replicas have other routes."""

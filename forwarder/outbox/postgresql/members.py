@@ -61,8 +61,8 @@ _MEMBERS = """
     FROM member
     ORDER BY id"""
 _HOMES = "SELECT name, owner FROM home JOIN endpoint_row ON id = endpoint WHERE shard = 0"
-_NAMESAKES = """
-    SELECT id FROM member WHERE name = ? AND id <> ? AND NOT EXISTS (
+_WITHOUT_SESSION = """
+    SELECT id FROM member WHERE id = ANY(?) AND NOT EXISTS (
         SELECT 1 FROM pg_stat_activity WHERE application_name = 'forwarder ' || id)"""
 _STRANGERS = """
     SELECT name, state ->> 'deployment' FROM member
@@ -142,6 +142,8 @@ class DatabaseSeat(Seat):
         self._sure_since = time.monotonic()
         self.epoch = _own_epoch()
         self.leads = False
+        self._earlier: dict[str, int] | None = None
+        """Of those of this name that were there when it joined, the ones whose beat has not moved since then."""
         self._differing_since: dict[str, float] = {}
         self._leaves = self._hands_over = False
         self._ring: Callable[[], None] = lambda: None
@@ -233,9 +235,13 @@ class DatabaseSeat(Seat):
         members = session.execute(_MEMBERS).fetchall()
         beats = {member: beat for member, _, beat, *_ in members if member != self.member}
         dead = self._observation.dead(beats, now=time.monotonic())
-        # One of our name without a session is this very replica before its restart: nobody waits for that.
-        namesakes = session.execute(_NAMESAKES, (self._name, self.member)).fetchall()
-        gone = {*dead, *(member for (member,) in namesakes)}
+        namesakes = {
+            member: beats[member]
+            for member, name, *_ in members
+            if name == self._name and member in beats
+        }
+        gone = {*dead, *self._earlier_lives(session, namesakes)}
+        self.has_namesake = not namesakes.keys() <= {*gone, *(self._earlier or ())}
         _bury(session, gone)
         if self.leads and self._hands_over:
             self._free_the_line(session)
@@ -246,6 +252,21 @@ class DatabaseSeat(Seat):
         self._see_homes(session, stay, alive={member for member, *_ in alive})
         self._compare_routes({name: routes for _, name, _, routes, *_ in alive if routes})
         self.session_words = {word for member, *_, word, _ in alive if member != self.member}
+
+    def _earlier_lives(
+        self, session: PostgresConnection, namesakes: Mapping[str, int]
+    ) -> list[str]:
+        """
+        This very replica before its restart: nobody waits for the death of one without a session.
+
+        A namesake that has beaten since we joined is another one: it may be sure for some seconds more, and reconnect.
+        """
+        known = namesakes if self._earlier is None else self._earlier
+        self._earlier = {one: beat for one, beat in known.items() if namesakes.get(one) == beat}
+        if not self._earlier:
+            return []
+        rows = session.execute(_WITHOUT_SESSION, (list(self._earlier),)).fetchall()
+        return [member for (member,) in rows]
 
     def _compare_routes(self, routes: Mapping[str, str]) -> None:
         """An edit reaches one replica before another, and a start takes a while: that is told of nobody."""

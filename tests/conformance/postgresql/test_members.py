@@ -1,8 +1,9 @@
 """Which replica leads: one at a time, the next one once the last has left or has not been heard of."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from support.postgres import PostgresServer
@@ -49,6 +50,19 @@ def until(look: Callable[[], object]) -> None:
 def beats_again(seat: DatabaseSeat) -> None:
     before = seat._sure_since
     until(lambda: seat._sure_since != before)
+
+
+@contextmanager
+def lost_session(seat: DatabaseSeat, place: Database) -> Iterator[None]:
+    """The server has ended its session, and it does not get another one."""
+    mine, network = f"forwarder {seat.member}", threading.Event()
+    with pytest.MonkeyPatch.context() as patch, opened_connection(place) as connection:
+        patch.setattr(seat, "_beat", network.wait)
+        connection.execute(members._END_SESSIONS, ([mine],))
+        count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = ?"
+        until(lambda: connection.execute(count, (mine,)).fetchone() == (0,))
+        yield
+    network.set()
 
 
 class TestObservation:
@@ -249,6 +263,31 @@ def test_restarted_replica_does_not_wait_for_its_own_death(
     assert after is not None
     assert after.leads
     after.release()
+
+
+def test_living_namesake_whose_session_is_lost_is_not_buried_at_once(
+    join: Callable[[str], DatabaseSeat], place: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be sure still: whoever reconnects first waits as long for it as for any other."""
+    monkeypatch.setattr(members, "DEAD_SECONDS", 60.0)
+    first, second = join("one"), join("one")
+    until(lambda: first.has_namesake and second.has_namesake)
+    for lost, other in ((first, second), (second, first)):
+        with lost_session(lost, place):
+            beats_again(other)
+            beats_again(other)
+            assert other.has_namesake
+        beats_again(lost)
+        assert not lost.is_dead
+    assert (first.leads, second.leads) == (True, False)
+
+
+def test_namesake_that_has_left_is_none(join: Callable[[str], DatabaseSeat]) -> None:
+    first, second = join("one"), join("one")
+    until(lambda: first.has_namesake)
+    second.release()
+    until(lambda: not first.has_namesake)
+    assert not join("two").has_namesake
 
 
 def test_another_deployment_is_refused(
