@@ -94,13 +94,17 @@ class Observation:
 
     _seen: dict[str, tuple[int, float, int]] = field(default_factory=dict)
     """By member: its beat, since when it is that, and how many looks have found it so."""
+    _counted_at: float = float("-inf")
+    """When a look counted last: the bell may have many made at once, in which nobody could have beaten."""
 
     def dead(self, beats: Mapping[str, int], *, now: float) -> list[str]:
         """Take in one look that succeeded; whose beat has stood still too long."""
+        counts = now - self._counted_at >= BEAT_SECONDS
+        self._counted_at = now if counts else self._counted_at
         seen = {}
         for member, beat in beats.items():
             before, since, looks = self._seen.get(member, (None, now, 0))
-            seen[member] = (beat, since, looks + 1) if beat == before else (beat, now, 1)
+            seen[member] = (beat, since, looks + counts) if beat == before else (beat, now, 1)
         self._seen = seen
         return [
             member

@@ -85,6 +85,19 @@ class TestObservation:
             ["a"],
         ]
 
+    def test_looks_in_a_burst_count_as_one(self) -> None:
+        """After a stall of ours the bell has us look many times at once; the others get their time to beat."""
+        seen = Observation()
+        assert seen.dead({"a": 1}, now=0.0) == []
+        assert [seen.dead({"a": 1}, now=10.0 + number / 1000) for number in range(9)] == [[]] * 9
+        assert [seen.dead({"a": 1}, now=now) for now in (11.0, 12.0)] == [[], ["a"]]
+
+    def test_beat_that_moves_is_seen_between_looks_that_count(self) -> None:
+        seen = Observation()
+        assert seen.dead({"a": 1}, now=0.0) == []
+        looks = [seen.dead({"a": beat}, now=now) for beat, now in ((2, 9.5), (3, 9.9), (3, 12.0))]
+        assert looks == [[], [], []]
+
     def test_one_that_comes_again_is_seen_anew(self) -> None:
         seen = Observation()
         for now in range(6):
