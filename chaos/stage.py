@@ -37,6 +37,8 @@ MOST_UNDER_WAY = 8
 """Requests to an endpoint at once (`max_concurrency`)."""
 STILL_SECONDS = 120.0
 """Where nothing has moved for so long nothing will: probes come each minute, dead letters are told once a minute."""
+TOLD_SECONDS = 40.0
+"""After so long all is told that will be."""
 _LOOK_SECONDS = 0.1
 _COMMAND_SECONDS = 2.0
 """Between two commands that look: each one is a process."""
@@ -344,6 +346,7 @@ class Stage:
         if self.outcome is not None:
             return
         findings = await self.heal()
+        await self._until_told_right()
         findings += await self._until_operator_accounts_hold()
         findings += await self._differing_numbers()
         verdict, status = await self._judged()
@@ -354,6 +357,13 @@ class Stage:
             if "Traceback" in forwarder.complaints:
                 verdict.findings.append("a traceback on stderr")
         self.outcome = Outcome(verdict, redelivered=status["messages"]["duplicate"])
+
+    async def _until_told_right(self) -> None:
+        """A replica that leads sees others' endpoints every 10 s, and what it tells of them ends 10 s after that."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TOLD_SECONDS):
+                while self._judged_told((await self.forwarder.status())["endpoints"]):
+                    await asyncio.sleep(_COMMAND_SECONDS)
 
     async def _until_operator_accounts_hold(self) -> list[str]:
         """
