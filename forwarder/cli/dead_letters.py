@@ -147,9 +147,9 @@ def replay_command(
             require_routed(outbox.endpoints_of(chosen), routes)
         with _audited(outbox, "replay", chosen, to or selection.endpoint) as change:
             if to is None:
-                outcome = replay(outbox, chosen, now=time.time())
+                outcome = replay(outbox, chosen, now=outbox.now())
             else:
-                outcome = replay_to(outbox, chosen, endpoint=to, now=time.time())
+                outcome = replay_to(outbox, chosen, endpoint=to, now=outbox.now())
             change.count = outcome.replayed
         whose = outbox.endpoints_of(chosen)
     _report(outcome, whose, to, as_json=as_json)
@@ -159,7 +159,7 @@ def _audited(
     outbox: OutboxAccess, what: str, chosen: Chosen[DeliveryId], endpoint: str | None
 ) -> AbstractContextManager[Change]:
     return audited(
-        outbox, at_the_shell(), what, meant=chosen.count, endpoint=endpoint, now=time.time()
+        outbox, at_the_shell(), what, meant=chosen.count, endpoint=endpoint, now=outbox.now()
     )
 
 

@@ -48,7 +48,7 @@ def pause_command(name: str) -> None:
     routes = look_at_routes(settings.routes_file).routes
     with opened(settings.outbox_place) as outbox:
         require_endpoint(name, known_endpoints(outbox, routes), routes)
-        changed = pause(outbox, name, actor=at_the_shell(), now=time.time())
+        changed = pause(outbox, name, actor=at_the_shell(), now=outbox.now())
     click.echo(f"{name} is paused" if changed else f"{name} was paused already")
 
 
@@ -60,7 +60,7 @@ def resume_command(name: str) -> None:
     routes = look_at_routes(settings.routes_file).routes
     with opened(settings.outbox_place) as outbox:
         require_endpoint(name, known_endpoints(outbox, routes), routes)
-        changed = resume(outbox, name, actor=at_the_shell(), now=time.time())
+        changed = resume(outbox, name, actor=at_the_shell(), now=outbox.now())
     in_routes = (
         {} if routes is None else {str(one.name): one.paused for one in routes.endpoints.values()}
     )
@@ -91,7 +91,7 @@ def share_command(name: str, duration: str, *, as_json: bool) -> None:
     routes = look_at_routes(settings.routes_file).routes
     with opened(settings.outbox_place) as outbox:
         require_endpoint(name, known_endpoints(outbox, routes), routes)
-        made = share_endpoint(outbox, name, seconds=seconds, actor=at_the_shell(), now=time.time())
+        made = share_endpoint(outbox, name, seconds=seconds, actor=at_the_shell(), now=outbox.now())
     url = made.url(settings.page_url)
     if as_json:
         print_json({**share_object(made.share), "url": url})
@@ -134,5 +134,5 @@ def shares_command(*, as_json: bool) -> None:
 def unshare_command(identity: str) -> None:
     """End the link of that ID, which `endpoints shares` lists."""
     with opened(load_settings().outbox_place) as outbox:
-        share = revoke_share(outbox, identity, actor=at_the_shell(), now=time.time())
+        share = revoke_share(outbox, identity, actor=at_the_shell(), now=outbox.now())
     click.echo(f"the link to {share.endpoint} works no more")

@@ -1,7 +1,6 @@
 """`forwarder purge`: erase every trace of one device."""
 
 import os
-import time
 
 import click
 
@@ -36,7 +35,7 @@ def command(device_text: str, *, yes: bool) -> None:
     device = parse_device(device_text)
     with opened(settings.outbox_place) as outbox:
         ask_first(f"Erase every trace of {plain(device)} for good?", yes=yes)
-        with audited(outbox, at_the_shell(), "purge", meant=1, now=time.time()):
+        with audited(outbox, at_the_shell(), "purge", meant=1, now=outbox.now()):
             purged = outbox.purge(device)
     _report(purged, device)
     _warn(settings, device)

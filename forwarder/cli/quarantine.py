@@ -171,7 +171,7 @@ def replay(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_
     with opened(settings.outbox_place) as outbox:
         chosen = quarantined_meant(outbox, ids, selection, routes=settings.routes_file)
         with _audited(outbox, "replay_quarantined", chosen) as change:
-            outcomes = replay_quarantined(outbox, chosen, decode=decode, now=time.time())
+            outcomes = replay_quarantined(outbox, chosen, decode=decode, now=outbox.now())
             change.count = outcomes["replayed"]
     if as_json:
         click.echo(json.dumps({outcome: outcomes[outcome] for outcome in _OUTCOMES}))
@@ -184,7 +184,7 @@ def replay(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_
 def _audited(
     outbox: OutboxAccess, what: str, chosen: Chosen[int]
 ) -> AbstractContextManager[Change]:
-    return audited(outbox, at_the_shell(), what, meant=chosen.count, now=time.time())
+    return audited(outbox, at_the_shell(), what, meant=chosen.count, now=outbox.now())
 
 
 @command.command("discard", short_help="Erase them for good")

@@ -47,6 +47,9 @@ class OutboxAccess(Protocol):
     def operate(self, *operations: Operation[T]) -> list[T]:
         """Do them in one transaction and answer each; on disk afterwards, or nothing is."""
 
+    def now(self) -> float:
+        """UNIX seconds by the clock that the service goes by: a database's own, where the outbox is in one."""
+
     def identity(self) -> str:
         """Which outbox this is: a random id, made with it."""
 

@@ -13,7 +13,6 @@ import shutil
 import signal
 import socket
 import sys
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -480,7 +479,8 @@ class Service:
     async def _recall_intervals(self) -> None:
         """A restart lets no reading through that `min_interval` would have held back."""
         intervals = self._reloader.routes.first_of
-        known = last_let_through(self._settings.outbox_place, intervals, now=time.time())
+        now = self._clock.unix()
+        known = last_let_through(self._settings.outbox_place, intervals, now=now)
         for endpoint, device, received_at in await asyncio.to_thread(list, known):
             self._ingest.thinning.note(endpoint, device, received_at)
 

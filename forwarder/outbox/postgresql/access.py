@@ -25,6 +25,7 @@ from forwarder.settings import Database
 TRIES = 5
 """How often a transaction is begun that another one stands in the way of."""
 
+_NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
 LOCK_HOMES = "SELECT 1 FROM home ORDER BY endpoint, shard FOR UPDATE"
 """All of them, in the order in which replicas lock theirs."""
 _TELL = "UPDATE command_count SET count = count + 1"
@@ -45,6 +46,10 @@ class PostgresAccess(Access):
         self.path = database
         self.connection: PostgresConnection = connection
         self._store = Store(connection)
+
+    def now(self) -> float:
+        with self.translated():
+            return float(self.connection.execute(_NOW).fetchone()[0])
 
     def operate(self, *operations: Operation[T]) -> list[T]:
         with self.translated():

@@ -221,18 +221,18 @@ class DatabaseSeat(Seat):
             session = self._session
             session.begin()
             beat = (self.routes, self.session_word, self._leaves, self.member)
-            asked_at = time.time()
+            asked_at, began = time.time(), time.monotonic()
             row = session.execute(_BEAT, beat).fetchone()
-            answered_at = time.time()
+            took = time.monotonic() - began
             session.commit()
             if row is None:
                 self.is_dead, self.problem = True, "the other replicas have taken this one for dead"
                 return
             self._sure_since, self.problem = sent_at, None
-            if answered_at - asked_at < CLOCK_SECONDS:
-                measured = (asked_at + answered_at) / 2 - row[0]
-                self.clock_ahead = clock_ahead(self.clock_ahead, measured)
-                self.epoch = _own_epoch() - self.clock_ahead
+            if took < CLOCK_SECONDS:
+                self.clock_ahead = clock_ahead(self.clock_ahead, asked_at + took / 2 - row[0])
+                # A step of the wall clock since it was asked is the next beat's to see.
+                self.epoch = asked_at - began - self.clock_ahead
             self._look_around(session)
 
     def _look_around(self, session: PostgresConnection) -> None:

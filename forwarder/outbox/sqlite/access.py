@@ -1,6 +1,7 @@
 """The outbox's file as a command opens it: beside the running service, or without one."""
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -27,6 +28,9 @@ class SqliteAccess(Access):
         self.path = path
         self.connection: sqlite3.Connection = connection
         self._store = Store(connection)
+
+    def now(self) -> float:
+        return time.time()
 
     def translated(self) -> AbstractContextManager[None]:
         return outbox_file.translated(self.path)

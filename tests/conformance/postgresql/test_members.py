@@ -10,7 +10,7 @@ from support.postgres import PostgresServer
 
 from forwarder.clock import SharedClock
 from forwarder.errors import OutboxError, OutboxLocked, OutboxUnavailable
-from forwarder.outbox import remarks, take_seat
+from forwarder.outbox import opened, remarks, take_seat
 from forwarder.outbox.postgresql import members
 from forwarder.outbox.postgresql.connection import opened_connection
 from forwarder.outbox.postgresql.members import DatabaseSeat, Observation
@@ -205,6 +205,30 @@ class TestClock:
         assert clock.unix() == pytest.approx(unix(), abs=1.0)
         until(lambda: bool(seat.clock_ahead))
         assert clock.unix() == pytest.approx(unix(), abs=1.0)
+
+    def test_step_while_the_database_answers_does_not_show(
+        self, join: Callable[[str], DatabaseSeat], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The answer is timed by a clock that does not step; half of such a step would be taken for a difference."""
+        unix, seat = time.time, join("one")
+        seat._stopping.set()
+        until(lambda: not seat._thread.is_alive())
+        steps = iter([0.0])
+        monkeypatch.setattr(time, "time", lambda: unix() + next(steps, HOUR))
+        seat._beat()
+        assert seat.clock_ahead == 0.0
+        assert SharedClock(lambda: seat.epoch).unix() == pytest.approx(unix(), abs=1.0)
+        seat._beat()
+        assert seat.clock_ahead == pytest.approx(HOUR, abs=1.0)
+        assert SharedClock(lambda: seat.epoch).unix() == pytest.approx(unix(), abs=1.0)
+
+    def test_commands_go_by_it(self, place: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What a shell replays whose machine is behind would be too old at once."""
+        unix = time.time
+        prepare(place)
+        monkeypatch.setattr(time, "time", lambda: unix() - HOUR)
+        with opened(place) as outbox:
+            assert outbox.now() == pytest.approx(unix(), abs=1.0)
 
     def test_machine_that_ntp_sets_keeps_its_own_clock(
         self, join: Callable[[str], DatabaseSeat]

@@ -10,6 +10,7 @@ from support.outbox import must_claim, settle
 from support.outbox_harness import OutboxHarness
 from support.readings import new_reading
 
+from forwarder.outbox.intake import Outcomes
 from forwarder.outbox.postgresql.connection import PostgresConnection, opened_connection
 from forwarder.outbox.postgresql.schema import STEPS, prepare
 from forwarder.settings import Database
@@ -47,7 +48,7 @@ async def test_replica_that_runs_goes_on_beside_an_upgrade(place: Database) -> N
     await outbox.put([new_reading(ONE, "a")])
     claimed = await must_claim(outbox)
     loop = asyncio.get_running_loop()
-    puts: list[asyncio.Future[list[str]]] = []
+    puts: list[asyncio.Future[Outcomes]] = []
 
     def work() -> None:
         settle(outbox, claimed)
