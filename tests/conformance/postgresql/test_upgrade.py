@@ -4,16 +4,19 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from support.clock import HandClock
 from support.outbox import must_claim, settle
 from support.outbox_harness import OutboxHarness
 from support.readings import new_reading
 
-from forwarder.outbox.intake import Outcomes
 from forwarder.outbox.postgresql.connection import PostgresConnection, opened_connection
 from forwarder.outbox.postgresql.schema import STEPS, prepare
 from forwarder.settings import Database
+
+if TYPE_CHECKING:
+    from forwarder.outbox.intake import Outcomes
 
 WRITTEN = Path(__file__).parents[2] / "fixtures" / "postgresql-v1.sql"
 _COLUMNS = """
