@@ -233,12 +233,8 @@ class Outbox:
             else:
                 self._told[subject] = what
         answer = self._ask(Tell(notices, told, endpoint, MOST_NOTICES, self._clock.unix()))
-        answer.add_done_callback(partial(self._count_notices, endpoint))
+        answer.add_done_callback(partial(_count_notices, self.accounts.enqueued, endpoint))
         return answer
-
-    def _count_notices(self, endpoint: str, answer: asyncio.Future[Counter[Told]]) -> None:
-        if not answer.cancelled() and answer.exception() is None:
-            self.accounts.enqueued[endpoint] += answer.result()["enqueued"]
 
     def told(self) -> dict[str, str]:
         """What the operator has been told of what lasts, by subject, or is about to be."""
@@ -349,7 +345,7 @@ class Outbox:
         """
         _drop_unawaited(self._commits.next, self.capacity.kept)
         self._sightings.keep_all(self._commits.next.changes.devices, now=self._clock.monotonic())
-        await self.operate(ReleaseHomes(()))
+        await self.try_commit()
 
     async def close(self) -> None:
         """Commit what is left, except puts that nobody waits for any more: the broker has those still."""
@@ -362,6 +358,13 @@ class Outbox:
         self._commits.close()
         self.schedule.close()
         self._engine.close()
+
+
+def _count_notices(
+    enqueued: Counter[str], endpoint: str, answer: asyncio.Future[Counter[Told]]
+) -> None:
+    if not answer.cancelled() and answer.exception() is None:
+        enqueued[endpoint] += answer.result()["enqueued"]
 
 
 def _drop_unawaited(*commits: Commit) -> None:
