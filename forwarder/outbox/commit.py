@@ -49,6 +49,8 @@ class Commit:
     has_foreign_change: bool = False
     endpoints: Sequence[EndpointTotals] = ()
     """Where another process has changed something, or homes have, all endpoints' accounts as the commit left them."""
+    lacks_endpoints: bool = False
+    """Whether those accounts could not be read: the next commit is to read them."""
     message_count: int = 0
     held_lanes: dict[Lane, EndpointLanes] = field(default_factory=dict)
     held_endpoints: set[EndpointLanes] = field(default_factory=set)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from functools import partial
 
 from forwarder.clock import Clock, Timer
-from forwarder.errors import OutboxError, OutboxTaken
+from forwarder.errors import OutboxError, OutboxTaken, OutboxUnavailable
 from forwarder.outbox.changes import Applied, OperationFailed
 from forwarder.outbox.commit import Commit
 from forwarder.outbox.engine import Engine, Look
@@ -134,8 +134,15 @@ class GroupCommit:
         has_work = commit.writes or look.has_arrivals
         applied = self._engine.apply(commit.changes, now=now) if has_work else None
         if commit.has_foreign_change or (applied is not None and applied.homes is not None):
-            commit.endpoints = self._engine.totals()
+            self._read_endpoints(commit)
         return applied
+
+    def _read_endpoints(self, commit: Commit) -> None:
+        """In the thread. A failure is no failure of the commit, because what it has applied is told only once."""
+        try:
+            commit.endpoints = self._engine.totals()
+        except OutboxUnavailable:
+            commit.lacks_endpoints = True
 
     def _conclude(self, commit: Commit, applied: Applied | None) -> None:
         if not self._is_started:

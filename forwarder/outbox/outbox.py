@@ -302,7 +302,8 @@ class Outbox:
                 self._commits.hurry()
             for device in applied.forgotten:
                 self._sightings.forget(device, now=self._clock.monotonic())
-        if commit.has_foreign_change and self._commits.has_gone_to_write:
+        is_early = commit.has_foreign_change and self._commits.has_gone_to_write
+        if is_early or commit.lacks_endpoints:
             # A pause of our own that is not on disk yet would look like one that a command has ended.
             self._commits.next.has_foreign_change = True
         elif commit.has_foreign_change:

@@ -28,6 +28,7 @@ from forwarder.endpoint_health import EndpointHealth
 from forwarder.errors import OutboxUnavailable
 from forwarder.outbox import (
     Claim,
+    EndpointTotals,
     NewReading,
     Outbox,
     Pause,
@@ -286,6 +287,30 @@ async def test_foreign_change_is_seen_until_a_commit_that_holds_has_answered_it(
     engine.apply(Changes(), now=0.0)
     assert engine.look() == Look()
     outbox.release_files()
+
+
+async def test_commit_that_held_is_published_though_the_accounts_cannot_be_read(
+    outbox: Outbox, harness: OutboxHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its readings are offered at once; the next look reads the accounts, and what a command has changed is told."""
+    told = asyncio.Event()
+    outbox.on_foreign_change = told.set
+    await outbox.put([new_reading(ONE, "a")])
+    with monkeypatch.context() as accounts_away:
+        accounts_away.setattr(harness.engine, "totals", _no_totals)
+        harness.other.change_health()
+        outbox.look()
+        async with asyncio.timeout(10):
+            await outbox.put([new_reading(TWO, "b")])
+    offered = [await must_claim(outbox), await must_claim(outbox)]
+    assert [ids(one) for one in offered] == [["a"], ["b"]]
+    async with asyncio.timeout(10):
+        await told.wait()
+    assert outbox.health["acme"].last_error == "dns"
+
+
+def _no_totals() -> list[EndpointTotals]:
+    raise OutboxUnavailable("no")
 
 
 async def test_start_and_what_was_handed_over_may_be_read_twice(
