@@ -89,7 +89,7 @@ class PostgresEngine:
         """Others have changed something where the count at the last look is not the one an `apply` has answered."""
         self._reader: PostgresConnection | None = None
         self._endpoint_ids: dict[str, int] = {}
-        self._writer = connect(database, member=member)
+        self._writer = _writing(database, member)
         self._store = Store(self._writer, member=member)
         with translated(database):
             self._take_all()
@@ -143,7 +143,7 @@ class PostgresEngine:
         """The session that writes; after a loss a new one, for which everything of ours is taken anew."""
         if self._writer.is_lost:
             self._is_uncertain = True
-            self._writer = connect(self._database, member=self._member)
+            self._writer = _writing(self._database, self._member)
             self._store = Store(self._writer, member=self._member)
             self._take_all()
         return self._writer
@@ -351,6 +351,14 @@ class PostgresEngine:
         for connection in (self._writer, self._reader):
             if connection is not None:
                 connection.close()
+
+
+def _writing(database: Database, member: str) -> PostgresConnection:
+    """A session that looks through no table where an index fits, whatever the planner believes of the table."""
+    connection = connect(database, member=member)
+    with translated(database):
+        connection.raw.execute("SET enable_seqscan = off")
+    return connection
 
 
 def _taken(database: Database) -> OutboxTaken:

@@ -17,11 +17,13 @@ _LANES = """
         SELECT endpoint, device, count(*) AS pending, min(reading) AS first, max(reading) AS newest FROM delivery
         WHERE state = 'pending' AND endpoint = ANY(?) AND reading <= ? GROUP BY endpoint, device) l
     JOIN endpoint_row r ON r.id = l.endpoint ORDER BY l.first"""
-# A range with both ends: with an ORDER BY and a LIMIT instead the planner may walk another index.
+# Of each table a range with both ends, and a state for which no index of what is pending fits. With a LIMIT instead, or
+# one range for all, the planner may walk another index or a whole table.
 _ARRIVALS = """
     SELECT d.endpoint, d.device, d.reading, d.age_from, d.attempts, d.due_at, r.id, r.measured_at, r.received_at, b.data
     FROM delivery d JOIN reading r ON r.number = d.reading JOIN body b ON b.reading = d.reading
-    WHERE d.reading > ? AND d.reading <= ? AND d.endpoint = ANY(?::int[]) AND d.state = 'pending' ORDER BY d.reading"""
+    WHERE d.reading > ? AND d.reading <= ? AND r.number > ? AND r.number <= ? AND b.reading > ? AND b.reading <= ?
+        AND d.endpoint = ANY(?::int[]) AND d.state || '' = 'pending' ORDER BY d.reading"""
 # Of all lanes at once, because each statement is planned anew. The limit is a constant of the plan: with a limit of its
 # own for each lane the planner would prepare to read a tenth of a backlog.
 _HEADS = """
@@ -66,7 +68,7 @@ def arrivals(
     connection: PostgresConnection, names: Mapping[int, str], *, after: int, upto: int
 ) -> list[Delivery]:
     """What is pending for these endpoints of the readings with these numbers, in order."""
-    rows = connection.read(_ARRIVALS, (after, upto, list(names)))
+    rows = connection.read(_ARRIVALS, (*(after, upto) * 3, list(names)))
     return [
         pending_delivery((names[endpoint], Device(device)), *row) for endpoint, device, *row in rows
     ]
