@@ -124,6 +124,12 @@ def clock_ahead(before: float, measured: float) -> float:
     return 0.0 if abs(measured) < CLOCK_SECONDS else measured
 
 
+def awake_or_not() -> float:
+    """Seconds that go on while the machine is suspended, as those of the others do; monotonic ones stand still."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
 def _own_epoch() -> float:
     return time.time() - time.monotonic()
 
@@ -143,7 +149,7 @@ class DatabaseSeat(Seat):
         self._deployment = deployment
         self._observation = Observation()
         self._session: PostgresConnection | None = None
-        self._sure_since = time.monotonic()
+        self._sure_since = awake_or_not()
         self.epoch = _own_epoch()
         self.leads = False
         self._earlier: dict[str, int] | None = None
@@ -163,7 +169,7 @@ class DatabaseSeat(Seat):
 
     @property
     def is_sure(self) -> bool:
-        return not self.is_dead and time.monotonic() - self._sure_since < SURE_SECONDS
+        return not self.is_dead and awake_or_not() - self._sure_since < SURE_SECONDS
 
     def listen(self, ring: Callable[[], None]) -> None:
         self._ring = ring
@@ -210,7 +216,7 @@ class DatabaseSeat(Seat):
                 self.problem = str(problem)
 
     def _beat(self) -> None:
-        sent_at = time.monotonic()
+        sent_at = awake_or_not()
         with translated(self._database):
             if self._session is None:
                 self._session = connect(self._database, member=self.member)

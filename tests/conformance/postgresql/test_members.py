@@ -407,6 +407,21 @@ def test_replica_that_cannot_beat_is_not_sure_any_more(monkeypatch: pytest.Monke
         seat.release()
 
 
+def test_replica_whose_machine_was_suspended_is_not_sure_when_it_wakes(
+    join: Callable[[str], DatabaseSeat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The monotonic clock stood still meanwhile, those of the others did not."""
+    seat = join("one")
+    seat._stopping.set()
+    until(lambda: not seat._thread.is_alive())
+    assert seat.is_sure
+    since_boot = time.clock_gettime
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: since_boot(clock) + HOUR)
+    sure = [seat.is_sure]
+    seat._beat()
+    assert [*sure, seat.is_sure] == [False, True]
+
+
 def test_older_replica_that_meets_a_newer_schema_is_refused(place: Database) -> None:
     prepare(place, steps=[*STEPS, lambda _: None])
     with pytest.raises(OutboxError, match="written by a newer forwarder"):
