@@ -11,7 +11,7 @@ from rich.text import Text
 
 from forwarder.cli.grid import Grid
 from forwarder.cli.running import Readiness
-from forwarder.cli.tables import NAME, PROSE, cell, console, leaves, number, table
+from forwarder.cli.tables import NAME, PROSE, STAYS, cell, console, leaves, number, table
 from forwarder.operator import EndpointStatus, Status
 from forwarder.operator.objects import oldest_seconds
 from forwarder.operator.wording import describe, is_refusing, last_answer
@@ -58,7 +58,8 @@ def frame(view: View, screen: Console, *, most_rows: int | None = 0) -> Renderab
     for name, text in _lines(view):
         grid.add_row(name, text)
     if most_rows == 0:
-        most_rows = max(screen.height - grid.row_count - 6, 3)
+        taken = grid.row_count + (2 + len(view.overview.replicas) if view.overview.replicas else 0)
+        most_rows = max(screen.height - taken - 6, 3)
     return Group(grid, *_below(view, most_rows=most_rows))
 
 
@@ -74,18 +75,11 @@ def _lines(view: View) -> Iterator[tuple[str, Text]]:
         yield "outbox", _styled(f"there is none at {view.outbox_place} yet", "yellow")
     elif outbox.get("problem"):
         yield "outbox", _styled(str(outbox["problem"]), "red")
-    if overview.replicas:
-        yield "replicas", _styled(", ".join(map(_replica, overview.replicas)))
     for warning in view.readiness.warnings:
         yield "warning", _styled(warning, "yellow")
     yield "messages", _styled(_messages(overview))
     if overview.quarantine or overview.quarantine_evicted:
         yield "quarantine", _styled(_quarantine(overview), "yellow")
-
-
-def _replica(replica: Replica) -> str:
-    leads = " leads," if replica.leads else ""
-    return f"{replica.name}{leads} delivers to {count_of(len(replica.endpoints), 'endpoint')}"
 
 
 def _styled(text: str, style: str = "") -> Text:
@@ -135,6 +129,9 @@ def _since(written: object, now: float) -> str:
 
 
 def _below(view: View, *, most_rows: int | None) -> Iterator[RenderableType]:
+    if view.overview.replicas:
+        yield ""
+        yield _replicas(view.overview.replicas)
     shown = {name: one for name, one in view.overview.endpoints.items() if _matters(one)}
     if not (shown or view.not_in_force):
         return
@@ -148,6 +145,24 @@ def _below(view: View, *, most_rows: int | None) -> Iterator[RenderableType]:
         yield Text(f"and {count_of(left_out, 'endpoint')} more", style="dim")
     if hints := list(_hints(view)):
         yield Group("", *(Text(hint) for hint in hints))
+
+
+def _replicas(replicas: Sequence[Replica]) -> Grid:
+    """Routes are told by a digest, so that one whose own differ is seen; a beat is about a second."""
+    built = table(
+        replica=NAME, _=STAYS, endpoints=number(), routes=STAYS, version=leaves(1),
+        beat=number(leaves=2),
+    )  # fmt: skip
+    for one in replicas:
+        built.add_row(
+            cell(one.name, "bold"),
+            cell("leads" if one.leads else ""),
+            cell(f"{len(one.endpoints):,}"),
+            cell(one.routes),
+            cell(one.version),
+            cell(f"{one.beat:,}"),
+        )
+    return built
 
 
 def _endpoints(view: View, shown: dict[str, EndpointStatus]) -> Grid:

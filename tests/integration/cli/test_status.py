@@ -3,6 +3,7 @@
 import io
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -15,7 +16,7 @@ from forwarder.endpoint_health import EndpointHealth
 from forwarder.operator import read_status
 from forwarder.operator.status import judge
 from forwarder.operator.wording import describe
-from forwarder.outbox import EndpointTotals
+from forwarder.outbox import EndpointTotals, Replica
 from forwarder.outbox.sql.bringing_in import count_messages
 
 TOTALS = {"enqueued", "delivered", "dead", "expired", "superseded", "pending"}
@@ -197,6 +198,27 @@ def test_names_are_never_cut(built: OutboxBuilder, width: int, name: str) -> Non
     assert name in "".join(line.split(" ")[0] for line in shown)
 
 
+REPLICAS = (
+    Replica("forwarder-6d4cf56db6-x7k2p", "0.2.0", True, 8_640_000, "1a2b3c4d", ("a", "b")),
+    Replica("forwarder-6d4cf56db6-q9w8e", "0.3.0", False, 7, "5e6f7a8b", ()),
+)
+
+
+def test_replicas_are_told_apart(built: OutboxBuilder) -> None:
+    """Who leads, how many endpoints each has, by which routes, in which version, and whether it is heard of."""
+    shown = pictured(built, width=80, now=NOW, replicas=REPLICAS)
+    assert max(map(len, shown)) <= 80
+    first, second = (line.split() for line in shown if line.startswith("forwarder-6d4"))
+    assert first[1:] == ["leads", "2", "1a2b3c4d", "0.2.0", "8,640,000"]
+    assert second[1:] == ["0", "5e6f7a8b", "0.3.0", "7"]
+
+
+def test_replicas_take_no_endpoint_off_a_low_screen(built: OutboxBuilder) -> None:
+    in_force = dict.fromkeys([f"e{number:03}" for number in range(100)], False)
+    shown = pictured(built, width=80, now=NOW, height=24, in_force=in_force, replicas=REPLICAS)
+    assert len(shown) <= 24
+
+
 def test_screen_that_is_too_low_shows_who_is_not_well(built: OutboxBuilder) -> None:
     """Of a hundred endpoints those that fail stay in sight, and how many are left out."""
     names = [f"e{number:03}" for number in range(100)]
@@ -216,13 +238,14 @@ def pictured(
     now: float,
     height: int | None = None,
     in_force: dict[str, bool] | None = None,
+    replicas: tuple[Replica, ...] = (),
 ) -> list[str]:
     """The lines that a terminal of that size shows of this outbox, while no service runs."""
     screen = Console(
         file=io.StringIO(), width=width, height=height or 24, force_terminal=True, color_system=None
     )
     view = View(
-        overview=read_status(built.path, in_force=in_force, now=now),
+        overview=replace(read_status(built.path, in_force=in_force, now=now), replicas=replicas),
         readiness=Readiness(),
         mqtt={"problem": "the service is not running"},
         routes={"endpoints": 1},
