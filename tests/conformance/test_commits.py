@@ -553,14 +553,15 @@ async def test_lane_that_goes_on_meanwhile_waits_for_the_disk(
         disk.let_go()
         await put
     await at_rest(outbox)
-    assert waits == [True, True, True]
+    # One of devices' records alone, which waits for nothing, may come between.
+    assert waits.count(True) == 3
     with HeldDisk(harness.engine) as disk:
         put = await reaching(disk, outbox.put([new_reading(TWO, "d")]))
         deliver(outbox, other[1])  # c, before d is known to its lane
         disk.let_go()
         await put
     await at_rest(outbox)
-    assert waits == [True, True, True, True, True]
+    assert waits.count(True) == 5
 
 
 async def at_rest(outbox: Outbox) -> None:
