@@ -512,13 +512,14 @@ def _is_held(place: OutboxPlace) -> bool:
             except sqlite3.OperationalError:
                 return True
             return False
-    rows = ("SELECT 1 FROM line FOR UPDATE NOWAIT", "SELECT 1 FROM home FOR UPDATE NOWAIT")
+    rows = ("SELECT 1 FROM line FOR UPDATE", "SELECT 1 FROM home FOR UPDATE")
     return all(_is_locked(place, query) for query in rows)
 
 
 def _is_locked(database: Database, query: str) -> bool:
     try:
         with opened_connection(database) as connection:
+            connection.execute("SET lock_timeout = '10ms'")
             connection.execute(query)
     except OutboxUnavailable:
         return True

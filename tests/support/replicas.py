@@ -1,5 +1,6 @@
 """Several replicas on one database in one process: each an outbox of its own that runs."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -8,7 +9,12 @@ from support.outbox import claim, flush, ids, settle
 from support.outbox_harness import OutboxHarness
 
 from forwarder.outbox import Outbox, ReleaseHomes, TakeHomes
+from forwarder.outbox.postgresql.connection import opened_connection
 from forwarder.settings import Database
+
+_WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE wait_event_type = 'Lock' AND query LIKE ? AND pid <> pg_backend_pid()"""
 
 
 class Replicas:
@@ -62,3 +68,11 @@ async def delivered(outbox: Outbox, endpoint: str = "acme", *, limit: int = 9) -
         settle(outbox, claimed)
         await flush(outbox)
     return sent
+
+
+async def until_somebody_waits(place: Database, statement: str) -> None:
+    """Return once a session waits for another's lock in such a statement."""
+    with opened_connection(place) as connection:
+        async with asyncio.timeout(10):
+            while connection.execute(_WAITING, (statement,)).fetchone() == (0,):  # noqa: ASYNC110 - a database tells nobody
+                await asyncio.sleep(0.01)

@@ -26,7 +26,7 @@ TRIES = 5
 """How often a transaction is begun that another one stands in the way of."""
 
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
-LOCK_HOMES = "SELECT 1 FROM home ORDER BY endpoint, shard FOR UPDATE"
+_LOCK_HOMES = "SELECT 1 FROM home ORDER BY endpoint, shard FOR UPDATE"
 """All of them, in the order in which replicas lock theirs."""
 _TELL = "UPDATE command_count SET count = count + 1"
 _RING = "SELECT pg_notify(?, '')"
@@ -71,7 +71,7 @@ class PostgresAccess(Access):
             # The line and all homes first, in the order in which replicas lock theirs.
             if readings := readings_in(operations):
                 store.reserve(readings, epoch=None)
-            connection.execute(LOCK_HOMES)
+            connection.execute(_LOCK_HOMES)
             yield store
             store.drop_unneeded()
             connection.execute(_TELL)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from forwarder.errors import OperationError, OutboxLocked
 from forwarder.outbox.copying import Row
 from forwarder.outbox.postgresql import schema
-from forwarder.outbox.postgresql.access import LOCK_HOMES, opened
+from forwarder.outbox.postgresql.access import opened
 from forwarder.outbox.postgresql.connection import (
     PostgresConnection,
     as_kept,
@@ -35,7 +35,9 @@ _COLUMNS_OF_ENDPOINTS = """
     SELECT column_name FROM information_schema.columns
     WHERE table_schema = current_schema() AND table_name = 'endpoint_row'"""
 _PATIENCE = "SET LOCAL idle_in_transaction_session_timeout = 0"
-_LOCK_LINE = "SELECT 1 FROM line FOR UPDATE"
+# In the order in which all lock them. Unlike a lock of rows it takes no snapshot, so that what is copied is as of when
+# whoever was changing something has ended.
+_LOCK = "LOCK TABLE line, home IN EXCLUSIVE MODE"
 _NUMBERS = """
     SELECT (SELECT last FROM line), coalesce(last_value, 0) FROM pg_sequences
     WHERE schemaname = current_schema() AND sequencename = 'quarantine_id_seq'"""
@@ -134,7 +136,7 @@ def held(database: Database) -> Iterator[PostgresContents]:
                 f"replicas are running on {database} ({who}); stop them, and copy then"
             )
         connection.raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-        for statement in (_PATIENCE, _LOCK_LINE, LOCK_HOMES):
+        for statement in (_PATIENCE, _LOCK):
             connection.execute(statement)
         yield PostgresContents(connection)
 

@@ -8,7 +8,7 @@ from support.clock import HandClock
 from support.outbox import flush, must_claim, settle
 from support.outbox_harness import OutboxHarness
 from support.readings import STARTED_AT, new_reading
-from support.replicas import delivered
+from support.replicas import delivered, until_somebody_waits
 
 from forwarder.delivery import Bury
 from forwarder.outbox import Replay, Selection, opened
@@ -20,17 +20,6 @@ from forwarder.reading import Device
 from forwarder.settings import Database
 
 ONE, TWO = Device("ECC9FF5C0001"), Device("ECC9FF5C0002")
-_WAITING = """
-    SELECT count(*) FROM pg_stat_activity
-    WHERE wait_event_type = 'Lock' AND query LIKE ? AND pid <> pg_backend_pid()"""
-
-
-async def until_somebody_waits(place: Database, statement: str) -> None:
-    """Return once a session waits for another's lock in such a statement."""
-    with opened_connection(place) as connection:
-        async with asyncio.timeout(10):
-            while connection.execute(_WAITING, (statement,)).fetchone() == (0,):  # noqa: ASYNC110 - a database tells nobody
-                await asyncio.sleep(0.01)
 
 
 async def test_note_of_a_command_under_way_is_not_taken_by_a_put(place: Database) -> None:
