@@ -40,9 +40,9 @@ INTERRUPTED_SECONDS = 60.0
 REMEMBERED_SECONDS = 5.0
 """How long until an absence of the session is remembered across restarts."""
 GATHERING_SECONDS = 1.0
-"""How long dead letters are gathered before they are told,"""
+"""How long dead letters are gathered before they are told."""
 DEAD_SECONDS = 60.0
-"""and how long until more of the same endpoint are."""
+"""How long until more of the same endpoint are told."""
 REJECTED_SECONDS = 60.0
 """How long after a rejected edit the next is told."""
 NEARLY_FULL, ROOMY = 0.9, 0.8

@@ -26,9 +26,9 @@ LEAST_SIGHTINGS = 5
 """Who was seen less often has no usual interval yet."""
 LOOK_SECONDS = 0.5
 LOOKS_A_ROUND = 4
-"""Every device is looked at within so many looks,"""
+"""Every device is looked at within so many looks."""
 JUDGED_EVERY_SECONDS = 60.0
-"""and judged so often at least; less than LEAST_SECONDS, so that no change of its interval comes too late."""
+"""Every device is judged so often at least: less than LEAST_SECONDS, so that no change of its interval comes late."""
 
 MOST_JUDGED = 2000
 """Devices in one look, some milliseconds: all are due at a start, after an edit, and when a whole fleet goes."""
@@ -153,9 +153,9 @@ class _Minute:
     """In which devices fall silent."""
 
     began: float
-    """Monotonic,"""
+    """Monotonic seconds."""
     since: float
-    """and the same in UNIX seconds."""
+    """The same in UNIX seconds."""
     singly: int = 0
     others: dict[Device, float] = field(default_factory=dict)
 

@@ -15,11 +15,11 @@ SWEEP_SECONDS = 10.0
 NEARLY_FULL = 0.9
 """From this part of the size limit on, the delivery log gives way."""
 LOG_PART = 10
-"""The delivery log may take a tenth of the outbox,"""
+"""The delivery log may take a tenth of the outbox."""
 LOGGED_BYTES = 256
-"""of which a delivery takes so many; one of a reading with several endpoints takes fewer."""
+"""A delivery takes so many of it; one of a reading with several endpoints takes fewer."""
 MOST_SETTLED_A_SECOND = 25_000
-"""By which the log may grow; it is counted again once it could have reached its limit, because counting takes time."""
+"""The log grows by no more: it is counted again once it could have reached its limit, because counting takes time."""
 
 
 class Upkeep:

@@ -14,9 +14,9 @@ from typing import Literal
 LOOK_SECONDS = 0.5
 NUMBERS_SECONDS = 2.0
 NUMBERS_PART = 0.01
-"""Of a core, for what readers ask for once they are told numbers,"""
+"""The part of a core for what readers ask for once they are told numbers."""
 STATE_PART = 0.2
-"""and once they are told of a state: while endpoints go up and down all the time."""
+"""The same once they are told of a state: endpoints may go up and down all the time."""
 QUIET_SECONDS = 15.0
 """A comment goes out so often at least: it tells a reader that has gone from one that is quiet."""
 LONGEST_SECONDS = 600.0
