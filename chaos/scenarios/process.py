@@ -1,5 +1,7 @@
 """The forwarder dies: anywhere, at each named point, in a checkpoint, in a replay; or is asked to stop."""
 
+from contextlib import AsyncExitStack
+
 from chaos.disk import require
 from chaos.receiver import refusing
 from chaos.scenarios.scenario import Scenario
@@ -90,7 +92,9 @@ async def start_twice(stage: Stage) -> None:
     """The second forwarder on a data directory says why it does not start, and the first one goes on."""
     await stage.forwarder.start_ready()
     second = stage.another_forwarder()
-    async with stage.devices.flowing(per_second=RATE):
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(second.close)
+        await stack.enter_async_context(stage.devices.flowing(per_second=RATE))
         await stage.until_taken(20)
         stage.inject("second process")
         before = len(stage.forwarder.complaints)
