@@ -75,11 +75,8 @@ class Elsewhere:
                 self._listener.deliveries_died(name, reason, new)
 
     def _see_health(self, name: str, health: EndpointHealth) -> None:
-        since = health.outage_since
-        if not health.is_open and self._is_new(name, since):
-            # It began and ended between two looks.
-            outage = replace(health, failures=FAILURES_TO_OPEN, failing_since=since)
-            self._listener.endpoint_changed(name, outage)
+        if not health.is_open and self._is_new(name, health.outage_since):
+            self._listener.endpoint_changed(name, _as_it_was_open(health))
         self._listener.endpoint_changed(name, health)
 
     def _is_new(self, name: str, since: float | None) -> bool:
@@ -87,3 +84,14 @@ class Elsewhere:
         if name in self._outages:
             return since != self._outages[name]
         return (since or 0.0) >= self._begun_at
+
+
+def _as_it_was_open(health: EndpointHealth) -> EndpointHealth:
+    """In an outage that began and ended between two looks; what was taken since then ended it."""
+    since, taken_at = health.outage_since or 0.0, health.last_success_at or 0.0
+    return replace(
+        health,
+        failures=FAILURES_TO_OPEN,
+        failing_since=health.outage_since,
+        last_success_at=health.last_success_at if taken_at < since else None,
+    )

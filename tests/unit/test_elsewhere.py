@@ -1,8 +1,11 @@
 """Whoever leads tells the operator also of what other replicas deliver to."""
 
+import pytest
 from support.clock import HandClock
 
 from forwarder.endpoint_health import EndpointHealth
+from forwarder.notice import EndpointFailing, EndpointRecovered, Notice
+from forwarder.notices.rules import RECOVERED_SECONDS, Moment, Rules
 from forwarder.outbox import EndpointTotals, Overview
 from forwarder.service.elsewhere import Elsewhere
 
@@ -19,6 +22,17 @@ class Told:
 
     def deliveries_died(self, endpoint: str, reason: str, count: int) -> None:
         self.died.append((endpoint, reason, count))
+
+
+class Ruled(Told):
+    """Has the rules decide."""
+
+    def __init__(self, rules: Rules) -> None:
+        super().__init__()
+        self._rules = rules
+
+    def endpoint_changed(self, endpoint: str, health: EndpointHealth) -> None:
+        self._rules.look(endpoint, health, now=Moment(50.0, 0.0))
 
 
 def overview(dead: dict[tuple[str, str], int], health: EndpointHealth = FAILING) -> Overview:
@@ -90,3 +104,24 @@ def test_outage_that_lasts_is_told_as_it_is() -> None:
     for health in (failing, EndpointHealth(outage_since=10.0)):
         looker.see(overview({}, health))
     assert [one.is_open for _, one in told.changed] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("taken_at", "told"),
+    [
+        pytest.param(40.0, [EndpointFailing, EndpointRecovered], id="a reading was taken"),
+        pytest.param(20.0, [EndpointFailing], id="an operator has resumed it"),
+    ],
+)
+def test_outage_between_two_looks_ends_as_any_other(
+    taken_at: float, told: list[type[Notice]]
+) -> None:
+    """Nothing more is taken from there after the look: devices may report seldom."""
+    rules = Rules({}, now=Moment(0.0, 0.0))
+    looker = elsewhere(Ruled(rules))
+    looker.see(overview({}, EndpointHealth(last_success_at=20.0)))
+    looker.see(overview({}, EndpointHealth(last_success_at=taken_at, outage_since=30.0)))
+    noticed = [
+        one for at in (0.0, RECOVERED_SECONDS) for one in rules.due(now=Moment(50.0, at)).notices
+    ]
+    assert [type(one) for one in noticed] == told
