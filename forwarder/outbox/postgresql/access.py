@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TypeVar
-
-import psycopg
 
 from forwarder.outbox.operations import ForgetNotes, Operation
 from forwarder.outbox.postgresql import schema
 from forwarder.outbox.postgresql.connection import (
     PostgresConnection,
+    insisting,
     opened_connection,
     translated,
 )
@@ -22,15 +22,11 @@ from forwarder.outbox.sql.operations import readings_in
 from forwarder.reading import Device
 from forwarder.settings import Database
 
-TRIES = 5
-"""How often a transaction is begun that another one stands in the way of."""
-
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
 _LOCK_HOMES = "SELECT 1 FROM home ORDER BY endpoint, shard FOR UPDATE"
 """All of them, in the order in which replicas lock theirs."""
 _TELL = "UPDATE command_count SET count = count + 1"
 _RING = "SELECT pg_notify(?, '')"
-_IN_THE_WAY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
 T = TypeVar("T")
 
@@ -53,12 +49,7 @@ class PostgresAccess(Access):
 
     def operate(self, *operations: Operation[T]) -> list[T]:
         with self.translated():
-            for _ in range(TRIES - 1):
-                try:
-                    return super().operate(*operations)
-                except _IN_THE_WAY:
-                    continue
-            return super().operate(*operations)
+            return insisting(partial(super().operate, *operations))
 
     def translated(self) -> AbstractContextManager[None]:
         return translated(self.path)

@@ -7,10 +7,10 @@ one. A wait for that standby that was cancelled ends as a success with a WARNING
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import conninfo
@@ -49,6 +49,12 @@ A plan that was made while the tables were empty would be kept; and a commit tha
 standby's where there is one, promises nothing.
 """
 
+TRIES = 5
+"""How often a transaction is begun that another one stands in the way of."""
+
+T = TypeVar("T")
+
+_IN_THE_WAY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 _ARRAY = re.compile(r"\?(?=::\w+\[\])")
 
 
@@ -168,6 +174,16 @@ def connect(database: Database, *, member: str = "") -> PostgresConnection:
         raw.adapters.register_dumper(str, PlainBinaryText)
         raw.execute(SESSION)
     return PostgresConnection(raw)
+
+
+def insisting(do: Callable[[], T]) -> T:
+    """Do it, and again while another transaction stands in its way: which of two has to yield the server chooses."""
+    for _ in range(TRIES - 1):
+        try:
+            return do()
+        except _IN_THE_WAY:
+            continue
+    return do()
 
 
 @contextmanager

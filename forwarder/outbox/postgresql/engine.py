@@ -33,6 +33,7 @@ from forwarder.outbox.postgresql import reading_back
 from forwarder.outbox.postgresql.connection import (
     PostgresConnection,
     connect,
+    insisting,
     opened_connection,
     translated,
 )
@@ -89,15 +90,18 @@ class PostgresEngine:
         """Others have changed something where the count at the last look is not the one an `apply` has answered."""
         self._reader: PostgresConnection | None = None
         self._endpoint_ids: dict[str, int] = {}
-        self._writer = _writing(database, member)
-        self._store = Store(self._writer, member=member)
         with translated(database):
-            self._take_all()
+            insisting(self._open)
             self._size.measure(self._writer, now=time.monotonic())
             self.look()
         self._commands_answered = self._commands_seen
 
     # What is held.
+
+    def _open(self) -> None:
+        self._writer = _writing(self._database, self._member)
+        self._store = Store(self._writer, member=self._member)
+        self._take_all()
 
     def _take_all(self) -> None:
         """
@@ -143,9 +147,7 @@ class PostgresEngine:
         """The session that writes; after a loss a new one, for which everything of ours is taken anew."""
         if self._writer.is_lost:
             self._is_uncertain = True
-            self._writer = _writing(self._database, self._member)
-            self._store = Store(self._writer, member=self._member)
-            self._take_all()
+            self._open()
         return self._writer
 
     # What is read.

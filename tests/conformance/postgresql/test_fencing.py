@@ -5,11 +5,13 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
 from support.clock import HandClock
+from support.engines import PostgresUnderTest
 from support.outbox import claim, flush, ids, must_claim, settle, totals, until_it_failed
 from support.outbox_harness import OutboxHarness
 from support.postgres import PostgresServer, PostgresStandby
@@ -18,6 +20,7 @@ from support.readings import new_reading
 from forwarder.delivery import Bury, RetryAt
 from forwarder.errors import OutboxTaken
 from forwarder.outbox import Outbox, inspect
+from forwarder.outbox.engine import Limits
 from forwarder.outbox.postgresql.connection import opened_connection
 from forwarder.outbox.postgresql.engine import PostgresEngine
 from forwarder.outbox.postgresql.reading_back import _ARRIVALS, _HEADS
@@ -170,6 +173,34 @@ async def test_session_that_could_not_take_what_is_ours_is_not_kept(place: Datab
             assert await asyncio.wait_for(waiting, timeout=10) == ["accepted"]
     assert ids(await must_claim(outbox, limit=9)) == ["a", "b"]
     await harness.kill()
+
+
+async def test_start_that_has_to_yield_in_a_deadlock_is_tried_again(place: Database) -> None:
+    """The server chooses who has to, and a replica that starts has done nothing wrong."""
+    harness = OutboxHarness(place, HandClock())
+    outbox = harness.open()
+    await outbox.put([new_reading(ONE, "a", to="acme home")])
+    await harness.kill()
+    last = "SELECT 1 FROM home WHERE endpoint = (SELECT max(endpoint) FROM home) FOR UPDATE"
+    with opened_connection(place) as other:
+        other.execute("SET deadlock_timeout = '1min'")
+        other.begin()
+        other.execute(last)
+        begin = partial(PostgresUnderTest, place, limits=Limits(10**9, 10**8, 3600.0))
+        opening = asyncio.create_task(asyncio.to_thread(begin))
+        await asyncio.to_thread(_until_somebody_waits, place)
+        await asyncio.to_thread(other.execute, "SELECT 1 FROM home FOR UPDATE")
+        other.roll_back()
+        engine = await opening
+    assert {*(engine.start().homes or ())} == {"acme", "home"}
+    engine.close()
+
+
+def _until_somebody_waits(place: Database) -> None:
+    with opened_connection(place) as connection:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        while connection.execute(query).fetchone() == (0,):
+            time.sleep(0.01)
 
 
 async def _until_it_says(outbox: Outbox, words: str) -> None:
