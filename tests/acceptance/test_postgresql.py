@@ -4,7 +4,9 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
@@ -282,6 +284,37 @@ class TestReplicas:
         await line.publish(10)
         await webhooks.until_count(10)
         assert await second.stop() == 0
+
+    async def test_whoever_does_not_lead_takes_every_order(
+        self, line: Line, second: Service
+    ) -> None:
+        """Page, API, share and purge, of what the other one delivers to as well."""
+        webhooks = await line.receiver("acme", always(Answer(400)))
+        await line.start()
+        await second.start()
+        await second.ready()
+        await line.publish(5)
+        await second.settled("acme", lambda totals: totals.dead == 5)
+        page = await second.ask("/endpoints/acme")
+        assert page is not None
+        assert "5" in page.text
+        webhooks.policy = always(OK)
+        async with httpx.AsyncClient(base_url=f"http://{second.address}") as client:
+            replayed = await client.post("/api/v1/dead-letters/replay", json={"endpoint": "acme"})
+            assert replayed.json() == {"count": 5}
+            await second.settled("acme", lambda totals: totals.delivered == 5)
+            assert (await client.post("/api/v1/endpoints/acme/pause")).status_code == 200
+            shared = await client.post("/api/v1/endpoints/acme/shares", json={"for": "1d"})
+            link = urlsplit(shared.json()["url"])
+            for either in (line.service, second):
+                assert (await either.status())["endpoints"]["acme"]["state"] == "paused"
+                shown = await either.ask(link.path)
+                assert shown is not None
+                assert shown.status_code == 200
+        device = webhooks.posts[0].device
+        assert (await second.command("purge", "--device", device, "--yes")).exit_code == 0
+        left = await line.service.command("deliveries", "list", "--device", device, "--json")
+        assert webhooks.posts[0].webhook_id not in left.stdout
 
     async def test_another_deployment_is_refused(self, line: Line, second: Service) -> None:
         """In one sentence, which names the database without its password."""

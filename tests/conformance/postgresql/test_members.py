@@ -4,8 +4,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import accumulate
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.postgres import PostgresServer
 
 from forwarder.clock import SharedClock
@@ -13,7 +16,7 @@ from forwarder.errors import OutboxError, OutboxLocked, OutboxUnavailable
 from forwarder.outbox import opened, remarks, take_seat
 from forwarder.outbox.postgresql import members
 from forwarder.outbox.postgresql.connection import opened_connection
-from forwarder.outbox.postgresql.members import DatabaseSeat, Observation
+from forwarder.outbox.postgresql.members import SURE_SECONDS, DatabaseSeat, Observation
 from forwarder.outbox.postgresql.schema import STEPS, prepare
 from forwarder.outbox.seat import HomesView
 from forwarder.settings import Database
@@ -84,6 +87,30 @@ class TestObservation:
             [],
             ["a"],
         ]
+
+    @given(
+        beats=st.lists(st.tuples(st.floats(0.0, 1.5), st.floats(0.0, 0.9)), min_size=1, max_size=9),
+        looks=st.lists(st.floats(0.0, 3.0), max_size=40),
+        rates=st.tuples(st.floats(0.85, 1.15), st.floats(0.85, 1.15)),
+    )
+    def test_nobody_is_dead_who_is_sure(
+        self,
+        beats: list[tuple[float, float]],
+        looks: list[float],
+        rates: tuple[float, float],
+    ) -> None:
+        """One beats for a while, is seen now and then, and is sure no more before it is dead, if clocks run unlike."""
+        sent = [*accumulate(after for after, _ in beats)]
+        committed = [at + took for at, (_, took) in zip(sent, beats, strict=True)]
+        seen, now = Observation(), 0.0
+        for after in [*looks, *[1.0] * 20]:
+            now += after
+            beat = sum(at <= now for at in committed)
+            if seen.dead({"a": beat}, now=now * rates[1]):
+                sure_since = sent[beat - 1] if beat else 0.0
+                assert now - sure_since > SURE_SECONDS / rates[0]
+                return
+        raise AssertionError("it is never dead")
 
     def test_looks_in_a_burst_count_as_one(self) -> None:
         """After a stall of ours the bell has us look many times at once; the others get their time to beat."""
