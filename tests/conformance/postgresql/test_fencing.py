@@ -18,6 +18,7 @@ from support.postgres import PostgresServer, PostgresStandby
 from support.readings import new_reading
 
 from forwarder.delivery import Bury, RetryAt
+from forwarder.endpoint_health import EndpointHealth
 from forwarder.errors import OutboxTaken
 from forwarder.outbox import Outbox, inspect
 from forwarder.outbox.engine import Limits
@@ -84,6 +85,16 @@ async def test_deposed_owner_changes_no_circuit(harness: OutboxHarness) -> None:
     outbox.record_gone("acme", "digest")
     await ended(harness)
     assert other.engine.rows("endpoint_row")[0]["paused_by"] is None
+    await other.kill()
+
+
+async def test_deposed_owner_changes_no_health(harness: OutboxHarness) -> None:
+    outbox = harness.open()
+    await outbox.put([new_reading(ONE, "a")])
+    other = await take_over(harness)
+    outbox.record_health("acme", EndpointHealth(failures=9))
+    await ended(harness)
+    assert other.engine.rows("home")[0]["failures"] == 0
     await other.kill()
 
 
