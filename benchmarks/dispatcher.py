@@ -56,9 +56,6 @@ class MemoryOutbox:
         self._put = 0
         self.settled = 0
         self.missing = asyncio.Event()
-        self.on_claimable: Any = None
-        self.on_foreign_change: Any = None
-        self.on_changed: Any = None
         self.health: dict[str, EndpointHealth] = {}
 
     def __contains__(self, endpoint: str) -> bool:

@@ -41,9 +41,6 @@ class Dispatcher:
         self._leaving: dict[str, asyncio.Task[None]] = {}
         self._taking: asyncio.Future[None] | None = None
         self._is_draining = False
-        outbox.schedule.on_claimable = self.start_due
-        outbox.on_foreign_change = self.look_for_pauses
-        outbox.homes.on_changed = self._look_for_homes
 
     def apply(self, routes: Routes) -> None:
         """
@@ -71,7 +68,7 @@ class Dispatcher:
 
     # Homes, where there are other replicas.
 
-    def _look_for_homes(self) -> None:
+    def look_for_homes(self) -> None:
         """Start what has its home here now, and forget what has it here no more."""
         for name in [name for name in self._endpoints if name not in self._outbox.homes]:
             del self._endpoints[name]

@@ -32,7 +32,6 @@ class Homes:
         """None: all there are."""
         self.on_changed: Callable[[], None] = lambda: None
         """Called when the endpoints here have changed."""
-        schedule.on_served = self._supersede_all
 
     def __contains__(self, endpoint: str) -> bool:
         return self.here is None or endpoint in self.here
@@ -72,7 +71,7 @@ class Homes:
             if name in self:
                 self._supersede(self._schedule.lanes_of(name), [device])
 
-    def _supersede_all(self, lanes: EndpointLanes) -> None:
+    def supersede_all(self, lanes: EndpointLanes) -> None:
         """Supersede in all lanes, because nothing was superseded while nobody delivered to the endpoint."""
         if self.here is not None:
             self._supersede(lanes, lanes.devices())

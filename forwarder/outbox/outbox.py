@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from forwarder.clock import Clock
 from forwarder.delivery import Delivery, RetryAt
@@ -39,6 +39,19 @@ MOST_NOTICES = 10_000
 """Notices that wait for the operator's endpoint at most."""
 
 T = TypeVar("T")
+
+
+class Listener(Protocol):
+    """The right half, as the outbox calls it: on the loop, after a commit or a read."""
+
+    def start_due(self, endpoints: Iterable[str], /) -> None:
+        """Something may be claimed at these endpoints."""
+
+    def look_for_pauses(self) -> None:
+        """A command has changed the outbox, and `health` is up to date."""
+
+    def look_for_homes(self) -> None:
+        """Other endpoints are delivered to from here than before."""
 
 
 class Outbox:
@@ -105,9 +118,16 @@ class Outbox:
         self.homes = Homes(
             start.homes, self.schedule, self._commits, leads=lambda: self.leads, clock=clock
         )
+        self.schedule.on_served = self.homes.supersede_all
         self._end: asyncio.Future[None] | None = None
         """Ends `run`."""
         self._is_closing = False
+
+    def attach(self, listener: Listener) -> None:
+        """Tell `listener` from here on what there is to do for the right half."""
+        self.schedule.on_claimable = listener.start_due
+        self.on_foreign_change = listener.look_for_pauses
+        self.homes.on_changed = listener.look_for_homes
 
     @property
     def leads(self) -> bool:
@@ -315,7 +335,7 @@ class Outbox:
         """Commit what comes in, until `close`."""
         self._end = asyncio.get_running_loop().create_future()
         looker = asyncio.create_task(_every(LOOK_SECONDS, self.look))
-        keeper = asyncio.create_task(self._keep_all_devices())
+        keeper = asyncio.create_task(_keep_all_devices(self))
         self._commits.start()
         self._on_rest()
         try:
@@ -324,11 +344,6 @@ class Outbox:
             self._commits.stop()
             looker.cancel()
             keeper.cancel()
-
-    async def _keep_all_devices(self) -> None:
-        while True:
-            has_more = self.keep_devices()
-            await asyncio.sleep(BETWEEN_DEVICES_SECONDS if has_more else LOOK_SECONDS)
 
     def _on_rest(self) -> None:
         if self._is_closing and self.is_at_rest and self._end is not None and not self._end.done():
@@ -377,6 +392,12 @@ async def _every(seconds: float, call: Callable[[], None]) -> None:
     while True:
         await asyncio.sleep(seconds)
         call()
+
+
+async def _keep_all_devices(outbox: Outbox) -> None:
+    while True:
+        has_more = outbox.keep_devices()
+        await asyncio.sleep(BETWEEN_DEVICES_SECONDS if has_more else LOOK_SECONDS)
 
 
 def _note_due(due: dict[Device, float], deliveries: Iterable[Delivery], at: float) -> None:

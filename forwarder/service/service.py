@@ -232,6 +232,7 @@ class Service:
             clock=clock,
             watch=self._watch,
         )
+        self._outbox.attach(self._dispatcher)
         self._ingest: Ingest[Arrival] = Ingest(
             normaliser=normaliser,
             fast_path=FastPath(normaliser) if USES_FAST_PATH else None,

@@ -114,6 +114,7 @@ async def running(folder: Path, faults: Faults) -> AsyncIterator[Line]:
         outbox = open_outbox(path, clock=clock)
         watch = faults.watch(metrics)
         dispatcher = Dispatcher(outbox=outbox, sender=sender, clock=clock, watch=watch)
+        outbox.attach(dispatcher)
         expiry = Expiry(outbox=outbox, dispatcher=dispatcher, clock=clock, watch=watch)
         acknowledged: list[Arrived] = []
 

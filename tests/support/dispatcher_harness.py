@@ -63,6 +63,7 @@ class DispatcherHarness:
         self.dispatcher = Dispatcher(
             outbox=self.outbox, sender=sender, clock=self.clock, watch=watch, spread=lambda: 0.0
         )
+        self.outbox.attach(self.dispatcher)
         self.expiry = Expiry(
             outbox=self.outbox, dispatcher=self.dispatcher, clock=self.clock, watch=watch
         )
