@@ -5,7 +5,8 @@ One attempt: POST a body to an endpoint and say what it came to. Never retries, 
                                                                                              │
                                                                      resolve ▸ guard ▸ connect ▸ (proxy) ▸ TLS
 
-    client_for ─▶ httpx.AsyncClient ─ httpx's requests ─▶ PooledTransport     for every request that is no delivery
+    client_for ─▶ httpx.AsyncClient ─ httpx's requests ─┬▶ PooledTransport     for every request that is no delivery
+                                                        └▶ HandshakeTransport  for none: is the endpoint there?
 
 `Transport` is the seam: tests put a handler there. `pooled_transports` puts the real ones together.
 """

@@ -1,15 +1,23 @@
-"""Whether endpoints can be reached at all: the way of a delivery up to its TLS handshake, and not a byte further."""
+"""
+Whether endpoints can be reached at all: the way of a delivery up to its TLS handshake, and not a byte further.
+
+    httpx.AsyncClient ─▶ Discreet ─▶ HandshakeTransport ─▶ resolve ▸ guard ▸ connect ▸ (proxy) ▸ TLS
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
+import httpx
+
 from forwarder.routes.model import Endpoint, EndpointName
-from forwarder.sender.dial import Diallers
+from forwarder.sender.client import client_for
+from forwarder.sender.dial import Dialler, Diallers
 from forwarder.sender.failure import TransportFailure
 from forwarder.sender.guard import Guard
 from forwarder.sender.proxy import parse_proxy
 from forwarder.sender.resolve import Resolver
+from forwarder.sender.transport import timeout_seconds_of
 
 _AT_ONCE = 20
 
@@ -56,16 +64,33 @@ class _Visitor:
     async def visit(self, endpoint: Endpoint) -> Visit:
         async with self._turns:
             began = asyncio.get_running_loop().time()
-            failure = await self._connect(endpoint, deadline=began + self._timeout_seconds)
+            failure = await self._connect(endpoint)
             return Visit(endpoint.name, failure, asyncio.get_running_loop().time() - began)
 
-    async def _connect(self, endpoint: Endpoint, *, deadline: float) -> TransportFailure | None:
+    async def _connect(self, endpoint: Endpoint) -> TransportFailure | None:
         try:
-            connection = await self._diallers.to(endpoint).dial(
-                deadline=deadline, on_lost=lambda _: None
-            )
+            async with client_for(endpoint, transport_for=self._transport_for) as client:
+                await client.head(endpoint.url, timeout=self._timeout_seconds)
         except TransportFailure as failure:
             return failure
+        return None
+
+    def _transport_for(self, endpoint: Endpoint) -> "HandshakeTransport":
+        return HandshakeTransport(self._diallers.to(endpoint))
+
+
+class HandshakeTransport(httpx.AsyncBaseTransport):
+    """Opens a connection for a request and closes it before anything is sent."""
+
+    def __init__(self, dialler: Dialler) -> None:
+        self._dialler = dialler
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """An answer of our own, which is empty; raises TransportFailure when no connection came in time."""
+        connection = await self._dialler.dial(
+            deadline=asyncio.get_running_loop().time() + timeout_seconds_of(request),
+            on_lost=lambda _: None,
+        )
         connection.abort()
         await connection.wait_lost()
-        return None
+        return httpx.Response(204, extensions={"address": connection.address})

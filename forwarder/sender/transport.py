@@ -99,7 +99,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         DEFAULT_TIMEOUT_SECONDS where there is none. `response.extensions["address"]` is the IP address that answered.
         Raises TransportFailure when no complete head of an answer came in time.
         """
-        deadline = self._loop.time() + _timeout_seconds(request)
+        deadline = self._loop.time() + timeout_seconds_of(request)
         self._check_origin(request.url)
         encoded = encode_request(request, await request.aread(), proxy=self._absolute_for)
         answer = await self.exchange(encoded, deadline=deadline)
@@ -307,7 +307,8 @@ class PooledTransport(httpx.AsyncBaseTransport):
             self._idle.remove(connection)
 
 
-def _timeout_seconds(request: httpx.Request) -> float:
+def timeout_seconds_of(request: httpx.Request) -> float:
+    """The longest of httpx's timeouts, DEFAULT_TIMEOUT_SECONDS where there is none."""
     stages = request.extensions.get("timeout", {}).values()
     return max((each for each in stages if each is not None), default=DEFAULT_TIMEOUT_SECONDS)
 
