@@ -6,6 +6,7 @@ import json
 import re
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -296,9 +297,18 @@ def test_check_connect_is_content_with_a_host_that_takes_connections(
         (tmp_path / "routes.yaml").write_text(endpoint_with(url, "allow_private: true"))
 
         _, out, err = run("check", "--connect", **GOOD)
+        assert _received(server) == b""
 
     assert re.search(r"^✓ endpoint acme  connects, \d+ ms$", out, re.MULTILINE)
     assert err == "forwarder: 1 connection failed; what is to be done stands above\n"
+
+
+def _received(server: socket.socket) -> bytes:
+    """What came over the connection that waits at the server."""
+    taken, _ = server.accept()
+    with taken, suppress(ConnectionResetError):
+        return taken.recv(1024)
+    return b""
 
 
 def test_check_connect_tries_a_token_server_once(run: Run, tmp_path: Path) -> None:
