@@ -1,11 +1,13 @@
 """
-Reads beside the loop what comes next in lanes that memory does not hold, of many lanes at once.
+The head reader: a thread reads the first deliveries of lanes that memory lacks, many lanes at once.
 
-      loop      ask ─▶ wanted ──┐        ▲ published: each lane takes over what was read, if it still is what it was
+      loop      ask ─▶ wanted ──┐        ▲ published: each lane takes over what was read, unless it has changed since
                                 ▼        │
-      thread                engine.heads ┘   one call at a time; what is asked for meanwhile is the next one
+      thread                engine.heads ┘   one call at a time; the next call takes all that is asked for meanwhile
 
-A read that failed is made again after a second; its lanes rest until then.
+A read runs beside commits, and may see rows that the loop does not know yet. `Schedule` drops such rows, and a commit
+that changes a lane otherwise empties the lane's memory at its publish. A failed read is made again after a second, and
+its lanes rest until then.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,11 +28,11 @@ RETRY_SECONDS = 1.0
 """The wait after a read that failed."""
 
 Wanted: TypeAlias = list[tuple[EndpointLanes, Mapping[Lane, int]]]
-"""By endpoint its lanes, and so many deliveries of each."""
+"""Lanes of some endpoints, with a number of deliveries each."""
 
 
 class HeadReader:
-    """Has the engine read what is asked for, until `close`."""
+    """The reader thread, and the queue of lanes that it is asked for."""
 
     def __init__(
         self,
@@ -48,12 +50,12 @@ class HeadReader:
         self._thread = Worker("heads")
         self._wanted: Wanted = []
         self.is_busy = False
-        """Whether a read is under way, or is to be tried again."""
+        """Whether a read is under way, or waits for its retry."""
         self._has_failed = False
         self._retry: Timer | None = None
 
     def ask(self, lanes: EndpointLanes, wanted: Mapping[Lane, int]) -> None:
-        """Read the first deliveries of these lanes, so many of each."""
+        """Have the first deliveries of these lanes read, so many of each."""
         self._wanted.append((lanes, wanted))
         if not self.is_busy:
             self._start()
@@ -61,6 +63,7 @@ class HeadReader:
     def _start(self) -> None:
         self.is_busy = True
         wanted, self._wanted = self._wanted, []
+        # The thread gets keys, because the loop goes on changing the lanes.
         keys = {
             (lanes.endpoint, lane.device): n for lanes, some in wanted for lane, n in some.items()
         }
@@ -71,6 +74,7 @@ class HeadReader:
         )
 
     def _conclude(self, wanted: Wanted, found: Mapping[LaneKey, Sequence[Delivery]]) -> None:
+        # The reader is free before the lanes hear of the read, because a claim that follows may ask for the next one.
         self.is_busy = self._has_failed = False
         try:
             for lanes, some in wanted:
@@ -87,11 +91,12 @@ class HeadReader:
         if not self._has_failed:
             self._log.error("outbox.unread", problem=str(error))
         self._has_failed = True
+        # The reader stays busy until the retry, so all that is asked for meanwhile waits for the same read.
         self._wanted = wanted + self._wanted
         self._retry = self._clock.call_later(RETRY_SECONDS, self._start)
 
     def close(self) -> None:
-        """Return once the read under way is over; what was asked for is not read any more."""
+        """Block until the read under way is over; nothing else that was asked for is read."""
         if self._retry is not None:
             self._retry.cancel()
         self._thread.close()

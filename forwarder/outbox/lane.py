@@ -1,4 +1,8 @@
-"""One lane: what is pending in it, what memory holds of that, and why it rests. The drawing stands in `lanes.py`."""
+"""
+One lane, as memory knows it: its counts, its next deliveries, and why it rests. `lanes.py` draws its states.
+
+The loop alone changes a lane, so a lane has no lock.
+"""
 
 from collections import deque
 from collections.abc import Sequence
@@ -12,7 +16,7 @@ from forwarder.reading import Device
 
 
 class LaneState(Enum):
-    """Where a lane is in the drawing of `lanes.py`; GONE is out of it."""
+    """A lane's place in the drawing of `lanes.py`; queues may still hold a lane that is GONE."""
 
     READY = "ready"
     CLAIMED = "claimed"
@@ -30,35 +34,37 @@ class Lane:
     device: Device
     state: LaneState = RESTING
     stored: int = 0
-    """Rows that are pending as of the last commit that was published, those in flight included."""
+    """Pending rows as of the last published commit, with those in flight."""
     unwritten: int = 0
-    """Of them, those that are settled for good and not on disk yet."""
+    """Rows among `stored` that are settled for good, and on disk not yet."""
     newest: int = 0
-    """The highest number that was counted or put; its reading may be settled meanwhile."""
+    """The highest reading number that was counted or put; that reading may be settled meanwhile."""
     unsaved: int = 0
-    """Settlements that are not on disk yet, those of deliveries that are tried again included."""
+    """Settlements that are not on disk yet, final ones and retries alike."""
     fresh: deque[Delivery] = field(default_factory=deque)
-    """The first deliveries that are not in flight, as far as memory holds them."""
+    """The first deliveries behind the claimed ones, without a gap, as far as memory holds any."""
     claimed: tuple[Delivery, ...] = ()
-    """The deliveries in flight."""
+    """The deliveries of the claim that is out, with those that are settled already."""
     settled: int = 0
-    """How many of those are settled for good already."""
+    """How many of `claimed` are settled for good."""
     is_held: bool = False
+    """Whether a commit under way may change the lane's rows; nothing is claimed meanwhile."""
     due_at: float | None = None
-    """When its head is tried again."""
+    """Monotonic seconds at which the head is tried again; None where the head need not wait."""
     ready_since: float = 0.0
-    """Since when it is ready, or could be if it were read."""
+    """Monotonic seconds since which the lane is ready, or would be if it were read."""
     is_read: bool = False
-    """Whether its head is being read, and nothing has changed what is pending since that began."""
+    """Whether the reader thread reads the head, and no commit has changed the lane since the read began."""
     is_restored: bool = False
-    """Known from the outbox's rows alone: the time its head waits for is still to be read."""
+    """Whether the loop knows the lane from rows alone: the read of its head will tell how long the head waits."""
     is_changed: bool = False
-    """Something else than its claim changed what is pending meanwhile: what memory holds may not come next."""
+    """Whether something else has changed the rows of a claimed lane: memory may lack what comes next."""
     is_queued: bool = False
-    """Whether the queue of ready lanes holds it, even if it is not ready at the moment."""
+    """Whether the queue of ready lanes has a place for the lane, even while the lane is not ready."""
 
     @property
     def pending(self) -> int:
+        # A settlement counts at once and a commit once it is published, so each has a count of its own.
         return self.stored - self.unwritten
 
     @property
@@ -70,32 +76,34 @@ class Lane:
         return bool(self.claimed)
 
     def has_newer(self, delivery: Delivery) -> bool:
-        """Whether a newer reading than this one waits that is not in flight."""
+        """Whether a newer reading than this delivery's waits in the lane, and is not in flight."""
+        # Both are asked, because the newest reading may be settled already.
         return self.unclaimed > 0 and self.newest > delivery.reading
 
 
 def lane_of(claim: Claim) -> Lane:
-    """The lane of a claim; every token that the outbox gives away is one."""
+    """A claim's lane: the token of every claim is one."""
     return cast("Lane", claim.token)
 
 
 @dataclass(slots=True)
 class Memory:
-    """How many deliveries wait in memory or are being read, over all endpoints; those beyond the limit wait as rows."""
+    """The room for deliveries in memory, over all endpoints. Deliveries beyond the limit wait as rows."""
 
     limit: int
     used: int = 0
+    """Deliveries that wait in memory, and those that a read under way may bring."""
 
     @property
     def room(self) -> int:
         return max(0, self.limit - self.used)
 
     def hold(self, lane: Lane, deliveries: Sequence[Delivery]) -> None:
-        """Keep deliveries that come next in the lane."""
+        """Append what comes next in the lane."""
         lane.fresh.extend(deliveries)
         self.used += len(deliveries)
 
     def drop(self, lane: Lane) -> None:
-        """Keep nothing of the lane."""
+        """Let go of what waits in the lane."""
         self.used -= len(lane.fresh)
         lane.fresh.clear()

@@ -1,27 +1,28 @@
 """
-Lanes: the pending deliveries of one device to one endpoint, in order, of which one claim at a time is out.
+The lanes of one endpoint: which is served next, which rest, and why.
 
-Pure and in memory. The durable facts are rows; this is the schedule over them, built anew at start, so that claiming
-needs no write and no read. Times are monotonic seconds: no step of the wall clock can freeze a lane.
+A lane is the pending deliveries of one device, in order; one claim at a time is out. Lanes live in memory alone, built
+from rows at start, so a claim neither reads nor writes. Times are monotonic seconds, so no step of the wall clock
+freezes a lane.
 
-    pending = stored - unwritten          stored     rows that are pending as of the last commit that was published
-                                          unwritten  settled for good in memory, and not on disk yet
+    pending = stored - unwritten          stored     rows that are pending as of the last published commit
+                                          unwritten  rows that are settled for good in memory, and on disk not yet
 
-    A count of rows sets `stored` and nothing else, whenever it comes: what is settled meanwhile is in `unwritten`.
+    A count of rows sets `stored` and nothing else, because `unwritten` knows what is settled meanwhile.
 
              claim              end
       READY ───────▶ CLAIMED ────────▶ READY    memory holds what comes next
         ▲                        └───▶ RESTING  for the first of these reasons that holds:
         └──────────────────────────────┘
-            HELD     a commit under way may change what is pending. Ends when that is published.
-            DUE      the head is tried again at `due_at`. Ends then, or when the endpoint recovers.
-            UNREAD   memory does not hold what comes next. Ends when that was read beside the loop, which begins once
-                     the lane's settlements are on disk: read before, what was settled would be offered again.
-            EMPTY    nothing is left but settlements that are not on disk. Ends with the next reading; with the last
-                     settlement the lane goes.
+            HELD     A commit under way may change the lane's rows. Ends when the commit is published.
+            DUE      The head is tried again at `due_at`. Ends then, or when the endpoint recovers.
+            UNREAD   Memory lacks what comes next. Ends with a read beside the loop. The read begins once the lane's
+                     settlements are on disk, because an earlier read would find settled rows pending.
+            EMPTY    Only settlements that are not on disk are left. Ends with the next reading; the lane is gone once
+                     the last settlement is on disk.
 
-    An endpoint as a whole is held while a commit may change any of its lanes: then nothing of it is claimed.
-    A reading that was just put is in memory, so that only backlogs, retries and what a commit changed are read.
+    A commit that may change any lane of the endpoint holds the endpoint as a whole: nothing is claimed meanwhile.
+    A put leaves its readings in memory, so only backlogs, retries and lanes that a commit changed are read.
 """
 
 from collections import Counter
@@ -38,27 +39,27 @@ _device_of = attrgetter("device")
 
 
 class Readiness(NamedTuple):
-    """What could be claimed at an endpoint, and since when; else when something can. Times are monotonic seconds."""
+    """Deliveries that a claim could get of an endpoint, or the time of the next. Times are monotonic seconds."""
 
     ready_count: int = 0
     """Deliveries in lanes that are ready."""
     first_lane_count: int = 0
-    """Of them in the lane that is served next."""
+    """Deliveries in the lane that is served next."""
     since: float = 0.0
-    """When that lane became ready."""
+    """The time at which that lane became ready."""
     next_due_at: float = float("inf")
-    """When the next waiting lane becomes ready; infinite when none waits."""
+    """The time at which the next waiting lane becomes ready; infinite when none waits."""
 
 
 class EndpointLanes:
-    """All lanes of one endpoint; among those that are ready, the first to become so is served first."""
+    """All lanes of one endpoint. The lane that became ready first is served first."""
 
     def __init__(self, endpoint: str, memory: Memory) -> None:
         self.endpoint = endpoint
         self.longest_wait_seconds = float("inf")
-        """A wait from before a restart that is longer is over."""
+        """The longest wait of a retry; a longer one from before a restart is over."""
         self.only_latest = False
-        """Whether what is older gives way to what is newer."""
+        """Whether older readings give way to newer ones."""
         self._memory = memory
         self._claimed: set[Lane] = set()
         self._lanes: dict[Device, Lane] = {}
@@ -66,19 +67,19 @@ class EndpointLanes:
         self._waiting = WaitingLanes()
         self.unread = UnreadLanes(self._ready, self._waiting, memory)
         self.is_held = False
-        """Whether a commit under way may change any lane: nothing is claimed meanwhile."""
+        """Whether a commit under way may change any lane; nothing is claimed meanwhile."""
 
     def find(self, device: Device) -> Lane | None:
         return self._lanes.get(device)
 
     def devices(self) -> list[Device]:
-        """Of which there is a lane."""
+        """The devices that have a lane."""
         return list(self._lanes)
 
-    # What commits bring.
+    # Calls of commits.
 
     def add(self, device: Device, *, count: int = 1, newest: int = 0) -> Lane:
-        """`count` more rows at the end of the device's lane, which goes on with what follows."""
+        """Count more rows at the end of the device's lane; the caller has the lane go on."""
         lane = self._lanes.get(device) or self._begin(device)
         lane.newest = max(lane.newest, newest)
         self._store(lane, lane.stored + count)
@@ -89,16 +90,17 @@ class EndpointLanes:
         return lane
 
     def restore(self, device: Device, *, pending: int, newest: int, now: float) -> None:
-        """At start: a lane as the rows have it, whose head may have to wait still."""
+        """Make a lane from its rows at start; its head may have to wait still."""
         lane = self.add(device, count=pending, newest=newest)
         lane.is_restored = True
         self._go_on(lane, now)
 
     def extend(self, deliveries: Iterable[Delivery], *, now: float) -> None:
-        """Each at the end of its lane, held in memory while there is room and nothing is before it."""
+        """Append each delivery to its lane, and to memory while there is room."""
         known, memory = self._lanes, self._memory
         for one in deliveries:
             lane = known.get(one.device) or self._begin(one.device)
+            # Memory keeps nothing behind a delivery that it lacks, because the missing one comes first.
             if memory.used < memory.limit and len(lane.fresh) == lane.unclaimed:
                 lane.fresh.append(one)
                 memory.used += 1
@@ -109,27 +111,28 @@ class EndpointLanes:
                 self._go_on(lane, now)
 
     def supersede(self, newest: Delivery, *, gone: int, now: float) -> None:
-        """So many rows of the lane have given way to this one, which was added; the wait was theirs."""
+        """Note that `gone` rows of the lane gave way to `newest`, which `add` has counted, and end their wait."""
         lane = self._lanes[newest.device]
         self._store(lane, lane.stored - gone)
         self._empty_memory(lane)
         lane.due_at = None
-        # One that was in flight and is to be tried again comes before it, and is in no memory.
+        # Memory takes the newest only where it is alone, because a delivery that is tried again comes before it.
         if lane.unclaimed == 1 and self._memory.room:
             self.unread.pop(lane, None)
             self._memory.hold(lane, [newest])
         self._go_on(lane, now)
 
     def written(self, lane: Lane, count: int, *, now: float) -> None:
-        """A settlement of the lane is on disk, by which `count` of its rows are pending no more."""
+        """Note that a settlement is on disk, which ended `count` rows of the lane."""
         lane.unsaved -= 1
         lane.stored -= count
         lane.unwritten -= count
+        # Only now may the lane be read: no read that begins from here on finds a settled row pending.
         if not lane.unsaved:
             self._go_on(lane, now)
 
     def recount(self, device: Device, *, pending: int, newest: int, now: float) -> None:
-        """Take over the rows that a commit counted, after something else than claims and puts changed them."""
+        """Take over a commit's count of the lane's rows, because something else than claims and puts changed them."""
         lane = self._lanes.get(device)
         if lane is None:
             if pending <= 0:
@@ -139,6 +142,7 @@ class EndpointLanes:
         self._store(lane, pending)
         self._empty_memory(lane)
         if lane.state is CLAIMED:
+            # An attempt may be under way, so the claim stays out; its holder sees that the claim is stale.
             lane.is_changed = True
         else:
             lane.due_at = None
@@ -146,17 +150,17 @@ class EndpointLanes:
         self._go_on(lane, now)
 
     def drop(self) -> None:
-        """Forget all lanes: another replica delivers to the endpoint from now on. None of them is claimed."""
+        """Forget all lanes, none of them claimed, because another replica delivers to the endpoint from now on."""
         for lane in list(self._lanes.values()):
             self._forget(lane)
 
     def outdated(self, devices: Iterable[Device]) -> list[Lane]:
-        """The lanes of these devices in which something waits behind a newer reading, where only the latest counts."""
+        """The lanes of these devices in which more than the latest waits; none where every reading counts."""
         lanes = map(self._lanes.get, devices) if self.only_latest else ()
         return [lane for lane in lanes if lane is not None and lane.unclaimed > 1]
 
     def hold(self, lane: Lane) -> None:
-        """Let nothing more be claimed from the lane until a `release`: a commit is changing what is pending."""
+        """Give out no claim of the lane until `release`, because a commit may change its rows meanwhile."""
         lane.is_held = True
         self._ready.rest(lane)
 
@@ -172,16 +176,18 @@ class EndpointLanes:
         due_at: float | None = None,
         now: float,
     ) -> None:
-        """Hold in memory what was read of a lane, which waits until `due_at`; not if it was changed meanwhile."""
+        """Keep what the reader thread found, unless the lane has changed since; the head waits until `due_at`."""
+        # A commit that changed the lane during the read has taken `is_read` back: `_go_on` asks for another read.
         if lane.is_read:
             lane.is_read = False
             lane.is_restored = False
             self._memory.hold(lane, deliveries)
+            # A probe has its lane read before the time: the lane keeps the wait that it has.
             if lane.due_at is None:
                 lane.due_at = due_at
         self._go_on(lane, now)
 
-    # What the dispatcher does.
+    # Calls of the dispatcher.
 
     def claim(self, *, now: float) -> Lane | None:
         """Take the lane that is served next; None when none is ready."""
@@ -192,7 +198,7 @@ class EndpointLanes:
         return self._ready.claim()
 
     def claim_for_probe(self, *, now: float) -> Lane | None:
-        """Take a ready lane, else the one that waits for the nearest time."""
+        """Take a ready lane, or else the waiting lane with the nearest time, if memory holds its head."""
         lane = self.claim(now=now)
         if lane is None and not self.is_held:
             nearest = self._waiting.nearest()
@@ -203,7 +209,7 @@ class EndpointLanes:
         return lane
 
     def take(self, lane: Lane, *, limit: int) -> tuple[Delivery, ...]:
-        """The first deliveries that memory holds of a claimed lane: they are in flight now."""
+        """Put the first deliveries of a claimed lane in flight, as many as memory holds of `limit`."""
         fresh = lane.fresh
         if len(fresh) <= limit:
             lane.claimed = taken = tuple(fresh)
@@ -215,16 +221,16 @@ class EndpointLanes:
         return taken
 
     def in_flight(self) -> set[ReadingNumber]:
-        """The readings that are claimed."""
+        """The numbers of all readings that are claimed."""
         return {delivery.reading for lane in self._claimed for delivery in lane.claimed}
 
     def settle(
         self, deliveries: Sequence[Delivery], *, is_final: bool = True
     ) -> list[tuple[Lane, int]]:
         """
-        Settle claimed deliveries, for good or to be tried again; their claims go on.
+        Settle claimed deliveries, for good or until a retry; their claims stay out.
 
-        Returns the lanes with what is to be said to `written` of each.
+        Returns each lane with the count that `written` is to hear once the settlement is on disk.
         """
         said = []
         is_one = len(deliveries) == 1
@@ -239,12 +245,13 @@ class EndpointLanes:
 
     def end(self, lane: Lane, *, due_at: float | None = None, now: float) -> bool:
         """
-        End a claim: what of it is not settled is the head again, and waits until `due_at`.
+        End a claim: its unsettled deliveries are the lane's head again, and wait until `due_at`.
 
-        True when the lane could go on if only what was settled in it were on disk.
+        True when the lane waits for nothing but its settlements on disk.
         """
         if lane.settled < len(lane.claimed) or lane.is_changed or due_at is not None:
-            self._empty_memory(lane)  # it holds what comes after those that are not settled
+            # Memory holds later deliveries than the unsettled ones, and later ones must not overtake.
+            self._empty_memory(lane)
             lane.is_restored = due_at is None
         lane.claimed, lane.settled, lane.is_changed = (), 0, False
         self._claimed.discard(lane)
@@ -265,7 +272,7 @@ class EndpointLanes:
             self._go_on(lane, now)
 
     def wake_all(self, now: float) -> None:
-        """Let no lane wait for its own time any more: the endpoint has recovered."""
+        """End every lane's wait, because the endpoint has recovered."""
         waiting = self._waiting.pop_all()
         for lane in self._lanes.values():
             lane.is_restored = False
@@ -274,7 +281,7 @@ class EndpointLanes:
             self._go_on(lane, now)
 
     def readiness(self, now: float) -> Readiness:
-        """What could be claimed."""
+        """The endpoint's readiness at `now`."""
         if self.is_held:
             return Readiness()
         next_due_at = float("inf")
@@ -286,10 +293,10 @@ class EndpointLanes:
             return Readiness(next_due_at=next_due_at)
         return Readiness(self._ready.count, first.pending, first.ready_since, next_due_at)
 
-    # From one state to the next.
+    # Changes of state.
 
     def _go_on(self, lane: Lane, now: float) -> None:
-        """Leave the rest when no reason is left for it."""
+        """Have a resting lane go on, unless a reason to rest holds."""
         if lane.state is not RESTING or lane.is_held:
             return
         if lane.due_at is not None and lane.due_at <= now:
@@ -297,6 +304,7 @@ class EndpointLanes:
         if lane.stored <= 0 and not lane.unsaved:
             self._forget(lane)
         elif lane.due_at is not None:
+            # DUE precedes `fresh`, because a probe may have had a head read whose time has not come.
             self._waiting.add(lane, lane.due_at)
         elif lane.fresh:
             self._ready.add(lane, now)
@@ -305,7 +313,7 @@ class EndpointLanes:
             self.unread[lane] = None
 
     def _empty_memory(self, lane: Lane) -> None:
-        """Forget what memory holds, or would once it is read; a lane that was ready for it rests."""
+        """Forget what waits in memory and what a read under way will find; a ready lane rests."""
         self._memory.drop(lane)
         lane.is_read = False
         self._ready.rest(lane)
@@ -316,6 +324,7 @@ class EndpointLanes:
         lane.stored = stored
 
     def _forget(self, lane: Lane) -> None:
+        # A queue, a commit or a read may hold the lane still; all of them pass over a lane that is GONE.
         lane.state = GONE
         self._store(lane, 0)
         if lane.fresh:

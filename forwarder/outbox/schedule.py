@@ -1,4 +1,8 @@
-"""The lanes of all endpoints, from which the dispatcher claims; what they lack in memory is read beside the loop."""
+"""
+The schedule: the lanes of all endpoints, from which the dispatcher claims on the loop.
+
+No claim waits: memory answers, and the reader thread brings what memory lacks (`heads.py`).
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -14,10 +18,9 @@ from forwarder.outbox.settlement import Claim
 
 class Schedule:
     """
-    What may be claimed, by endpoint; on the loop alone.
+    Every endpoint's lanes, used on the loop alone.
 
-    `restored` are the lanes of the start. `count` is told of a lane about which memory may be wrong: the next commit
-    counts its rows.
+    `restored` are the lanes of the start. `count` has the next commit count a lane about which memory may be wrong.
     """
 
     def __init__(
@@ -31,9 +34,9 @@ class Schedule:
         on_defect: Callable[[BaseException], None],
     ) -> None:
         self.on_claimable: Callable[[set[str]], None] = lambda _: None
-        """Told after a commit, or a read, in which endpoints something may be claimed now."""
+        """Called after a commit or a read with the endpoints of which something may be claimed now."""
         self.on_served: Callable[[EndpointLanes], None] = lambda _: None
-        """Told that an endpoint is claimed for as `serve` says."""
+        """Called when `serve` has said how an endpoint is claimed from."""
         self._clock = clock
         self._count = count
         self._memory = Memory(memory_limit)
@@ -46,7 +49,7 @@ class Schedule:
 
     @property
     def endpoints(self) -> set[str]:
-        """That were served, or have got something."""
+        """The endpoints that were served, or have got something."""
         return set(self._lanes)
 
     def lanes_of(self, endpoint: str) -> EndpointLanes:
@@ -64,9 +67,9 @@ class Schedule:
         only_latest: bool = False,
     ) -> None:
         """
-        How the endpoint is claimed for: so many deliveries of a lane at most, or of each only the latest.
+        Claim from the endpoint like this: at most so many deliveries of a lane at once, or only the latest.
 
-        A wait from before a restart that is longer than the longest possible one is over: the clock was set.
+        A wait from before a restart is over where it exceeds `longest_wait_seconds`, because the wall clock was set.
         """
         lanes = self.lanes_of(endpoint)
         lanes.unread.most_at_once = most_at_once
@@ -76,20 +79,21 @@ class Schedule:
 
     def claim(self, endpoint: str, *, limit: int = 1, is_probe: bool = False) -> Claim | None:
         """
-        The next deliveries of the lane that is served next, at most `limit`; None when memory holds none that is due.
+        Claim the next deliveries of the lane that is served next, at most `limit`; None when memory holds none due.
 
-        What comes next is read beside the loop, and `on_claimable` is told of it.
+        The reader thread brings what memory lacks, and `on_claimable` hears of that.
         """
         lanes = self._lanes.get(endpoint) or self.lanes_of(endpoint)
         now = self._clock.monotonic()
         lane = lanes.claim_for_probe(now=now) if is_probe else lanes.claim(now=now)
         claim = None if lane is None else Claim(lanes.take(lane, limit=limit), lane)
+        # The read follows the claim, because its choice of lanes goes by the lanes that are still ready.
         if lanes.unread or is_probe:
             self._read_ahead(lanes, is_probe=is_probe)
         return claim
 
     def readiness(self, endpoint: str, *, now: float) -> Readiness:
-        """What could be claimed at `now`, monotonic seconds."""
+        """The endpoint's readiness at `now`, monotonic seconds."""
         lanes = self.lanes_of(endpoint)
         readiness = lanes.readiness(now)
         if lanes.unread:
@@ -97,30 +101,33 @@ class Schedule:
         return readiness
 
     def wake_all(self, endpoint: str) -> None:
-        """The endpoint takes readings again: no lane waits for its own time any more."""
+        """End every wait at the endpoint, because it takes readings again."""
         self.lanes_of(endpoint).wake_all(self._clock.monotonic())
 
     def count_empty(self, applied: Applied) -> None:
-        """Nothing is pending in the lanes that the engine found nothing in."""
+        """Add an empty count of each lane of which an engine that counted all has found nothing."""
         for name, lanes in self._lanes.items():
             for device in lanes.devices():
                 applied.counted.setdefault((name, device), LaneRows(0, ReadingNumber(0)))
 
     def _read_ahead(self, lanes: EndpointLanes, *, is_probe: bool = False) -> None:
+        # A held endpoint is not read, because the commit under way may change what the read would find.
         wanted = {} if lanes.is_held else lanes.unread.begin(is_probe=is_probe)
         if wanted:
             self._heads.ask(lanes, wanted)
 
     def _publish(self, lanes: EndpointLanes, found: Mapping[Lane, Sequence[Delivery]]) -> None:
-        """What was read joins its lane; a lane in which nothing was found is counted anew."""
+        """Hand each lane what was read; the next commit counts a lane of which nothing was found."""
         now, unix = self._clock.monotonic(), self._clock.unix()
+        # The reserved room is free before `remember` takes what was found.
         lanes.unread.end()
         for lane, deliveries in found.items():
             if deliveries and deliveries[-1].reading > lane.newest:
-                # Put since, by a transaction that is not published yet: it joins with that.
+                # The read saw a put that is not published yet; that delivery joins the lane with its commit.
                 deliveries = [one for one in deliveries if one.reading <= lane.newest]
             wait = deliveries[0].due_at - unix if deliveries and lane.is_restored else 0.0
             if not deliveries:
+                # The lane waits for the count, because reads would find nothing again and again until then.
                 self._count((lanes.endpoint, lane.device))
                 wait = RETRY_SECONDS
             is_early = 0 < wait <= lanes.longest_wait_seconds
