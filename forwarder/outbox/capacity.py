@@ -1,4 +1,4 @@
-"""Whether the outbox has room for messages at the moment, and whether anything can be written."""
+"""Capacity: whether the outbox has room for messages, and whether it takes writes. Used on the loop alone."""
 
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 QUARANTINE_PART = 20
-"""The quarantine may take a twentieth of the outbox, unless it is told otherwise."""
+"""The quarantine may take a twentieth of the outbox, unless settings say otherwise."""
 MOST_QUARANTINE_BYTES = 256 << 20
-"""The quarantine takes no more than this, however large the outbox is, unless it is told otherwise."""
+"""The quarantine takes no more than this, however large the outbox is, unless settings say otherwise."""
 
 
 def quarantine_share(max_bytes: int) -> int:
-    """The bytes that the quarantine may take of so large an outbox."""
+    """Bytes that the quarantine may take of an outbox of this size."""
     return min(max_bytes // QUARANTINE_PART, MOST_QUARANTINE_BYTES)
 
 
@@ -29,7 +29,7 @@ class Capacity:
 
         takes all ─▶ full: settlements go on, puts are kept back ─▶ takes all, once a commit made room
             │
-            └─────▶ unwritable: nothing is promised, nothing new is sent ─▶ takes all, with the first commit that holds
+            └─────▶ unwritable: nothing is promised, nothing new is sent ─▶ takes all, after a commit that held
     """
 
     def __init__(self, engine: Engine, path: OutboxPlace) -> None:
@@ -37,34 +37,36 @@ class Capacity:
         self._path = path
         self._log = logger("outbox")
         self.kept = Commit()
-        """Puts that wait for room."""
+        """The puts that wait for room, in the order in which they came."""
         self.problem: str | None = None
-        """Why no message is taken, as one sentence."""
+        """Why the outbox takes no message, as one sentence."""
         self.is_writable = True
         self._missing = 0
         self.missing: str | None = None
-        """What a failover of the database has lost, as one sentence."""
+        """How many readings a failover of the database has lost, as one sentence."""
         self.is_sure: Callable[[], bool] = lambda: True
-        """Whether no other replica can have taken over what is here."""
+        """Whether no other replica can have taken over yet."""
 
     @property
     def may_send(self) -> bool:
-        """Whether something new may be sent: it will be possible to say what became of it."""
+        """Whether a new attempt may start: the outbox will be able to record what it came to."""
         return self.is_writable and self.is_sure()
 
     def admit(self, commit: Commit) -> Commit:
-        """The part of it that may be committed now, with what was kept back before."""
+        """The part of the commit that may be made now, with the puts that were kept back before."""
         if not (commit.changes.puts or self.kept.changes.puts):
             return commit
         if self._is_full():
             self.kept = self.kept.followed_by(commit.take_puts())
         elif self.kept.changes.puts:
+            # Older puts go in front of newer ones, because numbers are given in this order and lanes follow numbers.
             kept, self.kept = self.kept, Commit()
             puts = kept.followed_by(commit.take_puts()).take_puts()
             commit = commit.followed_by(puts)
         return commit
 
     def _is_full(self) -> bool:
+        # `prepare` asks while the thread rests, so the standing is as the last commit left it.
         is_full = self._engine.standing.is_full
         if is_full and self.problem is None:
             self.problem = (
@@ -77,14 +79,14 @@ class Capacity:
         return is_full
 
     def failed(self, problem: OutboxError) -> None:
-        """A commit failed."""
+        """Note that a commit failed."""
         if self.is_writable:
             self._log.error("outbox.failed", problem=str(problem))
         self.is_writable = False
         self.problem = str(problem)
 
     def recovered(self) -> bool:
-        """A commit held; returns whether it is the first after one that failed."""
+        """Note that a commit held; returns whether the commit before had failed."""
         if self.is_writable:
             return False
         self._log.info("outbox.recovered")
@@ -93,7 +95,7 @@ class Capacity:
         return True
 
     def _see_missing(self) -> None:
-        """A database that comes back may be another one, which took over without the last commits."""
+        """Say what is missing, because a database that comes back may be a standby without the last commits."""
         missing, before = self._engine.standing.missing, self._missing
         self._missing = missing
         if missing > before:

@@ -1,4 +1,8 @@
-"""Changes go into a transaction and an answer comes out: plain values, which loop and engine do not share."""
+"""
+Changes, which go into a transaction, and Applied, which comes out of it.
+
+Both are plain values. The loop leaves changes alone while the commit thread has them.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +22,7 @@ LaneKey: TypeAlias = tuple[str, Device]
 
 
 class LaneRows(NamedTuple):
-    """A lane's pending rows, by a count of them."""
+    """A count of a lane's pending rows."""
 
     pending: int
     newest: ReadingNumber
@@ -28,31 +32,31 @@ class LaneRows(NamedTuple):
 @dataclass(slots=True)
 class Changes:
     """
-    All that one transaction brings into the tables, in this order. A part that is there already changes nothing.
+    All that one transaction brings into the tables, in this order.
 
-    So the same changes may be applied twice, and a transaction that failed is tried again with them.
+    A change whose rows are there already changes nothing, so a failed transaction is tried again with the same changes.
     """
 
     settlements: list[Settlement] = field(default_factory=list)
     health: dict[str, EndpointHealth] = field(default_factory=dict)
     gone: dict[str, str | None] = field(default_factory=dict)
-    """Endpoints that answered 410, with a digest of their URL; None ends that pause."""
+    """Endpoints that answered 410, with a digest of their URL; None ends the pause."""
     operations: list[Operation[Any]] = field(default_factory=list)
     puts: list[Sequence[Put]] = field(default_factory=list)
     messages: dict[MessageOutcome, int] = field(default_factory=dict)
-    """The outcomes of messages without anything to store; no Counter, because that takes long to make."""
+    """The outcomes of messages without anything to store; no Counter, because a Counter takes long to make."""
     devices: dict[int, DeviceRecord | None] = field(default_factory=dict)
-    """Records of devices by their places; None: the place is empty. They only tell, and wait for no disk."""
+    """Records of devices by place, None for an empty one. Records only tell, so no disk is waited for."""
     uncertain: set[LaneKey] = field(default_factory=set)
-    """Lanes whose rows are to be counted, because the loop may be wrong about them."""
+    """Lanes whose rows the engine counts, because the loop may be wrong about them."""
     latest: dict[LaneKey, ReadingNumber] = field(default_factory=dict)
-    """Lanes in which everything gives way that is older than this reading, and not in flight."""
+    """Lanes in which every older delivery gives way to this reading, unless the delivery is in flight."""
     in_flight: dict[str, set[ReadingNumber]] = field(default_factory=dict)
-    """By endpoint, readings with an attempt under way: they neither give way nor are expired or buried."""
+    """Claimed readings by endpoint; the engine neither supersedes nor expires nor buries a claimed one."""
     kept_last: Mapping[str, KeptLast] = field(default_factory=dict)
     """The endpoints that are owed the last reading of an interval."""
     waits_for_disk: bool = True
-    """False where a power cut may undo it: then the same deliveries are made again, under their ids."""
+    """False where a power cut may undo the transaction; the same deliveries are then made again under their ids."""
 
     def __bool__(self) -> bool:
         return bool(self.settlements or self.devices or not self.are_settlements_alone)
@@ -73,7 +77,7 @@ class Changes:
         self.messages[outcome] = self.messages.get(outcome, 0) + count
 
     def add(self, later: "Changes") -> None:
-        """Take over the changes that came after these; `later` is used up."""
+        """Append the changes that came later; `later` is used up."""
         self.settlements += later.settlements
         self.health |= later.health
         self.gone |= later.gone
@@ -88,14 +92,14 @@ class Changes:
 
 @dataclass(slots=True)
 class Run:
-    """Readings with consecutive numbers, and the recipients that did not have them yet, the same for all."""
+    """Readings with consecutive numbers, and their recipients, the same for all."""
 
     first: ReadingNumber
     readings: list[NewReading]
     recipients: tuple[Recipient, ...]
-    """Nobody: the readings were known, or are kept for others."""
+    """Recipients that did not have the readings yet; empty where the readings were known, or are only kept."""
     kept_for: tuple[Recipient, ...] = ()
-    """Who may be owed one of them later, or is spared it: see `candidates`."""
+    """Recipients that may be owed the readings later, or are spared them; see `kept_last.py`."""
 
     @property
     def last(self) -> ReadingNumber:
@@ -104,32 +108,32 @@ class Run:
 
 @dataclass(slots=True)
 class Applied:
-    """All that a transaction did."""
+    """All that one transaction did."""
 
     runs: list[Run] = field(default_factory=list)
-    """All readings that were put, in their order."""
+    """All readings that were put, in order."""
     outcomes: Sequence[Outcomes] = ()
-    """By message, in the groups in which they were put."""
+    """Outcomes of messages, in the groups in which they were put."""
     superseded: dict[LaneKey, int] = field(default_factory=dict)
-    """How many deliveries gave way to newer ones."""
+    """Counts of deliveries that gave way to newer ones, by lane."""
     enqueued: dict[str, int] = field(default_factory=dict)
-    """By endpoint, how many candidates became deliveries."""
+    """Counts of candidates that became deliveries, by endpoint."""
     thinned: dict[str, int] = field(default_factory=dict)
-    """By endpoint, how many readings never will."""
+    """Counts of readings that never become one, by endpoint."""
     answers: Sequence[Any] = ()
-    """The operations' answers, in their order."""
+    """The operations' answers, in order."""
     counted: dict[LaneKey, LaneRows] = field(default_factory=dict)
-    """Every lane that the transaction, or another process before it, changed in any other way."""
+    """Counts of the lanes that the transaction, or another process before it, changed in any other way."""
     forgotten: Collection[Device] = ()
-    """Devices that a command has erased; of these no record was written."""
+    """Devices that a command has erased; the transaction wrote no record of them."""
     is_whole: bool = False
-    """Whether nothing is pending in any lane that was not counted."""
+    """Whether every lane with something pending was counted."""
     arrived: Sequence[Delivery] = ()
-    """What another replica has put since, for endpoints that are delivered to from here, in order."""
+    """Deliveries that another replica has put, for endpoints whose home is here, in order."""
     has_more: bool = False
-    """Whether more of that is to be read."""
+    """Whether more such deliveries are to be read."""
     homes: Collection[str] | None = None
-    """The endpoints that are delivered to from here, where those have changed."""
+    """The endpoints whose home is here, where those have changed; else None."""
 
 
 class OperationFailed(Exception):  # noqa: N818 - the name states the fact

@@ -1,11 +1,12 @@
 """
-One commit on the loop's side: what it brings, which lanes it holds, who waits for it.
+One commit on the loop's side: what it brings, which lanes it holds, and who waits for it.
 
-    prepare   hold what the transaction may change otherwise than by claims, and say what is in flight there
-    (apply)   the engine's, in the thread
-    publish   let the lanes know what became of it, let go of what was held, answer
+    prepare   loop     hold what the transaction may change otherwise than by claims; copy what is in flight there
+    (apply)   thread   the engine makes the transaction
+    publish   loop     tell the lanes what was committed; release what was held
+    answer    loop     tell the callers
 
-A commit that failed is done again with whatever came meanwhile; what it holds it goes on holding.
+A failed commit is made again with all that came meanwhile, and keeps its holds.
 """
 
 from asyncio import Future
@@ -35,22 +36,23 @@ class Commit:
 
     changes: Changes = field(default_factory=Changes)
     waiting: list[Future[Outcomes]] = field(default_factory=list)
-    """For each of the changes' puts."""
+    """Futures of the changes' puts, in their order."""
     asking: list[Future[Any]] = field(default_factory=list)
-    """For each of the changes' operations."""
+    """Futures of the changes' operations, in their order."""
     settled: list[tuple[EndpointLanes, Lane, int]] = field(default_factory=list)
-    """By settlement, a lane and how many of its deliveries are pending no more."""
+    """A lane of each settlement, with the count of its deliveries that the settlement has ended."""
     is_built_on: bool = False
-    """Whether a lane sends something after what was settled in it."""
+    """Whether a lane had more to send when its claim ended."""
     may_supersede: bool = False
-    """Whether a put may supersede something pending."""
+    """Whether a put may supersede pending deliveries."""
     is_to_look: bool = False
-    """Whether to see if another process has changed the outbox."""
+    """Whether the thread is to look for changes by another process."""
     has_foreign_change: bool = False
+    """Whether the thread has seen that another process has changed something."""
     endpoints: Sequence[EndpointTotals] = ()
-    """Where another process has changed something, or homes have, all endpoints' accounts as the commit left them."""
+    """Every endpoint's accounts after the commit; read where another process has changed something, or homes have."""
     lacks_endpoints: bool = False
-    """Whether those accounts could not be read: the next commit is to read them."""
+    """Whether the thread could not read `endpoints`; the next commit reads them."""
     message_count: int = 0
     held_lanes: dict[Lane, EndpointLanes] = field(default_factory=dict)
     held_endpoints: set[EndpointLanes] = field(default_factory=set)
@@ -60,14 +62,14 @@ class Commit:
 
     @property
     def writes(self) -> bool:
-        """Whether it takes a transaction, if only to release what it holds."""
+        """Whether the commit takes a transaction, if only to release what it holds."""
         return bool(
             self.changes or self.has_foreign_change or self.held_lanes or self.held_endpoints
         )
 
     @property
     def holds_lanes(self) -> bool:
-        """Whether lanes must know of every earlier commit before it is prepared."""
+        """Whether every earlier commit must be published before this one is prepared."""
         return self.may_supersede or bool(self.changes.operations or self.changes.latest)
 
     def put(self, puts: Sequence[Put], answer: Future[Outcomes]) -> None:
@@ -77,7 +79,7 @@ class Commit:
         self.may_supersede = self.may_supersede or _may_supersede(puts)
 
     def take_puts(self) -> "Commit":
-        """The puts alone, which this is then without."""
+        """Split the puts off, as a commit of their own."""
         taken = Commit(may_supersede=self.may_supersede, message_count=self.message_count)
         taken.changes.puts, taken.waiting = self.changes.puts, self.waiting
         self.changes.puts, self.waiting = [], []
@@ -85,14 +87,14 @@ class Commit:
         return taken
 
     def drop_unawaited(self) -> None:
-        """Forget puts that nobody waits for any more."""
+        """Forget puts that nobody awaits any more."""
         puts = self.take_puts()
         for some, answer in zip(puts.changes.puts, puts.waiting, strict=True):
             if not answer.done():
                 self.put(some, answer)
 
     def followed_by(self, later: "Commit") -> "Commit":
-        """This, and what came in after it; `later` is used up."""
+        """Append what came in later, and return the whole; `later` is used up."""
         self.changes.add(later.changes)
         self.waiting += later.waiting
         self.asking += later.asking
@@ -106,21 +108,22 @@ class Commit:
         return self
 
     def supersede(self, endpoint: EndpointLanes, lane: Lane) -> None:
-        """Let what is older in the lane than its newest give way, as far as it is not in flight by then."""
+        """Have the lane's older deliveries give way to its newest, unless they are in flight by then."""
         self.changes.latest[endpoint.endpoint, lane.device] = ReadingNumber(lane.newest)
+        # Held at once and not by `prepare`, so that no older delivery sets out before the commit begins.
         if lane not in self.held_lanes:
             self.held_lanes[lane] = endpoint
             endpoint.hold(lane)
 
     def forget(self, endpoint: str) -> None:
-        """Another replica delivers to it from now on."""
+        """Record nothing more of an endpoint, because another replica delivers to it from now on."""
         self.changes.health.pop(endpoint, None)
         self.changes.gone.pop(endpoint, None)
         for key in [key for key in self.changes.latest if key[0] == endpoint]:
             del self.changes.latest[key]
 
     def fail_operation(self, index: int, error: Exception) -> None:
-        """Go on without an operation that raised; whoever asked for it hears why."""
+        """Drop an operation that raised, and tell its caller why."""
         del self.changes.operations[index]
         answer = self.asking.pop(index)
         if not answer.done():
@@ -129,6 +132,8 @@ class Commit:
     # Prepare.
 
     def prepare(self, lanes: Callable[[str], EndpointLanes]) -> None:
+        """Hold lanes and endpoints, and copy what is in flight there; the thread then gets values alone."""
+        # A held lane gives out no claim until `publish`, so the copy names all that can be in flight in the meantime.
         self.changes.waits_for_disk = not self._may_be_undone()
         self.changes.in_flight = {}
         for operation in self.changes.operations:
@@ -145,11 +150,12 @@ class Commit:
 
     def _may_be_undone(self) -> bool:
         """
-        Whether a power cut may undo it: it only says what was delivered, in lanes with nothing else to send.
+        Whether a power cut may undo the commit: it only says what was delivered, in lanes with nothing else to send.
 
-        Those deliveries would be made again under the same ids. A later commit takes this one to the disk with it,
-        because both stand in one log, so nothing overtakes them.
+        Undone deliveries are made again under the same ids. Nothing overtakes them, because a later commit takes this
+        one to the disk: both stand in one log.
         """
+        # A lane may have had more to send when its claim ended, or may have got more since, so both are asked.
         return (
             not self.is_built_on
             and self.changes.are_settlements_alone
@@ -186,17 +192,19 @@ class Commit:
         now: float,
     ) -> dict[str, int]:
         """
-        Tell the lanes what was committed, and release what was held; returns how many were put, by endpoint.
+        Tell the lanes what was committed, and release what was held; returns how many deliveries were put, by endpoint.
 
-        A lane that was counted takes over the count alone, because that holds what was put and what gave way. Endpoints
-        whose home is elsewhere have no lanes here; `homes` is None where all are here.
+        A counted lane takes over the count alone, because the count includes what was put and what gave way. Endpoints
+        with a home elsewhere have no lanes here; `homes` is None where all are here.
         """
+        # Settlements come before counts, because a count of rows is without the settled ones already.
         for endpoint, lane, count in self.settled:
             endpoint.written(lane, count, now=now)
         for (name, device), rows in applied.counted.items():
             if homes is None or name in homes:
                 lanes(name).recount(device, pending=rows.pending, newest=rows.newest, now=now)
         enqueued = _join(applied, lanes, homes, now)
+        # Holds end last, because a released lane goes on with what memory holds by then.
         for lane, endpoint in self.held_lanes.items():
             endpoint.release(lane, now=now)
         for endpoint in self.held_endpoints:
@@ -204,7 +212,7 @@ class Commit:
         return enqueued
 
     def touched_endpoints(self, applied: Applied) -> set[str]:
-        """Endpoints where something may be claimed now, apart from those that only got something."""
+        """Endpoints of which something may be claimed now, without those that only got readings."""
         return {
             *{endpoint.endpoint for endpoint, _, _ in self.settled},
             *{endpoint.endpoint for endpoint in self.held_lanes.values()},
@@ -213,7 +221,7 @@ class Commit:
         }
 
     def answer(self, applied: Applied) -> None:
-        """Tell whoever waits for it."""
+        """Tell the callers of operations and puts."""
         for asking, answer in zip(self.asking, applied.answers, strict=True):
             _resolve(asking, answer)
         for waiting, outcomes in zip(self.waiting, applied.outcomes, strict=True):
@@ -223,7 +231,7 @@ class Commit:
 def _may_supersede(puts: Sequence[Put]) -> bool:
     looked_at = None
     for one in puts:
-        # Neighbours mostly share one tuple, which is looked at once.
+        # Neighbours mostly share one tuple of recipients, which is looked at once.
         if isinstance(one, NewReading) and one.recipients is not looked_at:
             looked_at = one.recipients
             if any(map(_only_latest, looked_at)):
@@ -237,7 +245,7 @@ def _join(
     homes: Container[str] | None,
     now: float,
 ) -> dict[str, int]:
-    """Add what was put to its lanes; returns how many that was, by endpoint, also of homes that are elsewhere."""
+    """Add what was put to its lanes; returns how many, by endpoint, also of endpoints with a home elsewhere."""
     enqueued: defaultdict[str, int] = defaultdict(int)
     latest: dict[LaneKey, Delivery] = {}
     for run in applied.runs:
@@ -256,7 +264,7 @@ def _join(
 
 
 def _deliveries(run: Run, endpoint: str, counted: Container[LaneKey]) -> list[Delivery]:
-    # By position, because every delivery is made here; the order is that of the fields.
+    # Arguments go by position, in the order of the fields, because keywords take time for each delivery.
     deliveries = [
         Delivery(
             ReadingNumber(number), endpoint, one.device, one.webhook_id, one.measured_at,
@@ -272,7 +280,7 @@ def _deliveries(run: Run, endpoint: str, counted: Container[LaneKey]) -> list[De
 def _join_as_latest(
     deliveries: Iterable[Delivery], lanes: EndpointLanes
 ) -> dict[LaneKey, Delivery]:
-    """Count them, and return of each lane the last one, to which the others give way."""
+    """Count the deliveries, and return each lane's last, to which the others give way."""
     for one in deliveries:
         lanes.add(one.device, newest=one.reading)
     return {(one.endpoint, one.device): one for one in deliveries}

@@ -1,15 +1,15 @@
 """
-The seam between the outbox and whatever keeps its rows.
+The seam between the outbox and the engine that keeps its rows.
 
-Three threads call an engine, each with one call at a time: the commit thread, the reader thread, and one of the pool
-that wants an account of it all. So it takes a connection for writing, one for reading heads, and one for each account.
-The loop calls nothing that could wait.
+The commit thread and the reader thread each make one call at a time; threads of the pool ask for accounts beside them.
+So an engine has a connection for writing, one for heads, and one for each account. The loop makes no call that could
+wait.
 
     before the line runs   start, handed_over
-    commit thread          look ▸ apply ▸ totals, where another process had changed something
+    commit thread          look ▸ apply ▸ totals, where another process has changed something, or homes have
     reader thread          heads
     any thread             totals, overview, log_length, trim; handed_over, once this replica is to lead
-    loop                   standing: plain memory
+    loop                   standing: plain memory, as of the last commit
     after the line         close, once all threads have ended
 """
 
@@ -28,9 +28,9 @@ class Limits:
 
     max_bytes: int
     quarantine_max_bytes: int
-    """Of these, what is kept for messages that could not be understood."""
+    """Bytes of these for messages that could not be understood."""
     keep_delivered_seconds: float
-    """How long a reading is known again by its content."""
+    """How long the engine knows a reading again by its content."""
 
     @property
     def readings_max_bytes(self) -> int:
@@ -41,9 +41,9 @@ class Start(NamedTuple):
     """All that an outbox begins with."""
 
     homes: Collection[str] | None
-    """The endpoints that are delivered to from here; None: all there are."""
+    """The endpoints whose home is here; None where all are."""
     lanes: Iterable[tuple[LaneKey, LaneRows]]
-    """Every lane of these homes that holds something, the oldest delivery's first; read on the way, and once."""
+    """Every lane of these homes that holds something, the oldest delivery's first; to be read once, as rows come."""
     totals: Sequence[EndpointTotals]
 
 
@@ -53,73 +53,73 @@ class HandedOver(NamedTuple):
     devices: Sequence[tuple[int, DeviceRecord]]
     """Every device's record, with its place."""
     told: dict[str, str]
-    """What the operator has been told of what lasts, by subject; see `Tell`."""
+    """What the operator has been told of lasting conditions, by subject; see `Tell`."""
 
 
 class Standing(NamedTuple):
     """How the outbox stands, as of the last commit."""
 
     is_full: bool
-    """Whether it holds as much as it may."""
+    """Whether the outbox holds as much as it may."""
     used_bytes: int
-    """About what it holds."""
+    """About what the outbox holds."""
     missing: int = 0
-    """How many readings, at most, were committed by this process and are no longer there: a failover lost them."""
+    """How many readings, at most, this process had committed and a failover has lost."""
     leads: bool = True
-    """Whether what comes in is put from here."""
+    """Whether this replica puts what comes in."""
 
 
 class Look(NamedTuple):
-    """What other processes have done that no `apply` has answered yet."""
+    """Changes of other processes that no `apply` has answered yet."""
 
     has_foreign_change: bool = False
-    """Whether one has committed something; the next `apply` counts its lanes."""
+    """Whether another process has committed something; the next `apply` counts the lanes concerned."""
     has_arrivals: bool = False
-    """Whether another replica has put something; the next `apply` answers with it."""
+    """Whether another replica has put something; the next `apply` returns that."""
 
 
 class Engine(Protocol):
     """
-    The tables behind an outbox. It knows no lane, no loop and no clock.
+    The tables behind an outbox. An engine knows no lane, no loop and no clock.
 
-    Plain values go in and come out; every call may be made twice. Reads see what was committed before they began. All
-    raise OutboxUnavailable, after which nothing has changed and trying again is right, or OutboxDamaged.
+    Plain values go in and come out, and every call may be made twice. Reads see what was committed before they began.
+    All raise OutboxUnavailable, after which nothing has changed and trying again is right, or OutboxDamaged.
     """
 
     @property
     def standing(self) -> Standing:
-        """How it stands; never waits, and raises nothing."""
+        """The outbox's standing; never waits, and raises nothing."""
 
     def start(self) -> Start:
-        """The outbox as it is found."""
+        """The outbox as the engine finds it."""
 
     def handed_over(self) -> HandedOver:
-        """The rows that only a leader writes, at one instant."""
+        """The rows that only a leader writes, as of one instant."""
 
     def look(self) -> Look:
-        """See what others have done; the same is seen again until an `apply` that holds has answered it."""
+        """See what others have done; each look sees the same until an `apply` that holds has answered it."""
 
     def apply(self, changes: Changes, *, now: float) -> Applied:
         """
         Make one transaction of `changes`, whole; `now` is UNIX seconds.
 
-        On disk once it returns, unless `changes` do not wait for that. Raises OperationFailed for an operation's own
-        error.
+        The transaction is on disk once `apply` returns, unless `changes` do not wait for that. Raises OperationFailed
+        for an operation's own error.
         """
 
     def heads(self, wanted: Mapping[LaneKey, int]) -> dict[LaneKey, list[Delivery]]:
         """
-        The first pending deliveries of each lane, in order, at most so many; none where nothing is pending.
+        Read the first pending deliveries of each lane, in order, at most so many; none where nothing is pending.
 
-        Nothing is settled in these lanes meanwhile. Something may be put at their ends, and a transaction under way may
-        change them: the loop judges whether what was read is still of use.
+        The loop settles nothing in these lanes meanwhile. A transaction under way may append to the lanes or change
+        them, so the loop judges whether the read is still of use.
         """
 
     def totals(self) -> list[EndpointTotals]:
         """The accounts of every endpoint the outbox has ever known, by name."""
 
     def overview(self) -> Overview:
-        """The whole outbox at one instant."""
+        """The whole outbox as of one instant."""
 
     def log_length(self) -> int:
         """How many deliveries are kept for the delivery log: settled, and no dead letters."""
@@ -128,4 +128,4 @@ class Engine(Protocol):
         """Hand free space over to the file system."""
 
     def close(self) -> None:
-        """Let go of everything; there may be no call after it."""
+        """Let go of everything; no call may follow."""

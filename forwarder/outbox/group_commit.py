@@ -1,17 +1,17 @@
 """
-Group commit: one transaction takes all that came in while the one before it was under way.
+Group commit: one transaction takes all that came in while the transaction before it was under way.
 
               hurry, or a timer                        thread                         loop
     next ────────────────────────▶ prepare (loop) ──────────────▶ engine.apply ──────────────▶ published ─▶ next, if any
       ▲                                                               │ OutboxError
       └──────────── after a second, with what came meanwhile ◀────────┘
 
-The next transaction begins some turns of the loop after the last. A busy loop makes it larger meanwhile, and a
-transaction has its price whatever it holds; a loop that is not busy loses no time. A large one begins at once, before
-the last is published, because then the line waits for the thread. One that holds lanes never does, because its lanes
-must know of the last one first.
+A transaction begins some turns of the loop after the last one. A busy loop makes the transaction larger meanwhile,
+which saves work because each transaction has its price; an idle loop turns at once. A large transaction begins before
+the last one is published, because the line waits for the thread then. A transaction that holds lanes begins after
+that, because its lanes must know of the last one first.
 
-Nothing that came after a failed commit is committed before it.
+Nothing overtakes a failed commit, because later changes join it behind its own.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from forwarder.outbox.engine import Engine, Look
 from forwarder.outbox.thread import Worker
 
 TURNS = 32
-"""Of the loop between two transactions. With 4 one held 88 single readings at full load, with 32 it holds 172."""
+"""Turns of the loop between two transactions. A transaction at full load has 88 single readings with 4, 172 with 32."""
 LARGE = 512
 """Messages with which a transaction begins at once."""
 RETRY_SECONDS = 1.0
@@ -34,7 +34,7 @@ RETRY_SECONDS = 1.0
 
 
 class GroupCommit:
-    """Has the engine commit what comes in, one transaction after the other, until `stop`."""
+    """The commit thread, which gets all that comes in, one transaction after the other, until `stop`."""
 
     def __init__(
         self,
@@ -59,14 +59,14 @@ class GroupCommit:
         """All that came in since the last commit began."""
         self._under_way: Commit | None = None
         self.is_busy = False
-        """Whether a commit is under way, or the turns after one are."""
+        """Whether a commit is under way, or the loop takes the turns after one."""
         self._is_wanted = False
-        """Whether somebody waits for the next one."""
+        """Whether the next commit is to begin as soon as the thread is free."""
         self._is_started = False
         self._timer: asyncio.TimerHandle | None = None
         self._retry: Timer | None = None
         self.committing_since: float | None = None
-        """Monotonic seconds since which a transaction is under way."""
+        """Monotonic seconds since which a transaction is under way; None while none is."""
 
     @property
     def is_at_rest(self) -> bool:
@@ -75,7 +75,7 @@ class GroupCommit:
 
     @property
     def has_gone_to_write(self) -> bool:
-        """Whether a pause of our own is not on disk yet."""
+        """Whether a pause of our own, or its end, is not on disk yet."""
         under_way = self._under_way
         return bool(self.next.changes.gone or (under_way and under_way.changes.gone))
 
@@ -84,18 +84,18 @@ class GroupCommit:
         self.hurry()
 
     def stop(self) -> None:
-        """Begin nothing more, and publish nothing more."""
+        """Begin and publish nothing more."""
         self._is_started = False
         for timer in (self._timer, self._retry):
             if timer is not None:
                 timer.cancel()
 
     def close(self) -> None:
-        """Return once the transaction under way is over."""
+        """Block until the transaction under way is over."""
         self._thread.close()
 
     def within(self, seconds: float) -> None:
-        """Commit what has come in, after so long at the latest."""
+        """Commit what has come in after so many seconds at the latest."""
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._on_timer)
 
@@ -106,11 +106,13 @@ class GroupCommit:
     def hurry(self) -> None:
         """Commit what has come in as soon as the thread is free."""
         self._is_wanted = True
+        # A failed commit waits for its retry, however many callers hurry.
         if self._is_started and not self.is_busy and self._retry is None:
             self._begin()
 
     def _begin(self) -> None:
         self._is_wanted = False
+        # The loop changes `next` from here on, and leaves the commit to the thread until that has concluded.
         commit, self.next = self.next, Commit()
         commit = self._prepare(commit)
         self.is_busy = bool(commit)
@@ -128,7 +130,8 @@ class GroupCommit:
         )
 
     def _apply(self, commit: Commit, now: float) -> Applied | None:
-        """In the thread."""
+        """Look and apply, in the commit thread."""
+        # The look comes first, because `apply` answers what the last look has seen.
         look = self._engine.look() if commit.is_to_look else Look()
         commit.has_foreign_change |= look.has_foreign_change
         has_work = commit.writes or look.has_arrivals
@@ -138,7 +141,7 @@ class GroupCommit:
         return applied
 
     def _read_endpoints(self, commit: Commit) -> None:
-        """In the thread. A failure is no failure of the commit, because what it has applied is told only once."""
+        """Read the accounts, in the commit thread; a failure does not fail the commit, whose `apply` has held."""
         try:
             commit.endpoints = self._engine.totals()
         except OutboxUnavailable:
@@ -148,6 +151,7 @@ class GroupCommit:
         if not self._is_started:
             return
         self._under_way = None
+        # A large backlog gives the thread its next transaction first, and the thread works while the loop publishes.
         begins_at_once = (
             self._is_wanted and self.next.message_count >= LARGE and not self.next.holds_lanes
         )
@@ -167,6 +171,7 @@ class GroupCommit:
         if not self._is_wanted:
             self.is_busy, self.committing_since = False, None
             self._on_rest()
+        # Turns and no timer, because turns of an idle loop take no time.
         elif turns and self.next.message_count < LARGE:
             asyncio.get_running_loop().call_soon(self._go_on_after, turns - 1)
         else:
@@ -176,9 +181,11 @@ class GroupCommit:
         if not self._is_started:
             return
         self.is_busy, self._under_way, self.committing_since = False, None, None
+        # The failed commit stands in front of all that came meanwhile, so nothing overtakes its changes.
         self.next = commit.followed_by(self.next)
         match error:
             case OperationFailed():
+                # The transaction was rolled back whole: the others are made again at once, without this operation.
                 self.next.fail_operation(error.index, error.error)
                 self.hurry()
             case OutboxTaken():

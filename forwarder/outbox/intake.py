@@ -1,7 +1,8 @@
 """
-What comes into the outbox, as values, and the outcomes of messages.
+The values that come into the outbox, and the outcomes of messages.
 
-Nobody changes one. NewReading is not frozen, because it is made for each message and freezing takes four times as long.
+Nobody changes a value. NewReading is not frozen, because each message makes one and a frozen one takes four times as
+long.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from forwarder.reading import Device, QuarantineReason, WebhookId
 
 MessageOutcome = Literal["accepted", "quarantined", "unrouted", "duplicate"]
 Outcomes: TypeAlias = list[MessageOutcome]
-"""Of messages that came together, in their order."""
+"""Outcomes of messages that came together, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Recipient:
 
     endpoint: str
     only_latest: bool = False
-    """The reading supersedes what is pending in its lane and not in flight."""
+    """Whether the reading supersedes what is pending in its lane and not in flight."""
 
 
 @dataclass(slots=True)
@@ -34,7 +35,7 @@ class NewReading:
     data: bytes
     recipients: tuple[Recipient, ...]
     content: bytes | None = None
-    """A digest of the payload, when it holds no time: then the webhook id says nothing about redelivery."""
+    """A digest of a payload without a time, whose webhook id is random and tells no redelivery."""
     is_redelivery: bool = False
 
 
@@ -48,12 +49,12 @@ class NewQuarantined:
     reason: QuarantineReason
     detail: str
     size: int
-    """Of the whole message, in bytes; `payload` may be shorter."""
+    """Bytes of the whole message; `payload` may be shorter."""
     payload: bytes
 
 
 class Unrouted(NamedTuple):
-    """A reading that no endpoint wants: nothing of it is stored, but that its device has reported."""
+    """A reading that no endpoint wants; the outbox stores only that its device has reported."""
 
     device: Device
     measured_at: str

@@ -1,7 +1,7 @@
 """
-Claims, which are taken out of the outbox for an attempt, and settlements, which say what was decided.
+Claims, which take deliveries for an attempt, and settlements, which say what was decided about them.
 
-Nobody changes one. They are not frozen, because each attempt makes them and freezing takes four times as long.
+Nobody changes either. Neither is frozen, because each attempt makes both and a frozen one takes four times as long.
 """
 
 from collections.abc import Sequence
@@ -19,19 +19,19 @@ class Settlement:
     deliveries: Sequence[Delivery]
     decision: Decision
     attempt: Attempt | None
-    """None when they were not sent, because they were too old."""
+    """None where the deliveries were not sent."""
 
 
 class Token(Protocol):
-    """By it the outbox knows a claim again, and answers what its holder may ask; what it is, the outbox alone knows."""
+    """The outbox's side of a claim, opaque to the claim's holder but for these questions."""
 
     @property
     def is_changed(self) -> bool:
-        """Whether something else than the claim has changed what is pending."""
+        """Whether something else than the claim has changed the rows of its lane."""
 
     @property
     def is_claimed(self) -> bool:
-        """Whether anything is in flight by it."""
+        """Whether a claim of its lane is out."""
 
     def has_newer(self, delivery: Delivery) -> bool:
         """Whether a newer reading than this one waits behind what is in flight."""
@@ -39,7 +39,7 @@ class Token(Protocol):
 
 @dataclass(slots=True)
 class Claim:
-    """Deliveries of one lane, one at least and in order, that are in flight until they are settled."""
+    """Deliveries of one lane, in order and at least one, in flight until they are settled."""
 
     deliveries: tuple[Delivery, ...]
     token: Token
@@ -50,18 +50,18 @@ class Claim:
 
     @property
     def is_stale(self) -> bool:
-        """Whether something else has changed its lane: then it is to be given back."""
+        """Whether something else has changed the lane; the holder gives such a claim back."""
         return self.token.is_changed
 
     @property
     def is_over(self) -> bool:
-        """Whether it was ended before; only until its lane is claimed anew."""
+        """Whether the claim has ended; tells so only until its lane is claimed anew."""
         return not self.token.is_claimed
 
     def has_newer(self, delivery: Delivery) -> bool:
-        """Whether a newer reading than this one waits behind it; an older one that was replayed does not count."""
+        """Whether a newer reading than this delivery's waits behind the claim; a replayed older one does not count."""
         return self.token.has_newer(delivery)
 
     def first(self, count: int) -> "Claim":
-        """The same claim without the later ones, which are as if never claimed."""
+        """The claim with its first deliveries alone; the later ones are as if never claimed."""
         return Claim(self.deliveries[:count], self.token)

@@ -1,4 +1,4 @@
-"""The threads that wait for the disk, so that the loop does not."""
+"""The threads of the outbox, which wait for the disk in place of the loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 class Worker:
     """
-    A thread that makes one call after the other, and tells the loop how each ended.
+    A thread that makes one call after the other, and tells the loop how each call ended.
 
-    An executor does the same for twice the CPU (on the loop 50 instead of 26 µs a call). The thread is a daemon: a
-    process that ends without `close` does as one that is killed, which the engine stands.
+    An executor takes twice the CPU (on the loop 50 instead of 26 µs a call). The thread is a daemon, so a process that
+    ends without `close` ends as if it were killed, which the engine stands.
     """
 
     def __init__(self, name: str) -> None:
@@ -35,11 +35,11 @@ class Worker:
         done: Callable[[T], None],
         failed: Callable[[BaseException], None],
     ) -> None:
-        """Make the call after all before it; then the running loop hears of it, unless it is closed."""
+        """Make the call after all earlier ones; the running loop then runs `done` or `failed`, unless it is closed."""
         self._calls.put(partial(_make, call, done, failed, asyncio.get_running_loop()))
 
     def close(self) -> None:
-        """Return once all calls are made; there may be none after it."""
+        """Block until all calls are made; no call may follow."""
         self._calls.put(None)
         self._thread.join()
 
@@ -54,5 +54,6 @@ def _make(
         conclusion = partial(done, call())
     except BaseException as error:  # noqa: BLE001 - the loop deals with it
         conclusion = partial(failed, error)
+    # Conclusions run on the loop in the order of the calls, so whatever they change needs no lock.
     with suppress(RuntimeError):  # the loop was closed meanwhile
         loop.call_soon_threadsafe(conclusion)
