@@ -1,60 +1,97 @@
 """
-The durable queue between the two halves: readings in, deliveries out, nothing lost in between.
+The durable queue between the line's two halves: readings in, deliveries out, nothing lost in between.
 
-What it owes. A message is acknowledged only after its readings are on disk. Deliveries of one device to one endpoint
-leave in order, one claim at a time. A crash at any instant loses no acknowledged reading, and settles none twice.
+Promises
+
+    A message is acknowledged only after its readings are on disk.
+    Deliveries of one device to one endpoint, a lane, leave in order, one claim at a time.
+    A crash at any instant loses no acknowledged reading, and settles no delivery twice.
+
+Constraints
+
+    One replica puts what comes in, the leader. One replica claims from an endpoint, its home. A file has one process,
+    which is both.
+    The loop decides everything, and waits for no disk. Lanes and claims live on the loop without a lock, because no
+    other thread touches them and nothing else runs on the loop between two awaits.
+    The commit thread makes every transaction, one after the other. The reader thread reads what comes next in lanes.
+    asyncio's pool reads accounts. All three get plain values from the loop, and none knows a lane.
+    Every change may be made twice, because a second time finds its rows in place.
+    Numbers of readings grow in the order of puts, and a lane's order is that of the numbers.
+    Memory holds some thousand deliveries, and a longer backlog waits as rows.
+    Commands of operators are other processes. A command notes in its transaction the lanes that it changes. The commit
+    thread looks twice a second, the engine counts the noted lanes, and the loop takes over the count.
+    SQL is known in sqlite/, postgresql/ and sql/ alone.
+
+States of a delivery
 
     put ─▶ candidate ─▶ thinned, as soon as a later reading comes in its interval
               │ its interval is over
               ▼
     put ─▶ pending ─▶ in flight ─▶ delivered | dead | expired | superseded
-              ▲          │
-              ├──────────┘ retry at
-              └─────────────────────────── dead, by replay only
+            │ ▲  ▲       │
+            │ │  └───────┘ retry at, or the claim ended without a decision
+            │ └───────────────────── dead, by replay only
+            └─▶ dead | expired | superseded: too old, its endpoint is removed, or a newer reading came
 
-`in flight` is in memory alone: on disk such a delivery is pending, so a crash gives every claim back by itself.
+    `in flight` is in memory alone: on disk such a delivery is pending.
 
-A commit takes all that came in while the one before it was under way.
+A commit's three steps
+
+    A commit takes all that came in while the commit before it was under way (group_commit.py, commit.py).
 
       loop       put, settle, operate, count        claim ◀──────────────── lanes (memory)
                   │                                                            ▲
                   ▼                                                            │
-                prepare: hold the lanes that this      publish: rows that were put join their lanes,
-                may change otherwise than by claims,   settled ones leave, held lanes go on, answers are given
+                1 prepare: hold the lanes that this    3 publish: rows that were put join their lanes, settled ones
+                may change otherwise than by claims,   leave, held lanes go on, attempts start, answers are given
                 copy what is in flight there                                   ▲
                   │ Changes                                            Applied │
-      thread      └─────────────▶ engine.apply: one transaction, to the disk ──┘
+      thread      └───────────▶ 2 engine.apply: one transaction, to the disk ──┘
 
-What is settled takes effect for claims at once and reaches the disk with the next commit, so a lane keeps `stored` and
-`unwritten` apart (lanes.py). A commit that failed is done again with the same changes, and nothing that came later
-overtakes it; every change may be made twice. A crash leaves what was applied: a settlement that was not is sent again
-under the same id, a put that was not comes again from the broker.
+    A held lane gives out no claim, so nothing sets out that the transaction supersedes, expires or buries.
+    A settlement takes effect for claims at once and reaches the disk with the next commit, so a lane counts `stored`
+    and `unwritten` rows apart (lanes.py).
+    A failed commit is rolled back and made again, in front of all that came later. Nothing is acknowledged and no
+    attempt starts until a commit holds (capacity.py).
+    A commit that only says what was delivered, in lanes with nothing else to send, does not wait for the disk.
+    Records of devices ride along with commits. Nothing waits for a record, because records only tell.
 
-A claim takes from memory alone. A reading that was just put is there. A second thread reads what comes next in a
-backlog, at a retry, and after a commit that changed a lane; it reads many lanes at once (heads.py). A read begins once
-everything that was settled in the lane is on disk, and a lane drops what was read before it changed.
+Claims and reads
 
-Records of devices (devices.py) ride along with commits that are made anyway. They only tell: nothing waits for them.
+    A claim takes from memory alone, where a put leaves its readings. The reader thread brings backlogs, retries and
+    lanes that a commit changed, many lanes at once (heads.py). A read of a lane begins once the lane's settlements are
+    on disk. A lane drops what was read before its last change.
 
-Other processes change rows as well (operator's commands). They note the lanes in the same transaction; the engine
-counts those with its next one, and the loop takes the count over.
+What a crash leaves
+
+    commit not on disk     The rows from before. The broker sends the messages again, because no PUBACK left. Settled
+                           deliveries are sent again under their ids.
+    commit on disk, not    The new rows. The broker sends the messages again, and the put knows their readings by
+    published              webhook id. A payload without a time is known only where the broker marks it as sent again.
+    commit without its     The new rows. A power cut may leave the rows from before, whose deliveries are then sent
+    wait for the disk      again under their ids.
+    claims                 Pending rows. Deliveries in flight are sent again under their ids. A retry keeps its time,
+                           which is in its row.
+    records of devices     The records of some seconds before.
+    on a database          The line and homes in the dead replica's name. Living replicas take both once its beat stands
+                           still, and new epochs refuse the dead one's late transactions (postgresql/members.py).
+
+Files
 
     outbox.py        the face of the service           access.py, records.py   the face of commands
-    intake.py        what comes in                     settlement.py   what is claimed, and what was decided
-    operations.py    what time and operators do        accounts.py     how it stands
-    schedule.py      all lanes, and claims from them   lanes.py        those of one endpoint: who is next, who rests
-    queues.py        ready, waiting, to be read        lane.py         one of them
-    heads.py         what is read for claims           thread.py       where an engine works
-    changes.py       what a transaction gets, answers  commit.py       one commit's steps on the loop
+    intake.py        values that come in               settlement.py   claims, and decisions about them
+    operations.py    orders of time and operators      accounts.py     the outbox in numbers
+    schedule.py      all lanes, and claims from them   lanes.py        one endpoint's lanes: next, resting
+    queues.py        ready, waiting, to be read        lane.py         one lane
+    heads.py         reads for claims                  thread.py       a thread beside the loop
+    changes.py       into a transaction, and out of it commit.py       one commit's steps on the loop
     group_commit.py  one commit after the other        capacity.py     full, unwritable, recovered
-    devices.py       who reported last when            intervals.py    and how often as a rule
-    kept_last.py     the last reading of an interval   candidates.py   whom it is owed, and when
+    devices.py       each device's last report         intervals.py    its usual interval
+    kept_last.py     the last reading of an interval   candidates.py   the ends of intervals
     engine.py        the seam                          drivers.py      engines by name
-    homes.py         what other replicas do            seat.py          who is among them
+    homes.py         this replica's endpoints          seat.py         its place among replicas
     copying.py       from one engine to the other
-    sqlite/, postgresql/   the engines                 sql/             statements that both share
-
-Nothing outside these three knows SQL.
+    sqlite/, postgresql/   the engines                 sql/            statements that both share
 """
 
 from forwarder.outbox.access import Chosen, OutboxAccess

@@ -1,4 +1,4 @@
-"""The outbox's accounts of itself."""
+"""Accounts: how the outbox stands."""
 
 import asyncio
 from collections import Counter
@@ -9,9 +9,9 @@ from forwarder.outbox.records import EndpointTotals, Overview
 
 class Accounts:
     """
-    How the outbox stands; what the rows say is read beside the loop.
+    The outbox's accounts. Threads of the pool read what rows say, so no account delays the line.
 
-    All that reads them raises OutboxUnavailable or OutboxDamaged.
+    Every method that reads rows raises OutboxUnavailable or OutboxDamaged.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -19,9 +19,9 @@ class Accounts:
         self.commits = 0
         """The commits of this process that wrote anything."""
         self.enqueued: Counter[str] = Counter()
-        """Deliveries put in by this process, by endpoint."""
+        """Deliveries that this process has put, by endpoint."""
         self.thinned: Counter[str] = Counter()
-        """Readings that it spared endpoints which are owed the last of an interval."""
+        """Readings that this process has spared endpoints with `keep: last`, by endpoint."""
 
     @property
     def missing(self) -> int:
@@ -30,11 +30,11 @@ class Accounts:
 
     @property
     def used_bytes(self) -> int:
-        """About what it held at the last commit."""
+        """About what the outbox held at the last commit."""
         return self._engine.standing.used_bytes
 
     async def log_length(self) -> int:
-        """How many deliveries are kept for the delivery log: settled, and no dead letters."""
+        """How many deliveries the delivery log holds: settled ones that are no dead letters."""
         return await asyncio.to_thread(self._engine.log_length)
 
     async def totals(self) -> list[EndpointTotals]:
@@ -42,5 +42,5 @@ class Accounts:
         return await asyncio.to_thread(self._engine.totals)
 
     def overview(self) -> Overview:
-        """All that it holds at this moment, in numbers; from any thread."""
+        """The whole outbox as of now, in numbers; callable from any thread."""
         return self._engine.overview()

@@ -1,4 +1,4 @@
-"""The endpoints that are owed the last reading of each interval, as the loop sees them, and the ends of intervals."""
+"""The loop's side of `kept_last.py`: which endpoints are owed the last reading of each interval, and when."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from forwarder.outbox.records import BEYOND_ALL, EndpointTotals
 
 
 class Candidates:
-    """The loop's side of `kept_last.py`: it holds what the routes say, and the engine holds the rows."""
+    """The routes' `keep: last`, and orders to end intervals; the engine holds the candidates as rows."""
 
     def __init__(
         self,
@@ -29,27 +29,28 @@ class Candidates:
         self._accounts = accounts
         self._clock = clock
         self.kept_last: Mapping[str, KeptLast] = _of_the_time_before(totals)
-        """By endpoint; every commit takes it along."""
+        """Thinned endpoints. Each commit takes the mapping along, so an edit replaces it and never changes it."""
 
     def keep_last(self, kept_last: Mapping[str, KeptLast]) -> None:
         """
-        Owe these endpoints the last reading of an interval, from the next commit on.
+        Owe these endpoints the last reading of each interval, from the next commit on.
 
-        An endpoint that is no longer among them is owed its candidates at once, before all that is put from now on.
+        An endpoint that has left them is owed its candidates at once.
         """
         over, self.kept_last = self.kept_last, kept_last
         if not self._leads():
-            return  # the replica that leads does it
+            return  # the leader does it
+        # A commit brings operations in before puts, so the candidates keep their place in front of newer readings.
         for name in over.keys() - kept_last.keys():
             self._end(name, over[name], opened_before=inf, most=BEYOND_ALL)
 
     def lead(self, totals: Sequence[EndpointTotals]) -> None:
-        """Go on where another replica led before."""
+        """Take over from the last leader, and end intervals at endpoints that have left the routes since."""
         wanted, self.kept_last = self.kept_last, _of_the_time_before(totals)
         self.keep_last(wanted)
 
     def end_intervals(self, endpoint: str, kept: KeptLast) -> asyncio.Future[Ended]:
-        """Owe the endpoint the last readings of intervals that are over, at most MOST_ROWS of them."""
+        """Owe the endpoint the last readings of ended intervals, at most MOST_ROWS."""
         opened_before = self._clock.unix() - kept.seconds
         return self._end(endpoint, kept, opened_before=opened_before, most=MOST_ROWS)
 
@@ -67,5 +68,5 @@ class Candidates:
 
 
 def _of_the_time_before(totals: Sequence[EndpointTotals]) -> Mapping[str, KeptLast]:
-    """Endpoints with candidates from before; those whose routes have changed since are owed theirs."""
+    """Endpoints with candidates from before; `keep_last` ends the intervals of endpoints that have left the routes."""
     return {one.name: KeptLast(0.0) for one in totals if one.candidates}

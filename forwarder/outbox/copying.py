@@ -1,10 +1,10 @@
 """
-An outbox moved to the other engine: whole or not at all, and accounted for.
+A copy of an outbox on the other engine: whole or not at all, and accounted for.
 
     source, held still ─▶ row by row, each table ─▶ draft ─▶ read back and compared ─▶ finished: an outbox
-                                                      └─ whatever fails, or a crash: nothing that a service would use
+                                                      └─ a failure or a crash leaves nothing that a service would use
 
-Memory holds some rows at a time, however many there are.
+Memory holds some rows at a time, however many the outbox has.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,29 +22,29 @@ _MODULUS = 1 << 128
 
 
 class Contents(Protocol):
-    """All rows of an outbox that nobody changes meanwhile."""
+    """All rows of an outbox that no other process changes meanwhile."""
 
     def tables(self) -> dict[str, tuple[str, ...]]:
         """Each table with its columns, without what an engine keeps for itself."""
 
     def rows(self, table: str, columns: Sequence[str]) -> Iterator[Row]:
-        """In any order."""
+        """The table's rows, in any order."""
 
     def highest_numbers(self) -> tuple[int, int]:
-        """The highest number that a reading, and a quarantined message, was ever given; its row may be gone."""
+        """The highest numbers ever given to a reading and to a quarantined message, whose rows may be gone."""
 
     def totals(self) -> list[EndpointTotals]:
         """The accounts of every endpoint, by name."""
 
     def deployment(self) -> str | None:
-        """What was subscribed to for it last, where the outbox knows that."""
+        """The deployment that the outbox belongs to; None where the outbox does not know."""
 
     def states(self) -> Mapping[tuple[str, str], int]:
-        """How many deliveries are there by endpoint and state."""
+        """The number of deliveries by endpoint and state."""
 
 
 class Draft(Contents, Protocol):
-    """An outbox that is being made, which no service takes for one before it is finished."""
+    """An outbox that is being made; no service takes a draft for an outbox before `finish`."""
 
     def as_kept(self, row: Row) -> Row:
         """The row as this engine will read it back."""
@@ -53,30 +53,30 @@ class Draft(Contents, Protocol):
         """Put rows into a table."""
 
     def go_on_from(self, reading: int, quarantined: int) -> None:
-        """Have the next numbers be higher than these."""
+        """Give out only numbers above these from now on."""
 
     def finish(self) -> None:
-        """Make it an outbox; on disk afterwards."""
+        """Make the draft an outbox, on disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What a copy came to; source and destination agree in all of it."""
+    """A finished copy's numbers, in which source and destination agree."""
 
     rows: Mapping[str, int]
-    """By table."""
+    """Numbers of rows, by table."""
     endpoints: Sequence[EndpointTotals]
 
 
 @dataclass(slots=True)
 class Fingerprint:
-    """Tells whether two sets of rows are the same, in whatever order they come."""
+    """A digest of rows that does not depend on their order; equal rows have equal fingerprints."""
 
     rows: int = 0
     digest: int = 0
 
     def watching(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """The same rows, taken in on their way."""
+        """Pass rows on, and take each into the fingerprint."""
         for row in rows:
             said = repr(tuple(row)).encode(errors="surrogatepass")
             digest = blake2b(said, digest_size=16).digest()
@@ -94,9 +94,9 @@ class Fingerprint:
 
 def copy_contents(source: Contents, draft: Draft) -> Copied:
     """
-    Bring everything into the draft, compare, and finish it.
+    Fill the draft, compare it with the source, and finish it.
 
-    Raises OutboxError when draft and source differ; the draft is then not finished.
+    Raises OutboxError when draft and source differ; the draft then stays unfinished.
     """
     columns = _shared_columns(source, draft)
     rows = {table: _copy_table(source, draft, table, names) for table, names in columns.items()}
@@ -111,12 +111,12 @@ def copy_contents(source: Contents, draft: Draft) -> Copied:
 
 
 def _counts(totals: Iterable[EndpointTotals]) -> list[EndpointTotals]:
-    """The accounts alone: texts of an endpoint's health were compared as this engine keeps them, with its table."""
+    """The accounts without health, which was compared with its table, in the form in which this engine keeps it."""
     return [replace(one, health=EndpointHealth()) for one in totals]
 
 
 def _shared_columns(source: Contents, draft: Draft) -> dict[str, list[str]]:
-    """Of each table the columns that both know; the others are an engine's own."""
+    """Each table's columns that both engines know; other columns are an engine's own."""
     known = draft.tables()
     return {
         table: [column for column in columns if column in known[table]]

@@ -1,15 +1,15 @@
 """
-Each device's record: when it last reported, and how often it usually does. In memory; rows follow.
+Each device's record: when the device last reported, and how often it usually does. Memory leads, rows follow.
 
-    see     with each group   which devices it is of, and when their readings were measured: one dictionary
-    fold    twice a second    what was seen goes into the devices' records, some hundred in a turn of the loop
-    rows    twice a second    some of what changed goes to disk with the next commit, a device every ten seconds at most
+    see     with each group   one dictionary notes the group's devices, and when their readings were measured
+    fold    twice a second    sightings go into the devices' records, some hundred in a turn of the loop
+    rows    twice a second    some changed records join the next commit, each device every ten seconds at most
 
-So a reading costs a tenth of a microsecond, and a crash forgets some seconds of sightings, never a delivery.
+The loop alone uses the records. A reading takes a tenth of a microsecond, because `see` only notes.
 
-Publishers choose the names of devices, so records are bounded in number. A newcomer has few readings, or nobody wants
-it. Where no record is free, the newcomer leaves that was silent longest; an established device leaves only where there
-is no newcomer. The record keeps its place on disk and gets the other's name: neighbours there are written together.
+Publishers choose the names of devices, so records are bounded in number. A newcomer has few readings, or no endpoint
+wants them. A device leaves where no record is free: the newcomer that was silent longest, or an established device
+if there is no newcomer. A new device takes over the place on disk, because neighbours there are written together.
 """
 
 from collections import OrderedDict
@@ -25,32 +25,32 @@ from forwarder.outbox.records import DeviceRecord
 from forwarder.reading import Device
 
 MOST_DEVICES = 100_000
-"""So many records are kept at most."""
+"""Records that are kept at most."""
 DEVICES_PART = 50
 """Records take no more than a fiftieth of the outbox."""
 RECORD_BYTES = 200
-"""One record takes about so much. A name of 128 letters makes it twice as large, and rare letters four times."""
+"""About the bytes of one record. A name of 128 letters makes a record twice as large, and rare letters four times."""
 
 ESTABLISHED_SIGHTINGS = 5
-"""So many make a device that somebody wants an established one."""
+"""Sightings that make a device established, if an endpoint wants its readings."""
 FOLDED_AT_ONCE = 500
-"""Devices in one turn of the loop, about half a millisecond; more where a twentieth of what waits is more."""
+"""Sightings that one turn of the loop folds, in about half a millisecond; a twentieth of a round where that is more."""
 WRITTEN_EVERY_SECONDS = 10.0
 WRITTEN_AT_ONCE = 200
-"""Rows that one commit takes along, about half a millisecond: 20,000 devices take turns of 50 seconds."""
+"""Rows that one commit takes along, in about half a millisecond; 20,000 devices take turns of 50 seconds."""
 _LOOKED_THROUGH = 2000
 _CANDIDATES = 16
-"""Established devices of which the one that was silent longest leaves."""
+"""Established devices that are compared; the one that was silent longest leaves."""
 
 Kind: TypeAlias = Literal["routed", "unrouted", "unreadable"]
 Sighting: TypeAlias = tuple[Device, str, Kind]
-"""A device, when its last reading was measured, and what became of that; nothing was measured that is unreadable."""
+"""A device, when its last reading was measured, and its kind; an unreadable message has no time."""
 Rows: TypeAlias = dict[int, DeviceRecord | None]
-"""What is to be written, by place; None: the place is empty."""
+"""Records to be written, by place; None for an empty place."""
 
 
 def most_devices(max_bytes: int) -> int:
-    """How many records an outbox of this limit keeps."""
+    """How many records an outbox of this size keeps."""
     return min(MOST_DEVICES, max(1, max_bytes // DEVICES_PART // RECORD_BYTES))
 
 
@@ -59,7 +59,7 @@ class KnownDevice:
     """One device's record in memory. Instants are UNIX seconds."""
 
     place: int
-    """The place of its row; the same as long as it is known."""
+    """The place of the device's row; the same as long as the device is known."""
     device: Device
     first_at: float
     last_at: float | None = None
@@ -68,17 +68,17 @@ class KnownDevice:
     intervals: bytes = b""
     unreadable_at: float | None = None
     silent_since: float | None = None
-    """When its last reading came, once it is silent; until that is taken back, whatever comes."""
+    """The instant of a silent device's last reading; only `mark` takes the instant back, whatever comes."""
     is_routed: bool = False
-    """Whether an endpoint wanted its last reading."""
+    """Whether an endpoint wanted the last reading."""
     is_changed: bool = False
-    """Whether its row is behind."""
+    """Whether the row is behind."""
     written_at: float = 0.0
-    """Monotonic seconds of the commit that last took its row along."""
+    """Monotonic seconds at which a commit last took the row along."""
     heard_at: float = 0.0
-    """Monotonic seconds of its last reading, as far as this process has seen one."""
+    """Monotonic seconds of the last reading that this process has seen."""
     quiet_until: float = 0.0
-    """Monotonic seconds up to which it need not be judged; set by the one that judges."""
+    """Monotonic seconds up to which nobody need judge the device; the judge sets them."""
 
     @property
     def is_established(self) -> bool:
@@ -90,7 +90,7 @@ class KnownDevice:
 
     @property
     def has_resumed(self) -> bool:
-        """Whether it was silent, and has sent a reading since."""
+        """Whether the device was silent, and has sent a reading since."""
         return self.silent_since is not None and (self.last_at or 0.0) > self.silent_since
 
     def record(self) -> DeviceRecord:
@@ -100,7 +100,7 @@ class KnownDevice:
         )  # fmt: skip
 
     def report(self, measured_at: str, *, at: float, now: float, is_routed: bool) -> None:
-        """It has sent a reading, or several at once, at `at` in UNIX and `now` in monotonic seconds."""
+        """Note a reading, or several at once, at `at` in UNIX and `now` in monotonic seconds."""
         if self.last_at is not None and self.measured_at is not None:
             elapsed = at - self.last_at
             measured = _seconds_between(self.measured_at, measured_at)
@@ -116,8 +116,8 @@ def interval_of(measured: float, elapsed: float) -> float | None:
     """
     Seconds between two sightings of a device, by its own clock or else by ours; None when they say nothing.
 
-    A backlog comes in faster than it was measured, several readings at once: it tells nothing of the device. A device
-    whose clock stands still, or went back, is judged by ours.
+    A backlog says nothing, because readings come in faster than the device measured them. Our clock counts where the
+    device's clock stands still, or went back.
     """
     if measured > 0:
         return measured if measured < 1.5 * elapsed + 1 else None
@@ -125,44 +125,44 @@ def interval_of(measured: float, elapsed: float) -> float | None:
 
 
 def _seconds_between(earlier: str, later: str) -> float:
-    """Of two instants as events write them: in UTC, with a Z at the end, which takes a while to understand."""
+    """Seconds between two instants as events write them, in UTC with a Z, which `fromisoformat` reads slowly."""
     return (
         datetime.fromisoformat(later[:-1]) - datetime.fromisoformat(earlier[:-1])
     ).total_seconds()
 
 
 class Devices:
-    """Every device that was heard of, at most `most`."""
+    """All known devices, at most `most`."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._known: dict[Device, KnownDevice] = {}
         self._newcomers: OrderedDict[Device, None] = OrderedDict()
-        """Those that were heard last are at the end."""
+        """Newcomers, the device that was heard last at the end."""
         self.silent_count = 0
         self._places: list[KnownDevice | None] = []
         self._free: list[int] = []
         self._urgent: dict[int, None] = {}
-        """Places whose rows are written as soon as may be."""
+        """Places whose rows are written first."""
         self._looked_at = 0
-        """The place up to which changed rows were looked for."""
+        """The place at which the next look for changed rows begins."""
         self._asked_at = 0
-        """The place up to which established devices were asked to leave."""
+        """The place at which the next search for a device to leave begins."""
         self._turn_at = 0
-        """The place up to which devices had their turn."""
+        """The place at which the next turn of `in_turn` begins."""
         self._seen: dict[Device, str] = {}
-        """When the last readings were measured that somebody wanted."""
+        """Each device with the measured time of its last reading that an endpoint wanted."""
         self._unrouted: dict[Device, str] = {}
-        """When the last readings were measured that nobody wanted."""
+        """Each device with the measured time of its last reading that no endpoint wanted."""
         self._unreadable: dict[Device, str] = {}
         self._seen_at = 0.0
-        """When the last message came in of all."""
+        """UNIX seconds at which the last message of all came in."""
         self._round: Iterator[Sighting] = iter(())
-        """Sightings that are being brought into the records."""
+        """Sightings of the round, which `fold` brings into the records."""
         self._round_at = self._seen_at
-        """When the last message of the round came in."""
+        """UNIX seconds at which the last message of the round came in."""
         self._round_size = 0
-        """How many sightings the round began with."""
+        """Sightings with which the round began."""
         self._is_round_over = True
 
     def __iter__(self) -> Iterator[KnownDevice]:
@@ -172,7 +172,7 @@ class Devices:
         return self._known.get(device)
 
     def restore(self, rows: Iterable[tuple[int, DeviceRecord]]) -> None:
-        """At start: take over what the outbox holds; what is more than may be is erased."""
+        """Take over the records that the outbox holds; rows beyond `most` are erased."""
         for place, record in rows:
             if not 0 <= place < self._most:
                 self._urgent[place] = None
@@ -187,13 +187,13 @@ class Devices:
         self._newcomers.update((known.device, None) for known in newcomers)
 
     def in_turn(self, *, parts: int) -> list[KnownDevice]:
-        """One of so many parts of them all; the next part next time."""
+        """One of `parts` parts of all devices; the next part next time."""
         start = 0 if self._turn_at >= len(self._places) else self._turn_at
         self._turn_at = start + len(self._places) // parts + 1
         return [known for known in self._places[start : self._turn_at] if known is not None]
 
     def mark(self, known: KnownDevice, *, silent_since: float | None) -> None:
-        """It has fallen silent, or is so no more; written as soon as may be."""
+        """Note that the device has fallen silent, or is so no more; its row is written first."""
         self.silent_count += (silent_since is not None) - (known.silent_since is not None)
         known.silent_since = silent_since
         self._urgent[known.place] = None
@@ -201,7 +201,7 @@ class Devices:
     # On the way of every reading.
 
     def see(self, messages: Sequence[Put]) -> None:
-        """Note whose messages these are; nothing is done with it here."""
+        """Note whose messages these are; `fold` does the rest."""
         if not messages:
             return
         self._seen_at = messages[-1].received_at
@@ -213,24 +213,24 @@ class Devices:
                 unreadable[one.device] = ""
 
     def see_unrouted(self, readings: Sequence[Unrouted]) -> None:
-        """The same of readings that nobody wants; at least one."""
+        """Note whose readings these are, at least one, that no endpoint wants."""
         self._seen_at = readings[-1].received_at
         self._unrouted.update((one.device, one.measured_at) for one in readings)
 
-    # Beside it.
+    # Off the way of readings.
 
     @property
     def has_more(self) -> bool:
-        """Whether more of what was seen waits for `keep`."""
+        """Whether more sightings wait for `keep`."""
         return not self._is_round_over
 
     def keep(self, rows: Rows, *, now: float) -> None:
-        """Bring some records up to date, and add to `rows` what the next commit takes along; `now` is monotonic."""
+        """Fold some sightings, and add to `rows` what the next commit takes along; `now` is monotonic seconds."""
         self.fold(now=now)
         rows |= self.rows(now=now)
 
     def keep_all(self, rows: Rows, *, now: float) -> None:
-        """The same with all of them, at the end."""
+        """Fold all sightings, and add every changed record to `rows`; for the end."""
         self._finish_round(now)
         while self.fold(now=now):
             pass
@@ -242,7 +242,7 @@ class Devices:
             self.fold(now=now)
 
     def fold(self, *, now: float) -> bool:
-        """Bring some records up to date; whether more of what was seen waits for it."""
+        """Bring some sightings into the records; returns whether more sightings wait."""
         if self._is_round_over:
             self._begin_round()
         most = max(FOLDED_AT_ONCE, self._round_size // 20)
@@ -258,6 +258,7 @@ class Devices:
             ("unrouted", self._unrouted),
             ("unreadable", self._unreadable),
         )
+        # `see` gets new dictionaries, because the round goes over the old ones through many turns of the loop.
         self._seen, self._unrouted, self._unreadable = {}, {}, {}
         self._round_at = self._seen_at
         self._round_size = sum(len(seen) for _, seen in kinds)
@@ -301,13 +302,13 @@ class Devices:
         return known
 
     def _longest_silent(self) -> Device:
-        """Of some devices, which are others each time."""
+        """The longest silent of some devices; each call asks the next ones."""
         some = [self._places[(self._asked_at + at) % self._most] for at in range(_CANDIDATES)]
         self._asked_at = (self._asked_at + _CANDIDATES) % self._most
         return min(filter(None, some), key=lambda known: known.last_at or 0.0).device
 
     def rows(self, *, now: float) -> Rows:
-        """What the next commit takes along, at most WRITTEN_AT_ONCE; `now` is monotonic seconds."""
+        """The rows that the next commit takes along, at most WRITTEN_AT_ONCE; `now` is monotonic seconds."""
         places = list(islice(self._urgent, WRITTEN_AT_ONCE))
         for place in self._next_places():
             if len(places) >= WRITTEN_AT_ONCE:
@@ -319,7 +320,7 @@ class Devices:
         return self._taken(places, now)
 
     def _next_places(self) -> Iterable[int]:
-        """Some of them, all in turn."""
+        """The next places to look at, so that all have their turn."""
         if self._looked_at >= len(self._places):
             self._looked_at = 0
         return range(self._looked_at, min(self._looked_at + _LOOKED_THROUGH, len(self._places)))
@@ -335,7 +336,8 @@ class Devices:
         return rows
 
     def forget(self, device: Device, *, now: float) -> None:
-        """A command has erased it."""
+        """Forget a device that a command has erased."""
+        # A round under way may hold sightings of the device, which would make its record anew.
         self._finish_round(now)
         for seen in (self._seen, self._unrouted, self._unreadable):
             seen.pop(device, None)

@@ -1,7 +1,7 @@
 """
-Which engine keeps an outbox, and the ways to open it.
+Drivers: which engine keeps an outbox, and the ways to open it.
 
-The engine is loaded by name, because nothing but the engine itself may know what it is made of.
+A driver is loaded by name, because no other module may import an engine's library.
 """
 
 from collections.abc import Callable
@@ -31,68 +31,68 @@ P_contra = TypeVar("P_contra", bound=OutboxPlace, contravariant=True)
 
 
 class Driver(Protocol[P_contra]):
-    """What an engine's package offers, for the places that it keeps outboxes in."""
+    """An engine's package, for the places in which the engine keeps outboxes."""
 
     def prepare(self, place: P_contra) -> None:
-        """Make the outbox where there is none, and bring an earlier one up to date. Raises OutboxError."""
+        """Make the outbox where there is none, and bring an older one up to date. Raises OutboxError."""
 
     def repair(self, place: P_contra, trouble: OutboxDamaged | OutboxIncomplete) -> None:
-        """Move aside what cannot be used, or go on with what is left."""
+        """Move an outbox aside that cannot be used, or go on with what is left of it."""
 
     def open_engine(self, place: P_contra, *, member: str, limits: Limits) -> Engine:
-        """The tables of an outbox that is prepared."""
+        """Open the tables of a prepared outbox."""
 
     def opened(
         self, place: P_contra, *, is_read_only: bool = False
     ) -> AbstractContextManager[OutboxAccess]:
         """
-        The outbox for a command, closed afterwards; never made where there is none.
+        Open the outbox for a command, which never makes one; the context closes it.
 
-        Raises OperationError when there is none yet, OutboxError when it cannot be used.
+        Raises OperationError when there is no outbox yet, OutboxError when the outbox cannot be used.
         """
 
     def inspect(self, place: P_contra) -> Inspection:
-        """Look it over without changing it; a fault is a finding. Raises OperationError when there is none."""
+        """Look the outbox over without a change; faults are findings. Raises OperationError when there is none."""
 
     def exists(self, place: P_contra) -> bool:
-        """Whether there is an outbox; a command makes none. Raises OutboxError when nobody can tell."""
+        """Whether there is an outbox. Raises OutboxError when nobody can tell."""
 
     def remarks(self, place: P_contra) -> list[str]:
         """
-        What an operator should know about the place before a start, each a sentence.
+        Remarks for an operator about the place before a start, a sentence each.
 
-        Raises OutboxError when no service can start on it.
+        Raises OutboxError when no service can start there.
         """
 
     def take_seat(self, place: P_contra, *, name: str, deployment: str) -> Seat:
         """
-        Join those on an outbox: as the only forwarder on a file, or as a replica on a database.
+        Join an outbox, as the only forwarder on a file or as a replica on a database.
 
-        `name` is how people call this replica, `deployment` what all replicas have in common. Raises OutboxLocked when
-        another forwarder holds the file, or one of another deployment works on the database.
+        People call this replica by `name`; all replicas share `deployment`. Raises OutboxLocked when another forwarder
+        holds the file, or a forwarder of another deployment works on the database.
         """
 
     def refuse_strangers(self, place: P_contra, *, deployment: str) -> None:
-        """Raises OutboxLocked where replicas of another deployment run."""
+        """Raise OutboxLocked where replicas of another deployment run."""
 
     def warn_of_foreign_writers(self, place: P_contra) -> None:
-        """Log it when others may put files of theirs in the place of ours."""
+        """Log a warning where other users of the machine may replace our files."""
 
     def is_running(self, place: P_contra) -> bool:
-        """Whether a forwarder runs on it; one that starts at this very instant may be missed."""
+        """Whether a forwarder runs on the outbox; a forwarder that starts at this instant may be missed."""
 
     def copies_aside(self, place: P_contra) -> list[Path]:
-        """Damaged outboxes that were moved aside: they may hold anything still."""
+        """Damaged outboxes that were moved aside, and may still hold anything."""
 
     def held(self, place: P_contra) -> AbstractContextManager[Contents]:
-        """All that the outbox holds, unchanged inside the block. Raises OutboxLocked while a forwarder runs."""
+        """The outbox's contents, unchanged inside the block. Raises OutboxLocked while a forwarder runs."""
 
     def drafted(self, place: P_contra) -> AbstractContextManager[Draft]:
-        """A new outbox that is to be filled; it is there only if it is finished. Raises OperationError where one is."""
+        """A draft to fill, which is an outbox once it is finished. Raises OperationError where an outbox is."""
 
 
 def _driver(place: OutboxPlace) -> Driver[OutboxPlace]:
-    """Raises SettingsError where the engine's own library is not installed."""
+    """Load the place's driver. Raises SettingsError where the engine's library is not installed."""
     name = "sqlite" if isinstance(place, Path) else "postgresql"
     try:
         module = import_module(f"forwarder.outbox.{name}")
@@ -114,10 +114,10 @@ def open_outbox(
     may_repair: bool = False,
 ) -> Outbox:
     """
-    The outbox of this process; the caller has taken its seat, and is `member`.
+    Open the outbox of this process; the caller has taken a seat, and is `member`.
 
-    Raises OutboxDamaged when it is not sound and OutboxIncomplete when it has lost its end, unless it `may_repair`:
-    then it moves the file aside, or goes on with what it holds.
+    Raises OutboxDamaged when the outbox is not sound, and OutboxIncomplete when it has lost its end. `may_repair`
+    has the driver move the file aside instead, or go on with what the file holds.
     """
     driver = _driver(place)
     share = quarantine_share(max_bytes) if quarantine_max_bytes is None else quarantine_max_bytes
@@ -141,7 +141,7 @@ def _with_repair(
         return begin()
 
 
-# What `Driver` says of each.
+# `Driver` documents each of these.
 
 
 def opened(
@@ -186,11 +186,11 @@ def copy_outbox(
     source: OutboxPlace, destination: OutboxPlace, *, deployment: str | None = None
 ) -> Copied:
     """
-    Copy an outbox to the other engine, whole or not at all; `deployment` is the one that is to go on with it.
+    Copy an outbox to the other engine, whole or not at all; `deployment` is to go on with the copy.
 
-    Raises ConfigurationError where both are of one engine; OutboxLocked while a forwarder runs on either;
-    OperationError where there is no source, it is another deployment's, or there is an outbox at the destination;
-    OutboxError where copying fails.
+    Raises ConfigurationError where both places are of one engine, OutboxLocked while a forwarder runs on either, and
+    OutboxError where copying fails. Raises OperationError where there is no source, where the source is another
+    deployment's, or where the destination has an outbox.
     """
     if type(source) is type(destination):
         raise ConfigurationError(

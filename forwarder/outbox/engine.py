@@ -122,7 +122,7 @@ class Engine(Protocol):
         """The whole outbox as of one instant."""
 
     def log_length(self) -> int:
-        """How many deliveries are kept for the delivery log: settled, and no dead letters."""
+        """How many deliveries the delivery log holds: settled ones that are no dead letters."""
 
     def trim(self) -> None:
         """Hand free space over to the file system."""

@@ -1,9 +1,9 @@
 """
-The usual interval of a device: the median of its last nine.
+The usual interval of a device: the median of its last nine intervals.
 
-Four of nine may be gaps, or a clock that was set, without moving it; five tell that the interval has changed. That is
-exact, and small: a ring of nine numbers of four bytes, which engines keep as they stand. An estimator of constant size
-(P², or one that takes steps) would need less room, and after a change some thirty intervals instead of five.
+Four gaps or set clocks among the nine leave the median alone; five intervals of another length move it. Engines keep
+the nine as they stand, four bytes each. An estimator of constant size (P², or one that takes steps) would need less
+room, and some thirty intervals instead of five to follow a change.
 """
 
 from struct import Struct, unpack
@@ -14,12 +14,12 @@ _MOST_BYTES = KEPT_INTERVALS * _ONE.size
 
 
 def with_interval(intervals: bytes, seconds: float) -> bytes:
-    """The ring with one more; the oldest leaves for it."""
+    """Append an interval; the oldest of nine leaves."""
     return (intervals + _ONE.pack(seconds))[-_MOST_BYTES:]
 
 
 def usual_interval(intervals: bytes) -> float | None:
-    """Their median in seconds, of an even number the larger of two; None when there is none."""
+    """The median in seconds, the larger of two in the middle; None without an interval."""
     count = len(intervals) // _ONE.size
     if not count:
         return None

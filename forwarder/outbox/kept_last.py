@@ -1,5 +1,5 @@
 """
-`min_interval` with `keep: last`: an endpoint is owed a device's last reading of each interval, once that is over. Pure.
+`min_interval` with `keep: last`: an endpoint is owed a device's last reading of each interval at its end. Pure.
 
     a reading ─▶ is an interval of its lane open? ── no ──▶ it opens one, and is the candidate
                         │ yes
@@ -8,9 +8,9 @@
 
     the interval is over, by the clock or by a reading that comes after it ─▶ its candidate is enqueued
 
-Intervals go by `received_at`. Readings are ordered by their numbers, which follow arrival: a reading that the broker
-sends again replaces no later one. The tables hold all of it, so a crash changes nothing. The routes of today say how
-long an interval is.
+Intervals go by `received_at`. Numbers order the readings and follow arrival, so a reading that the broker sends again
+replaces no later one. The tables hold every candidate, so a crash changes nothing. Today's routes say how long an
+interval is.
 """
 
 from collections.abc import Iterable
@@ -22,11 +22,11 @@ from forwarder.delivery import ReadingNumber
 
 @dataclass(frozen=True, slots=True)
 class KeptLast:
-    """How an endpoint is thinned."""
+    """How an endpoint is thinned: one reading of each device in so many seconds."""
 
     seconds: float
     only_latest: bool = False
-    """An enqueued reading supersedes those in its lane that are pending and not in flight."""
+    """Whether an enqueued reading supersedes what is pending in its lane and not in flight."""
 
 
 class Arrival(NamedTuple):
@@ -43,13 +43,13 @@ class Candidate(NamedTuple):
     opened_at: float
 
     def is_open(self, at: float, seconds: float) -> bool:
-        """Whether the interval holds this instant; setting the clock back ends it."""
+        """Whether the interval holds this instant; a clock that is set back ends the interval."""
         return 0 <= at - self.opened_at < seconds
 
 
 @dataclass(slots=True)
 class Sifted:
-    """What became of a lane's candidate and of the readings that came."""
+    """What a lane's candidate and its new readings came to."""
 
     candidate: Candidate | None
     enqueued: list[ReadingNumber] = field(default_factory=list)

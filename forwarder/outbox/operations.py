@@ -1,8 +1,8 @@
 """
-What time and operators do to the outbox, as values.
+Operations: what time and operators do to the outbox, as values.
 
-An operation is one transaction, or a part of one, and may be done twice. The engine does it; whoever wants it done says
-only what. `EveryOperation` is closed: an engine that forgets one does not pass the type check.
+An operation is one transaction, or a part of one, and may be made twice. A caller says what is to be done, and the
+engine does it. `EveryOperation` is closed, so an engine that forgets one does not pass the type check.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from forwarder.outbox.records import AuditRecord, DeliveryId, Minute, Share
 from forwarder.reading import Device
 
 MOST_ROWS = 1000
-"""Rows that one operation changes at most: the line never waits long for it."""
+"""Rows that one operation changes at most, so that the line never waits long."""
 
 MOST_AUDITED = 10_000
 """Records of changes that are kept."""
@@ -32,9 +32,10 @@ class Operation(Generic[T_co]):
 @dataclass(frozen=True, slots=True)
 class ExpireOld(Operation[int]):
     """
-    Settle what has grown older than `max_age`: dead letters, or dropped where only the latest counts.
+    Settle deliveries older than `max_age`, as dead letters, or as expired where only the latest counts.
 
-    Answers how many; when that is MOST_ROWS there may be more. What is in flight is judged when it comes back.
+    Answers how many; MOST_ROWS says that there may be more. The dispatcher judges deliveries in flight
+    when they come back.
     """
 
     endpoint: str
@@ -45,24 +46,24 @@ class ExpireOld(Operation[int]):
 
 @dataclass(frozen=True, slots=True)
 class BuryRemoved(Operation[int]):
-    """Make dead letters of what is pending for an endpoint that routes.yaml no longer names; answers how many."""
+    """Make dead letters of an endpoint's pending deliveries, because routes.yaml names it no more; answers how many."""
 
     endpoint: str
     now: float
 
 
 class Ended(NamedTuple):
-    """What came of it that intervals ended."""
+    """The outcome of EndIntervals."""
 
     enqueued: int
-    """How many deliveries there are more."""
+    """How many deliveries were added."""
     next_opened_at: float | None
-    """When the first interval was opened that is open still, or was left for the next time."""
+    """The opening of the earliest interval that is open still, or was left for the next time; None without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndIntervals(Operation[Ended]):
-    """Owe an endpoint the last reading of each interval that was opened so early, or after `now`."""
+    """Owe an endpoint the last reading of each interval that was opened by `opened_before`, or after `now`."""
 
     endpoint: str
     opened_before: float
@@ -74,9 +75,9 @@ class EndIntervals(Operation[Ended]):
 @dataclass(frozen=True, slots=True)
 class MarkRemoved(Operation[dict[str, float]]):
     """
-    Note which endpoints routes.yaml no longer names, and forget it of those that came back.
+    Note which endpoints routes.yaml no longer names, and forget the note of those that came back.
 
-    Answers since when each of them with something pending is gone.
+    Answers since when each removed endpoint is gone, where something is pending for it.
     """
 
     known: Collection[str]
@@ -85,7 +86,7 @@ class MarkRemoved(Operation[dict[str, float]]):
 
 @dataclass(frozen=True, slots=True)
 class Prune(Operation[int]):
-    """Forget deliveries that were settled before these times; answers how many, at most MOST_ROWS."""
+    """Forget deliveries that were settled before these times, at most MOST_ROWS; answers how many."""
 
     delivered_before: float
     dead_before: float
@@ -93,7 +94,7 @@ class Prune(Operation[int]):
 
 @dataclass(frozen=True, slots=True)
 class PruneOldest(Operation[int]):
-    """Forget so many of the delivery log, those settled first, at most MOST_ROWS; answers how many."""
+    """Forget the first-settled `count` of the delivery log, at most MOST_ROWS; answers how many."""
 
     count: int
 
@@ -101,9 +102,9 @@ class PruneOldest(Operation[int]):
 @dataclass(frozen=True, slots=True)
 class PruneQuarantine(Operation[bool]):
     """
-    Forget messages that came before this time, and the oldest of more than may be kept.
+    Forget quarantined messages that came before this time, and the oldest beyond `max_bytes`.
 
-    More is kept after a lowered limit. Answers whether more has to go for it.
+    A lowered limit leaves more than `max_bytes`. Answers whether more has to go.
     """
 
     received_before: float
@@ -118,8 +119,8 @@ class Tell(Operation[Counter[Told]]):
     """
     Owe notices to the operator's endpoint, and remember in the same transaction what the operator has been told.
 
-    An operation and no put, so that it goes on while the outbox is full: that is worth a notice too. Therefore no more
-    than `most_pending` are kept. Answers what each notice came to. Of `told`, None forgets a subject.
+    Tell is an operation and no put, because a full outbox keeps puts back and is itself worth a notice. So at most
+    `most_pending` notices are kept. Answers what each notice came to. None in `told` forgets a subject.
     """
 
     notices: Sequence[NewReading]
@@ -131,21 +132,21 @@ class Tell(Operation[Counter[Told]]):
 
 @dataclass(frozen=True, slots=True)
 class Shrink(Operation[None]):
-    """Give free space back, in pages of the engine; the file system gets it with the next checkpoint."""
+    """Give free space back, in pages of the engine; the file system gets the space with the next checkpoint."""
 
     pages: int = MOST_ROWS
 
 
 @dataclass(frozen=True, slots=True)
 class Pause(Operation[bool]):
-    """Send nothing more to an endpoint until `Resume`, across restarts; answers False when it was paused so already."""
+    """Pause an endpoint until `Resume`, across restarts; answers False when it was paused so already."""
 
     endpoint: str
 
 
 @dataclass(frozen=True, slots=True)
 class Resume(Operation[bool]):
-    """End a pause, also one after a 410, and forget earlier failures; answers False when there was none."""
+    """End a pause, also one after a 410, and forget earlier failures; answers False when there was no pause."""
 
     endpoint: str
 
@@ -161,10 +162,10 @@ class Replay(Operation[int]):
 @dataclass(frozen=True, slots=True)
 class ReplayTo(Operation[Counter[Literal["replayed", "already_there", "gone"]]]):
     """
-    Owe the readings of dead letters to another endpoint instead; answers what each came to.
+    Owe the readings of dead letters to another endpoint instead; answers what each dead letter came to.
 
-    Where they died they stay counted as dead. A reading that the other endpoint has got, or is about to get, is not
-    sent again, and its dead letter stays.
+    The first endpoint's account keeps the letters as dead. A dead letter stays where the other endpoint has got its
+    reading, or is about to get it.
     """
 
     deliveries: Sequence[DeliveryId]
@@ -174,14 +175,14 @@ class ReplayTo(Operation[Counter[Literal["replayed", "already_there", "gone"]]])
 
 @dataclass(frozen=True, slots=True)
 class Discard(Operation[int]):
-    """Erase dead letters with everything that only they need; they stay counted as dead. Answers how many."""
+    """Erase dead letters with all that only they need; accounts keep them as dead. Answers how many."""
 
     deliveries: Sequence[DeliveryId]
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayQuarantined(Operation[Literal["replayed", "duplicate", "gone"]]):
-    """Take a message out of quarantine and owe the reading that it is understood as, at the end of its lanes."""
+    """Take a message out of quarantine, and owe the reading that it is understood as, at the end of its lanes."""
 
     number: int
     reading: NewReading
@@ -190,7 +191,7 @@ class ReplayQuarantined(Operation[Literal["replayed", "duplicate", "gone"]]):
 
 @dataclass(frozen=True, slots=True)
 class ExplainQuarantined(Operation[None]):
-    """Note why a message in quarantine is not understood today."""
+    """Note why today's rules do not understand a message in quarantine."""
 
     number: int
     reason: str
@@ -206,7 +207,7 @@ class DiscardQuarantined(Operation[int]):
 
 @dataclass(frozen=True, slots=True)
 class EraseDeliveries(Operation[Counter[str]]):
-    """Erase deliveries of one device in any state; answers how many, by state. A pending one counts as dead."""
+    """Erase deliveries of one device in any state; answers how many, by state. Pending ones count as dead."""
 
     deliveries: Sequence[DeliveryId]
     device: Device
@@ -221,7 +222,7 @@ class BlankAnswers(Operation[None]):
 
 @dataclass(frozen=True, slots=True)
 class ForgetDevice(Operation[None]):
-    """Erase what is known of a device, and tell the running service."""
+    """Erase a device's record, and tell the running service."""
 
     device: Device
 
@@ -235,7 +236,7 @@ class ForgetNotes(Operation[None]):
 
 @dataclass(frozen=True, slots=True)
 class AddShare(Operation[None]):
-    """Keep a share, and forget those that are over."""
+    """Keep a share, and forget expired shares."""
 
     share: Share
     now: float
@@ -250,14 +251,14 @@ class RevokeShare(Operation[bool]):
 
 @dataclass(frozen=True, slots=True)
 class Audit(Operation[None]):
-    """Keep a record of a change, or say of one that is kept how many it came to; the oldest of MOST_AUDITED go."""
+    """Keep a record of a change, or the count of a record that is kept; the oldest beyond MOST_AUDITED go."""
 
     record: AuditRecord
 
 
 @dataclass(frozen=True, slots=True)
 class KeepMinutes(Operation[None]):
-    """Keep what minutes came to, at most MOST_ROWS, and forget those that began before."""
+    """Keep minutes, at most MOST_ROWS, and forget minutes that began before `before`."""
 
     minutes: Sequence[Minute]
     before: int
@@ -265,21 +266,21 @@ class KeepMinutes(Operation[None]):
 
 @dataclass(frozen=True, slots=True)
 class TakeHomes(Operation[None]):
-    """Deliver to these endpoints from now on, as far as no other replica does."""
+    """Make this replica the home of these endpoints, unless another replica is."""
 
     endpoints: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseHomes(Operation[None]):
-    """Leave these endpoints to other replicas; nothing of theirs is in flight here any more."""
+    """Leave these endpoints to other replicas; the caller has nothing of theirs in flight any more."""
 
     endpoints: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Lead(Operation[None]):
-    """Put what comes in from here on, where no other replica does any more."""
+    """Make this replica the one that puts, where no other replica does any more."""
 
 
 EveryOperation: TypeAlias = (

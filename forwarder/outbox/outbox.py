@@ -1,4 +1,4 @@
-"""The outbox of the running service: readings in, deliveries out. Everything here runs on the event loop's thread."""
+"""The outbox of the running service: readings in, deliveries out. Everything here runs on the loop."""
 
 import asyncio
 from collections import Counter
@@ -28,13 +28,13 @@ from forwarder.reading import Device
 from forwarder.settings import OutboxPlace
 
 COMPANY_SECONDS = 0.02
-"""A settlement, or a count, waits so long for a message that shares its commit."""
+"""The longest wait of a settlement, or a count, for a message that shares its commit."""
 LOOK_SECONDS = 0.5
-"""How often the outbox looks for what commands have changed in it."""
+"""Seconds between two looks for changes by commands."""
 BETWEEN_DEVICES_SECONDS = 0.1
-"""Between two lots of devices' records, where there are more than one."""
+"""Seconds between two lots of devices' records, where more than one lot waits."""
 MEMORY_LIMIT = 4096
-"""Deliveries that wait in memory, over all lanes."""
+"""Deliveries that wait in memory at most, over all lanes."""
 MOST_NOTICES = 10_000
 """Notices that wait for the operator's endpoint at most."""
 
@@ -42,24 +42,23 @@ T = TypeVar("T")
 
 
 class Listener(Protocol):
-    """The right half, as the outbox calls it: on the loop, after a commit or a read."""
+    """The right half, as the outbox calls it on the loop, after a commit or a read."""
 
     def start_due(self, endpoints: Iterable[str], /) -> None:
-        """Something may be claimed at these endpoints."""
+        """Something may be claimed from these endpoints."""
 
     def look_for_pauses(self) -> None:
         """A command has changed the outbox, and `health` is up to date."""
 
     def look_for_homes(self) -> None:
-        """Other endpoints are delivered to from here than before."""
+        """The endpoints whose home is here have changed."""
 
 
 class Outbox:
     """
-    The durable middle.
+    The durable middle; the head of the package explains its steps.
 
-    `put` returns after the fsync. A settlement takes effect for claims at once and reaches the disk with the next
-    commit: after a crash in between, that delivery is sent again with the same webhook id.
+    `put` and operations are done once they are on disk. A settlement holds at once, and rides on the next commit.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class Outbox:
         self._clock = clock
         self.quarantine_max_bytes = limits.quarantine_max_bytes
         self.on_foreign_change: Callable[[], None] = lambda: None
-        """Called when a command has changed the outbox, after `health` was brought up to date."""
+        """Called when a command has changed the outbox; `health` is up to date then."""
         self.accounts = Accounts(engine)
         self.capacity = Capacity(engine, path)
         start = engine.start()
@@ -88,12 +87,12 @@ class Outbox:
             on_defect=self._on_defect,
         )
         self.devices = Devices(most_devices(limits.max_bytes))
-        """Who reports; on the loop alone."""
+        """The devices that report."""
         self._sightings = harmless(self.devices)
         """The same devices; an error in them never stops the line."""
         self._see = self._sightings.see
         self.see_unrouted: Callable[[Sequence[Unrouted]], None] = self._sightings.see_unrouted
-        """Note devices whose readings nobody wants; `put` notes the others."""
+        """Note devices whose readings no endpoint wants; `put` notes all others."""
         self.candidates = Candidates(
             start.totals,
             leads=lambda: self.leads,
@@ -102,7 +101,7 @@ class Outbox:
             clock=clock,
         )
         self.health = {one.name: one.health for one in start.totals}
-        """By endpoint, as the rows had it at the start, or after the last change by a command."""
+        """Each endpoint's health, as its row was at start, or after the last change by a command."""
         self._told: dict[str, str] = {}
         if self.leads:
             self._take_up(engine.handed_over())
@@ -124,24 +123,25 @@ class Outbox:
         self._is_closing = False
 
     def attach(self, listener: Listener) -> None:
-        """Tell `listener` from here on what there is to do for the right half."""
+        """Tell `listener` from now on what there is to do for the right half."""
         self.schedule.on_claimable = listener.start_due
         self.on_foreign_change = listener.look_for_pauses
         self.homes.on_changed = listener.look_for_homes
 
     @property
     def leads(self) -> bool:
-        """Whether this replica puts what comes in: its `Seat` says that it is to, and `lead` has it do so."""
+        """Whether this replica puts what comes in; `lead` makes it so."""
         return self._engine.standing.leads
 
     async def lead(self) -> None:
         """
-        Put what comes in from here on; devices, and what the operator was told, are as the last leader left them.
+        Put what comes in from now on; devices, and what the operator was told, are as the last leader left them.
 
-        Raises OutboxUnavailable, after which it is to be called again.
+        Raises OutboxUnavailable, after which the caller calls again.
         """
         await self.operate(Lead())
-        # All is read before any of it is taken over, because what fails is done once more.
+        # Both reads precede both take-overs, because a read may fail and the caller then starts anew. No other leader
+        # writes these rows between the awaits, because the line is ours since `Lead`.
         totals = await self.accounts.totals()
         handed_over = await asyncio.to_thread(self._engine.handed_over)
         self.candidates.lead(totals)
@@ -154,9 +154,10 @@ class Outbox:
     # The left half.
 
     def put(self, puts: Sequence[Put]) -> asyncio.Future[Outcomes]:
-        """Make the messages durable; done once they are on disk, however long that takes."""
+        """Make the messages durable; the future is done once they are on disk, however long that takes."""
         answer: asyncio.Future[Outcomes] = asyncio.get_running_loop().create_future()
         self._commits.next.put(puts, answer)
+        # The thread begins first, and the loop notes the devices while the thread writes.
         self._commits.hurry()
         self._see(puts)
         return answer
@@ -175,8 +176,8 @@ class Outbox:
         """
         Record what was decided about claimed deliveries, and end claims.
 
-        A delivery without a decision in a claim that ends is as if never claimed. A lane with one that is to be tried
-        again waits for its time.
+        A claim may end with deliveries that have no decision, and those are as if never claimed. A lane waits until its
+        latest retry is due.
         """
         lanes, commit = self.schedule.lanes_of(endpoint), self._commits.next
         due: dict[Device, float] = {}
@@ -193,24 +194,25 @@ class Outbox:
             lane = lane_of(claim)
             due_at = due[lane.device] + offset if lane.device in due else None
             if due_at is not None and due_at - now > lanes.longest_wait_seconds:
-                due_at = now  # the wall clock was set back since that was decided
+                due_at = now  # the wall clock was set back since the decision
             is_waited_for |= lanes.end(lane, due_at=due_at, now=now)
+            # The next delivery may set out at once, so no power cut may undo the settlement of the one before.
             commit.is_built_on = commit.is_built_on or lane.pending > 0
         if is_waited_for:
             self._commits.hurry()
         elif settlements:
-            # At once while the thread rests, because later it would make the next message's commit longer. Where
-            # another replica puts the messages it makes none longer, and several settlements share a commit.
+            # Settlements go at once while the thread rests, because a later start makes the next message's commit
+            # longer. Settlements share a commit where another replica leads, because no message comes there.
             is_at_once = not self._commits.is_busy and self.leads
             self._commits.within(0.0 if is_at_once else COMPANY_SECONDS)
 
     def record_health(self, endpoint: str, health: EndpointHealth) -> None:
-        """Keep the endpoint's circuit, with the next commit; of several the last counts."""
+        """Record the endpoint's health with the next commit; a later record replaces an earlier one."""
         self._commits.next.changes.health[endpoint] = health
         self._commits.within(COMPANY_SECONDS)
 
     def record_gone(self, endpoint: str, url_digest: str | None) -> None:
-        """Keep that the endpoint answered 410 at this URL, or (None) that this is over, with the next commit."""
+        """Record with the next commit that the endpoint answered 410 at this URL, or (None) that its pause is over."""
         self._commits.next.changes.gone[endpoint] = url_digest
         self._commits.hurry()
 
@@ -218,18 +220,18 @@ class Outbox:
         self._commits.next.changes.uncertain.add(lane)
         self._commits.within(COMPANY_SECONDS)
 
-    # What time, operators and other replicas do.
+    # Orders of time, operators and other replicas.
 
     def release_home(self, endpoint: str) -> None:
-        """Leave it to another replica, with the next commit; nothing of it is claimed any more."""
+        """Leave the endpoint to another replica with the next commit; the caller claims nothing of it any more."""
         self._ask(ReleaseHomes([endpoint]))
 
     async def operate(self, operation: Operation[T]) -> T:
-        """Do it with the next transaction and answer once that is on disk; raises what the operation raises."""
+        """Make the operation part of the next commit; return its answer once on disk, or raise its error."""
         return await self._ask(operation)
 
     async def try_commit(self) -> None:
-        """Return once a commit has held, which changes nothing: the outbox takes writes."""
+        """Return once a commit that changes nothing has held, which shows that the outbox takes writes."""
         await self.operate(ReleaseHomes(()))
 
     def _ask(self, operation: Operation[T]) -> asyncio.Future[T]:
@@ -243,9 +245,9 @@ class Outbox:
         self, endpoint: str, notices: Sequence[NewReading], told: Mapping[str, str | None]
     ) -> asyncio.Future[Counter[Told]]:
         """
-        Owe notices to the operator's endpoint, and remember with them what was told; also when nobody awaits it.
+        Owe notices to the operator's endpoint, and remember what was told in the same transaction.
 
-        Done once they are on disk, with what each came to.
+        The future tells what each notice came to, once all are on disk; the caller need not await it.
         """
         for subject, what in told.items():
             if what is None:
@@ -257,7 +259,7 @@ class Outbox:
         return answer
 
     def told(self) -> dict[str, str]:
-        """What the operator has been told of what lasts, by subject, or is about to be."""
+        """Words to the operator about lasting conditions, told or about to be, by subject."""
         return dict(self._told)
 
     async def shrink(self) -> None:
@@ -267,20 +269,20 @@ class Outbox:
 
     def keep_devices(self) -> bool:
         """Bring some records of devices up to date with the next commit; returns whether more are left."""
-        # They hurry no commit, because the next look brings one.
+        # Records hurry no commit, because the next look brings one.
         self._sightings.keep(self._commits.next.changes.devices, now=self._clock.monotonic())
         return self.devices.has_more
 
     def look(self) -> None:
-        """See whether another process has changed the outbox."""
+        """Have the commit thread look for changes by other processes."""
         self._commits.next.is_to_look = True
         self._commits.hurry()
 
-    # How it stands.
+    # Standing.
 
     @property
     def committing_since(self) -> float | None:
-        """Monotonic seconds since which a transaction is under way."""
+        """Monotonic seconds since which a transaction is under way; None while none is."""
         return self._commits.committing_since
 
     @property
@@ -291,14 +293,14 @@ class Outbox:
     # A commit's steps on the loop.
 
     def _prepare(self, commit: Commit) -> Commit:
-        """The part of it that may be committed now, with what it holds held."""
+        """Admit the part of the commit that there is room for, and hold what it may change."""
         admitted = self.capacity.admit(commit)
         admitted.changes.kept_last = self.candidates.kept_last
         admitted.prepare(self.schedule.lanes_of)
         return admitted
 
     def _publish(self, commit: Commit, applied: Applied | None) -> None:
-        """Lanes, claims and those who wait take over what was committed."""
+        """Hand what was committed to lanes, homes, the right half and those who wait, in this order."""
         if commit.endpoints:
             self.health = {one.name: one.health for one in commit.endpoints}
         if applied is not None:
@@ -309,13 +311,14 @@ class Outbox:
             homes = self.homes.here if applied.homes is None else applied.homes
             now = self._clock.monotonic()
             enqueued = commit.publish(applied, self.schedule.lanes_of, homes=homes, now=now)
+            # Health and lanes come before homes, because an endpoint that starts here begins with both.
             claimable |= self.homes.publish(applied)
             if applied.has_more:
                 self.look()
             self.accounts.enqueued.update(enqueued)
             self.accounts.enqueued.update(applied.enqueued)
             self.accounts.thinned.update(applied.thinned)
-            # Deliveries set out before the acknowledgements, because nobody waits for those.
+            # Attempts start before PUBACKs leave, because only deliveries are in a hurry.
             self.schedule.on_claimable(claimable.union(enqueued, commit.touched_endpoints(applied)))
             commit.answer(applied)
             if self.capacity.kept:
@@ -324,12 +327,12 @@ class Outbox:
                 self._sightings.forget(device, now=self._clock.monotonic())
         is_early = commit.has_foreign_change and self._commits.has_gone_to_write
         if is_early or commit.lacks_endpoints:
-            # A pause of our own that is not on disk yet would look like one that a command has ended.
+            # The accounts lack a pause of our own that is not on disk yet, as if a command had ended it.
             self._commits.next.has_foreign_change = True
         elif commit.has_foreign_change:
             self.on_foreign_change()
 
-    # From start to end.
+    # Start and end.
 
     async def run(self) -> None:
         """Commit what comes in, until `close`."""
@@ -355,16 +358,16 @@ class Outbox:
 
     async def conclude_puts(self) -> None:
         """
-        Return once what was put is on disk, with every record of a device: then another replica may put.
+        Return once all puts and all records of devices are on disk, so that another replica may put.
 
-        Puts that nobody waits for any more are dropped: the broker has those still.
+        Puts that nobody awaits any more are dropped, because the broker still has their messages.
         """
         _drop_unawaited(self._commits.next, self.capacity.kept)
         self._sightings.keep_all(self._commits.next.changes.devices, now=self._clock.monotonic())
         await self.try_commit()
 
     async def close(self) -> None:
-        """Commit what is left, except puts that nobody waits for any more: the broker has those still."""
+        """Commit what is left, which ends `run`; puts that nobody awaits are dropped, as by `conclude_puts`."""
         _drop_unawaited(self._commits.next, self.capacity.kept)
         self._sightings.keep_all(self._commits.next.changes.devices, now=self._clock.monotonic())
         self._is_closing = True

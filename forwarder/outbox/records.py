@@ -1,4 +1,4 @@
-"""Records that the outbox shows to operators, and how they say which rows they mean. Instants are UNIX seconds."""
+"""Records that the outbox shows to operators, and selections of rows by operators. Instants are UNIX seconds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,18 +11,18 @@ from forwarder.reading import Device, WebhookId
 from forwarder.settings import OutboxPlace
 
 BEYOND_ALL = 1 << 62
-"""Higher than every number in a table, and more than its rows."""
+"""Higher than every number in a table, and more than its count of rows."""
 
 
 class DeliveryId(NamedTuple):
-    """A delivery's row: the number of its reading, and the row of its endpoint. People know it by its webhook id."""
+    """A delivery's row: its reading's number and its endpoint's row. People know the delivery by its webhook id."""
 
     reading: int
     endpoint: int
 
 
 class Found(NamedTuple):
-    """A delivery as far as it takes to name it."""
+    """A delivery that was looked up, with its names."""
 
     webhook_id: WebhookId
     key: DeliveryId
@@ -31,7 +31,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What narrows the rows down; what is None or empty does not."""
+    """Conditions that narrow rows down; a condition that is None or empty does not."""
 
     ids: tuple[tuple[int, int], ...] = ()
     endpoint: str | None = None
@@ -41,20 +41,20 @@ class Selection:
     since: float | None = None
     until: float | None = None
     readings: tuple[int, int] | None = None
-    """Of deliveries alone: the lowest and the highest number of a reading, as `Outlook` bounds them."""
+    """The lowest and the highest number of a reading, as `Outlook` bounds them; for deliveries alone."""
     limit: int | None = None
     after: tuple[float | int, ...] = ()
-    """The list goes on behind the row of these values: what it is sorted by, of the last one that was given."""
+    """The sort values of the last row that was given; the list goes on behind that row."""
 
     @property
     def narrows(self) -> bool:
-        """Whether it leaves anything out."""
+        """Whether the selection leaves anything out."""
         return self != Selection()
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """The readings that a list of deliveries looks through at once, and whether more may follow below them."""
+    """The readings that a list of deliveries looks through at once; `is_whole` where none follows below them."""
 
     lowest: int
     highest: int
@@ -74,12 +74,12 @@ class DeliveryRecord:
     last_status: int | None
     last_error: str | None
     duration_ms: float | None
-    """Of its last attempt."""
+    """Milliseconds of the last attempt."""
     address: str | None
-    """The IP address that the attempt dialled that settled it."""
+    """The IP address that the settling attempt dialled."""
     enqueued_at: float
     due_at: float
-    """Of its next attempt, while it is pending; 0 before the first."""
+    """The instant of a pending delivery's next attempt; 0 before the first."""
     settled_at: float | None
     webhook_id: WebhookId
     measured_at: str
@@ -92,9 +92,9 @@ class DeliveryFile:
 
     record: DeliveryRecord
     data: bytes | None
-    """The event's data object; None once it is no longer needed."""
+    """The event's data object; None once nobody needs it."""
     attempts: tuple[Attempt, ...]
-    """Those that failed, as far as they are kept; and the one that succeeded."""
+    """Failed attempts, as far as they are kept, and the successful one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +108,9 @@ class Quarantined:
     reason: str
     detail: str
     size: int
-    """Of the whole message, in bytes."""
+    """Bytes of the whole message."""
     payload: bytes
-    """Its bytes; of one that was too large only the first."""
+    """The message's bytes; only the first where the message was too large."""
 
     @property
     def is_cut_off(self) -> bool:
@@ -118,27 +118,27 @@ class Quarantined:
 
 
 class DeviceRecord(NamedTuple):
-    """All that is known of one device, up to some seconds ago. One that was heard of may have sent no reading yet."""
+    """One device's record, up to some seconds old. A device may have sent no reading yet."""
 
     device: Device
     first_at: float
-    """When it was first heard of."""
+    """The arrival of the first message."""
     last_at: float | None
-    """When its last reading came in."""
+    """The arrival of the last reading."""
     measured_at: str | None
-    """When its last reading was measured."""
+    """The measured time of the last reading."""
     sightings: int
-    """How often it was seen to report; readings that come at once are seen together."""
+    """The count of reports; readings that come at once count once."""
     intervals: bytes
-    """The last ones between its readings; see `intervals.py`."""
+    """The last intervals between readings; see `intervals.py`."""
     unreadable_at: float | None
-    """When its last message came in that could not be understood."""
+    """The arrival of the last message that could not be understood."""
     silent_since: float | None
-    """From when it counts as silent; None while it does not."""
+    """The instant since which the device counts as silent; None while it does not."""
 
     @property
     def usual_interval(self) -> float | None:
-        """Seconds between two readings, as a rule; None while there were too few."""
+        """Seconds between two readings as a rule; None while there is no interval yet."""
         return usual_interval(self.intervals)
 
 
@@ -156,7 +156,7 @@ class EndpointTotals:
     removed_at: float | None = None
     health: EndpointHealth = field(default_factory=EndpointHealth)
     candidates: int = 0
-    """Readings that may be enqueued at the end of their intervals; not pending yet."""
+    """Readings that may become deliveries at the end of their intervals."""
 
     @property
     def pending(self) -> int:
@@ -165,18 +165,18 @@ class EndpointTotals:
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """One forwarder among those on an outbox that is alive."""
+    """A living forwarder among those on one outbox."""
 
     name: str
     version: str
     leads: bool
-    """Whether it subscribes."""
+    """Whether the replica subscribes."""
     beat: int
-    """How often it was heard of; about once a second."""
+    """The count of the replica's beats, about one a second."""
     routes: str
-    """A digest of the routes that are in force there."""
+    """A digest of the routes in force at the replica."""
     endpoints: tuple[str, ...]
-    """That it delivers to, by name."""
+    """Names of the endpoints that the replica delivers to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """What somebody changed; it names no device, so that a purge has nothing to erase here."""
+    """A change that somebody made. The record names no device, so a purge has nothing to erase here."""
 
     id: str
     """Random, made before the change."""
@@ -202,63 +202,63 @@ class AuditRecord:
     via: str
     """`command`, `api` or `page`."""
     who: str
-    """The user of the system, or by what a request was admitted: `token`, `session`, `loopback`."""
+    """The system's user, or what admitted the request: `token`, `session`, `loopback`."""
     what: str
     endpoint: str | None
-    """The one that was named."""
+    """The endpoint that was named."""
     count: int
-    """How many were changed; how many were meant, where the change did not come to its end."""
+    """How many rows were changed, or were meant where the change did not come to its end."""
     number: int = 0
-    """In the order of records; the outbox gives it."""
+    """The number in the order of records; the outbox gives it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """One minute of an endpoint, or of the line, whose name is empty, in numbers."""
+    """One minute of an endpoint, or of the line, whose name is empty."""
 
     endpoint: str
     at: int
-    """UNIX seconds of its beginning."""
+    """UNIX seconds of the minute's beginning."""
     counts: Mapping[str, int]
-    """How often what happened; what did not is left out."""
+    """How often each thing happened; only what happened has a key."""
     latency_seconds: float = 0.0
-    """Of all that was delivered in it, together."""
+    """The sum over all deliveries of the minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The outbox at one instant."""
+    """The outbox as of one instant."""
 
     identity: str
-    """Which outbox this is: a random id, made with it, which its copies share."""
+    """The outbox's random id, made with it and shared by its copies."""
     endpoints: list[EndpointTotals]
-    """Of every endpoint that the outbox has ever known, by name."""
+    """The accounts of every endpoint that the outbox has ever known, by name."""
     messages: dict[str, int]
-    """By outcome, over the whole life of the outbox."""
+    """Messages by outcome, over the whole life of the outbox."""
     dead_letters: dict[tuple[str, str], int]
-    """That wait for an operator, by endpoint and reason."""
+    """Dead letters that wait for an operator, by endpoint and reason."""
     quarantined: dict[str, int]
-    """By reason."""
+    """Messages in quarantine, by reason."""
     quarantine_evicted: dict[str, int]
-    """That have left for newer ones, by reason, over the whole life of the outbox."""
+    """Messages that have left quarantine for newer ones, by reason, over the whole life of the outbox."""
     replicas: tuple[Replica, ...] = ()
-    """Those on a database, by name; a file has none."""
+    """The replicas on a database, by name; a file has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """All that a look at the outbox's file found."""
+    """The findings of a look at the outbox."""
 
     path: OutboxPlace
     file_bytes: int
     wal_bytes: int
-    """Of the write-ahead log."""
+    """Bytes of the write-ahead log."""
     is_service_running: bool
     schema_version: int | None = None
     faults: tuple[str, ...] = ()
-    """Each a clause; none in a sound outbox."""
+    """Faults, a clause each; a sound outbox has none."""
     deliveries: dict[str, int] = field(default_factory=dict)
-    """How many are in which state."""
+    """Deliveries by state."""
     readings: int = 0
     quarantined: int = 0
 
@@ -269,11 +269,11 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What was erased of a device."""
+    """What a purge has erased of a device."""
 
     deliveries: int
     pending: int
-    """Of these, those that were not delivered yet: they count as dead."""
+    """The deliveries among them that were pending, and count as dead."""
     quarantined: int
     is_rewritten: bool
-    """Whether the file holds no stale bytes either; when not, the purge is to be run again."""
+    """Whether the file holds no stale bytes either; where it does, the operator runs the purge again."""
