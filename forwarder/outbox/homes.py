@@ -1,4 +1,4 @@
-"""The endpoints that this replica delivers to, and the deliveries that other replicas put for them."""
+"""Homes: the endpoints that this replica delivers to, and the deliveries that the leader puts for them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Container, Iterable, Sequence
@@ -13,7 +13,7 @@ from forwarder.reading import Device
 
 
 class Homes:
-    """The endpoints of this replica; used on the loop alone. A file has one replica, and all endpoints are its own."""
+    """The endpoints of this replica, used on the loop alone. A file has one replica, which is every endpoint's home."""
 
     def __init__(
         self,
@@ -29,15 +29,15 @@ class Homes:
         self._commits = commits
         self._clock = clock
         self.here = here
-        """None: all there are."""
+        """The endpoints whose home is here; None where all are."""
         self.on_changed: Callable[[], None] = lambda: None
-        """Called when the endpoints here have changed."""
+        """Called when `here` has changed."""
 
     def __contains__(self, endpoint: str) -> bool:
         return self.here is None or endpoint in self.here
 
     def publish(self, applied: Applied) -> set[str]:
-        """Take over what a commit brought from other replicas; returns the endpoints with something new to claim."""
+        """Take over what a commit brought from other replicas; returns the endpoints that got deliveries."""
         if applied.homes is not None:
             self._take_over(applied.homes)
         if not self._leads():
@@ -45,16 +45,17 @@ class Homes:
         return self._join(applied.arrived, applied.counted) if applied.arrived else set()
 
     def _take_over(self, homes: Collection[str]) -> None:
-        """Drop the lanes of endpoints that were lost; the commit has brought those of new ones."""
+        """Drop the lanes of endpoints that have left; the commit has brought the lanes of new ones."""
         lost = set(self.here or ()).difference(homes)
         self.here = homes
         for name in lost:
             self._schedule.lanes_of(name).drop()
+            # A late record would meet the new home's epoch, and end this process as deposed.
             self._commits.next.forget(name)
         self.on_changed()
 
     def _join(self, arrived: Sequence[Delivery], counted: Container[LaneKey]) -> set[str]:
-        """Add to the lanes what another replica has put, unless a count of the lane includes it."""
+        """Add another replica's puts to their lanes, except lanes whose count includes them already."""
         joining: defaultdict[str, list[Delivery]] = defaultdict(list)
         for one in arrived:
             if (one.endpoint, one.device) not in counted and one.endpoint in self:
@@ -77,6 +78,7 @@ class Homes:
             self._supersede(lanes, lanes.devices())
 
     def _supersede(self, lanes: EndpointLanes, devices: Iterable[Device]) -> None:
+        # The home supersedes and not the put, because only the home knows what is in flight.
         for lane in lanes.outdated(devices):
             self._commits.next.supersede(lanes, lane)
             self._commits.hurry()

@@ -1,4 +1,4 @@
-"""A forwarder's place among those on one outbox."""
+"""A seat: a forwarder's place among the replicas on one outbox."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -6,61 +6,62 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class HomesView:
-    """Whose homes should be whose, as a replica saw it last."""
+    """Which replica should be whose home, as of this replica's last look."""
 
     elsewhere: frozenset[str]
-    """The endpoints that should be another replica's; one that is newer than the look is not among them."""
+    """The endpoints that should be another replica's; an endpoint that is newer than the look is not among them."""
     free: frozenset[str]
-    """The endpoints that should be its own and are nobody's."""
+    """The endpoints that should be this replica's, and are nobody's yet."""
 
 
 class Seat:
     """
-    A place that is held until `release` or the forwarder's end, however that ends.
+    A place that a forwarder holds until `release`, or until its process ends in whatever way.
 
-    What stands here is true of a forwarder that is alone.
+    This class is the seat of a forwarder that is alone. A database's seat has a thread that replaces these fields, each
+    as a whole, so the loop reads them without a lock.
     """
 
     member = ""
-    """Its id, new at each start."""
+    """The replica's id, new at each start."""
     leads = True
-    """Whether this forwarder is to work; once true it stays so."""
+    """Whether this forwarder leads; true from the first time on until `hand_over`."""
     leader = ""
-    """The name of the one that leads, as far as it is known."""
+    """The leader's name, as far as it is known."""
     problem: str | None = None
-    """Why it cannot be heard of at the moment."""
+    """Why the other replicas hear nothing of this one at the moment."""
     is_dead = False
-    """Whether the others have taken this forwarder for dead: it has to start anew."""
+    """Whether the other replicas have taken this one for dead; the process then has to start anew."""
     homes: HomesView | None = None
-    """Which endpoints should be delivered to from here; None where all are, or it is not known yet."""
+    """Which endpoints should have their home here; None where all have, or nobody knows yet."""
     routes = ""
-    """A digest of the routes that are in force here, for the others to see."""
+    """A digest of the routes in force here, for the other replicas to see."""
     differing: Sequence[str] = ()
-    """The names of those with other routes than this one, for some seconds now."""
+    """Names of replicas that have had other routes than this one for some seconds."""
     has_namesake = False
-    """Whether another replica that lives goes by the same name."""
+    """Whether another living replica has the same name."""
     clock_ahead = 0.0
-    """By how many seconds this machine's wall clock is ahead of the one that all replicas go by."""
+    """Seconds by which this machine's wall clock is ahead of the clock of all replicas."""
     epoch = 0.0
-    """UNIX seconds of the clock that all replicas go by, less our monotonic seconds; 0 where there is one forwarder."""
+    """UNIX seconds of the clock of all replicas, less our monotonic seconds; 0 where a forwarder is alone."""
     session_word = ""
-    """What this forwarder says of its session with the broker, for the others to see."""
+    """A word of this forwarder about its session with the broker, for the other replicas to see."""
     session_words: Collection[str] = ()
-    """What the others say of theirs."""
+    """The words of the other replicas about their sessions."""
 
     @property
     def is_sure(self) -> bool:
-        """Whether no other can have taken over yet; false once it has not been heard of for some seconds."""
+        """Whether no other replica can have taken over yet; false once no beat has committed for some seconds."""
         return True
 
     def listen(self, ring: Callable[[], None]) -> None:
-        """Have `ring` called, in a thread, once others have committed something that may concern this forwarder."""
+        """Have a thread call `ring` once other replicas have committed something that may concern this one."""
 
     def leave(self) -> None:
-        """Say that this forwarder is about to end: homes that it releases are not to come back to it."""
+        """Tell the other replicas that this one is about to end, so that no released home comes back to it."""
 
     def hand_over(self) -> None:
-        """Have another replica lead, because nothing is put here any more; of no matter where this one does not."""
+        """Have another replica lead, because this one puts nothing any more; does nothing on a follower."""
 
     def release(self) -> None:
-        """Let others have it, at once."""
+        """Free the place at once."""
