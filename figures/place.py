@@ -44,13 +44,13 @@ def fsync_ms(folder: Path) -> float:
     return statistics.median(took) * 1000
 
 
-def commit() -> str:
+def commit(checkout: Path = ROOT) -> str:
     """The last commit that changed the program; `-dirty` behind it where the checkout differs from it."""
-    told = _git("log", "-1", "--format=%h", "--", "forwarder")
-    changed = _git("status", "--porcelain", "forwarder")
+    told = _git(checkout, "log", "-1", "--format=%h", "--", "forwarder")
+    changed = _git(checkout, "status", "--porcelain", "forwarder")
     return f"{told or 'unknown'}{'-dirty' if changed else ''}"
 
 
-def _git(*words: str) -> str:
-    told = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True)
+def _git(checkout: Path, *words: str) -> str:
+    told = subprocess.run(["git", "-C", str(checkout), *words], capture_output=True, text=True)
     return told.stdout.strip()

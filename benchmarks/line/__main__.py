@@ -1,12 +1,16 @@
 """
 The whole line measured on one machine: mosquitto, a publisher, the forwarder as its own process, a receiver.
 
-    python benchmarks/line [--extent full|short|quick] [SCENARIO …]
+    python benchmarks/line [--extent full|short|quick] [--checkout PATH] [SCENARIO …]
 
 Every run ends with a count, and a figure whose run lost a reading is void. Nothing is judged here: docs/performance.md
 says what the figures should be. The raw figures of every run go to build/bench/results-<extent>.json, where those of
 other scenarios stay as they are; plots.py draws from there. With --pages they go to docs/figures/bench.json as well,
 and from there into the tables of docs/performance.md, docs/scaling.md and the README.
+
+With --checkout the forwarder is that of another checkout, where `make setup` was run: call it in turn with and without
+to compare two states of the program. Broker, publisher and receiver stay the same. Scenarios that begin with a backlog
+need a checkout of the same schema.
 """
 
 import argparse
@@ -21,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from extent import FULL, QUICK, SHORT, Extent, Row
-from parts import ROOT
+from parts import ROOT, Forwarder
 from rich.console import Console
 from rich.table import Table
 from scenarios import REPLICAS, SCENARIOS
@@ -54,12 +58,21 @@ def main() -> None:
         help="the other programs that take part, with commas; all of them unless told",
     )
     parser.add_argument(
+        "--checkout",
+        type=Path,
+        help="whose forwarder is measured; this one's unless told",
+    )
+    parser.add_argument(
         "--pages", action="store_true", help="into docs/figures/bench.json and the pages, too"
     )
     parser.add_argument(
         "scenarios", nargs="*", metavar="SCENARIO", help=", ".join([*SCENARIOS, *GROUPS])
     )
     options = parser.parse_args()
+    if options.checkout:
+        Forwarder.checkout = options.checkout.resolve()
+        if options.pages:
+            parser.error("--pages tells of this checkout alone")
     extent = EXTENTS[options.extent]
     extent = replace(
         extent,
@@ -96,7 +109,7 @@ def _told(rows: list[Row], extent: Extent, load: float, described: str) -> dict[
     """What is kept of one scenario."""
     return {
         "machine": described,
-        "commit": commit(),
+        "commit": commit(Forwarder.checkout),
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "load_before": round(load, 1),
         "extent": asdict(extent),

@@ -3,14 +3,13 @@
 import re
 import statistics
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from contest import AHEAD
 from extent import Extent, Row
-from parts import ROOT, TICKS, endpoint
+from parts import TICKS, Forwarder, endpoint
 from run import Figures, a_line
 
 IN_FLIGHT = 20
@@ -120,7 +119,8 @@ def _middle(spent: list[Spent]) -> Spent:
 
 def _cost_of(one: Alone) -> float:
     """CPU microseconds a reading of a part in a process of its own."""
-    command = [sys.executable, str(ROOT / "benchmarks" / one.program), *one.options]
+    program = Forwarder.checkout / "benchmarks" / one.program
+    command = [str(Forwarder.python()), str(program), *one.options]
     output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
     line = next(line for line in reversed(output.splitlines()) if one.line in line)
     return float(re.findall(r"\d+(?:\.\d+)?", line)[one.place])

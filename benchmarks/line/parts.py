@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from ledger import Ledger
 from publisher import device
@@ -119,6 +119,9 @@ class Receiver(Part):
 class Forwarder(Part):
     """`forwarder run` with its own settings: QoS 1, synchronous FULL, log level info."""
 
+    checkout: ClassVar[Path] = ROOT
+    """Whose program it is; that of another checkout runs in the environment of its own `make setup`."""
+
     def __init__(
         self,
         folder: Path,
@@ -139,14 +142,19 @@ class Forwarder(Part):
             "FORWARDER_REPLICA_NAME": folder.name,
             "FORWARDER_HTTP_LISTEN": f"127.0.0.1:{self.http_port}",
             "FORWARDER_LOG_LEVEL": "info",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(self.checkout),
         }
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("FORWARDER_")}
         self.subscribed_at: float | None = None
         self.problems: list[str] = []
-        self._where: dict[str, Any] = {"cwd": folder, "env": inherited | own}
-        super().__init__([sys.executable, *launcher, "run"], stdout=subprocess.PIPE, **self._where)
+        self.where: dict[str, Any] = {"cwd": folder, "env": inherited | own}
+        """What it takes to work beside it: its folder and its settings."""
+        super().__init__([self.python(), *launcher, "run"], stdout=subprocess.PIPE, **self.where)
         threading.Thread(target=self._read, daemon=True).start()
+
+    @classmethod
+    def python(cls) -> Path:
+        return Path(sys.executable) if cls.checkout == ROOT else cls.checkout / ".venv/bin/python"
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -158,8 +166,8 @@ class Forwarder(Part):
 
     def command(self, *words: str) -> None:
         """A command on its outbox, as an operator types it."""
-        command = [sys.executable, "-m", "forwarder", *words]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **self._where)
+        command = [self.python(), "-m", "forwarder", *words]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **self.where)
 
     def commits(self) -> int:
         return self.counted("forwarder_outbox_commits_total")
