@@ -34,6 +34,15 @@ class Ledger:
     def requests(self) -> int:
         return self.words[2]
 
+    @property
+    def superseded(self) -> int:
+        """Serials that need not arrive any more; counted where a scenario has `mode: latest`."""
+        return self.words[3]
+
+    @property
+    def settled(self) -> int:
+        return self.count + self.superseded
+
 
 def latencies_ms(published: Ledger, arrived: Ledger, *, start: int, end: int) -> list[float]:
     """Milliseconds from publish to the 2xx of serials from `start` to before `end`, sorted."""

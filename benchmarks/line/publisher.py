@@ -4,7 +4,8 @@ A publisher that is never the bottleneck: packets encoded beforehand, one connec
     publisher.py PORT SENT ARRIVED --devices N (--rate R | --ahead N) (--seconds S | --count N)
 
 With --rate it publishes at that pace, whatever happens; with --ahead as fast as it can, but never more than N
-ahead of what has arrived, so that no queue grows without bound. Ends when the broker has acknowledged everything.
+ahead of what has arrived or was superseded, so that no queue grows without bound. Ends when the broker has
+acknowledged everything.
 """
 
 import argparse
@@ -108,7 +109,7 @@ def run_ahead(
 ) -> None:
     while time.monotonic() < until and publisher.published < last:
         room = min(
-            ahead - (publisher.published - arrived.count),
+            ahead - (publisher.published - arrived.settled),
             MOST_UNACKNOWLEDGED - publisher.unacknowledged,
             LARGEST_BURST,
             last - publisher.published,

@@ -23,11 +23,13 @@ class Figures:
     published: int
     acknowledged: int
     arrived: int
+    superseded: int
+    """Readings that need not arrive, because a newer one of their device did."""
     repeats: int
     seconds: float
     requests: int
     cpu_us: float
-    """The program's CPU, microseconds a reading, system time and fsync's included."""
+    """The program's CPU, microseconds a settled reading, system time and fsync's included."""
     peak_mb: float
     """The most resident memory that it has had so far."""
     commits: int | None
@@ -36,11 +38,15 @@ class Figures:
 
     @property
     def is_complete(self) -> bool:
-        return self.published == self.acknowledged == self.arrived
+        return self.published == self.acknowledged == self.settled
+
+    @property
+    def settled(self) -> int:
+        return self.arrived + self.superseded
 
     @property
     def rate(self) -> float:
-        return self.arrived / self.seconds
+        return self.settled / self.seconds
 
     @property
     def said_of_commits(self) -> str:
@@ -48,7 +54,7 @@ class Figures:
             return ""
         return (
             f", {self.commits / self.seconds:,.0f} commits/s of"
-            f" {self.arrived / self.commits:.1f} readings"
+            f" {self.settled / self.commits:.1f} readings"
         )
 
     def ms(self, part: float) -> float:
@@ -95,22 +101,24 @@ class Line:
         publishing = self.publishing(**options)
         time.sleep(warm_up)
         commits = program.commits()
-        first, requests, repeats = self.arrived.count, self.arrived.requests, self.arrived.repeats
-        first_sent = self.sent.words[2]
+        first, requests, repeats = self.arrived.settled, self.arrived.requests, self.arrived.repeats
+        first_sent, superseded = self.sent.words[2], self.arrived.superseded
         started, cpu = time.monotonic(), program.cpu_seconds
         publishing.finish()
         self.wait_for_arrivals()
         seconds = time.monotonic() - started
         spent = program.cpu_seconds - cpu
-        published, count = self.sent.words[2], self.arrived.count
+        published, settled = self.sent.words[2], self.arrived.settled - first
+        superseded = self.arrived.superseded - superseded
         return Figures(
             published=published - first,
             acknowledged=self.sent.count - first,
-            arrived=count - first,
+            arrived=settled - superseded,
+            superseded=superseded,
             repeats=self.arrived.repeats - repeats,
             seconds=seconds,
             requests=self.arrived.requests - requests,
-            cpu_us=spent / max(1, count - first) * 1e6,
+            cpu_us=spent / max(1, settled) * 1e6,
             peak_mb=program.memory_mb("VmHWM"),
             commits=None if commits is None else (program.commits() or 0) - commits,
             latencies_ms=latencies_ms(self.sent, self.arrived, start=first_sent, end=published),
@@ -118,11 +126,11 @@ class Line:
 
     def wait_for_arrivals(self) -> None:
         """Return once everything published has arrived, or nothing has for a while: then the rest is lost."""
-        count, progressed_at = self.arrived.count, time.monotonic()
-        while count < self.sent.words[2] and time.monotonic() < progressed_at + PATIENCE_SECONDS:
+        settled, progressed_at = self.arrived.settled, time.monotonic()
+        while settled < self.sent.words[2] and time.monotonic() < progressed_at + PATIENCE_SECONDS:
             time.sleep(0.002)
-            if self.arrived.count > count:
-                count, progressed_at = self.arrived.count, time.monotonic()
+            if self.arrived.settled > settled:
+                settled, progressed_at = self.arrived.settled, time.monotonic()
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from parts import ROOT, devices_from, endpoint, free_port, shared_out, wait_unti
 from publisher import device
 from replicas import REPLICAS
 from run import Figures, Line, a_line
+from variants import edits, latest
 
 Endpoints: TypeAlias = dict[str, Any]
 PACE = 1_000
@@ -290,6 +291,8 @@ def _sick(line: Line) -> dict[str, Any]:
 SCENARIOS: Mapping[str, Callable[[Extent], Rows]] = {
     "ceilings": ceilings,
     "throughput": throughput,
+    "latest": latest,
+    "edits": edits,
     "account": account,
     "latency": latency,
     "start": start_and_rest,
