@@ -1,10 +1,9 @@
 """
 A batch: what is sent in one POST, and what comes after it in the same lane.
 
-It holds one reading where the endpoint takes them singly, up to `max_events` of several lanes where it takes more. A
-batch keeps its members over all attempts, because its id follows from them; it changes only where it is split, or where
-a member is settled. Nobody changes one: every step of its way makes another. It is not frozen, because each attempt
-makes one and freezing takes four times as long.
+A batch holds one reading if the endpoint takes readings singly, else up to `max_events` of several lanes. It keeps its
+members over all attempts, because its id follows from them; a split or a settled member alone changes them. No batch
+is changed in place: each step makes a new one. The class is not frozen, because freezing takes four times as long.
 """
 
 from bisect import bisect_right
@@ -19,11 +18,11 @@ from forwarder.render import envelope_bytes
 from forwarder.routes import BatchLimits, Endpoint
 
 ENVELOPE_BYTES = 128
-"""Around the readings of a batch."""
+"""The bytes of a batch around its readings."""
 MAX_BATCH_BYTES = (1 << 20) - ENVELOPE_BYTES
 
 Shape: TypeAlias = tuple[BatchLimits | None, bool]
-"""What of an endpoint decides which deliveries may go together."""
+"""The settings of an endpoint that decide which deliveries may go together."""
 
 
 def shape_of(endpoint: Endpoint) -> Shape:
@@ -37,20 +36,20 @@ def is_per_device(endpoint: Endpoint) -> bool:
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Claims, and which of their deliveries are not settled yet; the first `size` of those are the next POST."""
+    """Claims and their unsettled deliveries; the first `size` deliveries are the next POST."""
 
     claims: Sequence[Claim]
     deliveries: Sequence[Delivery]
     size: int
-    """Less than all only where all are of one lane: order forbids to send later ones before these are settled."""
+    """The size is less than all in a batch of one lane only: its later readings wait until earlier ones are settled."""
     shape: Shape
-    """Of the endpoint when the batch was made up."""
+    """The endpoint's shape when the batch was made up."""
     failures: int = 0
-    """Failed attempts of the head as it is."""
+    """Failed attempts of the present head."""
 
     @classmethod
     def of(cls, claims: Sequence[Claim], shape: Shape) -> "Batch":
-        """All that was claimed, in one POST."""
+        """Put all that was claimed into one POST."""
         if len(claims) == 1:
             deliveries: Sequence[Delivery] = claims[0].deliveries
         else:
@@ -68,14 +67,14 @@ class Batch:
         return self.size >= len(self.deliveries)
 
     def is_single(self, endpoint: Endpoint) -> bool:
-        """Whether it is over with its head, because the endpoint takes readings one by one: its lane waits instead."""
+        """Whether the batch ends with its head, because readings go one by one; a retry then waits in the lane."""
         return endpoint.batch is None and len(self.claims) == 1 and self.is_last
 
     def claim_of(self, delivery: Delivery) -> Claim:
         return next(one for one in self.claims if one.device == delivery.device)
 
     def without(self, deliveries: Collection[Delivery]) -> "Batch":
-        """These are settled; what is left of the head is the next attempt, else what comes after it."""
+        """The batch without settled deliveries; the rest of the head comes next, or the deliveries after the head."""
         closed = {one.reading for one in deliveries}
         left_of_head = [one for one in self.head if one.reading not in closed]
         rest = [one for one in self.deliveries[self.size :] if one.reading not in closed]
@@ -87,14 +86,14 @@ class Batch:
         )
 
     def tried(self) -> "Batch":
-        """The head has been attempted once more."""
+        """The batch after one more attempt of its head."""
         head = [replace(one, attempts=one.attempts + 1) for one in self.head]
         return replace(
             self, deliveries=[*head, *self.deliveries[self.size :]], failures=self.failures + 1
         )
 
     def halved(self) -> "list[Batch]":
-        """Two batches of about half the deliveries each; of a single lane one batch that is sent in halves."""
+        """Two batches of about half the deliveries each; a batch of a single lane stays one and is sent in halves."""
         if len(self.claims) > 1:
             middle = _middle(self.claims)
             return [self._part(self.claims[:middle]), self._part(self.claims[middle:])]
@@ -111,7 +110,7 @@ class Batch:
 
 
 def _middle(claims: Sequence[Claim]) -> int:
-    """The first boundary between claims from half of their deliveries on; both sides hold at least one claim."""
+    """The index of the first claim past half of the deliveries; each side holds at least one claim."""
     half = sum(len(claim.deliveries) for claim in claims) / 2
     before = 0
     for index, claim in enumerate(claims[:-1]):
@@ -124,7 +123,7 @@ def _middle(claims: Sequence[Claim]) -> int:
 def fitting(
     deliveries: Sequence[Delivery], endpoint: Endpoint, *, free_bytes: int
 ) -> tuple[int, int]:
-    """How many of these, from the first on, fit into so many bytes of a batch, and how many bytes they take."""
+    """The number of leading deliveries that fit into `free_bytes` of a batch, and the bytes that they take."""
     envelope = envelope_bytes(endpoint)
     used_bytes = list(accumulate([len(one.data) + envelope for one in deliveries], initial=0))
     count = bisect_right(used_bytes, free_bytes) - 1

@@ -1,11 +1,12 @@
 """
-The circuit of an endpoint: whether it takes attempts as a whole, how many at once, and from when on. No I/O.
+The circuit of an endpoint decides whether attempts may start, how many at once, and from when on. No I/O.
 
     closed ── 5 failures in a row ──▶ open: one probe at a time, on the retry schedule, at most a minute apart
        ▲                                │
        └──────── a probe succeeds ──────┘       however many devices wait
 
-A Retry-After holds the endpoint back in either state. While it is paused, removed or stopped, nothing starts.
+A Retry-After holds the endpoint back in either state. Nothing starts while it is paused, removed or stopped. A circuit
+has no lock, because the event loop alone uses it.
 """
 
 from collections.abc import Callable
@@ -19,12 +20,12 @@ from forwarder.routes import Endpoint, RetrySchedule
 
 LONGEST_PROBE_WAIT_SECONDS = 60.0
 SUCCESS_SECONDS = 1.0
-"""Of successes in a row, one in so many seconds is noted."""
+"""The circuit notes one success in so many seconds, as long as no failure comes between."""
 _COUNTED = frozenset({401, 403, 404, 429})
 
 
 class Circuit:
-    """One endpoint's health, and what follows from it; `health` is another object whenever it has changed."""
+    """One endpoint's health and its consequences; `health` is a new object after each change."""
 
     def __init__(
         self,
@@ -40,14 +41,14 @@ class Circuit:
         self._spread = spread
         self._is_removed = self._is_stopped = False
         self.held_until = self._restored_hold()
-        """Nothing starts before, in monotonic seconds."""
+        """Nothing starts before this instant, in monotonic seconds."""
         self.places = 0
-        """How many attempts may be under way; kept up to date, because every attempt asks."""
+        """How many attempts may be under way; the count is kept, because every attempt asks for it."""
         self._count_places()
 
     def _restored_hold(self) -> float:
         wait = (self.health.open_until or 0.0) - self._clock.unix()
-        # A wait that is longer than any that there can be comes from a clock that was set.
+        # A wait beyond the longest possible one means that the wall clock was set meanwhile.
         if wait <= 0 or wait > longest_wait(self._endpoint.retry):
             return float("-inf")
         return self._clock.monotonic() + wait
@@ -70,7 +71,7 @@ class Circuit:
 
     @property
     def is_barred(self) -> bool:
-        """Whether nothing starts until somebody does something about it."""
+        """Whether nothing starts until somebody acts."""
         return self._is_stopped or self._is_removed or self.is_paused
 
     def configure(self, endpoint: Endpoint) -> None:
@@ -87,12 +88,12 @@ class Circuit:
         self._count_places()
 
     def pause(self, health: EndpointHealth) -> None:
-        """Take over who has paused it."""
+        """Take over who has paused the endpoint."""
         self.health = replace(self.health, paused_by=health.paused_by, gone_url=health.gone_url)
         self._count_places()
 
     def pause_gone(self, url_digest: str) -> None:
-        """It answered 410 at this URL."""
+        """Pause the endpoint, because it answered 410 at this URL."""
         self.health = replace(self.health, paused_by="gone", gone_url=url_digest)
         self._count_places()
 
@@ -106,7 +107,7 @@ class Circuit:
         self._count_places()
 
     def heed(self, result: AttemptResult, *, now: float) -> None:
-        """Take in what an attempt came to; `now` is UNIX seconds."""
+        """Take in the result of an attempt; `now` is UNIX seconds."""
         before = self.health
         if isinstance(result, Accepted):
             self._heed_success(now)
@@ -155,7 +156,7 @@ class Circuit:
 
 
 def counts(result: Failed) -> bool:
-    """Whether it speaks of the endpoint as a whole, not of this one reading."""
+    """Whether the failure speaks of the endpoint as a whole, not of this one reading."""
     return (
         result.status is None or result.status not in range(400, 500) or result.status in _COUNTED
     )
@@ -184,8 +185,8 @@ def after_failure(
     """
     Count a failure; the time until which nothing is sent never moves nearer.
 
-    `held_seconds` is how long nothing is sent anyway. What fails in that time while the circuit is open began before
-    it opened: it says nothing new, and asks for no longer wait than its own Retry-After.
+    `held_seconds` is how long nothing is sent anyway. An attempt that fails in that time while the circuit is open
+    began before it opened. Such a failure does not count, and only its own Retry-After can prolong the wait.
     """
     is_late = health.is_open and held_seconds > 0
     failures = health.failures + (not is_late)
@@ -213,7 +214,7 @@ def after_other_answer(
     held_seconds: float,
     spread: float,
 ) -> EndpointHealth:
-    """Neither count nor forget failures; where it answered a probe, the next one waits as long as that had to."""
+    """Neither count nor forget failures; after such an answer to a probe, the next probe waits as long again."""
     wait = held_seconds
     if health.is_open and held_seconds <= 0:
         wait = _probe_wait(health.failures, schedule, spread)

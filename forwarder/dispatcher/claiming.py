@@ -25,15 +25,15 @@ from forwarder.routes import Endpoint
 
 DELIVERED = Done()
 MOST_WAITING = 4
-"""Batches that wait for their retry, per place, before no new ones are made."""
+"""How many batches per place may wait for their retry before no new ones are made."""
 
 
 class Claiming:
     """
     Everything that is claimed for one endpoint and not in flight.
 
-    A batch that failed is kept as it is, so that its next attempt is the same. Single readings are not kept: their
-    lanes wait for them.
+    A failed batch is kept as it is, so that its next attempt is the same. A single reading is not kept, because its
+    lane waits for it.
     """
 
     def __init__(self, endpoint: Endpoint, *, outbox: Outbox, clock: Clock, watch: Watch) -> None:
@@ -56,14 +56,14 @@ class Claiming:
         )
 
     def configure(self, endpoint: Endpoint) -> None:
-        """Take over an edited endpoint; what was made up otherwise than it is now to be sent is claimed anew."""
+        """Take over an edited endpoint; batches of another shape are given back and claimed anew."""
         before = self._shape
         self._take_over(endpoint)
         if self._shape != before:
             self.give_back()
 
     def next(self, now: float, *, is_probe: bool) -> Batch | None:
-        """What is to be sent next; a probe takes also what would have to wait still. `now` is monotonic seconds."""
+        """The batch to send next; a probe takes one even before its time has come. `now` is monotonic seconds."""
         while self._waiting and (is_probe or self._waiting[0][0] <= now):
             self._ready.append(heappop(self._waiting)[2])
         while self._ready:
@@ -127,7 +127,7 @@ class Claiming:
         return max(0.0, readiness.since + limits.max_wait_seconds - now)
 
     def next_at(self, now: float, *, is_probe: bool) -> float:
-        """When there will be something to send, in monotonic seconds; infinite when only a new reading brings it."""
+        """The time of the next batch, in monotonic seconds; infinite when only a new reading can bring one."""
         if self._ready or (is_probe and self._waiting):
             return now
         next_at = self._waiting[0][0] if self._waiting else float("inf")
@@ -142,14 +142,14 @@ class Claiming:
         return min(next_at, readiness.next_due_at)
 
     def _still_wanted(self, batch: Batch) -> Batch | None:
-        """What there is to send in a batch that was kept; what has been changed meanwhile is claimed anew."""
+        """The rest of a kept batch; None when nothing is left, or when its claims are stale and it is claimed anew."""
         if any(claim.is_stale for claim in batch.claims):
             self.end(batch)
             return None
         return self._without_outdated(batch)
 
     def _without_outdated(self, batch: Batch) -> Batch | None:
-        """What there is to send in it, once what is too old is settled."""
+        """The batch after its outdated readings are settled; None when nothing is left."""
         now, endpoint = self._clock.unix(), self._endpoint
         most = endpoint.max_age_seconds
         expired = [one for one in batch.deliveries if now - one.age_from >= most]
@@ -166,18 +166,18 @@ class Claiming:
         return None
 
     def _drop(self, batch: Batch, deliveries: list[Delivery], decision: Decision) -> Batch:
-        """Settle what is not to be sent any more."""
+        """Settle deliveries that are not sent any more; return the rest of the batch."""
         self.record([Settlement(deliveries, decision, None)])
         return batch.without(deliveries)
 
     def superseded(self, batch: Batch, deliveries: Sequence[Delivery]) -> Collection[ReadingNumber]:
-        """Those to which a newer reading waits where only the latest counts; a replayed older one does not count."""
+        """The readings that a newer one in their lane replaces, in `mode: latest`; a replayed older one does not."""
         if self._endpoint.mode != "latest":
             return ()
         return {one.reading for one in deliveries if batch.claim_of(one).has_newer(one)}
 
     def settle_outdated(self) -> None:
-        """Settle what has grown too old in what is kept."""
+        """Settle the outdated readings of kept batches."""
         ready = [self._still_wanted(one) for one in self._ready]
         self._ready = deque(one for one in ready if one is not None)
         waiting = [(at, push, self._still_wanted(one)) for at, push, one in self._waiting]
@@ -189,7 +189,7 @@ class Claiming:
         self._outbox.settle(self._endpoint.name, settlements)
 
     def deliver(self, batch: Batch, attempt: Attempt, *, now: float) -> None:
-        """Settle the last of a batch as delivered, and end it: the way of nearly every attempt."""
+        """Settle the last of a batch as delivered, and end the batch: the way of nearly every attempt."""
         name, head = self._endpoint.name, batch.head
         self._watch.delivered(name, head, now=now)
         if all(one.attempts + 1 == attempt.number for one in head):
@@ -199,7 +199,7 @@ class Claiming:
         self._outbox.settle(name, settlements, ends=batch.claims)
 
     def apply(self, batch: Batch, conclusion: Conclusion, *, is_barred: bool) -> None:
-        """Do what follows from an attempt; where nothing may be sent any more, what would go on ends."""
+        """Do what follows from an attempt; at a barred endpoint, a batch that would go on ends."""
         match conclusion:
             case Ended(settlements):
                 self._watch.settled(self._endpoint.name, settlements, now=self._clock.unix())
@@ -215,7 +215,7 @@ class Claiming:
                 assert_never(conclusion)
 
     def _keep(self, batch: Batch, wait_seconds: float) -> None:
-        """Send what is left of it after so long; end it when nothing is, or it was made up for another endpoint."""
+        """Keep the batch for its next attempt; end it when it is empty or of another shape."""
         if not batch.deliveries or batch.shape != self._shape:
             self.end(batch)
         elif wait_seconds > 0:
@@ -226,7 +226,7 @@ class Claiming:
             self._ready.append(batch)
 
     def put_off(self, batch: Batch, *, until: float) -> None:
-        """End it, as far as it had not ended, and let its lanes wait until `until` (UNIX seconds)."""
+        """End the claims that are not over, and let their lanes wait until `until` (UNIX seconds)."""
         ends = [claim for claim in batch.claims if not claim.is_over]
         left = {one.device: one for one in reversed(batch.head)}
         first = [left[claim.device] for claim in ends if claim.device in left]
@@ -234,11 +234,11 @@ class Claiming:
         self._outbox.settle(self._endpoint.name, settlements, ends=ends)
 
     def end(self, batch: Batch) -> None:
-        """End the batch's claims; what is not settled is as if never claimed."""
+        """End the batch's claims; unsettled deliveries are as if never claimed."""
         self._outbox.settle(self._endpoint.name, ends=batch.claims)
 
     def give_back(self) -> None:
-        """End everything that is kept."""
+        """End every kept batch."""
         kept = [*self._ready, *(batch for _, _, batch in self._waiting)]
         self._ready.clear()
         self._waiting.clear()
@@ -246,7 +246,7 @@ class Claiming:
             self.end(batch)
 
     def wake_all(self) -> None:
-        """The endpoint takes readings again: nothing waits for its own retry any more."""
+        """End all waits for a retry, because the endpoint takes readings again."""
         self._outbox.schedule.wake_all(self._endpoint.name)
         while self._waiting:
             self._ready.append(heappop(self._waiting)[2])

@@ -1,5 +1,5 @@
 """
-An attempt's outcome, concluded for the batch that was sent: what is settled, and what is sent next. Pure.
+The conclusion from an attempt's outcome: which deliveries are settled, and what is sent next. Pure.
 
     Accepted ─▶ the head is delivered; what comes after it in the lane goes on
     Refused  ─▶ one reading is a dead letter; of more, halves after a 413, each by itself after anything else
@@ -29,22 +29,22 @@ from forwarder.retry import Circumstances, decide
 from forwarder.routes import Endpoint
 
 FAILURES_TO_HALVE = 3
-"""Attempts after which a batch that failed for whatever reason is halved: one reading, or their number, may be why."""
+"""Attempts after which a failing batch is halved, because one reading or their number may be the cause."""
 PUT_OFF_SECONDS = 1.0
-"""How long a batch is put off that could not be sent."""
+"""How long an unsent batch is put off."""
 _TOO_LARGE = 413
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The batch is over; its lane waits for what is tried again."""
+    """The batch is over; a reading that is tried again waits in its lane."""
 
     settlements: Sequence[Settlement]
 
 
 @dataclass(frozen=True, slots=True)
 class GoesOn:
-    """These are settled, and these batches are sent next, after so long."""
+    """These settlements are recorded, and these batches are sent after `wait_seconds`."""
 
     settlements: Sequence[Settlement]
     batches: Sequence[Batch]
@@ -63,7 +63,7 @@ def conclude(
     circumstances: Circumstances,
     superseded: Collection[ReadingNumber] = (),
 ) -> Conclusion:
-    """`superseded` are those of the head to which a newer reading is pending, where only the latest counts."""
+    """Conclude an attempt; `superseded` are the readings of the head that a pending newer one replaces."""
     if isinstance(result, Refused) and len(batch.head) > 1:
         return _split(batch, result, attempt, circumstances.now)
     decisions = [
@@ -77,7 +77,7 @@ def conclude(
 
 def unrenderable(batch: Batch, deliveries: Sequence[Delivery], *, endpoint: Endpoint) -> Conclusion:
     """
-    Nothing can be sent of these, today or later; what is left of the head is sent without them.
+    Bury deliveries of which no request can be made, today or later; the rest of the head is sent without them.
 
     An operator may replay them to another endpoint, or to this one with another template.
     """
@@ -85,7 +85,7 @@ def unrenderable(batch: Batch, deliveries: Sequence[Delivery], *, endpoint: Endp
 
 
 def unsent(batch: Batch, *, endpoint: Endpoint, now: float) -> Conclusion:
-    """Nothing was sent, because no descriptor was free: no attempt, and no word about the endpoint."""
+    """Put the batch off, because no descriptor was free; this is no attempt, and says nothing about the endpoint."""
     if batch.is_single(endpoint):
         return Ended([Settlement(batch.head[:1], RetryAt(now + PUT_OFF_SECONDS), None)])
     return GoesOn((), [batch], PUT_OFF_SECONDS)
@@ -135,7 +135,7 @@ def _after_failure(batch: Batch) -> list[Batch]:
 def settlements_of(
     deliveries: Iterable[Delivery], decisions: Iterable[Decision], attempt: Attempt
 ) -> list[Settlement]:
-    """Deliveries that end alike in one settlement each: decided alike, at their attempt of the same number."""
+    """Group deliveries into settlements, one for each decision and attempt number."""
     alike: defaultdict[tuple[Decision, int], list[Delivery]] = defaultdict(list)
     for one, decision in zip(deliveries, decisions, strict=False):
         alike[decision, one.attempts + 1].append(one)

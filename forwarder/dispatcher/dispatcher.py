@@ -20,7 +20,7 @@ def _spread() -> float:
 
 
 class Dispatcher:
-    """Keeps an `EndpointDispatcher` for each endpoint, and tells it when something has changed."""
+    """Keeps an `EndpointDispatcher` for each endpoint, and tells each one when something has changed."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Dispatcher:
         """
         Take over a routing table, unless draining: new endpoints start, edited ones go on, others stop.
 
-        Of endpoints whose home is another replica nothing starts here.
+        Endpoints whose home is another replica do not start here.
         """
         if self._is_draining:
             return
@@ -66,21 +66,20 @@ class Dispatcher:
             if name not in self._endpoints and name in self._outbox.homes:
                 self._start(endpoint, stored.get(name, EndpointHealth()))
 
-    # Homes, where there are other replicas.
-
     def look_for_homes(self) -> None:
-        """Start what has its home here now, and forget what has it here no more."""
+        """Start the endpoints that have their home here now, and forget those that lost it."""
         for name in [name for name in self._endpoints if name not in self._outbox.homes]:
             del self._endpoints[name]
         if self._routes is not None and not self._is_draining:
             self._start_homes(self._routes)
 
     def follow_homes(self, elsewhere: Collection[str], free: Collection[str]) -> None:
-        """Deliver to the endpoints that are `free`, and leave those to others that are to be `elsewhere`."""
+        """Take the homes of the endpoints in `free`, and leave those in `elsewhere` to other replicas."""
         homes = self._outbox.homes.here
         if homes is None or self._is_draining:
             return
         missing = sorted(name for name in free if name not in homes)
+        # One request at a time, because the one under way may bring the homes that are missing.
         if missing and (self._taking is None or self._taking.done()):
             self._taking = asyncio.ensure_future(self._outbox.operate(TakeHomes(missing)))
         for name in homes:
@@ -90,7 +89,7 @@ class Dispatcher:
                 leaving.add_done_callback(partial(self._left, name))
 
     async def _leave(self, name: str) -> None:
-        """Let the endpoint's attempts in flight end, and then its home go."""
+        """Let the endpoint's attempts in flight end, then release its home: two replicas must not send at once."""
         endpoint = self._endpoints.get(name)
         if endpoint is not None:
             await endpoint.leave()
@@ -99,7 +98,7 @@ class Dispatcher:
     def _left(self, name: str, leaving: "asyncio.Task[None]") -> None:
         del self._leaving[name]
         if not leaving.cancelled():
-            leaving.exception()  # whatever it was, what is not wanted leaves at the next look
+            leaving.exception()  # heard here, because the next look leaves the endpoint again
 
     def _start(self, endpoint: Endpoint, health: EndpointHealth) -> None:
         dispatcher = EndpointDispatcher(
@@ -115,7 +114,7 @@ class Dispatcher:
         dispatcher.configure(endpoint)
 
     def start_due(self, names: Iterable[str]) -> None:
-        """Something may be claimed at these endpoints."""
+        """Start what may be claimed at these endpoints."""
         for name in names:
             endpoint = self._endpoints.get(name)
             if endpoint is not None:
@@ -134,9 +133,9 @@ class Dispatcher:
 
     def settle_outdated(self) -> Iterator[Endpoint]:
         """
-        Settle what has grown too old in what is claimed, endpoint by endpoint as the caller goes on.
+        Settle outdated readings of kept batches, endpoint by endpoint as the caller goes on.
 
-        Yields each that is delivered to from here and that routes.yaml names.
+        Yields each endpoint that routes.yaml names and that has its home here.
         """
         for dispatcher in list(self._endpoints.values()):
             if not dispatcher.is_removed:
@@ -149,11 +148,11 @@ class Dispatcher:
         return () if self._routes is None else self._routes.endpoints
 
     def healths(self) -> dict[str, EndpointHealth]:
-        """How each endpoint stands that the routes name."""
+        """The health of each endpoint that the routes name and that has its home here."""
         return {name: one.health for name, one in self._endpoints.items() if not one.is_removed}
 
     def health_of(self, name: str) -> EndpointHealth | None:
-        """The same of one; None when the routes do not name it."""
+        """The health of one endpoint; None when the routes do not name it or its home is elsewhere."""
         endpoint = self._endpoints.get(name)
         return None if endpoint is None or endpoint.is_removed else endpoint.health
 
@@ -175,7 +174,7 @@ class Dispatcher:
             await asyncio.wait(late)
 
     async def _drain(self, endpoint: EndpointDispatcher) -> None:
-        """An endpoint whose attempts have ended need not wait for the others: another replica goes on with it."""
+        """Release each home as soon as its attempts have ended, so that another replica goes on without waiting."""
         if self._outbox.homes.here is None:
             await endpoint.stop()
         else:

@@ -1,4 +1,4 @@
-"""The dispatcher of one endpoint: starts what may be sent now, and has every attempt lead to what follows from it."""
+"""The dispatcher of one endpoint starts what may be sent now, and does what follows from each attempt."""
 
 import asyncio
 import hashlib
@@ -30,11 +30,11 @@ from forwarder.sender import Sender
 from forwarder.signing import signature_headers
 
 KEPT_ANSWER_BYTES = 512
-"""Of a failed attempt's answer, what stays on record."""
+"""How much of a failed attempt's answer stays on record."""
 BROKEN_SECONDS = 60.0
-"""How long a reading waits whose attempt ended in an error of our own."""
+"""How long a reading waits after its attempt ended in an error of our own."""
 TURN_SECONDS = 10.0
-"""How long an attempt waits for a file descriptor, before its lane makes room for others."""
+"""How long an attempt waits for a file descriptor before its lane makes room for others."""
 
 
 class EndpointDispatcher:
@@ -43,8 +43,9 @@ class EndpointDispatcher:
 
         start_due ─▶ claiming: the next batch ─▶ attempt ─▶ circuit, conclusion ─▶ claiming: apply ─▶ the next batch
 
-    `start_due` starts whatever may start now and sets a timer for what may start later; it is called whenever something
-    has changed. It never waits, so endpoints cannot hold each other up.
+    `start_due` starts what may start now, and sets a timer for what may start later. It is called whenever something
+    has changed. It never waits, so endpoints cannot hold each other up. There is no lock, because all of it runs on the
+    event loop and nothing else does between two awaits.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class EndpointDispatcher:
         self.start_due()
 
     def remove(self) -> None:
-        """routes.yaml no longer names the endpoint: nothing new is sent, what is pending waits."""
+        """Send nothing new, because routes.yaml no longer names the endpoint; pending deliveries wait."""
         self._circuit.remove()
         self._claiming.give_back()
 
@@ -115,7 +116,7 @@ class EndpointDispatcher:
 
     def start_due(self) -> None:
         """Start what may start now."""
-        # One look at the clock for both: a time that came up between two looks would be waited for by nobody.
+        # One look at the clock serves both, because nobody would wait for a time that passed between two looks.
         now = self._clock.monotonic()
         while (batch := self._next_batch(now)) is not None:
             task = asyncio.get_running_loop().create_task(self._work(batch))
@@ -137,9 +138,9 @@ class EndpointDispatcher:
             except Exception as error:  # noqa: BLE001 - the top of a loop: one reading must not stop its endpoint
                 self._claiming.put_off(following, until=self._clock.unix() + BROKEN_SECONDS)
                 self._watch.broke(self.endpoint.name, error)
-            # This worker's own place is free again, so it counts one less.
+            # This worker's own place is free again, so it does not count.
             following = self._next_batch(self._clock.monotonic(), places=1)
-            # Where every place is taken nothing more can start, and each worker that ends looks again.
+            # Nothing more can start when every place is taken; each worker looks again when its attempt ends.
             if following is not None and len(self._workers) < self._circuit.places:
                 self.start_due()
 
@@ -160,6 +161,7 @@ class EndpointDispatcher:
     async def _attempt(self, batch: Batch) -> None:
         if await self._try(batch):
             return
+        # The circuit is asked again after the wait, because the endpoint may have been paused meanwhile.
         async with self._sender.turn(self.endpoint, seconds=TURN_SECONDS) as has_come:
             if not has_come or self._circuit.is_barred or not await self._try(batch):
                 self._put_off(batch)
@@ -171,12 +173,12 @@ class EndpointDispatcher:
             self._apply(batch, unsent(batch, endpoint=self.endpoint, now=self._clock.unix()))
 
     async def _try(self, batch: Batch) -> bool:
-        """Send its head and conclude; False when nothing was sent."""
+        """Send the head of the batch and conclude; False when nothing was sent."""
         request = self._request_of(batch)
         if request is None:
             return True
         url, rendered = request
-        # A batch may hold replayed and fresh readings: it counts as what its first member counts.
+        # A batch may hold replayed and fresh readings, so its first member decides the number.
         number = batch.head[0].attempts + 1
         attempted_at, started = self._clock.unix(), self._clock.monotonic()
         signed = signature_headers(
@@ -199,7 +201,7 @@ class EndpointDispatcher:
         return True
 
     def _request_of(self, batch: Batch) -> tuple[str, Rendered] | None:
-        """The URL and the request of its head; None when none can be made, which is concluded then."""
+        """The URL and the request of the head; None when none can be made, and that is concluded here."""
         head, endpoint = batch.head, self.endpoint
         try:
             return endpoint.url_for(head[0].device), render(head, endpoint=endpoint)
@@ -215,6 +217,7 @@ class EndpointDispatcher:
         name = self.endpoint.name
         self._watch.attempted(name, batch.head, attempt)
         before = self._circuit.health
+        # The circuit comes first, because a batch that would go on ends when the answer bars the endpoint.
         self._circuit.heed(result, now=now)
         has_changed = self._circuit.health is not before
         if has_changed:
@@ -227,7 +230,7 @@ class EndpointDispatcher:
             self._watch.circuit_changed(name, self._circuit.health)
 
     def _heed(self, result: AttemptResult, before: EndpointHealth) -> None:
-        """Do what follows for the endpoint as a whole from what the circuit has taken in."""
+        """Do what follows for the endpoint as a whole."""
         circuit = self._circuit
         self._outbox.record_health(self.endpoint.name, circuit.health)
         if isinstance(result, Gone):
@@ -244,7 +247,7 @@ class EndpointDispatcher:
         self._watch.pause_changed(self.endpoint.name, self.health)
 
     def _conclude(self, batch: Batch, result: AttemptResult, attempt: Attempt, now: float) -> None:
-        # The endpoint may have been edited since the attempt began: what follows goes by its settings of now.
+        # The present settings decide, because the endpoint may have been edited since the attempt began.
         conclusion = conclude(
             batch,
             result,
@@ -265,7 +268,7 @@ class EndpointDispatcher:
         self._apply(batch, conclusion)
 
     def _wait_before(self, conclusion: Conclusion, now: float) -> float | None:
-        """Seconds until the first of its readings may be tried again; None when none is."""
+        """Seconds until the first of the readings may be tried again; None when none is."""
         due = [
             one.decision.due_at
             for one in conclusion.settlements
@@ -279,7 +282,7 @@ class EndpointDispatcher:
         self._claiming.apply(batch, conclusion, is_barred=self._circuit.is_barred)
 
     def settle_outdated(self) -> None:
-        """Settle what has grown too old in batches that wait for their next attempt."""
+        """Settle the outdated readings of batches that wait for their next attempt."""
         self._claiming.settle_outdated()
 
     def _set_timer(self, now: float) -> None:
@@ -291,7 +294,7 @@ class EndpointDispatcher:
             return
         next_at = self._claiming.next_at(now, is_probe=circuit.is_open)
         start = max(next_at, circuit.held_until, self._pace.next_at)
-        # What may start now and did not waits for a place or for a commit, and those call for themselves.
+        # A batch that may start now but did not waits for a place or a commit, and either calls `start_due`.
         if now < start < float("inf"):
             self._timer = self._clock.call_later(start - now, self.start_due)
 
@@ -303,18 +306,18 @@ class EndpointDispatcher:
             await asyncio.wait(self._workers)
 
     async def leave(self) -> None:
-        """The same, and end what is kept: another replica is to go on."""
+        """Stop, and end every kept batch, because another replica is to go on."""
         await self.stop()
         self._claiming.give_back()
 
     def cancel(self) -> None:
-        """Give up the attempts in flight; what they carried stays pending."""
+        """Give up the attempts in flight; their deliveries stay pending."""
         for task in self._workers:
             task.cancel()
 
 
 def digest_of(url: str) -> str:
-    """Tells two URLs apart without showing either: a URL may hold a token."""
+    """A digest that tells two URLs apart without showing either, because a URL may hold a token."""
     return hashlib.blake2b(url.encode(), digest_size=16).hexdigest()
 
 

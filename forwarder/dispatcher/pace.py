@@ -1,4 +1,4 @@
-"""The pace of an endpoint with a rate limit: attempts evenly spaced, so that no period ever holds more than allowed."""
+"""The pace spaces an endpoint's attempts evenly, so that no period holds more of them than its rate limit allows."""
 
 from forwarder.routes import RateLimit
 
@@ -9,9 +9,9 @@ class Pace:
     def __init__(self, limit: RateLimit | None) -> None:
         self._interval = limit.per_seconds / limit.attempts if limit else 0.0
         self.next_at = float("-inf")
-        """From when on the next attempt may start."""
+        """The instant from which the next attempt may start."""
 
     def start(self, now: float) -> None:
-        """An attempt starts now."""
+        """Take in that an attempt starts now."""
         if self._interval:
             self.next_at = max(now, self.next_at) + self._interval

@@ -1,4 +1,4 @@
-"""What operators learn of the right half: each metric is counted beside its log event."""
+"""The metrics and log events of the right half; each metric is counted beside its event."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -14,13 +14,13 @@ from forwarder.reading import rfc3339
 
 
 class Listener(Protocol):
-    """Whoever wants to hear of the little that concerns an endpoint as a whole. Neither waits nor raises."""
+    """A listener hears what concerns an endpoint as a whole. It neither waits nor raises."""
 
     def endpoint_changed(self, endpoint: str, health: EndpointHealth) -> None:
-        """Its circuit has opened or closed, or it was paused or resumed."""
+        """The endpoint's circuit has opened or closed, or the endpoint was paused or resumed."""
 
     def deliveries_died(self, endpoint: str, reason: str, count: int) -> None:
-        """So many of its deliveries became dead letters."""
+        """So many of the endpoint's deliveries became dead letters."""
 
 
 class _Nobody:
@@ -41,7 +41,7 @@ class Watch:
         self._deliveries = metrics.deliveries
         self._endpoint_open = metrics.endpoint_open
         self._log = logger("dispatcher")
-        # Nearly every attempt succeeds, and what nobody is to read need not even be put together.
+        # Nearly every attempt succeeds, so an event that nobody reads is not even put together.
         self._tells_successes = self._log.is_enabled_for(logging.DEBUG)
 
     def attempted(self, endpoint: str, deliveries: Sequence[Delivery], attempt: Attempt) -> None:
@@ -58,7 +58,7 @@ class Watch:
         *,
         wait_seconds: float | None,
     ) -> None:
-        """What did not succeed, and when the next attempt may come; None: nobody tries again."""
+        """Log a failed attempt and the wait before the next one; None when there is no next one."""
         self._log.info(
             "delivery.attempted",
             **_fields(endpoint, deliveries, attempt),
@@ -101,7 +101,7 @@ class Watch:
                 self._deliveries.count(endpoint, "superseded", by=len(deliveries))
 
     def swept(self, endpoint: str, decision: Bury | Expire, count: int) -> None:
-        """So many were settled by a rule rather than by an attempt."""
+        """Count and log deliveries that a rule has settled, not an attempt."""
         outcome = "dead" if isinstance(decision, Bury) else "expired"
         self._deliveries.count(endpoint, outcome, by=count)
         self._log.warning("deliveries.swept", endpoint=endpoint, outcome=outcome, count=count)
