@@ -1,5 +1,5 @@
 """
-One attempt: POST a body to an endpoint and say what it came to. Never retries, never raises.
+The sender makes one attempt: it POSTs a body to an endpoint and returns the result. It never retries and never raises.
 
     Sender.post ─▶ Channel ─ bytes ─▶ Transport ═ PooledTransport ─▶ idle Connection, else Dialler ─▶ AnswerReader
                                                                                              │
@@ -8,7 +8,7 @@ One attempt: POST a body to an endpoint and say what it came to. Never retries, 
     client_for ─▶ httpx.AsyncClient ─ httpx's requests ─┬▶ PooledTransport     for every request that is no delivery
                                                         └▶ HandshakeTransport  for none: is the endpoint there?
 
-`Transport` is the seam: tests put a handler there. `pooled_transports` puts the real ones together.
+`Transport` is the seam, where tests put a handler. `pooled_transports` makes the real ones.
 """
 
 from forwarder.sender.client import HttpxTransportFor, client_for

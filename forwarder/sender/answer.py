@@ -1,13 +1,13 @@
 """
-Understands one answer after another from the bytes of a connection, and says when it has enough; no I/O.
+The reader parses one answer after another from the bytes of a connection, and says when it has enough. No I/O.
 
     (1xx head)*            at most MAX_INFORMATIONAL of them
     status line, headers   at most MAX_HEAD_BYTES, the 1xx heads before them included
     body                   the first MAX_BODY_BYTES are kept; the next byte is enough
     framing of the body    chunk sizes, their extensions, trailers: at most MAX_FRAMING_BYTES
 
-The status stands from the moment that the final head is complete, whatever follows. A head that the parser refuses is
-read once more, see `odd_head`: such an answer costs the connection, not the attempt.
+The status stands once the final head is complete, whatever follows. A head that the parser refuses is read once more,
+see `odd_head`. Such an answer costs the connection, not the attempt.
 """
 
 import httptools
@@ -19,7 +19,7 @@ MAX_BODY_BYTES = 4 * 1024
 MAX_FRAMING_BYTES = 64 * 1024
 MAX_INFORMATIONAL = 16
 MAX_REPEATED_BYTES = 1024
-"""The longest answer that is known again without being parsed."""
+"""The longest answer that is recognised without being parsed again."""
 
 _VERSIONS = ("1.1", "1.0", "2.0")
 _ODD_VERSION = "2.0"
@@ -39,21 +39,21 @@ class Answer:
         self.keep_alive_seconds: int | None = None
         """How long the receiver says it keeps the idle connection (`Keep-Alive: timeout=5`)."""
         self.address: str | None = None
-        """The IP address that answered, where that is known."""
+        """The IP address that answered, if it is known."""
 
 
 _NOTHING = Answer()
-"""What was understood before the first byte; never filled."""
+"""The answer before the first byte; never filled."""
 
 
 class AnswerReader:
     """
-    Turns the bytes that follow a request into its Answer; how they were cut into pieces changes nothing.
+    Turns the bytes that follow a request into its Answer, however they are cut into pieces.
 
     Feed it until `is_over`; then `violation` says what was wrong, if anything was.
 
-    Most receivers answer with the same bytes again and again. Such an answer, whole and in one piece, leaves the
-    parser as it found it: the same bytes mean the same, and are not parsed a second time.
+    Most receivers answer with the same bytes again and again. A whole answer in one piece leaves the parser as it was,
+    so the same bytes mean the same and are not parsed a second time.
     """
 
     __slots__ = (
@@ -81,13 +81,13 @@ class AnswerReader:
         self._repeated = _NOTHING
         self._repeated_bytes = b""
         self.address: str | None = None
-        """Of the connection, for each of its answers."""
+        """The IP address of the connection, which each of its answers gets."""
         self.is_reusable = False
-        """Whether the connection can carry another request: the message was whole, alone, and nobody said close."""
+        """Whether the connection can carry another request: the answer was whole, alone, and without a close."""
         self.begin()
 
     def begin(self) -> None:
-        """A request was written: what comes next is its answer."""
+        """Start over with the answer to the next request."""
         if not self.is_reusable:
             self._repeated_bytes = b""  # the parser may be in the middle of something
         self.answer = _NOTHING
@@ -175,7 +175,7 @@ class AnswerReader:
         self.is_over = True
         self.is_reusable = False
 
-    # What httptools calls:
+    # httptools calls these:
 
     def on_message_begin(self) -> None:
         if self.is_over:
@@ -231,7 +231,7 @@ class AnswerReader:
 
 
 def _timeout_parameter(value: bytes) -> int | None:
-    """The N of `timeout=N` in a Keep-Alive field (RFC 2068 §19.7.1.1), if it is there and sane."""
+    """The N of `timeout=N` in a Keep-Alive field (RFC 2068 §19.7.1.1); None if it is missing or not sane."""
     for parameter in value.split(b","):
         name, _, number = parameter.strip().partition(b"=")
         if name.lower() == b"timeout" and number.isdigit() and len(number) < 6:

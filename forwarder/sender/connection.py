@@ -1,4 +1,4 @@
-"""One connection: it writes a request, reads its answer, and is then as good as new or spent."""
+"""A connection writes a request, reads its answer, and can then be used again or is spent."""
 
 import asyncio
 import math
@@ -21,8 +21,8 @@ class Connection(asyncio.Protocol):
     """
     A connection that carries one exchange at a time.
 
-    `on_lost` is called once, when its socket is closed. Bytes that come while nothing was asked end it, because they
-    must not become the next request's answer.
+    `on_lost` is called once, when its socket is closed. Bytes that come without a request end the connection, because
+    they must not become the next request's answer.
     """
 
     def __init__(self, *, on_lost: OnLost) -> None:
@@ -32,7 +32,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Answer] | None = None
         self._request = b""
-        """What is to be written still."""
+        """The request that is still to be written."""
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
@@ -43,9 +43,9 @@ class Connection(asyncio.Protocol):
         self.valid_until = math.inf
         """UNIX seconds at which the receiver's certificate ends; nothing is written from then on."""
         self.idle_since = 0.0
-        """The loop's time at which it was used last."""
+        """The loop's time at which the connection was used last."""
         self.idle_until = 0.0
-        """The loop's time until which its pool may use it again."""
+        """The loop's time until which the pool may use the connection again."""
 
     @property
     def has_answered(self) -> bool:
@@ -54,21 +54,21 @@ class Connection(asyncio.Protocol):
 
     @property
     def address(self) -> str | None:
-        """The IP address that it leads to: the receiver's, or the proxy's."""
+        """The IP address that the connection leads to: the receiver's, or the proxy's."""
         return self._reader.address
 
     @property
     def keep_alive_seconds(self) -> int | None:
-        """How long the receiver says that it keeps an idle connection."""
+        """How long the receiver says it keeps an idle connection."""
         return self._reader.answer.keep_alive_seconds
 
     def exchange(self, request: bytes, *, deadline: float) -> "asyncio.Future[Answer]":
         """
-        Write `request` in the next turn of the loop; the future is what answers it, at the latest at `deadline` by the
+        Write `request` in the next turn of the loop; the future holds its answer, at the latest at `deadline` by the
         loop's clock.
 
-        Raises TransportFailure, as does the future when no complete head came. A caller that gives the future up owes
-        an `abort`.
+        Raises TransportFailure, as does the future when no complete head came. A caller that gives up the future has
+        to call `abort`.
         """
         self._reader.begin()
         if self._transport is None or not self.is_reusable:
@@ -79,7 +79,7 @@ class Connection(asyncio.Protocol):
             self._set_timer()
         # A future costs less than a coroutine; it is awaited in one place, once a request.
         self._waiter = self._loop.create_future()
-        # Behind all else of this turn: a write wakes its receiver, who may take the core and leave cold caches.
+        # The write waits for the rest of this turn, because a receiver that wakes may take the core and its caches.
         self._request = request
         self._loop.call_soon(self._write)
         return self._waiter
@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def close(self) -> None:
-        """Close an idle connection: say goodbye where TLS wants it, and wait for none (RFC 8446 §6.1)."""
+        """Close an idle connection; TLS says goodbye, and does not wait for the other side's (RFC 8446 §6.1)."""
         self.is_reusable = False
         if self._transport is not None:
             self._transport.close()
@@ -122,7 +122,7 @@ class Connection(asyncio.Protocol):
         if reader.violation:
             self._end(TransportFailure("protocol", reader.violation))
         elif reader.is_over:
-            # An answer may overtake its request; what is still to be written would follow the next one's head.
+            # An answer may overtake its request, and the unwritten rest would then mix with the next request.
             self.is_reusable = reader.is_reusable and not self._unwritten()
             waiter.set_result(reader.answer)
 
@@ -143,7 +143,7 @@ class Connection(asyncio.Protocol):
         return self._transport.get_write_buffer_size() if self._transport else 0
 
     def _end(self, failure: TransportFailure) -> None:
-        """Nothing more will be read: once the head is complete its status stands, before that it is a failure."""
+        """Read nothing more: a complete head stands as the answer, and without one the exchange has failed."""
         self.abort()
         if self._waiter is None or self._waiter.done():
             return

@@ -2,11 +2,12 @@
 The file descriptors that connections to receivers may take, over all endpoints.
 
     take      a place at once, while there are free ones
-    wait      close what has been idle longest, at whatever endpoint; served in the order of coming
+    wait      close the longest idle connection of any endpoint; waiters are served in the order of coming
     run_out   the system had none left all the same: for a moment no more are opened than are open
 
-An endpoint without a connection always comes before another's second one, so nobody's many starve anybody's first.
-A place is asked for when a connection is dialled and given back when it is closed; requests ask for nothing.
+An endpoint's first connection always comes before another's second one, so that no endpoint starves. A dial takes a
+place, and the close of its connection gives the place back; requests take none. There is no lock, because all pools
+live on one event loop.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ PAUSE_SECONDS = 1.0
 TURN_SECONDS = 1.0
 """How long a busy connection is kept while an endpoint without any waits for its descriptor."""
 LONG_TURN_SECONDS = 10.0
-"""How long while others wait only for their second or next: closing it costs both a handshake."""
+"""How long it is kept while others wait only for a further one, because closing it costs both a handshake."""
 QUIET_SECONDS = 30.0
 """Trouble is over when none was met for so long."""
 
@@ -37,14 +38,14 @@ class Holder(Protocol):
     """A pool of connections, as far as its descriptors go."""
 
     held: int
-    """Places that it has; counted here."""
+    """The places that the pool has; `Place` counts them."""
 
     @property
     def idle_since(self) -> float:
-        """When its longest idle connection was used last, by the loop's clock; infinite when none is idle."""
+        """When the longest idle connection was used last, by the loop's clock; infinite when none is idle."""
 
     def close_longest_idle(self) -> None:
-        """Its place is given back when the socket is closed."""
+        """Close it; its place is given back when the socket is closed."""
 
 
 class Place:
@@ -56,7 +57,7 @@ class Place:
         self._holder = holder
         self._give_back: Callable[[], None] | None = give_back
         self.taken_at = now
-        """By the loop's clock."""
+        """The loop's time at which the place was taken."""
         if holder is not None:
             holder.held += 1
 
@@ -76,17 +77,17 @@ class Descriptors:
         self._count = self._most = count
         self._used = 0
         self._closing = 0
-        """Connections that are being closed for those who wait."""
+        """Connections that are being closed for waiters."""
         self._holders: set[Holder] = set()
         self.waiting: deque[tuple[Holder, asyncio.Future[Place]]] = deque()
-        """Who waits, in the order of coming; looked at by each request, hence no method."""
+        """The waiters in the order of coming; an attribute, because each request looks at it."""
         self._trouble = _Trouble()
         self._pause: asyncio.TimerHandle | None = None
         self._looks_soon = False
 
     @property
     def problem(self) -> str | None:
-        """What operators should know, until it is over."""
+        """A sentence for operators while there is trouble, else None."""
         return self._trouble.problem
 
     def join(self, holder: Holder) -> None:
@@ -97,16 +98,16 @@ class Descriptors:
         self._serve()
 
     def take(self, holder: Holder) -> Place | None:
-        """A place that is free now. Who waits is not passed: what is free here, none of them may have."""
+        """A place that is free now, or None. It passes no waiter, because no waiter may have a place that is free."""
         return self._place(holder) if self._may_have(holder) else None
 
     def spare(self) -> Place | None:
-        """One more for a dial that tries several addresses, while nobody waits."""
+        """One more place for a dial that tries several addresses; None while anybody waits."""
         is_free = not self.waiting and self._used < self._most
         return self._place(None) if is_free else None
 
     async def wait(self, holder: Holder, *, seconds: float) -> Place | None:
-        """A place as soon as it is this one's turn; None when that is not within so many seconds."""
+        """A place as soon as it is this pool's turn; None when its turn does not come within so many seconds."""
         turn: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         waiter = (holder, turn)
         self.waiting.append(waiter)
@@ -117,7 +118,7 @@ class Descriptors:
             await asyncio.wait((turn,), timeout=seconds)
         except asyncio.CancelledError:
             if turn.done():
-                turn.result().give_back()
+                turn.result().give_back()  # the place came together with the cancellation
             raise
         finally:
             if turn.cancel():
@@ -125,13 +126,13 @@ class Descriptors:
         return None if turn.cancelled() else turn.result()
 
     def end_waits(self) -> None:
-        """The service stops: whoever waits has waited in vain."""
+        """End every wait without a place, because the service stops."""
         for _, turn in self.waiting:
             turn.cancel()
         self.waiting.clear()
 
     def wants_from(self, holder: Holder, place: Place) -> bool:
-        """Whether a connection that has just been used is better closed, because somebody waits."""
+        """Whether a connection that has just been used is to be closed for a waiter."""
         self._look_soon()
         turn = TURN_SECONDS if self._first_waits() else LONG_TURN_SECONDS
         had_its_turn = asyncio.get_running_loop().time() - place.taken_at >= turn
@@ -142,7 +143,7 @@ class Descriptors:
         return is_wanted
 
     def run_out(self) -> None:
-        """The system refused a descriptor."""
+        """Open no more than are open for a moment, because the system refused a descriptor."""
         self._trouble.met(_REFUSED)
         self._most = min(self._most, max(self._used - 1, 0))
         if self._pause is None:
@@ -172,14 +173,14 @@ class Descriptors:
         return free > self._kept_for_firsts()
 
     def _kept_for_firsts(self) -> int:
-        """Free places for endpoints that have none; half of all where there are more endpoints than that."""
+        """Free places that are kept for endpoints without a connection, at most half of all."""
         return min(self._without(), self._most // 2)
 
     def _without(self) -> int:
         return sum(1 for holder in self._holders if not holder.held)
 
     def _serve(self) -> None:
-        """Give what is free to those who wait, as far as they may have it, first come, first served."""
+        """Give free places to the waiters that may have them, first come, first served."""
         passed: list[tuple[Holder, asyncio.Future[Place]]] = []
         while self.waiting and self._used < self._most:
             holder, turn = self.waiting.popleft()
@@ -192,7 +193,7 @@ class Descriptors:
         self.waiting.extendleft(reversed(passed))
 
     def _look_soon(self) -> None:
-        """Not now: work that follows at once takes a connection again before it is called idle."""
+        """Reclaim in the next turn of the loop, because work that follows at once may use the connection again."""
         if not self._looks_soon:
             self._looks_soon = True
             asyncio.get_running_loop().call_soon(self._look)
@@ -202,12 +203,12 @@ class Descriptors:
         self._reclaim()
 
     def _reclaim(self) -> bool:
-        """Close what has been idle longest, one for each who waits; whether a place is on its way."""
+        """Close the longest idle connections, one for each waiter; return whether a place is on its way."""
         missing = len(self.waiting) - self._closing
         if missing > 0:
             own = {holder for holder, _ in self.waiting}
             idle = self._idle(own)
-            # Rather one's own than another's: it is the same to the one, and none to the other.
+            # A waiter's own connection goes first, because the waiter loses nothing by it and others keep theirs.
             for holder in nsmallest(
                 missing, idle, key=lambda one: (one not in own, one.idle_since)
             ):
@@ -216,7 +217,7 @@ class Descriptors:
         return self._closing > 0
 
     def _idle(self, own: set[Holder]) -> list[Holder]:
-        """Who has an idle connection whose place could go to somebody who waits."""
+        """The pools with an idle connection whose place may go to a waiter."""
         all_may_go = self._only_ones_may_go()
         idle = (holder for holder in self._holders if holder.idle_since < _NEVER)
         return [one for one in idle if all_may_go or one.held > 1 or one in own]
@@ -226,14 +227,14 @@ class Descriptors:
         return any(not holder.held for holder, _ in self.waiting)
 
     def _only_ones_may_go(self) -> bool:
-        """Whether an endpoint may lose its only connection: not while there are enough for all, nor to a second one."""
+        """Whether an endpoint may lose its only connection: only when places are scarce, and not to a second one."""
         if self._first_waits():
             return len(self._holders) > self._most // 2
         return self._without() >= self._most // 2
 
 
 class _Trouble:
-    """Told once when it begins, and once when it is over."""
+    """Trouble is logged once when it begins, and once when it is over."""
 
     def __init__(self) -> None:
         self.problem: str | None = None
@@ -258,6 +259,6 @@ def probe_descriptor() -> None:
     """
     Raises OSError when the process can open no file now.
 
-    For what fails without saying so: glibc calls a name unknown when it cannot open its files, and OpenSSL has no CAs.
+    Some libraries hide that: glibc calls a name unknown when it cannot open its files, and OpenSSL finds no CAs.
     """
     os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))

@@ -1,8 +1,8 @@
 """
-From an origin to a connection: resolve ▸ guard ▸ connect ▸ (proxy) ▸ TLS, within one deadline.
+A dialler opens a connection to an origin: resolve ▸ guard ▸ connect ▸ (proxy) ▸ TLS, within one deadline.
 
 The guard judges the very addresses that are dialled, after resolution, at every connect. A Dialler dials an address,
-never a name, so a name that changes its answer in between changes nothing.
+never a name, so a name whose answer changes in between changes nothing.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from forwarder.sender.tls import ResumingContext, TlsIdentity
 
 
 class Dialler:
-    """Opens connections to one origin; `allow_private` is one endpoint's own word and goes no further."""
+    """Opens connections to one origin; `allow_private` is the setting of one endpoint and holds for no other."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Dialler:
         """
         A connection that is ready for a request, at the latest at `deadline` by the loop's clock.
 
-        Raises TransportFailure; nothing stays open then, nor when it is cancelled.
+        Raises TransportFailure. No socket stays open after a failure or a cancellation.
         """
         stage = _Stage()
         try:
@@ -132,12 +132,12 @@ class Dialler:
                 ssl_handshake_timeout=max(deadline - loop.time(), 0) + 1,
             )
         except OSError as error:
-            context.sessions.pop(name, None)  # should it be the session that the receiver chokes on
+            context.sessions.pop(name, None)  # the session may be why the receiver refuses
             raise network_failure(error, stage="in the TLS handshake") from error
 
 
 class Diallers:
-    """Makes a Dialler for each endpoint; all of them share a guard, a proxy, a resolver, and the system's CAs."""
+    """Makes a Dialler for each endpoint; all Diallers share a guard, a proxy, a resolver and the system's CAs."""
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class Diallers:
         self._anonymous = TlsIdentity(unix=unix)
 
     def to(self, endpoint: Endpoint) -> Dialler:
-        """Raises TransportFailure when the endpoint's URL leads nowhere."""
+        """A Dialler to the endpoint; raises TransportFailure when its URL leads nowhere."""
         tls = endpoint.tls
         return Dialler(
             origin_of(parse_url(endpoint.url)),
@@ -182,7 +182,7 @@ async def _connect_first(
 
 
 def _certificate_name(host: str) -> str:
-    """The name that a certificate has to hold, and the server is asked for (RFC 6066 §3)."""
+    """The name that the certificate has to hold and that the server is asked for (RFC 6066 §3)."""
     return host.rstrip(".")
 
 
@@ -202,11 +202,11 @@ def _check_name(host: str) -> None:
 
 
 class _Stage:
-    """What is going on, for the clause that says what took too long; and with whom."""
+    """The present step of a dial and its address, named in the failure when the deadline comes."""
 
     __slots__ = ("address", "name")
 
     def __init__(self) -> None:
         self.name = "waiting"
         self.address: str | None = None
-        """The connection's, or the first of those that are tried."""
+        """The address of the connection, or the first of those that are tried."""

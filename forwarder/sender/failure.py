@@ -1,7 +1,7 @@
 """
-Why an exchange came to nothing, as the transport says it and as an attempt records it.
+The failures of an exchange, as the transport raises them and an attempt records them.
 
-It is one of httpx's errors, because it also reaches those who ask by httpx's client.
+They are httpx errors, because they also reach callers of httpx's client.
 
     httpx.TransportError
     └── TransportFailure        carries the error word and a clause for people
@@ -21,7 +21,7 @@ from forwarder.delivery import ErrorWord
 
 class TransportFailure(httpx.TransportError):
     """
-    No answer came; `word` is from the fixed vocabulary, `detail` one clause for people.
+    No answer came; `word` is from the fixed vocabulary, `detail` is one clause for people.
 
     Neither ever holds a URL, a header or a body.
     """
@@ -31,7 +31,7 @@ class TransportFailure(httpx.TransportError):
         self.word = word
         self.detail = detail
         self.address = address
-        """The IP address that was dialled, if any was."""
+        """The IP address that was dialled, if any."""
 
 
 class ConnectionLost(TransportFailure):
@@ -61,7 +61,7 @@ _LOOKUP_DETAILS = {
 
 
 def network_failure(error: Exception, *, stage: str) -> TransportFailure:
-    """What the operating system or TLS said while `stage` ("connecting", …) was going on."""
+    """The failure for an error of the operating system or TLS during `stage` ("connecting", …)."""
     if isinstance(error, ssl.SSLError):
         return _tls_failure(error)
     if is_about_descriptors(error):
@@ -79,7 +79,7 @@ def is_about_descriptors(error: Exception) -> bool:
 
 
 def lookup_failure(error: OSError | UnicodeError) -> TransportFailure:
-    """Why a host's name led to no address."""
+    """The failure for a host's name that led to no address."""
     if is_about_descriptors(error):
         return NoDescriptor()
     number = error.errno if isinstance(error, OSError) else None
@@ -87,7 +87,7 @@ def lookup_failure(error: OSError | UnicodeError) -> TransportFailure:
 
 
 def lost_connection(error: Exception | None, *, has_answered: bool) -> TransportFailure:
-    """What ended a connection before the answer's head was complete; None is an orderly close."""
+    """The failure for a connection that ended before the answer's head was complete; None is an orderly close."""
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
         return _tls_failure(error)
     if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
@@ -106,7 +106,5 @@ def _tls_failure(error: ssl.SSLError) -> TransportFailure:
 
 
 def _is_about_ours(reason: str) -> bool:
-    """
-    Whether an alert speaks of a certificate: the one that the other side judges is ours (RFC 8446 §6.2).
-    """
+    """Whether an alert speaks of our certificate, because the other side judges no other (RFC 8446 §6.2)."""
     return "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason)

@@ -1,9 +1,9 @@
 """
-The guard: which addresses may be dialled, judged one by one when they are about to be.
+The guard decides which addresses may be dialled, and judges each one right before the dial.
 
     never dialled ▸ where we listen ourselves ▸ DENY_NETWORKS ▸ ALLOW_NETWORKS, where set ▸ private without permission
 
-The first that refuses an address decides; so nothing that the operator's networks say lifts what is never dialled.
+The first rule that refuses an address decides, so the operator's networks cannot permit what is never dialled.
 """
 
 import socket
@@ -24,14 +24,14 @@ _ANY_PORT = 9
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """An installation's own rules, beside those that hold everywhere."""
+    """The rules of an installation, beside those that hold everywhere."""
 
     deny: tuple[IPNetwork, ...] = ()
-    """Nothing in them is dialled."""
+    """Networks in which nothing is dialled."""
     allow: tuple[IPNetwork, ...] = ()
-    """Where there are any, nothing outside of them is dialled."""
+    """Networks outside of which nothing is dialled; empty permits all."""
     listen: tuple[str, int] | None = None
-    """Host and port of our own HTTP server, which no delivery is to go to."""
+    """Host and port of our own HTTP server, to which no delivery goes."""
 
     def permitted(self, addresses: Sequence[Address], *, allow_private: bool) -> list[Address]:
         """
@@ -45,7 +45,7 @@ class Guard:
         good = [each for each, objection in zip(addresses, verdicts, strict=True) if not objection]
         if good:
             return good[:MAX_ADDRESSES]
-        # Of several the one is told about which an operator can do something.
+        # The failure names an address that allow_private would permit, because the operator can change that.
         at = next((at for at, objection in enumerate(verdicts) if objection == _PRIVATE), 0)
         raise TransportFailure("blocked_address", f"{addresses[at].ip} {verdicts[at]}")
 
@@ -73,7 +73,7 @@ class Guard:
 
 
 def _faces(address: IPAddress) -> tuple[IPAddress, ...]:
-    """An address, and those that it carries; one that is IPv4-mapped is only what it carries."""
+    """An address and those that it carries; an IPv4-mapped one counts only as the address it carries."""
     if isinstance(address, IPv6Address):
         inner = carried(address)
         return inner if address.ipv4_mapped else (address, *inner)
@@ -92,7 +92,7 @@ def is_listened_at(address: IPAddress, host: str) -> bool:
 
 
 def _is_of_this_machine(address: IPAddress) -> bool:
-    """Whether one of its interfaces has the address: what goes there comes from there. Nothing is sent."""
+    """Whether an interface has the address, because then a socket to it comes from it. Nothing is sent."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.connect((str(address), _ANY_PORT))

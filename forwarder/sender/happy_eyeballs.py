@@ -1,4 +1,4 @@
-"""TCP: of several addresses the first that answers (Happy Eyeballs, RFC 8305 §5)."""
+"""A TCP connection to the first of several addresses that answers (Happy Eyeballs, RFC 8305 §5)."""
 
 import asyncio
 import ipaddress
@@ -21,10 +21,10 @@ async def connect_first(
     spare: Callable[[], Place | None] | None = None,
 ) -> socket.socket:
     """
-    A connected socket to the first address that takes the connection; one more is tried every `stagger_seconds`.
+    A socket to the first address that takes the connection; one more address is tried every `stagger_seconds`.
 
-    The caller has a place for one descriptor. Each further connect takes a `spare` one; without one the next address
-    waits until the one before has failed. Raises the TransportFailure of the address that failed first when all fail.
+    The caller has a place for one descriptor, and each further connect takes a `spare` one. Without a spare the next
+    address waits until those before it have failed. Raises the TransportFailure of the first failure when all fail.
     """
     race = _Race(spare or Descriptors().spare)
     try:
@@ -39,7 +39,7 @@ async def connect_first(
 
 
 class _Race:
-    """Connects under way; the first socket to open wins, and none of the others stays open."""
+    """The connects under way; the first socket to open wins, and no other stays open."""
 
     def __init__(self, spare: Callable[[], Place | None]) -> None:
         self._spare = spare
@@ -49,7 +49,7 @@ class _Race:
         self._failures: list[TransportFailure] = []
 
     async def enter(self, address: Address, *, patience_seconds: float | None) -> bool:
-        """Try `address` too; return once one has won, all so far have failed, or the patience is over."""
+        """Try `address` too; return once an address has won, all so far have failed, or the patience is over."""
         while self._running and not self._has_room():
             if await self._wait(patience_seconds=None):
                 return True
@@ -57,7 +57,7 @@ class _Race:
         return await self._wait(patience_seconds=patience_seconds)
 
     def _has_room(self) -> bool:
-        """Whether one more socket may be opened beside those that are open."""
+        """Whether one more socket may be opened beside the open ones."""
         if len(self._running) <= len(self._places):
             return True
         place = self._spare()
@@ -127,7 +127,7 @@ async def _connect_socket(opened: socket.socket, address: Address) -> None:
 
 
 def _check_peer(opened: socket.socket, address: Address) -> None:
-    """The socket leads to the address that the guard judged; nothing in between may have chosen another."""
+    """Check that the socket leads to the address that the guard judged; raises TransportFailure if it does not."""
     peer = opened.getpeername()[0]
     if ipaddress.ip_address(peer) != ipaddress.ip_address(address.ip):
         raise TransportFailure(

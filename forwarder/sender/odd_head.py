@@ -1,8 +1,8 @@
 """
-Heads that the parser refuses, read as curl and browsers read them: the status line decides, no field can undo it.
+A second reading of heads that the parser refuses, as curl and browsers read them: the status line decides alone.
 
-Taken are bare LF (RFC 9112 §2.2), folded fields (§5.2), Transfer-Encoding beside Content-Length (§6.3), lengths that
-contradict each other, and fields that are none. An answer that was read so is its connection's last.
+It takes bare LF (RFC 9112 §2.2), folded fields (§5.2), Transfer-Encoding beside Content-Length (§6.3), contradicting
+lengths, and lines that are no fields. Such an answer is the last of its connection.
 """
 
 import re
@@ -19,11 +19,11 @@ _OF_THE_CONNECTION = (b"connection", b"content-length", b"transfer-encoding", b"
 
 
 class NotAnAnswer(Exception):  # noqa: N818 - the name states the fact
-    """It does not begin as an answer of HTTP/1.1 does."""
+    """The bytes do not begin as an answer of HTTP/1.1 does."""
 
 
 class OddHeads:
-    """Collects an answer up to the end of its final head; work and memory grow with the bytes, however they are cut."""
+    """Collects an answer up to the end of its final head; work and memory grow with its bytes, however they are cut."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
@@ -58,7 +58,7 @@ class OddHeads:
         return status, _straight_lines(_fields(head))
 
     def _status(self) -> bytes:
-        """Raises NotAnAnswer as soon as that is sure."""
+        """The status, empty while the line is incomplete; raises NotAnAnswer as soon as the line cannot be one."""
         line = _STATUS_LINE.match(self._rest)
         if line is not None:
             return line[1]
@@ -69,7 +69,7 @@ class OddHeads:
 
 
 def _fields(head: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The fields below the status line, each in one line; what is no field is left out."""
+    """The fields below the status line, each unfolded into one line; other lines are left out."""
     lines: list[bytes] = []
     for raw in head.split(b"\n")[1:]:
         line = raw.rstrip(b"\r")
@@ -83,7 +83,7 @@ def _fields(head: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _straight_lines(fields: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
-    """The same as the parser takes them, with at most one word about where the body ends."""
+    """The fields as the parser takes them, with at most one that says where the body ends."""
     lengths: set[bytes] = set()
     codings: list[bytes] = []
     for name, value in fields:
@@ -98,7 +98,7 @@ def _straight_lines(fields: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
 
 
 def _framing(lengths: set[bytes], codings: list[bytes]) -> bytes:
-    """Where the body ends: chunked wins (RFC 9112 §6.3); where the lengths say nothing sure, nothing is waited for."""
+    """The field that says where the body ends: chunked wins (RFC 9112 §6.3), and unsure lengths count as zero."""
     if codings:
         return b"transfer-encoding: chunked\r\n" if codings[-1] == b"chunked" else b""
     if not lengths:

@@ -18,7 +18,7 @@ _END_OF_HEAD = b"\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """Where the proxy is, and what it is told about us."""
+    """The address of the proxy, and our credentials for it."""
 
     host: str
     port: int
@@ -50,7 +50,7 @@ async def open_tunnel(opened: socket.socket, proxy: Proxy, *, host: str, port: i
     """
     Have the proxy connect `opened` to host and port.
 
-    Raises TransportFailure; closing the socket is left to the caller.
+    Raises TransportFailure. The caller closes the socket.
     """
     loop = asyncio.get_running_loop()
     try:

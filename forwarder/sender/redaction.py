@@ -1,9 +1,9 @@
 """
-Keeps what we told a receiver in confidence out of what it answers: answers are stored and shown.
+Redaction removes an endpoint's secrets from its answers, because answers are stored and shown.
 
-Confidential are the values of an endpoint's own headers and of its `auth`, the query of its URL with each value in it,
-and each segment of its path that does not read like a word. The host is not: names go through DNS and TLS in clear.
-Nor is the device that `{device}` stands for.
+Secrets are the values of the endpoint's own headers and of its `auth`, the query of its URL with each value in it, and
+each segment of its path that does not read like a word. The host is no secret, because DNS and TLS show names in clear.
+The device that `{device}` stands for is none either.
 """
 
 import base64
@@ -16,22 +16,22 @@ from forwarder.sender.unwrapping import layers
 
 HIDDEN = b"***"
 SHORTEST_SECRET = 6
-"""Shorter values are words like `yes` and `v1`: hiding them would only garble answers."""
+"""Shorter values are words like `yes` and `v1`, and hiding them would only garble answers."""
 LONGEST_WORD = 20
 """A longer segment may be a passphrase."""
 
 _WORD = re.compile(r"[A-Z]?[a-z]+(?:[-_.][A-Z]?[a-z]+)*")
 _LONGEST_UNIT = 12
-"""A surrogate pair, `\\ud83d\\ude00`, is the longest that one character is written as."""
+"""The longest way to write one character is a surrogate pair, `\\ud83d\\ude00`."""
 _AS_ONE = bytes.maketrans(b"+", b" ")
-"""A `+` of a form's encoding is a space, of any other itself: here both are the same."""
+"""Makes `+` and space the same, because `+` is a space in the encoding of forms only."""
 
 
 class Redaction:
     """
     The secrets of one endpoint, which a receiver may echo plainly, or %-, JSON-, HTML- or base64-encoded.
 
-    `fixed` are the header fields that it is sent with each attempt.
+    `fixed` are the header fields that each attempt carries.
     """
 
     def __init__(self, endpoint: Endpoint, fixed: Sequence[tuple[bytes, bytes]]) -> None:
@@ -49,7 +49,7 @@ class Redaction:
         self._last, self._last_shown = (b"", False), b""
 
     def of(self, answer: bytes, *, is_cut: bool = False) -> bytes:
-        """The answer without them; of one that `is_cut`, its end is hidden where one of them may begin."""
+        """The answer without the secrets; the end of one that `is_cut` is hidden where a secret may begin."""
         # Most receivers answer with the same bytes again and again.
         if self._last != (answer, is_cut):
             self._last_shown = self._redacted(answer, is_cut=is_cut)
@@ -59,7 +59,7 @@ class Redaction:
     def _redacted(self, answer: bytes, *, is_cut: bool) -> bytes:
         if len(answer) < SHORTEST_SECRET:
             return answer
-        if self._forms is None:  # not before: most endpoints answer nothing, or `ok`
+        if self._forms is None:  # made late, because most endpoints answer nothing or `ok`
             self._forms = tuple({form for value in self._values for form in _forms(value)})
         if not self._forms:
             return answer
@@ -74,7 +74,7 @@ class Redaction:
 
 
 def _of_url(url: str) -> Iterator[bytes]:
-    """What of a URL is confidential, as it is written there."""
+    """The secret parts of a URL, as they are written there."""
     parts = urlsplit(url)
     for segment in parts.path.replace("{device}", "/").split("/"):
         for part in (segment, *re.split("[:;,=]", segment)):
@@ -86,13 +86,13 @@ def _of_url(url: str) -> Iterator[bytes]:
 
 
 def _reads_like_a_word(segment: str) -> bool:
-    """Whether it is words in small letters, a capital only first, `-`, `_` or `.` between: `hooks`, `Meter-data`."""
+    """Whether the segment is words in small letters, a capital only first, `-`, `_` or `.` between: `Meter-data`."""
     return len(segment) <= LONGEST_WORD and _WORD.fullmatch(segment) is not None
 
 
 def _forms(value: bytes) -> Iterator[bytes]:
-    """A secret in each way that no encoding of single characters explains."""
-    # Many servers take the bytes of a header field for Latin-1; others replace what is not UTF-8.
+    """The forms of a secret that decoding single characters does not reveal."""
+    # Many servers take the bytes of a header field for Latin-1; others replace bytes that are not UTF-8.
     outer = {layer.text for layer in layers(value)}
     outer |= {_taken_for_latin_1(text) for text in outer}
     plain = {layer.text for text in outer for layer in layers(text)}
@@ -111,7 +111,7 @@ def _taken_for_latin_1(text: bytes) -> bytes:
 
 
 def _in_base64(text: bytes) -> Iterator[bytes]:
-    """What can be seen of it in the base64 of itself, or of what holds it: there it begins at any of three places."""
+    """The base64 of the text, and its visible parts within a longer base64, where it starts at one of three offsets."""
     yield base64.b64encode(text).rstrip(b"=")
     for offset in range(3):
         encoded = base64.b64encode(bytes(offset) + text)
@@ -130,9 +130,9 @@ def _occurrences(text: bytes, forms: Iterable[bytes]) -> list[tuple[int, int]]:
 
 def _start_of_end(text: bytes, forms: Iterable[bytes]) -> int:
     """
-    From where on the end of a text that was cut may be the beginning of a secret.
+    The index from which the end of a cut text may be the beginning of a secret.
 
-    The last bytes may be a part of an encoded character, in each layer, so they are not looked at and count always.
+    The last bytes always count, because in each layer they may be a part of an encoded character.
     """
     whole = max(len(text) - 2 * _LONGEST_UNIT, 0)
     first = whole
@@ -146,7 +146,7 @@ def _start_of_end(text: bytes, forms: Iterable[bytes]) -> int:
 
 
 def _without(answer: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
-    """The answer with HIDDEN for each stretch that spans cover."""
+    """The answer with HIDDEN in place of each stretch that spans cover."""
     shown, end = [], -1
     for start, stop in sorted(spans):
         if start > end:

@@ -1,7 +1,7 @@
 """
 A request as the bytes of HTTP/1.1: head and body in one piece, so that one write sends them.
 
-    PreparedHead     POSTs to one URL: the head is judged once, an attempt adds its own fields and the body
+    PreparedHead     POSTs to one URL: the head is checked once, an attempt adds its own fields and the body
     encode_request   any request of httpx's
 
 Both write the same bytes for the same request.
@@ -45,13 +45,13 @@ OURS = frozenset(
         "webhook-timestamp",
     }
 )
-"""Header fields that an endpoint's own `headers` cannot set: each has one meaning here, and one value."""
+"""Header fields that an endpoint's own `headers` cannot set, because the forwarder gives each its one value."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PARTS = re.compile(r"[^:/?#]+://[^/?#]*([^?#]*)(\?[^#]*)?")
 """Path and query of an absolute URL (RFC 3986, appendix B)."""
 _AS_THEY_STAND = "!$%&'()*+,/:;=@[\\]^|"
-"""They stand like letters, digits and `-._~`; `%` does because what is encoded stays so."""
+"""Characters that stay as they are, like letters, digits and `-._~`; `%` stays, so nothing is encoded twice."""
 _BREAKS = b"\r\n\0"
 _BROKEN_LINE = "one of its header fields holds a line break"
 
@@ -60,7 +60,7 @@ Fields: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Scheme, host and port: what a connection belongs to (RFC 9110 §4.3.1)."""
+    """The scheme, host and port that a connection belongs to (RFC 9110 §4.3.1)."""
 
     scheme: str
     host: str
@@ -68,9 +68,7 @@ class Origin:
 
 
 def parse_url(url: str) -> httpx.URL:
-    """
-    Raises TransportFailure when it is no URL.
-    """
+    """Raises TransportFailure when the text is no URL."""
     try:
         return httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError) as invalid:
@@ -81,8 +79,8 @@ def target_of(url: str) -> bytes:
     """
     Path and query of a URL that `parse_url` takes, in origin form (RFC 9112 §3.2.1): the bytes of the request line.
 
-    Only what cannot stand in a request line is percent-encoded. Nothing is normalised, because a URL without its dot
-    segments leads to another path than the one that was checked.
+    Percent-encoding changes only what cannot stand in a request line. Nothing is normalised, because a URL without its
+    dot segments leads to another path than the one that was checked.
     """
     parts = _PARTS.match(url)
     path, query = parts.groups(default="") if parts else ("", "")
@@ -91,9 +89,7 @@ def target_of(url: str) -> bytes:
 
 
 def origin_of(url: httpx.URL) -> Origin:
-    """
-    Raises TransportFailure when the URL is none of http or https, or has no host.
-    """
+    """Raises TransportFailure when the URL is none of http or https, or has no host."""
     if url.scheme not in _DEFAULT_PORTS or not url.raw_host:
         raise TransportFailure("protocol", "its URL is not one of http or https with a host")
     host = url.raw_host.decode("ascii").strip("[]").lower()
@@ -101,7 +97,7 @@ def origin_of(url: httpx.URL) -> Origin:
 
 
 def fixed_fields(endpoint: Endpoint) -> list[tuple[bytes, bytes]]:
-    """The header fields that every request to this endpoint carries, its own after ours; but no OAuth 2.0 token."""
+    """The header fields of every request to this endpoint, its own after ours, without an OAuth 2.0 token."""
     fields = [(b"user-agent", USER_AGENT.encode()), (b"accept-encoding", b"identity")]
     taken = OURS | {"authorization"} if endpoint.auth is not None else OURS
     for name, value in endpoint.headers:
@@ -121,10 +117,10 @@ def authorization(auth: BasicAuth | BearerAuth) -> bytes:
 
 class PreparedHead:
     """
-    The head of every POST to one URL, but for the fields of one attempt; judged once, when it is prepared.
+    The head of every POST to one URL without the fields of one attempt; it is checked once, when it is prepared.
 
-    `target` is the URL's own, see `target_of`. The fields of `fixed` follow host and content-length, an attempt's own
-    come after them. Raises TransportFailure for a field that would break out of its line (RFC 9112 §11.1).
+    `target` is that of the URL, see `target_of`. The fields of `fixed` follow host and content-length, and an attempt's
+    own come after them. Raises TransportFailure for a field that would break out of its line (RFC 9112 §11.1).
     """
 
     __slots__ = ("_end", "_fixed", "_start")
@@ -151,10 +147,10 @@ class PreparedHead:
 
 def encode_request(request: httpx.Request, body: bytes, *, proxy: Proxy | None) -> bytes:
     """
-    The whole request with this body; through a proxy its target is in absolute form.
+    The whole request with this body; a request through a proxy has its target in absolute form.
 
-    The target is `request.extensions["target"]`, as httpcore has it, else that of the request's URL. The body goes with
-    its length, also where httpx meant to send it in chunks.
+    The target is `request.extensions["target"]`, as in httpcore, else that of the request's URL. The body always goes
+    with its length, even if httpx meant to send it in chunks.
 
     Raises TransportFailure for a field that would break out of its line (RFC 9112 §11.1).
     """
@@ -181,7 +177,7 @@ def _lines(fields: Fields) -> bytes:
 
 
 def _whole_lines(lines: bytes, count: int) -> bytes:
-    """The same, of which each ends in CRLF. Raises TransportFailure when a line holds a break of its own, or NUL."""
+    """The lines, each ending in CRLF; raises TransportFailure when one holds another break or NUL."""
     if len(lines) - len(lines.translate(None, _BREAKS)) != 2 * count:
         raise TransportFailure("protocol", _BROKEN_LINE)
     return lines

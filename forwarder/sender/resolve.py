@@ -1,4 +1,4 @@
-"""Names to addresses, in such a way that a dead name server holds up nobody but those who ask for its names."""
+"""The resolver turns names into addresses; a dead name server holds up only the endpoints with its names."""
 
 import asyncio
 import contextlib
@@ -30,16 +30,16 @@ class Resolver(Protocol):
     """The seam for tests: anything that turns a host and a port into addresses, best first."""
 
     async def resolve(self, host: str, port: int) -> Sequence[Address]:
-        """Raises OSError or UnicodeError when there are none."""
+        """Raises OSError or UnicodeError when there are no addresses."""
 
 
 class SystemResolver:
     """
     The operating system's resolver.
 
-    A lookup cannot be cancelled and may take half a minute. So each runs in a thread of its own, at most one for a
-    host at a time, shared by all who ask meanwhile; an event loop's pool of threads would soon be full of one dead
-    host's lookups. The threads are daemons, so that none delays the end of the program.
+    Each lookup runs in a thread of its own, because it cannot be cancelled and may take half a minute. The event loop's
+    pool of threads would soon be full of one dead host's lookups. A host has at most one lookup at a time, which all
+    callers share. The threads are daemons, so that none delays the end of the program.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class SystemResolver:
             del self._lookups[host, port]
             if isinstance(outcome, Exception):
                 lookup.set_exception(outcome)
-                lookup.exception()  # all who asked may have gone; then nobody else would look at it
+                lookup.exception()  # heard here, because every caller may have gone
             else:
                 lookup.set_result(outcome)
 
@@ -80,7 +80,7 @@ class SystemResolver:
 
 
 def _addresses_of_literal(host: str, port: int) -> list[Address]:
-    """What an IP address in any spelling stands for (`127.1`, `0x7f000001`, `::1`), without asking anybody."""
+    """The address that a literal in any spelling stands for (`127.1`, `0x7f000001`, `::1`), without a name server."""
     try:
         return _addresses(host, port, flags=socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
@@ -95,7 +95,7 @@ def _outcome(host: str, port: int) -> list[Address] | Exception:
     try:
         probe_descriptor()
     except OSError as exhausted:
-        return exhausted  # then the name only seems to be unknown
+        return exhausted  # the name only seems to be unknown
     return unknown
 
 

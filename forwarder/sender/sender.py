@@ -1,5 +1,5 @@
 """
-One attempt: a POST to an endpoint, and what it came to. Never retries, never raises.
+The sender POSTs one attempt to an endpoint and returns its result. It never retries and never raises.
 
     Sender    every endpoint, as it is now
     Channel   one version of an endpoint: its transport, and the part of its requests that never changes
@@ -33,7 +33,7 @@ from forwarder.sender.tokens import Token, Tokens
 
 RETRY_AFTER_STATUSES = (429, 503)
 ACCEPTED_BYTES = 512
-"""So much of a success's answer is kept, because nobody stores it and looking through it costs each reading."""
+"""How much of a success's answer is kept: little, because nobody stores it and redacting it costs each reading."""
 MAX_KNOWN_URLS = 1024
 _UNAUTHORIZED = 401
 
@@ -42,22 +42,22 @@ _NOT_UTF_8 = "one of its header fields cannot be written in UTF-8"
 
 class Transport(Protocol):
     """
-    The seam of the sender: the connections to one endpoint. Requests go out as finished bytes, no object for each.
+    The seam of the sender: the connections to one endpoint. Requests go out as finished bytes, without an object each.
 
-    All but `aclose` raise TransportFailure.
+    Every method but `aclose` may raise TransportFailure.
     """
 
     def prepare(self, url: str, fixed: Fields) -> PreparedHead:
-        """The head of POSTs to this URL, once it is judged where it leads."""
+        """The head of POSTs to this URL, after a check of where the URL leads."""
 
     async def exchange(self, request: bytes, *, deadline: float) -> Answer:
-        """What answered the request, at the latest at `deadline` by the loop's clock."""
+        """The answer to the request, at the latest at `deadline` by the loop's clock."""
 
     def turn(self, *, seconds: float) -> AbstractAsyncContextManager[bool]:
         """Hold a descriptor for an exchange while the block runs; False when none came within so many seconds."""
 
     async def aclose(self) -> None:
-        """Close what is idle now, and every other connection after its exchange."""
+        """Close idle connections now, and every other connection after its exchange."""
 
 
 TransportFor: TypeAlias = Callable[[Endpoint], Transport]
@@ -66,11 +66,11 @@ ConnectionKey: TypeAlias = tuple[Origin | None, int, bool, TlsFiles | None]
 
 
 def connection_key(endpoint: Endpoint) -> ConnectionKey:
-    """What of an endpoint its connections depend on: with the same key they may be used on after an edit."""
+    """The settings that an endpoint's connections depend on; connections outlive an edit that keeps the key."""
     try:
         origin = origin_of(parse_url(endpoint.url))
     except TransportFailure:
-        origin = None  # no connection comes of it, and each attempt says so
+        origin = None  # such a URL gets no connection, and each attempt says so
     return origin, endpoint.max_concurrency, endpoint.allow_private, endpoint.tls
 
 
@@ -89,7 +89,7 @@ class Channel:
         self.needs_token = isinstance(endpoint.auth, OAuth2)
 
     def carry(self, token: Token) -> None:
-        """Send this one with every request from now on, and hide it in answers."""
+        """Send this token with every request from now on, and hide it in answers."""
         if token is not self._token:
             self._token = token
             bearer = (b"authorization", authorization(BearerAuth(token.text)))
@@ -99,16 +99,16 @@ class Channel:
 
     @property
     def deadline(self) -> float:
-        """When an attempt that begins now is over, by the loop's clock."""
+        """The end of an attempt that begins now, by the loop's clock."""
         return self._loop.time() + self.endpoint.timeout_seconds
 
     def post(
         self, url: str, headers: Sequence[tuple[str, str]], body: bytes, *, deadline: float
     ) -> Awaitable[Answer]:
         """
-        What answered a POST of `body` with these headers and the endpoint's own.
+        The answer to a POST of `body` with these headers and the endpoint's own.
 
-        Raises UnicodeError for a header, and TransportFailure.
+        Raises TransportFailure, and UnicodeError when a header cannot be encoded.
         """
         head = self._heads.get(url) or self._prepare(url)
         return self.transport.exchange(head.request(headers, body), deadline=deadline)
@@ -122,7 +122,7 @@ class Channel:
 
 
 class Sender:
-    """POSTs to endpoints, each over a transport of its own, which `transport_for` makes when it is first needed."""
+    """POSTs to endpoints, each over its own transport, which `transport_for` makes when it is first needed."""
 
     def __init__(self, transport_for: TransportFor, *, tokens: Tokens | None = None) -> None:
         self._transport_for = transport_for
@@ -134,9 +134,9 @@ class Sender:
         self, endpoint: Endpoint, *, url: str, headers: Sequence[tuple[str, str]], body: bytes
     ) -> AttemptResult | Unsent:
         """
-        What the endpoint made of `body`, POSTed to `url` with these headers and the endpoint's own.
+        The result of a POST of `body` to `url` with these headers and the endpoint's own.
 
-        It is Unsent when there was no descriptor for a connection; `turn` tells when there is.
+        The result is Unsent when there was no descriptor for a connection; `turn` waits for one.
         One deadline, the endpoint's timeout, covers everything from the look-up of the name to the last byte read.
         Raises nothing but CancelledError, and a cancelled attempt leaves no connection behind.
         """
@@ -160,14 +160,14 @@ class Sender:
     async def _post_with_token(
         self, channel: Channel, url: str, headers: Sequence[tuple[str, str]], body: bytes
     ) -> AttemptResult:
-        """With an OAuth 2.0 token; a 401 has it renewed once, and the request sent once more, in the same time."""
-        assert self._tokens is not None  # noqa: S101 - whoever has endpoints of that kind gives some
+        """POST with an OAuth 2.0 token; after a 401 renew the token once and send once more, by the same deadline."""
+        assert self._tokens is not None  # noqa: S101 - a sender with such endpoints is given some
         endpoint, deadline = channel.endpoint, channel.deadline
         token = await self._tokens.current(endpoint, deadline=deadline)
         channel.carry(token)
         redaction = (
             channel.redaction
-        )  # that of this token: meanwhile another attempt may bring the next one
+        )  # taken now, because another attempt may bring the next token during the POST
         answer = await channel.post(url, headers, body, deadline=deadline)
         if answer.status == _UNAUTHORIZED and _UNAUTHORIZED not in endpoint.success:
             renewed = await self._tokens.renewed(endpoint, token, deadline=deadline)
@@ -179,7 +179,7 @@ class Sender:
 
     def turn(self, endpoint: Endpoint, *, seconds: float) -> AbstractAsyncContextManager[bool]:
         """
-        Wait, at most so long, for a descriptor; while the block runs it is there for a `post` to the endpoint.
+        Wait at most so long for a descriptor, and keep it for a `post` to the endpoint while the block runs.
 
         False when none came in time.
         """
@@ -190,7 +190,7 @@ class Sender:
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
         """
-        Let go of what belongs to endpoints that are not among these, or to what they were before an edit.
+        Close the connections of endpoints that are not among these, or whose connections an edit has outdated.
 
         Attempts in flight go on; their connections are closed after them.
         """
@@ -202,20 +202,20 @@ class Sender:
                 self._retire(self._channels.pop(name))
 
     async def aclose(self) -> None:
-        """Close every idle connection; await or cancel the attempts in flight before."""
+        """Close every idle connection; the caller has awaited or cancelled the attempts in flight."""
         self.retain(())
         if self._tokens is not None:
             self._tokens.close()
         await asyncio.gather(*self._closing)
 
     def _retire(self, channel: Channel) -> None:
-        """Close its transport, and have nobody wait for it."""
+        """Close the channel's transport beside the attempts, so that none waits for it."""
         closing = asyncio.ensure_future(channel.transport.aclose())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
     def _renew(self, endpoint: Endpoint, channel: Channel | None) -> Channel:
-        """A channel for this version of the endpoint, over the same transport where that is still right."""
+        """A channel for this version of the endpoint, over the same transport if its key has not changed."""
         if channel is not None and channel.key == connection_key(endpoint):
             renewed = Channel(endpoint, channel.transport)
         else:
@@ -227,7 +227,7 @@ class Sender:
 
 
 def _broken(endpoint: Endpoint, error: Exception) -> Failed:
-    """Say where it broke, not how it put it: the text of an error may quote a header or a URL."""
+    """Log where the error came from, but not its text, because that may quote a header or a URL."""
     kind, frames = type(error).__name__, traceback.extract_tb(error.__traceback__)
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
     logger("sender").error("attempt.broken", endpoint=endpoint.name, error=kind, place=place)

@@ -1,4 +1,4 @@
-"""TLS for one endpoint: whom it trusts, who it says it is, and the session it takes up again."""
+"""TLS for one endpoint: the CAs that it trusts, the certificate that it shows, and the session that it resumes."""
 
 import asyncio
 import math
@@ -19,14 +19,14 @@ MAX_SESSIONS = 256
 
 class ResumingContext(ssl.SSLContext):
     """
-    A client's context that offers every host the last session it gave (RFC 8446 §2.2).
+    A client's context that offers every host the last session that the host gave (RFC 8446 §2.2).
 
-    No longer than the host's certificate is valid: who takes up a session shows no certificate. asyncio and uvloop know
-    no `session=`; both make their TLS objects by `wrap_bio`.
+    A session is offered only while the host's certificate is valid, because a resumed session shows no certificate.
+    asyncio and uvloop take no `session=`, but both make their TLS objects by `wrap_bio`.
     """
 
     sessions: OrderedDict[str, tuple[ssl.SSLSession, float]]
-    """Each with the end of the certificate that it was given under, in UNIX seconds."""
+    """The session of each host, with the end of the certificate it was given under, in UNIX seconds."""
     unix: Callable[[], float]
 
     def wrap_bio(
@@ -49,7 +49,7 @@ class ResumingContext(ssl.SSLContext):
 
 
 def end_of_certificate(tls: ssl.SSLObject | None) -> float:
-    """Until when the certificate at the other end is valid, in UNIX seconds; for ever where there is none."""
+    """The end of the other side's certificate in UNIX seconds; infinite without one."""
     certificate = tls.getpeercert() if tls is not None else None
     not_after = certificate.get("notAfter") if certificate else None
     return ssl.cert_time_to_seconds(str(not_after)) if not_after else math.inf
@@ -57,9 +57,9 @@ def end_of_certificate(tls: ssl.SSLObject | None) -> float:
 
 def remember_session(tls: ssl.SSLObject | None, *, valid_until: float) -> None:
     """
-    Keep the session of a connection that has read an answer, for the next to its host until then (UNIX seconds).
+    Keep the session for the next connection to its host until `valid_until` (UNIX seconds).
 
-    Not earlier: TLS 1.3 sends its tickets after the handshake.
+    The connection has read an answer, because TLS 1.3 sends its tickets after the handshake.
     """
     session = None if tls is None else tls.session
     if tls is None or session is None or not isinstance(tls.context, ResumingContext):
@@ -71,7 +71,7 @@ def remember_session(tls: ssl.SSLObject | None, *, valid_until: float) -> None:
 
 
 class TlsIdentity:
-    """The context of the endpoints that share these files, built once, when it is first needed."""
+    """The context of the endpoints that share these files; it is built once, when it is first needed."""
 
     def __init__(
         self, files: TlsFiles | None = None, *, unix: Callable[[], float] = time.time
@@ -82,12 +82,11 @@ class TlsIdentity:
         self._context: ResumingContext | None = None
 
     async def context(self) -> ResumingContext:
-        """
-        Raises TransportFailure when a file cannot be used; the next call looks at the files again.
-        """
+        """Raises TransportFailure when a file cannot be used; the next call reads the files again."""
+        # One build at a time, because its thread is awaited and others may ask meanwhile.
         async with self._lock:
             if self._context is None:
-                # Reading a system's CAs takes tens of milliseconds, in which no other endpoint may wait.
+                # The build runs beside the loop, because reading a system's CAs takes tens of milliseconds.
                 build = partial(build_context, self._files, unix=self._unix)
                 self._context = await beside_the_loop(build)
             return self._context
@@ -95,7 +94,7 @@ class TlsIdentity:
 
 def build_context(files: TlsFiles, *, unix: Callable[[], float] = time.time) -> ResumingContext:
     """
-    TLS 1.2 or newer, the host's name checked, the system's CAs unless the endpoint brings its own.
+    A context for TLS 1.2 or newer that checks the host's name, by the system's CAs unless the endpoint brings its own.
 
     Raises TransportFailure that names the file that cannot be used.
     """
@@ -107,7 +106,7 @@ def build_context(files: TlsFiles, *, unix: Callable[[], float] = time.time) -> 
     try:
         _trust(context, files)
         _identify(context, files)
-        # Without one the system's CAs would have been none, and without a word.
+        # OpenSSL finds no CAs, and says nothing, when no descriptor is free.
         probe_descriptor()
     except OSError as error:
         raise NoDescriptor from error
@@ -118,7 +117,7 @@ def _trust(context: ssl.SSLContext, files: TlsFiles) -> None:
     if files.ca_file is None:
         context.load_default_certs()
         return
-    # Whoever names a file pins what it holds, be it a root, an intermediate or the receiver's own certificate.
+    # A named file pins what it holds: a root, an intermediate or the receiver's own certificate.
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     try:
         context.load_verify_locations(cadata=_read(files.ca_file))
@@ -134,8 +133,8 @@ def _identify(context: ssl.SSLContext, files: TlsFiles) -> None:
     try:
         for file in (files.cert_file, files.key_file):
             if file is not None:
-                _read(file)  # OpenSSL opens it by its path, and would wait for whatever is there
-        # Without an answer of ours OpenSSL would ask the terminal for the password of an encrypted key.
+                _read(file)  # checked first, because OpenSSL would wait at a pipe
+        # The password is given, because OpenSSL would ask the terminal for that of an encrypted key.
         context.load_cert_chain(files.cert_file, files.key_file, password=lambda: "")
     except (Unreadable, OSError, ValueError) as unusable:
         if is_about_descriptors(unusable):
@@ -145,7 +144,7 @@ def _identify(context: ssl.SSLContext, files: TlsFiles) -> None:
 
 
 def _read(file: Path) -> str:
-    """Raises Unreadable, and NoDescriptor when that says nothing about the file."""
+    """Raises Unreadable, or NoDescriptor when the file is not to blame."""
     try:
         return read_pem(file)
     except NoDescriptorLeft as error:

@@ -1,12 +1,12 @@
 """
-OAuth 2.0 client credentials (RFC 6749 §4.4): one token for all endpoints that share a client.
+OAuth 2.0 client credentials (RFC 6749 §4.4): all endpoints of one client share a token.
 
     attempt ─▶ current ─▶ a token that is still good ─▶ the attempt         (late in its life: renewed beside)
                   │                                        │ 401
                   └─ none: ask, all that wait together ◀───┴─ renewed: unless somebody has renewed it meanwhile
 
-A token server that is down is asked again after 1 s, 2 s, 4 s … 60 s; meanwhile every attempt fails at once, so that
-thousands of endpoints do not add up to a storm on it.
+A token server that is down is asked again after 1 s, 2 s, 4 s … 60 s. Meanwhile every attempt fails at once, so that
+thousands of endpoints do not storm the server.
 """
 
 import asyncio
@@ -29,22 +29,22 @@ TOKEN_SECONDS = 10.0
 """How long a token server may take."""
 LONGEST_LIFE_SECONDS = 86400.0
 UNSAID_SECONDS = 300.0
-"""How long a token counts as good whose answer does not say."""
+"""How long a token is good if the token server does not say."""
 NEW_SECONDS = 5.0
-"""So long a token counts as new: receivers that refuse every token must not cost a request for each attempt."""
+"""How long a token counts as new and is not renewed, because some receivers refuse every token."""
 LONGEST_WAIT_SECONDS = 60.0
-"""Between two questions to a server that is down."""
+"""The longest wait between two requests to a server that is down."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _EARLIEST, _LATEST = 0.75, 0.9
-"""Of a token's life, between which it is renewed: spread, because many replicas have asked at the same time."""
+"""The parts of a token's life between which it is renewed; spread, because many replicas ask at the same time."""
 
 Client: TypeAlias = tuple[OAuth2, TlsFiles | None, bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What goes into `Authorization: Bearer`; instants are monotonic seconds."""
+    """The token of `Authorization: Bearer`; instants are monotonic seconds."""
 
     text: str
     given_at: float
@@ -53,15 +53,15 @@ class Token:
 
 
 def client_of(endpoint: Endpoint) -> Client:
-    """What endpoints share that share a token. Its `auth` has to be OAuth2."""
+    """The key that endpoints with the same token share; the endpoint's `auth` has to be OAuth2."""
     assert isinstance(endpoint.auth, OAuth2)  # noqa: S101 - the caller has looked
     return endpoint.auth, endpoint.tls, endpoint.allow_private
 
 
 def token_endpoint(endpoint: Endpoint) -> Endpoint:
-    """Where its tokens come from, as an endpoint: the same guard, TLS settings and redaction hold for it."""
+    """The token server as an endpoint, so that the same guard, TLS settings and redaction hold for it."""
     auth = client_of(endpoint)[0]
-    # RFC 6749 §2.3.1 has both encoded as in a form before they are put together.
+    # RFC 6749 §2.3.1 encodes both as in a form before they are put together.
     basic = BasicAuth(quote_plus(auth.client_id), quote_plus(auth.client_secret))
     return Endpoint(
         name=endpoint.name,
@@ -75,7 +75,7 @@ def token_endpoint(endpoint: Endpoint) -> Endpoint:
 
 
 class Tokens:
-    """The tokens of every client, each asked for by one request at a time."""
+    """The tokens of every client; each client asks by one request at a time."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Tokens:
 
     async def renewed(self, endpoint: Endpoint, refused: Token, *, deadline: float) -> Token:
         """
-        Another token than the one that was answered 401; the same when it is new, for then the next is no better.
+        Another token than the refused one; the same one when it is new, because the next would be no better.
 
         Raises as `current` does.
         """
@@ -111,12 +111,12 @@ class Tokens:
         return source.good() or await _in_time(source.ask(), deadline)
 
     def close(self) -> None:
-        """Ask no more."""
+        """Give up every request that is under way."""
         for source in self._sources.values():
             source.close()
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Forget the tokens of clients that none of these has."""
+        """Forget the tokens of clients that none of these endpoints has."""
         kept = {client_of(one) for one in endpoints if isinstance(one.auth, OAuth2)}
         self._sources = {client: one for client, one in self._sources.items() if client in kept}
 
@@ -157,7 +157,7 @@ class _Source:
         self._ask_again_at = 0.0
 
     def good(self) -> Token | None:
-        """The token, unless it has ended; past its renewal time the next one is asked for meanwhile."""
+        """The token, None when it has ended; past its renewal time, the next one is asked for beside the attempts."""
         token, now = self._token, self._monotonic()
         if token is None or now >= token.ends_at:
             return None
@@ -170,7 +170,7 @@ class _Source:
             self._token = None
 
     def ask(self) -> "asyncio.Future[Token]":
-        """The answer to the question that is under way, or to a new one."""
+        """The answer to the request under way or to a new one, because attempts that wait together share one."""
         if self._asking is None:
             if self._failure is not None and self._monotonic() < self._ask_again_at:
                 refused: asyncio.Future[Token] = asyncio.get_running_loop().create_future()
@@ -227,13 +227,13 @@ class _Source:
 
 
 def _life(expires_in: object) -> float:
-    """Seconds from what RFC 6749 §5.1 has as a number and some servers write as text."""
+    """Seconds of life from `expires_in`: a number by RFC 6749 §5.1, which some servers write as text."""
     text = str(expires_in)
     return min(float(text), LONGEST_LIFE_SECONDS) if text.isdigit() else UNSAID_SECONDS
 
 
 def replaced(failure: TransportFailure) -> TransportFailure:
-    """The same once more: an exception that several raise gathers their tracebacks."""
+    """A copy, because one exception that several attempts raise would gather their tracebacks."""
     return TransportFailure(failure.word, failure.detail, address=failure.address)
 
 
@@ -245,7 +245,7 @@ def _form_of(auth: OAuth2) -> dict[str, str]:
 
 
 def _refusal(response: httpx.Response) -> str:
-    """Its status, and the error code of RFC 6749 §5.2; nothing else of what it says."""
+    """The status and the error code of RFC 6749 §5.2, and nothing else of the answer."""
     code = ""
     try:
         answer = json.loads(response.content)
@@ -259,7 +259,7 @@ def _refusal(response: httpx.Response) -> str:
 async def _in_time(asked: "asyncio.Future[Token]", deadline: float) -> Token:
     try:
         async with asyncio.timeout_at(deadline):
-            # Shielded, because others wait for the same answer.
+            # The request is shielded, because other attempts wait for the same answer.
             return await asyncio.shield(asked)
     except TimeoutError:
         raise TransportFailure("token", "the token server gave no answer in time") from None

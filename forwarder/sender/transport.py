@@ -5,7 +5,7 @@ The pool under the sender: a few connections to one origin.
                                                    │
                                 a place for its file descriptor, shared with all pools, from the dial to the close
 
-A slot is the right to one connection in use, and idle connections are used before any is dialled; so
+A slot is the right to one connection in use. Idle connections are used before any is dialled, so
 in use + idle + closing never exceeds `max_connections`.
 """
 
@@ -56,8 +56,9 @@ class PooledTransport(httpx.AsyncBaseTransport):
     """
     Sends requests to `origin` over at most `max_connections` connections, newest idle one first.
 
-    Deliveries come as finished bytes, by `prepare` and `exchange`. Whatever else the program asks for comes as httpx's
-    requests, by `handle_async_request`, over the same connections. It is made on the loop that it works on.
+    Deliveries come as finished bytes, by `prepare` and `exchange`. Other requests of the program come from httpx, by
+    `handle_async_request`, and use the same connections. A pool belongs to the event loop that it is made on, so it
+    needs no lock.
     """
 
     def __init__(
@@ -89,14 +90,14 @@ class PooledTransport(httpx.AsyncBaseTransport):
         self._places: dict[Connection, Place] = {}
         self._granted: list[Place] = []
         self.held = 0
-        """Descriptors that it has, as `Descriptors` counts them."""
+        """Descriptors that the pool has, as `Descriptors` counts them."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """
-        The answer with what is kept of its body, see `answer`; there is nothing to close.
+        The answer with the kept part of its body, see `answer`; there is nothing to close.
 
-        One deadline covers everything from the wait for a slot to the last byte read: the longest of httpx's timeouts,
-        DEFAULT_TIMEOUT_SECONDS where there is none. `response.extensions["address"]` is the IP address that answered.
+        One deadline covers everything from the wait for a slot to the last byte read. It is the longest of httpx's
+        timeouts, else DEFAULT_TIMEOUT_SECONDS. `response.extensions["address"]` is the IP address that answered.
         Raises TransportFailure when no complete head of an answer came in time.
         """
         deadline = self._loop.time() + timeout_seconds_of(request)
@@ -124,7 +125,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         """
         Raises TransportFailure when no complete head of an answer came by `deadline`, by the loop's clock.
 
-        NoDescriptor says that nothing was sent; `turn` tells when to try again.
+        NoDescriptor says that nothing was sent; `turn` waits for a descriptor.
         """
         if not self._slots.take():
             await self._wait_for_slot(deadline)
@@ -136,7 +137,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
             answer = await connection.exchange(request, deadline=deadline)
         except ConnectionLost as lost:
             if not connection.has_answered:
-                # It went stale while it was idle: the request goes once more, on a connection of its own.
+                # The connection went stale while it was idle, so the request goes once more, on a new connection.
                 return await self._exchange_anew(request, deadline)
             self._give_up(connection, lost)
             raise
@@ -147,7 +148,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         return self._judged(answer)
 
     async def _exchange_anew(self, request: bytes, deadline: float) -> Answer:
-        """On a new connection; the caller's slot goes with it, whatever becomes of it."""
+        """Exchange on a new connection, which takes over the caller's slot, whatever happens."""
         try:
             connection = await self._open(deadline)
         except BaseException:
@@ -164,12 +165,16 @@ class PooledTransport(httpx.AsyncBaseTransport):
         return self._judged(answer)
 
     def _require_leave(self) -> None:
-        """Right before the request is written; raises NoDescriptor, which says that nothing was sent."""
+        """
+        Raises NoDescriptor, which says that nothing was sent, unless the pool may send now.
+
+        It is asked right before the request is written, because another replica may have taken over during the wait.
+        """
         if self._may_send is not None and not self._may_send():
             raise NoDescriptor
 
     def _give_up(self, connection: Connection, error: BaseException) -> None:
-        """Close it, above all after a cancellation, because its answer would be taken for the next request's."""
+        """Close the connection, because a late answer would be taken for the next request's."""
         connection.abort()
         if isinstance(error, TransportFailure):
             error.address = connection.address
@@ -183,9 +188,9 @@ class PooledTransport(httpx.AsyncBaseTransport):
     @asynccontextmanager
     async def turn(self, *, seconds: float) -> AsyncIterator[bool]:
         """
-        Wait for a descriptor, which is there for a dial while the block runs; False when none came in time.
+        Wait for a descriptor, which is kept for a dial while the block runs; False when none came in time.
 
-        A pool that has connections waits less, because those can take what would wait here.
+        A pool with connections waits less, because they can take the request meanwhile.
         """
         patience = min(seconds, SECOND_TURN_SECONDS) if self.held else seconds
         place = await self._descriptors.wait(self, seconds=patience)
@@ -196,7 +201,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         try:
             yield True
         finally:
-            if place in self._granted:
+            if place in self._granted:  # no dial has taken it
                 self._granted.remove(place)
                 place.give_back()
 
@@ -208,9 +213,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         self._idle.pop(0).close()
 
     async def aclose(self) -> None:
-        """
-        Close the idle connections now and each other one after its exchange; return when the idle ones are closed.
-        """
+        """Close idle connections now and each other one after its exchange; return when the idle ones are closed."""
         self._is_closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -222,7 +225,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
             await connection.wait_lost()
 
     async def _open(self, deadline: float) -> Connection:
-        """Raises TransportFailure, NoDescriptor when there is no place for it."""
+        """Raises TransportFailure, or NoDescriptor when there is no place for the connection."""
         place = self._granted.pop() if self._granted else self._descriptors.take(self)
         if place is None:
             raise NoDescriptor
@@ -272,13 +275,13 @@ class PooledTransport(httpx.AsyncBaseTransport):
             connection.abort()
 
     def _is_wanted(self, connection: Connection) -> bool:
-        """Whether others wait for its descriptor, and it has had its turn."""
+        """Whether others wait for the connection's descriptor and it has had its turn."""
         return self._descriptors.wants_from(self, self._places[connection])
 
     def _keep(self, connection: Connection) -> None:
         seconds = self._idle_seconds
         if connection.keep_alive_seconds is not None:
-            # A second early, so that their close does not cross our next request.
+            # The pool gives up a second early, so that the receiver's close does not cross our next request.
             seconds = min(seconds, connection.keep_alive_seconds - 1)
         connection.idle_since = self._loop.time()
         connection.idle_until = connection.idle_since + seconds
@@ -287,7 +290,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
             self._sweeper = self._loop.call_later(self._idle_seconds / 4, self._sweep)
 
     def _sweep(self) -> None:
-        """Close what nobody used; the timer runs only while there are idle connections."""
+        """Close connections that nobody used; the timer runs only while there are idle ones."""
         now = self._loop.time()
         for connection in [each for each in self._idle if each.idle_until <= now]:
             self._idle.remove(connection)
@@ -326,8 +329,8 @@ def pooled_transports(
     """
     A factory of one transport for each endpoint, as `Sender` and `client_for` take it.
 
-    All of them keep to `descriptors`, and write no request while it is not so that they `may_send`. Raises
-    SettingsError when `proxy_url` is not that of an HTTP proxy.
+    All transports share `descriptors`, and write a request only while `may_send` says so. Raises SettingsError when
+    `proxy_url` is not that of an HTTP proxy.
     """
     proxy = parse_proxy(proxy_url) if proxy_url else None
     shared = descriptors or Descriptors()

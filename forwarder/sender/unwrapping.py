@@ -1,4 +1,4 @@
-"""What a text reads like beneath its encodings, and where each byte of that stood."""
+"""Unwrapping takes the encodings off a text, and keeps where each byte stood."""
 
 import re
 import sys
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html.entities import html5
 
 MOST_LAYERS = 3
-"""So many encodings around each other are taken off: a URL in JSON that is shown in HTML has three."""
+"""How many nested encodings are taken off: a URL in JSON that is shown in HTML has three."""
 
 _UNIT = re.compile(
     rb"%(?P<percent>[0-9A-Fa-f]{2})"  # URLs (RFC 3986 §2.1)
@@ -21,14 +21,14 @@ _CONTROLS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A text, and for each of its bytes, and for its end, where that began in the outermost text."""
+    """A text, and the place in the outermost text where each of its bytes and its end began."""
 
     text: bytes
     origins: Sequence[int]
 
 
 def layers(text: bytes) -> Iterator[Layer]:
-    """The text itself, then what it reads like with one encoding after the other taken off, while that changes it."""
+    """The text itself, then the text with one encoding after the other taken off, as long as that changes it."""
     layer = Layer(text, range(len(text) + 1))
     yield layer
     for _ in range(MOST_LAYERS):
@@ -40,7 +40,7 @@ def layers(text: bytes) -> Iterator[Layer]:
 
 
 def _unwrapped(layer: Layer) -> Layer:
-    """Every unit of every encoding replaced by what it stands for; the same layer when there is none."""
+    """The layer with every encoded unit replaced by what it stands for; the same layer when there is none."""
     pieces: list[bytes] = []
     origins: list[int] = []
     end = 0
