@@ -1,8 +1,8 @@
 """
-Deliveries to the bytes of a request: one module per format, one line per format below.
+Rendering turns deliveries into the bytes of a request: one module per format, one line per format below.
 
-Everything here is pure and repeatable: the same stored readings and the same endpoint settings make the same bytes in
-each attempt, and after an edit of `fields` or `format` the next attempt is rendered anew.
+Rendering is pure and repeatable: the same stored readings and endpoint settings make the same bytes in each attempt.
+After an edit of `fields` or `format` the next attempt is rendered anew.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ TEST_DEVICE = Device("000000000000")
 
 @dataclass(slots=True)
 class Rendered:
-    """The body of one request, and the id that a receiver de-duplicates it by; not to be changed."""
+    """The body of one request, and the id by which a receiver de-duplicates it; nobody changes one."""
 
     body: bytes
     content_type: str
@@ -52,11 +52,10 @@ class Rendered:
 
 def render(deliveries: Sequence[Delivery], *, endpoint: Endpoint) -> Rendered:
     """
-    The request that carries these deliveries, in their order; raises ValueError when there is none.
+    The request that carries these deliveries in their order.
 
-    Raises Unrenderable when the endpoint's template makes nothing of some.
-
-    An endpoint without `batch` takes exactly one. One with `batch` gets the batch form even for one.
+    An endpoint without `batch` takes exactly one. An endpoint with `batch` gets the batch form even for one. Raises
+    ValueError when there is no delivery, and Unrenderable when the endpoint's template makes nothing of some.
     """
     form = form_of(endpoint)
     events = deliveries
@@ -72,8 +71,8 @@ def render_test(endpoint: Endpoint, *, now: datetime) -> Rendered:
     """
     The `webhook.test` event: it carries no meter data, and a receiver only has to answer it with 2xx.
 
-    Its id follows from the endpoint and the instant, so that a second test is not taken for a repeat of the first.
-    Raises Unrenderable when the endpoint's template makes nothing of it.
+    The id follows from the endpoint and the instant, so that a second test is not taken for a repeat of the first.
+    Raises Unrenderable when the endpoint's template makes nothing of the event.
     """
     webhook_id = _hashed("test_", [endpoint.name, str(now.timestamp())])
     data = write_json({"id": webhook_id, "endpoint": endpoint.name, "message": "It works."})
@@ -84,12 +83,12 @@ def render_test(endpoint: Endpoint, *, now: datetime) -> Rendered:
 
 
 def envelope_bytes(endpoint: Endpoint) -> int:
-    """What a delivery adds to a batch beside its data, at most, when its device is named by a MAC."""
+    """The most bytes that a delivery adds to a batch beside its data, when its device is named by a MAC."""
     return form_of(endpoint).ENVELOPE_BYTES
 
 
 def form_of(endpoint: Endpoint) -> Renderer:
-    """What writes this endpoint's bodies."""
+    """The renderer of this endpoint's bodies."""
     if endpoint.template is None:
         forms = FORMATS if endpoint.events is None else NOTICE_FORMATS
         return forms[endpoint.format]

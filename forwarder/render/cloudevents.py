@@ -12,14 +12,14 @@ ENVELOPE_BYTES = 320
 
 # CloudEvents 1.0 §3.1: a type should begin with the reverse domain name of the organisation it belongs to, whatwatt.ch.
 TYPE_PREFIX = "ch.whatwatt."
-# An absolute URI is recommended, because consumers with many producers route and de-duplicate by it.
+# The source is an absolute URI, because consumers with many producers route and de-duplicate by it.
 SOURCE_PREFIX = "urn:whatwatt:device:"
 SERVICE_SOURCE = "urn:whatwatt:forwarder"
-"""Of what is told about the service itself."""
+"""The source of notices about the service itself."""
 
 
 def single(event: Event) -> bytes:
-    """One event; `id` is the reading's, so that `source` and `id` are unique together as the specification asks."""
+    """One event; its `id` is the reading's, because the specification wants `source` and `id` unique together."""
     return _event("meter.reading", event)
 
 

@@ -1,4 +1,4 @@
-"""What every format starts from, and what it has to offer."""
+"""The event that every format starts from, and the interface that every format offers."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class Event(Protocol):
     """
     One thing to tell a receiver; `data` is its finished JSON object.
 
-    A delivery is one as it stands, so that for a reading at each attempt nothing is made anew.
+    A delivery is an event as it stands, so that an attempt makes nothing anew for each reading.
     """
 
     @property
@@ -22,7 +22,7 @@ class Event(Protocol):
 
     @property
     def measured_at(self) -> str:
-        """RFC 3339 in UTC, ends in Z."""
+        """RFC 3339 in UTC, ending in Z."""
 
     @property
     def data(self) -> bytes: ...
@@ -30,7 +30,7 @@ class Event(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TestEvent:
-    """What `send-test` tells."""
+    """The event of `send-test`."""
 
     webhook_id: WebhookId
     device: Device
@@ -40,12 +40,12 @@ class TestEvent:
 
 def newest(events: Sequence[Event]) -> str:
     """The latest `measured_at` of at least one event."""
-    # Without its Z, which would sort `…:40Z` after `…:40.203Z`.
+    # The Z is cut off, because it would sort `…:40Z` after `…:40.203Z`.
     return max([event.measured_at.removesuffix("Z") for event in events]) + "Z"
 
 
 class Unrenderable(ValueError):  # noqa: N818 - an outcome
-    """No request can be made of these events, today or later; without them one can be, of what is left."""
+    """No request can be made of these events, today or later; the events that are left can be sent without them."""
 
     def __init__(self, why: str, webhook_ids: Collection[WebhookId]) -> None:
         super().__init__(why)
@@ -56,26 +56,26 @@ class Renderer(Protocol):
     """
     Writes one format, as a module of this package or an object.
 
-    Its functions are pure: equal events make equal bytes, which are UTF-8. A template's may raise Unrenderable.
+    Its functions are pure: equal events make equal bytes, which are UTF-8. A template may raise Unrenderable.
     """
 
     @property
     def CONTENT_TYPE(self) -> str:  # noqa: N802 - a module's constant
-        """Of one event on its own."""
+        """The content type of one event on its own."""
 
     @property
     def BATCH_CONTENT_TYPE(self) -> str:  # noqa: N802
-        """Of several events in one body."""
+        """The content type of several events in one body."""
 
     @property
     def ENVELOPE_BYTES(self) -> int:  # noqa: N802
-        """What one more event adds to a batch beside its data, at most."""
+        """The most bytes that one more event adds to a batch beside its data."""
 
     def single(self, event: Event) -> bytes:
         """The body for one reading on its own."""
 
     def batch(self, events: Sequence[Event]) -> bytes:
-        """The body for at least one reading, in the form for several."""
+        """The batch form of the body, for one reading or more."""
 
     def test(self, event: Event, *, is_batched: bool) -> tuple[bytes, str]:
         """The body and content type of a `webhook.test` event, in a form that this endpoint's receiver can parse."""

@@ -1,12 +1,12 @@
 """
-`fields`: which parts of a reading an endpoint is sent.
+`fields` chooses the parts of a reading that an endpoint is sent.
 
     active_power_*     measurements by name or glob; `tariff` and `conversion_factor` likewise
     meter.id           one value of a section; globs too: `network.*`, `extra.*`, `volumes.meter_*`
     meter              a whole section, by its exact name
     *                  everything
 
-A glob without a dot never reaches into a section, nor takes a whole one: `v*` sends voltages and not the volumes.
+A glob without a dot neither reaches into a section nor takes a whole one: `v*` sends voltages and not the volumes.
 `id`, `device`, `measured_at`, `time_source` and `received_at` are always sent.
 """
 
@@ -25,7 +25,7 @@ _decode = json.JSONDecoder(parse_float=NumberText, parse_int=NumberText).decode
 
 
 def keep_fields(data: bytes, *, fields: tuple[str, ...]) -> bytes:
-    """The data object with only these fields in it; every value that stays, stays digit by digit."""
+    """The data object with only these fields in it; every value that stays keeps its digits."""
     if "*" in fields:
         return data
     selection = _compile(fields)
@@ -43,11 +43,11 @@ class Selection:
         self._exact = frozenset(fields)
         self._names = _any_of(field for field in self._exact if "." not in field)
         self._paths = _any_of(field for field in self._exact if "." in field)
-        # The same few names come with every reading, and matching them is most of the work.
+        # Matches are cached, because the same few names come with every reading.
         self._wants_measurement = lru_cache(maxsize=1024)(self._matches_measurement)
 
     def part(self, name: str, value: JsonValue) -> JsonValue:
-        """What is sent of one top-level member of the data object, None for nothing of it."""
+        """The part of one top-level member of the data object that is sent; None when nothing is."""
         if name in ALWAYS or name in self._exact:
             return value
         if name == "measurements" and isinstance(value, Mapping):

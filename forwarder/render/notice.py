@@ -1,8 +1,8 @@
 """
-Notices to the operator, in each format that `operator:` takes. A notice's stored data object begins with its `type`.
+Notices to the operator in each format that `operator:` takes. A notice's stored data object begins with its `type`.
 
     standard     {"type":"endpoint.failing","timestamp":…,"data":{"id":…,"endpoint":…,"message":…}}
-    text         {"text":"one sentence"}: what the incoming webhooks of Slack, Mattermost and Google Chat take
+    text         {"text":"one sentence"}, as the incoming webhooks of Slack, Mattermost and Google Chat take it
     cloudevents  CloudEvents 1.0 in structured mode
 """
 
@@ -18,18 +18,18 @@ from forwarder.render.event import Event, Renderer, TestEvent
 from forwarder.terminal import plain
 
 LONGEST_TEXT = 1000
-"""Letters of a sentence to a chat: far below what any of them takes."""
+"""The most letters of a sentence to a chat, far below the limit of any chat."""
 
 TEST_TEXT = "It works. The whatwatt webhook forwarder tells here what it notices."
-"""Whoever reads along in the chat has not sent the test."""
+"""The sentence explains itself, because readers of the chat have not sent the test."""
 
 _decode = json.JSONDecoder(parse_float=NumberText, parse_int=NumberText).decode
-# In a chat some letters act: `<!channel>` or `@all` in a device's name would call everybody.
+# Chats act on some letters: `<!channel>` or `@all` in a device's name would call everybody.
 _HARMLESS = str.maketrans({"<": "‹", ">": "›", "&": "+", "@": "＠", "`": "'", "*": "×"})
 
 
 class _Single:
-    """Notices are told one by one, in whatever format."""
+    """A format of notices, which are sent one by one."""
 
     ENVELOPE_BYTES = 0
 
@@ -80,7 +80,7 @@ NOTICE_FORMATS: Mapping[str, Renderer] = {
     "text": _Text(),
     "cloudevents": _CloudEvents(),
 }
-"""Each `format` of `operator:`, and what writes it."""
+"""Each `format` of `operator:`, and its renderer."""
 
 
 def _split(event: Event) -> tuple[str, dict[str, Any]]:
@@ -89,6 +89,6 @@ def _split(event: Event) -> tuple[str, dict[str, Any]]:
 
 
 def chat_text(sentence: str) -> str:
-    """The sentence as a chat shows it: on one line, and with nothing in it that a chat would act on."""
+    """The sentence as a chat shows it: on one line, without anything that a chat would act on."""
     line = plain(" ".join(sentence.translate(_HARMLESS).split()))
     return line if len(line) <= LONGEST_TEXT else line[: LONGEST_TEXT - 1] + "…"

@@ -1,4 +1,4 @@
-"""`format: standard`: an envelope of type, timestamp and data, as Standard Webhooks 1.0.0 recommends it."""
+"""`format: standard` is an envelope of type, timestamp and data, as Standard Webhooks 1.0.0 recommends."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ def single(event: Event) -> bytes:
 
 
 def batch(events: Sequence[Event]) -> bytes:
-    """One `meter.readings` event; its timestamp is the newest of its readings'."""
+    """One `meter.readings` event, with the timestamp of its newest reading."""
     joined = b"[" + b",".join([event.data for event in events]) + b"]"
     return envelope("meter.readings", timestamp=newest(events), data=joined)
 

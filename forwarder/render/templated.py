@@ -1,4 +1,4 @@
-"""`format: template`: a body as the endpoint's own template has it."""
+"""`format: template` writes a body by the endpoint's own template."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from forwarder.event_data import utf8
 from forwarder.render.event import Event, Unrenderable, newest
 
 READING, NOTICE = "meter.reading", "notice"
-"""The types of single events; what kind of notice it is says its own data."""
+"""The types of single events; the data of a notice names its kind."""
 _READINGS, _TEST = "meter.readings", "webhook.test"
 
 
@@ -38,7 +38,7 @@ class Templated:
         return utf8(self._of_one(event, self.kind))
 
     def batch(self, events: Sequence[Event]) -> bytes:
-        """Raises Unrenderable with every event that there is nothing to say of."""
+        """Raises Unrenderable with every event of which the template makes nothing."""
         if self.template.takes_all:
             return utf8(self._of_all(events))
         texts: list[str] = []
