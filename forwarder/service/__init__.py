@@ -1,5 +1,5 @@
 """
-The running process: the only place that wires the parts together.
+The running process; this package alone wires the parts together.
 
     service.py   what starts and stops, in which order       descriptors.py  how many files it may have open
     looking.py   routes.yaml on file systems that hang       reloading.py    routes.yaml while the service runs

@@ -1,4 +1,4 @@
-"""The running service logs what commands change beside it, as it logs the changes that come by its port."""
+"""The service logs the changes that commands make beside it, like those that come by its port."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -21,9 +21,9 @@ def newest_changes(place: OutboxPlace) -> list[AuditRecord]:
 
 class AuditLog:
     """
-    Tells of each record that comes, once.
+    Logs each new record once.
 
-    `newest` reads the newest records, the newest in front. It waits for the outbox, so it runs in a thread.
+    `newest` reads the newest records, newest first. It runs in a thread, because it waits for the outbox.
     """
 
     def __init__(self, newest: Callable[[], Sequence[AuditRecord]], *, clock: Clock) -> None:
@@ -39,11 +39,11 @@ class AuditLog:
             await self._clock.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Tell what has come since the last look, and nothing at the first one."""
+        """Log the records since the last look; the first look logs none."""
         try:
             records = await asyncio.to_thread(self._newest)
         except OutboxError:
-            return  # others tell of it
+            return  # other parts tell of it
         except Exception as error:  # noqa: BLE001 - it only tells
             self._log.error("telling.broke", what="the audit", exc_info=error)
             return

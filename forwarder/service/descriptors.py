@@ -1,4 +1,4 @@
-"""How many files the process may have open, and how many of them connections to receivers may be."""
+"""The limit of open files, and the part of it that is for connections to receivers."""
 
 import os
 import resource
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from forwarder.errors import OperationError
 
 MOST = 65_536
-"""More are of no use to us, and some programs' libraries walk through all that there could be."""
+"""The most files that we ask for, because more are of no use and some libraries walk through all possible ones."""
 _UNKNOWN = 1024
 _LEAST_KEPT, _MOST_KEPT = 48, 256
 
@@ -18,7 +18,7 @@ _FOR_OURSELVES = 32
 """Files of the outbox, sockets of the broker, lookups, the reserve for the stop, and some room."""
 _LEAST_HTTP, _MOST_HTTP = 4, 64
 _TO_START = 40
-"""For the event loop, the outbox, the reserve for the stop, the HTTP port, the broker and one receiver."""
+"""Files for the event loop, the outbox, the reserve for the stop, the HTTP port, the broker and one receiver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +29,22 @@ class Share:
 
     @property
     def kept_back(self) -> int:
-        """For outbox, broker, routes, lookups and the HTTP port: an eighth, in a small limit nearly half."""
+        """Files for outbox, broker, routes, lookups and the HTTP port: an eighth, or nearly half of a small limit."""
         return min(max(_LEAST_KEPT, self.limit // 8), _MOST_KEPT, self.limit // 2)
 
     @property
     def http_connections(self) -> int:
-        """For the HTTP port: what outbox, broker, routes and lookups leave of what is kept back."""
+        """Connections of the HTTP port: the files kept back, less those of outbox, broker, routes and lookups."""
         return max(_LEAST_HTTP, min(_MOST_HTTP, self.kept_back - _FOR_OURSELVES))
 
     @property
     def receivers(self) -> int:
-        """For connections to receivers, over all endpoints."""
+        """Connections to receivers, over all endpoints."""
         return max(self.limit - self.kept_back, 1)
 
 
 class Reserve:
-    """A few descriptors, kept open until the stop: it needs some, and uvloop ends with an error where it finds none."""
+    """A few descriptors, kept open for the stop, because uvloop ends with an error when it finds none."""
 
     def __init__(self) -> None:
         self._kept = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(_FOR_THE_STOP)]
@@ -56,9 +56,9 @@ class Reserve:
 
 def raise_limit() -> Share:
     """
-    Raise the soft limit of open files (RLIMIT_NOFILE) to the hard one, at most to MOST; what then holds.
+    Raise the soft limit of open files (RLIMIT_NOFILE) to the hard one, at most to MOST; return the limit in force.
 
-    A limit that may not be changed stays: systemd's filter of system calls forbids it, and sets the limit itself.
+    A limit that may not be changed stays, as under systemd, which filters the system call and sets the limit itself.
     """
     try:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,7 +1,7 @@
 """
-What the operator is to be told of endpoints that other replicas deliver to.
+The leader tells the operator also of endpoints that other replicas deliver to.
 
-One replica tells, the one that leads. What others see of their endpoints it reads from the rows, now and then.
+The leader alone tells. It reads from the rows, every few seconds, what the others have seen of their endpoints.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ LOOK_SECONDS = 10.0
 
 
 class Listener(Protocol):
-    """Who tells the operator."""
+    """The part that tells the operator."""
 
     def endpoint_changed(self, endpoint: str, health: EndpointHealth) -> None: ...
 
@@ -27,7 +27,7 @@ class Listener(Protocol):
 
 
 class Elsewhere:
-    """Lets `listener` hear of the `routed` endpoints that are not `here`; no failure of it matters: it only tells."""
+    """Tells `listener` of the `routed` endpoints that are not `here`; its failures stop nothing."""
 
     def __init__(
         self,
@@ -53,15 +53,16 @@ class Elsewhere:
         self._begun_at = self._clock.unix()
         while True:
             try:
+                # The overview is read beside the loop, because it waits for the database.
                 self.see(await asyncio.to_thread(self._overview))
             except OutboxError:
-                pass  # it cannot be read, which others tell
+                pass  # other parts tell that the outbox cannot be read
             except Exception as error:  # noqa: BLE001 - it only tells
                 self._log.error("telling.broke", what="the notices", exc_info=error)
             await self._clock.sleep(LOOK_SECONDS)
 
     def see(self, overview: Overview) -> None:
-        """Tell what has changed since the last look; what is dead at the first was told by whoever led before."""
+        """Tell the changes since the last look; the leader before has told the dead letters of the first look."""
         elsewhere = set(self._routed()).difference(self._here())
         for totals in overview.endpoints:
             if totals.name in elsewhere:
@@ -80,14 +81,14 @@ class Elsewhere:
         self._listener.endpoint_changed(name, health)
 
     def _is_new(self, name: str, since: float | None) -> bool:
-        """Of what was there at an endpoint's first look, whoever led before has told what is older than this one."""
+        """Whether the outage is new; one that is older than this run is not, because the leader before has told it."""
         if name in self._outages:
             return since != self._outages[name]
         return (since or 0.0) >= self._begun_at
 
 
 def _as_it_was_open(health: EndpointHealth) -> EndpointHealth:
-    """In an outage that began and ended between two looks; what was taken since then ended it."""
+    """The health during an outage that began and ended between two looks; a success since then ended it."""
     since, taken_at = health.outage_since or 0.0, health.last_success_at or 0.0
     return replace(
         health,

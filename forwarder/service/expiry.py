@@ -1,4 +1,4 @@
-"""What is settled by rule, because nobody sends it any more: what is too old, and what an endpoint left behind."""
+"""Expiry settles deliveries by rule: those that are too old, and those of endpoints that routes.yaml has dropped."""
 
 import asyncio
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ REMOVED_GRACE_SECONDS = 600.0
 
 
 class Expiry:
-    """Ends what waits in vain at the endpoints that are delivered to from here."""
+    """Settles deliveries that wait in vain at the endpoints with their home here."""
 
     def __init__(
         self, *, outbox: Outbox, dispatcher: Dispatcher, clock: Clock, watch: Watch
@@ -33,7 +33,7 @@ class Expiry:
         self._watch = harmless(watch)
 
     async def sweep(self) -> None:
-        """What is claimed the dispatcher looks through, because it alone knows it; the rest are rows."""
+        """Settle claimed deliveries by the dispatcher, because it alone knows them, and the rest as rows."""
         totals = await self._outbox.accounts.totals()
         oldest = {one.name: one.oldest_pending_at for one in totals}
         for endpoint in self._dispatcher.settle_outdated():
@@ -52,6 +52,7 @@ class Expiry:
     async def _settle_all(
         self, endpoint: str, wanted: ExpireOld | BuryRemoved, decision: Bury | Expire
     ) -> None:
+        # Each operation settles at most MOST_ROWS, so that no long transaction keeps the line waiting.
         count = MOST_ROWS
         while count >= MOST_ROWS:
             count = await self._outbox.operate(wanted)
@@ -60,6 +61,7 @@ class Expiry:
 
     async def _bury_removed(self, totals: Iterable[EndpointTotals]) -> None:
         now = self._clock.unix()
+        # The leader marks the endpoints that are gone; each replica buries at its own homes.
         if self._outbox.leads:
             known = frozenset(self._dispatcher.routed)
             gone = await self._outbox.operate(MarkRemoved(known, now))

@@ -12,14 +12,14 @@ from forwarder.outbox import Overview
 
 BEAT_SECONDS = 60.0
 Counts = Mapping[str, int]
-"""By outcome, since the start: of messages, and of deliveries."""
+"""Counts of messages or of deliveries by outcome, since the start."""
 
 
 class Heartbeat:
     """
-    Tells the counts of each minute; machines have them from /metrics, so the log for them leaves it out.
+    Logs the counts of each minute; the log for machines leaves them out, because machines have /metrics.
 
-    `look` reads the outbox, beside the loop; `problems` are what keeps the service from its job now.
+    `look` reads the outbox, beside the loop; `problems` keep the service from its job now.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Heartbeat:
             await self.tell()
 
     async def tell(self) -> None:
-        """Tell what came and went since the last time; not when the outbox cannot be read, of which others tell."""
+        """Log what came and went since the last time, unless the outbox cannot be read, of which other parts tell."""
         try:
             gauges = await asyncio.to_thread(self._look)
         except OutboxError:
@@ -65,11 +65,11 @@ def beat(
     gauges: Overview,
     problems: Sequence[str],
 ) -> dict[str, Any]:
-    """The fields of one beat; what there is none of is None, but for readings, delivered and waiting."""
+    """The fields of one beat; a zero is None, except in readings, delivered and waiting."""
     messages, deliveries = (_since(*pair) for pair in zip(before, now, strict=True))
     failing = [one.name for one in gauges.endpoints if one.health.is_open]
     served = sum(1 for one in gauges.endpoints if one.removed_at is None)
-    # What is to be done about it was said when it began.
+    # The part after the semicolon is cut off, because it was said when the problem began.
     wrong = [
         *(one.partition(";")[0] for one in problems),
         *(f"{name} is failing" for name in failing),
@@ -88,6 +88,6 @@ def beat(
 
 
 def _since(before: Counts, now: Counts) -> Counts:
-    """What was added to each, without those to which nothing was."""
+    """The counts that have grown, and by how much."""
     added = {outcome: count - before.get(outcome, 0) for outcome, count in now.items()}
     return {outcome: count for outcome, count in added.items() if count}

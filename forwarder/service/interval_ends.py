@@ -1,4 +1,4 @@
-"""Ends intervals of `min_interval` with `keep: last`: an endpoint is owed the last reading of each then."""
+"""Ends intervals of `min_interval` with `keep: last`, after each of which an endpoint is owed the last reading."""
 
 import asyncio
 from typing import NamedTuple
@@ -9,14 +9,14 @@ from forwarder.logs import logger
 from forwarder.outbox import Candidates, KeptLast
 
 LOOK_SECONDS = 1.0
-"""A reading is owed at most so late, on a machine that keeps up."""
+"""How late a reading is owed at most, on a machine that keeps up."""
 
 
 class _Look(NamedTuple):
     kept: KeptLast
-    """What the routes said at the last look."""
+    """The rule of the routes at the last look."""
     next_at: float
-    """Before this (monotonic seconds) no interval ends that was known, and none that was opened since."""
+    """Monotonic seconds before which no interval ends, be it a known one or one that was opened since."""
 
 
 class IntervalEnds:
@@ -52,7 +52,7 @@ class IntervalEnds:
     async def _end(self, name: str, kept: KeptLast) -> None:
         unix, monotonic = self._clock.unix(), self._clock.monotonic()
         ended = await self._candidates.end_intervals(name, kept)
-        # An interval that was opened since the look ends so long after it; one that was left over has ended already.
+        # An interval opened since the look lasts at least so long; one that the look left over has ended already.
         left_seconds = kept.seconds
         if ended.next_opened_at is not None:
             left_seconds = min(left_seconds, ended.next_opened_at + kept.seconds - unix)

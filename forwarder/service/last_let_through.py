@@ -1,4 +1,4 @@
-"""What a start has to know of the time before it: when endpoints with a `min_interval` were last owed each device."""
+"""A start recalls from the outbox which readings `min_interval` has let through before it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -13,7 +13,7 @@ def last_let_through(
     outbox: OutboxPlace, intervals: Mapping[str, float], *, now: float
 ) -> Iterator[tuple[str, Device, float]]:
     """
-    Endpoint, device and `received_at` of what came within the endpoint's interval and is still known.
+    The endpoint, device and `received_at` of each reading within the endpoint's interval that is still known.
 
     An outbox that cannot be read costs each device one reading too many, not the start.
     """

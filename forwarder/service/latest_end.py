@@ -1,8 +1,8 @@
 """
-The end, whatever hangs.
+The latest end of the process, whatever hangs.
 
-A thread that waits for a disk or a database that never answers cannot be told to stop, and Python waits for it. A
-process that ends without it does as one that is killed, which the outbox stands.
+A thread that waits for a disk or a database cannot be told to stop, and Python waits for the thread. A process that
+ends without the thread is like a killed one, which the outbox survives.
 """
 
 import os
@@ -12,7 +12,7 @@ from threading import Event, Thread
 from forwarder.logs import logger
 
 FLUSH_SECONDS = 0.5
-"""What the last line of the log gets."""
+"""How long the last line of the log has to be written."""
 
 
 class LatestEnd:
@@ -24,7 +24,7 @@ class LatestEnd:
         self._thread: Thread | None = None
 
     def begin(self, *, exit_code: int) -> None:
-        """Let time run; nothing stops it any more."""
+        """Start the clock, which nothing stops any more."""
         if self._thread is None:
             self._thread = Thread(
                 target=self._run, args=(exit_code,), name="latest end", daemon=True
@@ -32,7 +32,7 @@ class LatestEnd:
             self._thread.start()
 
     def _run(self, exit_code: int) -> None:
-        never = Event()  # time.sleep fails where a library that fakes the clock is loaded
+        never = Event()  # because time.sleep fails under a library that fakes the clock
         never.wait(self._seconds)
         logger("service").warning("service.cut_off", after_seconds=self._seconds)
         never.wait(FLUSH_SECONDS)

@@ -1,4 +1,4 @@
-"""Looks at routes.yaml, and at the files that it names, on file systems that may never answer."""
+"""Looks at routes.yaml and the files that it names, on file systems that may never answer."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ T = TypeVar("T")
 SLOW_SECONDS = 10.0
 """A look that takes longer waits for a file system that does not answer."""
 AT_ONCE = 4
-"""Looks under way at the same time, at most: each of them that never ends keeps a thread."""
+"""The most looks under way at once, because a look that never ends keeps a thread."""
 _SLOW = "reading routes.yaml, or a file that it names, takes longer than 10 s: does the file system answer?"
 _HINT = "it is tried again; a service that runs keeps its last good routes"
 
@@ -24,21 +24,21 @@ class Looks:
     """
     Looks at the routing file, each in a daemon thread.
 
-    One that takes longer than SLOW_SECONDS is told in the log and in `problem`. Another then begins beside it, and so
-    on every SLOW_SECONDS, because a file system that has come back may still owe the first its answer for ever. The
-    first to end counts; what the others find is dropped. Neither the loop nor the end of the process waits for any.
+    A look that takes longer than SLOW_SECONDS is told in the log and in `problem`. Another look then begins beside it,
+    and so on every SLOW_SECONDS, because a file system that has come back may never answer the first one. The first
+    look to end counts, and the others are dropped. Neither the loop nor the end of the process waits for any look.
     """
 
     def __init__(self, file: RoutesFile, *, clock: Clock) -> None:
         self.problem: str | None = None
-        """A sentence while a look takes too long."""
+        """A sentence while a look takes too long, else None."""
         self._file = file
         self._clock = clock
         self._log = logger("routes")
         self._under_way: set[asyncio.Task[object]] = set()
 
     async def first(self, look: Callable[[RoutesFile], T]) -> T:
-        """What the first look that ends returns or raises."""
+        """The result or the error of the first look that ends."""
         warning = self._clock.call_later(SLOW_SECONDS, self._say_slow)
         try:
             found = await self._first_to_end(look)
@@ -50,7 +50,7 @@ class Looks:
     async def _first_to_end(self, look: Callable[[RoutesFile], T]) -> T:
         files: dict[asyncio.Task[T], RoutesFile] = {}
         while True:
-            # The file is free: whichever look has had it last has ended, or it would not be the one that counts.
+            # The first look takes the file itself, because the look that had it last has ended; others take twins.
             if len(self._under_way) < AT_ONCE:
                 file = self._file.twin() if files else self._file
                 files[self._begin(partial(look, file))] = file
@@ -67,7 +67,7 @@ class Looks:
     def _forget(self, task: asyncio.Task[T]) -> None:
         self._under_way.discard(task)
         if not task.cancelled():
-            task.exception()  # of a look that no longer counts nobody wants to hear it
+            task.exception()  # heard here, because a look that no longer counts has no caller
 
     async def _ended_in_time(self, looks: list[asyncio.Task[T]]) -> asyncio.Task[T] | None:
         pause = asyncio.ensure_future(self._clock.sleep(SLOW_SECONDS))

@@ -1,4 +1,4 @@
-"""What each minute came to, of the line and of every endpoint: the difference between two looks at the counters."""
+"""The counts of each minute, of the line and of every endpoint: the difference between two looks at the counters."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from forwarder.outbox import MOST_ROWS, KeepMinutes, Minute
 
 LENGTH_SECONDS = 60
 KEPT_MINUTES = 90
-"""An hour is shown, also where looks are late."""
+"""More than the hour that is shown, because looks may be late."""
 LINE = ""
 """The name under which the line itself is kept."""
 
@@ -17,8 +17,8 @@ class Minutes:
     """
     Tells each minute once it is over; the service asks every few seconds.
 
-    A minute gets all that was counted since the last one was told. A late look moves some counts from one minute to the
-    next; nothing is counted twice.
+    A minute gets all counts since the last minute was told. A late look moves some counts to the next minute. Nothing
+    is counted twice.
     """
 
     def __init__(self, metrics: Metrics, enqueued: Mapping[str, int], *, now: float) -> None:
@@ -50,7 +50,7 @@ class Minutes:
             self._seen[name], self._latency[name] = counts, latency
 
     def _counts(self) -> dict[str, Counter[str]]:
-        """By endpoint the results of attempts and the outcomes of deliveries; of the line, sums."""
+        """The results of attempts and the outcomes of deliveries by endpoint, and sums for the line."""
         counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         line = counts[LINE]
         for (outcome,), count in self._metrics.messages.counts().items():
@@ -65,5 +65,5 @@ class Minutes:
 
 
 def _minute_of(now: float) -> int:
-    """When its minute began."""
+    """The beginning of the minute, in UNIX seconds."""
     return int(now) // LENGTH_SECONDS * LENGTH_SECONDS

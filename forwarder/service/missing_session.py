@@ -1,9 +1,8 @@
 """
-When the replica that leads leaves the subscription to another one.
+The leader gives up the subscription when it has long had no session and another replica could have one.
 
-It has had no session for long, and another replica could have one. They tell each other with their beats: the one that
-leads says that it misses its session, and each other one then tries a session of its own. Where nobody gets one the
-broker is away or refuses them all, and who leads stays.
+Replicas tell each other with their beats. The leader says that it misses its session, and each other replica then tries
+a session of its own. If no replica gets one, the broker is away or refuses them all, and the leader stays.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,19 +14,19 @@ from forwarder.outbox import Seat
 
 LOOK_SECONDS = 1.0
 MISSING_SECONDS = 20.0
-"""How long the one that leads is without a session until it says so."""
+"""How long the leader is without a session before it says so."""
 TRIAL_SECONDS = 10.0
-"""How long another one waits after a trial that failed."""
+"""How long another replica waits after a failed trial."""
 
 
 @dataclass(slots=True)
 class Absence:
-    """Since when there is no session."""
+    """The absence of a session, since when it lasts."""
 
     since: float | None = None
 
     def is_long(self, *, is_subscribed: bool, now: float) -> bool:
-        """Take in one look, by the monotonic clock."""
+        """Take in one look (`now` in monotonic seconds); return whether the absence is long."""
         if is_subscribed:
             self.since = None
         elif self.since is None:
@@ -42,7 +41,7 @@ async def watch_the_session(
     try_session: Callable[[], Awaitable[str | None]],
     clock: Clock,
 ) -> None:
-    """Say how it stands, for ever. Raises LineGivenUp when another replica is to subscribe."""
+    """Tell other replicas of the session, for ever. Raises LineGivenUp when another replica is to subscribe."""
     absence = Absence()
     while True:
         await clock.sleep(LOOK_SECONDS)

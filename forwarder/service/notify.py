@@ -1,9 +1,9 @@
 """
-What the service manager that started us is told: sd_notify(3), for systemd's Type=notify.
+The service tells the service manager that started it how it is: sd_notify(3), for systemd's Type=notify.
 
-READY=1 is told once deliveries flow from the outbox and the first attempt at the subscription is over, whichever way. A
-broker that is away must not make us look as if we had not started: being restarted would not bring it back, and what is
-in the outbox is delivered meanwhile. Whether we are subscribed is in STATUS=, and in /readyz.
+READY=1 is told once deliveries flow and the first attempt at the subscription is over, whichever way. A broker that is
+away must not delay READY=1, because a restart would not bring it back and the outbox is delivered meanwhile. STATUS=
+and /readyz say whether we are subscribed.
 """
 
 import socket
@@ -19,18 +19,18 @@ STATUS_EVERY_SECONDS = 5.0
 
 class ServiceManager:
     """
-    Whoever listens at NOTIFY_SOCKET, if anybody does.
+    The listener at NOTIFY_SOCKET, if there is one.
 
-    Telling neither blocks nor raises: a manager that does not hear us is no reason to stop.
+    Telling neither blocks nor raises, because a manager that does not hear us is no reason to stop.
     """
 
     def __init__(self, environ: Mapping[str, str], *, pid: int) -> None:
         self._address = _address(environ.get("NOTIFY_SOCKET", ""))
         self._log = logger("service_manager")
-        # Kept open: without a sign of life for want of a descriptor we would be ended for it.
+        # The socket stays open, because a lack of descriptors would cost the sign of life, and the manager ends us.
         self._post = None if self._address is None else _open_post()
         self.watchdog_seconds = _watchdog_seconds(environ, pid)
-        """How long it waits for a sign of life before it ends us; None when it does not watch."""
+        """How long the manager waits for a sign of life before it ends us; None when it does not watch."""
 
     def tell(self, *facts: str) -> None:
         """Send facts such as READY=1, one a line."""
@@ -72,14 +72,14 @@ class Announcer:
     def _tell_standing(self, signs: Callable[[], Sequence[str]]) -> None:
         try:
             self._manager.tell(*signs(), _status(self._session()))
-        except Exception as error:  # noqa: BLE001 - of a look at a part that fails, the manager hears nothing
+        except Exception as error:  # noqa: BLE001 - a failing look at a part must not reach the manager
             self._log.error("manager.not_told", exc_info=error)
 
     def say_stopping(self) -> None:
         self._manager.tell("STOPPING=1", "STATUS=stopping: attempts in flight end")
 
     def _signs_of_life(self) -> Sequence[str]:
-        """The watchdog hears what /healthz answers: of a service that has a stuck part, nothing."""
+        """The sign of life for the watchdog; there is none while a part is stuck, as in /healthz."""
         is_watched = self._manager.watchdog_seconds is not None
         return ("WATCHDOG=1",) if is_watched and not self._stuck_parts() else ()
 

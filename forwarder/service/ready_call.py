@@ -1,8 +1,8 @@
 """
-FORWARDER_HEARTBEAT_URL, called each minute while the service is ready: whoever is called notices when that ends.
+The service calls FORWARDER_HEARTBEAT_URL each minute while it is ready; the receiver notices when calls end.
 
-It is healthchecks.io's way, and that of Uptime Kuma's push monitors and others. Not to be taken for the line a minute
-in the log, which is for people who read along (heartbeat.py).
+healthchecks.io, Uptime Kuma's push monitors and others work this way. The line a minute in the log is another thing,
+and is for people (heartbeat.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -17,15 +17,15 @@ from forwarder.sender.failure import NoDescriptor, TransportFailure
 
 CALL_SECONDS = 60.0
 LOOK_SECONDS = 5.0
-"""How soon it is looked again when the service is not ready."""
+"""How soon the next look comes while the service is not ready."""
 TIMEOUT_SECONDS = 10.0
 
 
 def caller(url: str, *, guard: Guard, proxy_url: str | None) -> httpx.AsyncClient:
     """
-    A client for that URL alone, under the guard and the limits of deliveries; to be made on the loop.
+    A client for that URL alone, under the guard and the limits of deliveries; it has to be made on the loop.
 
-    Private addresses are allowed, because the operator names the URL, and many watch from their own network.
+    Private addresses are allowed, because the operator names the URL and many watch from their own network.
     """
     endpoint = Endpoint(
         EndpointName("heartbeat"), url, keys=(), timeout_seconds=TIMEOUT_SECONDS, allow_private=True
@@ -35,9 +35,9 @@ def caller(url: str, *, guard: Guard, proxy_url: str | None) -> httpx.AsyncClien
 
 class ReadyCall:
     """
-    Calls while nothing keeps the service from its job; `problems` are what does.
+    Calls while there are no `problems`, which keep the service from its job.
 
-    A call that fails is told once, and the next one comes after a minute all the same.
+    A call that fails is logged once, and the next call comes after a minute all the same.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class ReadyCall:
             await self._clock.sleep(await self._turn())
 
     async def _turn(self) -> float:
-        """Call if that is right, and say how long to wait."""
+        """Call if the service is ready; return the seconds until the next turn."""
         started = self._clock.monotonic()
         try:
             if self._problems():
@@ -72,7 +72,7 @@ class ReadyCall:
         return max(CALL_SECONDS - (self._clock.monotonic() - started), LOOK_SECONDS)
 
     async def _call(self) -> str | None:
-        """What was in the way, as a clause; None when it was answered well. The URL is a secret."""
+        """The problem of the call as a clause, None after a good answer. It never names the URL, which is a secret."""
         try:
             async with self._client() as client:
                 response = await client.get(self._url)

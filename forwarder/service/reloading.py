@@ -1,4 +1,4 @@
-"""routes.yaml while the service runs: looked at twice a second, taken over whole or not at all."""
+"""The reloader looks at routes.yaml twice a second, and takes an edit over whole or not at all."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -23,8 +23,8 @@ class Reloader:
     """
     Keeps the last good routing table, and hands each new one to `apply`.
 
-    A file that cannot be used changes nothing: its errors are logged and counted, and `rejection` has them. While it
-    cannot be read, because its file system does not answer, `problem` says so.
+    A file that cannot be used changes nothing: its errors are logged and counted, and `rejection` has them. `problem`
+    says so while the file system does not answer.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class Reloader:
 
     @property
     def problem(self) -> str | None:
-        """A sentence while the file system does not answer."""
+        """A sentence while the file system does not answer, else None."""
         return self._looks.problem
 
     def look_now(self) -> None:
-        """Do not wait for the next look (SIGHUP)."""
+        """Look at once, as SIGHUP asks."""
         self._is_asked.set()
 
     async def run(self) -> None:
@@ -80,7 +80,7 @@ class Reloader:
         slept.cancel()
 
     async def _look(self, *, force: bool) -> Reload | None:
-        """Reading and parsing a large file takes a while: the loop goes on meanwhile."""
+        """Read and parse beside the loop, because a large file takes a while."""
         return await self._looks.first(lambda file: file.check(force=force))
 
     async def _take(self, routes: Routes, changes: RoutesDiff) -> None:

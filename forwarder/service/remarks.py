@@ -1,4 +1,4 @@
-"""What an operator should know about the outbox's place, as it is now."""
+"""Remarks for the operator about the outbox's place, as it is now."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -12,21 +12,21 @@ LOOK_SECONDS = 10.0
 
 
 class Remarks:
-    """Asks again and again, because a database's settings change while it runs; what is new is logged."""
+    """Asks again and again, because a database's settings change while it runs; new remarks are logged."""
 
     def __init__(self, ask: Callable[[], Sequence[str]], *, clock: Clock) -> None:
         self._ask = ask
         self._clock = clock
         self._log = logger("outbox")
         self.found: Sequence[str] = ()
-        """Each a sentence."""
+        """The present remarks, a sentence each."""
 
     def look(self) -> None:
-        """Raises OutboxError when no service can start there."""
+        """Ask once; raises OutboxError when no service can start there."""
         self._take(self._ask())
 
     async def run(self) -> None:
-        """Until cancelled; while the place cannot be asked, what was found last stands."""
+        """Ask until cancelled; the last remarks stand while the place cannot be asked."""
         while True:
             await self._clock.sleep(LOOK_SECONDS)
             with suppress(OutboxError):

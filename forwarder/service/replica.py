@@ -1,7 +1,7 @@
 """
-One replica among those on an outbox: which endpoints it delivers to, when it begins to lead, when it stops by itself.
+A replica among others on an outbox: which endpoints it delivers to, when it begins to lead, when it stops by itself.
 
-Of matter where the outbox is in a database. On a file the only forwarder leads from the start and delivers everything.
+Only an outbox in a database has replicas. The one forwarder on a file leads from the start and delivers everything.
 """
 
 import asyncio
@@ -19,19 +19,19 @@ from forwarder.outbox import Outbox, Seat
 from forwarder.routes import Routes
 
 LOOK_SECONDS = 0.2
-"""How often it is looked whether the replica leads now, and whether homes are to be taken or left."""
+"""How often the replica looks whether it leads now, and which homes it is to take or leave."""
 DOUBT_SECONDS = 0.5
-"""How often it is looked whether it has been in doubt."""
+"""How often the replica looks whether it is in doubt."""
 _IN_DOUBT = "the database has not confirmed for some seconds that we are alive"
 
 
 class Sureness:
-    """Whether nobody can have taken over yet; asked before each attempt, and again before its request is written."""
+    """Tells whether nobody can have taken over yet, before each attempt and again before its request is written."""
 
     def __init__(self, seat: Seat) -> None:
         self._seat = seat
         self.has_doubted = False
-        """Whether somebody was told no, and waits for nothing by itself."""
+        """Whether a caller was told no; such a caller does not ask again by itself."""
 
     def __call__(self) -> bool:
         if self._seat.is_sure:
@@ -41,7 +41,7 @@ class Sureness:
 
 
 class _TakeOver:
-    """The step from a replica that follows to the one that leads; a database that is away delays it."""
+    """The step from a replica that follows to the leader; a database that is away delays it."""
 
     def __init__(self, lead: Callable[[], Awaitable[None]]) -> None:
         self._lead = lead
@@ -50,7 +50,7 @@ class _TakeOver:
         self._waits = False
 
     async def go_on(self) -> None:
-        """Try it, unless it has held before; what fails is left to the next look, and logged once."""
+        """Take over, unless that has succeeded before; the next look repeats a failed try, which is logged once."""
         if self._has_led:
             return
         try:
@@ -68,9 +68,9 @@ async def doubt_while_unsure(
     seat: Seat, sureness: Sureness, outbox: Outbox, *, clock: Clock
 ) -> None:
     """
-    Say so while another replica may have taken over, and have everything go on once a beat and a commit have held.
+    Hold the line while another replica may have taken over, and let it go on once a beat and a commit have held.
 
-    What is under way ends by itself; what is settled meanwhile is refused if somebody has taken over.
+    Attempts under way end by themselves. Their settlements are refused if another replica has taken over.
     """
     while True:
         await clock.sleep(DOUBT_SECONDS)
@@ -79,23 +79,25 @@ async def doubt_while_unsure(
         elif sureness.has_doubted:
             sureness.has_doubted = False
             outbox.capacity.failed(OutboxUnavailable(_IN_DOUBT))
-            await outbox.try_commit()  # once it holds, all goes on
+            await outbox.try_commit()  # a commit that holds lets the line go on
 
 
 async def keep_the_seat(
     seat: Seat, dispatcher: Dispatcher, *, lead: Callable[[], Awaitable[None]], clock: Clock
 ) -> None:
     """
-    Deliver to the endpoints that are this replica's, and call `lead` when it leads, until it has held once.
+    Deliver to this replica's endpoints, and call `lead` when the replica leads, until a call has succeeded.
 
-    Raises OutboxTaken when the others have taken it for dead.
+    Raises OutboxTaken when other replicas have taken this one for dead.
     """
     log = logger("service")
     take_over = _TakeOver(lead)
     differing, ahead = list[str](), 0.0
     if not seat.leads:
         log.info("replica.follows", leader=seat.leader)
+    # A thread of the seat replaces its fields, each as a whole, so they are read here without a lock.
     while True:
+        # A replica that was taken for dead ends before it acts, because others may have its homes.
         if seat.is_dead:
             raise OutboxTaken(
                 "another forwarder has taken over what this one had, because it was not heard of; it has to start anew"
@@ -116,7 +118,7 @@ async def keep_the_seat(
 
 
 async def tell_routes(seat: Seat, routes: Routes, file: Path) -> None:
-    """Let other replicas know by which routes this one works; that they agree is the operator's to see to."""
+    """Tell other replicas a digest of this one's routes; the operator has to see that they agree."""
     with suppress(OSError):
         text = await beside_the_loop(file.read_bytes)
         groups = sorted((name, sorted(devices)) for name, devices in routes.groups.items())
@@ -124,9 +126,10 @@ async def tell_routes(seat: Seat, routes: Routes, file: Path) -> None:
 
 
 def listen(seat: Seat, outbox: Outbox) -> None:
-    """Have the outbox look at once when others have committed something."""
+    """Make the outbox look at once when another replica has committed something."""
     loop = asyncio.get_running_loop()
 
+    # The seat rings in a thread of its own, and the outbox is used on the loop alone.
     def ring() -> None:
         with suppress(RuntimeError):  # the loop was closed meanwhile
             loop.call_soon_threadsafe(outbox.look)

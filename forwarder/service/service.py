@@ -1,9 +1,9 @@
 """
-What starts and stops, in which order.
+The service starts and stops its parts in a fixed order.
 
-Start: the data directory is locked, the outbox opened, deliveries flow, and only then the subscription begins.
-Stop, the other way round: no new messages, the last group is committed and acknowledged, another replica may lead, the
-attempts in flight end within the drain time, the outbox writes what is left.
+Start: the data directory is locked, the outbox is opened, deliveries flow, and only then the subscription begins.
+Stop: no new messages come, the last group is committed and acknowledged, another replica may lead, attempts in flight
+end within the drain time, and the outbox writes the rest.
 """
 
 import asyncio
@@ -66,17 +66,17 @@ from forwarder.web import Limits, WebServer, build_app
 from forwarder.web.page import STREAM, Page, build_page
 
 YOUNG_OBJECTS = 20_000
-"""How many more objects than before are reason for the garbage collector to look for cycles among them."""
+"""How many new objects make the garbage collector look for cycles among them."""
 SWITCH_SECONDS = 0.0002
-"""How long a thread that wants Python's lock waits before the one that has it is asked to let go."""
+"""How long a thread waits for Python's lock before the holder is asked to let go."""
 USES_FAST_PATH: bool = True
-"""False has the normaliser read every payload: the same readings, five times as slow."""
+"""False makes the normaliser read every payload: the same readings, five times as slow."""
 LAST_COMMIT_SECONDS = 1.0
-"""What the outbox gets for its last commit, however long the attempts in flight took."""
+"""How long the outbox has for its last commit, however long the attempts in flight took."""
 TRIAL_SECONDS = 5.0
-"""What each step of a trial session gets."""
+"""How long each step of a trial session may take."""
 END_SECONDS = 8.0
-"""What all else gets to end after the drain time, before the process ends without it."""
+"""How long all other parts may take to end after the drain time, before the process ends without them."""
 
 
 async def run_service(
@@ -86,7 +86,7 @@ async def run_service(
     Forward until SIGTERM or SIGINT, then drain.
 
     Raises ConfigurationError before anything is touched when settings, routes or template cannot be used, and
-    OutboxError when the outbox cannot. `log_lines_dropped` is for /metrics: how many there are since the start.
+    OutboxError when the outbox cannot. `log_lines_dropped` counts them since the start, for /metrics.
     """
     settings.broker()
     normaliser = load_normaliser(settings)
@@ -129,11 +129,11 @@ def _routes_file(settings: Settings) -> RoutesFile:
 
 def _suit_the_interpreter() -> None:
     """
-    Have the garbage collector look at what is made from now on, and less often; and let threads change over sooner.
+    Tune the garbage collector and the switch of threads for the line.
 
-    Looking at all modules too would stop the loop for 50 ms; and readings on their way, thousands of young objects
-    without a cycle among them, would be looked through over and over. The commit thread takes Python's lock some twenty
-    times in a transaction, and would wait up to 5 ms for it each time while the loop is busy.
+    The collector skips all modules, because a look at them would stop the loop for 50 ms. It runs rarely, because
+    readings on their way are thousands of young objects without a cycle. Threads switch sooner, because the commit
+    thread takes Python's lock some twenty times in a transaction and would wait up to 5 ms each time.
     """
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
@@ -141,7 +141,7 @@ def _suit_the_interpreter() -> None:
 
 
 def _free_bytes(place: OutboxPlace) -> int:
-    """Of the disk that the outbox is on; that of a database is nobody's to see."""
+    """The free bytes on the outbox's disk; a database counts as unlimited, because nobody here sees its disk."""
     return shutil.disk_usage(place.parent).free if isinstance(place, Path) else sys.maxsize
 
 
@@ -330,12 +330,12 @@ class Service:
         return Session(state.subscribed, state.problem, state.gaps)
 
     def _session_state(self) -> SessionState:
-        """Of the broker; where another replica leads, that is why there is none."""
+        """The state of the session with the broker; a replica that follows names that as the problem."""
         state = self._subscriber.state
         return state if self._seat.leads else replace(state, problem="another replica leads")
 
     def _is_flowing(self) -> bool:
-        """Whether messages can come: an outbox that takes none leaves them with the broker."""
+        """Whether messages can come; they stay with the broker while the outbox takes none."""
         return self._subscriber.state.subscribed and self._outbox.capacity.problem is None
 
     async def _use(self, routes: Routes) -> None:
@@ -353,9 +353,10 @@ class Service:
         harmless(self._silence).use(routes)
 
     async def _lead(self) -> None:
-        """Go on where the replica stopped that led before."""
+        """Go on where the leader before has stopped."""
         if self._leads.is_set():
             return
+        # The outbox and the intervals come first, because the subscription begins once `_leads` is set.
         await self._outbox.lead()
         await self._recall_intervals()
         self._subscriber.expects_session = True
@@ -363,7 +364,7 @@ class Service:
         self._tell_by(self._reloader.routes)
 
     async def _once_leading(self, run: Callable[[], Awaitable[None]]) -> None:
-        """What one replica alone does: to subscribe, and to tell."""
+        """Run a part that the leader alone runs, such as the subscription, once this replica leads."""
         await self._leads.wait()
         await run()
 
@@ -375,6 +376,7 @@ class Service:
         if self._outbox.leads:
             self._leads.set()
         writer = asyncio.create_task(self._outbox.run())
+        # Endpoints start before the subscription, because what is in the outbox needs no broker.
         await self._use(self._reloader.routes)
         await self._recall_intervals()
         parts = self._begin_parts()
@@ -395,7 +397,7 @@ class Service:
     def _web_server(self, api: Sequence[Route], page: Page) -> WebServer:
         host, port = self._settings.listen_address
         limits = Limits(connections=self._share.http_connections)
-        # A sixth of the connections stays for what is answered at once, /healthz above all.
+        # A sixth of the connections is left for quick answers, /healthz above all.
         app = build_app(
             self._vitals,
             slow_answers=limits.connections // 2,
@@ -478,7 +480,7 @@ class Service:
         return api, build_page(resources, line=self._vitals, door=door)
 
     async def _recall_intervals(self) -> None:
-        """A restart lets no reading through that `min_interval` would have held back."""
+        """Recall what was let through, so that a restart lets no reading through that `min_interval` holds back."""
         intervals = self._reloader.routes.first_of
         now = self._clock.unix()
         known = last_let_through(self._settings.outbox_place, intervals, now=now)
@@ -501,13 +503,14 @@ class Service:
     async def _stop(
         self, parts: Mapping[str, asyncio.Task[None]], writer: asyncio.Task[None]
     ) -> None:
-        self._latest_end.begin(exit_code=1)  # unless it was told to stop
+        self._latest_end.begin(exit_code=1)  # no effect after a signal, which has begun it with 0
         self._reserve.release()
         self._announcer.say_stopping()
-        self._seat.leave()
+        self._seat.leave()  # before homes are released, so that none comes back
         self._log.info("service.stopping", pending_attempts=self._dispatcher.in_flight)
         drain_seconds = self._settings.drain_timeout
         drained_by = asyncio.get_running_loop().time() + drain_seconds
+        # Attempts drain beside the end of the subscription, so that both share the drain time.
         drained = asyncio.create_task(self._dispatcher.drain(timeout_seconds=drain_seconds))
         self._descriptors.end_waits()
         await self._subscriber.stop(grace_seconds=min(drain_seconds, 5.0))
@@ -521,17 +524,18 @@ class Service:
         await self._outbox.close()
         left_seconds = drained_by - asyncio.get_running_loop().time()
         await asyncio.wait([writer], timeout=max(left_seconds, LAST_COMMIT_SECONDS))
-        writer.cancel()  # of use only where the disk takes nothing: then what is left to write is lost with us
+        writer.cancel()  # it still runs only when the disk takes nothing, and unwritten changes are then lost
         await asyncio.wait([writer])
         self._outbox.release_files()
         await self._sender.aclose()
         self._log.info("service.stopped")
 
     async def _hand_over(self, parts: Mapping[str, asyncio.Task[None]]) -> None:
-        """Have another replica lead while attempts still end here, once nothing can be put here any more."""
+        """Let another replica lead while attempts end here, once nothing can be put here any more."""
         if not (self._seat.member and self._leads.is_set()):
             return
         self._vitals.end_watch()
+        # Parts that can put end first, because another replica puts from then on.
         ending = [*self._leading, parts["ingest"], parts["the reloading of routes"]]
         for part in ending:
             part.cancel()

@@ -1,4 +1,4 @@
-"""Looks for silent devices, as long as messages can come."""
+"""The watch looks for silent devices, as long as messages can come."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from forwarder.notices import LOOK_SECONDS, Silence
 
 
 class SilenceWatch:
-    """Has `silence` look twice a second; it only tells, so whatever goes wrong in it stops nothing."""
+    """Makes `silence` look twice a second; an error in it stops nothing, because it only tells."""
 
     def __init__(self, silence: Silence, *, is_flowing: Callable[[], bool], clock: Clock) -> None:
         self._silence = harmless(silence)
@@ -16,7 +16,7 @@ class SilenceWatch:
         self._clock = clock
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Look until cancelled."""
         while True:
             await self._clock.sleep(LOOK_SECONDS)
             self._silence.look(is_flowing=self._is_flowing(), now=self._clock.monotonic())

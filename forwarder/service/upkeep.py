@@ -1,6 +1,6 @@
 """
-Expiry, retention, and what the last minute came to: every few seconds, in small transactions, so that the line never
-waits for them.
+Upkeep runs expiry and retention and keeps the counts of the last minute, every few seconds. Its transactions are small,
+so that the line never waits for them.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,13 +13,13 @@ from forwarder.service.expiry import Expiry
 
 SWEEP_SECONDS = 10.0
 NEARLY_FULL = 0.9
-"""From this part of the size limit on, the delivery log gives way."""
+"""The part of the size limit from which the delivery log gives way."""
 LOG_PART = 10
 """The delivery log may take a tenth of the outbox."""
 LOGGED_BYTES = 256
-"""A delivery takes so many of it; one of a reading with several endpoints takes fewer."""
+"""The most bytes that a delivery takes in the log; it takes fewer if its reading has several endpoints."""
 MOST_SETTLED_A_SECOND = 25_000
-"""The log grows by no more: it is counted again once it could have reached its limit, because counting takes time."""
+"""The most by which the log grows; it is counted again only once it could be full, because counting takes time."""
 
 
 class Upkeep:
@@ -36,7 +36,7 @@ class Upkeep:
         keep_dead_seconds: float,
         max_bytes: int,
     ) -> None:
-        """minutes: by UNIX seconds, what is to be kept of a minute that is over"""
+        """`minutes` takes UNIX seconds, and returns the operations that keep the minute that is over."""
         self._outbox = outbox
         self._expiry = expiry
         self._clock = clock
@@ -83,7 +83,7 @@ class Upkeep:
             pass
 
     async def _shorten_log(self) -> None:
-        """Bring a delivery log that is too long an eighth below its limit, so that it is not counted all the time."""
+        """Shorten a log that is too long to an eighth below its limit, so that it is not counted all the time."""
         if self._clock.monotonic() < self._count_at:
             return
         length, room = await self._outbox.accounts.log_length(), self._most_logged // 8

@@ -1,4 +1,4 @@
-"""What the service tells about itself: health, readiness, metrics."""
+"""The vitals tell how the service is: health, readiness, metrics."""
 
 import asyncio
 import contextlib
@@ -20,11 +20,11 @@ from forwarder.units import format_duration
 from forwarder.web.page import Pulse
 
 STUCK_SECONDS = 60.0
-"""A commit that takes so long will not end any more."""
+"""A commit that takes longer will not end any more."""
 
 
 class ServiceVitals:
-    """Looks at the parts from outside; keeps nothing but what it reported last."""
+    """Looks at the parts from outside, and keeps only what it reported last."""
 
     def __init__(
         self,
@@ -57,22 +57,22 @@ class ServiceVitals:
         self._last_message_at, self._endpoint_changes = last_message_at, endpoint_changes
         self._max_bytes = max_bytes
         self._recalled_at = max((one.last_at or 0.0 for one in outbox.devices), default=0.0) or None
-        """When the last message came before the start."""
+        """When the last message before the start came."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._enqueued: dict[str, int] = {}
         self._thinned: dict[str, int] = {}
         self._evicted: dict[str, int] = {}
         for reason in get_args(QuarantineReason):
-            metrics.quarantine_evicted.labels(reason)  # from zero on, like the others
+            metrics.quarantine_evicted.labels(reason)  # begins with zero, like the others
         self._misfits = self._commits = self._dropped = 0
         self._turn = asyncio.Lock()
 
     def watch(self, tasks: Mapping[str, asyncio.Task[None]]) -> None:
-        """Parts that run as long as the service does: one that has ended is stuck."""
+        """Watch parts that run as long as the service does; a part that has ended is stuck."""
         self._tasks.update(tasks)
 
     def end_watch(self) -> None:
-        """The service ends, and its parts one after the other."""
+        """Watch no part any more, because the service ends them one after the other."""
         self._tasks.clear()
 
     def stuck_parts(self) -> list[str]:
@@ -83,11 +83,11 @@ class ServiceVitals:
         return stuck
 
     def unmended(self) -> list[str]:
-        """A start reads routes.yaml too, so one that cannot be read is no reason to end what still delivers."""
+        """Problems that a restart would not mend, because a start reads routes.yaml too."""
         return [] if self._reloader.problem is None else [self._reloader.problem]
 
     def reasons(self) -> list[str]:
-        """What keeps the service from its job, one sentence each."""
+        """The problems that keep the service from its job, one sentence each."""
         session = self._subscriber.state
         reasons = []
         if self._seat.leads and not session.subscribed:
@@ -154,7 +154,7 @@ class ServiceVitals:
         ]
 
     def situation(self) -> Situation:
-        """What the API needs to know of the running service."""
+        """The situation of the running service, for the API."""
         rejection = self._reloader.rejection
         return Situation(
             readiness=self.readiness(),
@@ -164,7 +164,7 @@ class ServiceVitals:
         )
 
     def pulse(self) -> Pulse:
-        """What the page looks at twice a second while somebody reads it."""
+        """The pulse of the service; the page takes it twice a second while somebody reads."""
         return Pulse(
             state=(
                 tuple(self.reasons()),
@@ -183,19 +183,19 @@ class ServiceVitals:
         return {name: {"paused": endpoint.paused} for name, endpoint in routed.items()}
 
     async def metrics(self) -> bytes:
-        """The Prometheus text; written beside the loop, for with thousands of endpoints that takes half a second."""
+        """The Prometheus text; it is written beside the loop, because thousands of endpoints take half a second."""
         self._metrics.leader.set(self._seat.leads)
         self._metrics.mqtt_connected.set(self._subscriber.state.subscribed)
         self._metrics.devices_silent.set(self._outbox.devices.silent_count)
         self._metrics.descriptors_exhausted.set(self._descriptors.problem is not None)
-        # One at a time, for each counts from what the last one has reported; the next waits here, and keeps no thread.
+        # One scrape at a time, because each counts on from the last; the next waits here, and holds no thread.
         async with self._turn:
             return await asyncio.to_thread(self._scrape)
 
     def _scrape(self) -> bytes:
         self._count_commits()
         self._count_dropped()
-        # Trouble with the outbox is told by /readyz; the other metrics are still worth having.
+        # /readyz tells of trouble with the outbox, and the other metrics are still worth having.
         with contextlib.suppress(OutboxError):
             self._show(self._outbox.accounts.overview())
         return self._metrics.text()
@@ -215,7 +215,7 @@ class ServiceVitals:
         self._show_homes(overview.endpoints)
         enqueued = dict(
             self._outbox.accounts.enqueued
-        )  # in one step, while the loop goes on counting
+        )  # copied in one step, because the loop goes on counting
         for name, count in enqueued.items():
             metrics.enqueued.labels(name).inc(count - self._enqueued.get(name, 0))
         self._enqueued = enqueued
@@ -234,7 +234,7 @@ class ServiceVitals:
             self._show_quarantine(overview)
 
     def _show_homes(self, endpoints: Sequence[EndpointTotals]) -> None:
-        """Those that are delivered to from here: each replica shows its own, so that sums over all are right."""
+        """Show the endpoints with their home here; each replica shows its own, so that sums over all are right."""
         metrics, now = self._metrics, self._clock.unix()
         if self._outbox.homes.here is not None:
             for gauge in metrics.of_homes:
@@ -262,7 +262,7 @@ class ServiceVitals:
 
 
 def _place_of(rejection: Rejection | None) -> dict[str, int | str | None]:
-    """How many mistakes, and where the first is: whoever may ask us need not be let into the file."""
+    """The number of mistakes and the place of the first; their text stays out, because anybody may ask."""
     if rejection is None:
         return {"problems": 0, "first": None}
     return {"problems": rejection.count, "first": rejection.place}
