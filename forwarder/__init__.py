@@ -6,8 +6,8 @@ Forwards whatwatt Go telemetry from MQTT to signed webhooks.
               └────────── PUBACK after commit ────────────│        │◀───────────┘  delivered | retry at | dead | expired
                                                           └────────┘ ─▶ operator: list, replay, discard
 
-Left of the outbox a message becomes durable work and only then is acknowledged; right of it work becomes HTTP
-attempts. The two halves meet nowhere else. `service` wires them, `web` answers health and metrics, `cli` is for people.
+The left half makes durable work of a message, and only then acknowledges it. The right half makes HTTP attempts of the
+work. They meet in the outbox alone. `service` wires them, `web` answers health and metrics, `cli` is for people.
 """  # noqa: E501 - a drawing does not wrap
 
 __version__ = "0.2.0"

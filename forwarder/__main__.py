@@ -1,4 +1,4 @@
-"""`python -m forwarder`, and the command `forwarder`: signals and standard streams come before all that takes time."""
+"""`python -m forwarder` and the command `forwarder`; signals and streams are attended to before anything slow."""
 
 import errno
 import os
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def _say_that_none_is_left(error: OSError) -> None:
-    """Also where not even a module could be opened; a traceback would need some."""
+    """Say so by one write, because a traceback or a module would need a descriptor."""
     os.write(2, f"forwarder: no file descriptor is left: {error.strerror}\n".encode())
     sys.exit(1)
 

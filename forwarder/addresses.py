@@ -1,7 +1,7 @@
 """
-Which IP addresses a delivery may be sent to: the whole address policy, as one pure function.
+The address policy decides to which IP addresses a delivery may be sent, as one pure function.
 
-`ipaddress.is_global` is no such policy: it is true of multicast, and of the NAT64, 6to4 and IPv4-compatible
+`ipaddress.is_global` is no such policy, because it is true of multicast and of the NAT64, 6to4 and IPv4-compatible
 forms of 127.0.0.1. So the ranges are written out here, from the IANA special-purpose address registries.
 """
 
@@ -16,9 +16,7 @@ from ipaddress import (
 from typing import Literal, TypeAlias
 
 AddressClass = Literal["public", "private", "forbidden"]
-"""
-Free to be dialled; only with an endpoint's `allow_private`; or never.
-"""
+"""Public addresses may be dialled, private ones only with an endpoint's `allow_private`, forbidden ones never."""
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 IPNetwork: TypeAlias = IPv4Network | IPv6Network
@@ -80,9 +78,9 @@ def classify_address(address: IPAddress) -> AddressClass:
     """
     Whether a delivery may be sent to this address.
 
-    An IPv6 form that carries an IPv4 address is judged by it: IPv4-mapped exactly as that address; 6to4, NAT64,
-    Teredo and IPv4-compatible are public when it is public and else forbidden, since no private network needs them.
-    ISATAP is forbidden unless it is public, and then judged as the IPv6 address that it is.
+    An IPv6 form that carries an IPv4 address is judged by that address. IPv4-mapped is judged exactly as it is. 6to4,
+    NAT64, Teredo and IPv4-compatible are public with a public one and else forbidden, because no private network needs
+    them. ISATAP is forbidden unless the carried address is public, and is then judged as an IPv6 address.
     """
     if isinstance(address, IPv4Address):
         return _classify_v4(address)
@@ -96,18 +94,18 @@ def classify_address(address: IPAddress) -> AddressClass:
 
 
 def carried(address: IPv6Address) -> tuple[IPv4Address, ...]:
-    """The IPv4 addresses that an IPv6 address holds, to which it may lead; none for most."""
+    """The IPv4 addresses that an IPv6 address holds and may lead to; most hold none."""
     if address.ipv4_mapped is not None:
         return (address.ipv4_mapped,)
     number = int(address)
-    # Under any prefix, and however the bits for "universal" and "group" are set (RFC 5214 §6.1).
+    # ISATAP stands under any prefix, with any bits for "universal" and "group" (RFC 5214 §6.1).
     if number >> 32 & _WITHOUT_UNIVERSAL_AND_GROUP == _ISATAP:
         return (*_embedded(address), IPv4Address(number & 0xFFFF_FFFF))
     return _embedded(address)
 
 
 def is_loopback_host(host: str) -> bool:
-    """Whether a host as a URL names it is this machine alone; names below localhost are (RFC 6761 §6.3)."""
+    """Whether the host of a URL is this machine alone, as names below localhost are (RFC 6761 §6.3)."""
     try:
         address = ip_address(host)
     except ValueError:
@@ -118,9 +116,9 @@ def is_loopback_host(host: str) -> bool:
 
 def parse_networks(text: str) -> tuple[IPNetwork, ...]:
     """
-    Networks as `10.0.0.0/8, 2001:db8::/32`, separated by spaces or commas; an address alone is a network of one.
+    Networks such as `10.0.0.0/8, 2001:db8::/32`, separated by spaces or commas; an address alone is a network of one.
 
-    Raises ValueError with a clause that names the first that is none.
+    Raises ValueError with a clause that names the first part that is no network.
     """
     return tuple(_network(each) for each in text.replace(",", " ").split())
 

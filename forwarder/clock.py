@@ -1,4 +1,4 @@
-"""The time, as a seam: the real clock here, a hand-set one in the tests."""
+"""The clock is a seam: the real one is here, and tests bring a hand-set one."""
 
 import asyncio
 import time
@@ -14,16 +14,16 @@ class Timer(Protocol):
 
 
 class Clock(Protocol):
-    """What the program asks of time."""
+    """The clock that every part of the program asks."""
 
     def unix(self) -> float:
-        """Seconds since 1970-01-01T00:00:00Z by the wall clock; may step either way."""
+        """Seconds since 1970-01-01T00:00:00Z by the wall clock, which may step either way."""
 
     def now(self) -> datetime:
-        """The same instant as an aware UTC datetime."""
+        """The instant of `unix` as an aware UTC datetime."""
 
     def monotonic(self) -> float:
-        """Seconds that only ever grow; for durations."""
+        """Seconds that only ever grow, for durations."""
 
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds` by the monotonic clock."""
@@ -33,7 +33,7 @@ class Clock(Protocol):
 
 
 class _MachineTime:
-    """What does not depend on the wall clock."""
+    """The part of a clock that does not depend on the wall clock."""
 
     monotonic = staticmethod(time.monotonic)
 
@@ -47,7 +47,7 @@ class _MachineTime:
 class SystemClock(_MachineTime):
     """The machine's own clock."""
 
-    # Not wrapped in functions of ours: each reading asks a dozen times.
+    # The function is used as it is, because each reading asks a dozen times.
     unix = staticmethod(time.time)
 
     def now(self) -> datetime:
@@ -56,9 +56,9 @@ class SystemClock(_MachineTime):
 
 class SharedClock(_MachineTime):
     """
-    The clock that several machines go by: monotonic seconds, and the `epoch` that makes UNIX seconds of them.
+    The clock that several machines share: monotonic seconds, and the `epoch` that makes UNIX seconds of them.
 
-    A step of the machine's own wall clock does not show, however long the epoch is not corrected.
+    A step of the machine's own wall clock never shows, even while the epoch is not corrected.
     """
 
     def __init__(self, epoch: Callable[[], float]) -> None:

@@ -1,11 +1,11 @@
 """
-The log for people: an event on one short line, in the order time, who, what happened, whose, what comes next.
+The log for people shows an event on one short line, in the order time, who, what happened, whose, what comes next.
 
     16:10:41  acme    ✗ connection refused · ECC9FF5C001A · attempt 1, next in 5 s
     16:11:00  service ✓ 120 readings, 119 delivered, 1 waiting
 
-SENTENCES has a row for each event; one that has none is shown by its name and fields. A line that is wider than the
-terminal goes on below, and never within a word: ids and MACs can be copied.
+SENTENCES has a row for each event; an event without a row is shown by its name and fields. A line that is wider than
+the terminal goes on below, and breaks between words, so that ids and MACs can be copied.
 """
 
 import time
@@ -21,7 +21,7 @@ from typing import Any
 from forwarder.terminal import plain
 
 BEAT = "service.beat"
-"""The minute's summary, which is for people alone: machines have /metrics."""
+"""The minute's summary, which is for people alone, because machines have /metrics."""
 
 SENTENCES: Mapping[str, tuple[str, ...]] = {
     "api.denied": ("api", "! {why}"),
@@ -148,17 +148,17 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "telling.broke": ("log", "✗ an error of ours in {what}", "no reading is concerned"),
 }
 """
-Who, and what is said of it, part by part, of each event; `{field:form}` as `_said` has it.
+The subject and the parts of each event's line; `_said` explains the forms of `{field:form}`.
 
-Of alternatives, `this|that`, the first counts whose fields are all there; a part with none of them is left out. The
-first part begins with its mark, where it is not that of its level.
+The first of the alternatives `this|that` whose fields are all there counts, and a part without such an alternative is
+left out. The first part begins with a mark, if it is not that of the event's level.
 """
 
 _MARKS = {"error": "✗", "critical": "✗", "warning": "!"}
 _COLOURS = {"✓": "\x1b[32m", "✗": "\x1b[31m", "!": "\x1b[33m"}
 _DIM, _BOLD, _PLAIN = "\x1b[2m", "\x1b[1m", "\x1b[0m"
 _SIMPLER = {"✓": "+", "✗": "x", "·": "-"}
-"""What stands for a letter that an encoding lacks."""
+"""Replacements for letters that an encoding lacks."""
 _LEAST = {"": 0, "any": 1, "several": 2}
 _SUBJECT_WIDTH, _LEAST_WIDTH = 7, 30
 _NO_FIELDS = frozenset({"event", "level", "part", "exception"})
@@ -166,7 +166,7 @@ _NO_FIELDS = frozenset({"event", "level", "part", "exception"})
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """What is said of one event."""
+    """The words of one event."""
 
     subject: str
     mark: str
@@ -177,9 +177,9 @@ class Sentence:
 
 class ConsoleLog:
     """
-    Renders structlog's events for people; `width` tells how many columns there are now, None where nobody counts them.
+    Renders structlog's events for people; `width` tells the present columns, None without a terminal.
 
-    A day that is not that of the line before stands above the line. Usable from any thread.
+    A new day stands above its first line. The log may be used from any thread.
     """
 
     def __init__(self, *, colours: bool, encoding: str, width: Callable[[], int | None]) -> None:
@@ -211,7 +211,7 @@ class ConsoleLog:
 
 
 def sentence(event: Mapping[str, Any]) -> Sentence:
-    """What SENTENCES says of an event; of one that it does not know, its name and fields as they are."""
+    """The sentence of an event by SENTENCES; an event that it does not know gets its name and fields as they are."""
     words = _Words(event)
     row = SENTENCES.get(event["event"]) or _plain_row(event)
     subject, *parts = (words.part(part) for part in row)
@@ -230,14 +230,14 @@ def _plain_row(event: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 class _Words:
-    """The fields of one event, in words; those that are absent, None or empty raise LookupError."""
+    """The fields of one event in words; a field that is absent, None or empty raises LookupError."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self._fields = fields
         self.below: list[str] = []
 
     def part(self, template: str) -> str:
-        """The first of the alternatives whose fields are all there; nothing when there is none."""
+        """The first alternative whose fields are all there; empty when there is none."""
         for alternative in _alternatives(template):
             with suppress(LookupError):
                 return "".join(
@@ -258,7 +258,7 @@ class _Words:
 
 @lru_cache(maxsize=512)
 def _alternatives(template: str) -> list[list[tuple[str, str | None, str]]]:
-    """Of each of them the texts, each with the field that follows it and its form."""
+    """The texts of each alternative, each with the field that follows and the field's form."""
     return [
         [(text, name, form or "") for text, name, form, _ in Formatter().parse(one)]
         for one in template.split("|")
@@ -266,7 +266,7 @@ def _alternatives(template: str) -> list[list[tuple[str, str | None, str]]]:
 
 
 def _said(value: Any, form: str) -> str:
-    """A value in one of the forms: `span`, `clock`, …; `yes/no` of a bool; a noun that is counted."""
+    """A value in one of the forms: `span`, `clock`, …; `yes/no` for a bool; a noun that is counted."""
     if form in _FORMS:
         return _FORMS[form](value)
     if isinstance(value, bool) and form:
@@ -279,7 +279,7 @@ def _said(value: Any, form: str) -> str:
 
 
 def _counted(value: Any, noun: str) -> str:
-    """`1 reading`, `2 readings`; a list counts its length. `any …` is for one or more, `several …` for two or more."""
+    """`1 reading`, `2 readings`; a list counts its length. `any …` needs one or more, `several …` two or more."""
     count = len(value) if isinstance(value, (list, tuple)) else int(value)
     kind, _, counted = noun.rpartition(" ")
     if count < _LEAST[kind]:
@@ -304,14 +304,14 @@ _FORMS: Mapping[str, Callable[[Any], str]] = {
     "span": _span,
     "ms": lambda milliseconds: _span(milliseconds / 1000),
     "clock": _local_clock,
-    # "connection refused while connecting": when it was is of no use to whoever reads along.
+    # "connection refused while connecting": readers of the line need no " while …".
     "clause": lambda detail: str(detail).partition(" while ")[0],
     "answer": lambda error: str(error).replace("http_", "answered "),
 }
 
 
 def _folded(parts: Sequence[str], *, indent: int, width: int | None) -> str:
-    """On one line, or on as few as there is room for, broken between parts or else between words."""
+    """The parts on as few lines as `width` allows, broken between parts or else between words."""
     if width is None:
         return " · ".join(parts)
     room = max(width - indent, _LEAST_WIDTH)

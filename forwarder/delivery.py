@@ -1,7 +1,7 @@
 """
-The words of the right half: what is owed to an endpoint, what one attempt came to, and what follows from it.
+The words of the right half: a delivery owed to an endpoint, the result of an attempt, and the decision that follows.
 
-    Delivery ─▶ attempt ─▶ AttemptResult = Accepted | Refused | Gone | Failed        (or Unsent: it was none)
+    Delivery ─▶ attempt ─▶ AttemptResult = Accepted | Refused | Gone | Failed        (or Unsent: there was none)
                                 │  retry.decide
                                 ▼
                            Decision = Done | RetryAt | Bury | Expire | Supersede
@@ -15,20 +15,20 @@ from forwarder.reading import Device, WebhookId
 from forwarder.statuses import REFUSALS, SUCCESSES
 
 ReadingNumber = NewType("ReadingNumber", int)
-"""The place of a reading in the order of arrival; grows, and is never used twice in one outbox."""
+"""The place of a reading in the order of arrival; numbers grow, and an outbox never uses one twice."""
 
 DeadReason = Literal["refused", "expired", "exhausted", "endpoint_removed", "unrenderable"]
 
 ErrorWord: TypeAlias = str
 """
-Why an attempt failed, from a small fixed vocabulary: `dns`, `connect_refused`, `reset`, `unreachable`, `tls`,
+The reason of a failed attempt, from a small fixed vocabulary: `dns`, `connect_refused`, `reset`, `unreachable`, `tls`,
 `timeout`, `protocol`, `blocked_address`, `proxy`, `client_certificate`, `token` or `http_<status>`. Programs read it
 as it is.
 """
 
 
 def in_words(error: ErrorWord) -> str:
-    """The same for people, who know an answer by its number: `400` for `http_400`."""
+    """The error word for people, who know an answer by its number: `400` for `http_400`."""
     return error.removeprefix("http_")
 
 
@@ -37,7 +37,8 @@ class Delivery:
     """
     One reading owed to one endpoint.
 
-    Never changed; not frozen, because a frozen one takes four times as long to make, and each reading takes several.
+    Nobody changes a delivery. The class is not frozen, because each reading makes several and a frozen one takes four
+    times as long.
     """
 
     reading: ReadingNumber
@@ -45,27 +46,27 @@ class Delivery:
     device: Device
     webhook_id: WebhookId
     measured_at: str
-    """As the event writes it, RFC 3339."""
+    """RFC 3339, as events write it."""
     received_at: float
     """UNIX seconds."""
     age_from: float
-    """UNIX seconds from which `max_age` counts: when it was received, or last replayed."""
+    """UNIX seconds from which `max_age` counts: when the reading was received, or last replayed."""
     attempts: int
     """Attempts so far."""
     data: bytes
-    """The event's whole data object, UTF-8 JSON."""
+    """The event's whole data object as UTF-8 JSON."""
     due_at: float = 0.0
     """UNIX seconds of the next attempt; 0 before the first."""
 
 
 @dataclass(slots=True)
 class Accepted:
-    """A 2xx, or the endpoint's own `success`: delivered. Never changed; like a Delivery it is made for each reading."""
+    """A 2xx, or the endpoint's own `success`: delivered. It is not frozen, because each reading makes one."""
 
     status: int
     answer: bytes = b""
     address: str | None = field(default=None, compare=False)
-    """The IP address that was dialled, None where that is not known: as in the other results."""
+    """The IP address that was dialled, None if it is not known; the other results have it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Anything else: worth trying again."""
+    """Anything else, which is worth another attempt."""
 
     error: ErrorWord
     status: int | None = None
@@ -102,21 +103,21 @@ class Failed:
 
 @dataclass(slots=True)
 class Attempt:
-    """One POST: what it came to, and when. Never changed; like a Delivery it is made for each reading."""
+    """One POST, its time and its result. It is not frozen, because each reading makes one."""
 
     number: int
-    """From 1 on."""
+    """Counts from 1."""
     attempted_at: float
     """UNIX seconds."""
     duration_ms: float
     status: int | None
     error: ErrorWord
-    """Empty when it succeeded."""
+    """The reason of the failure; empty after a success."""
     detail: str = ""
     answer: bytes = b""
-    """The start of what was answered, where it failed."""
+    """The start of the answer to a failed attempt."""
     address: str | None = None
-    """The IP address that was dialled; None where none was, or where that is not known."""
+    """The IP address that was dialled; None if none was, or if it is not known."""
 
 
 AttemptResult: TypeAlias = Accepted | Refused | Gone | Failed
@@ -124,7 +125,7 @@ AttemptResult: TypeAlias = Accepted | Refused | Gone | Failed
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
-    """Nothing was sent, because this process had no file descriptor to spare: no attempt, and no word about anybody."""
+    """Nothing was sent, because no file descriptor was free; this is no attempt and says nothing of the endpoint."""
 
 
 def classify(
@@ -136,7 +137,7 @@ def classify(
     answer: bytes = b"",
     address: str | None = None,
 ) -> AttemptResult:
-    """What a complete answer's status means for the delivery; a redirect is never followed."""
+    """The result of a complete answer, by its status; a redirect is never followed."""
     if status in success:
         return Accepted(status, answer, address)
     if status in refused:
@@ -155,26 +156,26 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class RetryAt:
-    """Keep it at the head of its lane and try again at `due_at` (UNIX seconds)."""
+    """Keep the delivery at the head of its lane, and try again at `due_at` (UNIX seconds)."""
 
     due_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Bury:
-    """Make it a dead letter."""
+    """Make the delivery a dead letter."""
 
     reason: DeadReason
 
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """`mode: latest` only: too old to be worth sending; dropped and counted."""
+    """Drop and count a delivery that is too old to be worth sending, in `mode: latest` only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Supersede:
-    """`mode: latest` only: it failed after a newer reading came; dropped and counted."""
+    """Drop and count a delivery that failed after a newer reading came, in `mode: latest` only."""
 
 
 Decision: TypeAlias = Done | RetryAt | Bury | Expire | Supersede

@@ -1,4 +1,4 @@
-"""What survives a restart about an endpoint as a whole."""
+"""The health of an endpoint as a whole, which survives a restart."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +14,7 @@ class EndpointHealth:
     failures: int = 0
     """Failures in a row that count for the circuit."""
     open_until: float | None = None
-    """UNIX seconds; until then nothing is sent. With 5 failures and more, one probe after it."""
+    """UNIX seconds until which nothing is sent; from 5 failures on, one probe follows."""
     paused_by: Literal["operator", "gone"] | None = None
     gone_url: str | None = None
     """A digest of the URL that answered 410."""
@@ -24,12 +24,12 @@ class EndpointHealth:
     last_error_at: float | None = None
     outage_since: float | None = None
     """
-    Since when it failed as its circuit last opened.
+    The first failure of the latest outage, in UNIX seconds.
 
-    It stays when the circuit closes, so that an outage is seen by who looks only now and then.
+    It stays when the circuit closes, so that a part that looks only now and then sees the outage.
     """
 
     @property
     def is_open(self) -> bool:
-        """Whether the circuit is open: only probes are sent."""
+        """Whether the circuit is open, so that only probes are sent."""
         return self.failures >= FAILURES_TO_OPEN

@@ -2,16 +2,16 @@
 Every error that may reach a person, as one tree.
 
     ForwarderError
-    ├── ConfigurationError          exit 2: what the operator wrote cannot be used
+    ├── ConfigurationError          exit 2: settings, routes or template cannot be used
     │   ├── SettingsError           environment, .env, secret files
     │   ├── RoutesError             routes.yaml; carries every problem found, with its place
     │   └── TemplateError           the payload template
     ├── OutboxError                 exit 1
     │   ├── OutboxLocked            another forwarder owns this data directory
     │   ├── OutboxTaken             another replica has taken over what this one held
-    │   ├── OutboxUnavailable       it takes no writes right now (disk full, I/O error); worth trying again
+    │   ├── OutboxUnavailable       the outbox takes no writes right now (disk full, I/O error); worth trying again
     │   ├── OutboxDamaged           the file is not a sound outbox
-    │   └── OutboxIncomplete        it is sound, and has lost what it had acknowledged
+    │   └── OutboxIncomplete        the file is sound, and lacks something that had been acknowledged
     ├── LineGivenUp                 exit 1: another replica is to subscribe in place of this one
     └── OperationError              exit 1: a command could not do what was asked (unknown id, service not running)
 
@@ -20,13 +20,13 @@ The text of each is one sentence that says what is wrong, where, and what to do.
 
 
 class ForwarderError(Exception):
-    """The root; `exit_code` is what a command that ends by it returns."""
+    """The root of the tree; a command that ends by an error returns its `exit_code`."""
 
     exit_code = 1
 
 
 class ConfigurationError(ForwarderError):
-    """What the operator wrote cannot be used."""
+    """The operator's settings, routes or template cannot be used."""
 
     exit_code = 2
 
@@ -56,15 +56,15 @@ class OutboxLocked(OutboxError):  # noqa: N818 - the name states the fact, as th
 
 
 class OutboxTaken(OutboxError):  # noqa: N818
-    """Another replica has taken over what this one held; nothing was changed, and nothing ever will be."""
+    """Another replica has taken over; nothing was changed, and this replica never changes anything again."""
 
 
 class OutboxUnavailable(OutboxError):  # noqa: N818
-    """The outbox takes no writes right now; nothing was changed, and trying again is right."""
+    """The outbox takes no writes right now; nothing was changed, and another try is right."""
 
 
 class OutboxDamaged(OutboxError):  # noqa: N818
-    """The file is not a sound outbox; `fault` is what is wrong with it, as a clause."""
+    """The file is not a sound outbox; `fault` says why, as a clause."""
 
     def __init__(self, sentence: str, *, fault: str) -> None:
         super().__init__(sentence)

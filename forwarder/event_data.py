@@ -1,7 +1,7 @@
 """
-A reading as its event's `data` object.
+The `data` object of an event, written from a reading.
 
-The left half writes it once, when the reading is stored; the right half sends these bytes ever after.
+The left half writes the object once, when the reading is stored. The right half sends these bytes ever after.
 """
 
 import json
@@ -18,7 +18,7 @@ MAX_DEPTH = 64
 
 
 class SerialisedReading(NamedTuple):
-    """A reading as its event's JSON, complete but for the webhook id; instants are as in events."""
+    """A reading as the JSON of its event, complete but for the webhook id; instants are written as in events."""
 
     device: Device
     measured_at: str
@@ -35,7 +35,7 @@ class NumberText(str):
 
 
 class JsonText(NumberText):
-    """Any value as its JSON text."""
+    """Any value, already written as JSON."""
 
     __slots__ = ()
 
@@ -44,8 +44,8 @@ def encode_data(webhook_id: WebhookId, reading: Reading) -> bytes:
     """
     The data object of one reading: compact UTF-8 JSON, its keys always in the same order.
 
-    Never raises and never writes what a receiver could not parse: None, NaN and infinities are left out, and so is a
-    section that is empty without them; lone surrogates become U+FFFD. Numbers keep their digits.
+    It never raises, and writes nothing that a receiver cannot parse. None, NaN and infinities are left out, and so is a
+    section that is empty without them. Lone surrogates become U+FFFD. Numbers keep their digits.
     """
     return data_object(webhook_id, serialise(reading))
 
@@ -71,12 +71,12 @@ def data_object(webhook_id: WebhookId, reading: SerialisedReading) -> bytes:
 
 
 def write_json(members: Mapping[str, JsonValue]) -> bytes:
-    """Any object as compact UTF-8 JSON under the promises of `encode_data`; a top-level part left empty is left out."""
+    """Any object as compact UTF-8 JSON under the promises of `encode_data`; an empty top-level part is left out."""
     return utf8(_write_members(members))
 
 
 def json_text(value: JsonValue) -> str | None:
-    """One value as compact JSON under the promises of `encode_data`, None for what is left out."""
+    """One value as compact JSON under the promises of `encode_data`; None when it is left out."""
     return _write(value, depth=1)
 
 
@@ -118,12 +118,12 @@ _fast = json.JSONEncoder(
 
 
 def _is_plain(text: str) -> bool:
-    """Whether the fast encoder's text surely holds neither null nor deep nesting; doubtful texts are written anew."""
+    """Whether the fast encoder's text surely holds neither null nor deep nesting; a doubtful text is written anew."""
     return "null" not in text and text.count("{") + text.count("[") <= MAX_DEPTH
 
 
 def _write(value: JsonValue, *, depth: int) -> str | None:
-    """The JSON text of a value, None for what is left out."""
+    """The JSON text of a value; None when it is left out."""
     match value:
         case Decimal():
             return str(value) if value.is_finite() else None

@@ -1,9 +1,9 @@
 """
-The one reader of every file that an operator names: settings, routes, secrets, certificates, templates.
+This module reads every file that an operator names: settings, routes, secrets, certificates, templates.
 
-    refused before it is opened     a FIFO, a device, a socket, a directory; what is larger than its limit
-    opened without blocking         what became one of those in between
-    empty                           what says that it holds nothing, as all of /proc does: nothing there is a setting
+    refused before it is opened     a FIFO, a device, a socket, a directory, a file larger than its limit
+    opened without blocking         a file that became one of those in between
+    empty                           a file of size 0, such as all of /proc, because nothing there is a setting
 
 No error holds any text of a file: it tells the path, what is wrong with it, and what was expected.
 """
@@ -23,7 +23,7 @@ T = TypeVar("T")
 SECRET_LIMIT = 64 << 10
 PEM_LIMIT = 4 << 20
 LIST_LIMIT = 8 << 20
-"""Bytes of a secret, of certificates, of a list of devices, at most."""
+"""The most bytes of a secret, of certificates, and of a list of devices."""
 
 _OPENING = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _PIECE = 1 << 20
@@ -36,23 +36,23 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 _WRONG_PATH = (OSError, ValueError, RuntimeError)
-"""ValueError: its name holds NUL. RuntimeError: before Python 3.13, links that lead round in a circle."""
+"""ValueError: the name holds NUL. RuntimeError: links lead round in a circle (before Python 3.13)."""
 
 
 class Unreadable(Exception):  # noqa: N818 - the name states the fact
-    """A file cannot be read; the text is a clause that names it and says why, and holds nothing of what is in it."""
+    """A file cannot be read; the text is a clause that names it and says why, and quotes nothing of it."""
 
 
 class NoDescriptorLeft(Unreadable):
-    """The process or the system had no file descriptor to read it with, which says nothing about the file."""
+    """The process or the system had no file descriptor left, which says nothing about the file."""
 
 
 def read_bytes(path: Path, *, limit: int, within: Path | None = None) -> bytes:
     """
     The content of a regular file of at most `limit` bytes; `within` confines where its path may lead.
 
-    Never waits for another program. Symbolic links are followed, as Kubernetes' mounts need it, and judged by where
-    they end. Raises Unreadable.
+    It never waits for another program. Symbolic links are followed, because Kubernetes' mounts need it, and are judged
+    by where they end. Raises Unreadable.
     """
     try:
         return _read(path if within is None else _confined(path, within), limit)
@@ -64,15 +64,15 @@ def read_bytes(path: Path, *, limit: int, within: Path | None = None) -> bytes:
 
 def read_secret(path: Path) -> str:
     """
-    What a file of one secret holds, without byte order mark, line ends and blanks around it. Raises Unreadable.
+    The secret in a file, without a byte order mark, and without line ends and blanks around it. Raises Unreadable.
 
-    Editors and shells add those, and no secret begins or ends with one.
+    Editors and shells add them, and no secret begins or ends with one.
     """
     return as_secret(read_bytes(path, limit=SECRET_LIMIT), path)
 
 
 def read_pem(path: Path) -> str:
-    """The certificates or keys of a file, without what may stand between them. Raises Unreadable."""
+    """The certificates or keys of a file, without bytes that are not ASCII. Raises Unreadable."""
     return as_pem(read_bytes(path, limit=PEM_LIMIT), path).decode("ascii", "ignore")
 
 
@@ -80,7 +80,7 @@ def read_given(path: Path, *, limit: int) -> bytes:
     """
     The content of a file that a person named on the command line, which may be a pipe: `<(git show HEAD:routes.yaml)`.
 
-    It waits for the pipe's other end, as `cat` does. Raises Unreadable.
+    The call waits for the pipe's other end, as `cat` does. Raises Unreadable.
     """
     try:
         is_pipe = stat.S_ISFIFO(path.stat().st_mode)
@@ -106,7 +106,7 @@ def as_text(content: bytes, path: Path) -> str:
 
 def as_pem(content: bytes, path: Path) -> bytes:
     """
-    The content, unless there is none, which raises Unreadable.
+    The content; raises Unreadable when it is empty.
 
     OpenSSL opens keys by their path, and would wait for a file of /proc that says it is empty.
     """
@@ -116,7 +116,7 @@ def as_pem(content: bytes, path: Path) -> bytes:
 
 
 def as_secret(content: bytes, path: Path) -> str:
-    """Raises Unreadable when nothing is left, or it is not UTF-8."""
+    """The stripped text; raises Unreadable when it is empty or not UTF-8."""
     secret = as_text(content, path).strip()
     if not secret:
         raise Unreadable(f"the file {printable(path)} is empty")
@@ -125,10 +125,10 @@ def as_secret(content: bytes, path: Path) -> str:
 
 def open_own(path: Path, flags: int) -> int:
     """
-    A descriptor of a file of ours that is written, made with mode 0600 where there is none.
+    A descriptor to write a file of ours; a new file gets mode 0600.
 
-    A symbolic link would have us write over what it leads to, a FIFO would have us wait. Raises OSError whose strerror
-    says what to do.
+    Symbolic links are refused, because they lead to other files, and FIFOs, because they wait. Raises OSError whose
+    strerror says what to do.
     """
     try:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | _OPENING, 0o600)
@@ -144,19 +144,19 @@ def open_own(path: Path, flags: int) -> int:
 
 def write_own(path: Path, text: str, *, mode: int, replaces: bool) -> None:
     """
-    Write a file of ours whole, with exactly this mode; one that is there only if `replaces`.
+    Write a file of ours whole, with exactly this mode; replace an existing one only if `replaces`.
 
-    Raises OSError, FileExistsError among them, whose strerror says what is in the way.
+    Raises OSError, such as FileExistsError, whose strerror says what is in the way.
     """
     descriptor = open_own(path, os.O_WRONLY | os.O_CREAT | (0 if replaces else os.O_EXCL))
     with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
-        os.fchmod(descriptor, mode)  # before anything stands in it
+        os.fchmod(descriptor, mode)  # before the text is in the file
         file.truncate(0)
         file.write(text)
 
 
 def foreign_writers(path: Path) -> Literal["everybody", "group"] | None:
-    """Who else may change a file, or what is in a folder: everybody, or a group that we are not in."""
+    """Who else may change a file or the content of a folder: everybody, or a group that we are not in."""
     try:
         found = path.stat()
     except (OSError, ValueError):
@@ -169,17 +169,17 @@ def foreign_writers(path: Path) -> Literal["everybody", "group"] | None:
 
 async def beside_the_loop(work: Callable[[], T]) -> T:
     """
-    What `work` returns or raises, from a daemon thread.
+    The return value or the error of `work`, run in a daemon thread.
 
-    A file system that hangs then holds up neither the loop nor the end of the process, which waits for every thread of
-    asyncio's own pool.
+    A file system that hangs then holds up neither the loop nor the end of the process. asyncio's own pool would hold up
+    the end, because the process waits for every thread of the pool.
     """
     outcome: Future[T] = Future()
 
     def run() -> None:
         try:
             outcome.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is raised where the call came from
+        except BaseException as error:  # noqa: BLE001 - the caller raises it
             outcome.set_exception(error)
 
     outcome.set_running_or_notify_cancel()
@@ -188,7 +188,7 @@ async def beside_the_loop(work: Callable[[], T]) -> T:
 
 
 def printable(text: object) -> str:
-    """A path or a name as one line that cannot steer a terminal nor forge a second line."""
+    """A path or a name as one line that can neither steer a terminal nor forge a second line."""
     line = str(text)
     if line.isprintable():
         return line
@@ -200,7 +200,7 @@ class _Refusal(Exception):  # noqa: N818 - the name states the fact
 
 
 def _read(path: Path, limit: int) -> bytes:
-    _require_readable(path.stat(), limit)  # opening a device may already do something
+    _require_readable(path.stat(), limit)  # before the open, because opening a device may act on it
     descriptor = os.open(path, os.O_RDONLY | _OPENING)
     try:
         if not _require_readable(os.fstat(descriptor), limit):
@@ -216,7 +216,7 @@ def _read(path: Path, limit: int) -> bytes:
 
 
 def _require_readable(found: os.stat_result, limit: int) -> int:
-    """Its size. Raises _Refusal."""
+    """The size of the file. Raises _Refusal."""
     if not stat.S_ISREG(found.st_mode):
         kind = _KINDS.get(stat.S_IFMT(found.st_mode), "no file")
         raise _Refusal(f"is {kind}; expected a regular file")
@@ -226,7 +226,7 @@ def _require_readable(found: os.stat_result, limit: int) -> int:
 
 
 def _confined(path: Path, within: Path) -> Path:
-    """Where the path leads. Opened by that name it cannot lead elsewhere a moment later."""
+    """The path without symbolic links, so that it cannot lead elsewhere when it is opened. Raises _Refusal."""
     real = path.resolve()
     if not real.is_relative_to(within.resolve()):
         raise _Refusal(f"leads out of FORWARDER_SECRETS_DIR ({printable(within)}); move it there")

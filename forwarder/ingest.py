@@ -1,8 +1,8 @@
 """
-The left half: messages through normalise ▸ match ▸ put, and once they are on disk their PUBACKs.
+The left half takes messages through normalise ▸ match ▸ put, and sends their PUBACKs once they are on disk.
 
-Messages go in small groups, because each group takes a turn of the loop; nothing waits for a group to fill. The next
-groups are made ready while some are written, and all that are ready by then go into the next transaction.
+Messages go in small groups, because each group takes a turn of the loop. Nothing waits for a group to fill. The next
+groups are made ready while some are written, and all groups that are ready go into the next transaction.
 """
 
 import asyncio
@@ -46,15 +46,15 @@ from forwarder.thinning import Thinning
 LARGEST_GROUP = 64
 """Messages that are made ready in one turn."""
 LARGEST_GROUP_BYTES = 64 << 10
-"""The same in bytes of payloads, but for the last."""
+"""Bytes of payloads after which a group takes no more messages."""
 MOST_STORING = 4000
-"""Messages that wait for the disk while others are made ready: about so many are in two transactions at most."""
+"""The most messages that wait for the disk while others are made ready; two transactions take about so many."""
 MOST_STORING_BYTES = 2 << 20
-"""The same in bytes of payloads: the outbox may pass its limit by so much."""
+"""The most bytes of payloads that wait for the disk; the outbox may pass its limit by so many."""
 REMEMBERED_DEVICES = 100_000
-"""Devices whose first unrouted or unreadable message was logged."""
+"""The most devices whose first unrouted or unreadable message is logged."""
 MOST_REPETITIONS = 3
-"""So often the same reading may come again before its device is told of: a broker repeats after a reconnect, too."""
+"""How often a reading comes again before its device is logged; a broker repeats after a reconnect, too."""
 _RETAINED = "not delivered, because it is retained and comes at each subscription; have it sent without RETAIN"
 _REPEATS = "sends the same reading again and again, which counts as one: its clock may stand still"
 
@@ -81,10 +81,10 @@ class Group(Generic[A]):
 
 class Ingest(Generic[A]):
     """
-    Takes what the subscriber brings, and tells it what may be acknowledged, in the order of arrival.
+    Takes messages from the subscriber, and tells it which may be acknowledged, in the order of arrival.
 
     A message may be acknowledged once it is on disk (as deliveries, or in quarantine), once it is known that no
-    endpoint wants it, or when it is a copy of one that was taken before.
+    endpoint wants it, or when it is a copy of an earlier one. The event loop alone runs this code, so it needs no lock.
     """
 
     def __init__(
@@ -108,12 +108,12 @@ class Ingest(Generic[A]):
         self._log = logger("ingest")
         self._seen: set[tuple[str, str]] = set()
         self._unrouted: list[Unrouted] = []
-        """Of the group that is made ready."""
+        """The unrouted messages of the group that is made ready."""
         self._repeated: dict[Device, tuple[WebhookId, int]] = {}
-        """The reading that came again last of each device, and how often it did."""
+        """The last reading of each device that came again, and how often it did."""
         self._matches = Matches(None)
         self.thinning = Thinning()
-        """Open to whoever knows what was let through before."""
+        """Public, because a start notes what was let through before."""
         self.last_message_at: float | None = None
         """UNIX seconds of the last message that was made ready."""
         self._arrived: list[A] = []
@@ -137,7 +137,7 @@ class Ingest(Generic[A]):
             self._arrived += arrivals
             return
         self._arrived += arrivals
-        # A turn of the loop, in which `run` would wake up, is a twentieth of a single reading's way.
+        # Work starts right here, because a turn of the loop to wake `run` takes a twentieth of a reading's way.
         if self._is_resting:
             self._ingest_some()
         if self._arrived or not self._storing:
@@ -216,7 +216,7 @@ class Ingest(Generic[A]):
             self._wake.set()
 
     def _conclude_stored(self) -> None:
-        # Only here: if we die before, the broker sends them again, and their ids are the same.
+        # PUBACKs follow the commit: if we die in between, the broker sends again, and the ids are the same.
         while self._stored:
             group, outcomes = self._stored.popleft()
             group.outcomes += outcomes
@@ -234,7 +234,7 @@ class Ingest(Generic[A]):
     def _understand(self, message: Message) -> Put | MessageOutcome:
         try:
             return self._judge(message)
-        except Exception as error:  # noqa: BLE001 - the top of a loop: unacknowledged, one message wedges the session
+        except Exception as error:  # noqa: BLE001 - the top of a loop: one unacknowledged message blocks the session
             self._log.error("message.broke", topic=message.topic, exc_info=error)
             return self._quarantine(message, internal_error(message, error))
 
@@ -262,7 +262,7 @@ class Ingest(Generic[A]):
     def _thinned_out(
         self, recipients: tuple[Recipient, ...], device: Device, received_at: datetime
     ) -> tuple[Recipient, ...]:
-        """Those that are owed this reading; the others are counted."""
+        """The recipients that are owed this reading; the others are counted."""
         instant, lets_through = received_at.timestamp(), self.thinning.lets_through
         owed = tuple(one for one in recipients if lets_through(one.endpoint, device, instant))
         if len(owed) < len(recipients):
@@ -283,7 +283,7 @@ class Ingest(Generic[A]):
                 self._log.warning("device.repeats", device=put.device, hint=_REPEATS)
 
     def _tell_retained(self, message: Message) -> None:
-        """Once for each topic: a publisher that sets RETAIN on all it sends would else be missed without a word."""
+        """Log each topic once, because a publisher that always sets RETAIN would else vanish without a word."""
         if self._is_first("retained", Device(message.topic)):
             self._log.warning("message.retained", topic=message.topic, hint=_RETAINED)
 
@@ -314,7 +314,7 @@ class Ingest(Generic[A]):
 
 
 class Matches:
-    """A routing table's answers as the outbox wants them, each made once."""
+    """The answers of a routing table as recipients for the outbox, each made once."""
 
     def __init__(self, routes: Routes | None) -> None:
         self._routes = routes
@@ -348,17 +348,17 @@ def _unrouted(message: Message, reading: Reading | SerialisedReading) -> Unroute
 
 
 def _leave_to_normaliser(_: Message) -> None:
-    """Stands in for the fast path where that is turned off."""
+    """Stands in for the fast path when that is turned off."""
 
 
 def new_reading(
     message: Message, reading: Reading | SerialisedReading, recipients: tuple[Recipient, ...]
 ) -> NewReading:
     """
-    A reading on its way into the outbox, with the id that its receivers will know it by.
+    A reading for the outbox, with the id by which receivers know it.
 
-    The id follows from the device and the payload. Where the payload holds no time, equal bytes are equal readings
-    only if the broker says that it repeats itself; so there the id is this arrival's own, and `content` the digest.
+    The id follows from the device and the payload. If the payload holds no time, equal bytes are equal readings only
+    when the broker says that it repeats itself. So the id is then this arrival's own, and `content` is the digest.
     """
     device, payload = reading.device, message.payload
     text = serialise(reading) if isinstance(reading, Reading) else reading
@@ -366,7 +366,7 @@ def new_reading(
         identity, content = unique_webhook_id(), digest(device, payload)
     else:
         identity, content = webhook_id(device, payload), None
-    # By position: with keywords it takes twice as long.
+    # Arguments go by position, because keywords take twice as long.
     return NewReading(
         identity,
         device,

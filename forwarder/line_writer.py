@@ -1,8 +1,8 @@
 """
-Lines on their way to a descriptor that may be closed, full, or read by nobody: a thread of its own writes them.
+A writer sends lines to a descriptor that may be closed, full, or read by nobody, from a thread of its own.
 
-Whoever has something to say hands it over and goes on. What finds no room is dropped and counted, and so is what
-cannot be written; as soon as lines are taken again, the next ones are written.
+Callers hand a line over and go on. A line that finds no room or cannot be written is dropped and counted. Writing goes
+on as soon as lines are taken again.
 """
 
 import os
@@ -16,23 +16,23 @@ from itertools import accumulate
 from threading import Condition, Thread
 
 MOST_LINES = 10_000
-"""Lines that wait."""
+"""The most lines that wait."""
 MOST_BYTES = 4 << 20
-"""The same in bytes."""
+"""The most bytes that wait."""
 CHUNK_BYTES = 64 << 10
 """How much is written at once."""
 GATHER_SECONDS = 0.005
-"""How long the first line waits for company: each time the thread wakes, the others give up Python's lock for it."""
+"""How long the first line waits for company, because each wake of the thread takes Python's lock from the others."""
 FLUSH_SECONDS = 1.0
-"""How long a process that ends waits for what is not written yet."""
+"""How long a process that ends waits for unwritten lines."""
 
 
 class LineWriter:
     """
     Writes lines to `descriptor`, in order, each whole; `write` neither blocks nor raises, in any thread.
 
-    `on_resumed` is told, in the writer's thread, how many lines were dropped, once lines are taken again. The thread is
-    a daemon and holds nothing that Python needs to end: a reader that never reads keeps no process alive.
+    `on_resumed` hears in the writer's thread how many lines were dropped, once lines are taken again. The thread is a
+    daemon, so a reader that never reads keeps no process alive.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class LineWriter:
         self._changed = Condition()  # reentrant: a finaliser that logs may run anywhere
         self._waiting: deque[bytes] = deque()
         self._lines = self._bytes = 0
-        """What waits or is being written."""
+        """Lines and bytes that wait or are being written."""
         self._is_torn = False
         """Whether the last line was written in part."""
         self._told = 0
         self.dropped = 0
-        """Lines that were never written whole, since the start."""
+        """Lines since the start that were never written whole."""
         Thread(target=self._run, name="lines", daemon=True).start()
 
     def write(self, line: bytes) -> None:
@@ -82,7 +82,7 @@ class LineWriter:
             is_idle = not self._waiting
             self._changed.wait_for(lambda: self._waiting)
         if is_idle:
-            # The kernel refuses an instant before its epoch (EINVAL), which a clock that was set back can make of it.
+            # A clock that was set back can lead before the epoch, and the kernel refuses such an instant (EINVAL).
             with suppress(OSError):
                 time.sleep(GATHER_SECONDS)
         with self._changed:
@@ -94,7 +94,7 @@ class LineWriter:
         return lines
 
     def _write(self, lines: Sequence[bytes]) -> int:
-        """How many of them were not written whole."""
+        """The number of lines that were not written whole."""
         parts = [b"\n" if self._is_torn else b"", *lines]
         written = _write_all(self._descriptor, b"".join(parts))
         ends = list(accumulate(map(len, parts)))
@@ -110,14 +110,14 @@ class LineWriter:
             self._told += untold if has_resumed else 0
         if has_resumed:
             self._on_resumed(untold)
-        with self._changed:  # only now, so that a flush waits for what was just told
+        with self._changed:  # after `on_resumed`, so that a flush waits for the line that it writes
             self._lines -= len(lines)
             self._bytes -= sum(map(len, lines))
             self._changed.notify_all()
 
 
 def _write_all(descriptor: int, data: bytes) -> int:
-    """How many of these bytes could be written; waits as long as whoever reads them does."""
+    """The number of bytes that could be written; waits as long as the reader does."""
     written = 0
     while written < len(data):
         try:
@@ -130,7 +130,7 @@ def _write_all(descriptor: int, data: bytes) -> int:
 
 
 def wait_for_room(descriptor: int) -> None:
-    """Some other program may have made the descriptor, which it shares with us, one that does not block."""
+    """Wait until the descriptor takes bytes, because a program that shares it may have made it non-blocking."""
     room = select.poll()
     room.register(descriptor, select.POLLOUT)
     room.poll()

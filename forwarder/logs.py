@@ -1,11 +1,11 @@
 """
 Structured logs: one event per unit of work, named noun.past_verb.
 
-The service's go to stdout. A command's go to stderr, because its stdout is its answer's alone.
+A service logs to stdout. A command logs to stderr, because its stdout is for its answer alone.
 
-**Nothing that only tells may raise or block into the line.** A line is made where the event happens, and written by
-a thread of its own; one that cannot be made, or that nobody takes, is dropped and counted. What else tells, such as
-metrics, is made `harmless` where it is handed over.
+**Nothing that only tells may raise or block into the line.** A log line is made where the event happens, and a thread
+of its own writes it. A log line that cannot be made, or that nobody takes, is dropped and counted. Metrics and other
+parts that only tell are made `harmless` where they are handed over.
 """
 
 import atexit
@@ -27,9 +27,9 @@ T = TypeVar("T")
 
 class Log(Protocol):
     """
-    What a part of the program logs with; it never raises, whatever it is given.
+    The log of one part of the program; it never raises, whatever it is given.
 
-    Fields are written as JSON, or as what they say of themselves; `exc_info` is an error whose traceback is told.
+    Fields are written as JSON, else as their own text; `exc_info` is an error whose traceback is written.
     """
 
     def debug(self, event: str, **fields: Any) -> None: ...
@@ -49,7 +49,7 @@ def configure_logs(
     """
     Send every log line of this process to `stream`, as `format` says (None: console on a terminal, else json).
 
-    What libraries log goes there too. Lines that are not written yet when the process ends have a second for it.
+    The log of libraries goes there too. Lines that are unwritten when the process ends have one more second.
     """
     chosen = format or ("console" if stream.isatty() else "json")
     lines = LineWriter(stream.fileno(), on_resumed=_tell_dropped)
@@ -98,7 +98,7 @@ def _without_beats(_logger: object, _method: str, event: EventDict) -> EventDict
 
 
 def logger(name: str) -> Log:
-    """The log of one part of the program; on stderr, unless it was configured before."""
+    """The log of one part of the program; it goes to stderr unless logs were configured before."""
     if not structlog.is_configured():
         structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     log: Log = structlog.get_logger(part=name)
@@ -107,9 +107,9 @@ def logger(name: str) -> Log:
 
 def harmless(teller: T) -> T:
     """
-    The same, but none of its methods raises: whoever counts or reports with it goes on.
+    A wrapper whose methods never raise, so that a part that counts or reports with it goes on.
 
-    An error is logged when a method meets with the first.
+    The first error of each method is logged.
     """
     return cast("T", _Harmless(teller))
 
@@ -127,7 +127,7 @@ class _Harmless:
         def tell(*facts: Any, **more: Any) -> None:
             try:
                 method(*facts, **more)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the line must not hear of it
+            except Exception as error:  # noqa: BLE001 - no error of a teller may reach the line
                 self._say(name, error)
 
         return tell
@@ -139,7 +139,7 @@ class _Harmless:
 
 
 def _unraising(level: int, lines: LineWriter) -> type[structlog.typing.FilteringBoundLogger]:
-    """A logger of this level and above that counts the lines that cannot be made."""
+    """The class of a logger of this level and above, which counts the lines that cannot be made."""
     base: Any = structlog.make_filtering_bound_logger(level)
 
     class Unraising(base):  # type: ignore[misc] # structlog makes its class at run time
@@ -153,7 +153,7 @@ def _unraising(level: int, lines: LineWriter) -> type[structlog.typing.Filtering
 
 
 class _Sink:
-    """Where structlog leaves finished lines."""
+    """The sink of structlog's finished lines."""
 
     def __init__(self, lines: LineWriter, *, encoding: str) -> None:
         self._write = lines.write
@@ -166,7 +166,7 @@ class _Sink:
 
 
 class _Libraries(logging.Handler):
-    """Makes what asyncio, uvicorn and others complain of a line like ours; on stderr it would block, and raise."""
+    """Logs the complaints of asyncio, uvicorn and others as lines like ours, because stderr would block and raise."""
 
     def __init__(self, lines: LineWriter) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """
-What the operator of a service is told about it: the kinds of notices, and each as one sentence. Values, no I/O.
+Notices tell the operator about the service: their kinds, and the sentence of each. Values, no I/O.
 
-Each kind says what it is about (`subject`: an endpoint, a device, a part of the service), since when, what to do.
-Instants are UNIX seconds. What is None or empty is left out of the event.
+Each kind names its `subject` (an endpoint, a device, a part of the service), since when, and what to do. Instants are
+UNIX seconds. The event leaves out fields that are None or empty.
 """
 
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 from forwarder.units import count_of, format_duration, format_size
 
 OPERATOR = "operator"
-"""The endpoint that notices go to; no other may be called so."""
+"""The endpoint that notices go to; no other endpoint may have this name."""
 
 SEVERAL_DEVICES = "devices"
-"""What a notice is about that names several devices."""
+"""The subject of a notice that names several devices."""
 
 NoticeType = Literal[
     "endpoint.failing",
@@ -38,7 +38,7 @@ NOTICE_TYPES: tuple[NoticeType, ...] = get_args(NoticeType)
 
 @dataclass(frozen=True, slots=True)
 class AboutEndpoint:
-    """What is told of one endpoint."""
+    """A notice about one endpoint."""
 
     endpoint: str
 
@@ -49,7 +49,7 @@ class AboutEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class AboutDevice:
-    """What is told of one device."""
+    """A notice about one device."""
 
     device: str
 
@@ -64,9 +64,9 @@ class EndpointFailing(AboutEndpoint):
 
     TYPE: ClassVar[NoticeType] = "endpoint.failing"
     since: float
-    """Of the first of these failures."""
+    """When the first of these failures came."""
     reason: str
-    """The error word of the last."""
+    """The error word of the last failure."""
     failures: int
 
     @property
@@ -83,7 +83,7 @@ class EndpointRecovered(AboutEndpoint):
 
     TYPE: ClassVar[NoticeType] = "endpoint.recovered"
     since: float
-    """Of the outage, as in `endpoint.failing`."""
+    """The beginning of the outage, as in `endpoint.failing`."""
     until: float
 
     @property
@@ -115,7 +115,7 @@ class DeliveriesDead(AboutEndpoint):
 
     TYPE: ClassVar[NoticeType] = "deliveries.dead"
     since: float
-    """When the first of them died."""
+    """When the first of the deliveries died."""
     count: int
     reasons: Mapping[str, int] = field(default_factory=dict)
 
@@ -136,7 +136,7 @@ class DeviceSilent(AboutDevice):
 
     TYPE: ClassVar[NoticeType] = "device.silent"
     since: float
-    """When its last reading came."""
+    """When the last reading came."""
     silent_after_seconds: float
 
     @property
@@ -171,7 +171,7 @@ class DevicesSilent:
     """When that minute began."""
     count: int
     devices: tuple[str, ...] = ()
-    """The first of them."""
+    """The first of the devices."""
 
     @property
     def message(self) -> str:
@@ -225,7 +225,7 @@ class RoutesRejected:
     since: float
     count: int
     place: str
-    """Of the first: `routes.yaml:14:13`. What is wrong there stays in the log, because a chat has more readers."""
+    """The first place, `routes.yaml:14:13`; the mistake itself stays in the log, because a chat has more readers."""
 
     @property
     def message(self) -> str:
@@ -245,7 +245,7 @@ class OutboxNearlyFull:
     since: float
     used_bytes: int
     limit_bytes: int
-    """FORWARDER_OUTBOX_MAX_BYTES, or what the disk has room for where that is less."""
+    """FORWARDER_OUTBOX_MAX_BYTES, or the room on the disk if that is less."""
 
     @property
     def message(self) -> str:
@@ -263,7 +263,7 @@ class OutboxFellBack:
     subject: ClassVar[str] = "outbox"
     since: float
     lost_readings: int
-    """At most."""
+    """The most readings that can be lost."""
 
     @property
     def message(self) -> str:
@@ -281,9 +281,9 @@ class QuarantineGrowing:
     subject: ClassVar[str] = "quarantine"
     since: float
     count: int
-    """Since the last notice."""
+    """How many messages came since the last notice."""
     reasons: Mapping[str, int] = field(default_factory=dict)
-    """Of all that are in quarantine now."""
+    """The reasons of all messages that are in quarantine now."""
 
     @property
     def message(self) -> str:
@@ -317,7 +317,7 @@ def _instant(unix: float) -> str:
 
 
 def _span(seconds: float) -> str:
-    """As a person says it: `45s`, `12m`, `3h`, `2d`."""
+    """The span as a person says it: `45s`, `12m`, `3h`, `2d`."""
     whole = max(round(seconds), 0)
     for unit, least in ((86400, 172800), (3600, 7200), (60, 120)):
         if whole >= least:

@@ -1,8 +1,8 @@
 """
-The words of the left half: a message as it was received, a reading as it is understood.
+The words of the left half: a message as received, and a reading as understood.
 
-A reading's names and units are those of the table of variables (active_power_import_kw, voltage_l1_v, …);
-its instants are aware UTC datetimes.
+The names and units of a reading come from the table of variables (active_power_import_kw, voltage_l1_v, …). Its
+instants are aware UTC datetimes.
 """
 
 import re
@@ -18,7 +18,7 @@ Device = NewType("Device", str)
 """A whatwatt Go: its MAC as 12 upper-case hex digits, or the topic's last level as it stands."""
 
 WebhookId = NewType("WebhookId", str)
-"""`msg_` and 32 hex digits; follows from the device and the payload's bytes, if those hold a time."""
+"""`msg_` and 32 hex digits; the id follows from the device and the payload, if the payload holds a time."""
 
 Number: TypeAlias = int | float | Decimal
 """A number that is written to JSON with the digits the device sent; never NaN or infinite."""
@@ -42,7 +42,7 @@ QuarantineReason = Literal[
 ]
 
 DOT_SEGMENTS = frozenset({".", ".."})
-"""These lead to another place when they stand alone in a path (RFC 3986 §5.2.4): no device has such a name."""
+"""No device has such a name, because it leads to another place when it stands alone in a path (RFC 3986 §5.2.4)."""
 
 _MAC = re.compile(
     r"[0-9A-Fa-f]{2}([:-]?)[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}|[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2}"
@@ -53,7 +53,7 @@ _OF_NOTHING = blake2b(digest_size=16)
 
 
 class Message(NamedTuple):
-    """One MQTT PUBLISH as received; of a payload that is too large, the beginning."""
+    """One MQTT PUBLISH as received; a payload that is too large is cut to its beginning."""
 
     topic: str
     payload: bytes
@@ -64,7 +64,7 @@ class Message(NamedTuple):
     is_retained: bool = False
     """The RETAIN flag: a stored copy, sent because we subscribed (MQTT 3.1.1 §3.3.1.3)."""
     bytes_left_out: int = 0
-    """How many of the payload were not kept, behind those that were."""
+    """How many bytes were cut off the end of the payload."""
 
     @property
     def size(self) -> int:
@@ -98,20 +98,20 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A message that could not be understood: it goes to quarantine with this reason."""
+    """A message that could not be understood and goes to quarantine with this reason."""
 
     reason: QuarantineReason
     detail: str
     """One sentence for the operator: what was expected, and where it was missed."""
     device: Device
-    """Whose newest 1,000 it counts among: the topic's last level where nothing better is known."""
+    """The device among whose newest 1,000 the message counts; the topic's last level if no device is known."""
 
 
 def parse_mac(text: str) -> Device | None:
     """
     The device named by a MAC in any usual spelling, else None.
 
-    Any case; `:`, `-` or nothing between the bytes, or `.` between groups of four digits.
+    A MAC has any case, and `:`, `-` or nothing between its bytes, or `.` between groups of four digits.
     """
     if _MAC.fullmatch(text) is None:
         return None
@@ -119,16 +119,14 @@ def parse_mac(text: str) -> Device | None:
 
 
 def rfc3339(instant: datetime) -> str:
-    """
-    An aware UTC instant as events write it: `2025-11-18T10:17:40Z`, with milliseconds where there are any.
-    """
+    """An aware UTC instant as events write it: `2025-11-18T10:17:40Z`, with milliseconds if there are any."""
     text = datetime.combine(instant, instant.time()).isoformat()
     return text[: _TO_MILLISECONDS if instant.microsecond >= 1000 else _TO_SECONDS] + "Z"
 
 
 def digest(device: Device, payload: bytes) -> bytes:
     """BLAKE2b-128 over the payload, a zero byte and the device."""
-    # A copy is made in a third of the time that a new one takes.
+    # The state is copied, because that takes a third of the time of a new one.
     state = _OF_NOTHING.copy()
     state.update(payload)
     state.update(b"\0" + device.encode())
@@ -136,10 +134,10 @@ def digest(device: Device, payload: bytes) -> bytes:
 
 
 def webhook_id(device: Device, payload: bytes) -> WebhookId:
-    """The id that a receiver de-duplicates by: the same for the same bytes of the same device, for ever."""
+    """The id by which a receiver de-duplicates: the same bytes of the same device give the same id for ever."""
     return WebhookId("msg_" + digest(device, payload).hex())
 
 
 def unique_webhook_id() -> WebhookId:
-    """The id of one arrival of a payload that holds no time: its bytes may well be two readings."""
+    """The id of one arrival of a payload without a time, because equal bytes may be two readings."""
     return WebhookId("msg_" + secrets.token_hex(16))

@@ -1,8 +1,8 @@
 """
-What follows from an attempt: deliver, try again and when, give up. Pure.
+The retry policy decides what follows from an attempt: delivered, try again and when, or give up. Pure.
 
-The growth of the waits is tenacity's arithmetic. Its jitter is not used: it vanishes at the cap, and then a whole
-backlog would wake at once.
+The growth of the waits is tenacity's arithmetic. Its jitter is not used, because it vanishes at the cap and a whole
+backlog would then wake at once.
 """
 
 from dataclasses import dataclass
@@ -47,18 +47,18 @@ def delay_before(attempt_number: int, schedule: RetrySchedule, *, spread: float)
 
 
 def longest_wait(schedule: RetrySchedule) -> float:
-    """Seconds that a delivery can have to wait at most; a due time further ahead means that the clock was set."""
+    """The most seconds that a delivery can have to wait; a due time further ahead means that the clock was set."""
     return max(schedule.max_seconds * (1 + SPREAD), RETRY_AFTER_MAX_SECONDS)
 
 
 def expiry(endpoint: Endpoint) -> Decision:
-    """What becomes of a reading older than `max_age`."""
+    """The decision on a reading older than `max_age`."""
     return Expire() if endpoint.mode == "latest" else Bury("expired")
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a decision depends on besides the delivery and the answer."""
+    """The facts of a decision that are in neither the delivery nor the answer."""
 
     now: float
     """UNIX seconds."""
@@ -71,7 +71,7 @@ class Circumstances:
 def decide(
     delivery: Delivery, result: AttemptResult, endpoint: Endpoint, circumstances: Circumstances
 ) -> Decision:
-    """What to do with a delivery after an attempt at it alone."""
+    """The decision on a delivery after an attempt that carried it."""
     match result:
         case Accepted():
             return Done()
@@ -80,7 +80,7 @@ def decide(
         case Gone() | Failed() if circumstances.is_superseded:
             return Supersede()
         case Gone():
-            # The endpoint pauses; the reading stays until max_age, or until the endpoint is resumed.
+            # The endpoint pauses, and the reading waits until the endpoint is resumed, or until max_age.
             return RetryAt(circumstances.now)
         case Failed():
             return _after_failure(delivery, endpoint, circumstances)

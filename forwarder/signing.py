@@ -1,4 +1,4 @@
-"""The headers that let a receiver verify an attempt and recognise a repeat: Standard Webhooks 1.0.0; pure."""
+"""Headers by which a receiver verifies an attempt and recognises a repeat (Standard Webhooks 1.0.0). Pure."""
 
 import hmac
 import re
@@ -10,7 +10,7 @@ from typing import Literal
 from forwarder.routes.model import SigningKey
 
 TOLERANCE_SECONDS = 300
-"""How far a receiver lets the signed second be from its own clock, either way."""
+"""How far the signed second may be from the receiver's own clock, either way."""
 
 Verdict = Literal["verified", "unsigned", "malformed", "too_old", "too_new", "no_match"]
 
@@ -21,7 +21,7 @@ WHY: Mapping[Verdict, str] = {
     "too_new": "webhook-timestamp is more than 5 minutes ahead: a clock is wrong",
     "no_match": "no signature fits: it was made with another secret, or over other bytes than these",
 }
-"""What each verdict but `verified` means, as a clause for people."""
+"""The meaning of each verdict but `verified`, as a clause for people."""
 
 _SIGNED_BY = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _SECONDS = re.compile(r"[0-9]{1,12}")
@@ -33,13 +33,13 @@ def signature_headers(
     """
     The four `webhook-…` headers of one attempt; the signature covers the id, the second and the body.
 
-    One `v1,` signature per key, in the order of the keys, so that a receiver may know any one of them while a key is
-    rotated. `attempt` counts from 1 and is not signed. `webhook_id` holds letters, digits and `_` only: a dot in it
-    would let two different messages share a signature.
+    Each key gives one `v1,` signature, in the order of the keys, so that a receiver needs to know only one of them
+    while a key is rotated. `attempt` counts from 1 and is not signed. `webhook_id` holds letters, digits and `_` only,
+    because a dot in it would let two different messages share a signature.
     """
     second = str(unix_second)
     content = f"{webhook_id}.{second}.".encode("ascii") + body
-    # One space: the public verifiers split at each and choke on an empty part.
+    # Signatures are one space apart, because public verifiers split at each space and choke on an empty part.
     signatures = " ".join([_sign(content, key=key) for key in keys])
     return [
         ("webhook-id", webhook_id),
@@ -55,8 +55,8 @@ def verify(
     """
     Whether one of these keys signed the request, at `now` in UNIX seconds by the receiver's clock.
 
-    `headers` have lower-case names. One key and one signature that fit are enough, as during a rotation; signatures
-    of other versions than v1 are passed over. Every signature is compared with every key, in constant time.
+    `headers` have lower-case names. One key and one signature that fit are enough, as during a rotation. Signatures of
+    other versions than v1 are passed over. Every signature is compared with every key, in constant time.
     """
     webhook_id, second, signatures = (headers.get(name, "") for name in _SIGNED_BY)
     if not (webhook_id and second and signatures):
@@ -81,5 +81,5 @@ def _sign(content: bytes, *, key: SigningKey) -> str:
 
 @lru_cache(maxsize=8192)
 def _keyed(secret: bytes) -> hmac.HMAC:
-    """The HMAC that has taken in the key and nothing else: OpenSSL sets one up for longer than it hashes a body."""
+    """An HMAC that has taken in the key alone; cached, because OpenSSL sets one up slower than it hashes a body."""
     return hmac.new(secret, digestmod="sha256")

@@ -1,11 +1,11 @@
 """
-Which HTTP statuses mean that a receiver has taken a reading, and which that it never will.
+HTTP statuses that mean a receiver has taken a reading, and statuses that mean it never will.
 
     success  2xx                                   unless the endpoint says otherwise
     refused  400, 405, 413, 414, 415, 422, 501     likewise
 
-A list that an endpoint gives replaces the usual one whole. Its own words come before what is usual, and an exact status
-before a class: with `success: [2xx]` and `refused: [202]` a 202 is refused, a 200 taken.
+An endpoint's own list replaces the usual list whole. Its own words come before the usual ones, and an exact status
+comes before a class: with `success: [2xx]` and `refused: [202]` a 202 is refused, and a 200 is taken.
 """
 
 import re
@@ -39,9 +39,9 @@ def parse_status(text: str) -> frozenset[int]:
 
 def answer_rules(success: Sequence[str] | None, refused: Sequence[str] | None) -> AnswerRules:
     """
-    The rules of an endpoint that gives these lists, of what `parse_status` takes; None: it gives none.
+    The rules of an endpoint that gives these lists of words for `parse_status`; None means that it gives none.
 
-    Raises ValueError when both name the same.
+    Raises ValueError when both lists have the same word.
     """
     if both := sorted(set(success or ()) & set(refused or ())):
         raise ValueError(f"{both[0]} is in success and in refused; keep one of them")
@@ -58,7 +58,7 @@ def _statuses(words: Iterable[str]) -> frozenset[int]:
 
 
 def status_words(statuses: frozenset[int]) -> str:
-    """`2xx, 302`, for people."""
+    """The statuses for people: `2xx, 302`."""
     whole = [first for first in _CLASSES if statuses.issuperset(range(first, first + 100))]
     single = [str(one) for one in sorted(statuses) if one // 100 * 100 not in whole]
     return ", ".join([*(f"{first // 100}xx" for first in whole), *single])

@@ -1,10 +1,9 @@
 """
-The language of templates: text with `${name}` in it, as whatwatt has it. The same one is read backwards and forwards.
+The language of templates is text with `${name}` in it, as whatwatt has it.
 
     {"p": ${1_7_0}, "at": "${timestamp}"}     outside of quotes a value as it is; inside, text
 
-Payloads are read with a device's template in `normalise.template`; bodies are written with an endpoint's in
-`body_template`.
+A device's template reads payloads, in `normalise.template`. An endpoint's template writes bodies, in `body_template`.
 """
 
 import re
@@ -15,17 +14,17 @@ from typing import NamedTuple
 from forwarder.errors import TemplateError
 
 LIMIT_BYTES = 1 << 20
-"""Of a template."""
+"""The most bytes of a template."""
 
 # Noncharacters (Unicode §23.7): no template holds them, and JSON carries them unchanged.
 OPEN, CLOSE, BARE = "\ufdd0", "\ufdd1", "\ufdd2"
 HOLE = re.compile(f"{OPEN}([0-9]+){CLOSE}")
-"""A variable by its number, in the place that it had in JSON."""
+"""A variable's number, in the variable's place in JSON."""
 _DELIMITERS = frozenset(" \t\r\n,:[]{}")
 
 
 class Written(NamedTuple):
-    """One variable, and where it stands; line and column count from 1."""
+    """One variable and its place; line and column count from 1."""
 
     name: str
     start: int
@@ -35,19 +34,19 @@ class Written(NamedTuple):
 
 
 class Pieces(NamedTuple):
-    """A template cut up: between any two literals stands a variable."""
+    """A template cut into literals, with one variable between each two."""
 
     literals: list[str]
     variables: list[Written]
 
 
 def even(text: str) -> str:
-    """The text without a byte order mark and with plain line ends, because editors add both on their own."""
+    """The text without a byte order mark and with plain line ends, because editors add them on their own."""
     return text.removeprefix("\ufeff").replace("\r\n", "\n")
 
 
 def cut(text: str) -> Pieces:
-    """Raises TemplateError, with line and column, for a `${` without its `}`."""
+    """The pieces of a template; raises TemplateError, with line and column, at a `${` without its `}`."""
     lines = [0, *(place + 1 for place, character in enumerate(text) if character == "\n")]
     variables = [_written(text, part, lines) for part in _parts(text)]
     edges = [0, *(edge for one in variables for edge in (one.start, one.end)), len(text)]
@@ -62,7 +61,7 @@ def _written(text: str, part: tuple[int, int], lines: Sequence[int]) -> Written:
 
 
 def _parts(text: str) -> Iterator[tuple[int, int]]:
-    """Where each `${name}` begins, and ends."""
+    """The start and end of each `${name}`."""
     start = text.find("${")
     while start >= 0:
         end = text.find("}", start)
@@ -86,7 +85,7 @@ def looks_like_json(literals: Sequence[str]) -> bool:
 
 
 def with_placeholders(literals: Sequence[str]) -> tuple[str, list[bool]]:
-    """JSON with a placeholder for each variable, and whether each is in quotes; a bare value becomes a string."""
+    """JSON with a placeholder for each variable, and whether it is in quotes; a bare value becomes a string."""
     marked: list[str] = []
     quoted: list[bool] = []
     bare: list[str] = []
@@ -107,7 +106,7 @@ def with_placeholders(literals: Sequence[str]) -> tuple[str, list[bool]]:
 
 
 def _pieces(literal: str, *, is_inside: bool) -> Iterator[tuple[str, bool]]:
-    """Each character, an escape as one, and whether a string is open behind it."""
+    """Each character, with an escape as one, and whether a string is open after it."""
     escaped = ""
     for character in literal:
         if escaped or (is_inside and character == "\\"):

@@ -1,4 +1,4 @@
-"""What may be written to a terminal: text of any origin, in a form that cannot act on it, and that fits."""
+"""Text of any origin, made safe for a terminal and folded to its width."""
 
 import json
 import os
@@ -12,8 +12,8 @@ def plain(text: str) -> str:
     r"""
     The text on one line, with everything that a terminal might act on written as its escape.
 
-    That is every control of ASCII and C1 (ECMA-48), line breaks, and marks without a glyph, such as those that turn the
-    direction of writing (Unicode TR 36): `\x1b]52;…` shows as those letters. What is plain already stays as it is.
+    Escaped are the controls of ASCII and C1 (ECMA-48), line breaks, and marks without a glyph, such as those that turn
+    the direction of writing (Unicode TR 36). So `\x1b]52;…` shows as those letters. Plain text stays as it is.
     """
     if text.isprintable():
         return text
@@ -24,19 +24,19 @@ def plain(text: str) -> str:
 
 
 def plain_lines(text: str) -> str:
-    """The same for text of several lines, which stay apart; tabs stay too."""
+    """The text made plain line by line; line breaks and tabs stay."""
     return "\n".join("\t".join(map(plain, line.split("\t"))) for line in text.split("\n"))
 
 
 def plain_json(text: str) -> str:
-    r"""The same for JSON on one line: what a terminal might act on becomes its `\u` escape, which means the same."""
+    r"""JSON on one line, with everything that a terminal might act on as its `\u` escape, which means the same."""
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
 
 
 def columns_of(stream: TextIO) -> int | None:
-    """How wide the terminal is that it leads to; None where it leads to none, or to one that does not know."""
+    """The width of the stream's terminal; None without a terminal, or if it does not know."""
     try:
         return os.get_terminal_size(stream.fileno()).columns or None
     except (OSError, ValueError):
@@ -45,7 +45,7 @@ def columns_of(stream: TextIO) -> int | None:
 
 def folded(text: str, *, width: int | None, indent: int) -> str:
     """
-    The text on lines of at most `width` columns, all but the first indented; on one line where there is no width.
+    The text on lines of at most `width` columns, all but the first indented; None keeps one line.
 
     A line ends between words. A longer word stays whole, so that ids and paths can be copied.
     """

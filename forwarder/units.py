@@ -46,7 +46,7 @@ def parse_rate(text: str) -> tuple[int, float]:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest of the forms above that says it exactly enough for a person: `2h`, `90s`, `250ms`."""
+    """The shortest form that is exact enough for a person: `2h`, `90s`, `250ms`."""
     if seconds < 0.9995:
         return f"{round(seconds * 1000)}ms"
     for unit in ("d", "h", "m"):
@@ -56,7 +56,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_size(size: int) -> str:
-    """To two or three digits, for people: `9.2GiB`, `512MiB`, `800B`."""
+    """The size for people, to two or three digits: `9.2GiB`, `512MiB`, `800B`."""
     for unit in ("TiB", "GiB", "MiB", "KiB"):
         if size >= _BYTES[unit]:
             return f"{float(f'{size / _BYTES[unit]:.3g}'):g}{unit}"
@@ -64,7 +64,7 @@ def format_size(size: int) -> str:
 
 
 def count_of(count: int, what: str, plural: str = "") -> str:
-    """`1 dead letter`, `2 dead letters`; `plural` where an s does not make it."""
+    """`1 dead letter`, `2 dead letters`; `plural` is for words that take no s."""
     return f"{count:,} {what if count == 1 else plural or what + 's'}"
 
 
@@ -80,7 +80,7 @@ def age(seconds: float) -> str:
 
 
 def time_left(seconds: float) -> str:
-    """The time until, at a glance, to the nearest unit: of `7d` a moment later still `7d`."""
+    """The time until, at a glance, to the nearest unit: `7d` is still `7d` a moment later."""
     for unit, length in _GLANCE:
         if seconds >= 0.95 * length:
             return f"{round(seconds / length)}{unit}"

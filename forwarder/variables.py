@@ -1,4 +1,4 @@
-"""The table of variables: what a whatwatt Go can send, and what each value is called in an event."""
+"""The table of variables: the values that a whatwatt Go can send, and the name of each in an event."""
 
 import csv
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ Kind = Literal[
     "date",
     "clock",
 ]
-"""How a value is read; `utc`, `offset` and `local` are texts that tell an instant, `hours` become seconds."""
+"""How a value is read; `utc`, `offset` and `local` are texts of an instant, and `hours` become seconds."""
 
 ALWAYS = frozenset({"id", "device", "measured_at", "time_source", "received_at"})
-"""What every event says of its reading."""
+"""The fields that every event has."""
 SECTIONS = frozenset({"measurements", "meter", "system", "network", "volumes", "report", "extra"})
-"""The parts of an event that hold values by name; what `extra` holds, no table knows."""
+"""The parts of an event that hold values by name; `extra` holds values that are in no table."""
 
 _NETWORK = ("wifi", "eth", "plug")
 
@@ -37,7 +37,7 @@ class Variable:
     """One row of variables.csv."""
 
     variable: str
-    """Its name in a template, empty where only a shape knows it; `vol[n].bus` stands for any n."""
+    """Its name in a template, empty if only a shape knows it; `vol[n].bus` stands for any n."""
     alias: str
     obis: str
     name: str
@@ -57,7 +57,7 @@ class Variable:
 
     @property
     def field(self) -> str:
-        """What `fields` calls it: `active_power_import_kw`, `meter.vendor`, `network.wifi.sta.rssi`, `volumes.bus`."""
+        """Its name in `fields`: `active_power_import_kw`, `meter.vendor`, `network.wifi.sta.rssi`, `volumes.bus`."""
         return self.key if self.section in ("", "measurements") else f"{self.section}.{self.key}"
 
     @property
@@ -75,7 +75,7 @@ class Use:
 
     @property
     def event_name(self) -> str:
-        """Where the event has it: `meter.vendor`, `volumes[0].bus`."""
+        """Its place in the event: `meter.vendor`, `volumes[0].bus`."""
         return self.variable.name.replace("[n]", f"[{self.index}]")
 
 
