@@ -1,5 +1,5 @@
 """
-What several kinds of tests share.
+Parts that several kinds of tests share.
 
     the real thing  line (the whole line), service, command, replicas, containers, container_project, installation
     harnesses       outbox_harness, subscriber_harness, dispatcher_harness, behind_http; engines, postgres

@@ -1,4 +1,4 @@
-"""An aedes broker, on Node: unlike mosquitto it sends what is unacknowledged again with a new packet id and no DUP."""
+"""An aedes broker on Node, which redelivers with a new packet id and no DUP, unlike mosquitto."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ INSTALL_SECONDS = 60
 
 
 def install_aedes(folder: Path) -> str | None:
-    """Make `folder` an npm project that can run it; None, or why that cannot be done here."""
+    """Make `folder` an npm project that can run the broker; return None, or why that is impossible here."""
     if not (shutil.which("node") and shutil.which("npm")):
         return "node and npm are not installed"
     shutil.copy(SCRIPT, folder)
@@ -37,7 +37,7 @@ def install_aedes(folder: Path) -> str | None:
 
 @contextmanager
 def aedes_broker(folder: Path) -> Iterator[Broker]:
-    """A running broker, given as the forwarder reaches it; `folder` is where it was installed."""
+    """A running broker, as the forwarder reaches it; `folder` is where aedes was installed."""
     process = subprocess.Popen(["node", SCRIPT.name], cwd=folder, stdout=subprocess.PIPE, text=True)
     with process:
         try:

@@ -1,4 +1,4 @@
-"""An amqtt broker inside the test's own loop: starts in milliseconds. MQTT 3.1.1 only, and it redelivers nothing."""
+"""An amqtt broker in the test's own loop; it starts in milliseconds, speaks MQTT 3.1.1 only and redelivers nothing."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ from forwarder.settings import Broker
 
 
 class Passwords(BaseAuthPlugin):  # type: ignore[misc] # amqtt ships no py.typed
-    """Lets in the users it is configured with, by their passwords."""
+    """Lets in the configured users by their passwords."""
 
     @dataclass
     class Config:
@@ -32,7 +32,7 @@ class Passwords(BaseAuthPlugin):  # type: ignore[misc] # amqtt ships no py.typed
 
 
 class ReadableTopics(BaseTopicPlugin):  # type: ignore[misc] # amqtt ships no py.typed
-    """Lets each user subscribe to the filters it is configured with, word for word, and publish anything."""
+    """Lets each user subscribe to exactly the configured filters, and publish anything."""
 
     @dataclass
     class Config:
@@ -53,7 +53,7 @@ async def amqtt_broker(
     server_files: tuple[Path, Path] | None = None,
 ) -> AsyncIterator[Broker]:
     """
-    A running broker, given as the forwarder reaches it: as the first of `users`.
+    A running broker, as the forwarder reaches it by the first of `users`.
 
     `readable` are the topic filters that each user may subscribe to; None means all.
     """

@@ -1,4 +1,4 @@
-"""Readings of whatever a device could send, for hypothesis."""
+"""Hypothesis strategies for any reading that a device could send."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""What an attack was, for the record: noted by tests, shown by pytest, written into docs/."""
+"""The record of attacks: tests note them, pytest shows them, and `make attack` writes them into docs/."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ class Tried:
     """One attack that held."""
 
     door: str
-    """Which way in: `MQTT`, `HTTP port`, `receivers' answers`, `files`, `logs`, …"""
+    """The way in: `MQTT`, `HTTP port`, `receivers' answers`, `files`, `logs`, …"""
     what: str
     count: int
     """Inputs, connections or messages."""
     outcome: str
-    """What the service did, with the figures of this run."""
+    """The conduct of the service, with the figures of this run."""
 
 
 def table(tried: Sequence[Tried]) -> str:
@@ -33,7 +33,7 @@ def table(tried: Sequence[Tried]) -> str:
 
 
 def by_door(tried: Sequence[Tried]) -> str:
-    """What the page shows of it: how much was tried at each door."""
+    """The record's summary for the page: how much was tried at each door."""
     doors = sorted({one.door for one in tried})
     counts = {door: [one.count for one in tried if one.door == door] for door in doors}
     rows = [f"{door} | {len(all_of)} | {sum(all_of):,}" for door, all_of in counts.items()]
@@ -44,7 +44,7 @@ def write_into(page: Path, record: Path, tried: Sequence[Tried], *, is_whole: bo
     """
     Replace the table between the markers of the page, and the record of each attack beside it.
 
-    What a part of the suite has not tried stays as it was recorded last.
+    An attack that this run has not tried keeps its earlier record, unless the run is whole.
     """
     earlier = [] if is_whole else recorded(record.read_text())
     all_of = [*{(one.door, one.what): one for one in [*earlier, *tried]}.values()]

@@ -1,4 +1,4 @@
-"""What stands behind the API and the page where no service runs: routes, a line, and the rooms they ask."""
+"""A harness for the API and the page without a service: routes, a line, and the resources that they ask."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +37,7 @@ def _readiness() -> dict[str, Any]:
 
 @dataclass
 class RunningLine:
-    """In the place of the running service."""
+    """A stand-in for the running service."""
 
     routes: Routes
     readiness: dict[str, Any] = field(default_factory=_readiness)
@@ -52,14 +52,14 @@ class RunningLine:
 
 
 def running_line(folder: Path) -> RunningLine:
-    """With two endpoints, of which one gets a single device."""
+    """A line with two endpoints, of which one gets a single device."""
     file = folder / "routes.yaml"
     file.write_text(_ROUTES)
     return RunningLine(load_routes(file, environ=ENVIRON))
 
 
 def resources_of(outbox: Path, receiver: AnyReceiver, *, page_url: str, **limits: int) -> Resources:
-    """The rooms behind both; test events go to `receiver`."""
+    """The resources behind the API and the page; test events go to `receiver`."""
     return Resources(
         outbox_place=outbox,
         normaliser=_normaliser(trusts=False),

@@ -1,4 +1,4 @@
-"""Throw-away certificates, as files."""
+"""A builder of throw-away certificates, as files."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
 class Authority:
-    """A CA that lives for one test; every file is written below `folder`."""
+    """A CA for one test; it writes every file below `folder`."""
 
     def __init__(self, folder: Path, name: str = "ca") -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ class Authority:
     def issue(
         self, *names: str, stem: str = "server", not_after: datetime | None = None
     ) -> tuple[Path, Path]:
-        """Certificate chain and key for `names`."""
+        """A certificate chain and its key for `names`."""
         pair = self._ca.issue_cert(*names, not_after=not_after)
         certificate, key = self._folder / f"{stem}.pem", self._folder / f"{stem}.key"
         certificate.write_bytes(b"".join(blob.bytes() for blob in pair.cert_chain_pems))
@@ -48,7 +48,7 @@ def self_signed(
     key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None = None,
     usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
 ) -> tuple[Path, Path]:
-    """A certificate that nobody issued and that is no CA, with its key."""
+    """A certificate that no CA issued and that is no CA itself, with its key."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker")])
     now = datetime.now(UTC)
@@ -67,12 +67,12 @@ def self_signed(
 
 
 def short_key() -> rsa.RSAPrivateKey:
-    """One that OpenSSL takes at no security level of today."""
+    """A key that is too short for OpenSSL at any security level of today."""
     return rsa.generate_private_key(public_exponent=65537, key_size=1024)
 
 
 def encrypt_key(key_file: Path, encrypted_file: Path) -> Path:
-    """The same key behind a passphrase."""
+    """The key of `key_file`, encrypted with a passphrase."""
     key = load_pem_private_key(key_file.read_bytes(), password=None)
     encrypted_file.write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"passphrase"))

@@ -1,4 +1,4 @@
-"""How often somebody has clicked in a window of the browser, over all the views that were opened in it."""
+"""A counter of clicks in a window of the browser, over all the views that were opened in it."""
 
 from playwright.async_api import BrowserContext, Page
 
@@ -8,7 +8,7 @@ _COUNTED = """addEventListener("click", (event) => {
 
 
 async def count_clicks(context: BrowserContext) -> None:
-    """In every window that is opened from now on."""
+    """Count clicks in every window that is opened from now on."""
     await context.add_init_script(_COUNTED)
 
 

@@ -26,7 +26,7 @@ class HandClock:
     elapsed: float = 0.0
     stepped: float = 0.0
     tick: float = 0.0
-    """What passes at each look at the monotonic clock, as on a real machine."""
+    """Seconds that pass at each look at the monotonic clock, as on a real machine."""
     _timers: list[tuple[float, int, HandTimer]] = field(default_factory=list)
     _pushes: int = 0
 
@@ -58,7 +58,7 @@ class HandClock:
         return self._timers[0][0] - self.elapsed if self._timers else None
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; what falls due is called at its own time."""
+        """Let time pass; each timer that falls due is called at its own time."""
         until = self.elapsed + seconds
         while (wait := self.next_timer_in()) is not None and self.elapsed + wait <= until:
             due_at, _, timer = heappop(self._timers)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 async def start(*arguments: str, folder: Path, **settings: str) -> Process:
-    """A command of the program in an empty folder, with these settings alone."""
+    """Start a command of the program in an empty folder, with these settings alone."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("FORWARDER_")}
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -38,5 +38,5 @@ async def line_with(process: Process, words: str) -> str:
 
 
 def command_line_of(process: Process) -> bytes:
-    """What everybody on the machine can see of it."""
+    """The command line of the process, which everybody on the machine can see."""
     return Path(f"/proc/{process.pid}/cmdline").read_bytes()

@@ -1,4 +1,4 @@
-"""The folder of a compose project, as docs/deploy.md has people make it."""
+"""A builder of the folder of a compose project, as docs/deploy.md tells people to make it."""
 
 import json
 import os
@@ -68,7 +68,7 @@ services:
 
 
 def routes(*names: str) -> str:
-    """A routing file whose endpoints, all at the receiver, get every reading."""
+    """A routing file with these endpoints, which are all at the receiver and get every reading."""
     endpoint = """\
   {name}:
     url: http://receiver:9000/{name}
@@ -82,7 +82,7 @@ def routes(*names: str) -> str:
 
 
 def furnish(folder: Path) -> None:
-    """Put everything there, with the routes of one endpoint, archive."""
+    """Put every file into the folder, with the routes of one endpoint, archive."""
     for source in (REPOSITORY / "compose.yaml", TESTS / "compose.test.yaml", TESTS / "receiver.py"):
         _copy(source, folder)
     for name in ("config", "secrets", "broker"):
@@ -97,7 +97,7 @@ def furnish(folder: Path) -> None:
 
 
 def _give_away(folder: Path) -> None:
-    """Secrets belong to the image's user; where chown is not ours, everybody on a test machine may read them."""
+    """Give secrets to the image's user, or to everybody on the test machine if chown is not allowed."""
     folder.chmod(0o700)
     if os.geteuid() == 0:
         subprocess.run(["chown", "-R", f"{USER}:{USER}", folder], check=True)
@@ -106,7 +106,7 @@ def _give_away(folder: Path) -> None:
 
 
 def furnish_for_the_page(folder: Path) -> None:
-    """Put there what docs/deploy.md takes for granted: compose.yaml, what whatwatt sent, and an editor."""
+    """Put the files there that docs/deploy.md takes for granted: compose.yaml, whatwatt's files, and an editor."""
     _copy(REPOSITORY / "compose.yaml", folder)
     _take_a_free_port(folder)
     (folder / "compose.test.yaml").write_text(PAGE_COMPOSE)
@@ -133,14 +133,14 @@ def _furnish_broker(folder: Path) -> None:
 
 
 def furnish_demo(folder: Path) -> None:
-    """Put there what compose.demo.yaml needs."""
+    """Put the files there that compose.demo.yaml needs."""
     _copy(REPOSITORY / "compose.demo.yaml", folder)
     shutil.copytree(REPOSITORY / "deploy/demo", folder / "deploy/demo")
     _take_a_free_port(folder)
 
 
 def furnish_replicas(folder: Path) -> None:
-    """Put there what compose.postgresql.yaml needs."""
+    """Put the files there that compose.postgresql.yaml needs."""
     _copy(REPOSITORY / "compose.postgresql.yaml", folder)
     impatient = {"environment": {"RES_OPTIONS": "timeout:1 attempts:2"}}
     names = ("forwarder-1", "forwarder-2", "forwarder-3")
@@ -161,6 +161,6 @@ def _take_a_free_port(folder: Path, *names: str) -> None:
 
 
 def _copy(source: Path, folder: Path) -> None:
-    """As it is, but for `ulimits`: an engine that is confined itself may set none, and refuses to start a container."""
+    """Copy a file without its `ulimits`, because a confined engine may set none and refuses to start a container."""
     text = source.read_text()
     (folder / source.name).write_text(re.sub(r"(?m)^( *)ulimits:\n(?:\1 +.*\n)+", "", text))

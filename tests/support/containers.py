@@ -1,4 +1,4 @@
-"""A container engine as its command line shows it, and a compose project on it."""
+"""A harness for a container engine, by its command line, and for a compose project on it."""
 
 import json
 import shlex
@@ -12,7 +12,7 @@ from typing import Any
 PATIENCE_SECONDS = 60.0
 DEMO_IMAGE = "whatwatt-forwarder:demo"
 IMPATIENT = "timeout:1 attempts:2"
-"""resolv.conf(5)'s options for lookups that do not wait half a minute for a name server."""
+"""Options of resolv.conf(5), so that a lookup does not wait half a minute for a name server."""
 _LOOK_EVERY_SECONDS = 0.2
 _ASK_FOR_NAMES = (
     "import socket; socket.getaddrinfo('broker', 1883); socket.getaddrinfo('receiver', 9000)"
@@ -20,17 +20,17 @@ _ASK_FOR_NAMES = (
 
 
 class EngineError(AssertionError):
-    """A command of the engine failed; the text is what it said."""
+    """A command of the engine failed; the text is its output."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """docker, podman, or whatever understands the same words."""
+    """docker, podman, or another engine with the same commands."""
 
     command: str
 
     def __call__(self, *arguments: str, cwd: Path | None = None) -> str:
-        """What the command printed on stdout. Raises EngineError."""
+        """The command's stdout. Raises EngineError."""
         done = self.run(*arguments, cwd=cwd)
         if done.returncode:
             raise EngineError(f"{shlex.join(arguments)}\n{done.stdout}\n{done.stderr}")
@@ -62,7 +62,7 @@ class Container:
         self.engine("start", self.id)
 
     def stop(self) -> int:
-        """SIGTERM, then the exit code; as if it had been killed when that takes too long."""
+        """Send SIGTERM, and return the exit code; the engine kills a container that takes too long."""
         self.engine("stop", "-t", "30", self.id)
         code: int = self.engine.inspect(self.id)["State"]["ExitCode"]
         return code
@@ -76,15 +76,15 @@ class Container:
         self.engine("kill", "-s", signal, self.id)
 
     def python(self, program: str) -> str:
-        """What a Python program inside prints."""
+        """The output of a Python program inside the container."""
         return self.engine("exec", self.id, "python", "-c", program).strip()
 
     def text(self) -> str:
-        """What it has printed on stdout."""
+        """The container's stdout so far."""
         return self.engine("logs", self.id)
 
     def last_words(self) -> str:
-        """The end of what it printed on stdout and stderr, for a failure's message."""
+        """The end of the container's stdout and stderr, for a failure's message."""
         done = self.engine.run("logs", self.id)
         return (done.stdout + done.stderr)[-3000:]
 
@@ -99,7 +99,7 @@ class Container:
 
     def health(self) -> str:
         """starting, healthy or unhealthy."""
-        # podman has its health checks run by systemd, or by this; docker runs them itself and has no such command.
+        # podman needs this command if systemd runs no health checks; docker runs them itself, and has no such command.
         self.engine.run("healthcheck", "run", self.id)
         health: str = self.engine.inspect(self.id)["State"]["Health"]["Status"]
         return health
@@ -128,9 +128,9 @@ class Project:
 
     def have_names_answered(self) -> None:
         """
-        Return once the network's name server answers; to be called when containers have come or gone.
+        Return once the network's name server answers; a test calls it when containers have come or gone.
 
-        That of podman 4 (aardvark-dns) then falls silent now and again, until another one comes: bring it.
+        podman 4's name server (aardvark-dns) then falls silent at times until another container comes, so one is run.
         """
         asker = self.container("receiver")
         ask = ("-e", f"RES_OPTIONS={IMPATIENT}", asker.id, "python", "-c", _ASK_FOR_NAMES)
@@ -140,7 +140,7 @@ class Project:
             )
 
     def run(self, *arguments: str) -> Container:
-        """One more container on the project's network, for the caller to remove."""
+        """One more container on the project's network; the caller removes it."""
         words = ("--network", self.network, "-e", f"RES_OPTIONS={IMPATIENT}", *arguments)
         return Container(self.engine, self.engine("run", "-d", *words).split()[-1])
 
@@ -154,7 +154,7 @@ class Project:
 
 
 def until(claim: Callable[[], bool], *, otherwise: Callable[[], object] = str) -> None:
-    """Return once `claim` holds. Fails, and tells `otherwise`, when it never does."""
+    """Return once `claim` holds; fail with the text of `otherwise` when it never does."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not claim():
         if time.monotonic() > deadline:

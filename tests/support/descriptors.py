@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_descriptor_left() -> Iterator[None]:
-    """Every open in this process fails with EMFILE while the block runs; what is open goes on working."""
+    """Every open in this process fails with EMFILE while the block runs; open files go on working."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:

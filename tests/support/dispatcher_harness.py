@@ -1,4 +1,4 @@
-"""A dispatcher over a real outbox whose receivers are the test itself: each attempt waits for its answer."""
+"""A harness of a dispatcher over a real outbox; the test is its receivers, and each attempt waits for an answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -32,7 +32,7 @@ class Posted:
 
     @property
     def ids(self) -> list[str]:
-        """What tells the readings in it apart: the payloads of `new_reading`."""
+        """The payloads of `new_reading`, which tell the readings in the POST apart."""
         return [piece.split('"')[0] for piece in self.body.decode().split('"id":"')[1:]]
 
     @property
@@ -49,7 +49,7 @@ class Posted:
 
 @dataclass(eq=False)
 class DispatcherHarness:
-    """Everything right of the outbox, with a clock to set by hand and no chance in it."""
+    """Everything right of the outbox, with a hand-set clock and without chance."""
 
     outbox_harness: OutboxHarness
     posted: list[Posted] = field(default_factory=list)
@@ -104,11 +104,11 @@ class DispatcherHarness:
         return [one for one in self.posted if not one.is_answered]
 
     async def rest(self) -> None:
-        """Return once nothing moves any more: everything recorded is on disk and every attempt waits for us."""
+        """Return once nothing moves any more: every record is on disk, and every attempt waits for an answer."""
         is_still = False
         while not is_still:
             await flush(self.outbox)
-            # A read that ends during the last of the turns would set off an attempt after them.
+            # Idleness is asked before and after, because a read that ends in the last turn sets off another attempt.
             seen, was_idle = len(self.posted), self.outbox_is_idle
             for _ in range(20):
                 await asyncio.sleep(0)
@@ -124,13 +124,13 @@ class DispatcherHarness:
         await self.rest()
 
     async def answer_next(self, status: int, *, times: int) -> None:
-        """Answer the first that is in flight, and then the next, so many times."""
+        """Answer the first POST in flight, and then the next, so many times."""
         for _ in range(times):
             self.waiting[0].answer(status)
             await self.rest()
 
     async def answer_all(self, status: int = 204) -> list[Posted]:
-        """Answer what is in flight, and what that sets off, until nothing is in flight."""
+        """Answer every POST in flight, and those that follow, until none is in flight."""
         answered: list[Posted] = []
         await self.rest()
         while self.waiting:

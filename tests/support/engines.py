@@ -1,4 +1,4 @@
-"""The engines that owe what the conformance suite says, and what its tests do to one beside its face."""
+"""The engines under the conformance suite, with the faults and looks that its tests need beside the interface."""
 
 import sqlite3
 import threading
@@ -30,45 +30,45 @@ Row = dict[str, Any]
 
 
 MEMBER = "under-test"
-"""The replica that works on a database, where there is but one."""
+"""The name of the one replica on a database, unless a test names several."""
 
 
 class EngineUnderTest(Engine, Protocol):
-    """An engine, with a hand on its disk."""
+    """An engine whose disk a test controls."""
 
     waits: list[bool]
-    """Of each transaction, whether it waited for the disk."""
+    """Whether each transaction waited for the disk."""
     read: int
-    """Deliveries that were read back."""
+    """How many deliveries were read back."""
     is_over_limit: bool
-    """Whether it is to hold as much as it may."""
+    """Whether the engine pretends to be at its size limit."""
 
     def rows(self, table: str) -> list[Row]:
-        """What a table holds."""
+        """The rows of a table."""
 
     def fill(self) -> None:
-        """A disk that takes nothing more."""
+        """Make the disk take nothing more."""
 
     def make_room(self) -> None:
-        """The disk takes everything again."""
+        """Make the disk take everything again."""
 
     def refuse_writes(self) -> None:
-        """A disk that takes nothing, not even in place of something else."""
+        """Make the disk refuse every write, even one in place of other data."""
 
     def accept_writes(self) -> None:
-        """The end of that."""
+        """End `refuse_writes`."""
 
     def fail_next_look(self) -> None:
-        """A disk that cannot even say whether a command has changed something, once."""
+        """Make the next look for a command's changes fail."""
 
     def unreadable(self, error: Exception | None = None) -> Any:
         """A context in which nothing can be read: heads raise `error`, by default one of the disk."""
 
     def held_reads(self) -> Any:
-        """A context in which heads are read only once the event that it gives is set."""
+        """A context in which heads are read only once its event is set."""
 
     def leave_transaction_open(self) -> None:
-        """What a commit that broke off has left behind."""
+        """Leave a transaction open, as a commit that broke off does."""
 
 
 class SqliteUnderTest(SqliteEngine):
@@ -95,7 +95,7 @@ class SqliteUnderTest(SqliteEngine):
             return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
 
     def fill(self) -> None:
-        """SQLite's own way of a full disk: no page more than there are."""
+        """Fill the disk in SQLite's own way: it allows no more pages than there are."""
         pages = outbox_file.pragma(self._connection, "page_count")
         self._connection.execute(f"PRAGMA max_page_count = {pages}")
 
@@ -180,7 +180,7 @@ class PostgresUnderTest(PostgresEngine):
             return connection.raw.cursor(row_factory=dict_row).execute(query).fetchall()
 
     def fill(self) -> None:
-        """A disk that takes no body more, as far as one can have that without filling one."""
+        """Make the disk refuse further bodies by a constraint, because a test cannot fill a real one."""
         self._execute("ALTER TABLE body ADD CONSTRAINT full_disk CHECK (false) NOT VALID")
 
     def make_room(self) -> None:
@@ -253,7 +253,7 @@ def open_under_test(
     member: str = MEMBER,
     leads: bool = True,
 ) -> tuple[Outbox, EngineUnderTest]:
-    """The outbox of a place, on whichever engine keeps it there; as which replica, where that is a database."""
+    """The outbox of a place and its engine; `member` is the replica on a database."""
     share = quarantine_share(max_bytes) if quarantine_max_bytes is None else quarantine_max_bytes
     limits = Limits(max_bytes, share, keep_delivered_seconds=3600.0)
     engine: EngineUnderTest
@@ -268,13 +268,13 @@ def open_under_test(
 
 
 class AnotherProcess:
-    """What commands change in the outbox, beside the service."""
+    """A process beside the service that changes the outbox, as commands do."""
 
     def __init__(self, place: OutboxPlace) -> None:
         self._place = place
 
     def note(self, device: str) -> None:
-        """Tell the service that a device's lanes have changed, though nothing has."""
+        """Tell the service that a device's lanes have changed, although nothing has."""
         self.execute(
             "INSERT INTO touched_lane SELECT DISTINCT endpoint, device FROM delivery WHERE device = ?"
             " ON CONFLICT DO NOTHING",
@@ -282,22 +282,22 @@ class AnotherProcess:
         )
 
     def replay(self) -> None:
-        """All dead letters, as `forwarder dead-letters replay` does."""
+        """Replay all dead letters, as `forwarder dead-letters replay` does."""
         with opened(self._place) as access:
             for keys in access.choose_dead_letters(Selection()).chunks():
                 access.operate(Replay(keys, now=0.0))
 
     def operate(self, operation: Operation[Any]) -> None:
-        """What a command does."""
+        """Perform an operation, as a command does."""
         with opened(self._place) as access:
             access.operate(operation)
 
     def change_health(self) -> None:
-        """Something that concerns no lane."""
+        """Change the health of endpoints, which concerns no lane."""
         self.execute(f"UPDATE {self._accounts} SET last_error = 'dns'")
 
     def expire(self, delivery: Delivery) -> None:
-        """One delivery, without a note of it."""
+        """Expire one delivery without a note of it."""
         expire = "UPDATE delivery SET state = 'expired', settled_at = 0 WHERE reading = ?"
         self.execute(expire, delivery.reading)
         self.execute(f"UPDATE {self._accounts} SET expired = expired + 1")
@@ -319,7 +319,7 @@ class AnotherProcess:
 
 
 class HeldDisk:
-    """Lets no transaction begin until it is told to; then, where it `fails`, the first one does."""
+    """Holds every transaction until `let_go`; the first one then fails if `fails` is set."""
 
     def __init__(self, engine: EngineUnderTest, *, fails: bool = False) -> None:
         self._engine = engine

@@ -58,10 +58,10 @@ $_SERVER['REQUEST_TIME'] = (int) file_get_contents(getenv('CLOCK'));
 require '{EXAMPLES / "receiver.php"}';
 """,
 }
-"""What sets the clock of a receiver from outside: the examples themselves know nothing of tests."""
+"""Files that set a receiver's clock from outside, because the examples know nothing of tests."""
 
 Command = Callable[[Path, int], list[str]]
-"""The command line of an example, from a folder that is its own and a port."""
+"""Makes the command line of an example from its own folder and a port."""
 
 
 def _node(file: str) -> Command:
@@ -105,7 +105,7 @@ RECEIVERS: Mapping[str, Command] = {
 
 
 def node_modules() -> Path:
-    """What the Node examples need, as their lock file says; installed once and kept in build/."""
+    """The packages of the Node examples by their lock file; they are installed once and kept in build/."""
     lock = (EXAMPLES / "package-lock.json").read_bytes()
     project = ROOT / "build" / f"examples-{hashlib.sha256(lock).hexdigest()[:12]}"
     project.mkdir(parents=True, exist_ok=True)
@@ -129,8 +129,8 @@ class Running:
     clock: Path
 
     def post(self, headers: Mapping[str, str], body: bytes, *, now: int) -> httpx.Response:
-        """What it answers while its clock says `now`."""
-        # Moved into place: a receiver that looks meanwhile must not find an empty file.
+        """The receiver's answer while its clock says `now`."""
+        # The file is moved into place, because a receiver that looks meanwhile must not find it empty.
         self.clock.with_suffix(".next").write_text(str(now))
         self.clock.with_suffix(".next").replace(self.clock)
         with httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS) as client:
@@ -138,7 +138,7 @@ class Running:
 
 
 class Example:
-    """One of the receivers, to be started as often as a test likes; its store stays."""
+    """One of the receivers, which a test may start again and again; its store stays."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
@@ -150,7 +150,7 @@ class Example:
         self._port = free_port()
         self._command = RECEIVERS[name](folder, self._port)
         self.kept: list[str] = []
-        """The ids of readings that it has printed as new, over all its processes that have ended."""
+        """The ids of readings that its ended processes have printed as new."""
 
     def start(self, secret: str) -> "subprocess.Popen[str]":
         own = {
@@ -193,7 +193,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Vector:
-    """One request of docs/vectors.json, and what a receiver makes of it."""
+    """One request of docs/vectors.json, and a receiver's verdict on it."""
 
     name: str
     why: str

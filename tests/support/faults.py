@@ -1,4 +1,4 @@
-"""Faults in what only tells: each call of it is counted by what it says, and raises when a test wants it to."""
+"""Faults in the parts that only tell: each call of logs, metrics and watch is counted, and raises if a test says so."""
 
 import logging
 from collections import Counter
@@ -16,12 +16,12 @@ from forwarder.metrics import Metrics
 
 
 class Mishap(Exception):  # noqa: N818 - it says what happened
-    """Raised by something that only tells."""
+    """Raised by a part that only tells."""
 
 
 @dataclass
 class Faults:
-    """`raises` says of a call, by its name and number from 1, whether it is to raise."""
+    """Counts calls; `raises` tells by a call's name and number, from 1, whether it is to raise."""
 
     raises: Callable[[str, int], bool] = lambda _name, _number: False
     calls: Counter[str] = field(default_factory=Counter)
@@ -45,7 +45,7 @@ class Faults:
 
     @contextmanager
     def logs(self, file: Path) -> Iterator[None]:
-        """Every log line of the block goes to `file`, unless it raises."""
+        """Write every log line of the block to `file`, unless the line raises."""
         kept = logging.root.handlers[:], logging.root.level
         with file.open("w") as stream:
             lines = configure_logs(format="json", level="debug", stream=stream)
@@ -65,7 +65,7 @@ class Faults:
 
 
 class Faulty:
-    """Does what `real` does, and so does whatever its methods answer; but each call may raise before."""
+    """Stands in front of `real` and of its methods' answers; each call may raise before it is passed on."""
 
     def __init__(self, real: object, faults: Faults, name: str) -> None:
         self._real, self._faults, self._name = real, faults, name

@@ -1,4 +1,4 @@
-"""Generated payloads, keys repeated at every depth included, and the two ways of reading them beside each other."""
+"""A generator of payloads, with keys repeated at every depth, and a check that both readers read them alike."""
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ _SCALARS = (
 
 
 def payloads(seed: int, count: int) -> Iterator[tuple[str, str]]:
-    """So many topics and payloads; each layout comes several times, with other values."""
+    """`count` topics and payloads; each layout comes several times, with other values."""
     chance = random.Random(seed)
     while count > 0:
         topic, keys = chance.choices(_TOPICS, (6, 3, 1))[0], _keys(chance)
@@ -54,7 +54,7 @@ def payloads(seed: int, count: int) -> Iterator[tuple[str, str]]:
 
 
 def _keys(chance: random.Random) -> list[tuple[str, object]]:
-    """The members of an object: a key, and below it a kind of value or further members."""
+    """The members of an object: keys, each with a kind of value or further members below it."""
     keys: list[tuple[str, object]] = [("P_In", "measurement")]
     names = [chance.choice(_NAMES) for _ in range(chance.randint(0, 5))]
     keys += [(name, _KINDS.get(name, "text")) for name in names]
@@ -91,7 +91,7 @@ def _value(below: object, chance: random.Random) -> str:
 
 
 def assert_read_alike(messages: Iterable[tuple[str, str]]) -> Mapping[str, int]:
-    """The fast path and the normaliser write the same bytes; returns how many payloads were read how."""
+    """Check that the fast path and the normaliser write the same bytes; return how many payloads were read how."""
     messages = list(messages)
     counts = {"by the fast path": 0, "by the normaliser": 0, "quarantined": 0}
     for trusts in (False, True):

@@ -1,4 +1,4 @@
-"""A client that publishes what no client library would: payloads of hundreds of MiB, made as they are sent."""
+"""A publisher of payloads of hundreds of MiB, which it makes as it sends them, because no client library does so."""
 
 import socket
 import struct
@@ -12,7 +12,7 @@ PATIENCE_SECONDS = 60.0
 
 
 class HeavyPublisher:
-    """Blocks until the broker has taken each message; holds no more than a MiB of it. A context manager."""
+    """Blocks until the broker has taken each message, and holds at most a MiB of it. A context manager."""
 
     def __init__(self, broker: Broker, *, username: str, is_mqtt5: bool = False) -> None:
         self._socket = socket.create_connection((broker.host, broker.port), PATIENCE_SECONDS)
@@ -33,7 +33,7 @@ class HeavyPublisher:
         retain: bool = False,
         user_properties: int = 0,
     ) -> None:
-        """A payload, or one of `size` bytes; under MQTT 5 with so many bytes of user properties in front of it."""
+        """Publish a payload, or one of `size` bytes; MQTT 5 adds so many bytes of user properties in front of it."""
         payload = size if isinstance(size, bytes) else b""
         filling = 0 if isinstance(size, bytes) else size
         head = _text(topic.encode()) + (b"\0\7" if qos else b"")

@@ -1,4 +1,4 @@
-"""A real file system that stops answering, as NFS does when its server goes away: FUSE, spoken by a thread of ours."""
+"""A real file system that stops answering, as NFS does without its server: a thread of ours speaks FUSE."""
 
 import ctypes
 import errno
@@ -18,7 +18,7 @@ _ROOT = 1
 
 
 class _Operation(IntEnum):
-    """What the kernel asks for (Linux, include/uapi/linux/fuse.h, as are all layouts here)."""
+    """The kernel's requests (Linux, include/uapi/linux/fuse.h, like all layouts here)."""
 
     LOOKUP = 1
     FORGET = 2
@@ -39,16 +39,16 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 class HungFiles:
     """
-    One folder of files that another process may read, and that this one may not touch by their path.
+    A folder of files that another process may read; this process must not touch them by their path.
 
-    While it hangs, whoever looks at a file waits: until a signal comes, as with NFS, or until `answer_late`.
+    A process that looks at a file while it hangs waits for a signal, as with NFS, or for `answer_late`.
     """
 
     def __init__(self, folder: Path, device: int) -> None:
         self.folder = folder
         self._hangs = False
         self.unanswered: list[bytes] = []
-        """Requests of those who wait since it hangs."""
+        """Requests that wait since the files hang."""
         self._device = device
         self._files: dict[str, tuple[bytes, int]] = {}
         self._is_over = threading.Event()
@@ -63,11 +63,11 @@ class HungFiles:
         self._hangs = True
 
     def answer_anew(self) -> None:
-        """Hang no longer for those who ask from now on; those who wait still wait."""
+        """Answer new requests from now on; those that wait still wait."""
         self._hangs = False
 
     def answer_late(self) -> None:
-        """Hang no longer, and answer those who wait."""
+        """Answer new requests and those that wait."""
         self._hangs = False
         for request in self.unanswered:
             self._answer(request)
@@ -76,14 +76,14 @@ class HungFiles:
         self._server.start()
 
     def end(self) -> None:
-        """Whoever waits gets an error."""
+        """End the file system; requests that wait get an error."""
         self._is_over.set()
         self._server.join()
 
     def _serve(self) -> None:
         while not self._is_over.is_set():
             if select.select([self._device], [], [], _LOOK_SECONDS)[0]:
-                with suppress(OSError):  # whoever asked has gone; or it is unmounted, and soon over
+                with suppress(OSError):  # the asking process has gone, or all is unmounted
                     self._answer(os.read(self._device, _LONGEST_REQUEST))
 
     def _answer(self, request: bytes) -> None:
@@ -146,7 +146,7 @@ class HungFiles:
 
 @contextmanager
 def hung_files(folder: Path) -> Iterator[HungFiles | None]:
-    """Such a folder, mounted here; None where nothing may be mounted: without root, or without /dev/fuse."""
+    """Such files, mounted at the folder; None if nothing may be mounted, without root or /dev/fuse."""
     try:
         device = os.open("/dev/fuse", os.O_RDWR)
     except OSError:

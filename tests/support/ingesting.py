@@ -1,4 +1,4 @@
-"""What tests wait for in the left half."""
+"""A wait until the left half has worked off all messages."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""An installation in which every place that names a file names one, and all of them are sound."""
+"""A builder of an installation in which every place that can name a file names a sound one."""
 
 import base64
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ FILES = (*OF_ROUTES, *OF_SETTINGS)
 
 @dataclass(frozen=True)
 class Installation:
-    """A folder with all of these files, and the settings that name them."""
+    """A folder with all of the files, and the settings that name them."""
 
     folder: Path
     settings: Mapping[str, str]

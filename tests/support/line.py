@@ -1,4 +1,4 @@
-"""The whole line on this machine: devices, mosquitto, the forwarder's process, receivers; each to be broken at will."""
+"""A harness of the whole line: devices, mosquitto, the forwarder's process, receivers; a test may break each."""
 
 import asyncio
 import json
@@ -22,13 +22,13 @@ USERNAME = "whatwatt.integration.client.partner"
 PASSWORD = "broker-password-8f31"
 QUICK_RETRY = {"initial": "20ms", "max": "100ms"}
 UNLIMITED_QUEUE = ("max_queued_messages 0",)
-"""mosquitto's own limit of 1000 messages for an absent client would lose what a test publishes meanwhile."""
+"""No limit, because mosquitto's own of 1000 messages for an absent client would lose what a test publishes."""
 PACE_SECONDS = 0.01
 
 
 @dataclass
 class Fleet:
-    """Devices whose readings are numbered from 1, and which remember what they have published, in order."""
+    """Devices that number their readings from 1, and remember the published ones in order."""
 
     size: int = 10
     issued: dict[Device, list[WebhookId]] = field(default_factory=lambda: defaultdict(list))
@@ -70,7 +70,7 @@ def topic_of(device: Device) -> str:
 
 class Line:
     """
-    A broker that runs, a service that does not yet, and the receivers that its routes name.
+    A running broker, a service that is not started yet, and the receivers that its routes name.
 
     `routes` is the routing file as an object; `write_routes` makes it a file.
     """
@@ -82,7 +82,7 @@ class Line:
         self.folder = folder
         self.fleet = Fleet()
         self.secrets = {PASSWORD}
-        """What nobody may ever get to see."""
+        """Secrets that must never show anywhere."""
         self.routes: dict[str, Any] = {"endpoints": {}}
         self.routes_file = folder / "routes.yaml"
         self.broker = Mosquitto(
@@ -108,7 +108,7 @@ class Line:
         return endpoints
 
     async def receiver(self, name: str, policy: Policy | None = None, **settings: Any) -> Webhooks:
-        """A receiver that listens, and that the routes name with these settings."""
+        """A receiver that listens and that the routes name with these settings."""
         webhooks = await self.listen(Webhooks(name))
         if policy is not None:
             webhooks.policy = policy
@@ -119,7 +119,7 @@ class Line:
         return await self._stack.enter_async_context(listening(webhooks))
 
     def name_endpoint(self, webhooks: Webhooks, **settings: Any) -> None:
-        """Have the routes name a receiver; nothing is written yet."""
+        """Name a receiver in the routes; the file is not written yet."""
         self.secrets |= {webhooks.secret.removeprefix("whsec_"), webhooks.key}
         self.endpoints[webhooks.name] = {
             "url": webhooks.url,
@@ -175,7 +175,7 @@ class Line:
 
 @asynccontextmanager
 async def a_line(folder: Path, *, broker_settings: Sequence[str] = ()) -> AsyncIterator[Line]:
-    """`broker_settings`: further lines of mosquitto.conf."""
+    """A line with a running broker; `broker_settings` are further lines of mosquitto.conf."""
     async with AsyncExitStack() as stack:
         line = Line(folder, stack, broker_settings=broker_settings)
         stack.enter_context(line.broker)
@@ -185,7 +185,7 @@ async def a_line(folder: Path, *, broker_settings: Sequence[str] = ()) -> AsyncI
 
 def assert_told_once_in_order(webhooks: Webhooks, issued: Mapping[Device, list[WebhookId]]) -> None:
     """
-    Everything that was published arrived, nothing else did, in order per device, each reading under one id.
+    Check that every published reading arrived, and nothing else, in order per device and under one id.
 
     A reading may have been posted and even taken several times, but always with the same body.
     """
@@ -198,7 +198,7 @@ def assert_told_once_in_order(webhooks: Webhooks, issued: Mapping[Device, list[W
 
 
 def assert_balanced(status: Mapping[str, Any]) -> None:
-    """The totals of every endpoint satisfy their identity."""
+    """Check that the totals of every endpoint add up."""
     for name, endpoint in status["endpoints"].items():
         left = sum(
             endpoint[total] for total in ("delivered", "dead", "expired", "superseded", "pending")

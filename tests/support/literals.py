@@ -1,4 +1,4 @@
-"""Addresses that no delivery may reach, in every spelling that somebody might get past a guard with."""
+"""Addresses that no delivery may reach, in every spelling that might get past a guard."""
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
@@ -32,7 +32,7 @@ _ARABIC = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
 
 
 def hosts() -> Iterator[str]:
-    """Each as the host of a URL."""
+    """Each spelling as the host of a URL."""
     for target in TARGETS:
         address = IPv4Address(target)
         yield from _spellings(address)

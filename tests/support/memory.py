@@ -1,4 +1,4 @@
-"""A memory limit as containers set it, where this machine lets us make one."""
+"""A memory limit as containers set it, if this machine allows one."""
 
 import os
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ _ROOTS = (
 @contextmanager
 def memory_limit(limit_bytes: int) -> Iterator[Path | None]:
     """
-    A control group of its own with this limit, for processes that are started `inside` it.
+    A new control group with this limit, for processes that are started `inside` it.
 
-    None where it cannot be made: without root, or with control groups mounted read-only.
+    It is None if no group can be made: without root, or with control groups mounted read-only.
     """
     group = _new_group(limit_bytes)
     try:
@@ -28,7 +28,7 @@ def memory_limit(limit_bytes: int) -> Iterator[Path | None]:
 
 @contextmanager
 def inside(group: Path | None) -> Iterator[None]:
-    """What is started in this block belongs to the group for all its life."""
+    """Processes that are started in this block belong to the group for life."""
     if group is None:
         yield
         return
@@ -45,7 +45,7 @@ def _new_group(limit_bytes: int) -> Path | None:
         with suppress(OSError):
             group.mkdir()
             try:
-                with (group / limit).open("r+") as file:  # no such controller here: no such file
+                with (group / limit).open("r+") as file:  # missing without the controller
                     file.write(str(limit_bytes))
             except OSError:
                 group.rmdir()

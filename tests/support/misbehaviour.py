@@ -1,4 +1,4 @@
-"""Receivers as they exist in the wild: what each does to a request, and what an attempt at it has to come to."""
+"""Receivers that misbehave as in the wild, each with the result that an attempt at it must have."""
 
 import asyncio
 import gzip
@@ -19,7 +19,7 @@ class Failing:
 
 @dataclass(frozen=True)
 class Answering:
-    """A receiver that has said 200, whatever else it does; this much of its body is kept."""
+    """A receiver that has said 200, whatever else it does; `body` is the kept part of its body."""
 
     behaviour: Behaviour
     body: bytes
@@ -50,7 +50,7 @@ def endless(start: bytes, piece: bytes) -> Behaviour:
 
 
 def trickling(start: bytes, piece: bytes) -> Behaviour:
-    """Send `piece` for ever, but too seldom to reach any limit of size."""
+    """Send `piece` for ever, too seldom to reach any limit of size."""
 
     async def act(peer: Peer) -> None:
         await peer.send(start)

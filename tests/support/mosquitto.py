@@ -1,4 +1,4 @@
-"""A real mosquitto of one's own: on a free loopback port, with its own configuration, to be killed at will."""
+"""A harness of a real mosquitto: a free loopback port, its own configuration, and an end whenever a test wants it."""
 
 import getpass
 import json
@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 20.0
 
 class Mosquitto:
     """
-    One broker and its files in `folder`; a context manager that is running inside the block.
+    One broker and its files in `folder`; a context manager in whose block the broker runs.
 
     users: password of each user; None lets anyone in without a password
     acl: lines of an ACL file, such as "user alice", "topic readwrite ext/#"
@@ -86,7 +86,7 @@ class Mosquitto:
             return "\n".join(self._lines)
 
     def broker(self, **changes: Any) -> Broker:
-        """How the forwarder reaches it, as its first user; `changes` are fields of Broker."""
+        """The broker as the forwarder reaches it, by the first user; `changes` are fields of Broker."""
         username, password = next(iter(self.users.items()), (None, None))
         reached = Broker(
             host=HOST,
@@ -100,7 +100,7 @@ class Mosquitto:
         return replace(reached, **changes)
 
     def start(self) -> None:
-        """Return once it listens."""
+        """Start the broker; return once it listens."""
         assert BINARY is not None, "mosquitto is not installed: apt-get install mosquitto"
         seen = len(self._lines)
         self._process = subprocess.Popen(
@@ -113,22 +113,22 @@ class Mosquitto:
         self.wait_for_log(" running", after=seen)
 
     def stop(self) -> None:
-        """End it as `systemctl stop` does; it saves its sessions first."""
+        """End the broker as `systemctl stop` does; it saves its sessions first."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it as a power cut does."""
+        """End the broker as a power cut does."""
         self._signal(signal.SIGKILL)
 
     def reload(self) -> None:
-        """Have it read its password and ACL files anew."""
+        """Make the broker read its password and ACL files anew."""
         assert self._process is not None
         seen = len(self._lines)
         self._process.send_signal(signal.SIGHUP)
         self.wait_for_log("Reloading config", after=seen)
 
     def freeze(self) -> None:
-        """Stop it without closing anything: connections stay, and nobody answers."""
+        """Stop the broker without closing anything: connections stay, and nobody answers."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 

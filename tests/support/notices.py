@@ -1,4 +1,4 @@
-"""One notice of every kind, with what a hostile name would hold."""
+"""Notices of every kind, one with a hostile name."""
 
 from forwarder.notice import (
     DeliveriesDead,

@@ -1,8 +1,8 @@
 """
-Answers that no server should give and some do, with what curl makes of them beside what we do.
+Answers that no server should give but some do, each with the verdict of curl and with ours.
 
-The verdicts of curl are recorded, CURL says of which. `python tests/support/odd_answers.py` asks the curl of this
-machine again and prints where it differs.
+The verdicts of curl are recorded; CURL names its version. `python tests/support/odd_answers.py` asks the curl of this
+machine again, and prints the differences.
 """
 
 import socket
@@ -24,7 +24,7 @@ class Odd:
     name: str
     wire: bytes
     curl: str
-    """The status that curl prints, 000 for none, and its exit code where that is not 0."""
+    """The status that curl prints, 000 for none, and its exit code unless that is 0."""
     ours: int
     """The status that we take, 0 for none."""
     because: str = ""
@@ -36,7 +36,7 @@ class Odd:
 
 
 def _given(name: str, head: bytes, curl: str) -> Odd:
-    """An answer of which we think as curl does."""
+    """An answer on which our verdict is curl's."""
     return Odd(name, head + b"\r\nok", curl, int(curl.split()[0]))
 
 
@@ -161,7 +161,7 @@ ODD_ANSWERS = (
 
 
 def verdict_of_curl(wire: bytes) -> str:
-    """What the curl of this machine makes of an answer to a POST, as `Odd.curl` says it."""
+    """The verdict of this machine's curl on an answer to a POST, in the form of `Odd.curl`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=_answer, args=(listener, wire))
         thread.start()

@@ -1,4 +1,4 @@
-"""Short ways to do with an outbox what a dispatcher does."""
+"""Short functions that use an outbox as a dispatcher does."""
 
 import asyncio
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ LONGEST_WAIT = 3600.0
 
 
 async def claim(outbox: Outbox, endpoint: str = "acme", *, limit: int = 1) -> Claim | None:
-    """What may be claimed, once it has been read."""
+    """A claim, once the deliveries have been read; None when there are none."""
     schedule = outbox.schedule
     schedule.serve(endpoint, most_at_once=limit, longest_wait_seconds=LONGEST_WAIT)
     async with asyncio.timeout(10):
@@ -24,7 +24,7 @@ async def claim(outbox: Outbox, endpoint: str = "acme", *, limit: int = 1) -> Cl
 
 
 def is_reading(outbox: Outbox) -> bool:
-    """Whether something is read that may be claimed then."""
+    """Whether deliveries are being read that may then be claimed."""
     return outbox.schedule._heads.is_busy
 
 
@@ -71,7 +71,7 @@ async def totals(outbox: Outbox, endpoint: str = "acme") -> EndpointTotals:
 
 
 def ids(claimed: Claim) -> list[str]:
-    """What tells the claimed readings apart: the payloads of `new_reading`."""
+    """The payloads of `new_reading`, which tell the claimed readings apart."""
     return [one.data.decode().split('"')[3] for one in claimed.deliveries]
 
 
@@ -84,7 +84,7 @@ async def until_it_failed(outbox: Outbox) -> None:
 
 @contextmanager
 def failing_operations(error: Exception) -> Iterator[None]:
-    """Operations do what they do, and then fail with an error of the program's own."""
+    """Make operations fail with an error of the program's own, after they have done their work."""
     perform = operations._perform
 
     def fail(store: Any, operation: Any, in_flight: Any) -> None:

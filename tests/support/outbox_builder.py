@@ -1,4 +1,4 @@
-"""An outbox with deliveries in whatever state a test of the operator's commands needs."""
+"""A builder of outboxes with deliveries in every state, for tests of the operator's commands."""
 
 import time
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ DECISIONS: dict[str, Decision] = {
 
 
 class OutboxBuilder:
-    """Writes an outbox row by row, with the store of the service."""
+    """Writes an outbox row by row, through the store of the service."""
 
     def __init__(self, place: OutboxPlace) -> None:
         self.place = place
@@ -54,7 +54,7 @@ class OutboxBuilder:
 
     @property
     def path(self) -> Path:
-        """Of an outbox that is a file."""
+        """The path of an outbox that is a file."""
         assert isinstance(self.place, Path)
         return self.place
 
@@ -90,7 +90,7 @@ class OutboxBuilder:
         received_at: float = NOW,
         payload: bytes = b"",
     ) -> int:
-        """Owe a new reading to these endpoints; its number."""
+        """Owe a new reading to these endpoints; return its number."""
         self.readings += 1
         payload = payload or f'{{"n": {self.readings}}}'.encode()
         identity = webhook_id(device, payload)
@@ -108,7 +108,7 @@ class OutboxBuilder:
         return number
 
     def delivery(self, endpoint: str, state: str, **changes: Any) -> str:
-        """One delivery of a new reading, brought to this state; its webhook id."""
+        """Bring one delivery of a new reading to this state; return its webhook id."""
         device = changes.pop("device", ZURICH)
         number = self.reading(endpoint, device=device, received_at=changes.pop("at", NOW))
         if state != "pending":
@@ -116,7 +116,7 @@ class OutboxBuilder:
         return self.id_of(number)
 
     def dead_letters(self, count: int, endpoint: str) -> None:
-        """Many at once, without a history."""
+        """Add many dead letters at once, without a history."""
         with self.store(readings=count) as store:
             for index in range(count):
                 reading = NewReading(
@@ -141,7 +141,7 @@ class OutboxBuilder:
         settled_at: float = NOW + 60,
         attempts: tuple[Attempt, ...] | None = None,
     ) -> None:
-        """Settle a pending delivery after these attempts, by default the one that its decision implies."""
+        """Settle a pending delivery after these attempts, by default after the one that its decision implies."""
         last = Attempt(1, NOW + 1, 12.5, 204, "") if decision == Done() else attempt(1)
         for index, one in enumerate(attempts or (last,)):
             delivery = Delivery(
@@ -170,7 +170,7 @@ class OutboxBuilder:
         size: int | None = None,
         received_at: float = NOW,
     ) -> int:
-        """One message that could not be understood; its id."""
+        """Add one message that could not be understood; return its id."""
         message = NewQuarantined(
             device=device,
             topic=topic or f"ext/acme/{device}",
@@ -195,7 +195,7 @@ class OutboxBuilder:
         return f"msg_{identity.hex()}"
 
     def numbers(self, listed: list[dict[str, Any]]) -> list[int]:
-        """The numbers of the readings in what a command listed."""
+        """The numbers of the readings that a command listed."""
         numbers = {self.id_of(number): number for number in range(1, self.readings + 1)}
         return [numbers[one["id"]] for one in listed]
 
@@ -211,7 +211,7 @@ class OutboxBuilder:
             return connection.execute(query, parameters).fetchall()
 
     def accounts(self, endpoint: str) -> dict[str, int]:
-        """Its totals, and what is pending by its rows."""
+        """The totals of an endpoint, and its count of pending rows."""
         names = ("enqueued", "delivered", "dead", "expired", "superseded")
         (row,) = self.rows(f"SELECT {', '.join(names)} FROM endpoint WHERE name = ?", endpoint)
         pending = self.rows(

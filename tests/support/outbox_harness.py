@@ -1,4 +1,4 @@
-"""Opens, runs, kills and reopens an outbox."""
+"""A harness that opens, runs, kills and reopens an outbox."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ class OutboxHarness:
     """Opens, runs, kills and reopens one outbox."""
 
     engine: EngineUnderTest
-    """Of the outbox that was opened last."""
+    """The engine of the outbox that was opened last."""
 
     def __init__(self, place: OutboxPlace, clock: HandClock) -> None:
         self.place = place
@@ -27,22 +27,22 @@ class OutboxHarness:
 
     @property
     def path(self) -> Path:
-        """Of an outbox that is a file."""
+        """The path of an outbox that is a file."""
         assert isinstance(self.place, Path)
         return self.place
 
     def open(self, **limits: Any) -> Outbox:
-        """Or as a `member` that `leads` or does not, where it is one of several replicas."""
+        """Open and run the outbox; `limits` may name the `member` of several replicas, and whether it `leads`."""
         outbox, self.engine = open_under_test(self.place, clock=self.clock, **limits)
         self._running.append((outbox, asyncio.create_task(outbox.run())))
         return outbox
 
     async def ended(self) -> None:
-        """Return once the outbox that was opened last has committed what was left."""
+        """Return once the outbox that was opened last has committed the rest and ended."""
         await self._running[-1][1]
 
     async def kill(self) -> None:
-        """End as a crash does: what was not committed is gone."""
+        """End as a crash does, so that uncommitted changes are gone."""
         for outbox, task in self._running:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, OutboxTaken):

@@ -1,4 +1,4 @@
-"""Payloads in, readings out: what the tests of the normaliser share."""
+"""Short functions from payloads to readings, for tests of the normaliser."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,7 +54,7 @@ def read(
 
 
 def refuse(payload: str | bytes, *, template: str | None = None, topic: str = TOPIC) -> Unreadable:
-    """What is said of a payload that cannot be read."""
+    """The verdict on a payload that cannot be read."""
     outcome = normalise(payload, template=template, topic=topic)
     assert isinstance(outcome, Unreadable), outcome
     return outcome

@@ -1,10 +1,10 @@
 """
-A hostile client of the HTTP port, in a process of its own, at the lowest priority: another machine's work is not ours.
+A hostile client of the HTTP port, in a process of its own at the lowest priority, as if on another machine.
 
     python port_attack.py KIND PORT COUNT
 
-It keeps COUNT connections of a KIND busy, each opened again whenever it is closed, until its own stdin is closed. Then
-it says as JSON how many it opened, and which status lines it got.
+The client keeps COUNT connections of a KIND busy until its stdin is closed, and opens each again whenever it is closed.
+Then it prints as JSON how many it opened, and which statuses it got.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ async def slow_body(writer: asyncio.StreamWriter) -> None:
 
 
 async def unread(writer: asyncio.StreamWriter) -> None:
-    """Many answers are asked for and none is read."""
+    """Ask for many answers, and read none."""
     writer.transport.pause_reading()  # type: ignore[attr-defined] # asyncio's transports of sockets have it
     while True:
         writer.write(b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n" * 100)
@@ -81,14 +81,14 @@ async def scrapes(writer: asyncio.StreamWriter) -> None:
 
 
 async def reconnecting(writer: asyncio.StreamWriter) -> None:
-    """A whole request, and away."""
+    """Send a whole request, and go."""
     writer.write(WHOLE)
     await writer.drain()
     writer.transport.abort()
 
 
 async def knocking(writer: asyncio.StreamWriter) -> None:
-    """Away at once."""
+    """Go at once."""
     writer.transport.abort()
 
 
@@ -124,7 +124,7 @@ async def keep_attacking(attack: Attack, port: int, answers: Counter[str]) -> No
 
 
 async def listen(reader: asyncio.StreamReader, answers: Counter[str]) -> None:
-    """Read until the other side closes; what the first answer's status is counts."""
+    """Read until the other side closes, and count the status of the first answer."""
     first = await reader.read(PIECE_BYTES)
     if first:
         answers[first.split(b" ", 2)[1].decode()] += 1
@@ -146,7 +146,7 @@ async def main(kind: str, port: int, count: int) -> None:
 
 @asynccontextmanager
 async def attacking(kind: str, *, port: int, count: int) -> AsyncIterator[Counter[str]]:
-    """The attack goes on while the block runs; then what was answered is in what it gave."""
+    """Attack while the block runs; the given counter holds the answers after the block."""
     answers: Counter[str] = Counter()
     process = await asyncio.create_subprocess_exec(
         sys.executable, __file__, kind, str(port), str(count), stdin=PIPE, stdout=PIPE

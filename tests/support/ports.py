@@ -1,24 +1,24 @@
-"""Ports that stay free while whoever listens on them is dead."""
+"""Ports that stay free while their process is dead."""
 
 import random
 import socket
 import time
 
 _BELOW_EPHEMERAL = range(20_000, 32_000)
-"""From 32768 on Linux gives ports to outgoing connections: one could sit on the port of a killed process."""
+"""Linux gives ports from 32768 on to outgoing connections, and one could take the port of a killed process."""
 
 _given: set[int] = set()
-"""Whoever got one may not listen on it yet."""
+"""Ports that were given before, because their test may not listen yet."""
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on, that no outgoing connection is given, and that was not given before."""
+    """A loopback port that nobody listens on, that no outgoing connection gets, and that was not given before."""
     while True:
         port = random.choice(_BELOW_EPHEMERAL)
         if port in _given:
             continue
         with socket.socket() as probe:
-            # Connections that a dead process has left behind do not count.
+            # Connections that a dead process has left behind must not count.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
@@ -29,7 +29,7 @@ def free_port() -> int:
 
 
 def wait_for_port(port: int, *, patience_seconds: float = 20.0) -> None:
-    """Return once somebody listens on it."""
+    """Return once a process listens on the port."""
     give_up_at = time.monotonic() + patience_seconds
     while True:
         try:

@@ -1,7 +1,7 @@
 """
-A real PostgreSQL of one's own, for the whole session: Debian's programs on a socket in a folder of its own.
+A harness of a real PostgreSQL for the whole session: Debian's programs, on a socket in a folder of its own.
 
-PostgreSQL does not run as root. Where the tests do, its programs run as `nobody`.
+PostgreSQL does not run as root, so its programs run as `nobody` when the tests run as root.
 """
 
 import os
@@ -30,13 +30,13 @@ SETTINGS = {
     "listen_addresses": "",
     "max_connections": "200",
     "shared_buffers": "32MB",
-    # Nothing here has to outlive the machine; a kill of the server is survived all the same.
+    # Nothing here has to outlive the machine, and data survives a kill of the server all the same.
     "fsync": "off",
 }
 
 
 class PostgresServer:
-    """One server and its files; a context manager that is running inside the block."""
+    """One server and its files; a context manager in whose block the server runs."""
 
     def __init__(self, **settings: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="forwarder-postgres-"))
@@ -81,7 +81,7 @@ class PostgresServer:
         return (self._data / "postmaster.pid").exists()
 
     def signal(self, number: signal.Signals, *, named: str = "") -> None:
-        """Send it to every process of the server, the first of them in front; or to those whose titles say so."""
+        """Signal every process of the server, the first one first, or only those whose titles hold `named`."""
         first = int((self._data / "postmaster.pid").read_text().split()[0])
         for process in [first, *_children(first)]:
             if named in _title(process):
@@ -89,18 +89,18 @@ class PostgresServer:
                     os.kill(process, number)
 
     def cpu_seconds(self) -> float:
-        """What every process of the server has used so far (proc_pid_stat(5))."""
+        """The CPU time of all processes of the server so far (proc_pid_stat(5))."""
         first = int((self._data / "postmaster.pid").read_text().split()[0])
         ticks = 0
         for process in [first, *_children(first)]:
             with suppress(OSError):
                 after_name = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-                # Of those that have ended as well, where a process has started others.
+                # The sum includes children that have ended.
                 ticks += sum(map(int, after_name[11:15]))
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def kill(self) -> None:
-        """End it as a power cut does: no process of it does anything more."""
+        """End the server as a power cut does: no process of it does anything more."""
         self.signal(signal.SIGSTOP)
         self.signal(signal.SIGKILL)
         (self._data / "postmaster.pid").unlink()
@@ -118,31 +118,31 @@ class PostgresServer:
         )
 
     def admit(self, network: str) -> None:
-        """Let everybody of a network in; `listen_addresses` says where they find the server."""
+        """Let everybody of a network in; `listen_addresses` has to name an address that they reach."""
         with (self._data / "pg_hba.conf").open("a") as rules:
             rules.write(f"host all all {network} trust\n")
         self.ask("SELECT pg_reload_conf()")
 
     def ask(self, statement: str) -> list[tuple[object, ...]]:
-        """What a superuser is answered."""
+        """The rows that a superuser's statement returns."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
             return connection.execute(statement.encode()).fetchall()
 
     def set(self, name: str, value: str) -> None:
         """Change a setting of the whole server; it is in force on return."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            # A setting's change is itself a commit, which would wait for the standby.
+            # The change is local, because it is itself a commit, which would wait for the standby.
             connection.execute("SET synchronous_commit = local")
             connection.execute(f"ALTER SYSTEM SET {name} = '{value}'".encode())
             connection.execute("SELECT pg_reload_conf()")
-        # What is new hears of it once all have been told; what commits wait for is the checkpointer's word.
+        # New sessions show the change once all processes were told; the checkpointer decides what commits wait for.
         while self.ask(f"SHOW {name}") != [(value,)]:
             pass
         self.ask_nothing("CHECKPOINT")
 
     @contextmanager
     def pooled(self, database: Database, *, mode: str) -> Iterator[Database]:
-        """The same database, by way of PgBouncer in this mode."""
+        """The database through PgBouncer in this mode."""
         schema = parse_qs(urlsplit(database.url).query)["options"][0]
         self.ask_nothing(f"ALTER ROLE {USER} SET search_path = {schema.rpartition('=')[2]}")
         try:
@@ -152,12 +152,12 @@ class PostgresServer:
             self.ask_nothing(f"ALTER ROLE {USER} RESET search_path")
 
     def ask_nothing(self, statement: str) -> None:
-        """Have a superuser's statement executed."""
+        """Execute a superuser's statement that returns no rows."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(statement.encode())
 
     def database(self) -> Database:
-        """A schema of its own, without tables."""
+        """A database in a new schema without tables."""
         self._schemas += 1
         name = f"test_{self._schemas}"
         with psycopg.connect(self.url(), autocommit=True) as connection:
@@ -170,7 +170,7 @@ class PostgresServer:
 
 
 class PgBouncer:
-    """PgBouncer in front of a server, which may be killed and started again; a context manager."""
+    """PgBouncer in front of a server; a test may kill it and start it again. A context manager."""
 
     def __init__(self, server: PostgresServer, *, mode: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="forwarder-pgbouncer-"))
@@ -189,7 +189,7 @@ class PgBouncer:
         return f"postgresql://{USER}:swordfish@127.0.0.1:{self._port}/postgres?{query}"
 
     def start(self) -> None:
-        """Return once it listens."""
+        """Start PgBouncer; return once it listens."""
         self._process = subprocess.Popen(
             [PGBOUNCER, "-q", self._folder / "pgbouncer.ini"],
             stdout=subprocess.DEVNULL,
@@ -215,7 +215,7 @@ class PgBouncer:
 
 
 class PostgresStandby(PostgresServer):
-    """A standby of another server, which streams from it; a context manager likewise."""
+    """A standby that streams from another server; a context manager, too."""
 
     NAME = "standby"
 
@@ -229,7 +229,7 @@ class PostgresStandby(PostgresServer):
         self._run("pg_basebackup", "-d", source, "-D", data, "-R", "-c", "fast", "--no-sync")
 
     def be_waited_for(self) -> None:
-        """From now on the primary confirms no commit that is not here as well."""
+        """Make the primary confirm no commit from now on that the standby does not have."""
         self._primary.set("synchronous_standby_names", self.NAME)
         self.until_streaming("sync")
 
@@ -242,7 +242,7 @@ class PostgresStandby(PostgresServer):
         raise AssertionError(f"the standby is not {state}")
 
     def promote(self) -> None:
-        """Ask until it is one that takes writes: a server that restarts after a crash forgets that it was asked."""
+        """Ask until the standby takes writes, because a server that restarts after a crash forgets the request."""
         for _ in range(300):
             with suppress(psycopg.Error):
                 if self.ask("SELECT NOT pg_is_in_recovery() OR pg_promote(wait_seconds => 1)")[0][
@@ -254,7 +254,7 @@ class PostgresStandby(PostgresServer):
 
 
 def _children(parent: int) -> list[int]:
-    """Processes that were started by this one (proc_pid_stat(5))."""
+    """The processes that this one has started (proc_pid_stat(5))."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):

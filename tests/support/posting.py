@@ -1,4 +1,4 @@
-"""Endpoints and posts in as few words as a test of the sender needs."""
+"""A builder of endpoints, and short functions to post to them, for tests of the sender."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -20,7 +20,7 @@ Change: TypeAlias = object
 
 
 def endpoint_at(url: str, **changes: Change) -> Endpoint:
-    """An endpoint that may be on loopback and patient enough for a busy machine."""
+    """An endpoint that may be on loopback, with a timeout for a busy machine."""
     plain = Endpoint(
         name=EndpointName("acme"), url=url, keys=(), allow_private=True, timeout_seconds=10.0
     )
@@ -60,7 +60,7 @@ async def sending(
 
 @dataclass
 class Names:
-    """A resolver that gives what it is told, answer after answer; the last one again and again."""
+    """A resolver that gives its answers one after the other, and the last one again and again."""
 
     answers: list[list[Address]]
     asked: list[str] = field(default_factory=list)

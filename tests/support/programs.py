@@ -1,4 +1,4 @@
-"""Programs that others made, fetched once from their registries and kept in build/."""
+"""Programs of others, fetched once from their registries and kept in build/."""
 
 import fcntl
 import os
@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 60.0
 
 
 def of_debian(package: str) -> Path:
-    """The files of a Debian package, as if it were installed there; nothing is installed."""
+    """A folder with the files of a Debian package, which is unpacked and not installed."""
 
     def fetch(folder: Path) -> None:
         _run("apt-get", "-o", "APT::Sandbox::User=root", "download", package, folder=folder)
@@ -26,7 +26,7 @@ def of_debian(package: str) -> Path:
 
 
 def of_npm(package: str, version: str) -> Path:
-    """The folder with node_modules in which an npm package and what it needs are."""
+    """A folder whose node_modules holds an npm package and its dependencies."""
 
     def fetch(folder: Path) -> None:
         options = ("--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline")
@@ -53,7 +53,7 @@ def _run(*command: str, folder: Path) -> None:
 
 @contextmanager
 def running(command: list[str], *, alive: str, **settings: str) -> Iterator[None]:
-    """The program, while the block runs, from when it answers at the URL `alive`."""
+    """Run a program while the block runs, which begins once the URL `alive` answers."""
     environment: Mapping[str, str] = {**os.environ, **settings}
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -1,4 +1,4 @@
-"""How long properties are tried: in full as a rule, a tenth of it where `--hypothesis-profile short` asks for that."""
+"""The number of examples of a property: all as a rule, a tenth with `--hypothesis-profile short`."""
 
 from hypothesis import settings
 
@@ -6,12 +6,12 @@ FULL, SHORT = 100, 10
 
 
 def register_profiles() -> None:
-    """How long one example takes is the machine's affair: no test judges time."""
+    """Register profiles without deadlines, because the time of an example depends on the machine."""
     settings.register_profile("full", max_examples=FULL, deadline=None)
     settings.register_profile("short", max_examples=SHORT, deadline=None)
     settings.load_profile("full")
 
 
 def examples(full: int) -> int:
-    """Examples of a property that needs another number than usual: so many in full, and its part in short."""
+    """The examples of a property with its own number: `full` in the full profile, a part of it in the short one."""
     return max(1, full * settings().max_examples // FULL)

@@ -1,4 +1,4 @@
-"""A device's side of the broker: publishes and waits for the PUBACK."""
+"""A publisher, as a device is one: it publishes and waits for the PUBACK."""
 
 import ssl
 from collections.abc import Iterable
@@ -15,10 +15,10 @@ PATIENCE_SECONDS = 20.0
 
 class Publisher:
     """
-    A client beside the forwarder on the same broker, with a thread of its own; a context manager.
+    A client on the forwarder's broker, with a thread of its own; a context manager.
 
-    Blocks until the broker has taken each message: from a coroutine call it by `asyncio.to_thread`
-    when the broker runs on the same loop.
+    It blocks until the broker has taken each message, so a coroutine calls it by `asyncio.to_thread` when the broker
+    runs on the same loop.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Publisher:
             sent.wait_for_publish(PATIENCE_SECONDS)
 
     def publish_later(self, messages: Iterable[tuple[str, bytes]]) -> None:
-        """Hand them over at once; `close` waits for what the broker has not taken."""
+        """Hand messages over without waiting; `close` waits until the broker has taken them."""
         self._sent += [self._client.publish(topic, payload, 1) for topic, payload in messages]
 
     def close(self) -> None:

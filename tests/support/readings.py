@@ -1,4 +1,4 @@
-"""Readings and endpoints as tests need them, with what does not matter filled in."""
+"""A builder of readings and endpoints that fills in everything a test does not name."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A webhook receiver on bare sockets, which behaves as badly as a test tells it to."""
+"""A webhook receiver on bare sockets that behaves as badly as a test says."""
 
 import asyncio
 import socket
@@ -68,14 +68,14 @@ Behaviour: TypeAlias = Callable[[Peer], Awaitable[None]]
 
 
 async def polite(peer: Peer) -> None:
-    """Take every request, keep the connection."""
+    """Take every request, and keep the connection."""
     while True:
         await peer.request()
         await peer.send(OK)
 
 
 def answering(answer: bytes) -> Behaviour:
-    """Take every request, give this answer, keep the connection."""
+    """Give this answer to every request, and keep the connection."""
 
     async def behave(peer: Peer) -> None:
         while True:
@@ -87,7 +87,7 @@ def answering(answer: bytes) -> Behaviour:
 
 @dataclass
 class Receiver:
-    """Counts what comes; `behaviour` decides what becomes of each new connection."""
+    """Counts connections and keeps requests; `behaviour` decides on each new connection."""
 
     behaviour: Behaviour = polite
     port: int = 0
@@ -105,7 +105,7 @@ class Receiver:
         return f"{self.scheme}://127.0.0.1:{self.port}/hook"
 
     async def until(self, condition: Callable[["Receiver"], bool]) -> None:
-        """Return once `condition` holds; it is looked at when a connection opens or closes."""
+        """Return once `condition` holds, which is checked when a connection opens or closes."""
         async with asyncio.timeout(PATIENCE_SECONDS), self._changed:
             await self._changed.wait_for(lambda: condition(self))
 

@@ -1,4 +1,4 @@
-"""How a receiver answers: policies for `Webhooks`."""
+"""Policies by which a `Webhooks` receiver answers."""
 
 import asyncio
 import random
@@ -11,7 +11,7 @@ def always(answer: Answer) -> Policy:
 
 
 def unreliable(seed: int) -> Policy:
-    """Takes most of what comes; now and then fails, hangs up, or takes it and cannot say so."""
+    """Takes most posts; it sometimes fails, hangs up, or takes a post without saying so."""
     dice = random.Random(seed)
     answers = (OK, UNAVAILABLE, RESET, RESET_AFTER_TAKING)
     return lambda _: dice.choices(answers, weights=(85, 8, 4, 3))[0]
@@ -23,7 +23,7 @@ def never() -> Policy:
 
 
 def refusing(number: int, answer: Answer) -> Policy:
-    """Takes everything but the reading that calls itself so."""
+    """Takes every reading but the one with this number."""
 
     def decide(post: Post) -> Answer:
         return answer if post.number == number else OK

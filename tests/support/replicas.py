@@ -1,4 +1,4 @@
-"""Several replicas on one database in one process: each an outbox of its own that runs."""
+"""A harness of several replicas on one database in one process; each is a running outbox."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -18,7 +18,7 @@ _WAITING = """
 
 
 class Replicas:
-    """The first one leads."""
+    """Running replicas, of which the first leads."""
 
     def __init__(self, database: Database, names: Sequence[str]) -> None:
         self.harnesses = {name: OutboxHarness(database, HandClock()) for name in names}
@@ -32,7 +32,7 @@ class Replicas:
         return self.outboxes[name]
 
     async def move(self, endpoint: str, to: str) -> None:
-        """Have the endpoint's home change over; nothing of it may be claimed."""
+        """Move the endpoint's home; nothing of the endpoint may be claimed."""
         for name, outbox in self.outboxes.items():
             if name != to and endpoint in outbox.homes:
                 await outbox.operate(ReleaseHomes([endpoint]))
@@ -54,13 +54,13 @@ async def replicas(database: Database, *names: str) -> AsyncIterator[Replicas]:
 
 
 async def seen(outbox: Outbox) -> None:
-    """Return once it has seen what others have committed."""
+    """Return once the outbox has seen what others have committed."""
     outbox.look()
     await flush(outbox)
 
 
 async def delivered(outbox: Outbox, endpoint: str = "acme", *, limit: int = 9) -> list[str]:
-    """Deliver all that can be claimed, and return it in order."""
+    """Deliver everything that can be claimed; return the payloads in order."""
     sent: list[str] = []
     await seen(outbox)
     while (claimed := await claim(outbox, endpoint, limit=limit)) is not None:

@@ -1,4 +1,4 @@
-"""Routing files for tests: written into a folder, read as the service reads them."""
+"""A builder of routing files, which are read as the service reads them."""
 
 import base64
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ endpoints:
 
 
 def secret(length: int = 32) -> str:
-    """A `whsec_…` of so many bytes; the same each time."""
+    """A `whsec_…` of so many bytes, the same each time."""
     return "whsec_" + base64.b64encode(bytes(range(length))).decode()
 
 
@@ -25,7 +25,7 @@ ENVIRON = {"KEY": secret(), "OTHER_KEY": secret(40), "EMPTY": " "}
 
 
 def endpoint_with(*settings: str) -> str:
-    """A file of one good endpoint, `acme`, in which these settings replace its own, or come after them."""
+    """A file of one good endpoint, `acme`, in which these settings replace its own or follow them."""
     given = {line.partition(":")[0]: line for line in settings}
     lines = ENDPOINT.splitlines()
     own = [given.pop(line.partition(":")[0].strip(), line.strip()) for line in lines[2:]]

@@ -1,4 +1,4 @@
-"""A broker that does exactly what a test writes down, byte by byte: for what no well-behaved broker does."""
+"""A broker that follows a test's script byte by byte, to do what no well-behaved broker does."""
 
 import asyncio
 import ssl
@@ -52,7 +52,7 @@ Script = Callable[[Conversation], Awaitable[None]]
 async def scripted_broker(
     script: Script, *, server_files: tuple[Path, Path] | None = None
 ) -> AsyncIterator[Broker]:
-    """Runs `script` for each connection and closes it at the script's end; given as the forwarder reaches it."""
+    """A broker, as the forwarder reaches it, that runs `script` for each connection and closes it after the script."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -62,7 +62,7 @@ async def scripted_broker(
     context = None
     if server_files is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        # A broker with a weak certificate is what some tests are about.
+        # Weak certificates are allowed, because some tests are about a broker with one.
         context.set_ciphers("DEFAULT@SECLEVEL=0")
         context.load_cert_chain(*server_files)
     server = await asyncio.start_server(serve, HOST, 0, ssl=context)
@@ -80,6 +80,6 @@ async def scripted_broker(
 
 
 async def hold(conversation: Conversation) -> None:
-    """Take whatever comes, and say nothing, until the client goes."""
+    """Take every packet, and say nothing, until the client goes."""
     while True:
         await conversation.receive()

@@ -1,4 +1,4 @@
-"""The program as its users run it: `forwarder run` in a process of its own, and its commands."""
+"""A harness of the program as users run it: `forwarder run` in a process of its own, and commands beside it."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 async def eventually(look: Callable[[], Awaitable[T]], *, what: str) -> T:
-    """What `look` answers, once that is true; for what another process does, which has no event for us."""
+    """The first true answer of `look`, because another process has no event for us."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not (found := await look()):  # noqa: ASYNC110 - another process has no event for us
@@ -51,9 +51,9 @@ class Finished:
 
 class Service:
     """
-    One installation: its settings, its folder, and one process at a time; a context manager that leaves none behind.
+    One installation: settings, a folder, and one process at a time; a context manager that leaves no process behind.
 
-    It sees none of this process's own settings. What it wrote is kept over all its processes.
+    The processes see no settings of this one. Their output is kept over all of them.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
@@ -65,15 +65,15 @@ class Service:
             **settings,
         }
         self.shell = ""
-        """What a shell is to do before it becomes the process, such as `exec >&-`."""
+        """Shell code that runs before the shell becomes the process, such as `exec >&-`."""
         self.events: list[dict[str, Any]] = []
-        """Log lines of all its processes."""
+        """Log lines of all processes."""
         self.complaints: list[str] = []
-        """Lines on stderr of all its processes."""
+        """Lines on stderr of all processes."""
         self.answers: list[str] = []
-        """Bodies that its HTTP server sent to us."""
+        """Bodies that the HTTP server sent to us, and the output of commands."""
         self.descriptor_limit: int | None = None
-        """How many files its next process may have open; None as many as we."""
+        """How many files the next process may have open; None means as many as we."""
         self._process: Process | None = None
         self._readers: list[asyncio.Task[None]] = []
         self._changed = asyncio.Condition()
@@ -81,7 +81,7 @@ class Service:
 
     @property
     def output(self) -> str:
-        """Everything that it has said, anywhere."""
+        """Everything that the processes and commands have written or answered."""
         return "\n".join([*map(json.dumps, self.events), *self.complaints, *self.answers])
 
     @property
@@ -92,11 +92,11 @@ class Service:
         return int(status.partition("VmHWM:")[2].split()[0]) << 10
 
     def leave_no_descriptor(self) -> None:
-        """From now on the present process can open nothing more: no file, no connection."""
+        """Stop the present process from opening anything more: no file, no connection."""
         assert self._process is not None
         pid = self._process.pid
         taken = {int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()}
-        # A new one gets the lowest number that is free; those above the limit stay open.
+        # A new descriptor gets the lowest free number; descriptors above the limit stay open.
         lowest_free = next(number for number in range(len(taken) + 1) if number not in taken)
         _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free, hard))
@@ -116,11 +116,11 @@ class Service:
         await self.ready()
 
     async def ready(self) -> dict[str, Any]:
-        """What /readyz says, once that is 200."""
+        """The answer of /readyz, once that is 200."""
         return await self.readiness(lambda status, _: status == 200)
 
     async def readiness(self, condition: Callable[[int, dict[str, Any]], object]) -> dict[str, Any]:
-        """What /readyz says, once `condition` holds of its status and its answer."""
+        """The answer of /readyz, once `condition` holds of its status and its body."""
 
         async def look() -> dict[str, Any] | None:
             answer = await self.ask("/readyz")
@@ -133,7 +133,7 @@ class Service:
         return said
 
     async def ask(self, path: str) -> httpx.Response | None:
-        """What its HTTP server answers; None while there is none."""
+        """The answer of the HTTP server; None while there is no server."""
         assert self._process is not None
         assert self._process.returncode is None, f"it has ended: {self.complaints}"
         try:
@@ -144,7 +144,7 @@ class Service:
         return answer
 
     async def logged(self, *events: str, after: int = 0, **fields: object) -> dict[str, Any]:
-        """The first of such log lines from number `after` on, once it has been written."""
+        """The first such log line from number `after` on, once it has been written."""
 
         def found() -> dict[str, Any] | None:
             return next((line for line in self.events[after:] if _is(line, events, fields)), None)
@@ -161,7 +161,7 @@ class Service:
 
     @contextmanager
     def no_descriptor_left(self) -> Iterator[None]:
-        """The same while the block runs."""
+        """Stop the process from opening anything while the block runs."""
         soft, hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
         self.leave_no_descriptor()
         try:
@@ -175,17 +175,17 @@ class Service:
         self._process.send_signal(number)
 
     async def kill(self) -> None:
-        """End it as a power cut does to a process."""
+        """Kill the process, as a power cut does."""
         self.send(signal.SIGKILL)
         await self.ended()
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """End it as a service manager does; its exit code."""
+        """End the process as a service manager does; return its exit code."""
         self.send(number)
         return await self.ended()
 
     async def ended(self) -> int:
-        """Its exit code, once it has ended and everything that it wrote is here."""
+        """The exit code, once the process has ended and all of its output is here."""
         assert self._process is not None
         async with asyncio.timeout(PATIENCE_SECONDS):
             code = await self._process.wait()
@@ -193,7 +193,7 @@ class Service:
         return code
 
     async def command(self, *arguments: str, shell: str = "") -> Finished:
-        """Run another command of the program beside it, with the same settings."""
+        """Run a command of the program beside the service, with the same settings."""
         process = await self._spawn(*arguments, shell=shell)
         async with asyncio.timeout(PATIENCE_SECONDS):
             stdout, stderr = await process.communicate()
@@ -202,7 +202,7 @@ class Service:
         return Finished(process.returncode, stdout.decode(), stderr.decode())
 
     async def status(self) -> dict[str, Any]:
-        """What `forwarder status --json` says."""
+        """The answer of `forwarder status --json`."""
         finished = await self.command("status", "--json")
         assert finished.exit_code == 0, finished.stderr
         said: dict[str, Any] = json.loads(finished.stdout)
@@ -210,12 +210,12 @@ class Service:
 
     @property
     def place(self) -> OutboxPlace:
-        """Where its outbox is."""
+        """The place of the outbox: its file or its database."""
         url = self.settings.get("FORWARDER_OUTBOX_URL")
         return self.outbox if url is None else Database(url)
 
     def totals(self, endpoint: str) -> EndpointTotals | None:
-        """An endpoint's accounts as of the last commit, read beside whoever runs."""
+        """The accounts of an endpoint as of the last commit, read beside the running process."""
         overview = self._overview()
         every = overview.endpoints if overview else []
         return next((one for one in every if one.name == endpoint), None)
@@ -225,7 +225,7 @@ class Service:
         return overview.messages if overview else {}
 
     def _overview(self) -> Overview | None:
-        """All of the outbox; None while there is none."""
+        """The overview of the outbox; None while there is no outbox."""
         with suppress(OutboxError, OperationError), opened(self.place, is_read_only=True) as outbox:
             return outbox.overview()
         return None
@@ -233,7 +233,7 @@ class Service:
     async def settled(
         self, endpoint: str, condition: Callable[[EndpointTotals], object]
     ) -> EndpointTotals:
-        """An endpoint's accounts, once `condition` holds of them."""
+        """The accounts of an endpoint, once `condition` holds of them."""
 
         async def look() -> EndpointTotals | None:
             totals = self.totals(endpoint)

@@ -1,4 +1,4 @@
-"""The operator's commands, run as by hand, but in this process."""
+"""A harness of the operator's commands, run as by hand but in this process."""
 
 import json
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ endpoints:
 
 @dataclass
 class Operator:
-    """Someone at a shell, in a folder with routes.yaml and an outbox."""
+    """A person at a shell, in a folder with routes.yaml and an outbox."""
 
     folder: Path
     environment: dict[str, str]
@@ -29,7 +29,7 @@ class Operator:
         return runner.invoke(cli, arguments, input=typed)
 
     def says(self, *arguments: str) -> str:
-        """What a command that succeeds writes."""
+        """The output of a command that succeeds."""
         result = self.run(*arguments)
         assert result.exception is None, result.exception
         assert result.exit_code == 0
@@ -39,7 +39,7 @@ class Operator:
         return json.loads(self.says(*arguments, "--json"))
 
     def fails(self, *arguments: str) -> str:
-        """The sentence with which a command ends that cannot do what it should."""
+        """The sentence with which a failing command ends."""
         result = self.run(*arguments)
         assert result.exit_code != 0
         return (

@@ -1,4 +1,4 @@
-"""The program's own source, as tests look at it: each file is parsed once in a process."""
+"""The program's own source for tests that look at it; each file is parsed once in a process."""
 
 import ast
 from functools import cache

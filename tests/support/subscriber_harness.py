@@ -1,4 +1,4 @@
-"""A subscriber under test: runs it at quick pace, and records the arrivals it hands over."""
+"""A harness that runs a subscriber at quick pace, and records the arrivals that it hands over."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -37,7 +37,7 @@ class ArrivalRecorder:
 
 
 async def until(subscriber: Subscriber, condition: Callable[[SessionState], bool]) -> SessionState:
-    """The state, once `condition` holds of it."""
+    """The state of the session, once `condition` holds of it."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition(subscriber.state):  # noqa: ASYNC110 - a snapshot tells nobody when it changes
             await asyncio.sleep(0.005)
@@ -52,7 +52,7 @@ async def running(
     pace: Pace = QUICK,
     expects_session: bool = False,
 ) -> AsyncIterator[Subscriber]:
-    """A subscriber at quick pace; at the end of the block it is cut off, as by a crash."""
+    """A subscriber at quick pace; the end of the block cuts it off, as a crash does."""
     subscriber = Subscriber(
         broker,
         clock=SystemClock(),
@@ -76,7 +76,7 @@ async def subscribed(
     pace: Pace = QUICK,
     expects_session: bool = False,
 ) -> AsyncIterator[Subscriber]:
-    """As `running`, entered once it is subscribed."""
+    """A subscriber as `running` gives it, once it is subscribed."""
     async with running(broker, recorder, pace=pace, expects_session=expects_session) as subscriber:
         await until(subscriber, lambda state: state.subscribed)
         yield subscriber

@@ -1,4 +1,4 @@
-"""Text that would act on a terminal if it came there as it is."""
+"""Hostile text that would act on a terminal."""
 
 import re
 
@@ -18,12 +18,12 @@ HOSTILE = {
     "erased letters": "verified\x08\x08\x7f",
     "half a character": "\ud800",
 }  # fmt: skip
-"""What it would do, and the text (ECMA-48; xterm's control sequences; Unicode TR 36)."""
+"""The effect of each text, and the text (ECMA-48; xterm's control sequences; Unicode TR 36)."""
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def acts(output: str) -> set[str]:
-    """The letters of what was written that a terminal may act on; colours and line ends are ours."""
+    """The letters in an output that a terminal may act on, without our own colours and line ends."""
     text = _COLOURS.sub("", output).replace("\r\n", "\n")
     return {letter for letter in text if not (letter.isprintable() or letter == "\n")}

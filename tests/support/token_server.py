@@ -1,4 +1,4 @@
-"""An OAuth 2.0 token server as Authlib builds one, and beside it a receiver that takes its bearer tokens alone."""
+"""An OAuth 2.0 token server built with Authlib, and a receiver that takes its bearer tokens alone."""
 
 import threading
 from collections.abc import Collection, Iterator
@@ -17,7 +17,7 @@ CLIENT_ID, CLIENT_SECRET = "forwarder", "s3cret-of-the-client"
 
 
 class Client(ClientMixin):
-    """The one client that is known; in either way it may authenticate."""
+    """The one known client, which may authenticate in either way."""
 
     def get_client_id(self) -> str:
         return CLIENT_ID
@@ -44,7 +44,7 @@ class Grant(ClientCredentialsGrant):
 
 @dataclass
 class Issued:
-    """A token that was given."""
+    """A token that the server has given."""
 
     text: str
     scope: str
@@ -61,14 +61,14 @@ class Issued:
 
 @dataclass
 class TokenServer:
-    """What the two were asked; revoke a token by taking it out of `valid`."""
+    """Records the requests to both; a test revokes a token by taking it out of `valid`."""
 
     port: int = 0
     expires_in: int = 3600
     is_down: bool = False
     refuses_all: bool = False
     forms: list[dict[str, str]] = field(default_factory=list)
-    """Of every question for a token."""
+    """The form of every request for a token."""
     methods: list[str] = field(default_factory=list)
     valid: dict[str, Issued] = field(default_factory=dict)
     taken: list[str] = field(default_factory=list)
@@ -110,9 +110,7 @@ class TokenServer:
             with self.lock:
                 self.taken.append(request.headers["authorization"].removeprefix("Bearer "))
             with protector.acquire():
-                return Response(
-                    request.headers["authorization"]
-                )  # an echo of what was told in confidence
+                return Response(request.headers["authorization"])  # echoes the secret
 
         return app
 
@@ -131,7 +129,7 @@ class TokenServer:
 
 @contextmanager
 def serving_tokens(**settings: Any) -> Iterator[TokenServer]:
-    """Both, on one port, while the block runs."""
+    """The token server and the receiver, on one port, while the block runs."""
     tokens = TokenServer(**settings)
     with make_server("127.0.0.1", 0, tokens.app(), threaded=True) as server:
         tokens.port = server.server_port

@@ -1,4 +1,4 @@
-"""Transports whose other end is the test: a handler, such as respx's router, that knows httpx's requests."""
+"""Transports that end at a test's handler of httpx requests, such as respx's router."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -13,7 +13,7 @@ from forwarder.sender.request import Fields, PreparedHead, parse_url, target_of
 
 
 class HandledTransport:
-    """A sender's Transport: what it is given in bytes reaches `handle` as a request, and its response is the answer."""
+    """A sender's Transport that passes requests to `handle`, whose response is the answer."""
 
     def __init__(self, handle: Callable[[httpx.Request], Awaitable[httpx.Response]]) -> None:
         self._handle = handle
@@ -35,7 +35,7 @@ class HandledTransport:
         return nullcontext(enter_result=True)
 
     async def aclose(self) -> None:
-        """It holds nothing."""
+        """Close nothing, because there are no connections."""
 
 
 def parsed_request(request: bytes, *, scheme: str) -> httpx.Request:
@@ -55,7 +55,7 @@ def parsed_request(request: bytes, *, scheme: str) -> httpx.Request:
 
 @dataclass
 class AnyReceiver:
-    """What stands behind every endpoint's URL."""
+    """The receiver behind every endpoint's URL."""
 
     status: int = 204
     answer: bytes = b""
@@ -66,6 +66,6 @@ class AnyReceiver:
         self.received.append(request)
         if self.failure is not None:
             raise self.failure
-        # The sender reads answers as they are on the wire.
+        # The answer is a stream, because the sender reads the bytes of the wire.
         stream = httpx.ByteStream(self.answer)
         return httpx.Response(self.status, stream=stream, extensions={"address": "192.0.2.7"})

@@ -1,4 +1,4 @@
-"""A receiver as its owner would write one: verifies every signature, keeps every post, answers as a test says."""
+"""A receiver as an owner would write it: it verifies every signature, keeps every post, and answers as a test says."""
 
 import asyncio
 import base64
@@ -24,7 +24,7 @@ class Post:
     body: bytes
     request: Received
     is_accepted: bool = False
-    """Answered with 2xx; the answer may have been lost on the way."""
+    """Whether the answer was 2xx; the answer may have been lost on the way."""
 
     @property
     def event(self) -> dict[str, Any]:
@@ -33,13 +33,13 @@ class Post:
 
     @property
     def data(self) -> list[dict[str, Any]]:
-        """The readings in it, one or a batch."""
+        """The readings of the post, one or a batch."""
         data = self.event["data"]
         return data if isinstance(data, list) else [data]
 
     @property
     def number(self) -> int:
-        """What the payload called itself; of a batch its first."""
+        """The number in the payload of the first reading."""
         number: int = self.data[0]["extra"]["number"]
         return number
 
@@ -50,14 +50,14 @@ class Post:
 
 @dataclass(frozen=True)
 class Answer:
-    """What becomes of a post."""
+    """The answer to a post."""
 
     status: int = 200
     headers: tuple[str, ...] = ()
     is_reset: bool = False
-    """Close with a RST instead of answering; with a 2xx status it has been taken all the same."""
+    """Close with a RST instead of answering; a post with a 2xx status counts as taken all the same."""
     after: asyncio.Event | None = None
-    """Answer only then."""
+    """The event after which the answer goes out."""
 
     @property
     def raw(self) -> bytes:
@@ -82,7 +82,7 @@ class Webhooks:
     posts: list[Post] = field(default_factory=list)
     """Every verified request, in the order in which they came."""
     forged: list[str] = field(default_factory=list)
-    """Why the others were not believed."""
+    """Why each other request was not believed."""
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @property
@@ -116,7 +116,7 @@ class Webhooks:
         return sum(map(len, self.devices.values()))
 
     async def until(self, condition: Callable[["Webhooks"], object]) -> None:
-        """Return once `condition` holds; it is looked at whenever a post has come or been answered."""
+        """Return once `condition` holds, which is checked whenever a post has come or been answered."""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS), self._changed:
                 await self._changed.wait_for(lambda: condition(self))
@@ -172,7 +172,7 @@ class Webhooks:
 
 @asynccontextmanager
 async def listening(webhooks: Webhooks) -> AsyncIterator[Webhooks]:
-    """The receiver, reachable while the block runs; on its port, which is a free one unless it has one."""
+    """The receiver, which listens while the block runs, on its port or else on a free one."""
     async with receiving(webhooks.serve, port=webhooks.port) as receiver:
         webhooks.port = receiver.port
         yield webhooks

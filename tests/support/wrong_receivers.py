@@ -17,7 +17,7 @@ TOLERANCE_SECONDS = 300
 
 
 class Sound:
-    """What each of the others changes one thing of."""
+    """The sound receiver, of which each other class changes one thing."""
 
     rejects_with = 401
     accepts_with = 204
@@ -172,14 +172,14 @@ class KnowsNoLists(Sound):
 
 
 class _Server(ThreadingHTTPServer):
-    """One whose kernel keeps every connection of the parallel requests: a dropped one comes again a second later."""
+    """A server with a long queue, because a connection that the kernel drops comes again a second later."""
 
     request_queue_size = 64
 
 
 @contextmanager
 def receiving(make: Callable[[], Sound]) -> Iterator[str]:
-    """The URL of such a receiver while the block runs."""
+    """The URL of a receiver that listens while the block runs."""
     receiver = make()
 
     class Handler(BaseHTTPRequestHandler):
