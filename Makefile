@@ -95,8 +95,17 @@ attack: setup mosquitto ## every attack in full, and what was tried written into
 chaos: setup ## kill it, cut it off, fill its disk, and account for every reading; needs root for the disks, strace and faketime
 	@$(BIN)/python -m chaos --pages $(ARGS)
 
-endurance: setup mosquitto ## 30 minutes of faults, edits and commands in one process: nothing is lost, and nothing grows
-	@$(BIN)/python -m chaos.endurance $(ARGS)
+# What draws pictures of results, in a place of its own.
+PLOTS := build/plots
+$(PLOTS)/.ready:
+	@[ -x $(PLOTS)/bin/pip ] || $(PYTHON) -m venv $(PLOTS)
+	@$(PLOTS)/bin/pip install --quiet --disable-pip-version-check matplotlib==3.11.2
+	@touch $@
+PLOT_ENDURANCE := $(PLOTS)/bin/python -m chaos.endurance.plot docs/figures/endurance.jsonl docs/images/endurance.png
+
+endurance: setup mosquitto $(PLOTS)/.ready ## 30 minutes of faults, edits and commands in one process: nothing is lost, and nothing grows; and docs/images/endurance.png
+	@$(BIN)/python -m chaos.endurance --pages $(ARGS)
+	@$(PLOT_ENDURANCE)
 
 test-endurance: setup mosquitto ## the same in 3 minutes, with wider bounds; a step of .ci/run
 	@$(BIN)/python -m chaos.endurance --short $(ARGS)
@@ -193,8 +202,9 @@ bench: setup peers-setup postgresql ## the whole line measured, about five hours
 bench-quick: setup postgresql ## the same in minutes, to see that nothing is grossly slower; judges nothing
 	@$(BIN)/python benchmarks/line --extent quick $(ARGS)
 
-plots: peers-setup ## draw docs/images from docs/figures/bench.json, which `make bench` writes
-	@$(PEERS)/bin/python benchmarks/line/plots.py $(ARGS)
+plots: $(PLOTS)/.ready ## draw docs/images from docs/figures: bench.json, which `make bench` writes, and endurance.jsonl, which `make endurance` does
+	@$(PLOTS)/bin/python benchmarks/line/plots.py $(ARGS)
+	@$(PLOT_ENDURANCE)
 
 page-pictures: setup mosquitto browser ## pictures of the page in docs/images, after a real run of an hour
 	@$(BIN)/python benchmarks/page_pictures.py $(ARGS)

@@ -1,7 +1,7 @@
 """
 Draws the forwarder beside the other programs from the recorded figures of `make bench ARGS=peers`.
 
-    build/bench/peers/bin/python benchmarks/line/plots.py [--results docs/figures/bench.json] [--to docs/images]
+    build/plots/bin/python benchmarks/line/plots.py [--results docs/figures/bench.json] [--to docs/images]
 
 Each bar or mark is the median over the runs, each small dot a run. Needs matplotlib, and nothing of this project.
 """

@@ -1,10 +1,15 @@
-"""`python -m chaos.endurance`: the long run, its record, and whether anything grew; exits 1 when anything is wrong."""
+"""
+`python -m chaos.endurance`: the long run, its record, and whether anything grew; exits 1 when anything is wrong.
+
+With --pages the record of a whole run in which nothing was wrong becomes docs/figures/endurance.jsonl.
+"""
 
 import argparse
 import asyncio
+import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,13 +17,16 @@ from pathlib import Path
 # The suite stands on what the tests stand on: mosquitto, bare receivers.
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
 
+from chaos.endurance.entries import samples_in
 from chaos.endurance.form import LONG, SHORT, Form
 from chaos.endurance.line import LongStage
 from chaos.endurance.play import endure
-from chaos.endurance.record import Record, samples_in
+from chaos.endurance.record import Record
 from chaos.endurance.slopes import examine
 from chaos.run import play, table
 from chaos.scenarios import Scenario
+
+OF_THE_PAGES = Path(__file__).parents[2] / "docs" / "figures" / "endurance.jsonl"
 
 
 def main() -> int:
@@ -29,6 +37,8 @@ def main() -> int:
     print(f"{form.minutes:g} minutes, seed {arguments.seed}, files in {folder}", flush=True)
     findings = [*_run(form, folder, arguments), *_growing(form, _record_file(folder))]
     print("\n".join(["", *findings]) if findings else "\nNothing is lost, and nothing grows.")
+    if arguments.pages:
+        keep(_record_file(folder), form, findings, OF_THE_PAGES)
     return 1 if findings else 0
 
 
@@ -40,8 +50,15 @@ def _arguments() -> argparse.Namespace:
         "--rate", type=float, default=50.0, help="readings a second; 50 unless told"
     )
     parser.add_argument("--seed", default="1", help="repeats a run's dice; 1 unless told")
+    parser.add_argument("--pages", action="store_true", help="into docs/figures, if all is well")
     parser.add_argument("--folder", type=Path, help="where record, logs and outbox stay")
     return parser.parse_args()
+
+
+def keep(record: Path, form: Form, findings: Sequence[str], place: Path) -> None:
+    """Put the record where pages take it from: of a whole run in which nothing was wrong."""
+    if form.minutes >= LONG.minutes and not findings:
+        shutil.copyfile(record, place)
 
 
 def _record_file(folder: Path) -> Path:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any, TypeAlias
 
+from chaos.endurance.entries import Sample, Span
 from chaos.endurance.form import Form
 from chaos.endurance.line import LongStage
 from chaos.endurance.look import file_facts, process_facts, scrape
-from chaos.endurance.record import Record, Sample, Span
+from chaos.endurance.record import Record
 from chaos.process import Finished, Impatient
 from chaos.receiver import Policy, down, number_of, resetting
 

@@ -1,7 +1,7 @@
 """
 Draws a record: `build/plots/bin/python -m chaos.endurance.plot docs/figures/endurance.jsonl docs/images/endurance.png`.
 
-matplotlib is none of the project's requirements; an environment of its own has it beside requirements/dev.txt.
+`make endurance` and `make plots` do so. Needs matplotlib, which is none of the project's requirements, and no other.
 """
 
 import sys
@@ -11,7 +11,7 @@ from typing import Any
 
 from matplotlib import pyplot as plt  # type: ignore[import-not-found] # in an environment of its own
 
-from chaos.endurance.record import Sample, Span, read
+from chaos.endurance.entries import Sample, Span, read
 from chaos.endurance.slopes import WARM_UP
 
 INK, FAINT, GRID, LINE = "#2b2f36", "#6b7280", "#e5e7eb", "#2563a8"

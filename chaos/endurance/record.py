@@ -1,48 +1,15 @@
-"""What was measured, when which fault was on, and the file for both."""
+"""The files that a run leaves: its entries, and what /metrics said meanwhile."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TypeAlias
 
+from chaos.endurance.entries import Entry
 from monitoring.documents import names_in
 from monitoring.recording import Recording
 from monitoring.table import read_table
 
 METRICS_EVERY_SECONDS = 15.0
-
-
-@dataclass(frozen=True)
-class Sample:
-    """The process and its files at one moment."""
-
-    at: float
-    """Seconds since the run began."""
-    rss_bytes: int
-    descriptors: int
-    threads: int
-    log_bytes: int
-    """Of the write-ahead log."""
-    file_bytes: int
-    """Of the outbox itself."""
-    pending: int
-    delivered: int
-    """Since the start of the process."""
-    dead: int
-    """Dead letters that are kept now."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """A fault, edit or command, and while it lasted: seconds since the run began."""
-
-    what: str
-    begun: float
-    ended: float
-
-
-Entry: TypeAlias = Sample | Span
 
 
 class Record:
@@ -69,14 +36,3 @@ class Record:
     def close(self) -> None:
         self._stream.close()
         self._metrics.write(self.file.with_name("endurance.json.gz"))
-
-
-def read(file: Path) -> Iterator[Entry]:
-    """Every entry of a record, in its order."""
-    for line in file.read_text().splitlines():
-        content = json.loads(line)
-        yield Span(**content) if "what" in content else Sample(**content)
-
-
-def samples_in(file: Path) -> list[Sample]:
-    return [entry for entry in read(file) if isinstance(entry, Sample)]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from chaos.endurance.record import Sample
+from chaos.endurance.entries import Sample
 
 WARM_UP = 1 / 3
 """This part of a run is left out: caches fill, retention begins, each kind of fault comes for the first time."""

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from chaos.endurance.__main__ import OF_THE_PAGES, keep
+from chaos.endurance.entries import Entry, Sample, Span, read, samples_in
 from chaos.endurance.form import LONG, MIB, SHORT, Form
-from chaos.endurance.record import Entry, Record, Sample, Span, read, samples_in
+from chaos.endurance.record import Record
 from chaos.endurance.slopes import Bound, examine, settled, theil_sen
 from monitoring.recording import read_recording
 
@@ -142,6 +144,32 @@ def test_a_record_is_read_as_it_was_noted(tmp_path: Path) -> None:
     record.close()
     assert list(read(record.file)) == noted
     assert samples_in(record.file) == [noted[0], noted[2]]
+
+
+@pytest.mark.parametrize(
+    ("form", "findings", "is_kept"),
+    [
+        pytest.param(LONG, [], True, id="a whole run, all well"),
+        pytest.param(LONG, ["it grows"], False, id="something was wrong"),
+        pytest.param(SHORT, [], False, id="a part of a run"),
+    ],
+)
+def test_pages_get_the_record_of_a_whole_run_in_which_all_was_well(
+    form: Form, findings: Sequence[str], is_kept: bool, tmp_path: Path
+) -> None:
+    """Any other leaves the record of before in its place."""
+    record, place = tmp_path / "new.jsonl", tmp_path / "pages.jsonl"
+    record.write_text("new")
+    place.write_text("old")
+    keep(record, form, findings, place)
+    assert place.read_text() == ("new" if is_kept else "old")
+
+
+def test_the_record_of_the_pages_is_of_a_whole_run_and_flat() -> None:
+    """docs/images/endurance.png is drawn from it."""
+    samples = samples_in(OF_THE_PAGES)
+    assert samples[-1].at >= 60 * (LONG.minutes - 1)
+    assert [finding for finding in examine(samples, LONG.bounds) if not finding.is_flat] == []
 
 
 def test_a_record_keeps_what_alerts_look_at(tmp_path: Path) -> None:
