@@ -166,7 +166,7 @@ release: setup $(SBOM)/bin/cyclonedx-py ## sdist, wheel, SBOM and SHA256SUMS of 
 version: setup ## move to another version, TO=0.2.0: program, image tags, interface, and the changelog's heading
 	@$(BIN)/python -m release.version $(TO)
 
-test-release: setup $(SBOM)/bin/cyclonedx-py ## a release twice, bit by bit; and wheels for aarch64 of all that the image holds
+test-release: setup $(SBOM)/bin/cyclonedx-py ## a release twice, bit by bit; and wheels for aarch64 of all that is pinned
 	$(BIN)/pytest tests/release $(ARGS)
 
 LINTERS := build/linters

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SBOM = ROOT / "build/sbom/bin/cyclonedx-py"
+PINNED = sorted((ROOT / "requirements").glob("*.txt"))
 PYTHONS = ("3.11", "3.13")
 """The oldest that is supported, and that of the image."""
 
@@ -77,12 +78,17 @@ def test_wheel_runs_by_itself(released: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_all_that_the_image_holds_has_wheels_for_aarch64(python: str, tmp_path: Path) -> None:
-    """Nothing has to be compiled where the image, or a Raspberry Pi of 64 bits, runs it."""
+@pytest.mark.parametrize("pinned", PINNED, ids=lambda path: path.stem)
+def test_all_that_is_pinned_has_wheels_for_aarch64(
+    pinned: Path, python: str, tmp_path: Path
+) -> None:
+    """Nothing has to be compiled on a Raspberry Pi of 64 bits: to run it, show it, test it or build it."""
     platforms = [f"--platform={one}_aarch64" for one in ("manylinux2014", "manylinux_2_28")]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
     command += ["--only-binary=:all:", "--implementation=cp", f"--python-version={python}"]
-    command += [*platforms, f"--dest={tmp_path}", "-r", str(ROOT / "requirements/image.txt")]
+    command += [*platforms, f"--dest={tmp_path}", "-r", str(pinned)]
     subprocess.run(command, check=True)
+    wheels = [one.name for one in tmp_path.iterdir()]
 
-    assert list(tmp_path.glob("*aarch64.whl"))
+    assert wheels
+    assert [name for name in wheels if not name.endswith(("-any.whl", "_aarch64.whl"))] == []
