@@ -11,7 +11,7 @@ IMAGE := whatwatt-forwarder
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' forwarder/__init__.py)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help setup mosquitto postgresql promtool browser monitoring recordings toolchains demo test unit conformance attack chaos endurance test-endurance lint format lock image image-demo test-container test-install release test-release version bench bench-quick plots page-pictures figures peers peers-setup lint-deploy clean
+.PHONY: help setup mosquitto postgresql promtool browser monitoring recordings toolchains demo test unit conformance attack chaos endurance test-endurance lint format lock image image-demo test-container test-install release test-release version outbox-fixture bench bench-quick plots page-pictures figures peers peers-setup lint-deploy clean
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -165,6 +165,9 @@ release: setup $(SBOM)/bin/cyclonedx-py ## sdist, wheel, SBOM and SHA256SUMS of 
 
 version: setup ## move to another version, TO=0.2.0: program, image tags, interface, and the changelog's heading
 	@$(BIN)/python -m release.version $(TO)
+
+outbox-fixture: setup mosquitto ## tests/fixtures/outbox-<version>.db.gz: an outbox that this version writes, for the tests of those to come
+	@$(BIN)/python -m release.outbox_fixture
 
 test-release: setup $(SBOM)/bin/cyclonedx-py ## a release twice, bit by bit; and wheels for aarch64 of all that is pinned
 	$(BIN)/pytest tests/release $(ARGS)
