@@ -7,6 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = {page.name: page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+RECIPES = sorted((ROOT / "docs" / "recipes").glob("*.md"))
+OF_DOCS = [*(page for name, page in PAGES.items() if name != "README.md"), *RECIPES]
 USUAL = 800
 LIMITS = {
     "README.md": 590,
@@ -33,6 +35,8 @@ ALL = 16_000
 WIDEST = 120
 WIDEST_ENTRY = 160
 """Of the changelog."""
+WIDEST_CODE = 160
+"""Of the recipes, whose lines are copied."""
 
 
 def words(page: Path) -> int:
@@ -68,10 +72,19 @@ def test_tables_have_no_bars_at_the_ends_of_lines(name: str) -> None:
     assert re.findall(r"^\s*\|.*", without_code(PAGES[name]), re.MULTILINE) == []
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if name != "README.md"])
-def test_page_begins_with_whom_it_is_for(name: str) -> None:
-    """The first words below the title."""
-    assert re.match(r"# .+\n\nFor [a-z]", PAGES[name].read_text())
+@pytest.mark.parametrize("page", OF_DOCS, ids=lambda page: f"{page.parent.name}/{page.name}")
+def test_page_begins_with_whom_it_is_for(page: Path) -> None:
+    """The first words below the title; what it answers follows a colon, or in the next sentence."""
+    assert re.match(r"# .+\n\nFor [a-z][^.]*[.:]", page.read_text())
+
+
+@pytest.mark.parametrize("page", RECIPES, ids=lambda page: page.name)
+def test_recipe_fits_a_window(page: Path) -> None:
+    """Its prose as that of all pages, and its code nearly."""
+    prose = without_code(page).splitlines()
+
+    assert [line for line in prose if len(line) > WIDEST] == []
+    assert [line for line in page.read_text().splitlines() if len(line) > WIDEST_CODE] == []
 
 
 def test_entry_of_the_changelog_is_a_line() -> None:
