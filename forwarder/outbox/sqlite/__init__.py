@@ -7,9 +7,10 @@ The outbox on SQLite: one file, with its write-ahead log, its high-water mark an
     disk_space.py  room on the disk, and under the limit    inspection.py  is it sound, do the accounts agree
     high_water_mark.py  how far the file has come           migrations.py  from one schema to the next
     bulk_statement.py   one statement over many rows        copying.py     to and from the other engine
-    reading_back.py     lanes, and what is next     schema.sql
+    reading_back.py     lanes, and their first deliveries
+    schema.sql
 
-What is seldom run, and what is read, is in outbox/sql.
+Statements that seldom run, and queries, are in outbox/sql.
 """
 
 from pathlib import Path
@@ -25,7 +26,7 @@ from forwarder.outbox.sqlite.opening import prepare, repair, warn_of_foreign_wri
 
 
 class DirectorySeat(DirectoryLock, Seat):
-    """The only forwarder on a data directory: it leads from the start."""
+    """The seat of the only forwarder on a data directory, which leads from the start."""
 
     def __init__(self, path: Path, *, name: str, deployment: str) -> None:  # noqa: ARG002 - a database's matters
         super().__init__(path)
@@ -44,7 +45,7 @@ def remarks(_: Path) -> list[str]:
 
 
 def refuse_strangers(_: Path, *, deployment: str) -> None:
-    """A file has one forwarder; whatever that subscribed to before is no matter."""
+    """A file refuses nobody, because its one forwarder may subscribe to something else than before."""
 
 
 __all__ = [

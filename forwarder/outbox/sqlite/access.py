@@ -1,4 +1,4 @@
-"""The outbox's file as a command opens it: beside the running service, or without one."""
+"""A command opens the outbox's file beside the running service, or without one."""
 
 import sqlite3
 import time
@@ -38,6 +38,7 @@ class SqliteAccess(Access):
     @contextmanager
     def transaction(self, operations: Sequence[Operation[T]]) -> Iterator[Store]:  # noqa: ARG002 - a database's matter
         with self.translated():
+            # The write lock comes before any read, because SQLite refuses it to a snapshot that a commit has outdated.
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._store
@@ -54,6 +55,7 @@ class SqliteAccess(Access):
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         with self.translated():
+            # The WAL keeps this snapshot while the service commits on, so neither waits for the other.
             self.connection.execute("BEGIN")
             try:
                 yield self.connection
@@ -67,9 +69,9 @@ class SqliteAccess(Access):
 @contextmanager
 def opened(path: Path, *, is_read_only: bool = False) -> Iterator[SqliteAccess]:
     """
-    The outbox at `path`, closed afterwards; never made where there is none.
+    Open the outbox at `path`, and close it after the block.
 
-    Raises OperationError when there is none yet, OutboxError when it cannot be used.
+    Raises OperationError when there is none yet or it has an earlier schema, and OutboxError when it cannot be used.
     """
     if not path.exists():
         raise no_outbox(f"at {path}")

@@ -1,8 +1,8 @@
 """
-Statements over many rows.
+A bulk statement runs once for many rows.
 
-SQLite runs without Python's lock and takes it again after each statement. That takes up to a millisecond while the loop
-is busy. So a group goes in one statement, which also costs less than many.
+SQLite runs without Python's lock, and a thread waits up to a millisecond to get it back while the loop is busy. One
+statement for a whole group waits once, and costs less than many.
 """
 
 import sqlite3
@@ -12,16 +12,16 @@ from itertools import chain, repeat
 from typing import TypeAlias
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, *range(64, 513, 64), *range(640, 1025, 128))
-"""Rows of one statement; SQLite keeps each prepared. A group is padded to the next by repeating its last row."""
+"""SQLite keeps a statement of each size prepared. A group is padded to the next size by repeating its last row."""
 
 Row: TypeAlias = tuple[object, ...]
 
 
 class BulkStatement:
     """
-    A statement with `{rows}` where its rows of so many `columns` belong, as VALUES takes them.
+    A statement in which `{rows}` stands for the rows of VALUES, of so many `columns` each.
 
-    The statement must change nothing for a row that is repeated.
+    A repeated row must change nothing.
     """
 
     def __init__(self, statement: str, *, columns: int) -> None:
@@ -36,7 +36,7 @@ class BulkStatement:
         before: Row = (),
         after: Row = (),
     ) -> int:
-        """How many rows it changed; `before` and `after` are the parameters on both sides of the rows."""
+        """Returns how many rows were changed; `before` and `after` are the parameters on both sides of the rows."""
         changed = 0
         for at in range(0, len(rows), SIZES[-1]):
             some = rows[at : at + SIZES[-1]]

@@ -1,8 +1,8 @@
 """
-An outbox's file as the source of a copy, or as what a copy becomes.
+An outbox's file is the source of a copy, or its destination.
 
-The directory's lock keeps services away, and a transaction keeps commands waiting. A draft is a file of another name
-until it is whole, so a copy that broke off leaves nothing that a service would open.
+The directory's lock keeps services away, and a transaction keeps commands waiting. A draft has another name until it is
+whole, so a copy that broke off leaves nothing that a service would open.
 """
 
 import os
@@ -46,7 +46,7 @@ class SqliteDraft(SqliteContents):
         self._path = path
         self.file = outbox_file.new_draft(path)
         super().__init__(outbox_file.connect(self.file))
-        # A draft that is not finished is thrown away, so nothing has to be able to go back.
+        # No journal is needed, because a draft that is not finished is thrown away.
         self.connection.execute("PRAGMA journal_mode = OFF")
         self.connection.execute("PRAGMA synchronous = OFF")
         self.connection.execute("BEGIN IMMEDIATE")
@@ -72,12 +72,13 @@ class SqliteDraft(SqliteContents):
         self.connection.execute("COMMIT")
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.close()
+        # The file is on disk before it takes its name, so no crash leaves half an outbox under that name.
         _sync(self.file)
         self.file.rename(self._path)
         _sync(self._path.parent)
 
     def discard(self) -> None:
-        """Remove what there is of it; nothing once it is finished."""
+        """Remove the draft; a finished one has taken its name by then, and stays."""
         self.connection.close()
         outbox_file.remove_draft(self.file)
 
@@ -85,17 +86,18 @@ class SqliteDraft(SqliteContents):
 @contextmanager
 def held(path: Path) -> Iterator[SqliteContents]:
     """
-    The outbox's contents, which nobody changes inside the block.
+    Hold the outbox still inside the block, and give its contents.
 
-    Raises OutboxLocked while a forwarder runs, OutboxDamaged or OutboxIncomplete where it is not sound.
+    Raises OutboxLocked while a forwarder runs, and OutboxDamaged or OutboxIncomplete when the outbox is not sound.
     """
     if not path.exists():
         raise OperationError(f"there is no outbox at {path}")
     with _locked(path):
-        # Before it is opened for writing: SQLite would then tidy away what can be saved of a log.
+        # The check comes before any opening for writing, because SQLite would then tidy away the rest of a cut log.
         outbox_file.quick_check(path)
         high_water_mark.compare(path)
         with opened(path) as access, outbox_file.translated(path):
+            # The directory's lock holds off no command, so the write lock does.
             access.connection.execute("BEGIN IMMEDIATE")
             yield SqliteContents(access.connection)
 
@@ -103,9 +105,9 @@ def held(path: Path) -> Iterator[SqliteContents]:
 @contextmanager
 def drafted(path: Path) -> Iterator[SqliteDraft]:
     """
-    A draft of the outbox that is to be at `path`; what is not finished inside the block is gone after it.
+    Make a draft of the outbox that is to be at `path`; a draft that the block does not finish is removed.
 
-    Raises OperationError where there is something already.
+    Raises OperationError when an outbox, a log or a mark is there already.
     """
     with outbox_file.translated(path), _locked(path):
         for suffix in ("", "-wal", outbox_file.MARK_SUFFIX):

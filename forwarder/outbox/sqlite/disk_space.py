@@ -1,12 +1,11 @@
 """
-Room for what comes: on the disk, and under FORWARDER_OUTBOX_MAX_BYTES.
+DiskSpace keeps room for readings: on the disk, and under FORWARDER_OUTBOX_MAX_BYTES.
 
-SQLite carries its log over into the file from time to time, and the file may grow by that (sqlite.org/wal.html#ckpt). A
-log that has filled the disk can neither grow nor begin anew, however much room deliveries make within the file. So the
-log may take only a share of the free space, and a transaction that would not fit into the file is not committed.
+A checkpoint copies the write-ahead log into the file, and may make the file grow (sqlite.org/wal.html#ckpt). A log that
+has filled the disk can neither grow nor start over, even when settled deliveries free pages within the file. The log
+therefore takes only a share of the free space, and a transaction that would not fit into the file is not committed.
 
-The quarantine has a share of its own, which does not count against readings. Unreadable messages never keep readings
-out, however many come.
+The quarantine has a share of its own. Unreadable messages never keep readings out, however many come.
 """
 
 import os
@@ -19,21 +18,21 @@ from forwarder.outbox.sql.quarantine import held_bytes
 from forwarder.outbox.sqlite import file as outbox_file
 
 MOST_PAGES = 4000
-"""A checkpoint is part of a commit: with SQLite's 1000 pages every 80th single message met one."""
+"""The log's size at a checkpoint, which a commit waits for; SQLite's 1000 pages slowed every 80th single message."""
 FULL = "the disk is full; make room on it"
 SHARE = 8
-"""The log is carried over once it has taken an eighth of the free space."""
+"""A checkpoint runs once the log has taken an eighth of the free space."""
 AMPLE_BYTES = 256 << 20
-"""More than is ever written in LOOK_SECONDS."""
+"""No service writes this much within LOOK_SECONDS."""
 LOOK_SECONDS = 1.0
-"""How often ample space is looked at, because a look adds 80 µs to a single message."""
+"""Ample space is not measured more often than this, because a look adds 80 µs to a single message."""
 
 
 class DiskSpace:
     """
-    For the writing connection: `look` before each transaction, `require` before its commit, `note` after it.
+    The room of the writing connection: `look` precedes a transaction, `require` its commit, and `note` follows it.
 
-    `max_bytes` are for readings; the quarantine has its share beside them.
+    `max_bytes` bounds readings alone, because the quarantine has a share of its own.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, max_bytes: int) -> None:
@@ -45,13 +44,14 @@ class DiskSpace:
         self._free_bytes = 0
         self._next_look = 0.0
         self._is_watched = True
+        """Whether this transaction is measured; ample space is not."""
         self._measure()
         self._committed_pages, self._committed = self._pages, self._bytes
         self.look()
 
     @property
     def is_full(self) -> bool:
-        """Whether the outbox holds as much as it may, quarantine apart."""
+        """Whether readings take as many bytes as they may."""
         return self._readings_bytes >= self._max_bytes
 
     @property
@@ -65,7 +65,7 @@ class DiskSpace:
         return used - quarantined
 
     def look(self) -> None:
-        """See how much is free and bound the log by it; raises OSError when the disk does not tell."""
+        """Measure the free space and bound the log by it; raises OSError when the disk does not tell."""
         now = time.monotonic()
         was_watched, self._is_watched = self._is_watched, now >= self._next_look
         if not self._is_watched:
@@ -85,20 +85,21 @@ class DiskSpace:
         """
         Raises OutboxUnavailable when the disk cannot take the pages that the transaction adds.
 
-        A transaction that adds none may always go on, because settled deliveries make room.
+        A transaction that adds no page is always committed, because settlements make room.
         """
         if not self._is_watched:
             return
         self._measure()
+        # A log of MOST_PAGES has eight times as much free beside it, more than a transaction adds.
         if self._log_pages == MOST_PAGES or self._pages <= self._committed_pages:
             return
         growth = self._pages * self._page_size - self._path.stat().st_size
-        # Twice, because the log takes the pages first.
+        # Twice, because the log takes each page before a checkpoint copies it into the file.
         if 2 * growth > self._free_bytes:
             raise OutboxUnavailable(f"the outbox {self._path} takes no writes: {FULL}")
 
     def note(self) -> None:
-        """The measured state is committed."""
+        """Take the measured state as committed."""
         if self._is_watched:
             self._committed_pages, self._committed = self._pages, self._bytes
 

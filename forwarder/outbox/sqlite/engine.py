@@ -1,7 +1,8 @@
 """
-The outbox on SQLite: one connection writes, one transaction at a time; one reads heads; accounts have one each.
+The outbox on SQLite: one connection writes, one reads heads, and each account opens one of its own.
 
-`apply` begins, fills and commits a transaction in one call of the commit thread, which alone uses that connection.
+The commit thread alone uses the writing connection; each `apply` begins, fills and commits one transaction. Readers see
+a snapshot in the write-ahead log, so they neither wait for the writer nor delay it.
 """
 
 import sqlite3
@@ -28,8 +29,9 @@ from forwarder.outbox.sqlite.statements import Store
 T = TypeVar("T")
 
 BUSY_SECONDS = 0.005
+"""The wait between two tries to begin a transaction, while a command is writing."""
 BUSY_TRIES = 2000
-"""The wait between two tries to begin a transaction, and how many there are, while a command is writing."""
+"""A transaction fails after this many tries, and is brought in again later."""
 
 
 class SqliteEngine:
@@ -46,14 +48,14 @@ class SqliteEngine:
         self._store = Store(self._connection)
         self._mark = HighWaterMark(path)
         self._version_seen = self._version_answered = pragma(self._connection, "data_version")
-        """Another process has changed it where the version at the last look is not the one an `apply` has answered."""
+        """SQLite's `data_version`, which others' commits move, at the last look and at the last answered by `apply`."""
         self._endpoint_ids: dict[str, int] = {}
 
-    # What is read.
+    # Read.
 
     @property
     def standing(self) -> Standing:
-        """Nothing is missing, because an outbox that was cut short is not opened in the first place."""
+        """`missing` stays 0, because no failover takes commits away from a file."""
         return Standing(self._disk_space.is_full, self._disk_space.used_bytes)
 
     def start(self) -> Start:
@@ -79,7 +81,7 @@ class SqliteEngine:
     def overview(self) -> Overview:
         return read(self._path, queries.overview)
 
-    # What is written.
+    # Write.
 
     def apply(self, changes: Changes, *, now: float) -> Applied:
         with translated(self._path):
@@ -90,7 +92,7 @@ class SqliteEngine:
                 )
                 self._commit()
                 self._store.devices.remember_erased(applied.forgotten)
-                # Put back now, because it takes time, and the next message waits for the disk.
+                # The level is put back now rather than in `_begin`, where the next message would wait for that.
                 self._set_level(outbox_file.SYNCHRONOUS)
             except BaseException:
                 self._undo()
@@ -104,6 +106,7 @@ class SqliteEngine:
         self._set_level(outbox_file.SYNCHRONOUS if waits_for_disk else "NORMAL")
         self._disk_space.look()
         for _ in range(BUSY_TRIES):
+            # IMMEDIATE takes the write lock before the first read, so no command commits between a read and a write.
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 self._store.begin()
@@ -119,7 +122,7 @@ class SqliteEngine:
         )
 
     def _set_level(self, level: str) -> None:
-        """Set how far the next transaction waits for the disk: a level of SQLite's `synchronous`."""
+        """Set SQLite's `synchronous`, which says how far the next commit waits for the disk."""
         if level != self._level:
             self._connection.execute(f"PRAGMA synchronous = {level}")
             self._level = level
@@ -129,6 +132,7 @@ class SqliteEngine:
         self._disk_space.require()
         self._connection.execute("COMMIT")
         self._disk_space.note()
+        # The mark moves between a commit and its answer: an outbox below its mark has lost something acknowledged.
         self._mark.move(numbers)
 
     def _undo(self) -> None:
@@ -155,7 +159,7 @@ def handed_over(connection: sqlite3.Connection) -> HandedOver:
 
 
 def read(path: Path, query: Callable[[sqlite3.Connection], T]) -> T:
-    """What a query answers as of one instant, over a connection of its own, from any thread."""
+    """Answer a query as of one instant, over a connection of its own; any thread may call it."""
     with translated(path), closing(outbox_file.connect(path, is_read_only=True)) as connection:
         connection.execute("BEGIN")
         return query(connection)
@@ -163,12 +167,12 @@ def read(path: Path, query: Callable[[sqlite3.Connection], T]) -> T:
 
 def _writer(path: Path) -> sqlite3.Connection:
     connection = outbox_file.connect(path)
-    # `_begin` waits for a locked file.
+    # `_begin` waits for the write lock instead, because SQLite's own waits grow to 100 ms.
     connection.execute("PRAGMA busy_timeout = 0")
-    # Debian's SQLite blanks whatever is deleted: here the body of each reading. `purge` erases for good, and writes the
-    # file anew.
+    # Debian's SQLite blanks every deleted row, here the body of each reading. `purge` turns that on for itself, and
+    # writes the file anew.
     connection.execute("PRAGMA secure_delete = OFF")
-    # The check of a state costs a microsecond a delivery. `Store` writes only the states of its own statements, and
+    # Checking a state costs a microsecond a delivery. `Store` writes only the states of its own statements, and
     # `outbox check` looks at them too.
     connection.execute("PRAGMA ignore_check_constraints = ON")
     return connection

@@ -1,8 +1,8 @@
 """
-Erasing every trace of one device from the outbox file.
+A purge erases every trace of one device from the outbox file.
 
-Rows go first, in chunks. Then the file is written anew, because a database keeps copies of moved rows in unused parts
-of its pages, and deleted rows in its free pages (sqlite.org/lang_vacuum.html).
+Rows go first, in chunks. VACUUM then writes the file anew, because a database keeps copies of moved rows in unused
+parts of its pages, and deleted rows in its free pages (sqlite.org/lang_vacuum.html).
 """
 
 import sqlite3
@@ -18,9 +18,9 @@ from forwarder.outbox.sqlite.file import is_running, translated
 from forwarder.reading import Device
 
 PATIENCE_SECONDS = 10.0
-"""The service takes over in this time that lanes are gone; it looks every half second."""
+"""The service has this long to read the notes about erased lanes; it looks every half second."""
 CHECKPOINT_SECONDS = 10.0
-"""The wait for readers until the write-ahead log can be emptied."""
+"""Readers have this long to let the write-ahead log be emptied."""
 _POLL_SECONDS = 0.05
 _NOTES = "SELECT count(*) FROM touched_lane WHERE device = ?"
 
@@ -29,7 +29,7 @@ def purge(access: Access, connection: sqlite3.Connection, path: Path, device: De
     """
     Erase the device's deliveries, readings and quarantined messages, and the bytes that they left in the file.
 
-    `connection` is the one of `access`, to the file at `path`.
+    `connection` belongs to `access`, and leads to the file at `path`.
     """
     with translated(path):
         connection.execute("PRAGMA secure_delete = ON")
@@ -42,7 +42,7 @@ def purge(access: Access, connection: sqlite3.Connection, path: Path, device: De
 
 
 def _mentions(device: Device) -> Callable[[object], bool]:
-    """Whether a text or some bytes hold the device's MAC in any spelling; other names are not searched for."""
+    """Make a test of texts and bytes for the device's MAC in any spelling; a name that is no MAC is never found."""
     needles = [spelling.encode() for spelling in spellings(device)]
 
     def mentions(value: object) -> bool:
@@ -54,7 +54,7 @@ def _mentions(device: Device) -> Callable[[object], bool]:
 
 
 def _await_notes_read(connection: sqlite3.Connection, path: Path, device: Device) -> None:
-    """The notes for the service hold the device's name: they may go once it has read them, or when no service runs."""
+    """Wait until the service has read its notes, which hold the device's name and may go then, or until none runs."""
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until and is_running(path):
         with translated(path):
@@ -66,7 +66,7 @@ def _await_notes_read(connection: sqlite3.Connection, path: Path, device: Device
 
 def _rewrite(connection: sqlite3.Connection, path: Path) -> bool:
     connection.execute("DROP TABLE IF EXISTS temp.chosen")
-    # The new file is made in the data directory, because other folders may be too small or read-only.
+    # VACUUM makes its new file in the data directory, because other folders may be too small or read-only.
     connection.execute("PRAGMA temp_store = FILE")
     directory = str(path.parent.absolute()).replace("'", "''")
     connection.execute(f"PRAGMA temp_store_directory = '{directory}'")
@@ -79,7 +79,7 @@ def _rewrite(connection: sqlite3.Connection, path: Path) -> bool:
 
 
 def _empty_log(connection: sqlite3.Connection) -> bool:
-    """Whether the write-ahead log was carried over and emptied; readers are waited for."""
+    """Empty the write-ahead log, in which erased rows still stand; False when readers have kept it too long."""
     until = time.monotonic() + CHECKPOINT_SECONDS
     while time.monotonic() < until:
         (is_blocked, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -90,5 +90,5 @@ def _empty_log(connection: sqlite3.Connection) -> bool:
 
 
 def copies_aside(path: Path) -> list[Path]:
-    """Damaged outboxes that were moved aside: they may hold anything still."""
+    """Damaged outboxes that were moved aside, which may still hold the device."""
     return sorted(path.parent.glob(f"{path.name}.damaged-*"))

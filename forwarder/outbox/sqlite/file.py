@@ -1,7 +1,7 @@
 """
-The outbox's file: how it is made, opened, checked and locked, and what its errors mean.
+The outbox's file is made, opened, checked and locked here, and its errors are translated.
 
-Durability is SQLite's WAL with synchronous=FULL: a commit returns after its fsync (sqlite.org/wal.html,
+SQLite's WAL with synchronous=FULL makes commits durable: each returns after its fsync (sqlite.org/wal.html,
 sqlite.org/pragma.html#pragma_synchronous).
 """
 
@@ -24,31 +24,33 @@ SYNCHRONOUS = "FULL"
 OLDEST_SQLITE = (3, 33)
 """The first version with UPDATE … FROM."""
 CHECK_SECONDS = 0.5
-"""A slow machine checks 200 MB meanwhile; a start with a million deliveries pending is to take three seconds."""
+"""A check's share of a start, which has three seconds with a million deliveries; a slow machine checks 200 MB in it."""
 CHECK_STEPS = 10_000
-"""Steps of SQLite's virtual machine between two looks at the time."""
+"""SQLite's virtual machine runs this many steps between two looks at the time."""
 APPLICATION_ID = 0x77_77_66_6F  # "wwfo": tells our files from other SQLite databases
 MARK_SUFFIX = "-mark"
-"""Of the file beside the outbox that says how far it has come; see `high_water_mark`."""
+"""The mark's file name is the outbox's with this suffix; see `high_water_mark`."""
 WAY_OUT = "restore it from a copy, or start with FORWARDER_OUTBOX_REPAIR=true to move it aside and begin a new one"
-"""What is to be done about a damaged outbox."""
+"""An operator's two ways out of a damaged outbox."""
 
 _DAMAGED = ("malformed", "not a database", "file is encrypted")
 _BUSY_SECONDS = 10.0
+"""A command's longest wait for the write lock; the service's writer waits in `SqliteEngine._begin` instead."""
 _LOCK_TRIES = 5
 _LOCK_SECONDS = 0.02
 
 
 def connect(path: Path, *, is_read_only: bool = False) -> sqlite3.Connection:
     """
-    A connection in autocommit mode with this program's pragmas; usable from any thread, one at a time.
+    Open a connection in autocommit mode with this program's pragmas; any thread may use it, one at a time.
 
-    Raises OutboxUnavailable when the file cannot be opened, OutboxDamaged when it is no sound database.
+    Raises OutboxUnavailable when the file cannot be opened, and OutboxDamaged when it is no sound database.
     """
     with translated(path):
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={'ro' if is_read_only else 'rw'}",
             uri=True,
+            # Python begins no transaction by itself, because each caller begins one with the lock that it needs.
             isolation_level=None,
             timeout=_BUSY_SECONDS,
             check_same_thread=False,
@@ -64,10 +66,10 @@ def connect(path: Path, *, is_read_only: bool = False) -> sqlite3.Connection:
 
 def create(path: Path, *, steps: Sequence[Step] = STEPS) -> None:
     """
-    Make the file with the current schema where there is none, and bring an existing one up to it.
+    Make a missing file with the current schema, and bring an existing one up to it.
 
-    A new file takes its name once it is complete, so an empty file has been emptied. That raises OutboxDamaged, and so
-    does a missing file whose log or mark is still there.
+    A new file takes its name once it is complete, so an empty file has been emptied and raises OutboxDamaged. A missing
+    file whose log or mark is still there raises OutboxDamaged too.
     """
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         oldest = ".".join(map(str, OLDEST_SQLITE))
@@ -85,7 +87,7 @@ def create(path: Path, *, steps: Sequence[Step] = STEPS) -> None:
 
 
 def _refuse_leavings(path: Path) -> None:
-    """A new file would take a foreign log over; a mark tells that there was an outbox."""
+    """Refuse a log or a mark without its file: a new file would take that log over, and a mark proves a loss."""
     for suffix, name in (("-wal", "write-ahead log"), (MARK_SUFFIX, "mark")):
         left = path.with_name(path.name + suffix)
         if left.exists() and left.stat().st_size:
@@ -97,7 +99,7 @@ def _make(path: Path) -> None:
 
 
 def new_draft(path: Path) -> Path:
-    """An outbox without rows beside `path`, to be renamed; what an earlier draft left goes."""
+    """Make an outbox without rows beside `path`, for the caller to rename; an earlier draft's files are removed."""
     draft = path.with_name(path.name + ".new")
     remove_draft(draft)
     draft.touch(mode=0o600)
@@ -122,8 +124,9 @@ def _lay_out(connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[Step]) -> None:
-    """All steps and the new version number in one transaction: a crash leaves the earlier version whole."""
+    """Run all steps and set the version in one transaction, so that a crash leaves the earlier version whole."""
     newest = 1 + len(steps)
+    # The version stays true until the transaction begins, because the caller holds the directory's lock.
     version = schema_version(connection, path, newest=newest)
     if version == newest:
         return
@@ -145,7 +148,7 @@ def schema_version(
     """
     The schema's version, from 1 on.
 
-    Raises OutboxError for a file of a newer program, or of another one, and OutboxDamaged for one without a schema.
+    Raises OutboxError for a file of a newer or of another program, and OutboxDamaged for a file without a schema.
     """
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     tables: int = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
@@ -165,10 +168,9 @@ def schema_version(
 
 def quick_check(path: Path, *, seconds: float = CHECK_SECONDS) -> None:
     """
-    Raises OutboxDamaged when the file's structure is not sound, as far as was looked (PRAGMA quick_check).
+    Check the file's structure for so many seconds (PRAGMA quick_check); raises OutboxDamaged when it is not sound.
 
-    The look ends after `seconds`, because a start must not wait for gigabytes; `forwarder outbox check` looks at all.
-    File and log are left as they are.
+    A start must not wait for gigabytes; `forwarder outbox check` checks all. File and log stay as they are.
     """
     with translated(path), closing(connect(path, is_read_only=True)) as connection:
         ends_at = time.monotonic() + seconds
@@ -185,10 +187,10 @@ def quick_check(path: Path, *, seconds: float = CHECK_SECONDS) -> None:
 
 def trim(path: Path) -> None:
     """
-    Cut the file down to what it holds, where there is free space at its end.
+    Cut free space off the file's end.
 
-    SQLite cuts when it carries the log over, and the log of an idle service never grows enough for that. Writers do not
-    wait meanwhile; a reader of an older state puts it off.
+    SQLite cuts at a checkpoint, and the log of an idle service never grows enough for one. A passive checkpoint keeps
+    no writer waiting; a reader of an older state puts the cut off.
     """
     with translated(path), closing(connect(path)) as connection:
         if path.stat().st_size > pragma(connection, "page_count") * pragma(connection, "page_size"):
@@ -196,7 +198,7 @@ def trim(path: Path) -> None:
 
 
 def pragma(connection: sqlite3.Connection, name: str) -> int:
-    """A pragma's number."""
+    """The value of a numeric pragma."""
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
@@ -209,7 +211,7 @@ def _damage(path: Path, fault: str) -> OutboxDamaged:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turns errors of SQLite and of the system into the outbox's errors, each one sentence."""
+    """Turn errors of SQLite and of the system into the outbox's errors, each one sentence."""
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -222,9 +224,10 @@ def translated(path: Path) -> Iterator[None]:
 
 class DirectoryLock:
     """
-    Makes this process the only forwarder on an outbox's directory until `release` or its end, however it ends.
+    The lock that admits one forwarder to an outbox's directory, held until `release` or the process's end.
 
-    Raises OutboxLocked when another one holds it.
+    The kernel drops it with the process, so a killed forwarder leaves no stale lock. Raises OutboxLocked when another
+    forwarder holds it.
     """
 
     def __init__(self, outbox: Path) -> None:
@@ -250,7 +253,7 @@ def _lock_of(outbox: Path) -> Path:
 
 
 def _hold(descriptor: int) -> None:
-    """Raises OSError when another process holds the lock; `is_running` holds it only for an instant."""
+    """Take the lock, in several tries because `is_running` holds it for an instant; raises OSError when it is taken."""
     for _ in range(_LOCK_TRIES - 1):
         with suppress(OSError):
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -265,6 +268,7 @@ def is_running(outbox: Path) -> bool:
     except OSError:
         return False
     try:
+        # A shared lock fails only beside a forwarder's exclusive one, so two commands that look at once both get it.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True

@@ -1,10 +1,10 @@
 """
-How far the outbox has come, noted beside it. The mark tells a log that lost its tail from one that never had it.
+The high-water mark, a file beside the outbox, notes how far the outbox has come. It reveals a log that lost its tail.
 
-SQLite cannot tell a write-ahead log that was cut from one that a crash left half written: it goes on with what stood
-before. The mark is written after each commit, before the commit is acknowledged. So an outbox that ends below its mark
-has lost what it promised to keep. A mark below its outbox is no loss: a crash between commit and mark leaves it there,
-and so does a power cut, because the mark is not synced.
+SQLite takes a write-ahead log that was cut for one that a crash left half written, and goes on with its beginning. The
+service writes the mark after each commit, before it acknowledges that commit. An outbox that ends below its mark has
+therefore lost what it promised to keep. A mark below its outbox is no loss: a crash between commit and mark leaves it
+there, and so does a power cut, because the mark is not synced.
 """
 
 import os
@@ -36,13 +36,13 @@ def path_of(outbox: Path) -> Path:
 
 
 def numbers_in(connection: sqlite3.Connection) -> Numbers:
-    """As of the connection's snapshot, or of its transaction before the commit."""
+    """The numbers that the connection's snapshot, or its transaction before the commit, sees."""
     found = dict(connection.execute(_QUERY).fetchall())
     return Numbers(found.get("reading", 0), found.get("quarantine", 0))
 
 
 def read(outbox: Path) -> Numbers | None:
-    """The mark's numbers; None where there is no mark, or not a whole one."""
+    """The mark's numbers; None when the mark is missing or not whole."""
     try:
         content = read_bytes(path_of(outbox), limit=_LENGTH)
     except Unreadable:
@@ -64,7 +64,7 @@ def _line(numbers: Numbers) -> bytes:
 
 
 def shortfall(marked: Numbers | None, held: Numbers) -> str | None:
-    """What an outbox with the numbers `held` has lost, as a clause; None when it reaches its mark."""
+    """The loss of an outbox with the numbers `held`, as a clause; None when it reaches its mark."""
     if marked is None:
         return None
     missing = {
@@ -77,9 +77,9 @@ def shortfall(marked: Numbers | None, held: Numbers) -> str | None:
 
 def compare(outbox: Path) -> None:
     """
-    Raises OutboxIncomplete when the outbox ends below its mark; file and log are left as they are.
+    Raises OutboxIncomplete when the outbox ends below its mark; file and log stay as they are.
 
-    The loss is told as "up to", because a repeated message may use up a number too.
+    The error says "up to", because a repeated message may use up a number too.
     """
     marked = read(outbox)
     with (
@@ -96,17 +96,17 @@ def compare(outbox: Path) -> None:
 
 
 def forget(outbox: Path) -> None:
-    """Begin the mark anew, with the next commit."""
+    """Remove the mark; the next commit begins a new one."""
     with outbox_file.translated(outbox):
         path_of(outbox).unlink(missing_ok=True)
 
 
 class HighWaterMark:
     """
-    The mark of a running service.
+    A running service's mark.
 
-    It is never synced: it guards against damage to the file, and a power cut can only make it older. The line goes on
-    when the mark cannot be written, and the next commit tries again.
+    The mark is never synced, because a power cut can only make it older. The line goes on when the mark cannot be
+    written, and the next commit tries again.
     """
 
     def __init__(self, outbox: Path) -> None:
@@ -116,7 +116,7 @@ class HighWaterMark:
         self._is_failing = False
 
     def move(self, numbers: Numbers) -> None:
-        """Write the committed numbers, unless the mark says so already."""
+        """Write the committed numbers, unless the mark holds them already."""
         if numbers == self._numbers:
             return
         try:

@@ -1,4 +1,4 @@
-"""Is the outbox file sound, do its rows belong together, and do the accounts agree with them."""
+"""An inspection tells whether the outbox file is sound, its rows belong together, and the accounts agree with them."""
 
 import sqlite3
 from contextlib import closing
@@ -46,8 +46,8 @@ def _size(path: Path) -> int:
 
 
 def _look(connection: sqlite3.Connection, path: Path) -> Rows:
-    """What a file of an unsound structure holds is not looked at: it would mean nothing."""
-    # The mark first: a running service moves on meanwhile, and its mark never stands before its outbox.
+    """Look at the structure, and then at rows and mark, because the rows of an unsound file would mean nothing."""
+    # The mark is read first, because a running service commits before it moves its mark.
     marked = high_water_mark.read(path)
     version = outbox_file.schema_version(connection, path)
     faults = _structure(connection)

@@ -1,18 +1,18 @@
-"""How the outbox of an earlier release is brought up to today's schema: one step from each version to the next."""
+"""Steps bring the outbox of an earlier release up to today's schema, one from each version to the next."""
 
 import sqlite3
 from collections.abc import Callable
 
 Step = Callable[[sqlite3.Connection], None]
 """
-Changes tables and rows from one version to the next, within a transaction that its caller owns.
+A step changes tables and rows from one version to the next, within a transaction that its caller owns.
 
-Statement by statement: sqlite3's `executescript` would end that transaction.
+It executes statement by statement, because sqlite3's `executescript` would end that transaction.
 """
 
 
 def lead_ids_by_their_instant(connection: sqlite3.Connection) -> None:
-    """Version 2: ids are unique together with the instant of measurement. A constraint goes only with its table."""
+    """Version 2: ids are unique with their instant of measurement. The table is made anew to lose its constraint."""
     (highest,) = connection.execute(
         "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'reading'"
     ).fetchone()
@@ -38,7 +38,7 @@ def lead_ids_by_their_instant(connection: sqlite3.Connection) -> None:
     connection.execute(
         "CREATE INDEX reading_content ON reading (content) WHERE content IS NOT NULL"
     )
-    # No number is given twice, and the highest may have been erased since.
+    # The sequence goes on from before, because no number is given twice, and the highest row may be gone.
     connection.execute("DELETE FROM sqlite_sequence WHERE name = 'reading'")
     connection.execute("INSERT INTO sqlite_sequence VALUES ('reading', ?)", (highest,))
 
@@ -92,7 +92,7 @@ def account_for_the_quarantine(connection: sqlite3.Connection) -> None:
 
 
 def keep_dialled_addresses(connection: sqlite3.Connection) -> None:
-    """Version 4: an attempt says which address it dialled; those of before do not know."""
+    """Version 4: an attempt keeps the address that it dialled; earlier attempts have none."""
     connection.execute("ALTER TABLE delivery ADD COLUMN address TEXT")
     connection.execute("ALTER TABLE attempt ADD COLUMN address TEXT")
 
@@ -104,14 +104,14 @@ def name_the_outbox(connection: sqlite3.Connection) -> None:
 
 
 def remember_what_was_told(connection: sqlite3.Connection) -> None:
-    """Version 6: what the operator has been told of what lasts, so that no restart tells it again."""
+    """Version 6: the outbox remembers what the operator has been told, so that no restart tells it again."""
     connection.execute(
         "CREATE TABLE told (subject TEXT PRIMARY KEY, what TEXT NOT NULL) WITHOUT ROWID"
     )
 
 
 def know_the_devices(connection: sqlite3.Connection) -> None:
-    """Version 7: a record a device; it begins empty, and fills with the readings that come."""
+    """Version 7: each device has a record; the table begins empty, and fills with the readings that come."""
     connection.execute(
         """
         CREATE TABLE device (
@@ -129,7 +129,7 @@ def know_the_devices(connection: sqlite3.Connection) -> None:
 
 
 def share_endpoints(connection: sqlite3.Connection) -> None:
-    """Version 8: links to endpoints, for people of theirs."""
+    """Version 8: links show an endpoint to its people."""
     connection.execute(
         """
         CREATE TABLE share (
@@ -143,7 +143,7 @@ def share_endpoints(connection: sqlite3.Connection) -> None:
 
 
 def audit_changes(connection: sqlite3.Connection) -> None:
-    """Version 9: what people change leaves a record."""
+    """Version 9: every change by people leaves a record."""
     connection.execute(
         """
         CREATE TABLE audit (
@@ -161,9 +161,9 @@ def audit_changes(connection: sqlite3.Connection) -> None:
 
 def know_the_last_of_intervals(connection: sqlite3.Connection) -> None:
     """
-    Version 10: deliveries that may be owed later, and those that were not the last of their interval.
+    Version 10: deliveries may be candidates, or thinned, where an endpoint is owed the last reading of each interval.
 
-    A check is no more than text in the file, so that is rewritten: a table made anew would need twice the room
+    The step rewrites the check's text in the schema, because a table made anew would need twice the room
     (sqlite.org/lang_altertable.html, "Making Other Kinds Of Table Schema Changes").
     """
     connection.execute("PRAGMA writable_schema = ON")
@@ -172,7 +172,7 @@ def know_the_last_of_intervals(connection: sqlite3.Connection) -> None:
         ("'superseded')", "'superseded', 'candidate', 'thinned')"),
     )
     connection.execute("PRAGMA writable_schema = RESET")
-    # With a new table every connection reads the definitions anew.
+    # The new table makes every connection read the definitions anew.
     connection.execute(
         """
         CREATE TABLE candidate (
@@ -187,7 +187,7 @@ def know_the_last_of_intervals(connection: sqlite3.Connection) -> None:
 
 
 def find_dead_letters(connection: sqlite3.Connection) -> None:
-    """Version 11: lists of dead letters and of the quarantine find what they are narrowed down to."""
+    """Version 11: indexes find the dead letters and quarantined messages that a list is narrowed down to."""
     for name, columns in (
         ("delivery_dead_of_endpoint", "state, endpoint, settled_at"),
         ("delivery_dead_of_device", "state, device, settled_at"),
@@ -198,7 +198,7 @@ def find_dead_letters(connection: sqlite3.Connection) -> None:
 
 
 def remember_minutes(connection: sqlite3.Connection) -> None:
-    """Version 12: what each minute of the last hours came to."""
+    """Version 12: the outbox counts what happened in each minute of the last hours."""
     connection.execute(
         """
         CREATE TABLE minute (
@@ -213,7 +213,7 @@ def remember_minutes(connection: sqlite3.Connection) -> None:
 
 
 def remember_outages(connection: sqlite3.Connection) -> None:
-    """Version 13: an endpoint's last outage, also when it is over."""
+    """Version 13: an endpoint keeps the beginning of its last outage, also when that is over."""
     connection.execute("ALTER TABLE endpoint ADD COLUMN outage_since REAL")
 
 
@@ -231,4 +231,4 @@ STEPS: tuple[Step, ...] = (
     remember_minutes,
     remember_outages,
 )
-"""The first brings version 1 to 2, and so on. A new file takes none: schema.sql is always the newest version."""
+"""The first brings version 1 to 2, and so on. A new file takes none, because schema.sql is the newest version."""

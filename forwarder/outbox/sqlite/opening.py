@@ -1,4 +1,4 @@
-"""The outbox at start: checked, brought up to date, and moved aside when it is damaged."""
+"""A start checks the outbox and brings it up to date, or moves a damaged one aside."""
 
 import time
 from pathlib import Path
@@ -10,16 +10,16 @@ from forwarder.outbox.sqlite import file as outbox_file
 from forwarder.outbox.sqlite import high_water_mark
 
 _PARTS = ("-wal", "-shm", "", outbox_file.MARK_SUFFIX)
-"""An outbox's files in the order in which they are moved: the next start notices a crash in between."""
+"""An outbox's files in the order of their move, in which the next start notices a crash in between."""
 
 
 def prepare(path: Path) -> None:
     """
-    Make the outbox where there is none, and bring an earlier one up to date; the caller holds the directory's lock.
+    Make a missing outbox, or check an existing one and bring it up to date; the caller holds the directory's lock.
 
-    Raises OutboxDamaged when the file is not sound and OutboxIncomplete when it has lost its end.
+    Raises OutboxDamaged when the file is not sound, and OutboxIncomplete when it has lost its end.
     """
-    # The look comes before the file is opened for writing: SQLite would then tidy away what can be saved of a log.
+    # The check comes before any opening for writing, because SQLite would then tidy away the rest of a cut log.
     if path.exists():
         outbox_file.quick_check(path)
         high_water_mark.compare(path)
@@ -27,7 +27,7 @@ def prepare(path: Path) -> None:
 
 
 def repair(path: Path, trouble: OutboxDamaged | OutboxIncomplete) -> None:
-    """Move a damaged file aside, or go on with what an incomplete one holds."""
+    """Move a damaged file aside, or have the service go on with what an incomplete one holds."""
     if isinstance(trouble, OutboxDamaged):
         aside = move_aside(path)
         logger("outbox").error("outbox.moved_aside", path=str(aside), problem=str(trouble))
@@ -37,7 +37,7 @@ def repair(path: Path, trouble: OutboxDamaged | OutboxIncomplete) -> None:
 
 
 def warn_of_foreign_writers(path: Path) -> None:
-    """Log it when others may put files of theirs in the place of ours."""
+    """Log a warning when other users may put files of theirs in place of the outbox's."""
     if writers := foreign_writers(path.parent):
         who = "everybody" if writers == "everybody" else "a group that the forwarder is not in"
         problem = f"{path.parent} may be written by {who}; take that right away (chmod go-w)"

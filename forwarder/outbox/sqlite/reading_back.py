@@ -1,4 +1,4 @@
-"""What the service reads back: how its lanes stand, and what comes next in them."""
+"""The service reads back its lanes: how much is pending in each, and the first deliveries of some."""
 
 from collections.abc import Iterator, Mapping
 
@@ -23,7 +23,7 @@ _LANES = """
 def heads(
     connection: Connection, wanted: Mapping[LaneKey, int], known_ids: dict[str, int]
 ) -> dict[LaneKey, list[Delivery]]:
-    """Of each lane the first pending deliveries, in order; `known_ids` are endpoints' rows, to which new ones join."""
+    """The first pending deliveries of each lane, in order; `known_ids` are endpoints' rows, and takes up new ones."""
     if any(name not in known_ids for name, _ in wanted):
         known_ids |= endpoint_ids(connection)
     return {key: _head(connection, known_ids[key[0]], key, limit) for key, limit in wanted.items()}
@@ -35,6 +35,6 @@ def _head(connection: Connection, endpoint: int, key: LaneKey, limit: int) -> li
 
 
 def lanes(connection: Connection) -> Iterator[tuple[LaneKey, LaneRows]]:
-    """Every lane that holds something, the one with the oldest delivery first."""
+    """Every lane with something pending, ordered by its oldest delivery."""
     for endpoint, device, pending, newest in connection.execute(_LANES):
         yield (endpoint, Device(device)), LaneRows(pending, ReadingNumber(newest))

@@ -1,28 +1,28 @@
--- Version 13 of the outbox. Instants are UNIX seconds. Every transaction changes rows and the endpoint's totals together,
--- and so keeps the promises of accounting.
+-- Version 13 of the outbox. Instants are UNIX seconds. Every transaction changes rows and their endpoints' totals
+-- together, so the accounts agree with the rows at every commit.
 
 CREATE TABLE endpoint (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
-    -- Totals over the whole life of the outbox; what is pending is their difference.
+    -- Totals over the whole life of the outbox; the pending deliveries are their difference.
     enqueued INTEGER NOT NULL DEFAULT 0,
     delivered INTEGER NOT NULL DEFAULT 0,
     dead INTEGER NOT NULL DEFAULT 0,
     expired INTEGER NOT NULL DEFAULT 0,
     superseded INTEGER NOT NULL DEFAULT 0,
-    -- The circuit: failures in a row, and until when nothing is sent (backoff or Retry-After).
+    -- The circuit: failures in a row, and the end of the backoff or Retry-After until which nothing is sent.
     failures INTEGER NOT NULL DEFAULT 0,
     open_until REAL,
     -- 'operator', or 'gone' after a 410 together with a digest of the URL that said so.
     paused_by TEXT,
     gone_url TEXT,
-    -- Since when routes.yaml no longer names it.
+    -- The instant from which routes.yaml no longer names it.
     removed_at REAL,
     failing_since REAL,
     last_success_at REAL,
     last_error TEXT,
     last_error_at REAL,
-    -- Since when it failed as its circuit last opened.
+    -- The first of the failures in a row that opened the circuit last.
     outage_since REAL
 );
 
@@ -33,11 +33,11 @@ CREATE TABLE reading (
     device TEXT NOT NULL,
     measured_at TEXT NOT NULL,
     received_at REAL NOT NULL,
-    -- Only of a payload that holds no time: what tells the broker's redelivery from a new reading.
+    -- A digest of a payload that holds no time; it tells the broker's redelivery from a new reading.
     content BLOB
 );
--- A repetition has the same id and the same instant of measurement. Random ids alone would scatter writes over the index,
--- the more the longer delivered readings are kept. The instant leads, so that neighbours in time share a page.
+-- A repetition has the same id and the same instant of measurement. The instant leads, so that neighbours in time share
+-- a page; random ids alone would scatter writes over the index.
 CREATE UNIQUE INDEX reading_id ON reading (measured_at, id);
 CREATE INDEX reading_content ON reading (content) WHERE content IS NOT NULL;
 
@@ -54,7 +54,7 @@ CREATE TABLE delivery (
     state TEXT NOT NULL DEFAULT 'pending'
         CHECK (state IN ('pending', 'delivered', 'dead', 'expired', 'superseded', 'candidate', 'thinned')),
     enqueued_at REAL NOT NULL,
-    -- From when max_age counts: the reading's receipt, or its last replay.
+    -- max_age counts from here: the reading's receipt, or its last replay.
     age_from REAL NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
     due_at REAL NOT NULL DEFAULT 0,
@@ -63,20 +63,20 @@ CREATE TABLE delivery (
     last_status INTEGER,
     last_error TEXT,
     duration_ms REAL,
-    -- The IP address that the attempt dialled that settled it.
+    -- The IP address of the attempt that settled it.
     address TEXT,
     PRIMARY KEY (reading, endpoint)
 ) WITHOUT ROWID;
 CREATE INDEX delivery_lane ON delivery (endpoint, device, reading) WHERE state = 'pending';
 CREATE INDEX delivery_age ON delivery (endpoint, age_from) WHERE state = 'pending';
 CREATE INDEX delivery_settled ON delivery (state, settled_at) WHERE settled_at IS NOT NULL;
--- Of dead letters alone, which are few: lists find those of an endpoint, a device or a reason in their order.
+-- Indexes of the dead letters alone, which are few: lists find those of an endpoint, a device or a reason in order.
 CREATE INDEX delivery_dead_of_endpoint ON delivery (state, endpoint, settled_at) WHERE state = 'dead';
 CREATE INDEX delivery_dead_of_device ON delivery (state, device, settled_at) WHERE state = 'dead';
 CREATE INDEX delivery_dead_by_reason ON delivery (state, reason, settled_at) WHERE state = 'dead';
 
--- The open intervals of endpoints that are owed the last reading of each. Until an interval ends that reading has a
--- delivery in state 'candidate'; those that were not the last are 'thinned'. Neither state is in any total.
+-- The open intervals of endpoints that are owed the last reading of each. Its delivery is a 'candidate' until the
+-- interval ends; the others are 'thinned'. No total counts either state.
 CREATE TABLE candidate (
     endpoint INTEGER NOT NULL,
     device TEXT NOT NULL,
@@ -86,7 +86,7 @@ CREATE TABLE candidate (
 ) WITHOUT ROWID;
 CREATE INDEX candidate_opened ON candidate (endpoint, opened_at);
 
--- Attempts that failed; the one that succeeded is the delivery's own row.
+-- Attempts that failed; the delivery's own row tells of the one that succeeded.
 CREATE TABLE attempt (
     reading INTEGER NOT NULL,
     endpoint INTEGER NOT NULL,
@@ -117,8 +117,8 @@ CREATE TABLE quarantine (
 CREATE INDEX quarantine_device ON quarantine (device, id);
 CREATE INDEX quarantine_reason ON quarantine (reason, id);
 
--- The quarantine by reason. Triggers keep it, because commands change rows too. `evicted` counts messages that gave way to
--- newer ones, over the whole life of the outbox.
+-- The quarantine by reason. Triggers keep it, because commands change rows too. `evicted` counts messages that gave way
+-- to newer ones, over the whole life of the outbox.
 CREATE TABLE quarantine_account (
     reason TEXT PRIMARY KEY,
     kept INTEGER NOT NULL DEFAULT 0,
@@ -142,13 +142,14 @@ CREATE TRIGGER quarantine_changed AFTER UPDATE ON quarantine BEGIN
         WHERE reason = NEW.reason;
 END;
 
--- A random id. By it a command knows whether a service that answers works on this outbox.
+-- A random id, by which a command knows whether a service that answers works on this outbox.
 CREATE TABLE identity (
     id TEXT NOT NULL
 );
 INSERT INTO identity VALUES (lower(hex(randomblob(8))));
 
--- What the operator has been told of what lasts, as JSON by subject: written with the notice, in one transaction.
+-- The lasting conditions that the operator has been told of, as JSON by subject; each is written in its notice's
+-- transaction.
 CREATE TABLE told (
     subject TEXT PRIMARY KEY,
     what TEXT NOT NULL
@@ -160,9 +161,8 @@ CREATE TABLE message_total (
     count INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- What is known of each device: a record that is brought up to date every few seconds, at a place that is its own as long
--- as it is known. Whoever keeps them sees to it that names are unique and places are few; an index would cost at each
--- writing, and commands read them all.
+-- Each device's record, brought up to date every few seconds, at a place that is its own as long as it is known. The
+-- service keeps names unique and places few. An index would cost at each writing, and commands read all records.
 CREATE TABLE device (
     place INTEGER PRIMARY KEY,
     name TEXT NOT NULL,
@@ -175,7 +175,7 @@ CREATE TABLE device (
     silent_since REAL
 );
 
--- Links to endpoints, for people of theirs. Of a link's secret there is only the SHA-256.
+-- Links that show an endpoint to its people. The outbox holds only the SHA-256 of a link's secret.
 CREATE TABLE share (
     id TEXT PRIMARY KEY,
     endpoint TEXT NOT NULL,
@@ -184,7 +184,7 @@ CREATE TABLE share (
     expires_at REAL NOT NULL
 ) WITHOUT ROWID;
 
--- What people changed; the oldest go.
+-- Records of what people changed; the oldest go.
 CREATE TABLE audit (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -196,20 +196,20 @@ CREATE TABLE audit (
     count INTEGER NOT NULL
 );
 
--- What each minute of the last hours came to, of an endpoint, and of the line under the empty name: pictures are made of it.
+-- Counts of each minute of the last hours, by endpoint, and of the line under the empty name; the page draws them.
 CREATE TABLE minute (
     endpoint TEXT NOT NULL,
     at INTEGER NOT NULL,
-    -- Who did it; nobody's name where there are no others.
+    -- The replica that counted; empty for a file, which has one forwarder.
     replica TEXT NOT NULL,
-    -- A JSON object: how often what happened.
+    -- A JSON object: how often each thing happened.
     counts TEXT NOT NULL,
     latency_seconds REAL NOT NULL,
     PRIMARY KEY (endpoint, at, replica)
 ) WITHOUT ROWID;
 
--- Lanes that a command changed while the service runs; the service reads them again and forgets them here.
--- Endpoint 0 is none: the device itself was erased.
+-- Lanes that a command changed; the service counts them again and deletes the notes in the same transaction. Endpoint 0
+-- is none, and notes that the device itself was erased.
 CREATE TABLE touched_lane (
     endpoint INTEGER NOT NULL,
     device TEXT NOT NULL,

@@ -1,5 +1,5 @@
 """
-The hot path's SQL: it puts readings in and settles deliveries, inside a transaction that its caller owns.
+The hot path's SQL puts readings in and settles deliveries, inside a transaction that its caller owns.
 
 Every call has the same outcome when it is made twice, so a commit that failed is simply tried again.
 """
@@ -48,13 +48,14 @@ _SETTLE = BulkStatement(
 """
 Settles deliveries of one endpoint that end alike; a row is a reading and the duration of its attempt.
 
-What the last attempt came to stays where there was no attempt, and so no duration.
+Only a pending row is changed, so a settlement that is brought in twice counts once. A row without a duration had no
+attempt, and keeps the result of the last one.
 """
 _POSTPONE = """
     UPDATE delivery SET due_at = ?, attempts = ?, last_status = ?, last_error = ?, duration_ms = ?
     WHERE reading = ? AND endpoint = ? AND state = 'pending'"""
 _PUT_OFF = "UPDATE delivery SET due_at = ? WHERE reading = ? AND endpoint = ? AND state = 'pending'"
-"""Where nothing was attempted: what the last attempt came to stays."""
+"""Postpones without an attempt; the result of the last one stays."""
 _DROP_BODIES = BulkStatement(
     """
     DELETE FROM body WHERE reading IN (VALUES {rows}) AND NOT EXISTS (
@@ -69,7 +70,7 @@ _TOTALS = ("enqueued", "delivered", "dead", "expired", "superseded")
 
 
 class SqliteDevices(DeviceTable):
-    """All records in one statement."""
+    """Writes all records in one statement."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
@@ -88,10 +89,11 @@ class Store(Tables):
         )
         self.connection: sqlite3.Connection = connection
         self._numbers: Numbers | None = None
-        """What `numbers` are, as long as that is known without asking."""
+        """The answer of `numbers`, as long as it is known without a query."""
 
     def begin(self) -> None:
-        """Read what a transaction has to know at its beginning, in one query."""
+        """Read the state at a transaction's beginning, in one query."""
+        # The caller holds the write lock, so nobody else gives out a number before the commit.
         reading, quarantined, has_touched = self.connection.execute(_STATE).fetchone()
         self._numbers = Numbers(reading or 0, quarantined or 0)
         self.has_noted_lanes = bool(has_touched)
@@ -119,7 +121,7 @@ class Store(Tables):
             )
             for number, one in enumerate(readings, next_number)
         ]  # fmt: skip
-        # Numbers are given here, not by SQLite: then a group is one statement, and no row is read back.
+        # The store gives the numbers rather than SQLite, so that a group is one statement and no row is read back.
         if _INSERT_READINGS.execute(self.connection, rows) == len(rows):
             if self._numbers is not None:
                 self._numbers = Numbers(numbers.reading + len(rows), numbers.quarantined)
@@ -131,7 +133,7 @@ class Store(Tables):
     def _put_partly_known(
         self, readings: list[NewReading], rows: list[tuple[Any, ...]], now: float
     ) -> list[Run]:
-        self._numbers = None  # a repetition may have used up a number
+        self._numbers = None  # SQLite may have used up a number on a repetition
         query = "SELECT number FROM reading WHERE measured_at = ? AND id = ?"
         runs = []
         for reading, row in zip(readings, rows, strict=True):
@@ -161,7 +163,7 @@ class Store(Tables):
         self.connection.executemany(_INSERT_DELIVERIES, ranges)
 
     def settle(self, settlements: Sequence[Settlement], *, now: float) -> None:
-        # What was postponed on its way to its end comes first: the end is for good.
+        # Postponements come first, because a delivery may be postponed and end in one commit, and its end is for good.
         for settlement in settlements:
             if isinstance(settlement.decision, RetryAt):
                 self._postpone(settlement, settlement.decision.due_at)
@@ -187,12 +189,12 @@ class Store(Tables):
 
     def _close(self, ended: list[Timed], endpoint: int, ending: Ending, now: float) -> None:
         rows = [(delivery.reading, duration) for delivery, duration in ended]
-        # In the order of the table, so that each page is met once.
+        # The rows go in the table's order, so that each page is met once.
         rows.sort(key=itemgetter(0))
         changed = _SETTLE.execute(self.connection, rows, before=(*ending, now), after=(endpoint,))
         self._changes[endpoint, ending[0]] += changed
         if changed < len(ended):
-            # Which of them it was is not known; a lane that is counted again in vain is none the worse for it.
+            # The statement does not tell which rows were pending no more; counting a lane in vain does no harm.
             self.touch(delivery for delivery, _ in ended)
 
     def drop_bodies(self, readings: Iterable[int]) -> None:
@@ -204,7 +206,7 @@ class Store(Tables):
 
     def shrink(self, pages: int) -> None:
         for _ in range(pages):
-            # One at a time: asked for more, SQLite frees a page a step, and Python's sqlite3 takes only the first.
+            # One page a call, because SQLite frees a page a step, and Python's sqlite3 takes only the first step.
             self.connection.execute("PRAGMA incremental_vacuum(1)").fetchall()
 
     def add_totals(self) -> None:
