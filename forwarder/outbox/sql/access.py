@@ -1,5 +1,5 @@
 """
-The outbox as a command opens it: beside the running service, or without one.
+A command opens the outbox beside the running service, or without one.
 
 A command never holds the tables for long. It reads in snapshots that end at once, and writes in chunks with a pause in
 between, so that the service always gets its turn.
@@ -38,20 +38,20 @@ from forwarder.reading import Device, WebhookId
 from forwarder.settings import OutboxPlace
 
 CHUNK = 500
-"""Rows that one transaction changes at most."""
+"""One transaction changes at most this many rows."""
 PAUSE_SECONDS = 0.02
-"""Between two transactions: SQLite's lock knows no turns, and the service asks for it every few milliseconds."""
+"""A command pauses between two transactions, because SQLite's lock knows no turns and the service often asks for it."""
 
 K = TypeVar("K")
 T = TypeVar("T")
 
 
 class Access(OutboxAccess):
-    """What engines do alike; see `OutboxAccess`."""
+    """The part of `OutboxAccess` that engines share."""
 
     connection: Connection
     in_order: ClassVar[str] = ""
-    """What makes the engine compare texts by their code points, as Python does."""
+    """The collation by which the engine compares texts by their code points, as Python does."""
     temporary: ClassVar[str]
     """The schema of tables that this connection alone sees."""
     counted: ClassVar[str]
@@ -59,15 +59,15 @@ class Access(OutboxAccess):
 
     @abstractmethod
     def translated(self) -> AbstractContextManager[None]:
-        """Turns the engine's errors into the outbox's."""
+        """Turn the engine's errors into the outbox's."""
 
     @abstractmethod
     def transaction(self, operations: Sequence[Operation[T]]) -> AbstractContextManager[Tables]:
-        """The tables, ready for these operations; committed after the block, rolled back where that raises."""
+        """Begin a transaction ready for these operations; it is committed after the block, rolled back on an error."""
 
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[Connection]:
-        """Everything that is read inside is as of one instant."""
+        """Read as of one instant inside the block."""
 
     def operate(self, *operations: Operation[T]) -> list[T]:
         with self.transaction(operations) as tables:
@@ -101,18 +101,19 @@ class Access(OutboxAccess):
         return self.choose(records.quarantined(selection), lambda number, _: number)
 
     def choose(self, query: Clauses, key: Callable[[int, int], K]) -> "ChosenRows[K]":
-        """The rows whose two key columns `query` selects, in its order."""
+        """Choose the rows whose two key columns `query` selects, in its order."""
         self._note_chosen(query)
         return ChosenRows(self, key)
 
     def _note_chosen(self, query: Clauses) -> None:
-        """In the table `chosen`, numbered from 1 in the query's order."""
+        """Note the rows in the table `chosen`, numbered from 1 in the query's order."""
         chosen = f"{self.temporary}.chosen"
         with self.translated():
             self.connection.execute(f"DROP TABLE IF EXISTS {chosen}")
             self.connection.execute(
                 f"CREATE TABLE {chosen} (position {self.counted}, first bigint, second bigint)"
             )
+            # One statement chooses all rows, so none that the service adds meanwhile is among them.
             insert = f"INSERT INTO {chosen} (first, second) {query.sql}"
             self.connection.execute(insert, query.parameters)
 
@@ -211,10 +212,11 @@ class ChosenRows(Generic[K]):
         self.count: int = row[0]
 
     def chunks(self) -> Iterator[list[K]]:
-        """All of them, at most CHUNK at a time, with a pause after each for the service."""
+        """All chosen rows, at most CHUNK at a time, with a pause between chunks for the service."""
         for position in range(0, self.count, CHUNK):
             if position:
                 time.sleep(PAUSE_SECONDS)
+            # The snapshot ends before the chunk is used, because its user writes over the same connection.
             with self._access.snapshot() as connection:
                 rows = connection.execute(
                     "SELECT first, second FROM chosen WHERE position > ? ORDER BY position LIMIT ?",
@@ -224,7 +226,7 @@ class ChosenRows(Generic[K]):
 
 
 def no_outbox(where: str) -> OperationError:
-    """`where` is `in` or `at` and the place."""
+    """The error of a missing outbox; `where` is `in` or `at` with the place."""
     return OperationError(f"there is no outbox {where} yet; start the service once")
 
 

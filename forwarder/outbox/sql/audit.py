@@ -22,6 +22,6 @@ def keep(connection: Connection, record: AuditRecord) -> None:
 
 
 def newest(connection: Connection, *, limit: int, before: int | None) -> list[AuditRecord]:
-    """The newest in front."""
+    """The newest records first, or those before the record with number `before`."""
     number = BEYOND_ALL if before is None else before
     return [AuditRecord(*row) for row in connection.execute(_NEWEST, (number, limit))]

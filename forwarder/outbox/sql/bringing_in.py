@@ -1,4 +1,4 @@
-"""One transaction's changes brought into the tables, in their order; the engine begins it and commits it."""
+"""A transaction brings its changes into the tables in their order; the engine begins and commits it."""
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, chain, pairwise
@@ -22,10 +22,11 @@ def bring_in(
     engine_error: type[Exception],
 ) -> Applied:
     """
-    Bring them in, and say what it came to.
+    Bring the changes in, and return everything that they did.
 
-    Raises OperationFailed for an operation's own error; an `engine_error` is no operation's.
+    Raises OperationFailed for an operation's own error; an `engine_error` passes, because it is no operation's.
     """
+    # Settlements come first, because an operation may expire or bury everything that is still pending.
     _settle(tables, changes, now)
     answers = [
         _perform(tables, index, one, changes, engine_error)
@@ -38,7 +39,7 @@ def bring_in(
     applied.answers = answers
     count_messages(tables, _messages(changes, applied.outcomes))
     tables.add_totals()
-    # Last, so that a count holds all that the transaction changed.
+    # Lanes are counted last, so that a count holds all that the transaction changed.
     applied.counted = _count(tables, changes)
     applied.forgotten = tables.take_forgotten()
     if changes.devices:
@@ -47,7 +48,7 @@ def bring_in(
 
 
 def _settle(tables: Tables, changes: Changes, now: float) -> None:
-    """Record what attempts have come to, and what that says of their endpoints."""
+    """Record the results of attempts, and the health of their endpoints."""
     if changes.settlements:
         tables.settle(changes.settlements, now=now)
     for endpoint, health in changes.health.items():
@@ -118,7 +119,7 @@ def _count(tables: Tables, changes: Changes) -> dict[LaneKey, LaneRows]:
 def _outcomes(
     runs: Sequence[Run], quarantined: Sequence[int], puts: Sequence[Sequence[Put]]
 ) -> list[Outcomes]:
-    """What each message came to, in the groups in which they were put; `quarantined` are places among all."""
+    """Each message's outcome, in the groups in which they were put; `quarantined` are places among all messages."""
     outcomes: Outcomes = []
     for run in runs:
         outcomes += ["accepted" if run.recipients or run.kept_for else "duplicate"] * len(
@@ -138,7 +139,7 @@ def _messages(changes: Changes, outcomes: Sequence[Outcomes]) -> dict[MessageOut
 
 
 def count_messages(tables: Tables, outcomes: Mapping[MessageOutcome, int]) -> None:
-    """Add to how many messages came to what."""
+    """Add to the totals of messages by outcome."""
     tables.connection.executemany(
         "INSERT INTO message_total VALUES (?, ?)"
         " ON CONFLICT (outcome) DO UPDATE SET count = message_total.count + excluded.count",

@@ -1,5 +1,5 @@
 """
-The candidates' SQL: it keeps the last reading of each interval so far, and thins the others.
+The candidates' SQL keeps the last reading of each interval so far, and thins the others.
 
 A reading that may be owed later has a delivery in state `candidate`, and a row of the table `candidate` points to it.
 A reading that never will be owed has a delivery in state `thinned`. No total counts either of them. The delivery keeps
@@ -23,7 +23,7 @@ _CANDIDATE = "UPDATE delivery SET state = 'candidate' WHERE reading = ? AND endp
 _THINNED = (
     "UPDATE delivery SET state = 'thinned', settled_at = ? WHERE reading = ? AND endpoint = ?"
 )
-# `enqueued_at` stays as of the put: lists find a time because it grows with the numbers of readings.
+# `enqueued_at` stays as of the put, because lists rely on its growing with the numbers of readings.
 _ENQUEUED = "UPDATE delivery SET state = 'pending' WHERE reading = ? AND endpoint = ?"
 _OVER = """
     SELECT device, reading FROM (
@@ -42,7 +42,7 @@ def keep_last(
     now: float,
     in_flight: Mapping[str, Collection[ReadingNumber]],
 ) -> None:
-    """Owe these endpoints only the last reading of each interval, of all that were just put for them."""
+    """Owe these endpoints only the last reading of each interval, among those that were just put for them."""
     for (name, device), arrivals in _arrivals(applied.runs, kept_last).items():
         endpoint, kept = tables.endpoint_id(name), kept_last[name]
         row = tables.connection.execute(_FIND, (endpoint, device)).fetchone()
@@ -96,13 +96,14 @@ def _enqueue(
     now: float,
     superseding_but: Collection[ReadingNumber] | None,
 ) -> None:
-    """Owe these readings; unless `superseding_but` is None they supersede older ones, but for those that it names."""
+    """Owe these readings; they supersede older ones that `superseding_but` does not name, or none where it is None."""
     if not readings:
         return
     name, device = lane
     endpoint = tables.endpoint_id(name)
     tables.connection.executemany(_ENQUEUED, [(one, endpoint) for one in readings])
     tables.add(endpoint, "enqueued", len(readings))
+    # Only the home knows what is in flight, so another replica notes the lane and leaves superseding to the home.
     if tables.is_home_of(name):
         if superseding_but is not None:
             tables.supersede(max(readings), device, name, now, superseding_but)

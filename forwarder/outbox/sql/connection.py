@@ -1,11 +1,11 @@
-"""What a connection to an engine's tables has to offer."""
+"""Statements need no more of an engine's driver than Connection and Cursor."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 
 class Cursor(Protocol):
-    """What a statement came to."""
+    """The result of a statement."""
 
     @property
     def rowcount(self) -> int:

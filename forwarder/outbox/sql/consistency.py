@@ -1,4 +1,4 @@
-"""Whether the rows belong together, and whether the accounts agree with them."""
+"""A check tells whether the rows belong together, and whether the accounts agree with them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -50,7 +50,7 @@ _QUARANTINE = """
 
 @dataclass(slots=True)
 class Rows:
-    """What the tables hold."""
+    """Counts of the tables' rows, and the faults among them."""
 
     schema_version: int | None = None
     faults: list[str] = field(default_factory=list)
@@ -75,7 +75,7 @@ class Rows:
 
 
 def look_at_rows(connection: Connection, version: int) -> Rows:
-    """Within a snapshot of the caller's: a running service changes rows and totals together."""
+    """Look within the caller's snapshot, because a running service changes rows and totals together."""
     by_state = "SELECT state, count(*) FROM delivery GROUP BY state ORDER BY state"
     return Rows(
         version,
@@ -115,6 +115,6 @@ def _accounts(connection: Connection) -> Iterator[str]:
             yield f"endpoint {name} counts {owed} deliveries as pending, and has {pending}"
         states = ("delivered", "dead", "expired", "superseded")
         for state, total, rows in zip(states, totals, kept, strict=True):
-            # Fewer rows are right: they are forgotten in time, the totals never.
+            # Fewer rows than the total are right, because rows are forgotten in time and totals never.
             if rows > total:
                 yield f"endpoint {name} counts {total} deliveries as {state}, and has {rows}"

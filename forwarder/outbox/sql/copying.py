@@ -1,4 +1,4 @@
-"""What is read of an outbox's tables, and put into them, when it moves to another engine."""
+"""A move to another engine reads an outbox's tables, and fills the other's, by these statements."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from forwarder.outbox.sql import queries
 from forwarder.outbox.sql.connection import Connection
 
 BY_TRIGGERS = {("quarantine_account", "kept"), ("quarantine_account", "kept_bytes")}
-"""Columns that come by themselves with the rows of other tables."""
+"""Triggers fill these columns as the rows of other tables come, so they are not copied."""
 
 _STATES = """
     SELECT e.name, d.state, count(*) FROM delivery d JOIN endpoint e ON e.id = d.endpoint GROUP BY e.name, d.state"""
@@ -18,7 +18,7 @@ _EVICTED = """
 
 
 class SqlContents:
-    """What engines do alike; see `Contents`."""
+    """The part of `Contents` that engines share."""
 
     connection: Connection
 
@@ -33,7 +33,7 @@ class SqlContents:
 
 
 def without_triggered(columns: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    """Tables with their columns, of pairs of both."""
+    """Gather pairs of table and column by table, without the columns that triggers fill."""
     tables: dict[str, tuple[str, ...]] = {}
     for table, column in columns:
         if (table, column) not in BY_TRIGGERS:
@@ -46,5 +46,5 @@ def select(table: str, columns: Sequence[str]) -> str:
 
 
 def take_evicted(connection: Connection, rows: Iterable[Sequence[Any]]) -> None:
-    """Complete the accounts of the quarantine; its rows are there already."""
+    """Complete the accounts of the quarantine, which triggers have made with its rows."""
     connection.executemany(_EVICTED, rows)

@@ -9,12 +9,12 @@ from forwarder.reading import Device
 
 
 class DeviceTable(ABC):
-    """Keeps what is known of devices, but of none that a command has erased."""
+    """Keeps the records of devices, except those that a command has erased."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._erased_before: Collection[Device] = ()
-        """By the transaction before: this one may have begun before the loop heard of them."""
+        """Devices that the last transaction found erased; the loop may have asked for this one before it knew that."""
 
     @abstractmethod
     def _replace(self, rows: Sequence[tuple[object, ...]]) -> None:
@@ -23,7 +23,7 @@ class DeviceTable(ABC):
     def record(
         self, devices: Mapping[int, DeviceRecord | None], *, but: Collection[Device]
     ) -> None:
-        """Keep records at their places, without those of devices that were erased meanwhile."""
+        """Keep records at their places, except those of devices that were erased meanwhile."""
         erased = {*self._erased_before, *but}
         self._replace(
             [(place, *one) for place, one in devices.items() if one and one.device not in erased]
@@ -32,5 +32,5 @@ class DeviceTable(ABC):
         self._connection.executemany("DELETE FROM device WHERE place = ?", empty)
 
     def remember_erased(self, devices: Collection[Device]) -> None:
-        """After a commit: what it has found erased."""
+        """Remember, until the next commit, the devices that this one has found erased."""
         self._erased_before = devices

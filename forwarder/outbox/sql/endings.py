@@ -1,4 +1,4 @@
-"""Settlements as the columns that they set, alike on every engine."""
+"""Settlements are turned into the columns that they set, alike on every engine."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,18 +22,18 @@ from forwarder.outbox.intake import NewReading
 from forwarder.outbox.settlement import Settlement
 
 KEPT_ATTEMPTS = 20
-"""Failed attempts of a delivery that stay on record: the last ones."""
+"""A delivery's last failed attempts stay on record, at most this many."""
 
 Attempted: TypeAlias = tuple[int, int | None, str | None]
-"""How many attempts there were, and the last one's status and error word."""
+"""The number of attempts, and the last one's status and error word."""
 Ending: TypeAlias = tuple[str, str | None, int, int | None, str | None, str | None]
-"""How deliveries end alike: state and why dead, what was attempted, and the address that the last one dialled."""
+"""State, reason of a dead letter, number of attempts, and the last attempt's status, error word and dialled address."""
 Timed: TypeAlias = tuple[Delivery, float | None]
-"""A delivery and how long its last attempt took, in milliseconds; None where there was none."""
+"""A delivery and the duration of its last attempt in milliseconds; None without an attempt."""
 
 
 def ended_alike(settlements: Sequence[Settlement]) -> Mapping[tuple[str, Ending], list[Timed]]:
-    """What is settled for good, by endpoint and by how it ended."""
+    """The deliveries that are settled for good, by endpoint and ending."""
     ended: defaultdict[tuple[str, Ending], list[Timed]] = defaultdict(list)
     for settlement in settlements:
         attempt, decision = settlement.attempt, settlement.decision
@@ -55,7 +55,7 @@ def is_timeless_repetition(reading: NewReading) -> bool:
 
 
 def runs_of(readings: Iterable[NewReading], number: int) -> list[Run]:
-    """Readings that are all new, the first with this number, cut where their recipients change."""
+    """Cut new readings, the first of which has this number, into runs with the same recipients."""
     runs: list[Run] = []
     for _, same in groupby(readings, key=attrgetter("recipients")):
         some = list(same)
@@ -65,7 +65,7 @@ def runs_of(readings: Iterable[NewReading], number: int) -> list[Run]:
 
 
 def newest(runs: Iterable[Run]) -> dict[LaneKey, ReadingNumber]:
-    """By lane in which only the latest counts, the highest number that was put into it."""
+    """The highest number that was put into each lane in which only the latest counts."""
     found: dict[LaneKey, ReadingNumber] = {}
     for run in runs:
         for recipient in run.recipients:
@@ -77,7 +77,7 @@ def newest(runs: Iterable[Run]) -> dict[LaneKey, ReadingNumber]:
 
 
 def ending_of(decision: Decision) -> tuple[str, str | None]:
-    """State and why dead."""
+    """The state, and the reason of a dead letter."""
     match decision:
         case Done():
             return "delivered", None

@@ -1,4 +1,4 @@
-"""Erasing one device's rows, in chunks, whatever engine keeps them."""
+"""An erasure removes one device's rows in chunks, whatever engine keeps them."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from forwarder.outbox.sql.records import Clauses
 from forwarder.reading import Device, parse_mac
 
 MOST_PASSES = 10
-"""A device that still sends brings new rows while the old ones are erased."""
+"""The erasure ends after this many passes, because a device that still sends brings new rows meanwhile."""
 
 _DELIVERIES = "SELECT reading, endpoint FROM delivery WHERE device = ?"
 _NOTICES = """
     SELECT delivery.reading, delivery.endpoint FROM delivery JOIN body ON body.reading = delivery.reading
     WHERE delivery.device = ? AND delivery.endpoint = (SELECT id FROM endpoint WHERE name = ?) AND {data}"""
-"""To the operator, about several devices of which this is one."""
+"""Finds notices to the operator about several devices, of which this is one."""
 _READINGS_ALONE = """
     SELECT number, 0 FROM reading WHERE device = ?
     AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.reading = reading.number)"""
@@ -31,7 +31,7 @@ _ANSWERS = "SELECT DISTINCT reading, endpoint FROM attempt WHERE {answer} OR {de
 
 
 def spellings(device: Device) -> list[str]:
-    """The device's MAC in every usual spelling, in lower case; other names are not searched for, and have none."""
+    """The device's MAC in every usual spelling, in lower case; a name that is no MAC has none, and is never found."""
     if parse_mac(device) is None:
         return []
     pairs = [device[index : index + 2] for index in range(0, 12, 2)]
@@ -44,10 +44,10 @@ def erase_rows(
     access: Access, device: Device, mentions: Callable[[str], str]
 ) -> tuple[Counter[str], int]:
     """
-    Erase all rows of the device, and what others hold of its name.
+    Erase all rows of the device, and its name in the rows of others.
 
-    `mentions` makes a column the condition that it holds the name. Returns how many deliveries were in which state,
-    and how many quarantined messages there were.
+    `mentions` turns a column into the condition that it holds the name. Returns the number of deliveries by state, and
+    the number of quarantined messages.
     """
     states: Counter[str] = Counter()
     quarantined = 0
@@ -66,7 +66,7 @@ def erase_rows(
 def _erase_deliveries(
     access: Access, device: Device, mentions: Callable[[str], str]
 ) -> Counter[str]:
-    """Returns how many, by the state that they were in."""
+    """Returns how many deliveries were in which state."""
     states: Counter[str] = Counter()
     for query in (
         Clauses(_DELIVERIES, [device]),
@@ -82,7 +82,7 @@ def _erase_deliveries(
 
 
 def _erase_quarantined(access: Access, device: Device, mentions: Callable[[str], str]) -> int:
-    """Also the messages of other devices, or of none, that name this one."""
+    """Erase the device's messages, and those of other devices or of none that name it; returns how many."""
     query = _MESSAGES.format_map({name: mentions(name) for name in ("payload", "topic", "detail")})
     chosen = access.choose(Clauses(query, [device]), lambda number, _: number)
     for numbers in chosen.chunks():
@@ -91,7 +91,7 @@ def _erase_quarantined(access: Access, device: Device, mentions: Callable[[str],
 
 
 def _blank_answers(access: Access, mentions: Callable[[str], str]) -> None:
-    """A receiver's answer to a batch may name a device in the attempts of others."""
+    """Blank answers that name the device, also in the attempts of others, because an answer may be to a batch."""
     query = _ANSWERS.format_map({name: mentions(name) for name in ("answer", "detail")})
     for keys in access.choose(Clauses(query, []), DeliveryId).chunks():
         access.operate(BlankAnswers(keys))

@@ -1,4 +1,4 @@
-"""Deliveries by the ids that people know them by."""
+"""A lookup finds deliveries by the ids that people know."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ _LENGTH = len("msg_") + 32
 
 
 def with_ids(connection: Connection, ids: Sequence[WebhookId]) -> list[Found]:
-    """All at once: no index knows ids alone, so each call looks at every reading."""
+    """Find all ids in one call, because no index leads with ids and each call looks at every reading."""
     if not ids:
         return []
     values = [webhook_ids.as_bytes(one) for one in ids]
@@ -47,7 +47,7 @@ def _found(connection: Connection, condition: str, values: Sequence[object]) -> 
 
 
 def measured(connection: Connection, device: Device, measured_at: str) -> list[DeliveryId]:
-    """Those of the device's readings of that instant."""
+    """The deliveries of the device's readings that were measured at this instant."""
     rows = connection.execute(_MEASURED, (measured_at, device))
     return [DeliveryId(*row) for row in rows]
 

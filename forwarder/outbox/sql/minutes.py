@@ -1,4 +1,4 @@
-"""The counts of minutes, in SQL."""
+"""The counts of each minute, in SQL."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Every operation in SQL, within a transaction that its caller owns."""
+"""Every operation is performed in SQL, within a transaction that its caller owns."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable
@@ -15,7 +15,7 @@ from forwarder.outbox.sql.tables import NO_ENDPOINT, Tables
 from forwarder.reading import Device
 
 EVICTED_BYTES = 1 << 20
-"""Of quarantined messages, what one transaction lets go: some thousand rows where they are small."""
+"""One transaction evicts about this many bytes of the quarantine: some thousand small messages."""
 
 _SETTLED_READINGS = """
     DELETE FROM reading WHERE number = ?
@@ -46,7 +46,7 @@ _Sent: TypeAlias = Literal["replayed", "already_there", "gone"]
 def perform(
     store: Tables, operation: operations.Operation[T], *, in_flight: Collection[ReadingNumber] = ()
 ) -> T:
-    """Do it and answer; what is `in_flight` at its endpoint is left alone."""
+    """Perform the operation and return its answer; readings `in_flight` at its endpoint are left alone."""
     answer: T = _perform(store, cast("operations.EveryOperation", operation), in_flight)
     return answer
 
@@ -120,7 +120,7 @@ def _perform(  # noqa: C901 - a flat match over the closed set
         case operations.ReleaseHomes(endpoints):
             return store.release_homes(endpoints)
         case operations.Lead():
-            return None  # the engine has seen to it with the transaction's beginning
+            return None  # the engine has taken the line before it began the transaction
         case _:
             assert_never(operation)
 
@@ -138,7 +138,7 @@ def _finish(
     now: float,
     in_flight: Collection[ReadingNumber],
 ) -> int:
-    """Settle what is pending so old, at most MOST_ROWS of it; `ending` is its state and why it is dead."""
+    """Settle at most MOST_ROWS pending deliveries that are so old; `ending` is their state and why they are dead."""
     row_id, (state, reason) = store.endpoint_id(endpoint), ending
     rows = store.connection.execute(
         "SELECT reading, device FROM delivery"
@@ -196,6 +196,7 @@ def _prune_oldest(store: Tables, count: int) -> int:
 def _forget(store: Tables, rows: Collection[tuple[int, int]]) -> None:
     """Erase deliveries given as (reading, endpoint), and readings that nothing refers to any more."""
     connection = store.connection
+    # Deliveries go first, because a body or a reading goes only when no delivery needs it.
     connection.executemany("DELETE FROM delivery WHERE reading = ? AND endpoint = ?", rows)
     connection.executemany("DELETE FROM attempt WHERE reading = ? AND endpoint = ?", rows)
     store.drop_bodies(reading for reading, _ in rows)
@@ -228,7 +229,7 @@ def _tell(store: Tables, wanted: operations.Tell) -> Counter[operations.Told]:
 
 
 def readings_in(wanted: Iterable[operations.Operation[Any]]) -> int:
-    """How many readings they put at most."""
+    """How many readings these operations put at most."""
     return sum(
         len(one.notices)
         if isinstance(one, operations.Tell)
@@ -275,7 +276,7 @@ def _enqueued_at(store: Tables, key: DeliveryId) -> float:
 
 
 def _owe(store: Tables, key: DeliveryId, enqueued_at: float, now: float) -> None:
-    """As of when the reading came in: so numbers of readings and times of enqueuing grow together."""
+    """Owe the reading as of its arrival, so that numbers of readings and times of enqueuing grow together."""
     device = _device(store.connection, key.reading)
     store.connection.execute(_OWE, (*key, device, enqueued_at, now))
     store.add(key.endpoint, "enqueued", 1)
@@ -285,7 +286,7 @@ def _owe(store: Tables, key: DeliveryId, enqueued_at: float, now: float) -> None
 def _revive(store: Tables, key: DeliveryId, *, state: str, now: float) -> bool:
     if not _changed(store, _REVIVE, now, *key, state):
         return False
-    # Attempts are numbered from 1 again, so the old ones have to go.
+    # The old attempts go, because attempts are numbered from 1 again.
     store.connection.execute("DELETE FROM attempt WHERE reading = ? AND endpoint = ?", key)
     if state == "thinned":
         store.add(key.endpoint, "enqueued", 1)
@@ -309,6 +310,7 @@ def _discard(store: Tables, deliveries: Collection[DeliveryId]) -> int:
 def _replay_quarantined(
     store: Tables, wanted: operations.ReplayQuarantined
 ) -> Literal["replayed", "duplicate", "gone"]:
+    # The row's removal decides which of two commands replays the message.
     if not _discard_quarantined(store, wanted.number):
         return "gone"
     reading, now = wanted.reading, wanted.now
@@ -335,7 +337,7 @@ def _erase(store: Tables, wanted: operations.EraseDeliveries) -> Counter[str]:
         states[state] += 1
         if state == "pending":
             store.add(key.endpoint, "dead", 1)
-            # Of a notice that names several devices, the lane is another than the device's.
+            # The reading tells the lane, because a notice that names several devices is not in this device's lane.
             store.note_lane(key.endpoint, _device(store.connection, key.reading))
     _forget(store, wanted.deliveries)
     if states["candidate"]:

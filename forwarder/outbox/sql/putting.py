@@ -1,4 +1,4 @@
-"""Puts readings into the tables: known or new ones, owed at once or at an interval's end, superseding older ones."""
+"""A put brings in readings: known or new ones, owed at once or at an interval's end, superseding older ones."""
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
@@ -18,7 +18,7 @@ _NONE_KEPT: Mapping[str, KeptLast] = {}
 def put(
     tables: Tables, reading: NewReading, *, now: float, content_since: float
 ) -> tuple[ReadingNumber, tuple[Recipient, ...]]:
-    """Owe one reading; the answer: its number, and each recipient that did not have it yet."""
+    """Owe one reading; returns its number, and each recipient that did not have it yet."""
     (run,) = put_all(tables, [reading], now=now, content_since=content_since).runs
     return run.first, run.recipients
 
@@ -33,7 +33,7 @@ def put_all(
     kept_last: Mapping[str, KeptLast] = _NONE_KEPT,
 ) -> Applied:
     """
-    Owe readings to their recipients, in this order, and say what that came to.
+    Owe readings to their recipients, in this order.
 
     A redelivered, timeless message is a known reading where its content came since `content_since` (UNIX seconds).
     Readings that are `in_flight` at an endpoint are not superseded there. Endpoints of `kept_last` are owed the last
@@ -50,7 +50,7 @@ def put_all(
     if kept_last:
         candidates.keep_last(tables, applied, kept_last, now=now, in_flight=in_flight)
     for (endpoint, device), number in newest(applied.runs).items():
-        # The home alone knows what is in flight, and supersedes for itself.
+        # The home alone knows what is in flight, so another replica leaves superseding to it.
         if tables.is_home_of(endpoint):
             gone = tables.supersede(number, device, endpoint, now, in_flight.get(endpoint, ()))
             applied.superseded[endpoint, device] = gone

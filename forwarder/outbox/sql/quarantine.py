@@ -1,8 +1,8 @@
 """
-The quarantine's SQL: what is kept, and what gives way.
+The quarantine's SQL keeps messages that could not be understood, and evicts the oldest.
 
-Its share of the outbox is bounded in bytes, because names of devices and topics are chosen by whoever publishes. The
-tables count what each reason takes (triggers in each schema.sql), so that nothing has to be added up.
+The quarantine's share of the outbox is bounded in bytes, because publishers choose the names of devices and topics.
+Triggers in each schema.sql count the bytes of each reason, so no statement adds up rows.
 """
 
 from collections import Counter
@@ -12,10 +12,10 @@ from forwarder.outbox.intake import NewQuarantined
 from forwarder.outbox.sql.connection import Connection
 
 KEPT_QUARANTINE = 1000
-"""Quarantined messages of a device that are kept: the newest."""
+"""The quarantine keeps this many messages of a device, the newest."""
 
 LEAST_BYTES = 256
-"""What a row takes at least (kept_bytes in the schema)."""
+"""A row takes at least this many bytes (kept_bytes in the schema)."""
 
 _INSERT = """
     INSERT INTO quarantine (device, topic, received_at, reason, detail, size, payload) VALUES (?, ?, ?, ?, ?, ?, ?)"""
@@ -28,27 +28,27 @@ _COUNT_EVICTED = "UPDATE quarantine_account SET evicted = evicted + ? WHERE reas
 
 
 def held_bytes(connection: Connection) -> int:
-    """What the quarantine takes, rows and their index included."""
+    """The bytes that the quarantine takes, rows and their index included."""
     query = "SELECT coalesce(sum(kept_bytes), 0) FROM quarantine_account"
     return int(connection.execute(query).fetchone()[0])
 
 
 class Quarantine:
-    """The quarantine inside one transaction; it inserts and erases row by row where an engine has no better way."""
+    """The quarantine inside one transaction; it inserts and erases row by row unless an engine has a better way."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def keep(self, messages: Sequence[NewQuarantined], *, max_bytes: int) -> None:
-        """Keep what could not be understood: of a device the newest 1,000, of all what fits into `max_bytes`."""
+        """Keep messages: a device's newest 1,000, and of all the newest that fit into `max_bytes`."""
         held = held_bytes(self._connection)
         self._count_evicted(self._insert(messages))
         came = held_bytes(self._connection) - held
-        # Twice what came: where much more is held than may be, one transaction does not have to end that.
+        # Twice what came is enough, because a large excess is worked off over many transactions.
         self.evict(max_bytes=max_bytes, most_bytes=2 * max(came, 0))
 
     def evict(self, *, max_bytes: int, most_bytes: int) -> bool:
-        """Let the oldest go until `max_bytes` are held, about `most_bytes` of them; whether more has to go."""
+        """Evict the oldest down to `max_bytes`, about `most_bytes` of them; returns whether more has to go."""
         excess = held_bytes(self._connection) - max_bytes
         if excess <= 0:
             return False
@@ -71,7 +71,7 @@ class Quarantine:
         self._connection.executemany(_COUNT_EVICTED, rows)
 
     def _insert(self, messages: Sequence[NewQuarantined]) -> Mapping[str, int]:
-        """By reason, how many have left that were beyond the newest of their device."""
+        """Insert messages, and erase those beyond the newest of their device; returns how many, by reason."""
         gone: Counter[str] = Counter()
         for one in messages:
             self._connection.execute(_INSERT, row_of(one))
@@ -87,7 +87,7 @@ class Quarantine:
 
 
 def row_of(one: NewQuarantined) -> tuple[object, ...]:
-    """Its columns, in their order."""
+    """The columns of a message, in the table's order."""
     return (
         one.device, one.topic, one.received_at, one.reason, one.detail, one.size, one.payload,
     )  # fmt: skip

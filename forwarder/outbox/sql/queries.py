@@ -1,4 +1,4 @@
-"""What is read back from the outbox: a delivery, devices, the accounts, a look at it all."""
+"""Queries read back from the outbox: a delivery, devices, the accounts, an overview of it all."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -29,7 +29,7 @@ def pending_delivery(
     received_at: float,
     data: bytes,
 ) -> Delivery:
-    """A delivery of this lane, from the columns that say how it stands and what is to be sent."""
+    """Make a delivery of this lane from columns of its own row, its reading's and its body's."""
     return Delivery(
         reading=ReadingNumber(number),
         endpoint=lane[0],
@@ -61,7 +61,7 @@ def devices(
 def quarantined_devices(
     connection: Connection, names: Sequence[Device] | None = None
 ) -> dict[Device, int]:
-    """How many messages in quarantine are of which device, or of which of some devices."""
+    """The number of messages in quarantine by device, for all devices or for some."""
     condition, values = _among("device", names)
     query = f"SELECT device, count(*) FROM quarantine WHERE {condition} GROUP BY device"  # noqa: S608 - as above
     return dict(connection.execute(query, values).fetchall())
@@ -86,7 +86,7 @@ class Ordered(NamedTuple):
 def names(
     connection: Connection, ordered: Ordered, *, behind: str, limit: int | None
 ) -> list[Device]:
-    """Each once; the first in their order, or all as they come."""
+    """The names behind `behind`, each once: the first `limit` in their order, or all as they come."""
     table, column, condition, _ = ordered
     first = "" if limit is None else f" ORDER BY {column} LIMIT {limit:d}"
     chosen = f"SELECT {ordered.each}{column} FROM {table} WHERE {condition} AND {column} > ?"  # noqa: S608 - as above
@@ -103,7 +103,7 @@ def rows_of_lane(connection: Connection, *, endpoint: int, device: Device) -> La
 
 
 def log_length(connection: Connection) -> int:
-    """How many deliveries are settled, and no dead letters; a walk over one index."""
+    """The number of settled deliveries that are no dead letters, by a walk over one index."""
     (count,) = connection.execute(
         "SELECT count(*) FROM delivery"
         " WHERE state IN ('delivered', 'expired', 'superseded', 'thinned') AND settled_at IS NOT NULL"
@@ -145,23 +145,23 @@ def message_totals(connection: Connection) -> dict[str, int]:
 
 
 def dead_letters(connection: Connection) -> dict[tuple[str, str], int]:
-    """How many dead letters wait for an operator, by endpoint and reason."""
+    """The number of dead letters that wait for an operator, by endpoint and reason."""
     return {(name, reason): count for name, reason, count in connection.execute(_DEAD_LETTERS)}
 
 
 def told(connection: Connection) -> dict[str, str]:
-    """What the operator has been told of what lasts, by subject."""
+    """The lasting conditions that the operator has been told of, as JSON by subject."""
     return dict(connection.execute("SELECT subject, what FROM told").fetchall())
 
 
 def identity(connection: Connection) -> str:
-    """Which outbox this is."""
+    """The outbox's random id."""
     (found,) = connection.execute("SELECT id FROM identity").fetchone()
     return str(found)
 
 
 def overview(connection: Connection) -> Overview:
-    """Within a transaction of the caller's, so that all of it is as of one instant."""
+    """Query the overview within the caller's transaction, so that all of it is as of one instant."""
     accounts = connection.execute("SELECT reason, kept, evicted FROM quarantine_account").fetchall()
     return Overview(
         identity=identity(connection),

@@ -1,4 +1,4 @@
-"""Deliveries, their attempts and quarantined messages as an operator sees them, in SQL."""
+"""Queries of deliveries, their attempts and quarantined messages, as an operator sees them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -24,7 +24,7 @@ _RECORD = """
     FROM delivery d JOIN endpoint e ON e.id = d.endpoint JOIN reading r ON r.number = d.reading
     WHERE d.reading = ? AND d.endpoint = ?"""
 _ID = 12
-"""Which of these columns is the reading's id."""
+"""The place of the reading's id among these columns."""
 _KEYS = "SELECT d.reading, d.endpoint FROM delivery d JOIN endpoint e ON e.id = d.endpoint WHERE"
 _COLUMNS = {
     "id": "(d.reading, d.endpoint)",
@@ -34,7 +34,7 @@ _COLUMNS = {
     "state": "d.state",
 }
 _DIED = {**_COLUMNS, "time": "d.settled_at"}
-# A range of readings is walked in order. An index of states would find them in another one, and all have to be sorted.
+# The expression fits no index of states, because such an index would find a range of readings in another order.
 _ENQUEUED = {**_COLUMNS, "state": "coalesce(d.state, '')", "time": "d.enqueued_at"}
 _QUARANTINED = {
     "id": "(id, 0)",
@@ -48,6 +48,7 @@ _MESSAGE = """
 
 
 STEP_SECONDS = 3600.0
+"""Numbers of readings grow with the time of enqueuing, except after a clock's step; lists allow for such a step."""
 _BOUND = """
     SELECT reading FROM delivery WHERE reading BETWEEN ? AND ? ORDER BY reading DESC LIMIT 1 OFFSET ?"""
 _ENDS = ("SELECT min(reading) FROM delivery", "SELECT max(reading) FROM delivery")
@@ -65,10 +66,10 @@ def clauses(
     selection: Selection, columns: Mapping[str, str], *, order: str, behind: Clauses | None
 ) -> Clauses:
     """
-    `AND … ORDER BY … LIMIT …`, the end of a query after its WHERE.
+    The end of a query after its WHERE: `AND … ORDER BY … LIMIT …`.
 
     `columns` maps the names of `Selection` to SQL; `since` and `until` compare with `time`, ids with `id`.
-    `behind` holds for the rows that follow the one `after` tells of.
+    `behind` is the condition of the rows that follow the selection's `after`.
     """
     parts: list[tuple[str, object]] = [
         (f"{columns[name]} = ?", getattr(selection, name))
@@ -95,7 +96,7 @@ def clauses(
 
 
 def dead_letters(selection: Selection) -> Clauses:
-    """The keys of dead letters, those that died first in front."""
+    """The keys of dead letters, in the order of their deaths."""
     behind = _behind("(d.settled_at, d.reading, d.endpoint) > (?, ?, ?)", selection.after)
     end = clauses(selection, _DIED, order="d.settled_at, d.reading, d.endpoint", behind=behind)
     return Clauses(
@@ -104,8 +105,8 @@ def dead_letters(selection: Selection) -> Clauses:
 
 
 def deliveries(selection: Selection) -> Clauses:
-    """The keys of deliveries in any state, the newest in front."""
-    # The first comparison is what the primary key is searched by.
+    """The keys of deliveries in any state, the newest first."""
+    # The first comparison is for the search in the primary key.
     after = (*selection.after[:1], *selection.after)
     behind = _behind("d.reading <= ? AND (d.reading < ? OR d.endpoint > ?)", after)
     if selection.readings is not None:
@@ -115,11 +116,7 @@ def deliveries(selection: Selection) -> Clauses:
 
 
 def outlook(connection: Connection, selection: Selection, *, most: int) -> Outlook:
-    """
-    The readings in which the newest `most` deliveries are, of those that may be meant.
-
-    Numbers grow with the time of enqueuing, but for steps of the clock: those of less than STEP_SECONDS do not matter.
-    """
+    """The readings that hold the newest `most` deliveries, among those that the selection may mean."""
     lowest, highest = 0, int(selection.after[0]) if selection.after else BEYOND_ALL
     if not replace(selection, limit=None, after=()).narrows:
         return Outlook(lowest, highest, is_whole=True)
@@ -130,12 +127,12 @@ def outlook(connection: Connection, selection: Selection, *, most: int) -> Outlo
     row = connection.execute(_BOUND, (lowest, highest, most)).fetchone()
     if row is None:
         return Outlook(lowest, highest, is_whole=True)
-    # A reading is never divided, however many endpoints it is owed to.
+    # The range ends between two readings, because a reading is never divided among its endpoints.
     return Outlook(min(row[0] + 1, highest), highest, is_whole=False)
 
 
 def _first_since(connection: Connection, instant: float) -> int:
-    """The number of the first reading that was enqueued then or later, by halving; above all of them where none was."""
+    """The first reading's number that was enqueued then or later, found by halving; without one, above them all."""
     (low,), (high,) = (connection.execute(query).fetchone() for query in _ENDS)
     if high is None:
         return 0
@@ -161,7 +158,7 @@ def _and(sql: str, parameters: Sequence[float], further: Clauses | None) -> Clau
 
 
 def _behind(sql: str, after: Sequence[float]) -> Clauses | None:
-    """Raises OperationError when a list is to go on behind another one's row."""
+    """The condition of the rows behind `after`; raises OperationError when that belongs to another list."""
     if after and len(after) != sql.count("?"):
         raise OperationError("that cursor belongs to another list")
     return Clauses(sql, [*after]) if after else None

@@ -20,5 +20,5 @@ def revoke(connection: Connection, identity: str) -> bool:
 
 
 def every(connection: Connection) -> list[Share]:
-    """In the order in which they were made."""
+    """All shares, in the order in which they were made."""
     return [Share(*row) for row in connection.execute(_EVERY)]

@@ -1,5 +1,5 @@
 """
-The outbox's tables inside one transaction, which its caller owns: what engines do alike, and what each does its way.
+The outbox's tables inside one transaction, which its caller owns; each engine adds statements of its own.
 
 Every method can be run twice with the same outcome, so a commit that failed is simply tried again.
 """
@@ -21,7 +21,7 @@ from forwarder.outbox.sql.quarantine import Quarantine
 from forwarder.reading import Device
 
 NO_ENDPOINT = 0
-"""In a note for the running service: it is about the device itself, which a command has erased."""
+"""A note for the running service with this endpoint says that a command has erased the device itself."""
 
 _OLDER = """
     SELECT reading FROM delivery
@@ -29,10 +29,10 @@ _OLDER = """
 _OWE = """
     INSERT INTO delivery (reading, endpoint, device, enqueued_at, age_from) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (reading, endpoint) DO NOTHING"""
-# Written anew where it is there: on a database another replica may be about to drop it.
+# The upsert locks a body that is there already, because on a database another replica may be about to drop it.
 _INSERT_BODY = """
     INSERT INTO body VALUES (?, ?) ON CONFLICT (reading) DO UPDATE SET data = excluded.data"""
-# Written anew where it is there: on a database whoever takes the note waits, and counts what led to this one.
+# The upsert locks a note that is there already, so that on a database the replica that takes it waits for this commit.
 _NOTE_LANE = """
     INSERT INTO touched_lane (endpoint, device) VALUES (?, ?)
     ON CONFLICT (endpoint, device) DO UPDATE SET device = excluded.device"""
@@ -42,16 +42,16 @@ _INSERT_ATTEMPT = """
     ON CONFLICT (reading, endpoint, number) DO UPDATE SET attempted_at = excluded.attempted_at,
         duration_ms = excluded.duration_ms, status = excluded.status, error = excluded.error,
         detail = excluded.detail, answer = excluded.answer, address = excluded.address"""
-"""Nothing for a delivery that was erased while it was in flight."""
+"""Inserts nothing for a delivery that was erased while it was in flight."""
 _FORGET_ATTEMPTS = "DELETE FROM attempt WHERE reading = ? AND endpoint = ? AND number <= ?"
 
 
 class Tables(ABC):
-    """The outbox's tables, as changes inside one transaction."""
+    """The outbox's tables, changed inside one transaction."""
 
     connection: Connection
     replica = ""
-    """Who changes them; nobody's name where there is no other."""
+    """The id of the replica that changes them; empty for a command, and for a file."""
 
     def __init__(
         self, endpoints: EndpointTable, quarantined: Quarantine, devices: DeviceTable
@@ -64,15 +64,15 @@ class Tables(ABC):
         self.has_noted_lanes = False
         """Whether commands had changed lanes when the transaction began."""
         self.touched: set[LaneKey] = set()
-        """Lanes in which something else than a claim changed what is pending."""
+        """Lanes whose pending deliveries were changed by something else than a claim."""
         self._forgotten: set[Device] = set()
         """Devices that commands have erased."""
 
-    # What each engine does its way.
+    # Each engine does these its own way.
 
     @abstractmethod
     def _row_of_endpoint(self, name: str) -> int:
-        """Find or make it."""
+        """Find or make the endpoint's row, and return its id."""
 
     @abstractmethod
     def put_run(self, readings: list[NewReading], now: float) -> list[Run]:
@@ -80,72 +80,72 @@ class Tables(ABC):
 
     @abstractmethod
     def settle(self, settlements: Sequence[Settlement], *, now: float) -> None:
-        """Record what was decided; a lane in which a delivery was not pending any more is touched."""
+        """Record the decisions; a delivery that was not pending any more has its lane touched."""
 
     @abstractmethod
     def drop_bodies(self, readings: Iterable[int]) -> None:
-        """Forget the bodies of those readings that no pending and no dead delivery needs."""
+        """Forget the bodies of those readings that no pending or dead delivery, and no candidate, needs."""
 
     @abstractmethod
     def add_totals(self) -> None:
-        """Bring the endpoints' totals up to what this transaction changed; its last operation."""
+        """Add this transaction's changes to the endpoints' totals, once it has performed its last operation."""
 
     @abstractmethod
     def shrink(self, pages: int) -> None:
-        """Give free space back, where the engine does not do so by itself."""
+        """Give free space back, unless the engine does so by itself."""
 
-    # What several replicas on one outbox differ in; a file has no other.
+    # Replicas on one database differ in these; a file has one forwarder.
 
     def take_homes(self, names: Collection[str]) -> None:  # noqa: B027 - of a file
-        """Begin to deliver to endpoints, as far as no other replica does."""
+        """Begin to deliver to those of these endpoints to which no other replica delivers."""
 
     def release_homes(self, names: Collection[str]) -> None:  # noqa: B027 - of a file
-        """Leave endpoints to others."""
+        """Leave these endpoints to other replicas."""
 
     def is_home_of(self, name: str) -> bool:  # noqa: ARG002 - of a file every endpoint is
         """Whether this replica delivers to the endpoint."""
         return True
 
     def note_lane(self, endpoint: int, device: Device) -> None:
-        """Have the replica that delivers to the endpoint count the lane."""
+        """Note the lane for the replica that delivers to the endpoint, which is to count it."""
         self.write_notes([(endpoint, device)])
 
     def write_notes(self, lanes: Collection[tuple[int, Device]]) -> None:
         self.connection.executemany(_NOTE_LANE, lanes)
 
     def noted_lanes(self) -> list[tuple[int, Device]]:
-        """Endpoints' rows and devices that commands have noted for this replica, which are forgotten with that."""
+        """Take this replica's notes out of the table; each is the id of an endpoint's row, and a device."""
         rows = self.connection.execute("SELECT endpoint, device FROM touched_lane").fetchall()
         if rows:
             self.connection.execute("DELETE FROM touched_lane")
         return rows
 
     def rows_of_lane(self, name: str, device: Device) -> LaneRows:
-        """What is pending in a lane."""
+        """Count the pending rows of a lane."""
         return queries.rows_of_lane(self.connection, endpoint=self.endpoint_id(name), device=device)
 
-    # What all do alike.
+    # All engines do these alike.
 
     def endpoint_id(self, name: str) -> int:
-        """The row of an endpoint, made when it is new."""
+        """The id of an endpoint's row, which is made for a new endpoint."""
         known = self._endpoint_ids.get(name)
         if known is None:
             known = self._endpoint_ids[name] = self._row_of_endpoint(name)
         return known
 
     def forget(self) -> None:
-        """After a rollback: rows that the transaction made are gone."""
+        """Forget what the transaction has changed, because it was rolled back."""
         self._endpoint_ids.clear()
         self._changes.clear()
         self.touched.clear()
         self._forgotten.clear()
 
     def add(self, endpoint: int, total: str, count: int) -> None:
-        """What is to be added to one of an endpoint's totals with `add_totals`."""
+        """Have `add_totals` add a count to one of an endpoint's totals."""
         self._changes[endpoint, total] += count
 
     def _owe_known(self, run: Run, now: float) -> tuple[Recipient, ...]:
-        """Owe a reading that has its row already; the answer: each recipient that did not have it yet."""
+        """Owe a reading that has its row already; returns each recipient that did not have it yet."""
         (reading,) = run.readings
         added = tuple(one for one in run.recipients if self._owe(run.first, reading, one, now))
         if added:
@@ -170,7 +170,7 @@ class Tables(ABC):
         now: float,
         in_flight: Collection[ReadingNumber],
     ) -> int:
-        """What is older in the lane and not in flight gives way to this reading; how many that was."""
+        """Have the lane's older deliveries give way to this reading, unless they are in flight; returns how many do."""
         endpoint = self.endpoint_id(name)
         rows = self.connection.execute(_OLDER, (endpoint, device, number)).fetchall()
         older = [reading for (reading,) in rows if reading not in in_flight]
@@ -188,7 +188,7 @@ class Tables(ABC):
         reason: str | None,
         settled_at: float,
     ) -> bool:
-        """Settle one pending delivery by a rule rather than by an attempt; False when it is pending no more."""
+        """Settle one pending delivery by a rule, without an attempt; returns False when it is pending no more."""
         changed = self.connection.execute(
             "UPDATE delivery SET state = ?, reason = ?, settled_at = ?"
             " WHERE reading = ? AND endpoint = ? AND state = 'pending'",
@@ -198,11 +198,11 @@ class Tables(ABC):
         return changed > 0
 
     def touch(self, deliveries: Iterable[Delivery]) -> None:
-        """Have the lanes of these counted by the transaction's end."""
+        """Have the transaction count the lanes of these deliveries at its end."""
         self.touched.update((one.endpoint, one.device) for one in deliveries)
 
     def record_failures(self, settlements: Sequence[Settlement]) -> None:
-        """Keep the attempts that failed, the last of each delivery."""
+        """Keep the attempts that failed, of each delivery the last KEPT_ATTEMPTS."""
         failed = [
             (one.reading, self.endpoint_id(one.endpoint), settlement.attempt)
             for settlement in settlements
@@ -224,11 +224,11 @@ class Tables(ABC):
         )
 
     def quarantine(self, messages: Sequence[NewQuarantined], *, max_bytes: int) -> None:
-        """Keep messages that could not be understood, and let the oldest go for them."""
+        """Keep messages that could not be understood; the oldest go where they take more than `max_bytes`."""
         self.quarantined.keep(messages, max_bytes=max_bytes)
 
     def take_noted_lanes(self) -> set[LaneKey]:
-        """The lanes that commands have changed since this was last asked."""
+        """Take the notes of lanes that commands have changed; `take_forgotten` then has those about devices."""
         rows = self.noted_lanes()
         if not rows:
             return set()
@@ -237,6 +237,6 @@ class Tables(ABC):
         return {(names[endpoint], device) for endpoint, device in rows if endpoint != NO_ENDPOINT}
 
     def take_forgotten(self) -> set[Device]:
-        """The devices among them that commands have erased."""
+        """Take the devices that commands have erased, as the notes say."""
         forgotten, self._forgotten = self._forgotten, set()
         return forgotten

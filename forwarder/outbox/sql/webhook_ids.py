@@ -1,4 +1,4 @@
-"""Webhook ids as the tables keep them: 16 bytes, without the `msg_` that people see."""
+"""The tables keep webhook ids as 16 bytes, without the `msg_` that people see."""
 
 from forwarder.reading import WebhookId
 
