@@ -3,12 +3,12 @@ The outbox on PostgreSQL: one database, with its own replication, instead of a f
 
     engine.py      transactions and reads of the service    access.py      what commands do, beside the service
     statements.py  the hot path: put and settle             inspection.py  do rows and accounts agree
-    connection.py  sessions, and what errors mean           members.py     replicas, and which of them leads
+    connection.py  sessions, and the translation of errors  members.py     replicas, and which of them leads
     schema.py      tables made, brought up to date          size.py        how much is held
     copying.py     to and from the other engine             sharing_out.py which endpoints are whose
     reading_back.py  what other replicas have put           schema.sql
 
-What is seldom run, and what is read, is in outbox/sql.
+Statements that seldom run, and queries, are in outbox/sql.
 """
 
 from pathlib import Path
@@ -27,12 +27,12 @@ open_engine = PostgresEngine
 
 
 def repair(_: Database, trouble: OutboxDamaged | OutboxIncomplete) -> None:
-    """A damaged database is PostgreSQL's to repair, or to be restored from a backup."""
+    """Raise the trouble, because PostgreSQL repairs a damaged database, or an operator restores a backup."""
     raise trouble
 
 
 def warn_of_foreign_writers(_: Database) -> None:
-    """Who may write to a database is PostgreSQL's to say."""
+    """PostgreSQL itself says who may write to a database."""
 
 
 def copies_aside(_: Database) -> list[Path]:

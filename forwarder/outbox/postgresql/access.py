@@ -1,4 +1,4 @@
-"""The outbox's database as a command opens it: beside the running service, or without one."""
+"""A command opens the outbox's database beside the running service, or without one."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -24,7 +24,7 @@ from forwarder.settings import Database
 
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
 _LOCK_HOMES = "SELECT 1 FROM home ORDER BY endpoint, shard FOR UPDATE"
-"""All of them, in the order in which replicas lock theirs."""
+"""Locks all homes, in the order in which replicas lock theirs."""
 _TELL = "UPDATE command_count SET count = count + 1"
 _RING = "SELECT pg_notify(?, '')"
 
@@ -59,12 +59,14 @@ class PostgresAccess(Access):
         store, connection = self._store, self.connection
         try:
             connection.begin()
-            # The line and all homes first, in the order in which replicas lock theirs.
+            # The line comes first and all homes after it, as replicas lock them, so that no two transactions wait in a
+            # circle. A home counts no lane while a command changes it, because both lock the home.
             if readings := readings_in(operations):
                 store.reserve(readings, epoch=None)
             connection.execute(_LOCK_HOMES)
             yield store
             store.drop_unneeded()
+            # The count and the bell come with the commit, so a replica that notices them finds the notes.
             connection.execute(_TELL)
             connection.execute(_RING, (CHANNEL,))
             connection.commit()
@@ -88,9 +90,9 @@ class PostgresAccess(Access):
 
     def purge(self, device: Device) -> Purged:
         """
-        Erase the rows, and make the space that they leave free to be written over.
+        Erase the device's rows, and free their space to be written over.
 
-        What the write-ahead log, standbys and backups hold of them is out of reach.
+        The write-ahead log, standbys and backups are out of reach.
         """
         states, quarantined = erase_rows(self, device, _mentions(device))
         self.operate(ForgetNotes(device))
@@ -101,7 +103,7 @@ class PostgresAccess(Access):
 
 
 def _mentions(device: Device) -> Callable[[str], str]:
-    """Makes a column the condition that it holds one of the device's spellings, which need no quoting."""
+    """Turn a column into the condition that it holds one of the device's spellings, which need no quoting."""
     needles = spellings(device)
 
     def mentions(column: str) -> str:
@@ -116,9 +118,9 @@ def _mentions(device: Device) -> Callable[[str], str]:
 @contextmanager
 def opened(database: Database, *, is_read_only: bool = False) -> Iterator[PostgresAccess]:  # noqa: ARG001 - a file's matter
     """
-    The outbox of a database, let go of afterwards; never made where there is none.
+    Open the outbox of a database, and close the session after the block.
 
-    Raises OperationError when there is none yet, OutboxError when it cannot be used.
+    Raises OperationError when there is none yet or it has an earlier schema, and OutboxError when it cannot be used.
     """
     with opened_connection(database) as connection:
         version = schema.schema_version(connection, database)

@@ -1,8 +1,8 @@
 """
-Connections to PostgreSQL, and what its errors mean.
+Connections to PostgreSQL, and the translation of its errors.
 
-Durability is PostgreSQL's: a commit returns once it is on disk, and on the disk of a synchronous standby where there is
-one. A wait for that standby that was cancelled ends as a success with a WARNING; for us it is a failure.
+PostgreSQL makes commits durable: each returns once it is on disk, and on the disk of a synchronous standby, if there is
+one. PostgreSQL reports a cancelled wait for that standby as a success with a WARNING, which counts as a failure here.
 """
 
 import logging
@@ -30,9 +30,9 @@ LATENESS = {
     "keepalives_count": 2,
     "tcp_user_timeout": 4000,
 }
-"""A server that is gone without a word is noticed after some seconds, unless the URL says otherwise."""
+"""A connection notices after some seconds that its server is gone without a word, unless the URL says otherwise."""
 WRITABLE = {"target_session_attrs": "read-write"}
-"""A standby is no outbox, even where the address leads to it for a moment; the URL may say otherwise here too."""
+"""A connection refuses a standby, to which an address may lead for a moment; the URL may say otherwise here too."""
 SESSION = """
     SET idle_in_transaction_session_timeout = '5s';
     SET plan_cache_mode = force_custom_plan;
@@ -43,14 +43,14 @@ SESSION = """
     SELECT set_config('synchronous_commit', 'on', false)
         WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')"""
 """
-A transaction that its client has left holds its locks no longer than this, and a session whose machine is gone ends.
+The server ends a transaction that its client has left, and with it the locks, and a session whose machine is gone.
 
-A plan that was made while the tables were empty would be kept; and a commit that does not wait for the disk, and for a
-standby's where there is one, promises nothing.
+It plans each statement anew, because it would keep a plan that was made while the tables were empty. A commit waits at
+least for the disk, and for a synchronous standby's, because any other commit promises nothing.
 """
 
 TRIES = 5
-"""How often a transaction is begun that another one stands in the way of."""
+"""A transaction is tried this often while another one stands in its way."""
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ _ARRAY = re.compile(r"\?(?=::\w+\[\])")
 
 
 class PlainText(StrDumper):
-    """Text as PostgreSQL takes it: strangers choose names, and U+0000 or half a surrogate pair is no text there."""
+    """Dumps text as PostgreSQL takes it, because strangers choose names, and not all their text is text there."""
 
     def dump(self, obj: str) -> Buffer | None:
         if "\0" in obj or not obj.isascii():
@@ -68,7 +68,7 @@ class PlainText(StrDumper):
 
 
 class PlainBinaryText(StrBinaryDumper):
-    """The same in an array."""
+    """Dumps the same text inside an array."""
 
     def dump(self, obj: str) -> Buffer | None:
         if "\0" in obj or not obj.isascii():
@@ -77,7 +77,7 @@ class PlainBinaryText(StrBinaryDumper):
 
 
 def as_kept(text: str) -> str:
-    """The text as it will be read back."""
+    """The text as it will be read back; U+0000 and half a surrogate pair are replaced."""
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
@@ -97,12 +97,12 @@ class PostgresConnection:
         try:
             return self.raw.execute(native(statement), parameters)
         except psycopg.errors.ReadOnlySqlTransaction:
-            # The server has become a standby, or was one: another session may lead to the one that takes writes.
+            # The server is a standby, perhaps since a failover; a new session may lead to the one that takes writes.
             self.close()
             raise
 
     def read(self, statement: str, parameters: Sequence[Any] = (), /) -> Cursor:
-        """The same; the answer comes in binary form, in which bytes are not spelled out."""
+        """Execute a query whose answer comes in binary form, because text form spells out bytes."""
         return self.raw.execute(native(statement), parameters, binary=True)
 
     def executemany(self, statement: str, rows: Iterable[Sequence[Any]], /) -> None:
@@ -114,10 +114,11 @@ class PostgresConnection:
         return self.raw.closed or self.raw.broken
 
     def begin(self, *, waits_for_disk: bool = True) -> None:
-        """Begin a transaction, anew where one was left open."""
+        """Begin a transaction; one that was left open is rolled back."""
         if self.raw.info.transaction_status != TransactionStatus.IDLE:
             self.raw.execute("ROLLBACK")
         self._warnings.clear()
+        # READ COMMITTED, the default: a statement after a lock sees what the lock's last holder has committed.
         self.raw.execute("BEGIN" if waits_for_disk else "BEGIN; SET LOCAL synchronous_commit = off")
 
     def begin_snapshot(self) -> None:
@@ -125,7 +126,7 @@ class PostgresConnection:
         self.raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def commit(self) -> None:
-        """Raises OutboxUnavailable when no standby has it: it may be there, and is to be brought in again."""
+        """Raises OutboxUnavailable when no standby has the commit, which may stand, and is to be brought in again."""
         self.raw.execute("COMMIT")
         if self._warnings:
             raise OutboxUnavailable(
@@ -145,7 +146,7 @@ def native(statement: str) -> bytes:
     """
     The statement with psycopg's parameters in place of `?`.
 
-    Arrays go in binary form: as text a reading of 500 bytes takes 12 µs more to write, and the server as long to read.
+    Arrays go in binary form, because as text a reading of 500 bytes costs 12 µs more here, and as much at the server.
     """
     escaped = statement.replace("%", "%%")
     return _ARRAY.sub("%b", escaped).replace("?", "%s").encode()
@@ -153,9 +154,9 @@ def native(statement: str) -> bytes:
 
 def connect(database: Database, *, member: str = "") -> PostgresConnection:
     """
-    A session; `member` names the replica that it is of, so that others can end it once that is dead.
+    Open a session; `member` names its replica, so that others can end the session once that replica is dead.
 
-    Raises SettingsError when the URL cannot be read, OutboxUnavailable when there is no way to the database.
+    Raises SettingsError when the URL cannot be read, and OutboxUnavailable when there is no way to the database.
     """
     try:
         given = conninfo.conninfo_to_dict(database.url)
@@ -164,7 +165,7 @@ def connect(database: Database, *, member: str = "") -> PostgresConnection:
         raise SettingsError(
             "FORWARDER_OUTBOX_URL: expected postgresql://user:password@host:5432/database"
         ) from None
-    # What it has to say is raised as well.
+    # psycopg logs nothing that it does not raise as well.
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     name = f"forwarder {member}" if member else "forwarder"
     settings: dict[str, Any] = {**LATENESS, **WRITABLE, **given, "application_name": name}
@@ -177,7 +178,7 @@ def connect(database: Database, *, member: str = "") -> PostgresConnection:
 
 
 def insisting(do: Callable[[], T]) -> T:
-    """Do it, and again while another transaction stands in its way: which of two has to yield the server chooses."""
+    """Call `do`, again while another transaction stands in its way, because the server chooses which of two yields."""
     for _ in range(TRIES - 1):
         try:
             return do()
@@ -198,7 +199,7 @@ def opened_connection(database: Database) -> Iterator[PostgresConnection]:
 
 @contextmanager
 def translated(database: Database) -> Iterator[None]:
-    """Turns what psycopg raises into the outbox's errors, each one sentence."""
+    """Turn psycopg's errors into the outbox's, each one sentence."""
     try:
         yield
     except psycopg.Error as error:
@@ -206,7 +207,7 @@ def translated(database: Database) -> Iterator[None]:
 
 
 def translation(error: psycopg.Error, database: Database) -> OutboxError:
-    """What it means: nearly everything is worth trying again."""
+    """The outbox's error; nearly every one is worth trying again."""
     said = error.diag.message_primary or str(error).partition("\n")[0]
     if isinstance(error, psycopg.errors.DiskFull):
         said = "its disk is full; make room on it"

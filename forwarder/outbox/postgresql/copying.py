@@ -1,8 +1,8 @@
 """
-An outbox's database as the source of a copy, or as what a copy becomes.
+An outbox's database is the source of a copy, or its destination.
 
-A copy is one transaction, from the first table to the last row, so one that broke off leaves nothing. A source's line
-and homes are locked meanwhile: whatever would change something waits.
+A copy is one transaction, from the first table to the last row, so a copy that broke off leaves nothing. The source's
+line and homes are locked meanwhile, so every change of it waits.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,9 +23,9 @@ from forwarder.outbox.sql.copying import SqlContents, select, take_evicted, with
 from forwarder.settings import Database
 
 AT_A_TIME = 50
-"""Rows of at most some 64 KiB that are in memory at once."""
+"""Memory holds this many rows at once, of at most some 64 KiB each."""
 OWN = ("line", "command_count", "member", "endpoint_row", "home")
-"""Tables of this engine alone; the view `endpoint` shows what two of them hold."""
+"""Tables of this engine alone; the view `endpoint` joins two of them."""
 
 _COLUMNS = """
     SELECT table_name, column_name FROM information_schema.columns
@@ -35,8 +35,8 @@ _COLUMNS_OF_ENDPOINTS = """
     SELECT column_name FROM information_schema.columns
     WHERE table_schema = current_schema() AND table_name = 'endpoint_row'"""
 _PATIENCE = "SET LOCAL idle_in_transaction_session_timeout = 0"
-# In the order in which all lock them. Unlike a lock of rows it takes no snapshot, so that what is copied is as of when
-# whoever was changing something has ended.
+# The line comes before homes, as in every transaction. LOCK TABLE takes no snapshot, unlike a lock of rows, so the
+# copy's snapshot begins when the transactions that it has waited for have ended.
 _LOCK = "LOCK TABLE line, home IN EXCLUSIVE MODE"
 _NUMBERS = """
     SELECT (SELECT last FROM line), coalesce(last_value, 0) FROM pg_sequences
@@ -92,7 +92,7 @@ class PostgresDraft(PostgresContents):
                 stream.write_row(row)
 
     def _take_endpoints(self, columns: Sequence[str], rows: Iterable[Row]) -> None:
-        """What is an endpoint elsewhere is two rows here: what all change of it, and what its home does."""
+        """Split each endpoint into its two rows here: one that every process changes, and one that its home does."""
         found = [dict(zip(columns, row, strict=True)) for row in rows]
         of_all = {name for (name,) in self.connection.execute(_COLUMNS_OF_ENDPOINTS)}
         common = [column for column in columns if column in of_all]
@@ -119,13 +119,14 @@ class PostgresDraft(PostgresContents):
 @contextmanager
 def held(database: Database) -> Iterator[PostgresContents]:
     """
-    The outbox's contents, which nobody changes inside the block.
+    Hold the outbox still inside the block, and give its contents.
 
     Raises OutboxLocked while a replica is alive, whether it leads or not.
     """
     schema.remarks(database)
     with opened(database) as access:
         connection = access.connection
+        # The lock comes before the look for replicas, because each start takes it, and none begins while this holds it.
         (is_ours,) = connection.execute(
             "SELECT pg_try_advisory_lock(?)", (schema.MIGRATION_LOCK,)
         ).fetchone()
@@ -144,9 +145,9 @@ def held(database: Database) -> Iterator[PostgresContents]:
 @contextmanager
 def drafted(database: Database) -> Iterator[PostgresDraft]:
     """
-    A draft of the outbox that is to be in this database; what is not finished inside the block is gone after it.
+    Make a draft of the outbox in this database; a draft that the block does not finish is rolled back.
 
-    Raises OperationError where there is an outbox already, OutboxError where there are other tables.
+    Raises OperationError when there is an outbox already, and OutboxError when there are other tables.
     """
     schema.remarks(database)
     with opened_connection(database) as connection:

@@ -1,16 +1,16 @@
 """
 The outbox on PostgreSQL: the tables behind one replica.
 
-Three sessions: one that writes, of the commit thread; one that reads heads, of the reader thread; and one for each
-account of it all. A session that is lost is opened anew at the next call. What its last commit came to is then unknown,
-so everything of ours is taken anew, and the next transaction counts every lane.
+The commit thread writes over one session, the reader thread reads heads over another, and each account opens its own.
+The engine opens a lost session anew at the next call. Nobody knows whether its last commit came about, so the engine
+takes the line and its homes anew, and the next transaction counts every lane.
 
-Before its first change each transaction moves the line on, or locks homes, under the epochs that this replica holds.
-Where they are others', another replica has taken over, and nothing is changed.
+Each transaction moves the line on, or locks homes, before its first change, and compares their epochs with those that
+this replica holds. Another epoch means that another replica has taken over, and nothing is changed.
 
-A replica that leads knows what it puts. Any other reads back what is put for its homes: all numbers up to `seen` are
-in its lanes, those beyond it arrive with a later transaction. A count of a lane goes up to `seen` too, so no reading is
-in both.
+A replica that leads knows what it puts. Any other one reads back what is put for its homes: its lanes hold all numbers
+up to `seen`, and later numbers arrive with a later transaction. A count of a lane goes up to `seen` too, so no reading
+is in both.
 """
 
 import time
@@ -55,7 +55,8 @@ _OURS = """
 _LOCK = """
     SELECT endpoint, epoch FROM home WHERE shard = 0 AND endpoint = ANY(?) ORDER BY endpoint FOR UPDATE"""
 _LOCK_ALL = "SELECT endpoint, epoch FROM home WHERE shard = 0 ORDER BY endpoint FOR UPDATE"
-# Without a parameter, so that its plan is made once: every replica looks after each transaction of the leader.
+# The id is no parameter, because a statement without parameters is planned once. Every replica looks after each of the
+# leader's transactions.
 _LOOK = """
     SELECT count, last, EXISTS (SELECT 1 FROM home WHERE shard = 0 AND owner IS DISTINCT FROM {member}),
         EXISTS (SELECT 1 FROM touched_lane t JOIN home h USING (endpoint) WHERE h.shard = 0 AND h.owner = {member})
@@ -75,19 +76,19 @@ class PostgresEngine:
         self._line_epoch: int | None = None
         """None while another replica leads."""
         self._homes: dict[int, int] = {}
-        """Epochs by endpoint."""
+        """This replica's epochs by endpoint, as of the last commit."""
         self._seen = self._last = 0
-        """The number up to which every reading is in our lanes, and the last one that is known to be there."""
+        """The number up to which this replica's lanes hold every reading, and the line's last one at the last look."""
         self._acknowledged = 0
-        """The last number that a commit of ours has put and confirmed."""
+        """The last number that a confirmed commit of this replica has reserved."""
         self._missing = 0
         """How many of the confirmed readings, at most, the database came back without."""
         self._is_noted = False
-        """Whether somebody has noted a lane of ours, as of the last look."""
+        """Whether a lane of this replica's homes was noted, as of the last look."""
         self._is_uncertain = False
-        """Whether a transaction may have come to something that nobody heard of."""
+        """Whether a transaction may have been committed without a confirmation."""
         self._commands_seen = self._commands_answered = -1
-        """Others have changed something where the count at the last look is not the one an `apply` has answered."""
+        """The count of commands at the last look, and at the last answered by `apply`; they differ after a command."""
         self._reader: PostgresConnection | None = None
         self._endpoint_ids: dict[str, int] = {}
         with translated(database):
@@ -96,7 +97,7 @@ class PostgresEngine:
             self.look()
         self._commands_answered = self._commands_seen
 
-    # What is held.
+    # Hold.
 
     def _open(self) -> None:
         self._writer = _writing(self._database, self._member)
@@ -105,26 +106,29 @@ class PostgresEngine:
 
     def _take_all(self) -> None:
         """
-        Raise the epochs of what is ours: whatever another session of ours, or of others, does with them fails.
+        Raise the epochs of everything that this replica owns, so that sessions with the old ones change nothing more.
 
-        A session that could not is closed, because all depends on its having done so.
+        A session that could not raise them is closed, because no transaction may begin before that.
         """
         try:
             self._raise_epochs()
         except BaseException:
             self._writer.close()
             raise
+        # The line stands behind a confirmed number only where a failover has lost commits.
         if self._acknowledged > self._last:
             self._missing += self._acknowledged - self._last
             self._acknowledged = self._last
 
     def _raise_epochs(self) -> None:
-        """They are ours with the commit alone."""
+        """Raise them in one transaction, and hold them only once it is committed."""
         writer = self._writer
         writer.begin()
+        # The line is locked before any home, as in every transaction.
         row = writer.execute(_TAKE_LINE, (self._member,)).fetchone()
         if row is None and self._line_epoch is not None:
             raise _taken(self._database)
+        # Homes are locked in their order first, because an UPDATE of many locks them in any order.
         writer.execute(_LOCK_ALL)
         writer.execute(TAKE_HOMES, (self._member, self._member))
         homes = writer.execute(_OURS, (self._member,)).fetchall()
@@ -138,19 +142,19 @@ class PostgresEngine:
         self._hold_homes(self._writer.execute(_OURS, (self._member,)).fetchall())
 
     def _hold_homes(self, rows: list[tuple[int, int, str]]) -> None:
-        """As (endpoint, epoch, name)."""
+        """Hold homes, given as (endpoint, epoch, name)."""
         self._homes = {endpoint: epoch for endpoint, epoch, _ in rows}
         self._store.homes = self._homes.copy()
         self._store.names = {endpoint: name for endpoint, _, name in rows}
 
     def _connected(self) -> PostgresConnection:
-        """The session that writes; after a loss a new one, for which everything of ours is taken anew."""
+        """The session that writes; a lost one is opened anew, which takes the line and the homes anew."""
         if self._writer.is_lost:
             self._is_uncertain = True
             self._open()
         return self._writer
 
-    # What is read.
+    # Read.
 
     @property
     def standing(self) -> Standing:
@@ -191,7 +195,7 @@ class PostgresEngine:
     def overview(self) -> Overview:
         return read(self._database, overview)
 
-    # What is written.
+    # Write.
 
     def look(self) -> Look:
         with translated(self._database):
@@ -212,6 +216,7 @@ class PostgresEngine:
             try:
                 if puts is not None and self._line_epoch is None:
                     self._begin_to_lead()
+                # A commit without confirmation may have taken or released homes, so the table says which they are.
                 if self._is_uncertain:
                     self._recall_homes()
                 writer.begin(waits_for_disk=changes.waits_for_disk)
@@ -229,7 +234,7 @@ class PostgresEngine:
         return applied
 
     def _read_alone(self, changes: Changes) -> Applied | None:
-        """Read back what the leader has put, in a statement alone; None where something is to be changed as well."""
+        """Read back what the leader has put, in one statement; None when something is to be changed as well."""
         is_calm = not (self._is_uncertain or self._is_noted)
         if changes or not is_calm or self._line_epoch is not None:
             return None
@@ -237,7 +242,7 @@ class PostgresEngine:
         return Applied(arrived=arrived, has_more=self._seen < self._last)
 
     def _begin_to_lead(self) -> None:
-        """Take the line; from here on what is put is known, so what was put before is counted once more."""
+        """Take the line, and have every lane counted, because readings of the last leader may not have arrived yet."""
         row = self._writer.execute(_TAKE_LINE, (self._member,)).fetchone()
         if row is None:
             raise _taken(self._database)
@@ -245,9 +250,10 @@ class PostgresEngine:
         self._is_uncertain = True
 
     def _fence(self, changes: Changes, puts: int | None) -> None:
-        """Lock what is ours, and see what commands have noted. Raises OutboxTaken when it is ours no more."""
+        """Lock the line and homes, and see whether lanes are noted. Raises OutboxTaken when an epoch is another one."""
         store = self._store
         store.leads = self._line_epoch is not None
+        # The line is locked before any home, as in every transaction, so that no two of them wait in a circle.
         if puts is not None:
             has_noted = store.reserve(puts, epoch=self._line_epoch)
             if has_noted is None:
@@ -261,11 +267,10 @@ class PostgresEngine:
 
     def _lock_homes(self, changes: Changes) -> None:
         """
-        Those that are concerned: all of ours for an operation; everybody's for one of the replica that leads, or that
-        takes some. In their order, so that nobody waits for another in a circle.
+        Lock the homes that the changes concern, in the order of endpoints, so that no two transactions form a circle.
 
-        All of them too where a lane was noted: commands note under the homes, so those under way end before it is
-        counted.
+        An operation concerns all homes of this replica, and everybody's when this replica leads or takes some. A noted
+        lane does too, because commands note under the locks of all homes: those under way end before it is counted.
         """
         ours = set(self._homes) if changes.operations else self._concerned(changes)
         if self._store.has_noted_lanes:
@@ -287,13 +292,13 @@ class PostgresEngine:
         return {self._store.endpoint_id(name) for name in names}
 
     def _bring_in(self, changes: Changes, now: float) -> Applied:
-        """Before anything is counted it is read what has arrived, so that a count includes it."""
+        """Read what has arrived before anything is counted, so that a count includes it."""
         store = self._store
         arrived, seen = self._arrived()
         store.horizon = seen if self._line_epoch is None else BEYOND_ALL
         applied = bring_in(store, changes, now=now, limits=self._limits, engine_error=psycopg.Error)
         applied.arrived = arrived
-        # One that leads has put all there is, but for what commands have, which they note.
+        # A leader has put all readings itself, except those of commands, which note their lanes.
         applied.has_more = self._line_epoch is None and seen < self._last
         self._count_more(applied)
         store.drop_unneeded()
@@ -301,17 +306,18 @@ class PostgresEngine:
         return applied
 
     def _arrived(self) -> tuple[list[Delivery], int]:
-        """What others have put for our homes, and up to which number."""
+        """The deliveries that others have put for this replica's homes, and the number up to which they were read."""
         if self._line_epoch is not None or self._last <= self._seen:
             return [], self._seen
         if not self._homes:
             return [], self._last
+        # Every reading up to the line's number is committed, because its transaction locks the line until the commit.
         upto = min(self._last, self._seen + reading_back.MOST_NUMBERS)
         names = self._store.names
         return reading_back.arrivals(self._writer, names, after=self._seen, upto=upto), upto
 
     def _count_more(self, applied: Applied) -> None:
-        """Say how lanes stand that the loop does not know, or knows less of than it believes."""
+        """Count the lanes that the loop does not know yet, or may be wrong about."""
         store = self._store
         horizon = store.horizon
         if self._is_uncertain:
@@ -326,6 +332,7 @@ class PostgresEngine:
         try:
             self._writer.commit()
         except BaseException:
+            # The server may have committed before the answer was lost.
             self._is_uncertain = True
             raise
         self._is_uncertain = False
@@ -342,12 +349,12 @@ class PostgresEngine:
                 rows = 1 + len(one.recipients)
                 self._size.readings_bytes += len(one.data) + rows * ROW_BYTES
         self._size.readings_bytes -= store.take_dropped_bytes()
-        # Everything is committed; what only tells does not have it brought in once more.
+        # Everything is committed, so a measurement that fails must not have it brought in once more.
         with suppress(psycopg.Error):
             self._size.measure(self._writer, now=time.monotonic())
 
     def trim(self) -> None:
-        """PostgreSQL uses free space again by itself."""
+        """PostgreSQL reuses free space by itself."""
 
     def close(self) -> None:
         for connection in (self._writer, self._reader):
@@ -356,7 +363,7 @@ class PostgresEngine:
 
 
 def _writing(database: Database, member: str) -> PostgresConnection:
-    """A session that looks through no table where an index fits, whatever the planner believes of the table."""
+    """Open a session that looks through no table where an index fits, whatever the planner believes of the table."""
     connection = connect(database, member=member)
     with translated(database):
         connection.raw.execute("SET enable_seqscan = off")
@@ -370,7 +377,7 @@ def _taken(database: Database) -> OutboxTaken:
 
 
 def _puts_of(changes: Changes) -> int | None:
-    """How many readings it puts at most; None when it needs no line."""
+    """How many readings the changes put at most; None when they do not need the line."""
     puts = sum(isinstance(one, NewReading) for one in chain.from_iterable(changes.puts))
     puts += readings_in(changes.operations)
     needs_line = changes.puts or puts or any(isinstance(one, Lead) for one in changes.operations)
@@ -390,7 +397,7 @@ def handed_over(connection: PostgresConnection) -> HandedOver:
 
 
 def read(database: Database, query: Callable[[PostgresConnection], T]) -> T:
-    """What a query answers as of one instant, over a session of its own, from any thread."""
+    """Answer a query as of one instant, over a session of its own; any thread may call it."""
     with opened_connection(database) as connection:
         connection.begin_snapshot()
         return query(connection)

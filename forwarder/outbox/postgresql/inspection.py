@@ -1,4 +1,4 @@
-"""Do the outbox's rows belong together, and do the accounts agree with them."""
+"""An inspection tells whether the outbox's rows belong together, and whether the accounts agree with them."""
 
 from forwarder.errors import OutboxError
 from forwarder.outbox.postgresql import members

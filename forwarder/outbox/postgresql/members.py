@@ -7,12 +7,13 @@ The replicas on one database, and which of them leads.
                                                        ▼ (the service sends nothing until one does)
                                                      declared dead, by a member that saw its beat stand still
 
-A beat is a commit, of a thread and a session of its own. Death is observed: no clock is compared, neither a machine's
-nor the database's. A database that stands still stops looks as well as beats, so nobody is declared dead for it. One
-that was declared dead never works again: whatever it has is another's.
+A beat is a commit, made by a thread of its own over a session of its own. Replicas observe a death, and compare no
+clocks, neither the machines' nor the database's. A database that stands still stops looks as well as beats, so nobody
+is declared dead for it. A replica that was declared dead never works again, because others have taken what it had.
 
-With each beat a replica sees who there is and whose the homes are, and what should be its own (sharing_out.py). Between
-beats a bell tells it at once what others have committed for it: a word on a channel, of which nothing depends.
+With each beat a replica sees the members, the owners of homes, and the homes that should be its own (sharing_out.py).
+Between beats a bell tells it at once that others have committed something for it. The bell is a message on a channel,
+and nothing depends on it.
 """
 
 import threading
@@ -38,16 +39,17 @@ from forwarder.settings import Database
 
 BEAT_SECONDS = 1.0
 BELL_SECONDS = 1.0
-"""How long the bell waits for a word before it looks whether it is to end, and after a session that was lost."""
+"""The bell waits this long for a message before it looks whether to end, and this long after it lost its session."""
 SURE_SECONDS = 4.0
-"""How long after the sending of the last beat that committed a replica may believe that it leads."""
+"""A replica may believe that it leads for this long after it has sent its last beat that committed."""
 DEAD_SECONDS = 6.0
-"""How long a beat stands still until its replica is dead: clocks may differ in rate by a third."""
+"""A replica whose beat stands still for this long is dead, and unsure before, even if clock rates differ by a third."""
 LEAST_LOOKS = 4
+"""This many looks have to find a beat standing still, because the observer may have stood still itself."""
 CLOCK_SECONDS = 1.0
-"""Clocks that differ by less are alike: what is measured is not better than that on a busy machine."""
+"""Clocks that differ by less count as alike, because a busy machine measures no better."""
 DIFFERING_SECONDS = 5.0
-"""How long another replica's routes have to be others to be worth a warning."""
+"""Another replica's routes have to differ for this long to be worth a warning."""
 
 _JOIN = """
     INSERT INTO member (id, name, version, state) VALUES (?, ?, ?, jsonb_build_object('deployment', ?::text))
@@ -73,6 +75,7 @@ _BURY = "DELETE FROM member WHERE id = ANY(?)"
 _END_SESSIONS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE application_name = ANY(?) AND usename = current_user"""
+# Of two replicas that try at once, the second waits for the line's row, and then finds the first to be its owner.
 _LEAD = """
     UPDATE line SET owner = ?, deployment = ? WHERE owner IS NULL OR owner = ?
         OR NOT EXISTS (SELECT 1 FROM member WHERE id = owner) RETURNING owner"""
@@ -90,15 +93,15 @@ _OWNER_IS_THERE = """
 
 @dataclass(slots=True)
 class Observation:
-    """Beats of others as one replica has seen them, on its own monotonic clock."""
+    """The beats of others, as one replica has seen them on its own monotonic clock."""
 
     _seen: dict[str, tuple[int, float, int]] = field(default_factory=dict)
-    """By member: its beat, since when it is that, and how many looks have found it so."""
+    """By member, its beat, the instant of the first look that found it, and how many looks have found it."""
     _counted_at: float = float("-inf")
-    """When a look counted last: the bell may have many made at once, in which nobody could have beaten."""
+    """The instant of the last look that counted; the bell may cause many at once, between which nobody could beat."""
 
     def dead(self, beats: Mapping[str, int], *, now: float) -> list[str]:
-        """Take in one look that succeeded; whose beat has stood still too long."""
+        """Take in one look that succeeded; returns the members whose beat has stood still too long."""
         counts = now - self._counted_at >= BEAT_SECONDS
         self._counted_at = now if counts else self._counted_at
         seen = {}
@@ -115,9 +118,9 @@ class Observation:
 
 def clock_ahead(before: float, measured: float) -> float:
     """
-    By how many seconds the clock is taken to be ahead, after another measurement of that.
+    The seconds by which the clock is taken to be ahead, after another measurement of that.
 
-    It changes only by CLOCK_SECONDS or more, so that a machine that NTP sets keeps its own clock, and no clock jitters.
+    They change only by CLOCK_SECONDS or more, so a machine that NTP sets keeps its own clock, and no clock jitters.
     """
     if abs(measured - before) < CLOCK_SECONDS:
         return before
@@ -125,7 +128,7 @@ def clock_ahead(before: float, measured: float) -> float:
 
 
 def awake_or_not() -> float:
-    """Seconds that go on while the machine is suspended, as those of the others do; monotonic ones stand still."""
+    """Seconds that go on while this machine is suspended, as the other machines' do; monotonic seconds stand still."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
@@ -136,10 +139,10 @@ def _own_epoch() -> float:
 
 class DatabaseSeat(Seat):
     """
-    One replica among those on a database, from now on until `release`.
+    The seat of one replica among those on a database, until `release`.
 
-    `deployment` says what it subscribes to: replicas of one outbox have that in common. Raises OutboxLocked while a
-    replica of another deployment runs; of one that was killed only a row is left, which keeps nobody out.
+    `deployment` names the subscription, which all replicas of an outbox have in common. Raises OutboxLocked while a
+    replica of another deployment runs. A killed replica leaves only a row, which keeps nobody out.
     """
 
     def __init__(self, database: Database, *, name: str, deployment: str) -> None:
@@ -153,13 +156,14 @@ class DatabaseSeat(Seat):
         self.epoch = _own_epoch()
         self.leads = False
         self._earlier: dict[str, int] | None = None
-        """Of those of this name that were there when it joined, the ones whose beat has not moved since then."""
+        """Namesakes that were members when this replica joined, and whose beat has not moved since."""
         self._differing_since: dict[str, float] = {}
         self._leaves = self._hands_over = False
         self._ring: Callable[[], None] = lambda: None
         self._stopping, self._waking = threading.Event(), threading.Event()
         schema.remarks(database)
         schema.prepare(database)
+        # A replica that is refused never joins, because a member is given homes at once.
         refuse_strangers(database, deployment=deployment)
         self._beat()
         self._refuse_one_that_joined_meanwhile()
@@ -191,7 +195,7 @@ class DatabaseSeat(Seat):
                     connection.raw.execute(f"LISTEN {CHANNEL}".encode())
                     self._hear_on(connection)
             except OutboxError:
-                # What is not heard is seen with the next look.
+                # The next look sees whatever was not heard.
                 self._stopping.wait(BELL_SECONDS)
 
     def _hear_on(self, connection: PostgresConnection) -> None:
@@ -216,6 +220,7 @@ class DatabaseSeat(Seat):
                 self.problem = str(problem)
 
     def _beat(self) -> None:
+        # Sureness counts from here, because others may see the beat before this replica has its answer.
         sent_at = awake_or_not()
         with translated(self._database):
             if self._session is None:
@@ -237,7 +242,7 @@ class DatabaseSeat(Seat):
             self._sure_since, self.problem = sent_at, None
             if took < CLOCK_SECONDS:
                 self.clock_ahead = clock_ahead(self.clock_ahead, asked_at + took / 2 - row[0])
-                # A step of the wall clock since it was asked is the next beat's to see.
+                # The next beat sees a step that the wall clock has made since the asking.
                 self.epoch = asked_at - began - self.clock_ahead
             self._look_around(session)
 
@@ -252,6 +257,7 @@ class DatabaseSeat(Seat):
         }
         gone = {*dead, *self._earlier_lives(session, namesakes)}
         self.has_namesake = not namesakes.keys() <= {*gone, *(self._earlier or ())}
+        # The dead go first, because the line is free once its owner is no member.
         _bury(session, gone)
         if self.leads and self._hands_over:
             self._free_the_line(session)
@@ -267,9 +273,10 @@ class DatabaseSeat(Seat):
         self, session: PostgresConnection, namesakes: Mapping[str, int]
     ) -> list[str]:
         """
-        This very replica before its restart: nobody waits for the death of one without a session.
+        Earlier lives of this very replica, whose deaths nobody has to wait for, because they have no session any more.
 
-        A namesake that has beaten since we joined is another one: it may be sure for some seconds more, and reconnect.
+        A namesake that has beaten since this replica joined is another one. It may be sure for some seconds more, and
+        connect again.
         """
         known = namesakes if self._earlier is None else self._earlier
         self._earlier = {one: beat for one, beat in known.items() if namesakes.get(one) == beat}
@@ -279,7 +286,7 @@ class DatabaseSeat(Seat):
         return [member for (member,) in rows]
 
     def _compare_routes(self, routes: Mapping[str, str]) -> None:
-        """An edit reaches one replica before another, and a start takes a while: that is told of nobody."""
+        """Find the replicas with other routes, once these last, because an edit reaches one replica before another."""
         now, before = time.monotonic(), self._differing_since
         differing = [name for name, digest in routes.items() if self.routes not in ("", digest)]
         self._differing_since = {name: before.get(name, now) for name in differing}
@@ -313,7 +320,7 @@ class DatabaseSeat(Seat):
         self.homes = HomesView(frozenset(elsewhere), frozenset(free))
 
     def _refuse_one_that_joined_meanwhile(self) -> None:
-        """Of two deployments that start at once the one that leads stays."""
+        """Look again after joining: of two deployments that start at once, the one that leads stays."""
         if self.leads:
             return
         try:
@@ -328,10 +335,12 @@ class DatabaseSeat(Seat):
         self._stopping.set()
         self._waking.set()
         self._thread.join(SURE_SECONDS)
+        # A thread that still beats uses the session, which no other thread may touch then.
         if self._session is None or self._session.is_lost or self._thread.is_alive():
             return
         try:
             with translated(self._database):
+                # The others are told last, because they look at once for what is free.
                 self._session.execute(_LEAVE, (self.member,))
                 self._session.execute(_BURY, ([self.member],))
                 self._session.execute("SELECT pg_notify(?, ?)", (CHANNEL, HOMES_CHANGED))
@@ -342,7 +351,7 @@ class DatabaseSeat(Seat):
 
 
 def refuse_strangers(database: Database, *, deployment: str, member: str = "") -> None:
-    """Raises OutboxLocked while a replica of another deployment runs; no `member` is none."""
+    """Raises OutboxLocked while a replica of another deployment runs; `member` is the caller's id, once it has one."""
     with opened_connection(database) as connection:
         if schema.schema_version(connection, database) is None:
             return
@@ -356,14 +365,15 @@ def refuse_strangers(database: Database, *, deployment: str, member: str = "") -
 
 
 def _bury(session: PostgresConnection, members: Collection[str]) -> None:
-    """Declare replicas dead: their rows go, and then their sessions, so that no lock of theirs is left."""
+    """Declare replicas dead: delete their rows, and then end their sessions, so that no lock of theirs is left."""
+    # The rows go first, because a replica that has lost only its session connects again and beats on.
     if members:
         session.execute(_BURY, (list(members),))
         session.execute(_END_SESSIONS, ([f"forwarder {member}" for member in members],))
 
 
 def replicas(connection: PostgresConnection) -> tuple[Replica, ...]:
-    """Those that have a session."""
+    """The replicas that have a session."""
     rows = connection.execute(_REPLICAS)
     return tuple(
         Replica(name, version, leads, beat, routes, tuple(endpoints))

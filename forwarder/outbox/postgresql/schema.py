@@ -1,4 +1,4 @@
-"""The tables: made where there are none, brought up to date, and refused where they are not ours to use."""
+"""The tables are made in an empty database, brought up to date, and refused when another program owns them."""
 
 from collections.abc import Callable, Sequence
 from importlib.resources import files
@@ -8,11 +8,11 @@ from forwarder.outbox.postgresql.connection import PostgresConnection, opened_co
 from forwarder.settings import Database
 
 Step = Callable[[PostgresConnection], None]
-"""Changes tables from one version to the next; only adds to them, because older replicas still run meanwhile."""
+"""A step changes tables from one version to the next; it only adds to them, because older replicas still run."""
 
 
 def remember_outages(connection: PostgresConnection) -> None:
-    """Version 2: an endpoint's last outage, also when it is over."""
+    """Version 2: an endpoint keeps the beginning of its last outage, also when that is over."""
     connection.execute("ALTER TABLE home ADD COLUMN outage_since float8")
     connection.execute(
         """
@@ -25,11 +25,11 @@ def remember_outages(connection: PostgresConnection) -> None:
 
 
 STEPS: tuple[Step, ...] = (remember_outages,)
-"""The first brings version 1 to 2, and so on. New tables take none: schema.sql is always the newest version."""
+"""The first brings version 1 to 2, and so on. New tables take none, because schema.sql is the newest version."""
 OLDEST_SERVER = 130_000
 """The first PostgreSQL whose gen_random_uuid() needs no extension."""
 MIGRATION_LOCK = 0x7777666F
-"""Whoever makes or migrates tables holds it, so that two replicas that start at once do so one after the other."""
+"""The advisory lock of a start that makes or migrates tables, so that replicas that start at once take turns."""
 
 _TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()"
 _OURS = "SELECT to_regclass('line') IS NOT NULL AND to_regclass('home') IS NOT NULL"
@@ -37,20 +37,21 @@ _OURS = "SELECT to_regclass('line') IS NOT NULL AND to_regclass('home') IS NOT N
 
 def prepare(database: Database, *, steps: Sequence[Step] = STEPS) -> None:
     """
-    Make the tables where there are none, and bring earlier ones up to date.
+    Make missing tables, and bring earlier ones up to date.
 
-    Raises OutboxError for those of a newer program or of another one.
+    Raises OutboxError for tables of a newer program or of another one.
     """
     newest = 1 + len(steps)
     with opened_connection(database) as connection:
         _require_server(connection, database)
         connection.begin()
         connection.execute("SELECT pg_advisory_xact_lock(?)", (MIGRATION_LOCK,))
+        # The version is read under the lock, because another replica may have migrated while this one waited.
         version = schema_version(connection, database, newest=newest)
         if version is None:
             make(connection, database, version=newest)
         elif version < newest:
-            # As replicas that run lock it: before any home.
+            # The line is locked before the steps lock homes, as by the replicas that run.
             connection.execute("SELECT 1 FROM line FOR UPDATE")
             for step in steps[version - 1 :]:
                 step(connection)
@@ -64,7 +65,7 @@ def exists(database: Database) -> bool:
 
 
 def remarks(database: Database) -> list[str]:
-    """What an operator should know about the database. Raises OutboxError when no service can start on it."""
+    """Remarks on the database for its operator. Raises OutboxError when no service can start on it."""
     with opened_connection(database) as connection:
         _require_server(connection, database)
         if schema_version(connection, database) is None:
@@ -82,10 +83,10 @@ def remarks(database: Database) -> list[str]:
 
 def _refuse_shared_sessions(connection: PostgresConnection, database: Database) -> None:
     """
-    A pooler that gives each transaction another session takes ours apart.
+    Refuse a pooler that gives each transaction another session, because settings and locks belong to one.
 
-    Between us and a pooler the process id that we were told is the pooler's own. Then one session is left a setting,
-    and a second one takes a transaction: whoever pools transactions gives it the session that has just become free.
+    A pooler tells its own process id instead of the server's. In that case one session leaves a setting, and a second
+    one begins a transaction: a pooler of transactions gives it the server's session that has just become free.
     """
     (backend,) = connection.execute("SELECT pg_backend_pid()").fetchone()
     if backend == connection.raw.info.backend_pid:
@@ -106,7 +107,7 @@ def _refuse_shared_sessions(connection: PostgresConnection, database: Database) 
 def schema_version(
     connection: PostgresConnection, database: Database, *, newest: int = 1 + len(STEPS)
 ) -> int | None:
-    """The tables' version, None where there are none. Raises OutboxError for a newer one."""
+    """The tables' version; None without tables. Raises OutboxError for a newer version."""
     (is_ours,) = connection.execute(_OURS).fetchone()
     if not is_ours:
         return None
@@ -127,7 +128,7 @@ def _require_server(connection: PostgresConnection, database: Database) -> None:
 def make(
     connection: PostgresConnection, database: Database, *, version: int = 1 + len(STEPS)
 ) -> None:
-    """Make the tables, within the caller's transaction. Raises OutboxError where there are others."""
+    """Make the tables, within the caller's transaction. Raises OutboxError when there are others."""
     _refuse_other_tables(connection, database)
     schema = files("forwarder.outbox.postgresql").joinpath("schema.sql")
     connection.raw.execute(schema.read_text(encoding="utf-8").encode())

@@ -1,9 +1,9 @@
--- Version 2 of the outbox on PostgreSQL. Instants are UNIX seconds. Every promise of accounting is kept by changing rows
--- and the endpoint's totals in one transaction. There are no foreign keys and few checks: nothing but the forwarder
--- writes here, and `forwarder outbox check` looks at what they would guard.
+-- Version 2 of the outbox on PostgreSQL. Instants are UNIX seconds. Every transaction changes rows and their endpoints'
+-- totals together, so the accounts agree with the rows at every commit. Foreign keys and most checks are left out,
+-- because nothing but the forwarder writes here, and `forwarder outbox check` looks at what they would guard.
 
--- The line, one row. Whoever puts readings moves `last` on under its own epoch. So the row fences the one that subscribes,
--- numbers the readings, and makes the order of numbers the order of commits.
+-- The line is one row. Every transaction that puts readings moves `last` on, a replica's under its own epoch. The row
+-- thus fences the replica that subscribes, numbers the readings, and makes the order of numbers the order of commits.
 CREATE TABLE line (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     schema int NOT NULL,
@@ -14,24 +14,24 @@ CREATE TABLE line (
     deployment text
 ) WITH (fillfactor = 10);
 
--- How many transactions of commands there have been; a replica that sees it move looks for what they changed.
+-- The number of commands' transactions; a replica that sees it move looks for what they changed.
 CREATE TABLE command_count (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     count bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10);
 INSERT INTO command_count DEFAULT VALUES;
 
--- The replicas that are alive. One whose beat stands still is declared dead by the others: its row goes.
+-- The replicas that are alive. The others declare a replica dead whose beat stands still, and delete its row.
 CREATE TABLE member (
     id text PRIMARY KEY,
     beat bigint NOT NULL DEFAULT 0,
     name text NOT NULL,
     version text NOT NULL,
-    -- What it says about itself, for `forwarder status`.
+    -- The replica's statements about itself, for the others and for `forwarder status`.
     state jsonb NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 50);
 
--- What puts and operators change of an endpoint. `endpoint` below has it together with what its home changes.
+-- The columns of an endpoint that puts and operators change; the view `endpoint` adds those that its home changes.
 CREATE TABLE endpoint_row (
     id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE,
@@ -39,13 +39,13 @@ CREATE TABLE endpoint_row (
     -- 'operator', or 'gone' after a 410 together with a digest of the URL that said so.
     paused_by text,
     gone_url text,
-    -- Since when routes.yaml no longer names it.
+    -- The instant from which routes.yaml no longer names it.
     removed_at float8,
     shards smallint NOT NULL DEFAULT 1
 ) WITH (fillfactor = 50);
 
--- The one replica that delivers to an endpoint, and what it alone changes. Each settlement locks the row under its own
--- epoch first, so none of an earlier owner comes after a takeover.
+-- The one replica that delivers to an endpoint, and the columns that it alone changes. Each settlement first locks the
+-- row and compares its epoch, so an earlier owner settles nothing after a takeover.
 CREATE TABLE home (
     endpoint int NOT NULL,
     shard smallint NOT NULL DEFAULT 0,
@@ -61,7 +61,7 @@ CREATE TABLE home (
     last_success_at float8,
     last_error text,
     last_error_at float8,
-    -- Since when it failed as its circuit last opened.
+    -- The first of the failures in a row that opened the circuit last.
     outage_since float8,
     PRIMARY KEY (endpoint, shard)
 ) WITH (fillfactor = 50);
@@ -78,10 +78,10 @@ CREATE TABLE reading (
     device text NOT NULL,
     measured_at text NOT NULL,
     received_at float8 NOT NULL,
-    -- Only of a payload that holds no time: what tells the broker's redelivery from a new reading.
+    -- A digest of a payload that holds no time; it tells the broker's redelivery from a new reading.
     content bytea
 );
--- Led by the instant, neighbours in time share a page; ids alone are scattered.
+-- The instant leads, so that neighbours in time share a page; random ids alone would scatter writes over the index.
 CREATE UNIQUE INDEX reading_id ON reading (measured_at, id);
 CREATE INDEX reading_content ON reading (content) WHERE content IS NOT NULL;
 
@@ -99,7 +99,7 @@ CREATE TABLE delivery (
     device text NOT NULL,
     state text NOT NULL DEFAULT 'pending',
     enqueued_at float8 NOT NULL,
-    -- From when max_age counts: the reading's receipt, or its last replay.
+    -- max_age counts from here: the reading's receipt, or its last replay.
     age_from float8 NOT NULL,
     attempts int NOT NULL DEFAULT 0,
     due_at float8 NOT NULL DEFAULT 0,
@@ -108,7 +108,7 @@ CREATE TABLE delivery (
     last_status int,
     last_error text,
     duration_ms float8,
-    -- The IP address that the attempt dialled that settled it.
+    -- The IP address of the attempt that settled it.
     address text,
     PRIMARY KEY (reading, endpoint)
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.01);
@@ -119,8 +119,8 @@ CREATE INDEX delivery_dead_of_endpoint ON delivery (endpoint, settled_at) WHERE 
 CREATE INDEX delivery_dead_of_device ON delivery (device, settled_at) WHERE state = 'dead';
 CREATE INDEX delivery_dead_by_reason ON delivery (reason, settled_at) WHERE state = 'dead';
 
--- The open intervals of endpoints that are owed the last reading of each. Until an interval ends that reading has a
--- delivery in state 'candidate'; those that were not the last are 'thinned'. Neither state is in any total.
+-- The open intervals of endpoints that are owed the last reading of each. Its delivery is a 'candidate' until the
+-- interval ends; the others are 'thinned'. No total counts either state.
 CREATE TABLE candidate (
     endpoint int NOT NULL,
     device text NOT NULL,
@@ -130,7 +130,7 @@ CREATE TABLE candidate (
 ) WITH (fillfactor = 50);
 CREATE INDEX candidate_opened ON candidate (endpoint, opened_at);
 
--- Attempts that failed; the one that succeeded is the delivery's own row.
+-- Attempts that failed; the delivery's own row tells of the one that succeeded.
 CREATE TABLE attempt (
     reading bigint NOT NULL,
     endpoint int NOT NULL,
@@ -154,15 +154,15 @@ CREATE TABLE quarantine (
     detail text NOT NULL,
     size bigint NOT NULL,
     payload bytea NOT NULL,
-    -- What the row takes, with its part of the index and what pages leave unused.
+    -- The bytes of the row, with its part of the index and of unused space.
     kept_bytes bigint NOT NULL GENERATED ALWAYS AS (octet_length(payload) + octet_length(topic) + octet_length(detail)
         + 2 * octet_length(device) + 256) STORED
 );
 CREATE INDEX quarantine_device ON quarantine (device, id);
 CREATE INDEX quarantine_reason ON quarantine (reason, id);
 
--- What of the quarantine is of which reason, kept by triggers: commands change rows too. Evicted is what gave way to
--- newer messages, over the whole life of the outbox.
+-- The quarantine by reason. Triggers keep it, because commands change rows too. `evicted` counts messages that gave way
+-- to newer ones, over the whole life of the outbox.
 CREATE TABLE quarantine_account (
     reason text PRIMARY KEY,
     kept bigint NOT NULL DEFAULT 0,
@@ -188,19 +188,20 @@ CREATE TRIGGER quarantine_inserted AFTER INSERT ON quarantine REFERENCING NEW TA
     FOR EACH STATEMENT EXECUTE FUNCTION quarantine_came();
 CREATE TRIGGER quarantine_deleted AFTER DELETE ON quarantine REFERENCING OLD TABLE AS went
     FOR EACH STATEMENT EXECUTE FUNCTION quarantine_went();
--- An update is a message that went and one that came.
+-- An update counts as a message that went and one that came.
 CREATE TRIGGER quarantine_updated_from AFTER UPDATE ON quarantine REFERENCING OLD TABLE AS went
     FOR EACH STATEMENT EXECUTE FUNCTION quarantine_went();
 CREATE TRIGGER quarantine_updated_to AFTER UPDATE ON quarantine REFERENCING NEW TABLE AS came
     FOR EACH STATEMENT EXECUTE FUNCTION quarantine_came();
 
--- Which outbox this is: by it a command knows whether the service that answers it is the one of this outbox.
+-- A random id, by which a command knows whether a service that answers works on this outbox.
 CREATE TABLE identity (
     id text NOT NULL
 );
 INSERT INTO identity VALUES (left(replace(gen_random_uuid()::text, '-', ''), 16));
 
--- What the operator has been told of what lasts, as JSON by subject: written with the notice, in one transaction.
+-- The lasting conditions that the operator has been told of, as JSON by subject; each is written in its notice's
+-- transaction.
 CREATE TABLE told (
     subject text PRIMARY KEY,
     what text NOT NULL
@@ -212,7 +213,7 @@ CREATE TABLE message_total (
     count bigint NOT NULL
 ) WITH (fillfactor = 50);
 
--- What is known of each device, at a place that is its own as long as it is known.
+-- Each device's record, at a place that is its own as long as it is known.
 CREATE TABLE device (
     place int PRIMARY KEY,
     name text NOT NULL,
@@ -225,7 +226,7 @@ CREATE TABLE device (
     silent_since float8
 ) WITH (fillfactor = 50);
 
--- Links to endpoints, for people of theirs. Of a link's secret there is only the SHA-256.
+-- Links that show an endpoint to its people. The outbox holds only the SHA-256 of a link's secret.
 CREATE TABLE share (
     id text PRIMARY KEY,
     endpoint text NOT NULL,
@@ -234,7 +235,7 @@ CREATE TABLE share (
     expires_at float8 NOT NULL
 );
 
--- What people changed; the oldest go.
+-- Records of what people changed; the oldest go.
 CREATE TABLE audit (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id text NOT NULL UNIQUE,
@@ -246,19 +247,20 @@ CREATE TABLE audit (
     count bigint NOT NULL
 );
 
--- What each minute of the last hours came to, of an endpoint, and of the line under the empty name: pictures are made of it.
+-- Counts of each minute of the last hours, by endpoint, and of the line under the empty name; the page draws them.
 CREATE TABLE minute (
     endpoint text NOT NULL,
     at bigint NOT NULL,
-    -- Who did it: its minutes are added up.
+    -- The replica that counted; readers add up all replicas.
     replica text NOT NULL,
-    -- A JSON object: how often what happened.
+    -- A JSON object: how often each thing happened.
     counts text NOT NULL,
     latency_seconds float8 NOT NULL,
     PRIMARY KEY (endpoint, at, replica)
 );
 
--- Endpoint 0 is none: the device itself was erased. Lanes that a command changed while the service runs; their home reads them again and forgets them here.
+-- Lanes that their home is to count again; it deletes the notes in the same transaction. Endpoint 0 is none, and notes
+-- that the device itself was erased.
 CREATE TABLE touched_lane (
     endpoint int NOT NULL,
     device text NOT NULL,

@@ -1,8 +1,8 @@
 """
-Which replica delivers to which endpoint. Pure: all replicas see the same rows, so they come to the same answer.
+Sharing out says which replica delivers to which endpoint. Pure: all replicas see the same rows, so they agree.
 
 Every replica gets as many homes as any other, or one more. A home stays where it is unless its replica is gone or has
-too many; one that has to move goes to the replica with room that likes it best (rendezvous hashing).
+too many. A home that has to move goes to the replica with room that likes it best (rendezvous hashing).
 """
 
 from collections import Counter, defaultdict
@@ -14,7 +14,7 @@ def share(owners: Mapping[str, str | None], members: Collection[str]) -> dict[st
     """
     Each endpoint's replica among `members`; `owners` names the replica that has it now.
 
-    An owner that is None, or no member any more, counts as nobody. The answer is empty where there are no members.
+    An owner that is None, or no member any more, counts as nobody. The answer is empty without members.
     """
     if not members:
         return {}
@@ -29,7 +29,7 @@ def share(owners: Mapping[str, str | None], members: Collection[str]) -> dict[st
 
 
 def _quotas(owners: Mapping[str, str | None], members: Collection[str]) -> dict[str, int]:
-    """How many homes each gets: those that have most already get the ones that are left over."""
+    """How many homes each member gets; members that have most already get those left over."""
     least, left_over = divmod(len(owners), len(members))
     held = Counter(owners.values())
     ranked = sorted(members, key=lambda member: (-held[member], member))

@@ -1,9 +1,9 @@
 """
-How much the outbox holds, for FORWARDER_OUTBOX_MAX_BYTES.
+Size measures how much the outbox holds, for FORWARDER_OUTBOX_MAX_BYTES.
 
-PostgreSQL's files do not shrink when rows go; their places are used again. So rows are measured, not files: exactly
-while their tables are small, and by PostgreSQL's own statistics where looking at each row would hold up commits.
-Between two measurements the engine adds what it puts, and takes off what it drops.
+Size measures rows instead of files, because PostgreSQL's files do not shrink when rows go. It counts small tables row
+by row, and takes large ones from PostgreSQL's statistics, because a look at each row would hold up commits. The engine
+adds what it puts between two measurements, and takes off what it drops.
 """
 
 from forwarder.outbox.sql.connection import Connection
@@ -11,11 +11,11 @@ from forwarder.outbox.sql.quarantine import held_bytes
 
 MEASURE_SECONDS = 10.0
 SMALL_BYTES = 16 << 20
-"""Tables that hold this much between them are looked through in some ten milliseconds."""
+"""PostgreSQL looks through tables of this many bytes in some ten milliseconds."""
 ROW_BYTES = 200
-"""What a row of a reading or a delivery takes, with its part of the indexes."""
+"""A row of a reading or a delivery takes about this many bytes, with its part of the indexes."""
 BODY_BYTES = 700
-"""What a body is taken for before PostgreSQL has looked at any."""
+"""A body counts as this many bytes before PostgreSQL has statistics."""
 
 _FILES = (
     "SELECT pg_relation_size('body') + pg_relation_size('reading') + pg_relation_size('delivery')"
@@ -36,7 +36,7 @@ class Size:
 
     def __init__(self) -> None:
         self.readings_bytes = 0
-        """Of readings, their bodies and deliveries."""
+        """The bytes of readings, their bodies and deliveries."""
         self.quarantine_bytes = 0
         self._measured_at = float("-inf")
 
@@ -45,7 +45,7 @@ class Size:
         return self.readings_bytes + self.quarantine_bytes
 
     def measure(self, connection: Connection, *, now: float) -> None:
-        """See how much there is, when the last look is old; `now` is monotonic seconds."""
+        """Measure again when the last measurement is old; `now` is monotonic seconds."""
         if now - self._measured_at < MEASURE_SECONDS:
             return
         self._measured_at = now

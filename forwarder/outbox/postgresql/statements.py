@@ -1,9 +1,9 @@
 """
-The hot path's SQL: putting readings in, settling deliveries, each for all rows in one statement.
+The hot path's SQL puts readings in and settles deliveries, each for all rows in one statement.
 
-Numbers are reserved by moving the line on, under the epoch of whoever does: the row stays locked until the commit, so
-nobody sees a later number before an earlier one. Reserving writes even where every reading turns out to be known. So
-what is brought in again after a doubtful commit waits for the standby as well.
+A transaction reserves numbers by moving the line on, under its replica's epoch. The line stays locked until the commit,
+so nobody sees a later number before an earlier one. Reserving writes even when every reading turns out to be known, so
+a transaction that is brought in again after a doubtful commit waits for the standby as well.
 """
 
 from collections import Counter
@@ -24,25 +24,27 @@ from forwarder.outbox.sql.tables import NO_ENDPOINT, Tables
 from forwarder.outbox.sql.webhook_ids import as_bytes
 from forwarder.reading import Device
 
+# The bell rings with the commit, because PostgreSQL delivers a notification only then: its hearers find the readings.
 _RESERVE = """
     UPDATE line SET last = last + ? WHERE ?::bigint IS NULL OR epoch = ?
     RETURNING last, EXISTS (SELECT 1 FROM touched_lane), CASE WHEN ? THEN pg_notify(?, ?)::text END"""
+# Of two replicas that take a home at once, the second waits for the row, and then finds the first to be its owner.
 TAKE_HOMES = """
     UPDATE home h SET owner = ?, epoch = epoch + 1 WHERE shard = 0 AND (
         owner IS NULL OR owner = ? OR NOT EXISTS (SELECT 1 FROM member WHERE id = h.owner))"""
-"""Those that are ours or nobody's."""
+"""Takes the homes that are this replica's or nobody's, under new epochs that fence holders of the old ones."""
 _TAKE_HOMES_OF = f"{TAKE_HOMES} AND endpoint = ANY(?) RETURNING endpoint, epoch"
 _RELEASE_HOMES = "UPDATE home SET owner = NULL WHERE shard = 0 AND endpoint = ANY(?) AND owner = ?"
-# In the order in which they are noted, so that nobody waits for another in a circle; and in a statement of its own, so
-# that those which somebody has written anew meanwhile are seen to be there.
+# Notes are locked in the order in which they are written, so that no two transactions wait for each other in a circle.
+# The lock is a statement of its own, so that the DELETE sees the notes that others have written anew meanwhile.
 _LOCK_NOTES = """
     SELECT 1 FROM touched_lane WHERE endpoint = ANY(?) ORDER BY endpoint, device COLLATE "C" FOR UPDATE"""
 _NOTED_LANES = "DELETE FROM touched_lane WHERE endpoint = ANY(?) RETURNING endpoint, device"
 _ROWS_OF_LANE = """
     SELECT count(*), coalesce(max(reading), 0) FROM delivery
     WHERE endpoint = ? AND device = ? AND state = 'pending' AND reading <= ?"""
-# Locked first, in a statement of its own: of two replicas that settle the last two deliveries of a reading at once, the
-# second sees then what the first has settled.
+# Bodies are locked first, in a statement of its own. Of two replicas that settle a reading's last two deliveries at
+# once, the second waits here, and its DELETE then sees what the first has settled.
 _LOCK_BODIES = "SELECT 1 FROM body WHERE reading = ANY(?::bigint[]) ORDER BY reading FOR UPDATE"
 _PUT = """
     WITH given AS (
@@ -60,9 +62,8 @@ _PUT = """
         FROM unnest(?::bigint[], ?::int[]) AS owed (number, endpoint) JOIN new USING (number) JOIN given USING (number)
     )
     SELECT number FROM new"""
-# The state is written so that no index of what is pending fits, which leaves the primary key: without statistics the
-# planner takes what is pending for a few rows, and looks through all of it. What the last attempt came to stays where
-# there was no attempt, and so no duration.
+# `state || ''` fits no index of pending rows, which leaves the primary key. Without statistics the planner takes them
+# for a few, and looks through all. A row without a duration had no attempt, and keeps the last one's result.
 _SETTLE = """
     WITH ended AS (
         SELECT * FROM unnest(?::bigint[], ?::int[], ?::text[], ?::text[], ?::text[], ?::int[], ?::int[], ?::text[],
@@ -89,7 +90,7 @@ _POSTPONE = """
         AND d.state || '' = 'pending'
     RETURNING d.reading, d.endpoint"""
 _NOT_ATTEMPTED = (None, None, None, None)
-"""Attempts, status, error and duration of what is postponed without an attempt: they stay what they are."""
+"""Attempts, status, error and duration of a delivery that is postponed without an attempt, and keeps its own."""
 _DROP_BODIES = """
     DELETE FROM body WHERE reading = ANY(?::bigint[]) AND NOT EXISTS (
         SELECT 1 FROM delivery d WHERE d.reading = body.reading AND d.state IN ('pending', 'dead', 'candidate'))
@@ -123,7 +124,7 @@ HOMES_CHANGED = "homes"
 
 
 class PostgresQuarantine(Quarantine):
-    """All rows in one statement."""
+    """Inserts all rows in one statement."""
 
     def _insert(self, messages: Sequence[NewQuarantined]) -> Mapping[str, int]:
         self._connection.execute(_QUARANTINE, transposed([row_of(one) for one in messages]))
@@ -136,7 +137,7 @@ class PostgresQuarantine(Quarantine):
 
 
 class PostgresDevices(DeviceTable):
-    """All records in one statement."""
+    """Writes all records in one statement."""
 
     def _replace(self, rows: Sequence[tuple[object, ...]]) -> None:
         if rows:
@@ -144,7 +145,7 @@ class PostgresDevices(DeviceTable):
 
 
 class Store(Tables):
-    """See `Tables`; `member` is the replica whose homes new endpoints become, nobody for a command."""
+    """See `Tables`; new endpoints become homes of the replica `member`, or nobody's where a command makes them."""
 
     def __init__(self, connection: PostgresConnection, *, member: str | None = None) -> None:
         endpoints = EndpointTable(connection, table="endpoint_row", circuits=("home", "endpoint"))
@@ -153,32 +154,32 @@ class Store(Tables):
         self._member = member
         self.replica = member or ""
         self._next = 0
-        """The number of the next reading; the line has been moved on beyond it."""
+        """The number of the next reading, as the transaction has reserved it."""
         self.reserved = 0
-        """The last number that the line has given; it is the transaction's until that is committed."""
+        """The last number that the transaction has reserved; a rollback gives it back to the line."""
         self._unneeded: set[int] = set()
-        """Readings whose bodies may go with the end of this transaction."""
+        """Readings whose bodies may go at the end of this transaction."""
         self._dropped_bytes = 0
         self._notes: set[tuple[int, Device]] = set()
-        """Lanes that the replicas which deliver to them are to count."""
+        """Lanes to note for the replicas that deliver to them."""
         self.homes: dict[int, int] = {}
-        """Epochs of the homes of this replica, by endpoint, as they are once this transaction is committed."""
+        """This replica's epochs by endpoint, as they are once this transaction is committed."""
         self.names: dict[int, str] = {}
-        """Of those endpoints."""
+        """The names of those endpoints."""
         self.taken: set[int] = set()
-        """Endpoints whose homes were taken in this transaction: what is in their lanes is not known yet."""
+        """Endpoints whose homes this transaction has taken, and whose lanes are not known yet."""
         self.horizon = BEYOND_ALL
-        """The newest reading that a count of lanes includes; what is newer arrives by itself."""
+        """The newest reading that a count of lanes includes; newer ones arrive by themselves."""
         self.has_others = False
         """Whether other replicas have homes."""
         self.leads = False
-        """Whether what nobody has as a home may be taken, and notes about devices are ours."""
+        """Whether this replica leads: it then takes noted homes that are nobody's, and the notes about devices."""
 
     def reserve(self, count: int, *, epoch: int | None) -> bool | None:
         """
-        Move the line on for so many readings, under its epoch or, for a command, whatever that is.
+        Move the line on for so many readings, provided that it has this epoch; a command asks for none.
 
-        Returns whether commands have changed lanes; None when the epoch is another one.
+        Returns whether lanes are noted; None when the line has another epoch, because another replica leads.
         """
         rung = (self.has_others, CHANNEL, self._member or "")
         row = self.connection.execute(_RESERVE, (count, epoch, epoch, *rung)).fetchone()
@@ -193,6 +194,7 @@ class Store(Tables):
             return int(row[0])
         make = "INSERT INTO endpoint_row (name) VALUES (?) ON CONFLICT (name) DO NOTHING"
         self.connection.execute(make, (name,))
+        # The row is looked for again, because another session may have made it since the first look.
         (row_id,) = self.connection.execute(find, (name,)).fetchone()
         home = "INSERT INTO home (endpoint, owner, epoch) VALUES (?, ?, 1) ON CONFLICT DO NOTHING"
         if self.connection.execute(home, (row_id, self._member)).rowcount and self._member:
@@ -200,7 +202,7 @@ class Store(Tables):
         return int(row_id)
 
     def recall(self, homes: Mapping[int, int]) -> None:
-        """After a rollback: homes are what they were."""
+        """Hold the homes from before the transaction, because it was rolled back."""
         self.homes = dict(homes)
         self.names = {endpoint: self.names[endpoint] for endpoint in homes}
         self.taken.clear()
@@ -226,7 +228,7 @@ class Store(Tables):
         return self._put_partly_known(readings, first, new, now)
 
     def _put_new(self, readings: list[NewReading], first: int, now: float) -> set[int]:
-        """The numbers of those that were not known."""
+        """Insert the readings that are not known; returns their numbers."""
         numbers = range(first, first + len(readings))
         wanted = [pair for pair in zip(numbers, readings, strict=True) if pair[1].recipients]
         owed = [
@@ -274,7 +276,7 @@ class Store(Tables):
     ) -> bool:
         is_new = super()._owe(number, reading, recipient, now)
         if is_new and not self.is_home_of(recipient.endpoint):
-            # Its number is an old one: whoever reads what is new would miss it.
+            # The home reads back new numbers, and would miss this old one; the note has it count the lane.
             self.note_lane(self.endpoint_id(recipient.endpoint), reading.device)
         return is_new
 
@@ -310,11 +312,11 @@ class Store(Tables):
         return self.connection.execute(_NOTED_LANES, (endpoints,)).fetchall()
 
     def note_lane(self, endpoint: int, device: Device) -> None:
-        """See `Tables`; it is written with `add_totals`."""
+        """See `Tables`; `add_totals` writes the note."""
         self._notes.add((endpoint, device))
 
     def take_noted(self) -> None:
-        """Take the homes in which commands have changed something and that are nobody's."""
+        """Take the homes that are nobody's and in which commands have changed something."""
         rows = self.connection.execute(
             "SELECT id, name FROM endpoint_row JOIN home ON home.endpoint = id"
             " WHERE owner IS NULL AND id IN (SELECT endpoint FROM touched_lane)"
@@ -330,7 +332,7 @@ class Store(Tables):
     # Settling.
 
     def settle(self, settlements: Sequence[Settlement], *, now: float) -> None:
-        # What was postponed on its way to its end comes first: the end is for good.
+        # Postponements come first, because a delivery may be postponed and end in one commit, and its end is for good.
         self._postpone([one for one in settlements if isinstance(one.decision, RetryAt)])
         self._close(settlements, now)
         self.record_failures(settlements)
@@ -344,7 +346,7 @@ class Store(Tables):
             last = None if attempt is None else (*attempted(attempt), attempt.duration_ms)
             for one in settlement.deliveries:
                 key = (one.reading, self.endpoint_id(one.endpoint))
-                # One statement changes a row once: of two times the later counts, and the last attempt there was.
+                # One statement changes a row once, so the later of two postponements counts, with the last attempt.
                 outcome = last or (rows[key][4:] if key in rows else _NOT_ATTEMPTED)
                 deliveries[key] = one
                 rows[key] = (*key, one.device, decision.due_at, *outcome)
@@ -379,19 +381,20 @@ class Store(Tables):
             changed[endpoint, state] = count
             self.add(endpoint, state, count)
         if changed.total() < len(rows):
-            # Which of them it was is not known; a lane that is counted again in vain is none the worse for it.
+            # The statement does not tell which rows were pending no more; counting a lane in vain does no harm.
             self.touch(one for some in ended.values() for one, _ in some)
         self.drop_bodies(row[0] for row in rows if row[3] != "dead")
 
     def drop_bodies(self, readings: Iterable[int]) -> None:
-        """See `Tables`; they go with `drop_unneeded`."""
+        """See `Tables`; `drop_unneeded` deletes them."""
         self._unneeded.update(readings)
 
     def drop_unneeded(self) -> None:
         """
-        Drop them all, as the last thing that a transaction changes.
+        Delete the bodies that are not needed, at the end of a transaction.
 
-        Several replicas lock bodies: each once, in their order, so that none of them waits for another in a circle.
+        Several replicas lock the same bodies, each once and in the order of numbers, so none waits for another in a
+        circle.
         """
         numbers = sorted(self._unneeded)
         self._unneeded.clear()
@@ -402,15 +405,15 @@ class Store(Tables):
             self._dropped_bytes += sum(size for (size,) in gone)
 
     def take_dropped_bytes(self) -> int:
-        """What was dropped since this was last asked."""
+        """Take the number of bytes that were dropped since the last call."""
         dropped, self._dropped_bytes = self._dropped_bytes, 0
         return dropped
 
     def shrink(self, pages: int) -> None:
-        """PostgreSQL's autovacuum does it."""
+        """PostgreSQL's autovacuum gives free space back."""
 
     def add_totals(self) -> None:
-        # In the order of their rows, as all who change several do: then none of them waits for another in a circle.
+        # All homes come before all endpoint rows, each in the order of ids, so no two transactions wait in a circle.
         endpoints = sorted({endpoint for endpoint, _ in self._changes})
         for endpoint in endpoints:
             settled = [self._changes.get((endpoint, total), 0) for total in _TOTALS]
@@ -421,6 +424,7 @@ class Store(Tables):
                 self.connection.execute(_ADD_ENQUEUED, (enqueued, endpoint))
         self._changes.clear()
         if self._notes:
+            # `noted_lanes` locks notes in this order too.
             self.write_notes(sorted(self._notes))
             self._notes.clear()
 
@@ -432,5 +436,5 @@ def _count_new(store: Store, runs: Iterable[Run]) -> None:
 
 
 def transposed(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    """A list for each column, as `unnest` takes them."""
+    """Turn rows into a list for each column, as `unnest` takes them."""
     return [list(column) for column in zip(*rows, strict=True)]
