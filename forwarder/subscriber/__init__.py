@@ -1,5 +1,5 @@
 """
-The MQTT session: gives each message to a handler, acknowledges when told. The one home of paho-mqtt.
+The MQTT session gives each message to a handler, and acknowledges when told. It is the one home of paho-mqtt.
 
     socket ◀─▶ shared_socket ◀─▶ socket_driver ─▶ packets ─▶ messages ─┐
                  ▲                │ └─▶ paho: every other packet        │
@@ -12,7 +12,8 @@ The MQTT session: gives each message to a handler, acknowledges when told. The o
 
     trial ( connects once beside the session, to see whether it would work )
 
-Everything runs on the caller's asyncio loop. Only the dialling has a thread, because name look-up and handshakes block.
+Everything runs on the caller's asyncio loop, so nothing here needs a lock. Only the dialling has a thread, because name
+look-up and handshakes block.
 """
 
 from forwarder.subscriber.arrivals import Arrival

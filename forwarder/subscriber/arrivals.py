@@ -17,17 +17,17 @@ class Arrival:
     def __init__(self, message: Message, acknowledgement: bytes) -> None:
         self.message = message
         self.acknowledgement = acknowledgement
-        """The PUBACK; empty at QoS 0, which knows none."""
+        """The PUBACK; empty at QoS 0, which has none."""
         self.is_acknowledged = False
 
 
 class Unacknowledged:
     """
-    The arrivals of one connection whose acknowledgement has not left, released only from the oldest on.
+    The arrivals of one connection whose PUBACKs have not left; they are released from the oldest on.
 
-    PUBACKs must leave in the order of their PUBLISHes (MQTT-4.6.0-2), so an early one waits for those before it. A
-    packet id is free for another message once it is acknowledged, and on every new connection: therefore only this
-    connection's own arrivals are released, each once, whatever else is told.
+    PUBACKs must leave in the order of their PUBLISHes (MQTT-4.6.0-2), so an early one waits for those before it. Each
+    arrival of this connection is released once, and no arrival of another. A packet id stands for another message once
+    it is acknowledged, and on every new connection: a PUBACK too many would acknowledge an unprocessed message.
     """
 
     def __init__(self) -> None:

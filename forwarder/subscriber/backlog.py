@@ -1,4 +1,4 @@
-"""How much was handed over and not acknowledged yet: at the limit, nothing more is read from the broker."""
+"""The backlog counts what was handed over and not acknowledged. At its limit nothing is read from the broker."""
 
 from collections import deque
 
@@ -6,11 +6,11 @@ from forwarder.clock import Clock
 from forwarder.logs import Log
 
 MOST_BYTES = 16 << 20
-"""Nothing is read from so much on. About 18,000 messages of 400 bytes: far more than two transactions take."""
+"""The limit: about 18,000 messages of 400 bytes, far more than two transactions take."""
 BYTES_PER_MESSAGE = 512
-"""A message takes so much memory beside its own bytes, generously."""
+"""The memory of a message beside its own bytes, generously."""
 TOLD_AFTER_SECONDS = 10.0
-"""A disk that is merely slow for a moment is no news."""
+"""A backlog is logged once it has been full for so long, because a disk that is slow for a moment is no news."""
 _HINT = (
     "the outbox takes nothing, or less than comes in: see /readyz. The broker keeps what comes at QoS 1, as far as its "
     "queue reaches; at QoS 0 it may drop it"
@@ -19,22 +19,22 @@ _HINT = (
 
 class Backlog:
     """
-    The bytes that wait, over all connections, because the messages of an earlier one are still in memory.
+    The bytes that wait, over all connections, because the messages of an earlier connection are still in memory.
 
-    Bytes are counted by read, not by message: a read's bytes leave once as many messages are acknowledged as had come
+    Bytes are counted by read, not by message. A read's bytes leave once as many messages are acknowledged as had come
     by then, whichever they were.
     """
 
     def __init__(self, log: Log, clock: Clock, *, most_bytes: int = MOST_BYTES) -> None:
         self.is_full = False
-        """Set at the limit, and until half of it is left, so that reading goes on in large steps."""
+        """Set at the limit, and cleared at half of it, so that reading goes on in large steps."""
         self._log = log
         self._clock = clock
         self._most_bytes = most_bytes
         self._bytes = 0
         self._reads: deque[tuple[int, int]] = deque()
         self._acknowledged = 0
-        """Acknowledged messages whose read still counts, because others of it wait."""
+        """Acknowledged messages whose read still counts, because other messages of that read wait."""
         self._full_since = 0.0
         self._is_told = False
 
@@ -48,7 +48,7 @@ class Backlog:
             self._full_since = self._clock.monotonic()
 
     def remove(self, count: int) -> None:
-        """Count so many messages as acknowledged."""
+        """Count `count` messages as acknowledged."""
         self._acknowledged += count
         reads = self._reads
         while reads and reads[0][0] <= self._acknowledged:
@@ -60,7 +60,7 @@ class Backlog:
             self._tell_end()
 
     def tell(self) -> None:
-        """Say once that the backlog has been full for long, if it has."""
+        """Log once that the backlog has been full for long, if it has."""
         if self._is_told or self._clock.monotonic() - self._full_since < TOLD_AFTER_SECONDS:
             return
         self._is_told = True

@@ -1,4 +1,4 @@
-"""How long to wait before the next connection; pure save for its dice."""
+"""The wait before the next connection; pure save for its dice."""
 
 import random
 from collections.abc import Callable
@@ -8,8 +8,8 @@ class Backoff:
     """
     Delays whose ceiling doubles from `initial_seconds` to `max_seconds`, each drawn evenly below its ceiling.
 
-    The spread applies at the cap too: a broker that comes back is not met by every client at once, and two clients
-    that throw each other out do not stay in step. `floor_seconds` keeps a lucky draw from being a busy loop.
+    The spread applies at the cap too. A broker that comes back is then not met by every client at once. Two clients
+    that throw each other out do not stay in step. `floor_seconds` keeps low draws from making a busy loop.
     """
 
     def __init__(
@@ -32,5 +32,5 @@ class Backoff:
         return max(self._floor_seconds, self._draw(0.0, ceiling))
 
     def reset(self) -> None:
-        """Start over at `initial_seconds`: for a session that has lasted, not for one that merely began."""
+        """Start over at `initial_seconds`. Call it when a session has lasted, not when it merely began."""
         self._ceiling = self._initial_seconds

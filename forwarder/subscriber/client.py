@@ -1,4 +1,4 @@
-"""The paho client of one connection, and how it opens: what is asked of the broker in CONNECT."""
+"""The paho client of one connection, and the CONNECT with which it opens."""
 
 import socket
 from collections.abc import Callable
@@ -12,21 +12,21 @@ from forwarder.settings import Broker
 from forwarder.subscriber.shared_socket import SharedSocket
 
 RECEIVE_MAXIMUM = 1000
-"""How many unacknowledged messages an MQTT 5 broker may hand us (§3.1.2.11.3); under 3.1.1 the broker decides."""
+"""Most unacknowledged messages that an MQTT 5 broker may hand us (§3.1.2.11.3). A 3.1.1 broker decides by itself."""
 
 
 class SharingClient(Client):
-    """A paho client that opens its socket itself, and then uses it through a SharedSocket."""
+    """A paho client that opens its socket, and from then on uses it through a SharedSocket."""
 
     look: Callable[[], None] = staticmethod(lambda: None)
-    """Called in the dialling thread when the socket is open, before CONNECT; raises where that is not to leave."""
+    """Called in the dialling thread when the socket is open. It raises when CONNECT must not leave."""
 
-    # paho has no public way to be given a socket, or to be fed packets; everything else here is its public API.
+    # paho has no public way to be given a socket, or to be fed packets. Everything else here is its public API.
     def _create_socket(self) -> SharedSocket:
         sock = super()._create_socket()
         if not isinstance(sock, socket.socket):
             raise TypeError(type(sock))
-        # PUBACKs are small. Without this a second write would wait for the broker's TCP to answer the first.
+        # PUBACKs are small: with Nagle's algorithm a second write would wait until the broker's TCP answers the first.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             self.look()
@@ -43,7 +43,7 @@ def new_client(broker: Broker, *, keeps_session: bool) -> SharingClient:
         client_id=broker.client_id,
         clean_session=None if is_mqtt5 else not keeps_session,
         protocol=MQTTProtocolVersion.MQTTv5 if is_mqtt5 else MQTTProtocolVersion.MQTTv311,
-        # Otherwise paho dials again by itself, in the middle of a read, when a broker refuses the protocol.
+        # paho would dial again by itself, in the middle of a read, when a broker refuses the protocol.
         reconnect_on_failure=False,
         manual_ack=True,
     )
@@ -59,7 +59,7 @@ def connect(client: Client, broker: Broker, *, keeps_session: bool) -> None:
         broker.host,
         broker.port,
         keepalive=broker.keepalive_seconds,
-        # Left to itself paho starts clean at the first connect of a process, and so wipes the session.
+        # paho's default starts clean at the first connect of a process, and so wipes the session.
         clean_start=not keeps_session if is_mqtt5 else MQTT_CLEAN_START_FIRST_ONLY,
         properties=_properties(broker, keeps_session=keeps_session) if is_mqtt5 else None,
     )

@@ -1,4 +1,4 @@
-"""One MQTT connection, from its first packet to its end: a paho client on the running asyncio loop."""
+"""One MQTT connection from its first packet to its end: a paho client on the running asyncio loop."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -51,17 +51,17 @@ class Welcome:
 
     is_session_present: bool
     session_expiry_seconds: int | None
-    """The expiry that an MQTT 5 broker granted; None when it said nothing."""
+    """The expiry that an MQTT 5 broker set; None when it set none."""
 
 
 class Connection:
     """
-    One connection to the broker; made once, never used again after `ended`.
+    One connection to the broker; it is not used again after `ended`.
 
     Arrivals are handed over as they come in, also before `subscribe`, because a persistent session may hold some. None
-    comes in while `backlog` is full. Of each payload at most `max_message_bytes` are kept.
-    CONNECT leaves only while it `may_connect`, which is asked in another thread.
-    No callback raises into paho: an error ends the connection, and `ended` says why.
+    comes in while `backlog` is full. A payload keeps at most `max_message_bytes`.
+    `may_connect` is asked in the dialling thread; CONNECT leaves only if it says yes.
+    No callback raises into paho. An error ends the connection, and `ended` says why.
     """
 
     def __init__(
@@ -109,6 +109,7 @@ class Connection:
         """Connect and wait for CONNACK. Raises SessionFailed."""
         await self._dial(dial_seconds)
         sock = self._client.socket()
+        # The thread has let go of the client by now: from here on only the loop uses it.
         if self.ended.done() or not isinstance(sock, SharedSocket):
             raise SessionFailed(closed_unanswered(self._broker))
         self._driver.start(sock)
@@ -117,7 +118,7 @@ class Connection:
         )
 
     async def subscribe(self, topics: Sequence[str], *, answer_seconds: float) -> tuple[int, ...]:
-        """The SUBACK code of each topic, 0x80 and above for a refusal. Raises SessionFailed."""
+        """The SUBACK code of each topic; 0x80 and above is a refusal. Raises SessionFailed."""
         self._granted = self._loop.create_future()
         self._client.subscribe([(topic, self._broker.qos) for topic in topics])
         return await self._await_answer(
@@ -130,7 +131,7 @@ class Connection:
         return self.ended.done()
 
     def acknowledge(self, arrivals: Sequence[Arrival]) -> None:
-        """Send the PUBACKs of all arrivals up to the first that is not acknowledged."""
+        """Mark `arrivals` as acknowledged, and send all PUBACKs up to the first arrival that is not."""
         if released := self._unacknowledged.release(arrivals):
             self._driver.write(released)
         self._driver.read_on()
@@ -141,7 +142,7 @@ class Connection:
         """
         Hand over nothing more, wait for acknowledgements, and disconnect; the broker keeps the session.
 
-        Messages that come in meanwhile, or stay unacknowledged, come again with the next connection.
+        Messages that come in meanwhile come again with the next connection, like those that stay unacknowledged.
         """
         self._is_draining = True
         if self._unacknowledged and self._driver.is_running:
@@ -179,7 +180,7 @@ class Connection:
         self, answer: "asyncio.Future[T]", timeout_seconds: float, *, else_problem: Problem
     ) -> T:
         """
-        The result of `answer`; raises SessionFailed when the connection ends first, or the time is up.
+        The result of `answer`. Raises SessionFailed when the connection ends first, or the time is up.
 
         Time in which the backlog stops the reading does not count, because the answer may stand behind messages.
         """
@@ -222,7 +223,7 @@ class Connection:
         if reason.is_failure:
             self._end(explain_refusal(reason.value, reason.getName(), self._broker))
         elif not self._welcome.done():
-            # An MQTT 5 broker may set another keep-alive than we asked for; paho knows it.
+            # An MQTT 5 broker may set another keep-alive than ours; paho knows it.
             self._driver.keep_alive(self._client.keepalive)
             expiry = getattr(properties, "SessionExpiryInterval", None)
             self._welcome.set_result(Welcome(flags.session_present, expiry))
@@ -266,6 +267,6 @@ class Connection:
             self._end(closed_unanswered(self._broker))
 
     def _on_log(self, _client: Client, _userdata: Any, level: int, text: str) -> None:
-        """Keep why a read failed, until CONNACK: paho tells it only here."""
+        """Keep the reason of a failed read until CONNACK, because paho tells it only here."""
         if level == MQTT_LOG_ERR:
             self._last_error = text.partition(": ")[2]

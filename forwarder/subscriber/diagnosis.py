@@ -1,5 +1,5 @@
 """
-What stands between us and the broker, as one sentence that says what to do about it; pure.
+The diagnosis of what stands between us and the broker: one sentence that says what to do about it; pure.
 
 A sentence names settings and hosts, never the password.
 """
@@ -33,7 +33,7 @@ _FLAWS = {
     68: "is signed with a digest that is too weak, such as SHA-1",
     79: "was issued by a certificate that is no CA's",
 }
-"""By OpenSSL's verify code (x509_vfy.h), what no file of ours can mend."""
+"""Flaws of a certificate that no file of ours can mend, by OpenSSL's verify code (x509_vfy.h)."""
 _CLIENT_CERTIFICATE_ALERTS = (
     "CERTIFICATE_REQUIRED",
     "ALERT_UNKNOWN_CA",
@@ -215,7 +215,7 @@ def _credentials(broker: Broker) -> Problem:
 
 
 def refused_topics(topics: Sequence[str], codes: Sequence[int]) -> tuple[str, ...]:
-    """The topics that SUBACK refused; a broker that answers for fewer than were asked refused the rest."""
+    """The topics that SUBACK refused. A topic without an answer counts as refused."""
     answers = [*codes, *[_FAILURE] * (len(topics) - len(codes))]
     return tuple(topic for topic, code in zip(topics, answers, strict=False) if code >= _FAILURE)
 
@@ -223,7 +223,7 @@ def refused_topics(topics: Sequence[str], codes: Sequence[int]) -> tuple[str, ..
 def explain_subscription(
     refused: Sequence[str], broker: Broker, *, codes: Sequence[int] = ()
 ) -> Problem:
-    """Why SUBACK refused these topics; `codes` are all that it holds."""
+    """Why SUBACK refused these topics; `codes` are all codes of that SUBACK."""
     topics = " and ".join(refused)
     told = dict.fromkeys(reason_of(code, "").words for code in codes if code > _FAILURE)
     why = f" ({', '.join(told)})" if told else ""
@@ -275,7 +275,7 @@ def lost(broker: Broker) -> Problem:
 
 
 def explain_end(code: int, name: str, broker: Broker) -> Problem:
-    """Why the broker says it ended the session; `code` and `name` are those of MQTT 5 §3.14.2.1."""
+    """Why the broker ended the session, by its own words; `code` and `name` are those of MQTT 5 §3.14.2.1."""
     if code == TAKEN_OVER:
         return Problem(
             "clash",
@@ -290,7 +290,7 @@ def explain_end(code: int, name: str, broker: Broker) -> Problem:
 
 
 def explain_unfit(unfit: Unfit, broker: Broker) -> Problem:
-    """Why we ended the connection over a packet. Each sentence says a way out, because the packet may come again."""
+    """Why a packet made us end the connection. Each sentence says a way out, because the packet may come again."""
     match unfit:
         case "not_connack":
             return not_mqtt(broker)

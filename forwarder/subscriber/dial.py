@@ -1,4 +1,4 @@
-"""Opens the socket in a thread of its own: name look-up and handshakes block, and a look-up cannot be stopped."""
+"""Dialling opens the socket in a thread, because name look-up and handshakes block and a look-up cannot be stopped."""
 
 import asyncio
 import threading
@@ -17,7 +17,7 @@ class Dialling:
     One attempt to open the socket of `client`.
 
     The thread is a daemon outside every pool, so neither `asyncio.run` nor the interpreter waits for a name look-up
-    that hangs. Whoever stops waiting for `opened` cancels it; a socket that opens after that is closed at once.
+    that hangs. The caller cancels `opened` when it waits no longer. A socket that opens after that is closed at once.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Dialling:
 
     def _work(self) -> None:
         failure = self._open()
+        # The loop judges the outcome, because `opened` may be cancelled until the very turn in which it is set.
         try:
             self.opened.get_loop().call_soon_threadsafe(self._finish, failure)
         except RuntimeError:  # the loop is closed: nobody waits any more
@@ -48,7 +49,7 @@ class Dialling:
         try:
             if self._broker.use_tls:
                 self._client.tls_set_context(client_context(self._broker))
-            # For each address of the host: one that swallows packets leaves time for the next, IPv4 after IPv6.
+            # paho tries each address of the host for so long: one that swallows packets leaves time for the next.
             self._client.connect_timeout = self._timeout_seconds / 3
             connect(self._client, self._broker, keeps_session=self._keeps_session)
         except Exception as error:  # noqa: BLE001 - the top of the thread; explain_dial knows them all

@@ -1,4 +1,4 @@
-"""When to ping the broker, and when to give it up; pure."""
+"""The keep-alive decides when to ping the broker, and when to give it up; pure."""
 
 from enum import Enum
 
@@ -13,10 +13,10 @@ class Duty(Enum):
 
 class KeepAlive:
     """
-    Watches over one connection, `seconds` being its keep-alive (MQTT 3.1.1 §3.1.2.10); 0 switches it off.
+    Watches over one connection. `seconds` is its keep-alive (MQTT 3.1.1 §3.1.2.10); 0 switches it off.
 
-    A ping is due when nothing was sent or nothing received for so long. Any byte that comes after it is its answer,
-    because a PINGRESP may stand behind many messages. A broker from which nothing has come since is given up.
+    A ping is due when nothing was sent, or nothing received, for `seconds`. Any later byte from the broker answers the
+    ping, because a PINGRESP may stand behind many messages. A broker that sends none for `seconds` more is given up.
     """
 
     def __init__(self, seconds: float, *, now: float) -> None:
@@ -32,7 +32,7 @@ class KeepAlive:
         self._sent_at = now
 
     def duty(self, *, now: float) -> Duty:
-        """The action at `now`; a PING counts as sent."""
+        """The action at `now`. A PING counts as sent."""
         if self._seconds == 0:
             return Duty.NONE
         if self._pinged_at is not None and now - self._pinged_at >= self._seconds:

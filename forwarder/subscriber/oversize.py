@@ -1,4 +1,4 @@
-"""A PUBLISH that is too large to be held: its beginning is kept, the rest passes by; pure."""
+"""A PUBLISH that is too large to be held keeps its beginning and loses the rest; pure."""
 
 from datetime import datetime
 
@@ -6,16 +6,16 @@ from forwarder.reading import Message
 from forwarder.subscriber.arrivals import PUBACK, Arrival
 
 DUP, QOS_1, RETAIN = 0x08, 0x02, 0x01
-"""In the first byte of a PUBLISH (MQTT 3.1.1 §3.3.1)."""
+"""Flags in the first byte of a PUBLISH (MQTT 3.1.1 §3.3.1)."""
 HEAD_BYTES = 2 + 65_535 + 2 + 4
-"""The most that stands before the properties' own bytes: a topic with its length, a packet id, their length."""
+"""Most bytes before the properties themselves: a topic with its length, a packet id, the properties' length."""
 _LENGTH_BYTES = 4
 """A length has at most as many (MQTT 3.1.1 §2.2.3)."""
 
 
 class Oversize:
     """
-    One PUBLISH of `length` bytes behind its fixed header, and more than HEAD_BYTES, as its bytes come in.
+    One PUBLISH as its bytes come in: `length` bytes behind its fixed header, which are more than HEAD_BYTES.
 
     It holds the head and the first `most_bytes` of the payload, whatever the length. The properties may be of any size,
     because they mean nothing to us and are passed over.
@@ -23,7 +23,7 @@ class Oversize:
 
     def __init__(self, first: int, length: int, *, is_mqtt5: bool, most_bytes: int) -> None:
         self.is_malformed = False
-        """Its own lengths reach beyond its end: nothing after it can be trusted."""
+        """Whether a length inside it reaches beyond its end. The stream behind it cannot be trusted then."""
         self._first = first
         self._length = self._missing = length
         self._is_mqtt5 = is_mqtt5
@@ -42,7 +42,7 @@ class Oversize:
         return len(self._head) + len(self._payload)
 
     def feed(self, chunk: bytes) -> bytes:
-        """Take the bytes that belong to it; returns those behind it."""
+        """Take the bytes that belong to the packet. Returns the bytes behind it."""
         mine = chunk[: self._missing]
         self._missing -= len(mine)
         if self._payload_at:
@@ -54,7 +54,7 @@ class Oversize:
         return chunk[len(mine) :]
 
     def arrival(self, received_at: datetime) -> Arrival:
-        """The message, once it is whole."""
+        """The arrival; the packet has to be whole."""
         head, first, payload = bytes(self._head), self._first, bytes(self._payload)
         return Arrival(
             Message(
@@ -94,7 +94,7 @@ class Oversize:
 
 
 def past_properties(data: bytes, at: int, end: int) -> int:
-    """Where the properties whose length stands at `data[at]` are over (MQTT 5 §2.2.2); beyond `end` when malformed."""
+    """The end of the properties whose length stands at `data[at]` (MQTT 5 §2.2.2); beyond `end` when malformed."""
     length = 0
     for shift in range(_LENGTH_BYTES):
         if at >= end:
@@ -108,7 +108,7 @@ def past_properties(data: bytes, at: int, end: int) -> int:
 
 
 def topic_text(topic: bytes) -> str:
-    """The topic; bytes that are not UTF-8, which MQTT forbids, are spelled out instead of lost."""
+    """The topic as text. MQTT forbids bytes that are not UTF-8; they are spelled out, not lost."""
     try:
         return topic.decode()
     except UnicodeDecodeError:

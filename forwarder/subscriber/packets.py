@@ -1,11 +1,11 @@
 """
-The stream of bytes from the broker, split into packets; pure.
+Packets splits the stream of bytes from the broker; pure.
 
 A PUBLISH becomes an arrival here. Every other packet is given back as it came, because paho knows what to make of it.
 
-The fixed header of a packet decides what it may cost. A PUBLISH whose payload is too large keeps its beginning and
-loses the rest, so that it can be quarantined and acknowledged. Its properties mean nothing to us, and are passed over
-at any size. A packet is unfit, and ends the connection, when it is malformed, was never asked for, or is too large and
+The fixed header of a packet decides what the packet may cost. A PUBLISH whose payload is too large keeps its beginning
+and loses the rest, so that it can be quarantined and acknowledged. Its properties are passed over at any size, because
+they mean nothing to us. An unfit packet ends the connection: it is malformed, was never asked for, or is too large and
 no PUBLISH.
 """
 
@@ -29,26 +29,26 @@ Unfit = Literal["not_connack", "qos_2", "too_large", "malformed"]
 Parsed: TypeAlias = "list[Arrival] | bytes | Unfit"
 
 MOST_BYTES_OF_OTHERS = 65_536
-"""Of a packet that is no PUBLISH. The largest, an MQTT 5 DISCONNECT with its reason, has a few hundred."""
+"""Most bytes of a packet that is no PUBLISH. The largest, an MQTT 5 DISCONNECT with its reason, has a few hundred."""
 _PUBLISH, _PUBLISH_MASK = 0x30, 0xF4
-"""PUBLISH in the packet type, and not QoS 2 or 3 (MQTT 3.1.1 §3.3.1)."""
+"""The first byte of a PUBLISH at QoS 0 or 1 (MQTT 3.1.1 §3.3.1)."""
 _CONNACK, _TYPE_MASK, _QOS_MASK, _QOS_2 = 0x20, 0xF0, 0x06, 0x04
 _LENGTH_BYTES = 4
-"""The remaining length has at most as many (MQTT 3.1.1 §2.2.3)."""
+"""Most bytes of a remaining length (MQTT 3.1.1 §2.2.3)."""
 
 
 class Packets:
     """
     Takes chunks as they are read from the socket, and gives out whole packets in their order.
 
-    Of each payload at most `max_message_bytes` are kept.
+    A payload keeps at most `max_message_bytes`.
     """
 
     def __init__(self, *, is_mqtt5: bool, max_message_bytes: int) -> None:
         self.has_begun = False
-        """Whether CONNACK, which must be the first packet, was given out (MQTT-3.2.0-1)."""
+        """Whether CONNACK was given out, which must be the first packet (MQTT-3.2.0-1)."""
         self.parsed_bytes = 0
-        """About what the arrivals of the last `parse` hold."""
+        """About the bytes that the arrivals of the last `parse` hold."""
         self._is_mqtt5 = is_mqtt5
         self._max_message_bytes = max_message_bytes
         self._data = b""
@@ -64,7 +64,7 @@ class Packets:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes in memory that were not parsed: at most a chunk and the largest packet that is held whole."""
+        """Bytes in memory that are not parsed: at most a chunk and the largest packet that is held whole."""
         passing = self._oversize.held_bytes if self._oversize is not None else 0
         return len(self._data) - self._at + len(self._partial) + passing
 
@@ -77,7 +77,7 @@ class Packets:
         if not self._partial:
             self._data, self._at = chunk, 0
         elif len(chunk) < self._missing:
-            # Joined only when the packet is whole, because a large one may come byte by byte.
+            # Chunks are joined only when the packet is whole, because a large one may come byte by byte.
             self._partial += chunk
             self._missing -= len(chunk)
         else:
@@ -86,7 +86,7 @@ class Packets:
 
     def parse(self, *, limit: int, received_at: datetime) -> Parsed:
         """
-        Up to `limit` arrivals that stand in a row, or the one other packet that is next; none when no further is whole.
+        Up to `limit` arrivals in a row, or the next packet if it is another one. No arrivals when no packet is whole.
 
         Nothing comes after an unfit packet.
         """
@@ -122,7 +122,7 @@ class Packets:
         return [oversize.arrival(received_at)]
 
     def _parse_other(self, data: bytes, body: int, stop: int) -> Parsed:
-        """The next packet, where it is no whole PUBLISH that becomes an arrival."""
+        """The next packet, which is no whole PUBLISH that becomes an arrival."""
         end, first = len(data), data[self._at]
         if body > end:
             self._keep_partial(missing=1)
@@ -169,7 +169,7 @@ class Packets:
     def _arrival(
         self, data: bytes, at: int, body: int, stop: int, received_at: datetime
     ) -> Arrival | None:
-        """The PUBLISH in `data[at:stop]`; None when it is something else, or malformed (§3.3)."""
+        """The PUBLISH in `data[at:stop]`; None when the packet is another one, or malformed (§3.3)."""
         first = data[at]
         if first & _PUBLISH_MASK != _PUBLISH or stop < body + 2:
             return None
@@ -206,15 +206,15 @@ class Packets:
 
 
 _NO_PACKET_ID = PUBACK + b"\0\0"
-"""0 is none (MQTT-2.3.1-1)."""
+"""A PUBACK for packet id 0, which no packet may have (MQTT-2.3.1-1)."""
 
 
 def _bounds(data: bytes, at: int, end: int) -> tuple[int, int]:
     """
-    Where the body of the packet at `data[at]` begins and where it stops.
+    The beginning and the end of the body of the packet at `data[at]`.
 
-    The body begins beyond `end` while the fixed header is not whole, and stops before its beginning when its length
-    goes on for too long.
+    The body begins beyond `end` while the fixed header is not whole. It stops before its beginning when its length has
+    too many bytes.
     """
     body = at + 2
     if body > end:

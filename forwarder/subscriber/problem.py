@@ -29,12 +29,12 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why there is no session, or not the one that was asked for."""
+    """The reason why there is no session, or not the one that was asked for."""
 
     kind: Kind
     sentence: str
     cause: Exception | None = field(default=None, repr=False, compare=False)
-    """An error of ours that the log should show with its traceback."""
+    """An error of our own, whose traceback belongs in the log."""
 
 
 class SessionFailed(ForwarderError):  # noqa: N818 - the name states the fact

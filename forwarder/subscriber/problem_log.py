@@ -1,4 +1,4 @@
-"""The problem in the way of the session: kept for /readyz, and said once in the log."""
+"""The problem log keeps the problem in the way of the session for /readyz, and says it once in the log."""
 
 from forwarder.clock import Clock
 from forwarder.logs import Log
@@ -9,8 +9,8 @@ class ProblemLog:
     """
     The present problem, if any.
 
-    Each distinct sentence is a warning when it first appears, and again every `repeat_seconds` while it lasts. It is
-    logged at `debug` in between. Its end is said once.
+    A sentence is a warning when it first appears, and again every `repeat_seconds` while it lasts. In between it is
+    logged at `debug`. The end of the problem is logged once.
     """
 
     def __init__(self, log: Log, clock: Clock, *, repeat_seconds: float) -> None:

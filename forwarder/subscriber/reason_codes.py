@@ -1,4 +1,4 @@
-"""What a broker's reason codes mean, and what to do about each (MQTT 5 §2.4; 3.1.1 brokers have those of CONNACK)."""
+"""A broker's reason codes: their meaning, and what to do about each (MQTT 5 §2.4; 3.1.1 has those of CONNACK)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _REPORT = "it is tried again; please report it if it lasts"
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What the broker says, in words, and what is to be done."""
+    """The broker's reason in words, and what to do about it."""
 
     words: str
     advice: str
@@ -60,5 +60,5 @@ REASONS: Mapping[int, Reason] = {
 
 
 def reason_of(code: int, name: str) -> Reason:
-    """Of a code that MQTT does not have, its name and number."""
+    """The reason behind a code; for a code that MQTT does not have, its name and number."""
     return REASONS.get(code) or Reason(f"{name or 'reason'} {code:#04x}".strip(), _OPERATOR)

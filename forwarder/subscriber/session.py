@@ -1,4 +1,4 @@
-"""The session outlives its connections: it connects and reconnects for ever, and says what is in the way."""
+"""The session outlives its connections. It connects and reconnects for ever, and says what is in the way."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -34,15 +34,15 @@ class Pace:
     """The session's times, in seconds."""
 
     dial: float = 15.0
-    """For name look-up, TCP and TLS together."""
+    """The limit for name look-up, TCP and TLS together."""
     answer: float = 15.0
-    """For CONNACK, and for SUBACK."""
+    """The limit for CONNACK, and the same for SUBACK."""
     first_retry: float = 1.0
     longest_retry: float = 60.0
     steady: float = 30.0
-    """A session that has lasted this long is sound: the retry delays start over."""
+    """The age at which a session is sound, so that the retry delays start over."""
     repeat_problem: float = 300.0
-    """How often a problem that lasts is logged again."""
+    """The time after which a lasting problem is logged again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +51,15 @@ class SessionState:
 
     connected: bool
     subscribed: bool
-    """Every topic was granted."""
+    """Whether every topic was granted."""
     since: datetime
     """When `connected` or `subscribed` last changed."""
     problem: str | None
-    """One sentence that says what to do; also while subscribed, when messages may be lost."""
+    """One sentence that says what to do. It may stand beside `subscribed`, when messages may be lost."""
     sessions: int
-    """Connections that CONNACK accepted, in this process."""
+    """Connections of this process that CONNACK accepted."""
     gaps: int
-    """How often the broker had lost our session, and with it perhaps messages."""
+    """How often the broker had lost our session, and perhaps messages with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class _Progress:
     """How far the present connection has come."""
 
     connected_at: float | None = None
-    """By the monotonic clock, when CONNACK accepted it."""
+    """Monotonic seconds of its CONNACK; None before."""
     is_subscribed: bool = False
 
 
@@ -75,11 +75,11 @@ class Subscriber:
     """
     The one subscription to the broker.
 
-    `on_arrivals` gets every message, on the loop, in the order of arrival, together with those that were read with it.
-    It must not block; when it raises, the connection is made anew. A message that is not acknowledged comes again with
-    the next connection. Each must be acknowledged some time, also at QoS 0, because nothing is read while too much is
-    not. Of each payload at most `max_message_bytes` are kept.
-    `may_connect` is asked before each CONNECT, in another thread; while it says no, it is asked again and again.
+    `on_arrivals` gets all messages of one read together, on the loop, in the order of arrival. It must not block. If it
+    raises, the connection is made anew. A message that is not acknowledged comes again with the next connection. Each
+    must be acknowledged some time, also at QoS 0, because nothing is read while too many are not. A payload keeps at
+    most `max_message_bytes`.
+    `may_connect` is asked before each CONNECT, in the dialling thread. While it says no, it is asked again and again.
     `expects_session` says that an earlier process was subscribed: a broker that then knows no session has lost it.
     """
 
@@ -111,7 +111,7 @@ class Subscriber:
         self._progress = _Progress()
         self._early_ends = 0
         self._forgotten: Problem | None = None
-        """Why the broker will keep nothing while we are away."""
+        """The problem of a broker that will keep nothing while we are away."""
         self._stopping = asyncio.Event()
         self._since = clock.now()
         self._sessions = self._gaps = 0
@@ -130,15 +130,15 @@ class Subscriber:
 
     @property
     def unacknowledged(self) -> int:
-        """Messages handed over on this connection whose PUBACK has not been asked for."""
+        """Messages of this connection whose PUBACK has not left."""
         return self._connection.unacknowledged if self._connection is not None else 0
 
     def acknowledge(self, arrivals: Sequence[Arrival]) -> None:
         """
         Send the PUBACKs of `arrivals`.
 
-        They leave in the order in which their messages came (MQTT-4.6.0-2), so an early one waits for those before it.
-        Those of a connection that is over are dropped, because their messages come again.
+        PUBACKs leave in the order in which their messages came (MQTT-4.6.0-2), so an early one waits for those before
+        it. PUBACKs of a connection that is over are dropped, because its messages come again.
         """
         self._backlog.remove(len(arrivals))
         if self._connection is not None:
@@ -162,12 +162,13 @@ class Subscriber:
 
         The broker keeps the session and what was not acknowledged.
         """
+        # Before the connection ends, because `run` would make another.
         self._stopping.set()
         if self._connection is not None:
             await self._connection.drain(grace_seconds=grace_seconds)
 
     async def _one_connection(self) -> Problem:
-        """Connect, subscribe and stay until the connection is over; returns why it is."""
+        """Connect, subscribe and stay until the connection is over. Returns the reason of its end."""
         connection = self._connection = Connection(
             self._broker,
             clock=self._clock,
@@ -201,7 +202,7 @@ class Subscriber:
         return await connection.ended
 
     async def _subscribe(self, connection: Connection) -> Problem | None:
-        """Ask slowly until every topic is granted; returns the problem of a QoS lower than asked."""
+        """Ask slowly until every topic is granted. Returns a problem if the granted QoS is lower than ours."""
         lowest, wanted = self._broker.qos, self._broker.topics
         while wanted:
             codes = await connection.subscribe(wanted, answer_seconds=self._pace.answer)
@@ -248,8 +249,8 @@ class Subscriber:
             self._problem_log.clear()
 
     def _report_end(self, problem: Problem) -> float:
-        """Say why the connection is over; returns the seconds to wait before the next."""
-        # Whether it may connect changes within a second, whatever the broker had to say before.
+        """Log why the connection is over. Returns the seconds to wait before the next."""
+        # An unsure replica may be sure within a second, whatever the broker had to say before.
         is_unsure = problem.kind == "unsure"
         delay = self._pace.first_retry if is_unsure else self._backoff.next_delay()
         if self._progress.connected_at is None:
@@ -276,12 +277,12 @@ class Subscriber:
 
     @property
     def _steady_seconds(self) -> float:
-        """How long a session must last to be sound; when flapping, longer than a rival may wait."""
+        """The age at which a session is sound. While flapping it is longer than a rival may wait."""
         longest_wait = 2 * self._pace.longest_retry if self._is_flapping else 0.0
         return max(self._pace.steady, longest_wait)
 
     def _log_session(self, event: str, **fields: object) -> None:
-        """Log a session at `info`, or at `debug` once its flapping is said, so that it does not bury the problem."""
+        """Log a session at `info`. A flapping one goes to `debug`, so that it does not bury the problem."""
         if self._is_flapping:
             self._log.debug(event, **fields)
         else:

@@ -1,4 +1,4 @@
-"""One connection's socket, shared: the driver reads and writes it, and paho sees what the driver leaves to it."""
+"""The socket of one connection, shared: the driver reads and writes it, and paho sees what the driver leaves to it."""
 
 import os
 import select
@@ -7,14 +7,14 @@ import ssl
 
 _CHUNK_BYTES = 65_536
 _RECORD_BYTES = 16_384
-"""TLS decrypts so much at once (RFC 8446 §5.1)."""
+"""The most that TLS decrypts at once (RFC 8446 §5.1)."""
 _HAS_CLOSED = getattr(select, "POLLRDHUP", 0)
-"""Asks for the end of the stream although bytes stand before it; Linux alone knows it."""
+"""Asks poll for the end of the stream even if bytes stand before it. Only Linux has it."""
 
 
 class SharedSocket:
     """
-    Owns `sock`, and is what paho takes for its socket (`recv`, `send`, `close`, `fileno`, `setblocking`).
+    Owns `sock`, and stands in for it before paho (`recv`, `send`, `close`, `fileno`, `setblocking`).
 
     paho reads the packets that `leave_to_paho` gave it, and then how the connection ended. Both sides write through one
     queue, so that no packet begins inside another when the kernel takes only part of one.
@@ -26,16 +26,16 @@ class SharedSocket:
         self._for_paho = bytearray()
         self._unsent = bytearray()
         self.read_waits_for_write = False
-        """TLS must write before more can be read."""
+        """Whether TLS must write before more can be read."""
         self._write_waits_for_read = False
         self.is_leaving = False
-        """Nothing is read any more; paho's `close` leaves the connection open until `hang_up`."""
+        """Set when nothing is read any more. paho's `close` then leaves the connection open until `hang_up`."""
         self._failure: OSError | None = None
         self._is_over = False
 
     @property
     def has_ended(self) -> bool:
-        """Nothing more will come; paho's next read says why."""
+        """Whether nothing more will come. paho's next read says why."""
         return self._is_over or self._failure is not None
 
     @property
@@ -54,12 +54,12 @@ class SharedSocket:
         )
 
     def receive(self) -> bytes:
-        """The bytes that have come in, up to about 64 KiB; empty when there are none, or will be none."""
+        """The bytes that have come in, up to about 64 KiB; empty when there are none now, or never will be."""
         chunk = self._read(_CHUNK_BYTES)
         if self._tls is None or not chunk:
             return chunk
         records, size = [chunk], len(chunk)
-        # TLS may hold more than it gave out. It is read now, because the loop would announce it no more.
+        # TLS may hold more than it gave out. We read that now, because the loop would not announce it.
         while (size < _CHUNK_BYTES or self._tls.pending()) and (
             record := self._read(_RECORD_BYTES)
         ):
@@ -82,14 +82,14 @@ class SharedSocket:
         return chunk
 
     def notice_end(self) -> bool:
-        """Whether the connection is over, as far as that shows without reading."""
+        """Whether the connection is over, as far as the kernel tells without a read."""
         looking = select.poll()
         looking.register(self._sock, _HAS_CLOSED)
         self._is_over = self._is_over or bool(looking.poll(0))
         return self.has_ended
 
     def discard(self) -> bool:
-        """Drop the bytes that have come in, undecrypted; returns whether the stream has ended."""
+        """Drop the bytes that have come in, undecrypted. Returns whether the stream has ended."""
         try:
             return not os.read(self.fileno(), _CHUNK_BYTES)
         except BlockingIOError:
@@ -98,7 +98,7 @@ class SharedSocket:
             return True
 
     def write(self, packets: bytes | bytearray) -> None:
-        """Send whole packets behind those before; the rest waits for `flush` where the kernel takes only part."""
+        """Send whole packets behind earlier ones. The part that the kernel does not take waits for `flush`."""
         self._unsent += packets
         self.flush()
 
@@ -107,7 +107,7 @@ class SharedSocket:
         self._write_waits_for_read = False
         try:
             while self._unsent:
-                # TLS wants the same bytes again after a write that failed, so they stay at the front until then.
+                # TLS wants the same bytes again after a write that failed, so they stay at the front until it succeeds.
                 del self._unsent[: self._sock.send(self._unsent)]
         except (BlockingIOError, ssl.SSLWantWriteError):
             pass
@@ -136,7 +136,7 @@ class SharedSocket:
         raise BlockingIOError
 
     def send(self, packet: bytes | bytearray) -> int:
-        """All of the packet, or nothing while the queue waits: paho closes right after its DISCONNECT has left."""
+        """Send the whole packet, or nothing while the queue waits, because paho closes right after its DISCONNECT."""
         self.flush()
         if self._unsent:
             raise BlockingIOError
@@ -148,7 +148,7 @@ class SharedSocket:
             self._sock.close()
 
     def hang_up(self) -> None:
-        """Close it for good."""
+        """Close the connection for good."""
         self._sock.close()
 
     def fileno(self) -> int:

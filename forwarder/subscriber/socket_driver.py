@@ -1,8 +1,8 @@
 """
-Moves bytes between one connection's socket and the running asyncio loop.
+The driver moves bytes between one connection's socket and the running asyncio loop.
 
-The driver reads in large chunks and hands over the messages in them. paho reads every other packet, through its public
-`loop_read`, and writes by its `loop_write`.
+It reads in large chunks and hands over the messages in them. paho reads every other packet by its public `loop_read`,
+and writes by its `loop_write`.
 
 Two things are bounded: the messages that wait for the outbox, and the bytes that wait to be written to the broker. At
 either limit the driver stops reading, so that the rest stays with the broker.
@@ -25,18 +25,19 @@ from forwarder.subscriber.shared_socket import SharedSocket
 _PACKETS_PER_TURN = 200
 _TICK_SECONDS = 1.0
 _MOST_UNSENT_BYTES = 65_536
-"""Of our answers: a broker that reads nothing is not read either."""
+"""Most bytes of our answers that wait, because a broker that reads nothing is not read either."""
 _PUBREL, _PUBCOMP = 0x62, b"\x70\x02"
-"""How the end of an exchange at QoS 2 begins, and its answer (MQTT 3.1.1 §3.6, §3.7)."""
+"""First byte of the last question in an exchange at QoS 2, and the beginning of its answer (MQTT 3.1.1 §3.6, §3.7)."""
 _PINGREQ = b"\xc0\x00"
 
 
 class SocketDriver:
     """
-    Serves `client` from `start` until its socket is closed; an exception of its callbacks goes to `on_failure`.
+    Serves `client` from `start` until its socket is closed. An exception of its callbacks goes to `on_failure`.
 
     `on_silence` is called when the broker no longer answers, at most two keep-alives after its last sign of life.
-    Nothing is read while the backlog is full, and that is no silence of the broker; call `read_on` once it is not.
+    Nothing is read while the backlog is full, and that time is no silence of the broker. Call `read_on` when there is
+    room again.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class SocketDriver:
         self._socket: SharedSocket | None = None
         self._keep_alive = KeepAlive(0, now=clock.monotonic())
         self._is_behind = False
-        """Whether packets that were read may still have to be handled."""
+        """Whether packets that were read may still be unhandled."""
         self._watches_readable = self._watches_writable = False
         self._held_at = -math.inf
         self._tick: Timer | None = None
@@ -76,14 +77,14 @@ class SocketDriver:
         return self._socket is not None
 
     def start(self, sock: SharedSocket) -> None:
-        """Begin with a socket that has just been opened; CONNECT is waiting to be written."""
+        """Begin with a socket that has just been opened, while CONNECT waits to be written."""
         self._socket = sock
         self._watch_readable(sock, wants=True)
         self._watch_writable(sock)
         self._tick = self._clock.call_later(_TICK_SECONDS, self._on_tick)
 
     def keep_alive(self, seconds: float) -> None:
-        """Ping the broker from now on, and give it up when it stays silent."""
+        """Ping the broker from now on, and give up on it when it stays silent."""
         self._keep_alive = KeepAlive(seconds, now=self._clock.monotonic())
 
     def stop(self) -> None:
@@ -106,7 +107,7 @@ class SocketDriver:
             self._loop.call_soon(self._read)
 
     def read_on(self) -> None:
-        """Read again, if reading has stopped and its reason is gone."""
+        """Read again, if reading has stopped and nothing stops it any more."""
         if (
             self._socket is not None
             and not self._watches_readable
@@ -119,7 +120,7 @@ class SocketDriver:
 
     @property
     def last_held_at(self) -> float:
-        """When the backlog last stopped the reading, in monotonic seconds."""
+        """Monotonic seconds at which the backlog last stopped the reading."""
         if self._socket is not None and self._waits_for_backlog:
             self._held_at = self._clock.monotonic()
         return self._held_at
@@ -152,6 +153,7 @@ class SocketDriver:
             sock.hang_up()
 
     def _on_readable(self) -> None:
+        # While the driver is behind, its own next `_read` is due already.
         if not self._is_behind:
             self._read()
 
@@ -163,7 +165,7 @@ class SocketDriver:
 
     def _handle_input(self) -> None:
         """
-        Handle at most _PACKETS_PER_TURN packets, because others on this loop have their turns too.
+        Handle at most _PACKETS_PER_TURN packets, because all else on this loop waits meanwhile.
 
         Packets that came before the end of the connection are handled before paho learns of the end, unless the backlog
         is full.
@@ -213,7 +215,7 @@ class SocketDriver:
 
     def _let_paho_read(self, sock: SharedSocket, packet: bytes) -> None:
         if packet[0] == _PUBREL:
-            # An earlier program with our client id left it. Unanswered, it keeps a place among the messages in flight.
+            # An earlier program with our client id began it. Unanswered, it keeps a place among the messages in flight.
             self.write(_PUBCOMP + packet[2:4])
         sock.leave_to_paho(packet)
         while sock.has_left_for_paho and self._socket is not None:
@@ -221,7 +223,7 @@ class SocketDriver:
 
     @property
     def _waits_for_backlog(self) -> bool:
-        # CONNACK stands before all messages, and we always read it.
+        # CONNACK is always read, because it stands before all messages.
         return self._backlog.is_full and self._packets.has_begun
 
     def _must_not_read(self, sock: SharedSocket) -> bool:
@@ -256,7 +258,7 @@ class SocketDriver:
             self.read_on()
 
     def _watch_readable(self, sock: SharedSocket, *, wants: bool) -> None:
-        """Have the loop call us when there is something to read, exactly while we would read it."""
+        """Have the loop announce input exactly while the driver would read it."""
         if wants and not self._watches_readable:
             self._loop.add_reader(sock.fileno(), self._on_readable)
         elif self._watches_readable and not wants:
@@ -264,7 +266,7 @@ class SocketDriver:
         self._watches_readable = wants
 
     def _watch_writable(self, sock: SharedSocket) -> None:
-        """Have the loop call us when the socket is writable, exactly while something waits to be written."""
+        """Have the loop announce a writable socket exactly while something waits to be written."""
         wants = sock.wants_to_write or (not sock.has_unsent and self._client.want_write())
         if wants and not self._watches_writable:
             self._loop.add_writer(sock.fileno(), self._on_writable)
@@ -281,13 +283,13 @@ class SocketDriver:
         if duty is Duty.PING:
             self.write(_PINGREQ)
         elif duty is Duty.GIVE_UP:
-            # We may have stood still ourselves; then the answer waits to be read.
+            # This process may have stood still itself. The broker's answer then waits to be read.
             self._read()
             if self._socket is not None and self._keep_alive.duty(now=now) is Duty.GIVE_UP:
                 self._on_silence()
 
     def _excuse_silence(self, now: float) -> None:
-        """The broker is not silent while we do not listen; but it may have left."""
+        """Count no silence while nothing is read, but notice a broker that has left."""
         self._keep_alive.heard(now=now)
         self._backlog.tell()
         if self._socket is not None and self._socket.notice_end():
@@ -297,5 +299,6 @@ class SocketDriver:
         self.stop()
 
     def _on_paho_writes(self, *_: Any) -> None:
+        # paho also calls this in the dialling thread, when it queues CONNECT. The driver has no socket at that time.
         if self._socket is not None:
             self._watch_writable(self._socket)

@@ -1,4 +1,4 @@
-"""The TLS context of a broker: whom we trust, and who we are."""
+"""The TLS context of a broker: the authorities that we trust, and our own certificate."""
 
 import ssl
 from pathlib import Path
@@ -12,12 +12,12 @@ _UNFIT_FILES = {
     "CA_KEY_TOO_SMALL": "it was issued with a key that is too short; have another pair issued",
     "CA_MD_TOO_WEAK": "it is signed with a digest that is too weak, such as SHA-1; have another pair issued",
 }
-"""What is wrong with a file that is PEM, by the name of OpenSSL's error."""
+"""The flaw of a file that is PEM, by the name of OpenSSL's error."""
 
 
 def client_context(broker: Broker) -> ssl.SSLContext:
     """
-    The context for one connection, from the files as they are now, so that a renewed certificate needs no restart.
+    The context of one connection, from the files as they are now, so that a renewed certificate needs no restart.
 
     Raises SessionFailed when a file cannot be used.
     """
@@ -40,7 +40,7 @@ def _trusting(ca_file: Path | None) -> ssl.SSLContext:
             " -----BEGIN CERTIFICATE-----"
         )
         raise SessionFailed(Problem("certificate", sentence)) from unusable
-    # A given certificate is trusted as it stands: it need not be of a CA, nor meet RFC 5280 in full.
+    # A certificate in the file is trusted as it stands: it need not be of a CA, nor meet RFC 5280 in full.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
@@ -62,11 +62,11 @@ def _identify(context: ssl.SSLContext, cert_file: Path, key_file: Path) -> None:
             )
         )
 
-    # OpenSSL opens them by their path, and would wait for whatever is there.
+    # OpenSSL opens both by their path, and would wait at a pipe. Our own reader refuses that first.
     _read("FORWARDER_MQTT_CERT_FILE", cert_file, "client_certificate")
     _read("FORWARDER_MQTT_KEY_FILE", key_file, "client_certificate")
     try:
-        # Without a password function OpenSSL would ask on the terminal and wait there.
+        # OpenSSL without a password function would ask on the terminal and wait there.
         context.load_cert_chain(cert_file, key_file, password=refuse)
     except (OSError, ValueError) as unusable:
         raise SessionFailed(_pair_problem(cert_file, key_file, unusable)) from unusable

@@ -1,4 +1,4 @@
-"""A trial session: connects beside a running forwarder, to see whether its session would work."""
+"""A trial session connects beside a running forwarder, to see whether its session would work."""
 
 import random
 import string
@@ -17,7 +17,7 @@ _SUFFIX = string.ascii_letters + string.digits
 
 async def try_session(broker: Broker, *, timeout_seconds: float) -> str | None:
     """
-    Whether a session with this broker would work: None, or the sentence that says what is in the way.
+    None when a session with this broker would work, else the sentence that says what is in the way.
 
     The trial has a client id and a clean session of its own; it subscribes, and leaves.
     """
