@@ -1,5 +1,5 @@
 """
-routes.yaml: which endpoint gets which devices, and how.
+routes.yaml says which endpoint gets which devices, and how.
 
     text ─▶ document (scalars with their places) ─▶ checked model ─▶ Routes ─▶ match(device)
 """

@@ -1,4 +1,4 @@
-"""Lists of devices: in the routing file itself, and in files of their own."""
+"""Lists of devices, in the routing file itself and in files of their own."""
 
 from collections.abc import Container
 from pathlib import Path
@@ -14,9 +14,9 @@ def read_list(
     items: Sequence, *, owner: str, problems: Problems, groups: Container[str] = ()
 ) -> frozenset[Device]:
     """
-    The devices of a YAML list; what is no MAC, and what is listed twice in any spelling, becomes a problem.
+    The devices of a YAML list. An item that is no MAC becomes a problem, and so does a device that is listed twice.
 
-    Of a name that `groups` holds, the problem says where groups stand.
+    If `groups` holds the item as a name, the problem says where groups stand.
     """
     first: dict[Device, Node] = {}
     for item in items.items:
@@ -34,7 +34,7 @@ def read_list(
 
 
 def read_lines(text: str, *, file: Path, problems: Problems) -> frozenset[Device]:
-    """The devices of a file: one a line, `#` begins a comment, empty lines do not count."""
+    """The devices of a file, one a line. `#` begins a comment, and empty lines do not count."""
     first: dict[Device, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         word = line.partition("#")[0].strip()
@@ -56,7 +56,7 @@ def _complain(
     problems: Problems,
 ) -> None:
     if device is None:
-        # Never the text: a path that is mistyped may lead to a file of passwords.
+        # The text is never told, because a mistyped path may lead to a file of passwords.
         text = f"{len(word):,} characters that are no device: {_EXPECTED}, one a line"
     else:
         text = f"this device is listed twice, first at line {first[device]}"
@@ -74,5 +74,5 @@ def _not_a_device(item: Node, groups: Container[str]) -> str:
 
 
 def group_among_devices(name: str) -> str:
-    """What to do with the name of a group where devices stand."""
+    """The advice for the name of a group that stands among devices."""
     return f"{shown(name)} is a group, and stands in groups: [{name}]"

@@ -1,4 +1,4 @@
-"""What an edit of the routing file changes, told so that a person can check it and a log can keep it."""
+"""The changes that an edit of the routing file makes, in words that a person can check and a log can keep."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -36,7 +36,7 @@ class DeviceSet:
 
     devices: frozenset[Device] = frozenset()
     every: bool = False
-    """Every device; `devices` are then those it is not true of, because they were and stay named."""
+    """Whether it is every device. `devices` are then the exceptions: they were named before and still are."""
 
     def __bool__(self) -> bool:
         return self.every or bool(self.devices)
@@ -56,7 +56,7 @@ class DeviceSet:
 
 @dataclass(frozen=True, slots=True)
 class SettingChange:
-    """One setting that differs; the values are told only of settings that hold no secret."""
+    """One setting that differs. Its values are told only if the setting holds no secret."""
 
     setting: str
     before: str | None = None
@@ -70,7 +70,7 @@ class SettingChange:
 
 @dataclass(frozen=True, slots=True)
 class EndpointChange:
-    """What differs about one endpoint that both files know."""
+    """The differences of one endpoint that both files know."""
 
     name: EndpointName
     settings: tuple[SettingChange, ...]
@@ -99,7 +99,7 @@ class EndpointChange:
 
 @dataclass(frozen=True, slots=True)
 class RoutesDiff:
-    """The way from one table to the next; never holds a value that may be secret."""
+    """The way from one table to the next. It never holds a value that may be secret."""
 
     added: Mapping[EndpointName, DeviceSet]
     removed: Mapping[EndpointName, DeviceSet]
@@ -117,7 +117,7 @@ class RoutesDiff:
         return [*added, *removed, *(line for change in self.changed for line in change.lines())]
 
     def to_json(self) -> dict[str, JsonValue]:
-        """The same in full, for programs."""
+        """All changes in full, for programs."""
         return {
             "added": [_entry(name, given) for name, given in self.added.items()],
             "removed": [_entry(name, had) for name, had in self.removed.items()],
@@ -126,7 +126,7 @@ class RoutesDiff:
 
 
 def diff(old: Routes | None, new: Routes) -> RoutesDiff:
-    """What differs; from None, everything is added. The order of endpoints does not count."""
+    """The differences of two tables. From None, everything is added. The order of endpoints does not count."""
     before = old.endpoints if old else {}
     changes = (_compare(old, new, name) for name in new.endpoints if old and name in before)
     return RoutesDiff(

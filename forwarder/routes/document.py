@@ -1,8 +1,8 @@
 """
-YAML text to a tree whose scalars are still text and know their place.
+The document: YAML text as a tree whose scalars are still text and know their place.
 
 YAML itself would read the MAC 123456789012 as an integer, 1E2345678901 as infinity and 00:11:22:33:44:55 as a
-number to base 60. So nothing is converted here: only structure, anchors and merge keys are resolved.
+number to base 60. So nothing is converted here. Only structure, anchors and merge keys are resolved.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ except ImportError:  # PyYAML built without libyaml reads the same, ten times sl
     from yaml import SafeLoader as Loader  # type: ignore[assignment] # the same interface
 
 MOST_NODES = 500_000
-"""With every alias written out: far above any real file, far below a billion laughs."""
+"""Most nodes with every alias written out: far above any real file, far below a billion laughs."""
 MOST_LEVELS = 50
 
 _NULLS = frozenset({"~", "null", "Null", "NULL"})
@@ -35,7 +35,7 @@ _HARMLESS_TAGS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """Text as written; `is_plain` when it stood without quotes."""
+    """Text as written. `is_plain` says that it stood without quotes."""
 
     text: str
     line: int
@@ -69,7 +69,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """Keys and values in the order of the file, merge keys already resolved."""
+    """Keys and values in the order of the file; merge keys are resolved."""
 
     entries: dict[str, Entry]
     line: int
@@ -81,7 +81,7 @@ Node: TypeAlias = Scalar | Sequence | Mapping
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The tree of one file (None: it is empty), and what is wrong with its structure."""
+    """The tree of one file, None for an empty one, and the problems of its structure."""
 
     root: Node | None
     problems: list[Problem]
@@ -91,8 +91,8 @@ def compose(text: str) -> Document:
     """
     The tree of one YAML document.
 
-    Raises Unparseable, with the one problem, when the text is no YAML, nests deeper than MOST_LEVELS, or its
-    aliases expand to more than MOST_NODES.
+    Raises Unparseable with one problem when the text is no YAML, nests deeper than MOST_LEVELS, or has aliases that
+    expand to more than MOST_NODES.
     """
     require_printable(text)
     composer = _Composer()
@@ -114,7 +114,7 @@ def plain(node: Node) -> object:
 
 
 def find(node: Node, path: tuple[str | int, ...]) -> Node:
-    """The node at `path` (keys and indices), or the deepest one on the way that exists."""
+    """The node at `path` (keys and indices), or the deepest node on the way that exists."""
     for step in path:
         if isinstance(node, Mapping) and isinstance(step, str) and step in node.entries:
             node = node.entries[step].value
@@ -126,7 +126,7 @@ def find(node: Node, path: tuple[str | int, ...]) -> Node:
 
 
 def find_key(node: Node, path: tuple[str | int, ...]) -> Node:
-    """The key at the end of `path`, or what `find` finds when there is none."""
+    """The key at the end of `path`; if there is none, the node that `find` returns."""
     parent = find(node, path[:-1])
     if isinstance(parent, Mapping) and path and path[-1] in parent.entries:
         return parent.entries[str(path[-1])].key
@@ -149,7 +149,7 @@ def _too_deep(line: int, column: int) -> Problem:
 
 
 class _Built(NamedTuple):
-    """A finished node, with how many nodes and levels it has when its aliases are written out."""
+    """A finished node, with its numbers of nodes and levels when its aliases are written out."""
 
     node: Node
     size: int
@@ -210,7 +210,7 @@ class _Composer:
             raise Unparseable(_too_deep(self._stack[-1].line, self._stack[-1].column))
         if event.anchor is not None:
             self._anchors[event.anchor] = (
-                None  # known, but not finished: it must not contain itself
+                None  # its anchor is known, but it is not finished: it must not contain itself
             )
 
     def _take_end(self) -> None:
@@ -225,7 +225,7 @@ class _Composer:
     def _take_alias(self, event: yaml.AliasEvent) -> None:
         line, column = _place(event)
         if event.anchor not in self._anchors:
-            # Not its name: it may be a password that begins with "*".
+            # The name is not told, because it may be a password that begins with "*".
             text = 'this alias names no anchor; a "*" that means every device, or begins a text, stands in quotes'
             raise Unparseable(Problem(line, column, text))
         built = self._anchors[event.anchor]
@@ -260,7 +260,7 @@ class _Composer:
 
     def _check_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
         if event.tag is not None and event.tag not in _HARMLESS_TAGS:
-            # Not its name: it may be a password that begins with "!".
+            # The name is not told, because it may be a password that begins with "!".
             text = 'tags are not supported; a secret is env:NAME or file:/path, a text with "!" in front is quoted'
             self._complain(*_place(event), text)
 

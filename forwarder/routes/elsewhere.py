@@ -1,4 +1,4 @@
-"""A routing file where its secrets are not: in CI, or on the desk of someone who may not know them."""
+"""A routing file can be checked without its secrets: in CI, or by people who may not know them."""
 
 import base64
 import hashlib
@@ -12,9 +12,9 @@ from forwarder.routes.files import Files
 @dataclass(frozen=True, slots=True)
 class AnyEnvironment(Mapping[str, str]):
     """
-    An environment in which every variable is set: one that `real` lacks, to a key that nobody has.
+    An environment in which every variable is set. A variable that `real` lacks holds a key that nobody has.
 
-    `missing` remembers which those were. What a routing file says of devices does not depend on them.
+    `missing` remembers those variables. The devices of a routing file do not depend on them.
     """
 
     real: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -35,12 +35,12 @@ class AnyEnvironment(Mapping[str, str]):
 
 @dataclass(slots=True)
 class AnyFiles(Files):
-    """Files among which every secret is there; `missing` remembers which are not."""
+    """Files among which every secret is there. `missing` remembers the secrets that are not."""
 
     missing: set[Path] = field(default_factory=set)
 
     def secret(self, path: Path) -> str:
-        # super() without arguments does not know a class that slots made anew.
+        # Not super(), which without arguments does not know the class that `slots` made anew.
         if path.exists():
             return Files.secret(self, path)
         self.missing.add(path)

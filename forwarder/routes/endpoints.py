@@ -1,4 +1,4 @@
-"""One endpoint's settings, checked one by one, to the Endpoint that the right half works with."""
+"""The reader of endpoints checks an endpoint's settings one by one, and makes the Endpoint that the dispatcher uses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,23 +44,23 @@ Path: TypeAlias = tuple[str | int, ...]
 """The keys and indices that lead to a setting."""
 
 _USUAL_INTERVALS = 3.0
-"""After so many a device is silent, unless its endpoint says otherwise."""
+"""Intervals after which a device is silent, unless its endpoint says otherwise."""
 _MAX_AGE_SECONDS = {"every": 86400.0, "latest": 90.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The settings of one endpoint, its own over the defaults, and where each of them stands."""
+    """The settings of one endpoint, its own over the defaults, and the place of each."""
 
     name: EndpointName
     spec: EndpointSpec
     title: Node
-    """Its name in the file: the place of what is missing."""
+    """The endpoint's name in the file, which is the place of missing settings."""
     own: Mapping
     defaults: Mapping
     inherited: frozenset[str]
     wrong: frozenset[str]
-    """Settings already complained about, so that they are not called missing too."""
+    """Settings that have a problem already, so that they are not called missing too."""
 
     def node(self, *path: str | int) -> Node:
         return find(self.defaults if path[0] in self.inherited else self.own, path)
@@ -76,7 +76,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class EndpointReader:
-    """Turns what is given into an Endpoint; what cannot be used becomes a problem, and a harmless value stands in."""
+    """Turns given settings into an Endpoint. A harmless value stands in for a wrong one, which becomes a problem."""
 
     vault: Vault
     certificates: Certificates
@@ -247,7 +247,7 @@ class EndpointReader:
     def _try(
         self, given: Given, path: Path, read: Callable[[], T], *, at_key: bool = False
     ) -> T | None:
-        """What `read` returns; its ValueError becomes a problem at `path`, and None is returned."""
+        """The result of `read`, or None if it raises ValueError, which becomes a problem at `path`."""
         try:
             return read()
         except ValueError as wrong:
@@ -261,7 +261,7 @@ class EndpointReader:
 
 
 def unknown_group(name: str, known: list[str]) -> str:
-    """What is wrong with a name among the groups that is none."""
+    """The problem of a name among the groups that is no group."""
     if device := parse_mac(name):
         return f"{shown(name)} is a device, and stands in devices: [{device}]"
     defined = ", ".join(known[:10]) or "none"

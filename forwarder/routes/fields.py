@@ -1,8 +1,8 @@
 """
-Whether the `fields` of an endpoint name anything: a misspelt one would leave its receiver without values, for good.
+The check of `fields`: each must name something, because a misspelt one would keep values from its receiver for good.
 
-The names are those of the table of variables. What `extra` holds depends on the payload, so a name in there is never
-wrong, only doubtful.
+The names are those of the table of variables. The content of `extra` depends on the payload, so a name in there is
+never wrong, only doubtful.
 """
 
 import re
@@ -17,12 +17,12 @@ from forwarder.routes.problems import nearest, shown
 from forwarder.variables import ALWAYS, SECTIONS, Variable, variables
 
 _LISTED = SECTIONS - {"measurements", "extra"}
-"""The sections that are named with a dot."""
+"""The sections whose names are written with a dot."""
 _SEE = "; `forwarder schema event` lists them"
 
 
 def require_name(field: str) -> None:
-    """Raises ValueError, with the nearest name, when no event can hold what this name or glob asks for."""
+    """Raises ValueError with the nearest name when this name or glob fits nothing that an event can hold."""
     if not (_names_something(field) or _reaches_extra(field)):
         raise ValueError(f"no event has such a name{_hint(field)}")
 
@@ -40,7 +40,7 @@ def field_remarks(endpoints: Iterable[Endpoint]) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _names_something(field: str) -> bool:
-    """As `render.fields` has it: a glob without a dot takes no section, and reaches into measurements alone."""
+    """Whether `render.fields` finds anything by it: a glob without a dot reaches into measurements alone."""
     names = _paths() if "." in field else _names()
     return field in SECTIONS or any(fnmatchcase(name, field) for name in names)
 
@@ -56,7 +56,7 @@ def _is_all_of_extra(field: str) -> bool:
 
 @cache
 def _names() -> frozenset[str]:
-    """What is called by a name without a dot."""
+    """All names without a dot."""
     return ALWAYS | {one.field for one in variables() if "." not in one.field}
 
 
@@ -66,7 +66,7 @@ def _paths() -> frozenset[str]:
 
 
 def _hint(field: str) -> str:
-    """A device's own name for it, what is called so elsewhere in the event, or whatever is spelt much like it."""
+    """A clause with the name that was meant: a device's own name for it, one of another section, or a similar one."""
     meant = _device_names().get(field) or next(filter(_names_something, _variants(field)), None)
     if meant is not None:
         return f"; did you mean {shown(meant)}?"
@@ -83,14 +83,14 @@ def _hint(field: str) -> str:
 
 
 def _variants(field: str) -> Iterator[str]:
-    """What is in it or begins with it, and the same name in each section."""
+    """The names inside it, the names that begin with it, and the same name in each section."""
     for name in (field, *(f"{section}.{field}" for section in sorted(_LISTED))):
         yield from (name, f"{name}_*", f"{name}.*")
 
 
 @cache
 def _device_names() -> dict[str, str]:
-    """How templates, meters and the known shapes call a variable, and how events do."""
+    """The names of variables in templates, meters and the known shapes, each with its name in events."""
     return {name: one.field for one in reversed(variables()) for name in _others(one) if name}
 
 

@@ -1,4 +1,4 @@
-"""The files that a routing file names: each read once per load, with a note of what was found."""
+"""The files that a routing file names are read once per load, with a note of what was found."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -19,13 +19,13 @@ from forwarder.files import (
 from forwarder.template_language import LIMIT_BYTES as TEMPLATE_LIMIT
 
 ROUTES_LIMIT = 4 << 20
-"""Bytes of a routing file: some 20,000 endpoints. Long lists of devices stand in files of their own."""
+"""Most bytes of a routing file: some 20,000 endpoints. Long lists of devices stand in files of their own."""
 
 NOT_LOOKED_AT = b""
-"""In place of a digest: the process had no descriptor to read the file with."""
+"""Stands for the digest of a file that could not be opened because the process had no descriptor left."""
 
 Signature: TypeAlias = tuple[int, ...]
-"""What one stat says of a file: it changes when a symbolic link on the way is swapped; empty when it is missing."""
+"""The result of one stat, empty for a missing file. It changes when a symbolic link on the way is swapped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,15 @@ class Seen:
 
     signature: Signature
     digest: bytes
-    """Of the content, or of the reason why there was none; NOT_LOOKED_AT when that says nothing about the file."""
+    """Digest of the content, or of the reason why there is none. NOT_LOOKED_AT if that reason is not the file's."""
 
 
 @dataclass(slots=True)
 class Files:
     """
-    Reads files below `folder` (where a relative path starts) and remembers each one.
+    Reads files and remembers each one. Relative paths start at `folder`.
 
-    What is secret has to lie below `secrets_dir`, where there is one. All that read raise Unreadable.
+    Secrets have to lie below `secrets_dir`, if it is given. Each method that reads raises Unreadable.
     """
 
     folder: Path
@@ -69,22 +69,22 @@ class Files:
         return as_text(self._read(Wanted(path, LIST_LIMIT)), path)
 
     def template(self, path: Path) -> str:
-        """A template lies beside the routing file, or where secrets may: what is in it is sent."""
+        """The text of a template. It lies beside the routing file or among the secrets, because its text is sent."""
         within = self.secrets_dir
         if within is not None and path.resolve().is_relative_to(self.folder.resolve()):
             within = self.folder
         return as_text(self._read(Wanted(path, TEMPLATE_LIMIT, within)), path)
 
     def secret(self, path: Path) -> str:
-        """Without the blanks around it."""
+        """The secret in a file, without the blanks around it."""
         return as_secret(self._read(Wanted(path, SECRET_LIMIT, self.secrets_dir)), path)
 
     def authorities(self, path: Path) -> bytes:
-        """Certificates that are trusted; they are public."""
+        """Certificates to trust. They are public, so they may lie anywhere."""
         return as_pem(self._read(Wanted(path, PEM_LIMIT)), path)
 
     def identity(self, path: Path) -> bytes:
-        """A certificate of ours, or its key: whoever names it here speaks in its name."""
+        """A certificate of ours, or its key. It lies among the secrets, because the endpoint speaks in its name."""
         return as_pem(self._read(Wanted(path, PEM_LIMIT, self.secrets_dir)), path)
 
     def _read(self, wanted: Wanted) -> bytes:
@@ -97,7 +97,7 @@ class Files:
 
 
 def look(wanted: Wanted) -> tuple[Seen, bytes | Unreadable]:
-    """What is there now, and how to tell later whether it is still that."""
+    """The content that is there now, and the note by which a later look knows whether it has changed."""
     signature = sign(wanted.path)
     content: bytes | Unreadable
     try:

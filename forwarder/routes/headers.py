@@ -1,4 +1,4 @@
-"""Static headers and credentials of an endpoint: what may be sent, and what is ours alone."""
+"""Static headers and credentials of an endpoint: the ones that may be sent, and the ones that are ours alone."""
 
 import re
 from collections.abc import Set
@@ -24,7 +24,7 @@ _OF_THE_CONNECTION = frozenset(
 
 
 def check_header_name(name: str, *, taken: Set[str]) -> None:
-    """Raises ValueError when it is malformed, set by us, of the connection, or (in lower case) already taken."""
+    """Raises ValueError for a name that is malformed, set by us, of the connection, or taken (in lower case)."""
     if _NAME.fullmatch(name) is None:
         raise ValueError("expected a header name of letters, digits and -")
     lower = name.lower()
@@ -37,7 +37,7 @@ def check_header_name(name: str, *, taken: Set[str]) -> None:
 
 
 def check_header_value(value: str) -> str:
-    """The value. Raises ValueError, which does not repeat it, when it could end the header or is not ASCII."""
+    """The value. Raises ValueError when it could end the header or is not ASCII; the error does not repeat it."""
     if _VALUE.fullmatch(value) is None:
         raise ValueError(
             "its value holds a line break, a control character or a letter outside ASCII"

@@ -1,4 +1,4 @@
-"""What an operator may not have meant about signing keys; each remark names endpoints, and never a key."""
+"""Remarks on signing keys that an operator may not have meant. A remark names endpoints, and never a key."""
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -6,12 +6,12 @@ from itertools import pairwise
 from forwarder.routes.model import Endpoint, EndpointName
 
 FEWEST_BYTES = 8
-"""A random key of 24 bytes has 20 different ones and more; one of the same word again and again has few."""
+"""Fewest different bytes of a good key. A random key of 24 bytes has 20 and more, one of repeated words has few."""
 _ADVICE = "`forwarder secret` prints a random one"
 
 
 def key_remarks(endpoints: Iterable[Endpoint]) -> list[str]:
-    """A sentence for each key that several endpoints share, and for each endpoint with one that can be guessed."""
+    """A sentence for each key that several endpoints share, and for each endpoint whose key can be guessed."""
     listed = tuple(endpoints)
     return [*_shared(listed), *_weak(listed)]
 
@@ -36,6 +36,6 @@ def _weak(endpoints: Iterable[Endpoint]) -> Iterator[str]:
 
 
 def is_weak(key: bytes) -> bool:
-    """Whether it has hardly any variety, or counts: 24 zero bytes, `abcabcabc…`, 0 1 2 3 …"""
+    """Whether a key has hardly any variety, or counts: 24 zero bytes, `abcabcabc…`, 0 1 2 3 …"""
     steps = {(later - earlier) % 256 for earlier, later in pairwise(key)}
     return len(set(key)) < FEWEST_BYTES or len(steps) == 1

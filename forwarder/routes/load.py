@@ -1,4 +1,4 @@
-"""A routing file, with the files that it names, to Routes or to every problem in them."""
+"""Loading turns a routing file, with the files that it names, into Routes or into every problem in them."""
 
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field
@@ -55,11 +55,11 @@ _NOWHERE = Mapping({}, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one look at the files came to: routes, or the problems that forbid them."""
+    """The outcome of one look at the files: routes, or the problems that forbid them."""
 
     outcome: Routes | Rejection
     seen: AbstractMapping[Wanted, Seen]
-    """Every file that was looked at, also the missing ones: a change of any is worth another look."""
+    """Every file that was looked at, missing ones included, because a change of any is worth another look."""
 
     @property
     def routes(self) -> Routes | None:
@@ -80,10 +80,10 @@ def load_routes(
     path: Path, *, environ: AbstractMapping[str, str], secrets_dir: Path | None = None
 ) -> Routes:
     """
-    The routes of a file; relative paths in it start at its folder, `env:` looks into `environ`.
+    The routes of a file. Relative paths in it start at its folder, and `env:` looks into `environ`.
 
-    Secrets that it takes from files have to lie below `secrets_dir`, if that is given. Raises RoutesError with every
-    problem, each a sentence with file, line and column. Reads files and nothing else, so that it can run in a thread.
+    Secrets in files have to lie below `secrets_dir`, if that is given. Raises RoutesError with every problem, each a
+    sentence with file, line and column. It reads files and does nothing else, so it can run in a thread.
     """
     return read_routes(path, environ=environ, secrets_dir=secrets_dir).require()
 
@@ -97,9 +97,9 @@ def read_routes(
     files: Files | None = None,
 ) -> Load:
     """
-    The same without raising, and with a note of every file that was read; `content` is read already.
+    The same as `load_routes`, but it never raises, and notes every file that was read.
 
-    `files` is what reads them, where that is not to be ours.
+    `content` is the routing file's, if it is read already. `files` reads in place of our own Files, if it is given.
     """
     files = files or Files(path.parent, secrets_dir)
     problems = Problems(path)
@@ -229,14 +229,14 @@ class _Loader:
             return frozenset()
 
     def _list(self, path: Path) -> frozenset[Device]:
-        """The devices of a file, read once however many groups name it. Raises Unreadable."""
+        """The devices of a file, which is read once, however many groups name it. Raises Unreadable."""
         if path not in self.lists:
             text = self.files.devices(path)
             self.lists[path] = read_lines(text, file=path, problems=self.problems)
         return self.lists[path]
 
     def _operator(self, entry: Entry) -> Endpoint:
-        """Nothing of the defaults: they are for those who get readings, and may hold what is meant for them alone."""
+        """The operator's endpoint. It takes no defaults, because these may hold secrets for receivers of readings."""
         settings = self._section(entry, OPERATOR)
         for name in NOT_FOR_NOTICES:
             if name in settings.entries:
@@ -260,7 +260,7 @@ class _Loader:
         own_spec, wrong = self._validate(entry.value, owner)
         own = own_spec.model_fields_set | wrong
         inherited = default_spec.model_fields_set - own
-        # An endpoint that says whom it wants gets them alone, never those of the defaults besides.
+        # An endpoint that names devices or groups gets these alone, and none of the defaults.
         if own & {"devices", "groups"}:
             inherited -= {"devices", "groups"}
         merged = {
@@ -273,7 +273,7 @@ class _Loader:
     def _validate(
         self, settings: Mapping, owner: str, form: type[EndpointSpec] = EndpointSpec
     ) -> tuple[EndpointSpec, frozenset[str]]:
-        """The good settings, and the names of the others, which have been complained about."""
+        """The good settings, and the names of the others, which have become problems."""
         values = plain(settings)
         try:
             return form.model_validate(values), frozenset()
@@ -290,7 +290,7 @@ class _Loader:
         return form.model_validate(plain(good)), wrong
 
     def _one_group(self, error: ErrorDetails, settings: Mapping) -> str | None:
-        """What is said of `devices: zurich`, where zurich is a group."""
+        """The advice for `devices: zurich`, where zurich is a group."""
         node = find(settings, error["loc"])
         if error["loc"] == ("devices",) and isinstance(node, Scalar) and node.text in self.groups:
             return f"devices: {group_among_devices(node.text)}"

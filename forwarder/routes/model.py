@@ -1,4 +1,4 @@
-"""What routes.yaml says once it is understood: endpoints, and which of them want a device."""
+"""The routing table as values: endpoints, and which of them want a device."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,11 +18,11 @@ Mode = Literal["every", "latest"]
 AuthMethod = Literal["basic", "post"]
 Format = Literal["standard", "cloudevents", "template"]
 NoticeFormat = Literal["standard", "text", "cloudevents", "template"]
-"""Of what goes to the operator's endpoint."""
+"""The formats of notices to the operator's endpoint."""
 
 
 class NoUrlError(ValueError):
-    """There is no URL for this device's readings, at whatever attempt."""
+    """This device's readings have no URL at any attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """Several readings in one POST: at most `max_events` (1 to 1000), waiting at most this long for more."""
+    """Several readings in one POST: at most `max_events` (1 to 1000), which wait at most this long for more."""
 
     max_events: int
     max_wait_seconds: float
@@ -82,7 +82,7 @@ class OAuth2:
     scope: str = ""
     audience: str = ""
     method: AuthMethod = "basic"
-    """Where the server wants client_id and client_secret: in `Authorization`, or in the form."""
+    """The place in which the server wants client_id and client_secret: `Authorization`, or the form."""
 
 
 Auth: TypeAlias = BasicAuth | BearerAuth | OAuth2
@@ -90,7 +90,7 @@ Auth: TypeAlias = BasicAuth | BearerAuth | OAuth2
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files; absent ones mean the system's CAs and no client certificate."""
+    """PEM files. Without them the system's CAs are trusted, and no client certificate is shown."""
 
     ca_file: Path | None = None
     cert_file: Path | None = None
@@ -118,14 +118,14 @@ SilentAfter: TypeAlias = AfterSeconds | AfterIntervals
 
 @dataclass(frozen=True, slots=True)
 class FirstOf:
-    """Of a device's readings within so many seconds the first is sent."""
+    """The first reading of a device within so many seconds is sent."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class LastOf:
-    """Of a device's readings within so many seconds the last is sent, at their end."""
+    """The last reading of a device within so many seconds is sent, when they are over."""
 
     seconds: float
 
@@ -135,11 +135,11 @@ MinInterval: TypeAlias = FirstOf | LastOf
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A webhook URL with its keys and limits; two are equal when nothing about them differs."""
+    """A webhook URL with its keys and limits."""
 
     name: EndpointName
     url: str = field(repr=False)
-    """May hold `{device}` in its path; `url_for` fills it in. Its query can hold a token: never logged."""
+    """The URL, perhaps with `{device}` in its path. Its query can hold a token, so it is never logged."""
     keys: tuple[SigningKey, ...] = field(repr=False)
     mode: Mode = "every"
     batch: BatchLimits | None = None
@@ -148,34 +148,34 @@ class Endpoint:
     """Names or globs of the parts that are sent; None means all."""
     format: Format | NoticeFormat = "standard"
     template: BodyTemplate | None = None
-    """What the body is written with; with `format: template` alone."""
+    """The body's template; None unless `format: template`."""
     content_type: str | None = None
-    """In place of the template's own."""
+    """A content type in place of the template's own."""
     min_interval: MinInterval | None = None
-    """At most one reading of each device in that time; None: every one."""
+    """The time in which at most one reading of each device is sent; None: every reading."""
     timeout_seconds: float = 10.0
     max_concurrency: int = 8
     rate_limit: RateLimit | None = None
     retry: RetrySchedule = RetrySchedule()
     success: frozenset[int] = field(default=SUCCESSES, repr=False)
     refused: frozenset[int] = field(default=REFUSALS, repr=False)
-    """What is in neither follows the other rules for answers."""
+    """Statuses by which the endpoint refuses a reading. A status in neither set follows the other rules for answers."""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     auth: Auth | None = None
     tls: TlsFiles | None = None
     allow_private: bool = False
     paused: bool = False
     silent_after: SilentAfter | None = AfterIntervals(3.0)
-    """When a device that it gets is silent; None: never, as far as this endpoint goes."""
+    """The time after which its devices are silent; None: this endpoint wants no notice of silence."""
     events: tuple[str, ...] | None = None
-    """Of the operator's endpoint: which notices it gets, by globs over their types. None: it gets readings."""
+    """Globs over the types of notices that the operator's endpoint gets. None: the endpoint gets readings."""
 
     def url_for(self, device: Device) -> str:
         """
-        The URL that a device's readings go to; any topic level may be a device, so it is quoted.
+        The URL for a device's readings. The device is quoted, because it may be any topic level.
 
-        Raises NoUrlError for a device whose name would lead out of the path. None is taken in under such a name; an
-        outbox that an earlier version wrote may hold one.
+        Raises NoUrlError for a device whose name would lead out of the path. No reading is taken in under such a name,
+        but an outbox of an earlier version may hold one.
         """
         if "{device}" not in self.url:
             return self.url
@@ -186,7 +186,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which devices an endpoint asks for, as its file says it."""
+    """The devices that an endpoint asks for, as its file says it."""
 
     wants_every_device: bool = False
     devices: frozenset[Device] = frozenset()
@@ -217,7 +217,7 @@ class Routes:
 
     @property
     def operator(self) -> Endpoint | None:
-        """Where notices about the service go."""
+        """The endpoint of notices about the service."""
         return self.endpoints.get(EndpointName(OPERATOR))
 
     @property
@@ -230,16 +230,16 @@ class Routes:
         }
 
     def match(self, device: Device) -> tuple[EndpointName, ...]:
-        """The endpoints that want this device, each once, in the file's order; a dictionary look-up."""
+        """The endpoints that want this device, each once, in the file's order. It costs one dictionary look-up."""
         return self._by_device.get(device, self._every_device)
 
     def named_behind(self, name: str, *, limit: int | None = None) -> list[Device]:
-        """The first devices behind this name, in their order, that an endpoint names, itself or by a group."""
+        """The first devices behind this name, in order, among those that an endpoint names, itself or by a group."""
         behind = (one for one in self._by_device if one > name)
         return sorted(behind) if limit is None else nsmallest(limit, behind)
 
     def reasons(self, device: Device, name: EndpointName) -> tuple[str, ...]:
-        """Why it gets this device: `every device`, `its own list`, `group zurich`; empty when it does not."""
+        """Why the endpoint gets this device: `every device`, `its own list`, `group zurich`; empty if it does not."""
         selection = self.selections.get(name, Selection())
         every = ("every device",) if selection.wants_every_device else ()
         own = ("its own list",) if device in selection.devices else ()

@@ -1,4 +1,4 @@
-"""What is wrong with a routing file, as sentences with their place that never repeat a secret."""
+"""The problems of a routing file, as sentences that tell their place and never repeat a secret."""
 
 import difflib
 import re
@@ -11,11 +11,11 @@ from forwarder.files import printable
 from forwarder.units import count_of
 
 MOST_PROBLEMS = 100
-"""So many are told, and how many more there are: whoever mends those sees the next."""
+"""Most problems that are told, with the number of the others, which come up when these are mended."""
 PLENTY = 1000
-"""So many of one file are kept, to be told in its order; of a file that is something else altogether, all are wrong."""
+"""Most problems of one file that are kept. All of a file that is something else altogether is wrong."""
 
-_MOST_NAMES = 500  # with which a misspelt one is compared: each takes microseconds
+_MOST_NAMES = 500  # a misspelt name is compared with so many: each takes microseconds
 _PLAIN_STEP = re.compile(r"[A-Za-z0-9_-]{1,60}")
 _LONGEST_QUOTE = 60
 _SECRET = re.compile(r"(whsec|whsk|whpk)_[^\s\"',)\]}]*")
@@ -24,7 +24,7 @@ _CREDENTIALS = re.compile(r"//[^/@\s]*@")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One finished sentence, and the place it speaks of: line and column count from 1, 0 means the whole file."""
+    """One finished sentence and its place. Line and column count from 1; 0 means the whole file."""
 
     line: int
     column: int
@@ -40,13 +40,13 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a routing file is not used; there is at least one problem."""
+    """The reasons why a routing file is not used: at least one problem."""
 
     sentences: tuple[str, ...]
-    """Finished, with their places, in file order; of very many only the first, and how many more there are."""
+    """Finished, with their places, in file order. If there are very many, the last one tells how many were left out."""
     count: int
     place: str
-    """Of the first: `routes.yaml:12:5`; the file alone where it cannot be read."""
+    """The place of the first problem: `routes.yaml:12:5`, or the file alone if it cannot be read."""
 
     @classmethod
     def of_file(cls, file: Path, sentence: str) -> "Rejection":
@@ -77,7 +77,7 @@ class Problems:
         return bool(self._found)
 
     def rejection(self) -> Rejection:
-        """All of them; there has to be one."""
+        """The rejection for all problems. There has to be one."""
         files = sorted(self._found, key=lambda file: (file != self.file, str(file)))
         every = [(file, problem) for file in files for problem in sorted(self._found[file])]
         told = [problem.sentence(file) for file, problem in every[:MOST_PROBLEMS]]
@@ -91,13 +91,13 @@ class Problems:
 
 
 def shown(text: str) -> str:
-    """The operator's own text in quotes, short, on one line, and with anything that looks like a secret left out."""
+    """The operator's own text in quotes, short, on one line, and without anything that looks like a secret."""
     safe = printable(_without_secrets(text))
     return f'"{safe if len(safe) <= _LONGEST_QUOTE else safe[:_LONGEST_QUOTE] + "…"}"'
 
 
 def dotted(steps: Iterable[str | int]) -> str:
-    """A setting's name as people write it: `auth.basic.password`; a step that is no plain name stands in quotes."""
+    """A setting's name as people write it: `auth.basic.password`. A step that is no plain name stands in quotes."""
     names = [step for step in steps if isinstance(step, str)]
     return ".".join(name if _PLAIN_STEP.fullmatch(name) else shown(name) for name in names)
 

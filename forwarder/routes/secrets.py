@@ -23,16 +23,16 @@ _EXPECTED = "expected whsec_… as `forwarder secret` prints it"
 
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """Where references lead: the environment, and files."""
+    """The vault resolves references in the environment and in files."""
 
     environ: Mapping[str, str]
     files: Files
 
     def resolve(self, reference: str) -> str:
         """
-        The text that a reference stands for, without the space around it; any other text stands for itself.
+        The text that a reference stands for, without the blanks around it. Any other text stands for itself.
 
-        Raises ValueError that says which variable or file is missing or empty, and never its content.
+        Raises ValueError with the variable or file that is missing or empty, and never with its content.
         """
         if reference.startswith("env:"):
             return self._from_environment(reference.removeprefix("env:").strip())
@@ -44,7 +44,7 @@ class Vault:
         """
         The signing key that a reference stands for.
 
-        Raises ValueError, with a hint where the name of a variable stands there without env:.
+        Raises ValueError, with a hint when the text is a variable's name without `env:`.
         """
         text = self.resolve(reference)
         try:
@@ -53,9 +53,9 @@ class Vault:
             raise ValueError(f"{wrong}{self._hint(reference)}") from None
 
     def _hint(self, reference: str) -> str:
-        """Only the name of a variable that is there is told: any other text may be a secret."""
+        """A hint that tells only the name of an existing variable, because any other text may be a secret."""
         meant = _BARE_VARIABLE.fullmatch(reference.strip())
-        # Iterated over, because an environment of placeholders holds every name.
+        # `in self.environ` would not do, because an environment of placeholders holds every name.
         if meant and meant[1] in tuple(self.environ):
             return f"; did you mean env:{meant[1]}?"
         return "; a variable is written env:NAME" if reference.startswith("$") else ""

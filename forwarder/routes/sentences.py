@@ -1,4 +1,4 @@
-"""What pydantic says about a setting, in the operator's words."""
+"""pydantic's errors about a setting, in the operator's words."""
 
 from collections.abc import Mapping as AbstractMapping
 
@@ -30,13 +30,13 @@ _EXPECTED: AbstractMapping[str, str] = {
 
 
 def without_echoes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
-    """A list whose items are wrong is told as too short besides; that tells nothing new."""
+    """The errors without those that repeat another: pydantic also calls a list with wrong items too short."""
     wrong = {error["loc"][:-1] for error in errors}
     return [error for error in errors if error["type"] != "too_short" or error["loc"] not in wrong]
 
 
 def locate(error: ErrorDetails, settings: Mapping) -> Node:
-    """Where the error is: the key when its name is wrong, else the value."""
+    """The place of the error: the key when its name is wrong, else the value."""
     if error["type"] == "extra_forbidden":
         return find_key(settings, error["loc"])
     if error["type"] == "missing":
@@ -47,7 +47,7 @@ def locate(error: ErrorDetails, settings: Mapping) -> Node:
 def describe(
     error: ErrorDetails, settings: Mapping, known: AbstractMapping[str, tuple[str, ...]]
 ) -> str:
-    """One sentence without its place; `known` holds the names that each mapping of settings takes, "" for the outer."""
+    """One sentence without its place. `known` holds the names that each mapping of settings takes, "" for the outer."""
     steps = [step for step in error["loc"] if isinstance(step, str)]
     if error["type"] == "extra_forbidden":
         return _unknown(dotted(steps[:-1]), steps[-1], known)
@@ -65,7 +65,7 @@ def _unknown(parent: str, name: str, known: AbstractMapping[str, tuple[str, ...]
 
 
 def _at_home(parent: str, name: str, known: AbstractMapping[str, tuple[str, ...]]) -> str:
-    """Where a name is known that is not known here."""
+    """A clause that says where a name belongs that is unknown here."""
     homes = [place for place, names in known.items() if name in names and place != parent]
     if not homes:
         return ""

@@ -1,7 +1,7 @@
 """
 routes.yaml as pydantic models: the name, form and range of every setting, and the source of its JSON Schema.
 
-Every setting may be absent, since `defaults:` can give it; what an endpoint must have in the end is checked later.
+Every setting may be absent, because `defaults:` can give it. A later check asks for the settings that must be there.
 """
 
 import re
@@ -457,5 +457,5 @@ class RoutesSpec(Spec):
 
 
 def is_name(text: str) -> bool:
-    """Whether endpoints and groups can be called so: fit for labels, logs and command lines."""
+    """Whether endpoints and groups can be called so: the name must fit labels, logs and command lines."""
     return re.match(NAME_PATTERN, text) is not None and not text.endswith("\n")

@@ -1,4 +1,4 @@
-"""What a YAML parser complains about, in words for the one who wrote the file."""
+"""A YAML parser's complaints, in words for the author of the file."""
 
 import re
 
@@ -24,12 +24,12 @@ _PLAINER = {
     "expected ',' or '}'": 'a mapping that began with "{" is not closed by "}" here',
 }
 _QUOTED = re.compile(r"'[^']{2,}'|\"[^\"]{2,}\"")
-"""What PyYAML without libyaml quotes of the file, other than single characters."""
+"""Text of the file that PyYAML without libyaml quotes; single characters may stay."""
 _UNCLOSED = ("found unexpected end of stream", "found unexpected document indicator")
 
 
 class Unparseable(Exception):  # noqa: N818 - the name states the fact
-    """The text is no tree; carries the one problem that stopped the reading."""
+    """The text is no tree. The error carries the one problem that stopped the reading."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.text)
@@ -68,7 +68,7 @@ def _place(error: yaml.YAMLError, mark_name: str) -> tuple[int, int]:
 
 
 def _tab_in_indentation(text: str, line: int, column: int) -> tuple[int, int] | None:
-    """Where the tab is, when one stands at the complaint or in the indentation of its line or the line before."""
+    """The place of a tab in the indentation of the line or the line before, or else at the complaint."""
     lines = text.splitlines()
     for number in (line, line - 1):
         content = lines[number - 1] if 0 < number <= len(lines) else ""

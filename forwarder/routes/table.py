@@ -1,4 +1,4 @@
-"""The routing table: for each device that is named anywhere, the endpoints that want it."""
+"""The routing table holds the endpoints that want a device, for each device that is named anywhere."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ def build_table(
 
 
 def _users(selections: Mapping[EndpointName, Selection]) -> dict[str, list[EndpointName]]:
-    """Who uses a source of devices: `group:zurich`, or `list:acme`, the endpoint's own list."""
+    """The endpoints that use a source of devices: `group:zurich`, or `list:acme`, which is acme's own list."""
     users: dict[str, list[EndpointName]] = defaultdict(list)
     for name, selection in selections.items():
         users[f"list:{name}"].append(name)

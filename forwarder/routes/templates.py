@@ -1,4 +1,4 @@
-"""An endpoint's template: read from where it is given, and compiled."""
+"""An endpoint's template is read from its place, and compiled."""
 
 import re
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ _ONLY = ("template", "escape", "content_type")
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """Compiles what endpoints give."""
+    """Compiles the templates of endpoints."""
 
     files: Files
 
     def compile(self, spec: EndpointSpec) -> BodyTemplate | None:
         """
-        The template of an endpoint, None for another format.
+        The template of an endpoint; None for another format.
 
-        Raises ValueError with every mistake, a line each; the text of a file stands in none of them.
+        Raises ValueError with every mistake, a line each. No mistake repeats the text of a file.
         """
         if spec.format != "template":
             return None
@@ -63,14 +63,14 @@ def _compiled(spec: EndpointSpec, text: str, *, is_json: bool | None = None) -> 
 
 
 def misplaced(spec: EndpointSpec) -> str:
-    """The first setting that only a template takes, where there is none; empty for none."""
+    """The first setting that makes sense only with a template; empty if there is none."""
     if spec.format == "template":
         return ""
     return next((name for name in _ONLY if getattr(spec, name) is not None), "")
 
 
 def check_content_type(text: str) -> str:
-    """Raises ValueError when it is no media type (RFC 9110 §8.3.1)."""
+    """Raises ValueError for a text that is no media type (RFC 9110 §8.3.1)."""
     if _CONTENT_TYPE.fullmatch(text) is None:
         raise ValueError(
             "expected a media type such as application/json or text/csv; charset=utf-8"

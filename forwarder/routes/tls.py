@@ -1,4 +1,4 @@
-"""Certificates of an endpoint: read and tried when the routes are loaded, not when the first delivery fails."""
+"""Certificates of an endpoint are read and tried when the routes are loaded, not when the first delivery fails."""
 
 import hashlib
 import ssl
@@ -19,7 +19,7 @@ class Certificates:
     _checked: dict[tuple[Path | None, ...], TlsFiles] = field(default_factory=dict)
 
     def check(self, *, ca: str | None, cert: str | None, key: str | None) -> TlsFiles:
-        """The files, known to be readable and sound. Raises ValueError with a clause that names the wrong one."""
+        """The files, which are readable and sound. Raises ValueError with a clause that names the wrong one."""
         paths = tuple(self.files.locate(name) if name else None for name in (ca, cert, key))
         if paths not in self._checked:
             self._checked[paths] = self._check(*paths)
@@ -64,7 +64,7 @@ def _try_ca(context: ssl.SSLContext, path: Path, content: bytes) -> None:
 
 def _try_chain(context: ssl.SSLContext, cert_file: Path, key_file: Path | None) -> None:
     try:
-        # The password keeps OpenSSL from asking for one on the terminal.
+        # An empty password keeps OpenSSL from asking for one on the terminal.
         context.load_cert_chain(cert_file, key_file, password="")
     except (ssl.SSLError, OSError, ValueError) as unsound:
         where = f"{cert_file} and {key_file}" if key_file else f"{cert_file}"

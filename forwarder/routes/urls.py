@@ -1,4 +1,4 @@
-"""An endpoint's URL: what may stand in it, and where it may lead as far as can be told without asking DNS."""
+"""An endpoint's URL is checked for its form, and for its destination as far as that shows without DNS."""
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -17,7 +17,7 @@ def check_url(text: str, *, allow_http: bool, allow_private: bool) -> str:
     """
     The URL with its host in ASCII (RFC 5890), ready to be dialled.
 
-    Raises ValueError with a clause that never repeats what may be secret in a URL: user part, path and query.
+    Raises ValueError with a clause that never repeats user part, path or query, because they may be secret.
     """
     parts = _split(text)
     _check_placeholder(parts)
@@ -34,7 +34,7 @@ def check_url(text: str, *, allow_http: bool, allow_private: bool) -> str:
 
 
 def without_device(url: str) -> str:
-    """The URL. Raises ValueError when it is another one for each device."""
+    """The URL. Raises ValueError when it differs by device."""
     if _PLACEHOLDER in url:
         raise ValueError("{device} cannot stand in it")
     return url
@@ -84,7 +84,7 @@ def _checked_name(host: str) -> str:
         re.fullmatch(r"[a-z0-9_-]{1,63}", label) for label in host.split(".")
     ):
         raise ValueError("expected a host name of letters, digits, - and .")
-    # Resolvers read 127.1, 0x7f.1 and 2130706433 as 127.0.0.1; nobody means that.
+    # Resolvers read 127.1, 0x7f.1 and 2130706433 as 127.0.0.1, which nobody means.
     if re.fullmatch(r"\d+|0x[0-9a-f]*", host.rsplit(".", 1)[-1]) and _literal(host) is None:
         raise ValueError("expected a host name, or an IPv4 address of four decimal numbers")
     return host
@@ -99,7 +99,7 @@ def _check_placeholder(parts: SplitResult) -> None:
 
 
 def _check_segments(path: str) -> None:
-    """Servers and proxies take dot segments away, encoded or not (RFC 3986 §5.2.4, §6.2.2.2), but not all of them."""
+    """Refuse dot segments, encoded or not, because only some servers remove them (RFC 3986 §5.2.4, §6.2.2.2)."""
     segments = path.lower().replace("%2e", ".").split("/")
     if not DOT_SEGMENTS.isdisjoint(segments):
         raise ValueError(

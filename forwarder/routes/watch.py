@@ -1,5 +1,5 @@
 """
-Notices edits of the routing file, and of every file that it names, by looking.
+The watch notices edits of the routing file, and of every file that it names, by looking.
 
 Looking works where notifications do not: ConfigMaps that swap a symbolic link, editors that rename, NFS, bind mounts.
 """
@@ -22,12 +22,12 @@ from forwarder.settings.env_file import EnvFile
 from forwarder.settings.environment import ENV_LIMIT, env_file_of
 
 LOOK_EVERY_SECONDS = 0.5
-"""How often `check` is meant to be called; an edit then takes effect within 2 s."""
+"""The time between two calls of `check`. An edit then takes effect within 2 s."""
 
 _STILL_SECONDS = 0.3  # a file may be half-written: its content has to stay the same for so long
-_RESTLESS_SECONDS = 1.0  # but a file that never keeps still is read all the same
-_PATIENCE_SECONDS = 0.9  # and when it is wrong, so long again before it is called wrong
-_YOUNG_SECONDS = 3.0  # of a younger file the time stamps may be too coarse to show a second write
+_RESTLESS_SECONDS = 1.0  # a file that never keeps still is read after so long all the same
+_PATIENCE_SECONDS = 0.9  # a wrong file has so long to become right before it is called wrong
+_YOUNG_SECONDS = 3.0  # a younger file's time stamps may be too coarse to show a second write
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The files are wrong: the last good routes stay."""
+    """The files are wrong, and the last good routes stay."""
 
     rejection: Rejection
 
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """The files are good and say what already holds; an earlier rejection is over."""
+    """The files are good and change nothing. An earlier rejection is over."""
 
 
 Reload: TypeAlias = Applied | Rejected | Unchanged
@@ -61,14 +61,14 @@ class _Noticed:
 
     digests: _Digests
     since: float
-    """When it first looked so."""
+    """When the files first looked so."""
     restless_since: float
-    """When it first looked different from what was loaded."""
+    """When the files first differed from those that were loaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """A load that failed, and when the first of its row did (monotonic seconds)."""
+    """A failed load, and the time of the first failure in a row (monotonic seconds)."""
 
     rejection: Rejection
     since: float
@@ -78,8 +78,8 @@ class RoutesFile:
     """
     The routing file of a running service.
 
-    `load` once, then `check` every LOOK_EVERY_SECONDS, in a thread: it blocks on files and parses. It is safe to
-    call from several threads, and it changes nothing outside itself: the caller puts Applied routes to use.
+    Call `load` once, then `check` every LOOK_EVERY_SECONDS. Both belong in a thread, because they block on files and
+    parse. Several threads may call them. Neither changes anything else: the caller puts Applied routes to use.
 
     `env:` looks into `environ`, then into `env_file`, which is read anew with each load and watched like the rest.
     """
@@ -98,6 +98,7 @@ class RoutesFile:
         self._env_file = env_file
         self._secrets_dir = secrets_dir
         self._clock = clock
+        # One look at a time, because each compares the files with what the look before it found.
         self._lock = threading.Lock()
         self._routes: Routes | None = None
         self._seen: dict[Wanted, Seen] = {}
@@ -112,9 +113,9 @@ class RoutesFile:
 
     def check(self, *, force: bool = False) -> Reload | None:
         """
-        What became of an edit, told once when it is settled; None while there is nothing to tell.
+        The outcome of an edit, told once when the edit is settled; None while there is nothing to tell.
 
-        `force` reads the files now, whether they changed or not, and tells at once (SIGHUP).
+        `force` reads the files now, whether they changed or not, and tells the outcome at once (SIGHUP).
         """
         with self._lock:
             if force:
@@ -130,13 +131,14 @@ class RoutesFile:
             return None
 
     def twin(self) -> Self:
-        """The same files with what is known of them, for a look beside one that may never end."""
+        """A copy with all that is known of the files, for a look beside one that may never end."""
         twin = copy(self)
+        # A lock of its own, because the look that hangs holds ours.
         twin._lock = threading.Lock()  # noqa: SLF001 - a twin is one of us
         return twin
 
     def _look(self) -> _Digests:
-        """The content of every file known from the last load; only what may have changed is read."""
+        """The digest of every file of the last load. Only a file that may have changed is read."""
         now = self._clock.unix()
         fresh = {}
         for wanted, seen in self._seen.items():
@@ -160,7 +162,7 @@ class RoutesFile:
         known = self._seen
         read = self._read()
         if NOT_LOOKED_AT in _digests(self._seen).values():
-            self._seen = known  # an edit is still to be noticed, once it can be read
+            self._seen = known  # the edit is noticed again, once the files can be read
             return None
         if isinstance(read.outcome, Rejection):
             since = self._failure.since if self._failure else self._clock.monotonic()

@@ -1,5 +1,5 @@
 """
-Settings: the environment, a `.env` file, and a file per secret. Nothing else in the program reads any of them.
+Settings come from the environment, a `.env` file, and a file per secret. Nothing else in the program reads them.
 
     environment ( .env, over it the process's own ) ─▶ model ( names, forms, ranges ) ─▶ broker ( how to reach MQTT )
 

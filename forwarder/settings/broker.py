@@ -1,4 +1,4 @@
-"""How to reach the MQTT service: the URI as whatwatt sends it, the topics, and what belongs together."""
+"""The MQTT service: the URI as whatwatt sends it, the topics, and the certificates."""
 
 import re
 import ssl
@@ -20,7 +20,7 @@ _TOPIC = f"{PREFIX}MQTT_TOPIC"
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """How to reach the MQTT service and what to ask of it."""
+    """The address and login of the MQTT service, and what to ask of it."""
 
     host: str
     port: int
@@ -33,17 +33,17 @@ class Broker:
     protocol: Literal["3.1.1", "5"] = "3.1.1"
     keepalive_seconds: int = 60
     session_expiry_seconds: int = 604800
-    """MQTT 5 §3.1.2.11.2; under 3.1.1 the broker decides."""
+    """MQTT 5 §3.1.2.11.2. A 3.1.1 broker decides by itself."""
     ca_file: Path | None = None
     check_hostname: bool = True
     cert_file: Path | None = None
     key_file: Path | None = None
     is_username_hidden: bool = False
-    """It stands in a file, and the text of files is never told: the wrong file may have been named."""
+    """Whether the username stands in a file. The text of files is never told, because it may be the wrong file."""
 
     @property
     def told_username(self) -> str:
-        """The username, or client id, as logs and errors may have it."""
+        """The username, or else the client id, as logs and errors may have it."""
         return self._told(self.username or self.client_id)
 
     @property
@@ -61,7 +61,7 @@ class Broker:
 
     @property
     def deployment(self) -> str:
-        """What all replicas on one outbox have in common, for people to read; of a hidden client id a digest."""
+        """The text that all replicas on one outbox share, for people to read. A hidden client id becomes a digest."""
         client = self.told_client_id
         if client != self.client_id:
             client += f" ({blake2b(self.client_id.encode(), digest_size=4).hexdigest()})"
@@ -70,7 +70,7 @@ class Broker:
 
 def parse_uri(uri: str | None) -> tuple[str, int, bool]:
     """
-    Host, port and whether TLS is wanted.
+    The host, the port, and whether TLS is wanted.
 
     Raises ValueError with a sentence that never repeats the URI's user part.
     """
@@ -95,9 +95,9 @@ def parse_uri(uri: str | None) -> tuple[str, int, bool]:
 
 def parse_topics(topics: str | None, *, username: str | None) -> tuple[str, ...]:
     """
-    The filters to subscribe to: those given, else the one that the username implies.
+    The filters to subscribe to: the given ones, else the one that the username implies.
 
-    Raises ValueError when there is none, or one is no filter (MQTT 3.1.1 §4.7.1).
+    Raises ValueError when there is none, or when one is no filter (MQTT 3.1.1 §4.7.1).
     """
     if topics:
         filters = tuple(dict.fromkeys(topics.split()))
@@ -108,7 +108,7 @@ def parse_topics(topics: str | None, *, username: str | None) -> tuple[str, ...]
 
 
 def _integration(username: str) -> str:
-    """The integration's name in a username as whatwatt gives it. Raises ValueError where there is none."""
+    """The integration's name in a username of whatwatt's form. Raises ValueError for another form."""
     name = username.removeprefix(_CLIENT)
     if not username.startswith(_CLIENT):
         why = f"the username is not of the form {_CLIENT}<integration>"

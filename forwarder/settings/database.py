@@ -1,4 +1,4 @@
-"""Where an outbox is kept."""
+"""The place of an outbox."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A PostgreSQL database. Its URL may hold a password, so it is never shown; `str` names host and database."""
+    """A PostgreSQL database. Its URL may hold a password, so it is never shown. `str` names host and database."""
 
     url: str = field(repr=False)
 
@@ -23,7 +23,7 @@ OutboxPlace: TypeAlias = Path | Database
 
 
 def outbox_place(url: str) -> OutboxPlace | None:
-    """What an OUTBOX_URL names; None where it names neither."""
+    """The place that an OUTBOX_URL names; None if it names neither a file nor a database."""
     parts = urlsplit(url)
     if parts.scheme in ("postgresql", "postgres"):
         return Database(url) if len(parts.path) > 1 else None

@@ -6,8 +6,8 @@ The text of a `.env` file, read strictly: a line that is no setting is an error 
     NAME="value"    literal, but for \" and \\, which stand for " and \
     # comment       a line of its own, or after a quoted value
 
-Nothing is interpolated, `$` is a dollar. ` #` in a value without quotes is an error, because it may begin a comment or
-be a part of a password. No problem that is told holds any text of the file.
+Nothing is interpolated: `$` is a dollar. ` #` in a value without quotes is an error, because it may begin a comment or
+be a part of a password. No problem repeats any text of the file.
 """
 
 import re
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 MOST_PROBLEMS = 20
-"""So many are told: a file of another kind is wrong in every line."""
+"""Most problems that are told, because a file of another kind is wrong in every line."""
 
 _SETTING = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)", re.DOTALL)
 _SINGLE = re.compile(r"'([^']*)'")
@@ -28,14 +28,14 @@ _WELL_ESCAPED = re.compile(r'(?:[^\\]|\\["\\])*', re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class EnvFile:
-    """What a file gives: the values of its good lines, and a sentence for each other one."""
+    """The values of a file's good lines, and a sentence for each other line."""
 
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     problems: tuple[str, ...] = ()
 
 
 def parse(text: str, *, name: str) -> EnvFile:
-    """The lines of a file that is called `name` in its problems."""
+    """The settings in the text of a file. Problems call the file `name`."""
     values: dict[str, str] = {}
     lines: dict[str, int] = {}
     problems = []

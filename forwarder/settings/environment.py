@@ -1,4 +1,4 @@
-"""Where settings come from: the process's environment, a `.env` file below it, and secrets in files of their own."""
+"""The sources of settings: the process's environment, a `.env` file below it, and secrets in files of their own."""
 
 import os
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ def environment() -> dict[str, str]:
     """
     Every variable: those of the process, and beneath them those of `.env` in the working folder.
 
-    Raises SettingsError when `.env` is there and any line of it cannot be read, with a sentence for each.
+    Raises SettingsError with a sentence for each line of `.env` that cannot be read.
     """
     found = read_env_file(Path(ENV_FILE))
     if found.problems:
@@ -34,7 +34,7 @@ def environment() -> dict[str, str]:
 
 
 def read_env_file(path: Path) -> EnvFile:
-    """What a `.env` file gives; nothing where there is none."""
+    """The settings of a `.env` file; none if there is no file."""
     try:
         return env_file_of(path, read_bytes(path, limit=ENV_LIMIT))
     except Unreadable as unreadable:
@@ -42,7 +42,7 @@ def read_env_file(path: Path) -> EnvFile:
 
 
 def env_file_of(path: Path, content: bytes | Unreadable) -> EnvFile:
-    """The same of what was found there."""
+    """The settings of a `.env` file whose content was read already."""
     try:
         if isinstance(content, Unreadable):
             raise content
@@ -52,7 +52,7 @@ def env_file_of(path: Path, content: bytes | Unreadable) -> EnvFile:
 
 
 def secrets_from_files(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """What `FORWARDER_MQTT_PASSWORD_FILE` and its like hold, by setting; and a sentence for each that fails."""
+    """The content of `FORWARDER_MQTT_PASSWORD_FILE` and its like, by setting, and a sentence for each that fails."""
     values: dict[str, str] = {}
     problems: list[str] = []
     for name in SECRETS_BY_FILE:

@@ -202,7 +202,7 @@ class Settings(BaseModel):
     @field_validator("heartbeat_url")
     @classmethod
     def _is_callable(cls, value: SecretStr | None) -> SecretStr | None:
-        # Its own words say nothing of the value, which most often holds a token.
+        # Our sentence does not repeat the value, which most often holds a token.
         if value is not None and not _is_web_url(value.get_secret_value()):
             raise ValueError("expected a URL that begins with https:// or http://")
         return value
@@ -232,7 +232,7 @@ class Settings(BaseModel):
 
     @property
     def page_url(self) -> str:
-        """How people reach the page, without a slash at its end; where it is not said, how this machine does."""
+        """The page's URL for people, without a slash at its end. Without PUBLIC_URL it is this machine's own URL."""
         host, port = self.listen_address
         named = "localhost" if host in _ANY_ADDRESS else host
         return self.public_url or f"http://{f'[{named}]' if ':' in named else named}:{port}"
@@ -246,13 +246,13 @@ class Settings(BaseModel):
     def trusts_payload_device(self) -> bool:
         """Whether the payload's own MAC names the device under a topic that ends in none."""
         if self.trust_payload_device == "auto":
-            # Below whatwatt's own topic each device has a level of its own, which the broker's access rules can hold.
+            # Each device has a level of its own below whatwatt's topic, which the broker's access rules can protect.
             return self.mqtt_topic is not None
         return self.trust_payload_device == "true"
 
     @property
     def outbox_place(self) -> OutboxPlace:
-        """Where the outbox is kept. Raises SettingsError when OUTBOX_URL says it neither way."""
+        """The place of the outbox. Raises SettingsError when OUTBOX_URL names neither a file nor a database."""
         place = outbox_place(self.outbox_url.get_secret_value())
         if place is None:
             raise SettingsError(
@@ -262,7 +262,7 @@ class Settings(BaseModel):
         return place
 
     def broker(self) -> Broker:
-        """What the subscriber needs. Raises SettingsError with everything that the environment does not say."""
+        """The subscriber's broker. Raises SettingsError with everything that the environment lacks."""
         problems: list[str] = []
         uri = _collect(problems, lambda: parse_uri(self.mqtt_uri))
         topics = _collect(
@@ -295,7 +295,7 @@ class Settings(BaseModel):
         )
 
     def _halves(self) -> list[str]:
-        """What is of no use without its other half."""
+        """A sentence for each setting that is of no use without its other half."""
         problems = []
         if bool(self.mqtt_cert_file) != bool(self.mqtt_key_file):
             problems.append(
@@ -308,7 +308,7 @@ class Settings(BaseModel):
         return problems
 
     def _exposures(self, uri: tuple[str, int, bool] | None) -> list[str]:
-        """What would give the password to others."""
+        """A sentence for each setting that would show the password to others."""
         problems = []
         if uri and self.mqtt_password and not (self.mqtt_allow_plain or _is_unheard(uri)):
             problems.append(
@@ -316,7 +316,7 @@ class Settings(BaseModel):
                 f" or set {PREFIX}MQTT_ALLOW_PLAIN=true where the network is trusted"
             )
         if not self.mqtt_tls_hostname_check and self.mqtt_ca_file is None:
-            # Any certificate of any public CA would then be the broker's.
+            # Without the check of the name any certificate of any public CA would do for the broker's.
             problems.append(
                 f"{PREFIX}MQTT_TLS_HOSTNAME_CHECK=false needs {PREFIX}MQTT_CA_FILE with the broker's own certificate"
             )
@@ -333,7 +333,7 @@ def load_settings() -> Settings:
 
 
 def settings_of(environ: Mapping[str, str]) -> Settings:
-    """The settings that these variables make. Raises SettingsError likewise."""
+    """The settings in these variables. Raises SettingsError as `load_settings` does."""
     secrets, problems = secrets_from_files(environ)
     try:
         settings = Settings.model_validate({**_given(environ), **secrets})
@@ -360,7 +360,7 @@ def _is_unheard(uri: tuple[str, int, bool]) -> bool:
 
 
 def _given(environ: Mapping[str, str]) -> dict[str, str]:
-    """The value of each setting that has one; an empty variable is as good as none."""
+    """The value of each setting that has one. An empty variable counts as none."""
     ours = {name.upper(): value for name, value in environ.items() if value}
     variables = {name: PREFIX + name.upper() for name in Settings.model_fields}
     return {name: ours[variable] for name, variable in variables.items() if variable in ours}

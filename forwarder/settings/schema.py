@@ -1,4 +1,4 @@
-"""The settings as a table for editors, and the names that no setting has."""
+"""The settings as a JSON Schema for editors, and sentences for variables that are no setting."""
 
 import difflib
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ def settings_schema() -> dict[str, Any]:
 
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:
-    """A sentence for each variable that has our prefix and is no setting, with the nearest one."""
+    """A sentence for each variable that has our prefix and is no setting, with the nearest setting."""
     known = list(settings_schema()["properties"])
     strangers = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
     return [_stranger(name, known) for name in strangers]
@@ -72,7 +72,7 @@ def _default(name: str, value: object) -> str:
 
 
 def _forms(field: FieldInfo) -> list[object]:
-    """The Literal types of a field's annotation, alone or beside None."""
+    """The Literal types in a field's annotation, alone or beside None."""
     candidates = (field.annotation, *get_args(field.annotation))
     return [form for form in candidates if get_origin(form) is Literal]
 

@@ -1,4 +1,4 @@
-"""What pydantic says about a setting, in the operator's words and without the value, which may be secret."""
+"""pydantic's errors about a setting, in the operator's words and without the value, which may be secret."""
 
 from pydantic_core import ErrorDetails
 
