@@ -1,5 +1,5 @@
 """
-Any whatwatt payload to one kind of reading.
+The normaliser turns any whatwatt payload into one kind of reading.
 
  bytes ─▶ decoding ─▶ rules ( a template turned round, or the known shapes ) ─▶ builder ─▶ Reading | Unreadable
    └────▶ fast_path ( payloads that differ from an earlier one in their values alone ) ──▶ SerialisedReading

@@ -1,4 +1,4 @@
-"""A reading in the making: rules put values into it, each by the kind of its variable."""
+"""The builder makes a reading: rules put values into it, each by the kind of its variable."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,25 +17,25 @@ _TIME_KEYS: Mapping[TextKind, str] = {
     "offset": "date_time_local",
     "local": "date_time",
 }
-"""The surest first."""
+"""The keys of time texts in a section, the surest first."""
 _MOST_HOURS = 10**9
 _MOST_TARIFFS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Where one value was in the payload, and what it was read as."""
+    """The place of one value in the payload, and the variable that it was read as."""
 
     place: str
     use: Use
     sent: JsonValue
     is_absent: bool
     is_understood: bool
-    """False where the value does not belong in its place, or another was there before; `extra` holds it."""
+    """False when the value does not belong in its place, or another was there before. `extra` then holds it."""
 
 
 class ReadingBuilder:
-    """The values found so far; the first value of a variable stays."""
+    """The values found so far. The first value of a variable stays."""
 
     __slots__ = (
         "clock",
@@ -58,7 +58,7 @@ class ReadingBuilder:
 
     def __init__(self, trace: list[Part] | None = None) -> None:
         self.heeds_device = True
-        """Whether it counts which device the payload names."""
+        """Whether the device that the payload names counts."""
         self.measurements: dict[str, Number] = {}
         self.sections: dict[str, dict[str, JsonValue]] = {
             "meter": {},
@@ -73,21 +73,21 @@ class ReadingBuilder:
         self.other_device: Device | None = None
         """A second device that the payload names."""
         self.unheeded: Device | None = None
-        """A device that the payload names and that does not count; `extra` keeps it."""
+        """A device that the payload names and that does not count. `extra` keeps it."""
         self.timestamp: datetime | None = None
         self.date: str | None = None
         self.clock: str | None = None
         self.unset_clock = False
-        """A timestamp was there, of a clock that is not set."""
+        """Whether there was a timestamp of a clock that is not set."""
         self.seen = 0
-        """Places of variables that the payload has, whatever is in them."""
+        """Places of variables that the payload has, whatever they hold."""
         self.misfits = 0
         """Values in numeric places that are no numbers."""
         self.trace = trace
 
     @property
     def has_values(self) -> bool:
-        """Whether anything was read beyond the device, the times and how reports are made."""
+        """Whether anything was read beyond the device, the times and the settings of reports."""
         if self.measurements or self.volumes or self.sections["network"] or self.tariff is not None:
             return True
         texts = self.sections["meter"].keys() | self.sections["system"].keys()
@@ -97,9 +97,9 @@ class ReadingBuilder:
         self, *, zone: tzinfo, received_at: datetime
     ) -> tuple[datetime, TimeSource] | None:
         """
-        The instant of the reading from the surest of its times, None when the payload tells none.
+        The instant of the reading from the surest of its times; None when the payload tells none.
 
-        The times of the report come before those of the device, which are the times of publishing.
+        The times of the report come before those of the device, because the latter are times of publishing.
         """
         if self.timestamp is not None:
             return self.timestamp, "timestamp"
@@ -138,7 +138,7 @@ class ReadingBuilder:
         )
 
     def leftover_clock(self) -> dict[str, JsonValue]:
-        """`Date` and `Time` of the live shape where they do not make an instant together."""
+        """`Date` and `Time` of the live shape when they do not make an instant together."""
         if self.date is None and self.clock is None:
             return {}
         sent: dict[str, str | None] = {"Date": self.date, "Time": self.clock}
@@ -161,7 +161,7 @@ def _texts_of(section: Mapping[str, JsonValue]) -> Iterator[tuple[str, TextKind]
 
 
 Put: TypeAlias = Callable[[ReadingBuilder, Use, JsonValue], JsonValue]
-"""Puts one value into the builder; returns the part that `extra` keeps, None when nothing is left."""
+"""Puts one value into the builder. Returns the part that `extra` keeps, None when nothing is left."""
 
 
 def _put_measurement(builder: ReadingBuilder, use: Use, value: JsonValue) -> JsonValue:
@@ -220,7 +220,7 @@ def _put_hours(builder: ReadingBuilder, use: Use, value: JsonValue) -> JsonValue
 
 
 def seconds_of_hours(hours: str) -> Number | None:
-    """The seconds in so many hours, given with their digits; None for more than any device runs."""
+    """The seconds in hours that are given as digits; None for more than any device runs."""
     number = Decimal(hours)
     if not -_MOST_HOURS < number < _MOST_HOURS:
         return None

@@ -1,4 +1,4 @@
-"""Payload bytes to text, and text to JSON, also where a device's template made it almost JSON."""
+"""Decoding turns payload bytes into text, and text into JSON, also if a device's template made it almost JSON."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from forwarder.normalise.values import (
 from forwarder.reading import JsonValue
 
 MAX_DEPTH = 32
-"""Levels of nesting: a report has six. Deeper ones only exhaust the stack of whoever reads them."""
+"""Most levels of nesting. A report has six; deeper ones only exhaust a reader's stack."""
 
 _BYTE_ORDER_MARK = "\ufeff"
 _ENDS = "\0\r\n\t "
@@ -27,8 +27,8 @@ def _nothing(constant: str) -> None:  # noqa: ARG001 - NaN and Infinity: the dev
     return None
 
 
-# strict=False: a network name may hold control characters, and devices do not escape them. Members, because a dict
-# would lose the earlier values of a key.
+# strict=False, because a network name may hold control characters and devices do not escape them. Members, because a
+# dict would lose the earlier values of a key.
 _decoder = json.JSONDecoder(
     strict=False, parse_float=json_number, parse_constant=_nothing, object_pairs_hook=Members
 )
@@ -50,7 +50,7 @@ _WORDS = ("true", "false", "null")
 
 
 def decode_text(payload: bytes) -> str:
-    """The payload's text without a byte order mark; raises Unusable when it is not UTF-8."""
+    """The payload's text without a byte order mark. Raises Unusable when it is not UTF-8."""
     try:
         return payload.decode().removeprefix(_BYTE_ORDER_MARK)
     except UnicodeDecodeError as wrong:
@@ -60,10 +60,10 @@ def decode_text(payload: bytes) -> str:
 
 def decode_json(text: str, *, keep_number_texts: bool = False) -> JsonValue:
     """
-    The JSON value of a payload; raises Unusable when it is none.
+    The JSON value of a payload. Raises Unusable when it is none.
 
-    Two faults of devices' templates are forgiven: `${name}`, NaN, Infinity or nothing in the place of a value, which is
-    then absent, and numbers such as `+1.5` or `007`. Lone surrogates become U+FFFD. An object is its Members.
+    Two faults of devices' templates are forgiven. A value is absent when its place holds `${name}`, NaN, Infinity or
+    nothing. Numbers such as `+1.5` or `007` are read. Lone surrogates become U+FFFD. An object becomes its Members.
     """
     value = _decode(text, _text_decoder if keep_number_texts else _decoder)
     if text.count("{") + text.count("[") > MAX_DEPTH and _is_deep(value):
@@ -98,7 +98,7 @@ def _decode_repaired(text: str, decoder: json.JSONDecoder) -> JsonValue:
 
 
 def repaired(text: str) -> str:
-    """An almost JSON text with null in the places without a value; strings stay as they are."""
+    """An almost JSON text with null in the places without a value. Strings stay as they are."""
     return "".join(_repaired_pieces(text.strip(_ENDS)))
 
 
@@ -112,7 +112,7 @@ def _repaired_pieces(text: str) -> Iterator[str]:
 
 
 def _end_of_string(text: str, quote: int) -> int:
-    """The position behind the string that begins at `quote`; the text's end when it never closes."""
+    """The position behind the string that begins at `quote`, or the text's end when it never closes."""
     end = text.find('"', quote + 1)
     while end >= 0:
         first = end
@@ -137,12 +137,12 @@ def _repaired_token(match: re.Match[str]) -> str:
         return token
     if _UNRESOLVED in token or is_not_a_number(token):
         return "null"
-    # In quotes a number in a form that JSON lacks is read like any other quoted number.
+    # A number in a form that JSON lacks gets quotes, and is then read like any other quoted number.
     return token if parse_number(token) is None else f'"{token}"'
 
 
 def without_lone_surrogates(value: JsonValue) -> JsonValue:
-    """The value with U+FFFD for lone surrogates, which UTF-8 cannot carry."""
+    """The value with U+FFFD in place of lone surrogates, which UTF-8 cannot carry."""
     if isinstance(value, str):
         return _encodable(value)
     if isinstance(value, Members):
@@ -161,7 +161,7 @@ def _encodable(text: str) -> str:
 
 
 def unescaped(text: str) -> str:
-    """The text that a JSON string with `text` between its quotes means; `text` itself where JSON forbids it."""
+    """The meaning of a JSON string with `text` between its quotes; `text` itself if JSON forbids it."""
     try:
         return _encodable(json.loads(f'"{text}"', strict=False))
     except ValueError:

@@ -1,8 +1,8 @@
 """
-Whose message it is.
+The device of a message.
 
 The topic names the device, because a broker's access rules say who may publish on it. A MAC in the payload must agree
-with a MAC in the topic. Under any other topic it counts only if the operator trusts the publishers
+with a MAC in the topic. Under any other topic the payload's MAC counts only if the operator trusts the publishers
 (FORWARDER_TRUST_PAYLOAD_DEVICE).
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from forwarder.reading import DOT_SEGMENTS, Device, parse_mac
 
 MAX_DEVICE_CHARACTERS = 128
-"""A device publishes to at most 127 characters of topic; longer names only fill the disk."""
+"""The longest name of a device. Devices publish to at most 127 characters of topic; longer names only fill the disk."""
 
 _NAMELESS = Device("unknown")
 
@@ -25,7 +25,7 @@ class Named(NamedTuple):
 
 
 def device_in_topic(topic: str) -> Named | None:
-    """The device that a topic's last level names; None when that is empty, `.`, `..`, too long or not printable."""
+    """The device that a topic's last level names; None if the level is empty, `.`, `..`, too long or not printable."""
     level = topic.rpartition("/")[2]
     return _named(level) if len(level) <= MAX_DEVICE_CHARACTERS else None
 
@@ -46,7 +46,7 @@ def device_in_text(text: str) -> Device | None:
 
 
 def quarantine_device(topic: str, device: Device | None) -> Device:
-    """The device whose quarantine a message counts in: the topic's, else the payload's."""
+    """The device in whose quarantine a message counts: the topic's, else the payload's."""
     named = device_in_topic(topic)
     if device is not None and (named is None or not named.is_mac):
         return device

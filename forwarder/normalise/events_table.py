@@ -1,5 +1,5 @@
 """
-docs/events.csv, made from the table of variables:
+docs/events.csv is made from the table of variables:
 
     python -m forwarder.normalise.events_table > docs/events.csv
 """

@@ -1,4 +1,4 @@
-"""The reading that pages and schemas show: every part of an event is in it."""
+"""The example is the reading that pages and schemas show. It has every part of an event."""
 
 from collections.abc import Mapping
 
@@ -23,11 +23,11 @@ EXAMPLE_DATA: Mapping[str, JsonValue] = {
     "volumes": [{"bus": 1, "meter_id": "20000741"}],
     "extra": {"anything": "the payload held and no rule knows"},
 }
-"""The `data` of its event."""
+"""The `data` of the example's event."""
 
 EXAMPLE: Mapping[str, JsonValue] = {
     "type": "meter.reading",
     "timestamp": "2025-11-18T10:17:40Z",
     "data": EXAMPLE_DATA,
 }
-"""The event itself."""
+"""The whole event."""

@@ -1,4 +1,4 @@
-"""A normaliser as the settings want it."""
+"""Makes the normaliser that the settings ask for."""
 
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ def load_normaliser(
     trusts_payload_device: bool | None = None,
 ) -> Normaliser:
     """
-    The normaliser of these settings; what is given beside them, a template by hand, stands in for theirs.
+    The normaliser of these settings. A template that is given beside them takes the place of theirs.
 
     Raises TemplateError when the template cannot be read or turned round.
     """

@@ -1,4 +1,4 @@
-"""The normaliser: a message as it was received becomes a reading as it is understood, or says why it cannot."""
+"""The normaliser turns a received message into a reading, or says why it cannot."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -26,7 +26,7 @@ _UNHEEDED = (
     " FORWARDER_TRUST_PAYLOAD_DEVICE=true lets it count, if everybody who may publish there is trusted"
 )
 _MOST_WARNED = 10_000
-"""Devices that are remembered as warned about; memory stays bounded whatever the topics are."""
+"""Most devices that are remembered as warned about, so that memory stays bounded whatever the topics are."""
 
 
 NamedBy = Literal["topic", "payload"]
@@ -34,13 +34,13 @@ NamedBy = Literal["topic", "payload"]
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The outcome of a message, and the part of the payload behind each value."""
+    """A message's outcome, and the part of the payload behind each value."""
 
     outcome: Reading | Unreadable
     parts: tuple[Part, ...]
     """Every known place that the payload has, in the order in which it was read."""
     named_by: NamedBy
-    """Which of the two named the device."""
+    """Whether topic or payload named the device."""
 
 
 class Normaliser:
@@ -55,7 +55,7 @@ class Normaliser:
         template: Template | None = None,
     ) -> None:
         self.misfits = 0
-        """Values that stood in numeric places and were no numbers, since the start."""
+        """Values in numeric places that were no numbers, since the start."""
         self.timezone = timezone
         self.max_message_bytes = max_message_bytes
         self.trusts_payload_device = trusts_payload_device
@@ -66,11 +66,11 @@ class Normaliser:
         self._log = logger("normalise")
 
     def normalise(self, message: Message) -> Reading | Unreadable:
-        """The reading, or the reason for the quarantine. Never raises, in bounded time, for any bytes."""
+        """The reading, or the reason for the quarantine. It takes bounded time and never raises, whatever the bytes."""
         return self._outcome(message, ReadingBuilder())
 
     def trace(self, message: Message) -> Trace:
-        """The same outcome, with the place of each value; for people."""
+        """The same outcome as `normalise`, with the place of each value, for people."""
         parts: list[Part] = []
         builder = ReadingBuilder(parts)
         outcome = self._outcome(message, builder)
@@ -99,7 +99,7 @@ class Normaliser:
         return reading
 
     def read(self, payload: bytes, builder: ReadingBuilder) -> dict[str, JsonValue]:
-        """Put what a payload holds into the builder, no more; returns what `extra` keeps. Raises Unusable."""
+        """Put the payload's values into the builder. Returns the part that `extra` keeps. Raises Unusable."""
         text = decode_text(payload)
         left = (
             self._read_shapes(text, builder)
@@ -139,7 +139,7 @@ class Normaliser:
         found = builder.measured_at(zone=self.timezone, received_at=message.received_at)
         measured_at, time_source = found or (message.received_at, "received")
         is_wrong = builder.unset_clock or is_far_ahead(measured_at, received_at=message.received_at)
-        # A trace is shown to people, who then need no log line.
+        # People see the trace itself, and need no log line.
         if (is_wrong or builder.unheeded) and builder.trace is None:
             self._warn_of(builder, device, rfc3339(measured_at), has_wrong_clock=is_wrong)
         return builder.reading(

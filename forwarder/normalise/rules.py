@@ -1,7 +1,7 @@
 """
-Rules read a decoded payload: which part of it is which variable.
+Rules read a decoded payload: they know which part of it is which variable.
 
-Known shapes and JSON templates are both trees of rules, so both are read by the same few lines.
+Known shapes and JSON templates are both trees of rules, so the same few lines read both.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ class Rule(Protocol):
     """Reads one value of the payload."""
 
     def read(self, value: JsonValue, builder: ReadingBuilder) -> JsonValue:
-        """Put the known values into the builder; returns the unknown ones, None when there are none."""
+        """Put the known values into the builder. Returns the unknown ones, None when there are none."""
 
 
 class Leaf:
@@ -48,7 +48,7 @@ class Leaf:
 
 
 class Unknown:
-    """A place that no rule knows; `extra` keeps its value."""
+    """A place that no rule knows. `extra` keeps its value."""
 
     __slots__ = ()
 
@@ -64,7 +64,7 @@ def _unknown(key: str) -> Rule:  # noqa: ARG001
 
 
 class Fields:
-    """An object whose keys are known, in any order; `other` finds the rule of a key that is not in `rules`."""
+    """An object whose keys are known, in any order. `other` finds the rule of a key that is not in `rules`."""
 
     __slots__ = ("other", "rules")
 
@@ -114,7 +114,7 @@ class Volumes:
 
 
 def described(value: JsonValue) -> str:
-    """The kind of a value, for a sentence; never the value itself, which may be personal."""
+    """The kind of a value in words. The value itself is never told, because it may be personal."""
     text = text_of(value)
     if text is ABSENT:
         return "nothing"

@@ -1,4 +1,4 @@
-"""The JSON Schema (2020-12) of what receivers get, made from the table of variables."""
+"""The JSON Schema (2020-12) of all that receivers get, made from the table of variables."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from forwarder.variables import Variable, variables
 
 Schema: TypeAlias = dict[str, Any]
-"""A JSON Schema; its vocabulary is open, so it has no narrower type."""
+"""A JSON Schema. Its vocabulary is open, so it has no narrower type."""
 
 _NUMERIC_KINDS = ("measurement", "number", "hours", "factor")
 _INSTANT: Schema = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$"}
@@ -15,7 +15,7 @@ _ID: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_]+$"}
 
 def event_schema() -> Schema:
     """
-    Every body that an endpoint is sent: single and batched readings and the test event, in each format.
+    The schema of every body that goes to an endpoint: single and batched readings and the test event, in each format.
 
     Units stand beside their numbers as `x-unit`, which validators ignore.
     """
@@ -47,7 +47,7 @@ def event_schema() -> Schema:
 
 
 def data_schema() -> Schema:
-    """One reading: the `data` of an event."""
+    """The schema of one reading, which is the `data` of an event."""
     by_section = {
         section: _closed({v.key: value_schema(v) for v in _of_section(section)})
         for section in ("measurements", "meter", "system", "network", "report")

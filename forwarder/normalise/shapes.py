@@ -1,8 +1,8 @@
 """
-The payload shapes that need no template, as one tree of rules: they may come mixed, in part, and in any order.
+The payload shapes that need no template are one tree of rules. They may come mixed, in part, and in any order.
 
-The report of the device's REST API, its live stream, whatwatt's Home Assistant integration, and keys that are the
-variables' own names, flat (`"1_7_0"`, `"power.in"`) or nested (`{"sys": {"id": …}}`, `{"Sys": {"Id": …}}`).
+They are the report of the device's REST API, its live stream, whatwatt's Home Assistant integration, and keys that are
+the variables' own names, flat (`"1_7_0"`, `"power.in"`) or nested (`{"sys": {"id": …}}`, `{"Sys": {"Id": …}}`).
 """
 
 from collections.abc import Iterator
@@ -74,6 +74,6 @@ def _fields(tree: Tree) -> Fields:
 
 
 def _flat_volume(key: str) -> Rule:
-    """The rule of a key such as `vol[3].bus`: there is one for any number."""
+    """The rule of a key such as `vol[3].bus`, for any number."""
     use = variable_named(key) if key.startswith("vol[") else None
     return Leaf(use, key) if use else UNKNOWN

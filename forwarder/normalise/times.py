@@ -1,4 +1,4 @@
-"""The instant of a reading: what whatwatt's timestamps and time texts mean."""
+"""The instant of a reading, from whatwatt's timestamps and time texts."""
 
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
@@ -10,7 +10,7 @@ FIRST_YEAR, LAST_YEAR = 2000, 2099
 """Meters write years with two digits (DSMR P1 §6.4)."""
 
 _FIRST = datetime(FIRST_YEAR + 1, 1, 1, tzinfo=UTC)
-"""A clock that nobody has set begins in 2000, or in 1970; an instant before this one is of such a clock."""
+"""The first instant that a set clock may show. A clock that nobody has set begins in 2000, or in 1970."""
 _END = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
 _FIRST_SECOND, _END_SECOND = _FIRST.timestamp(), _END.timestamp()
 _TOLERANCE = timedelta(minutes=30)
@@ -20,7 +20,7 @@ TextKind = Literal["utc", "offset", "local"]
 
 
 REMEMBERED = 4096
-"""Times whose meaning is remembered, because many devices report within the same second."""
+"""Most times whose meaning is remembered, because many devices report within the same second."""
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -35,11 +35,10 @@ def instant_of_text(
     text: str, kind: TextKind, *, zone: tzinfo, received_at: datetime
 ) -> tuple[datetime, TimeSource] | None:
     """
-    The instant that a date with a time tells, and how surely; None for a bare date, an impossible time or a clock that
-    is not set.
+    The instant of a date with a time, and how sure it is; None for a bare date, an impossible time or an unset clock.
 
-    A Z is believed only in `utc` fields: devices end their local times in Z too. An offset in digits is believed
-    everywhere. A local time that comes twice, or never, is the one nearest to its arrival.
+    A Z is believed only in `utc` fields, because devices end their local times in Z too. An offset in digits is
+    believed everywhere. A local time that comes twice, or never, means the instant nearest to its arrival.
     """
     text = text.strip()
     told = _told(text, kind, zone) if len(text) <= _LONGEST else None
@@ -55,7 +54,7 @@ def instant_of_text(
 def _told(
     text: str, kind: TextKind, zone: tzinfo
 ) -> tuple[tuple[datetime, ...], TimeSource] | None:
-    """The instants that a text of a set clock can mean: two for a local time that comes twice, or never."""
+    """The instants that a text of a set clock can mean. A local time that comes twice, or never, has two."""
     parsed = _parse(text)
     if parsed is None:
         return None
@@ -91,7 +90,7 @@ def _parse(text: str) -> datetime | None:
 
 def _instants(local: datetime, zone: tzinfo) -> tuple[datetime, ...]:
     first = _in_zone(local, zone)
-    # `replace` would take four times as long.
+    # Not `replace`, which takes four times as long.
     second = datetime(
         local.year, local.month, local.day, local.hour, local.minute, local.second, local.microsecond, zone, fold=1
     )  # fmt: skip
@@ -106,5 +105,5 @@ def _in_zone(instant: datetime, zone: tzinfo) -> datetime:
 
 
 def is_far_ahead(measured_at: datetime, *, received_at: datetime) -> bool:
-    """Whether a clock is wrong, or its time zone: a reading cannot be half an hour younger than its arrival."""
+    """Whether a clock or its time zone is wrong, because no reading is half an hour younger than its arrival."""
     return measured_at - received_at > _TOLERANCE

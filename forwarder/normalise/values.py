@@ -8,15 +8,15 @@ from typing import Literal
 from forwarder.reading import JsonValue, Number
 
 MAX_NUMBER_CHARACTERS = 64
-"""No device writes a longer number; bounding them bounds the time that reading one takes."""
+"""The longest number. No device writes a longer one, and the bound keeps the time of reading one short."""
 
 _HUGE = 10**MAX_NUMBER_CHARACTERS
-# A double gives back every decimal of 15 significant digits (IEEE 754 binary64); one more character is the point.
+# A double gives back every decimal of 15 significant digits (IEEE 754 binary64). The point is one more character.
 _EXACT_CHARACTERS = 16
 
 
 class Verdict(Enum):
-    """Why there is no value."""
+    """The reason why there is no value."""
 
     ABSENT = "absent"
     UNFIT = "unfit"
@@ -25,11 +25,11 @@ class Verdict(Enum):
 ABSENT: Literal[Verdict.ABSENT] = Verdict.ABSENT
 """The device had no value: null, nothing, NaN, or the placeholder of a variable it does not know."""
 UNFIT: Literal[Verdict.UNFIT] = Verdict.UNFIT
-"""There is something, but not what belongs in this place."""
+"""The value does not belong in this place."""
 
 
 class Members(tuple["tuple[str, JsonValue]", ...]):
-    """A JSON object: its keys with their values, in the order of the text. A key may come more than once."""
+    """A JSON object as its keys with their values, in the order of the text. A key may come more than once."""
 
     __slots__ = ()
 
@@ -44,7 +44,7 @@ class Several(list[JsonValue]):
         self._seen = {repr(first)}
 
     def add(self, value: JsonValue) -> None:
-        """Take a value that is not among them; one look, however many there are."""
+        """Add a value that is not there yet. It costs one look, however many there are."""
         written = repr(value)
         if written not in self._seen:
             self._seen.add(written)
@@ -52,7 +52,7 @@ class Several(list[JsonValue]):
 
 
 class NumberText(str):
-    """A JSON number as it was written; for templates that build a value around a number."""
+    """A JSON number as it was written, because templates may build a value around a number."""
 
     __slots__ = ()
 
@@ -69,9 +69,9 @@ def is_absent(text: str) -> bool:
 
 def parse_number(text: str) -> Number | None:
     """
-    The number that a text is, None when it is none that a double can hold.
+    The number in a text, in plain, signed or exponent form; None if it is none that a double can hold.
 
-    Plain, signed and exponent forms. An int or float where those write the same digits, else a Decimal.
+    It is an int or a float if these write the same digits, else a Decimal.
     """
     if len(text) > MAX_NUMBER_CHARACTERS or not text.isascii() or "_" in text:
         return None
@@ -90,7 +90,7 @@ def parse_number(text: str) -> Number | None:
 
 
 def json_number(text: str) -> Number | str:
-    """A JSON number with a point or an exponent; as text when no double can hold it, as with `1e999`."""
+    """A JSON number with a point or an exponent. It stays text when no double can hold it, as with `1e999`."""
     if len(text) <= _EXACT_CHARACTERS and "e" not in text and "E" not in text:
         return float(text)
     number = parse_number(text)
@@ -98,7 +98,7 @@ def json_number(text: str) -> Number | str:
 
 
 def json_integer(text: str) -> int | str:
-    """A JSON integer; as text when it is longer than any number of a device."""
+    """A JSON integer. It stays text when it is longer than any number of a device."""
     return int(text) if len(text) <= MAX_NUMBER_CHARACTERS else text
 
 
@@ -118,7 +118,7 @@ def number_of(value: JsonValue) -> Number | Verdict:
 
 
 def text_of(value: JsonValue) -> str | Verdict:
-    """The text in a text place; a bare number there is the text of its digits."""
+    """The text in a text place. A bare number there becomes the text of its digits."""
     if isinstance(value, str):
         return ABSENT if is_absent(value) else str(value)
     if value is None:
@@ -129,7 +129,7 @@ def text_of(value: JsonValue) -> str | Verdict:
 
 def carried(value: JsonValue) -> JsonValue:
     """
-    A value that no rule knows, as `extra` keeps it: without its absent parts; None when nothing is left.
+    A value that no rule knows, without its absent parts, as `extra` keeps it; None when nothing is left.
 
     An array with absent places becomes an object keyed by position, so that nothing moves to another place.
     """
@@ -151,7 +151,7 @@ def carried(value: JsonValue) -> JsonValue:
 
 
 def beside(kept: JsonValue, another: JsonValue) -> JsonValue:
-    """Two values of one key as `extra` keeps them: one object of two, one value of two equal ones, else both."""
+    """Two values of one key as `extra` keeps them. Two objects become one, so do equal values, and others stay two."""
     if isinstance(kept, dict) and isinstance(another, dict):
         return merged(kept, another)
     several = kept if isinstance(kept, Several) else Several(kept)
@@ -160,7 +160,7 @@ def beside(kept: JsonValue, another: JsonValue) -> JsonValue:
 
 
 def merged(kept: dict[str, JsonValue], another: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """The first object with all of the second in it; it is the first that is changed."""
+    """The first object with all of the second in it. The first object itself is changed."""
     for key, value in another.items():
         kept[key] = beside(kept[key], value) if key in kept else value
     return kept
@@ -186,7 +186,7 @@ def _number_of_text(text: str) -> Number | Verdict:
 
 
 def is_not_a_number(text: str) -> bool:
-    """Whether a text is one of the spellings of NaN and infinity, which C libraries and Python write."""
+    """Whether a text spells NaN or infinity as C libraries or Python do."""
     return text.strip().lstrip("+-").lower() in ("nan", "inf", "infinity")
 
 
@@ -196,7 +196,7 @@ def _exact(text: str, number: float) -> Number | None:
     if len(text) <= _EXACT_CHARACTERS and "e" not in text and "E" not in text:
         return number
     if number == 0 and text.lower().partition("e")[0].strip("+-0."):
-        return None  # smaller than any double: it would arrive as another number
+        return None  # a number smaller than any double would arrive as another number
     if number == 0:
         return number
     exact = Decimal(text)

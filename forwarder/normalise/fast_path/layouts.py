@@ -1,16 +1,16 @@
 """
-The layouts that were met, and how a payload of each becomes an event.
+Layouts turn the payloads that they know into events.
 
-A layout is the text of a payload without its values. Devices send few of them, so the event of a known layout is
-written from the payload's own digits, without numbers, objects or rules in between:
+A layout is the text of a payload without its values. Devices send few layouts, so the event of a known one is written
+from the payload's own digits, without numbers, objects or rules in between:
 
     {"P_In":1.036,"Date":"2025-11-18","Time":"14:34:00"}     the payload
     {"P_In" · ,"Date" · ,"Time" · }                          its layout, and three values
     ,"measurements":{"active_power_import_kw": · }}          what is written
 
 One regular expression matches all payloads of a layout, so that a single match checks a payload and splits it. A
-payload goes to the normaliser where anything about it may differ from the others of its layout, and where anything
-breaks in here. A defect of this module therefore costs time, not a reading.
+payload goes to the normaliser if it may differ from the others of its layout, and if anything in here breaks. A defect
+of this module therefore costs time, not a reading.
 """
 
 import re
@@ -35,26 +35,26 @@ from forwarder.reading import Device, Message, TimeSource, rfc3339
 
 MOST_LAYOUTS = 64
 LONGEST = 4096
-"""Bytes of a payload that has a layout, so that the layouts stay small; a full report has 2,000."""
+"""Most bytes of a payload that has a layout, so that layouts stay small. A full report has 2,000."""
 MOST_TOPICS = 150_000
-"""A quarter of a kilobyte each. More devices than that would find none of theirs again."""
+"""Most topics whose layout is remembered, a quarter of a kilobyte each. More would find none of theirs again."""
 LONGEST_TOPIC = 128
-"""Characters; no device has a longer one."""
+"""Most characters of a topic that is remembered. No device has a longer one."""
 LEARNED_AT_ONCE = 16
-"""Layouts that are learned at their first payload; later ones have to wait their turn."""
+"""Layouts that are learned at their first payload. Later ones have to wait their turn."""
 MESSAGES_PER_LAYOUT = 1000
 """
-Messages without a layout that pay for learning one more.
+Messages without a layout that earn the learning of one more.
 
 Learning takes 4 ms for a usual payload and at most about 45 ms, compiling included. The normaliser reads a thousand
 such payloads in 160 ms, so nobody can make learning a burden.
 """
 
-# A value that means "absent" belongs to the layout: without it, other members are written.
+# A value that means "absent" belongs to the layout, because the event then has other members.
 _VALUE = re.compile(r': ?(-?[0-9.eE+-]++|"(?!null"|\$\{)[^"\\\x00-\x1f]++")')
 
 _LONGEST_DECIMAL = 16
-"""Characters of a decimal that is read as a float, whatever its digits."""
+"""Most characters of a decimal that a float gives back, whatever its digits."""
 
 _instant_as_text = lru_cache(maxsize=REMEMBERED)(rfc3339)
 
@@ -62,23 +62,23 @@ _TARIFFS = {"0": "", **{digit: f',"tariff":{digit}' for digit in "1234"}}
 
 
 class FastPath:
-    """Reads payloads of known layouts, and learns the layouts of others; as fast as the normaliser is thorough."""
+    """Reads payloads of known layouts, and learns the layouts of others."""
 
     def __init__(self, normaliser: Normaliser) -> None:
         template = normaliser.template
         self._is_possible = template is None or template.is_plain_json
-        # One byte less than may be kept, because a payload of just that length may be the beginning of a longer one.
+        # One byte less than the limit, because a payload of the limit's length may be the beginning of a longer one.
         self._longest = min(LONGEST, normaliser.max_message_bytes - 1)
         self._normaliser = normaliser
         self._layouts: dict[tuple[str, ...], Layout] = {}
         self._by_topic: dict[str, tuple[Layout, Device | None]] = {}
-        """By topic: the layout of its last payload, and the device where the topic tells it."""
+        """The layout of each topic's last payload, and the device if the topic names it."""
         self._broken: set[tuple[str, ...]] = set()
-        """Literals of payloads on which something here broke: they never have a layout again."""
+        """Literals of payloads that broke something here. They never have a layout again."""
         self._last: Layout | None = None
-        """The layout that was found last: where one template serves a whole fleet, nearly every topic has it."""
+        """The layout that was found last. Nearly every topic has it if one template serves a whole fleet."""
         self._log = logger("normalise")
-        # Each payload without a layout adds one, and each that is learned costs MESSAGES_PER_LAYOUT.
+        # A payload without a layout adds one, and a layout that is learned costs MESSAGES_PER_LAYOUT.
         self._credit = LEARNED_AT_ONCE * MESSAGES_PER_LAYOUT
         self._arrival: datetime | None = None
         self._arrival_text = ""
@@ -111,7 +111,7 @@ class FastPath:
             return None
 
     def _find(self, text: str) -> Layout | None:
-        """The known layout of any payload; an unknown one may be learned, for the next payload."""
+        """The layout of a payload, if it is known. An unknown one may be learned for the next payload."""
         pieces = _VALUE.split(text)
         layout = self._layouts.get(_literals(pieces))
         if layout is None:
@@ -119,7 +119,7 @@ class FastPath:
         return layout
 
     def _give_up(self, text: str, error: Exception) -> None:
-        """Leave all payloads of this layout to the normaliser from now on, and say so once."""
+        """Leave all payloads of this layout to the normaliser from now on, and log it once."""
         literals = _literals(_VALUE.split(text))
         self._broken.add(literals)
         self._layouts.pop(literals, None)
@@ -128,7 +128,7 @@ class FastPath:
         self._log.error("form.broke", broken=len(self._broken), exc_info=error)
 
     def _remember(self, topic: str, layout: Layout) -> Device | None:
-        """Keep the layout for the topic's next payload; returns the device where the topic tells it."""
+        """Keep the layout for the topic's next payload. Returns the device if the topic names it."""
         self._last = layout
         device = self._device(layout, (), topic) if layout.device is None else None
         if len(topic) <= LONGEST_TOPIC:
@@ -138,7 +138,7 @@ class FastPath:
         return device
 
     def _device(self, layout: Layout, values: Sequence[str], topic: str) -> Device | None:
-        """The device of the payload; None where payload and topic may differ about it."""
+        """The device of the payload; None if payload and topic may differ about it."""
         named = device_in_topic(topic)
         if layout.device is None:
             return named.device if named else None
@@ -153,7 +153,7 @@ class FastPath:
             return
         self._credit -= MESSAGES_PER_LAYOUT
         literals = _literals(pieces)
-        # So many broken layouts are no accident: nothing more is learned.
+        # MOST_LAYOUTS broken ones are no accident, so nothing more is learned.
         if literals in self._broken or len(self._broken) == MOST_LAYOUTS:
             return
         layout = learn(literals, pieces[1::2], read=self._normaliser.read)
@@ -187,7 +187,7 @@ class FastPath:
         )
 
     def _arrival_as_text(self, received_at: datetime) -> str:
-        """Remembered, because messages that one read brought share this instant."""
+        """The text of an instant. The last one is remembered, because messages of one read share their instant."""
         if received_at is not self._arrival:
             self._arrival, self._arrival_text = received_at, rfc3339(received_at)
         return self._arrival_text
@@ -195,7 +195,7 @@ class FastPath:
     def _time(
         self, layout: Layout, values: Sequence[str], message: Message
     ) -> tuple[str, TimeSource] | None:
-        """The instant as events write it, empty for that of the arrival; None when the normaliser must look at it."""
+        """The instant as events write it, empty if it is the arrival's; None when the normaliser must look."""
         found = _by_timestamp(layout, values)
         if found is None and layout.timestamp is not None:
             return None
@@ -205,7 +205,7 @@ class FastPath:
             found = instant_of_text("T".join(parts), kind, zone=zone, received_at=received_at)
             if found is not None:
                 break
-            # The normaliser says of whom the clock is not set.
+            # The normaliser logs a device whose clock is not set.
             if len(parts) > 1 or is_instant(parts[0]):
                 return None
         if found is None:
@@ -219,12 +219,12 @@ class FastPath:
 
 
 def _literals(pieces: Sequence[str]) -> tuple[str, ...]:
-    """The payload's text between its values: a layout is known by it."""
+    """The payload's text between its values, which identifies its layout."""
     return tuple(pieces[::2])
 
 
 def _values(layout: Layout, text: str) -> list[str] | None:
-    """The values as the event has them; None when the payload is not surely of this layout."""
+    """The values as the event writes them; None when the payload is not surely of this layout."""
     found = layout.usual.fullmatch(text)
     if found is not None:
         return list(found.groups())

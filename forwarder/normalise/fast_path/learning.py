@@ -1,5 +1,5 @@
 """
-A layout, learned from what the normaliser itself makes of a payload.
+Learning makes a layout from the normaliser's own reading of a payload.
 
     payload ─▶ skeleton ─▶ constants ─▶ variables ─▶ layout
                │           │            │            └ where each value comes out in the event
@@ -7,8 +7,8 @@ A layout, learned from what the normaliser itself makes of a payload.
                │           └ which values a template does not let change
                └ the text between the values; refused unless decoding finds exactly these values
 
-A placeholder stands for a value that may be any other one. The normaliser reads the payload with placeholders, and the
-place where each comes out is where the value of every payload of this layout goes. A layout is learned only if each
+A placeholder stands for any value. The normaliser reads the payload with placeholders. The place where a placeholder
+comes out is the place of that value in the event of every payload of this layout. A layout is learned only if each
 placeholder comes out exactly once, so nothing that the rules do with a value can be missed.
 """
 
@@ -32,10 +32,10 @@ from forwarder.reading import Device, JsonValue, Reading
 from forwarder.variables import Kind, Use
 
 MOST_VALUES = 200
-"""A full report has about 90. Learning may read the payload once for each value."""
+"""Most values of a layout, because learning may read the payload once for each. A full report has about 90."""
 
-# Timestamps of a clock that is set, and few enough hours. There are two series, because a template's constant may
-# happen to be a number of one, but not of the other.
+# Placeholders of numbers: they are timestamps of a set clock, and few enough hours. There are two series, because a
+# template's constant may happen to be a number of one, but not of the other.
 _FIRST_NUMBERS, _SECOND_NUMBERS = 990_000_000, 995_000_000
 # Noncharacters (Unicode §23.7) stand in no text that a device sends.
 _TEXT_PLACEHOLDER = re.compile("\ufdd2([0-9]+)\ufdd3")
@@ -46,7 +46,7 @@ _ANY_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
 # Numbers that Python writes as they came: 15 digits at most, no zeros at the end, not -0 and not below 0.0001.
 _USUAL = r"0(?!\.)|-?[1-9][0-9]{0,8}+(?:\.[0-9]{1,6}+(?<!0)|)|-?0\.(?!0000)[0-9]{1,6}+(?<!0)"
 _INTEGER = r"0|-?[1-9][0-9]{0,17}+"
-# The same, of which some may have to be written anew.
+# Numbers that may have to be written anew, and the usual ones.
 _ORDINARY = rf"-?(?:0|[1-9][0-9]*+)\.[0-9]++|{_INTEGER}"
 _TARIFF = "[0-4]"
 _TEXT = r'(?!null"|\$\{|\s*+")[^"\\\x00-\x1f]++'
@@ -54,7 +54,7 @@ _TEXT = r'(?!null"|\$\{|\s*+")[^"\\\x00-\x1f]++'
 _PLAIN_NUMBERS: frozenset[Kind] = frozenset(("measurement", "factor", "number", "hours"))
 _NUMBERS: frozenset[Kind] = _PLAIN_NUMBERS | {"timestamp", "tariff"}
 _IN_HEAD: frozenset[Kind] = frozenset(("device", "timestamp", "date", "clock"))
-"""Kinds whose values tell whose reading it is and when: they need not stand in the body."""
+"""Kinds of values that tell the device and the instant. They need not stand in the body."""
 
 Read: TypeAlias = Callable[[bytes, ReadingBuilder], dict[str, JsonValue]]
 Pick: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
@@ -63,27 +63,27 @@ Times: TypeAlias = tuple[tuple[tuple[int, ...], TextKind], ...]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the values of a payload become its event; a place counts the values from 0."""
+    """The way from the values of a payload to its event. A place is the number of a value, from 0."""
 
     usual: re.Pattern[str]
-    """Matches a payload of the layout whose numbers stand as Python writes them; a group for each value."""
+    """Matches a payload of the layout whose numbers stand as Python writes them, with a group for each value."""
     ordinary: str
-    """The same for numbers that may have to be written anew; not compiled, because few layouts ever need it."""
+    """Matches numbers that may have to be written anew, too. It is not compiled, because few layouts ever need it."""
     numbers: tuple[int, ...]
     hours: tuple[int, ...]
     tariff: int | None
     device: int | None
     timestamp: int | None
     times: tuple[tuple[Pick, TextKind], ...]
-    """The texts that tell the instant, the surest first; of two values one is the date, the other the time of day."""
+    """The texts that tell the instant, the surest first. A pick of two values has a date and a time of day."""
     body: list[str]
-    """The event behind its head: literal, place of a value, literal, …; the tariff's member is left out."""
+    """The event behind its head: literal, place of a value, literal, … The tariff's member is left out."""
     in_order: Pick
-    """The values in the order of those places."""
+    """The values in the order of the body's places."""
 
 
 def learn(literals: Sequence[str], values: Sequence[str], *, read: Read) -> Layout | None:
-    """The layout of a payload, which is these literals with the values between; None when it has none."""
+    """The layout of the payload that these literals make with the values between them; None when it has none."""
     try:
         skeleton = _skeleton(literals, values)
         read_with = partial(_read, skeleton, read)
@@ -101,7 +101,7 @@ class _NoLayoutError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Skeleton:
-    """A payload as literals with values between; texts keep their quotes."""
+    """A payload as literals with values between them. Texts keep their quotes."""
 
     literals: tuple[str, ...]
     values: tuple[str, ...]
@@ -124,7 +124,7 @@ class _Constant:
     """A value that every payload of the layout has, because the template has it."""
 
     placeholder: str
-    """It stands for itself."""
+    """The constant itself."""
 
     def group(self, _: str) -> str:
         return f"({re.escape(self.placeholder)})"
@@ -136,7 +136,7 @@ class _Value:
 
     place: int
     kind: Kind | None
-    """Of its variable; None where `extra` keeps the value."""
+    """The kind of its variable; None if `extra` keeps the value."""
     is_quoted: bool
 
     @property
@@ -150,7 +150,7 @@ class _Value:
 
     @property
     def placeholder(self) -> str:
-        """As the payload has it, quotes included."""
+        """The placeholder as the payload has it, quotes included."""
         if self.kind == "device":
             text = _ANY_MAC
         elif self.kind == "tariff":
@@ -170,14 +170,14 @@ class _Value:
 
     @property
     def outcome_pattern(self) -> str:
-        # A text is only ever all of a text of the event: its quotes are beside it.
+        # A text is always the whole of a text in the event, so quotes stand beside it.
         return self.outcome if self.is_number else f'(?<="){self.outcome}(?=")'
 
     def group(self, number: str) -> str:
         """
-        What may stand here, in a group of its own and without its quotes; `number` matches a plain number.
+        The pattern of any value that may stand here, as a group without its quotes. `number` matches a plain number.
 
-        The group is atomic: what has matched is never tried again in another way, so that no payload takes long.
+        The group is atomic: a match is never tried again in another way, so that no payload takes long.
         """
         return self.quoted(f"(?>(?P<v{self.place}>{self._pattern(number)}))")
 
@@ -196,7 +196,7 @@ class _Value:
 
 @dataclass(frozen=True, slots=True)
 class _Repeat:
-    """A further place of a variable: in payloads of the layout its value is the same as the first."""
+    """A further place of a variable. All payloads of the layout repeat the first value there."""
 
     first: _Value
 
@@ -210,7 +210,7 @@ class _Repeat:
 
 _Slot: TypeAlias = _Constant | _Value | _Repeat
 _ReadWith: TypeAlias = Callable[[Sequence[str]], tuple[ReadingBuilder, dict[str, JsonValue]]]
-"""Has the normaliser read the skeleton with these values; returns builder and `extra`. Raises Unusable."""
+"""Has the normaliser read the skeleton with these values. Returns builder and `extra`. Raises Unusable."""
 
 
 def _read(
@@ -223,10 +223,9 @@ def _read(
 
 def _skeleton(literals: Sequence[str], values: Sequence[str]) -> _Skeleton:
     """
-    The payload, if each value stands by itself in the decoded text, and nothing else there is a value save absent ones.
+    The payload, if each value stands by itself in the decoded text. Nothing else there may be a value save absent ones.
 
-    Two values of a repeated key are one or two in the event, depending on whether they are equal: such a payload has
-    no layout.
+    A payload that repeats a key has no layout, because its two values make one in the event if they are equal.
     """
     if not 0 < len(values) <= MOST_VALUES or any("\\" in literal for literal in literals):
         raise _NoLayoutError
@@ -255,7 +254,7 @@ def _constants(skeleton: _Skeleton, read_with: _ReadWith) -> frozenset[int]:
 def _variables(
     skeleton: _Skeleton, constants: frozenset[int], read_with: _ReadWith
 ) -> dict[int, Use]:
-    """The variable of each place that has one: the normaliser's trace tells what it read each placeholder as."""
+    """The variable of each place that has one. The normaliser's trace tells as what it read each placeholder."""
     placeholders = _first_placeholders(skeleton)
     builder, _ = read_with(
         [skeleton.values[p] if p in constants else placeholders[p] for p in skeleton.places]
@@ -286,14 +285,14 @@ def _slots(
 
 
 def _layout(skeleton: _Skeleton, slots: Sequence[_Slot], read_with: _ReadWith) -> Layout:
-    """The layout itself: where the placeholder of each value comes out in the event."""
+    """The layout, with the place in the event where the placeholder of each value comes out."""
     builder, extra = read_with([slot.placeholder for slot in slots])
     _require_clear(builder)
     values = [slot for slot in slots if isinstance(slot, _Value)]
     tariff = _place_of("tariff", values)
     body, order = _body(serialise(_reading(builder, extra, tariff)).body, values)
     if tariff is not None:
-        # The value brings its member along: devices send 0 for no tariff, and then the event has none.
+        # The value brings its member along, because devices send 0 for no tariff and the event then has no member.
         before = order.index(tariff) * 2
         body[before] = body[before].removesuffix(',"tariff":')
     return Layout(
@@ -317,7 +316,7 @@ def _require_clear(builder: ReadingBuilder) -> None:
 
 
 def _times(builder: ReadingBuilder) -> Times:
-    """The texts that tell the instant. Date and time of day belong together, and no surer text stands beside."""
+    """The texts that tell the instant. Date and time of day belong together, and a surer text may not stand beside."""
     times = tuple((_places_in(text), kind) for text, kind in builder.time_texts())
     if builder.date is None and builder.clock is None:
         return times
@@ -327,7 +326,7 @@ def _times(builder: ReadingBuilder) -> Times:
 
 
 def _body(text: str, values: Sequence[_Value]) -> tuple[list[str], list[int]]:
-    """The body between the placeholders, and their places: each must be there once, save those of the head."""
+    """The body between the placeholders, and their places. Each must be there once, save those of the head."""
     wanted = [value for value in values if value.kind not in _IN_HEAD]
     if not wanted:
         raise _NoLayoutError
@@ -350,7 +349,7 @@ def _place_of(kind: Kind, values: Sequence[_Value]) -> int | None:
 
 
 def _first_placeholders(skeleton: _Skeleton) -> list[str]:
-    """For every place, before it is known what stands there."""
+    """A placeholder for every place, before the variable there is known."""
     return [
         _text_placeholder(place) if skeleton.is_quoted(place) else str(_FIRST_NUMBERS + place)
         for place in skeleton.places
@@ -370,7 +369,7 @@ def _is_nothing(leaf: JsonValue) -> bool:
 
 
 def _leaves(document: JsonValue) -> Iterator[JsonValue]:
-    """Every value that is no container and not null; raises _NoLayoutError where an object has a key twice."""
+    """Every value that is no container and not null. Raises _NoLayoutError when an object has a key twice."""
     waiting = [document]
     while waiting:
         value = waiting.pop()
@@ -393,13 +392,13 @@ def _places_in(text: str) -> tuple[int, ...]:
 
 
 def _pick(places: Sequence[int]) -> Pick:
-    """The values in these places, at least one; a slice where they stand in a row, which is faster."""
+    """Picks the values in these places, at least one. Places in a row are a slice, because that is faster."""
     run = range(places[0], places[-1] + 1)
     return itemgetter(slice(run.start, run.stop)) if [*run] == [*places] else itemgetter(*places)
 
 
 def _reading(builder: ReadingBuilder, extra: dict[str, JsonValue], tariff: int | None) -> Reading:
-    """The builder's reading; the tariff's placeholder goes in here, because no tariff in a payload is so large."""
+    """The builder's reading. The tariff's placeholder goes in here, because no tariff in a payload is so large."""
     reading = builder.reading(
         device=Device(_ANY_MAC),
         measured_at=_ANY_INSTANT,

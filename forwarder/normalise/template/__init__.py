@@ -1,5 +1,5 @@
 """
-A device's template turned round, so that its payloads can be read with it.
+A device's template is turned round, so that its payloads can be read with it.
 
     template.py        the text of a template, checked: each variable with its place, and what is doubtful about it
     json_template.py   a template that is JSON, as a tree of rules: key order and white space do not matter

@@ -1,4 +1,4 @@
-"""A JSON template as a tree of rules: where each variable stands among objects, arrays, keys and strings."""
+"""A JSON template is a tree of rules, which know each variable's place among objects, arrays, keys and strings."""
 
 import json
 from collections import defaultdict, deque
@@ -21,7 +21,7 @@ class JsonTemplate(NamedTuple):
     bare: tuple[int, ...]
     """The holes that stand outside of quotes, by their number."""
     needs_number_texts: bool
-    """Whether a value is built around a bare number, so that its very characters count."""
+    """Whether a value is built around a bare number, so that the number's characters count."""
     is_plain: bool
     """Whether each value is one variable or a constant, and no key holds a variable."""
 
@@ -29,7 +29,7 @@ class JsonTemplate(NamedTuple):
 def json_template(
     literals: Sequence[str], holes: Sequence[Hole]
 ) -> tuple[JsonTemplate | None, tuple[str, ...]]:
-    """The tree of a template, None for one that is no JSON; with a remark for one that only looks like it."""
+    """The tree of a template; None for a text that is no JSON. A remark tells of one that only looks like JSON."""
     if not looks_like_json(literals):
         return None, ()
     marked, quoted = with_placeholders(literals)
@@ -50,7 +50,7 @@ def json_template(
 
 
 class Object:
-    """An object of the template; the payload's may have further keys."""
+    """An object of the template. The payload's object may have further keys."""
 
     __slots__ = ("_in_turn", "patterns", "place", "rules")
 
@@ -63,7 +63,7 @@ class Object:
         self.rules = {key: some[0] for key, some in rules.items()}
         self._in_turn = {key: some for key, some in rules.items() if len(some) > 1}
         self.patterns = tuple(patterns)
-        """Keys that hold variables themselves."""
+        """Patterns of keys that hold variables."""
         self.place = place
 
     def read(self, value: JsonValue, builder: ReadingBuilder) -> JsonValue:
@@ -88,7 +88,7 @@ class Object:
 
 
 class Turns:
-    """The rules of one object when its template gives a key more than once: the payload's come in the same order."""
+    """The rules of one object whose template gives a key more than once. The payload has them in the same order."""
 
     __slots__ = ("_in_turn", "_rules")
 
@@ -97,7 +97,7 @@ class Turns:
         self._in_turn = {key: deque(some) for key, some in in_turn.items()}
 
     def get(self, key: str) -> Rule | None:
-        """The next rule of this key; the last one again, when there are no more."""
+        """The next rule of this key, or the last one again when there are no more."""
         waiting = self._in_turn.get(key)
         if waiting is None:
             return self._rules.get(key)
@@ -105,7 +105,7 @@ class Turns:
 
 
 class Items:
-    """An array of the template; the payload's may be longer or shorter."""
+    """An array of the template. The payload's array may be longer or shorter."""
 
     __slots__ = ("place", "rules")
 
@@ -123,7 +123,7 @@ class Items:
 
 
 class Constant:
-    """A value without variables; a payload with another value is of another template."""
+    """A value without variables. A payload with another value is of another template."""
 
     __slots__ = ("place", "value")
 

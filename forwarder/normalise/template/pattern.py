@@ -1,7 +1,7 @@
 """
-A text with variables in it, turned round: the values of the variables stand between the literals.
+A pattern reads a text that has the values of variables between its literals.
 
-A search for the next literal finds them, never a regular expression, so that the time is bounded for every text.
+It searches for the next literal, and uses no regular expression, so that the time is bounded for every text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from forwarder.reading import JsonValue, parse_mac
 from forwarder.variables import Kind
 
 _MOST_STEPS = 1000
-"""Of the second search, for texts that hold the separator themselves; each step costs one pass at most."""
+"""Most steps of the second search, which reads texts that hold the separator. A step costs one pass at most."""
 
 _NUMBERS: frozenset[Kind] = frozenset(
     ("measurement", "tariff", "factor", "number", "hours", "timestamp")
@@ -31,13 +31,13 @@ _TIMES: frozenset[Kind] = frozenset(("utc", "offset", "local"))
 
 
 class Hole:
-    """Where a variable stands in the text, by its own name or, where devices know none, as it is called."""
+    """The place of a variable in the text, with the variable, or the name of one that devices do not know."""
 
     __slots__ = ("is_quoted", "leaf", "name", "unresolved")
 
     def __init__(self, name: str, leaf: Leaf | None) -> None:
         self.is_quoted = False
-        """Whether it stands in a JSON string, where a backslash escapes."""
+        """Whether the hole stands in a JSON string, in which a backslash escapes."""
         self.name = name
         self.leaf = leaf
         self.unresolved = "${" + name + "}"
@@ -53,7 +53,7 @@ class Pattern:
         self.holes = tuple(holes)
 
     def read(self, text: str, builder: ReadingBuilder) -> Mapping[str, JsonValue]:
-        """Put every value into the builder; returns what no rule took, by name. Raises Unusable for another text."""
+        """Put every value into the builder. Returns the values that no rule took, by name. Raises Unusable."""
         left: dict[str, JsonValue] = {}
         for hole, written in zip(self.holes, self.split(text), strict=True):
             value = unescaped(written) if hole.is_quoted and "\\" in written else written
@@ -72,10 +72,10 @@ class Pattern:
 
     def split(self, text: str) -> list[str]:
         """
-        The text of each hole; raises Unusable when the literals are not there.
+        The text of each hole. Raises Unusable when the literals are not there.
 
-        A literal counts where it first comes. A text that holds the next literal may then put a non-number into the
-        place of a number; in that case the first split counts in which each value fits its kind.
+        A literal counts where it first comes. A text that holds the next literal may thus put a non-number into the
+        place of a number. The first split then counts in which each value fits its kind.
         """
         ends = self._shortest(text)
         values = list(self._between(text, ends))

@@ -1,5 +1,5 @@
 """
-A device template turned round: the text that whatwatt fills in tells where each value of a payload comes from.
+A device template is turned round: the text that whatwatt fills in tells which variable each value of a payload is.
 
     {"p": ${1_7_0}, "at": ${timestamp}}     a JSON template is a tree of rules; key order and white space do not matter
     energy,mac=${sys.id} p=${1_7_0}         any other template is its literal text with the variables between
@@ -39,19 +39,19 @@ _CHARACTERS: Mapping[Kind, frozenset[str]] = {
     "local": _TIME_CHARACTERS,
 }
 _LINE_ENDS = "\0\r\n"
-"""Editors and C strings put these behind the last line."""
+"""Characters that editors and C strings put behind the last line."""
 
 _TIME_KINDS = ("timestamp", "utc", "offset", "local")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One variable of a template, as a person is told about it."""
+    """One variable of a template, as people are told about it."""
 
     name: str
-    """As the template writes it."""
+    """The name as the template writes it."""
     variable: Variable | None
-    """None: devices know no variable of this name and leave `${name}` as it stands."""
+    """The variable. None: devices know none of this name, and leave `${name}` as it stands."""
     event_name: str
     line: int
     column: int
@@ -84,9 +84,9 @@ class Template:
         json: JsonTemplate | None,
     ) -> None:
         self.findings = findings
-        """Each place of a variable, in the order of the template."""
+        """A finding for each place of a variable, in the order of the template."""
         self.remarks = remarks
-        """Sentences about what its author may not expect, each with its place."""
+        """Sentences about outcomes that the author may not expect, each with its place."""
         self._pattern = pattern
         self._json = json
 
@@ -109,24 +109,24 @@ class Template:
 
     @property
     def is_json(self) -> bool:
-        """Whether payloads are read as JSON: then only the places count, not the order nor the white space."""
+        """Whether payloads are read as JSON, so that the order of keys and white space do not count."""
         return self._json is not None
 
     @property
     def is_plain_json(self) -> bool:
-        """Whether it is JSON in which each value is one variable or a constant."""
+        """Whether the template is JSON in which each value is one variable or a constant."""
         tree = self._json
         return tree is not None and tree.is_plain and not tree.needs_number_texts
 
     def lacks(self) -> tuple[Variable, ...]:
-        """The variables that receivers usually want and this template does not send; `wanted` says why."""
+        """The variables that receivers usually want and this template does not send. `wanted` says why."""
         sent = {finding.variable for finding in self.findings if finding.variable}
         has_time = any(variable.kind in _TIME_KINDS for variable in sent)
         wanted = [variable for variable in variables() if variable.wanted and variable not in sent]
         return tuple(v for v in wanted if not (has_time and v.kind == "timestamp"))
 
     def read(self, text: str, builder: ReadingBuilder) -> JsonValue:
-        """Read one payload into the builder; returns what `extra` keeps. Raises Unusable for other payloads."""
+        """Read a payload into the builder. Returns the part that `extra` keeps. Raises Unusable for other payloads."""
         if self._json is None:
             return self._read_text(text, builder)
         try:
@@ -136,7 +136,7 @@ class Template:
         return self._json.rule.read(document, builder)
 
     def _read_verbatim(self, text: str, builder: ReadingBuilder, not_json: Unusable) -> JsonValue:
-        """A value that breaks the JSON, such as a quote in a name, still stands between the template's literals."""
+        """Read a payload whose JSON a value breaks, such as a quote in a name, by the template's literals."""
         try:
             return self._read_text(text, builder)
         except Unusable:
@@ -152,7 +152,7 @@ class Template:
 
 
 def load_template(path: Path, *, read: Callable[..., bytes] = read_bytes) -> Template:
-    """The template in a file; raises TemplateError that names the file."""
+    """The template in a file. Raises TemplateError that names the file."""
     try:
         text = as_text(read(path, limit=TEMPLATE_LIMIT), path)
     except Unreadable as unreadable:
