@@ -1,14 +1,14 @@
 """
-The commands as JSON over HTTP, through the same rooms of operator/, below `/api/v1`.
+The API offers the commands as JSON over HTTP, by the same functions of operator/, below `/api/v1`.
 
-    access.py      who may ask: pure       door.py        where it is asked, and wrong tokens wait
-    resources/     what each resource does
+    access.py      who may ask: pure       door.py        judges requests; wrong tokens wait
+    resources/     the work of each resource
     answers.py     the forms of answers    requests.py    the forms of queries and bodies
     operations.py  one resource as a value, and how a request becomes its call
     openapi.py     the document that describes them (OpenAPI 3.1)
 
-Errors are `application/problem+json` (RFC 9457). What takes long runs in a thread with a connection to the outbox of
-its own, as a command beside the service does: the line never waits for it.
+Errors are `application/problem+json` (RFC 9457). Each resource works in a thread with its own connection to the outbox,
+as a command beside the service does, so that the line never waits for it.
 """
 
 from forwarder.api.access import Access, Admitted, Denied

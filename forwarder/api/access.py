@@ -1,12 +1,12 @@
 """
-Who may ask: a decision about one request's headers; pure.
+Access decides by one request's headers who may ask; pure.
 
-With an admin token only its bearer, and the cookie of a browser that signed in with it. Without one only people on this
-machine: the port listens on loopback, and the Host names loopback, because any page in a browser may send requests to a
-loopback address under a name of its own (DNS rebinding).
+With an admin token its bearer may ask, and a browser that signed in with it. Without one only people on this machine
+may ask: the port listens on loopback, and the Host names loopback. The Host counts because any page in a browser may
+send requests to a loopback address under a name of its own (DNS rebinding).
 
-A request that changes something and tells its Origin has to come from the page itself. One with a cookie has to tell
-it: a browser sends cookies by itself, whoever made it ask.
+A request that changes something and tells its Origin has to come from the page itself. A request with a cookie has to
+tell its Origin, because a browser sends cookies by itself, whoever made it ask.
 """
 
 import hashlib
@@ -21,19 +21,19 @@ from forwarder.addresses import is_loopback_host
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SESSION_COOKIE = "forwarder_session"
 SESSION_SECONDS = 12 * 3600
-"""How long a browser stays signed in."""
+"""The time for which a browser stays signed in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """It may; by what it showed."""
+    """The request may be answered; `by` is the proof that it showed."""
 
     by: Literal["token", "session", "loopback"]
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Why not, as a status and one sentence."""
+    """The request is refused, with a status and one sentence."""
 
     status: Literal[401, 403, 429]
     detail: str
@@ -47,9 +47,9 @@ class Access:
     """
     The rule of one deployment.
 
-    admin_token: what bearers show, and people when they sign in; None where there is none
-    listens_on_loopback: whether nobody but this machine reaches the port
-    public_url: how people reach it, None where it is not said
+    admin_token: bearers show it, and people when they sign in; None if there is none
+    listens_on_loopback: whether only this machine reaches the port
+    public_url: the page's URL for people, None if it is not known
     """
 
     admin_token: str | None
@@ -57,7 +57,7 @@ class Access:
     public_url: str | None = None
 
     def judge(self, method: str, headers: Mapping[str, str], *, now: float) -> Verdict:
-        """`headers` by their names in small letters; `now` in UNIX seconds."""
+        """The verdict on a request. `headers` have names in small letters; `now` is UNIX seconds."""
         sessions = tuple(_sessions(headers.get("cookie", "")))
         foreign = self._judge_origin(method, headers, has_session=bool(sessions))
         if foreign is not None:
@@ -72,7 +72,7 @@ class Access:
     def sign_in(
         self, token: str, method: str, headers: Mapping[str, str], *, now: float
     ) -> str | Denied:
-        """The session that the cookie carries, for whoever gives the admin token in a form of the page."""
+        """The session for the cookie, if `token`, from a form of the page, is the admin token."""
         foreign = self._judge_origin(method, headers, has_session=False)
         return foreign or self._judge_token(token) or self._session(int(now) + SESSION_SECONDS)
 
@@ -113,7 +113,7 @@ class Access:
         return None if is_right else _WRONG_TOKEN
 
     def _judge_sessions(self, sessions: tuple[str, ...], now: float) -> Verdict:
-        # A neighbouring name may have put one of its own in front.
+        # Any of them will do, because a neighbouring host may have put a cookie of its own in front.
         if any(self._is_session(one, now) for one in sessions):
             return Admitted("session")
         return _SESSION_OVER
@@ -128,7 +128,7 @@ class Access:
         """
         `<UNIX second of its end>.<HMAC-SHA256>`, keyed by the admin token.
 
-        No list of sessions has to outlive a restart then, and a new admin token ends them all.
+        Sessions thus outlive a restart without a list of them, and a new admin token ends them all.
         """
         signed = hmac.new(_bytes(self.admin_token or ""), b"session %d" % until, hashlib.sha256)
         return f"{until}.{signed.hexdigest()}"
@@ -158,7 +158,7 @@ _SESSION_OVER = Denied(401, "the session is over; sign in again")
 
 
 def _sessions(cookies: str) -> Iterator[str]:
-    """All of that name, which may come several times (RFC 6265 §5.4)."""
+    """All cookies of the session's name, which may come several times (RFC 6265 §5.4)."""
     for cookie in cookies.split(";"):
         name, _, value = cookie.strip().partition("=")
         if name == SESSION_COOKIE:

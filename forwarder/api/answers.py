@@ -1,4 +1,4 @@
-"""The forms of what is answered; the document is made from them, and tests hold every answer against them."""
+"""The forms of answers. The document is made from them, and tests hold every answer against them."""
 
 from typing import Any, Generic, Literal, TypeVar
 

@@ -1,4 +1,4 @@
-"""From a request to an answer: who asks, what is asked, the work in a thread, and every failure as a problem."""
+"""The API's application turns a request into an answer. It works in a thread, and every failure is a problem."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
@@ -33,7 +33,7 @@ _TITLES = {
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
-# What somebody else may make of an answer: nothing. It is never framed, cached or taken for another kind.
+# Nobody else may use an answer: it is never framed, cached or taken for another kind.
 _HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -51,7 +51,7 @@ class Line(Protocol):
 def build_api(resources: Resources, *, line: Line, door: Door) -> list[Route]:
     """The routes, to be mounted at PREFIX."""
     routes = [_document_route(door)]
-    # What is written out comes before what stands for any id.
+    # Literal paths come before paths with a part for any id.
     for operation in sorted(OPERATIONS, key=lambda one: "{" in one.path):
         handler = _guarded(door, _handler(operation, resources, line))
         routes.append(Route(operation.path, handler, methods=[operation.method]))
@@ -59,7 +59,7 @@ def build_api(resources: Resources, *, line: Line, door: Door) -> list[Route]:
 
 
 def _guarded(door: Door, handle: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """`handle` for whom the door lets in, with every failure as a problem."""
+    """`handle` behind the door, with every failure as a problem."""
 
     async def guarded(request: Request) -> Response:
         verdict = await door.judge(request)
@@ -90,7 +90,7 @@ def problem(status: int, detail: str) -> Response:
 
 
 def status_of(error: ForwarderError) -> int:
-    """The status that an error of ours is answered with; the page answers with the same."""
+    """The status of the answer to an error of ours. The page answers with the same."""
     match error:
         case ConfigurationError():
             return 400
@@ -122,7 +122,7 @@ def _worked(operation: Operation, resources: Resources, call: Call) -> Raw:
 
 
 def _single(request: Request) -> Mapping[str, str]:
-    """The query's parameters. Raises ConfigurationError for one that comes twice."""
+    """The query's parameters. Raises ConfigurationError for a parameter that comes twice."""
     given = request.query_params.multi_items()
     if len({name for name, _ in given}) < len(given):
         raise ConfigurationError("each parameter may come once")
@@ -136,7 +136,7 @@ async def _body(operation: Operation, request: Request) -> BaseModel | bytes | N
         case "bytes":
             return await request.body()
         case form:
-            # The gate has bounded it.
+            # The gate has bounded the body.
             return form.model_validate_json(await request.body() or b"{}")
 
 
@@ -150,7 +150,7 @@ def _document_route(door: Door) -> Route:
 
 
 def _nowhere(door: Door, routes: Sequence[Route]) -> Route:
-    """What answers where there is no resource, or none of that method."""
+    """The answer for a path without a resource, or a method that it does not have."""
 
     async def handle(request: Request, _: Admitted) -> Response:
         path = request.url.path.removeprefix(PREFIX)

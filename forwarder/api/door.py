@@ -1,4 +1,4 @@
-"""Where requests are judged: who comes with a wrong token waits, and nobody else does. API and page share one."""
+"""The door judges requests for API and page. A request with a wrong token waits, and no other does."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -8,13 +8,13 @@ from forwarder.clock import Clock
 from forwarder.logs import logger
 
 WRONG_TOKEN_SECONDS = 1.0
-"""What a wrong token waits for its answer."""
+"""The wait of a wrong token for its answer."""
 MOST_WAITING = 8
-"""So many wrong ones wait at once; further ones get 429 at once, and take no connection from anybody."""
+"""Most wrong tokens that wait. Further ones get 429 at once, so that they take no connection from anybody."""
 
 
 class Door:
-    """Lets in whom `access` lets in."""
+    """Judges requests by `access`."""
 
     def __init__(self, access: Access, clock: Clock) -> None:
         self._access = access
@@ -27,7 +27,7 @@ class Door:
         return self._access.admin_token is not None
 
     async def judge(self, request: Request) -> Verdict:
-        """Whether the request may be answered; a refusal for a wrong token comes late."""
+        """Whether the request may be answered. A wrong token is refused late."""
         headers = dict(request.headers)
         verdict = self._access.judge(request.method, headers, now=self._clock.unix())
         if isinstance(verdict, Denied) and verdict.status == 401 and "authorization" in headers:
@@ -35,7 +35,7 @@ class Door:
         return verdict
 
     async def sign_in(self, request: Request, token: str) -> str | Denied:
-        """The session for `remember`, for a form of the page that brings the admin token."""
+        """The session for `remember`, if `token`, from a form of the page, is the admin token."""
         headers = dict(request.headers)
         came_to = self._access.sign_in(token, request.method, headers, now=self._clock.unix())
         if isinstance(came_to, Denied) and came_to.status == 401:
@@ -43,7 +43,7 @@ class Door:
         return came_to
 
     def remember(self, response: Response, session: str) -> None:
-        """Have the browser keep the session, where no script reads it and no foreign page sends it."""
+        """Have the browser keep the session. No script can read it, and no foreign page can send it."""
         response.set_cookie(
             SESSION_COOKIE,
             session,
@@ -54,7 +54,7 @@ class Door:
         )
 
     def forget(self, response: Response) -> None:
-        """Have the browser drop the session: signed out."""
+        """Have the browser drop the session, so that it is signed out."""
         response.delete_cookie(
             SESSION_COOKIE,
             httponly=True,

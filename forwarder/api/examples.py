@@ -1,7 +1,7 @@
 """
-One example of every request that receivers get.
+The examples: one of every request that receivers get.
 
-The renderers write them, so that they are what is sent. They are the same at each call.
+The renderers write them, so they are true to what is sent. They are the same at each call.
 """
 
 import json
@@ -56,14 +56,14 @@ _NOTICES: tuple[Notice, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One body, and the content type that it is sent with."""
+    """One body, and its content type."""
 
     content_type: str
     body: JsonValue
 
 
 def webhook_examples() -> dict[str, Example]:
-    """By the name of its schema: those of `forwarder schema event`, and those of the operator's notices."""
+    """An example for each schema of `forwarder schema event`, and for each of the operator's notices, by its name."""
     return {name: Example(one.content_type, json.loads(one.body)) for name, one in _rendered()}
 
 

@@ -1,7 +1,7 @@
 """
-The document that describes the API and every request that receivers get (OpenAPI 3.1).
+The document describes the API and every request that receivers get (OpenAPI 3.1, https://spec.openapis.org/oas/v3.1.0).
 
-https://spec.openapis.org/oas/v3.1.0; made from the forms and operations, so that it cannot say anything else.
+It is made from the forms and operations, so that it cannot say anything else.
 """
 
 import json
@@ -76,7 +76,7 @@ def document() -> Schema:
 
 
 def sent_schema() -> Schema:
-    """Every body that a receiver is sent: those of endpoints, and those of the operator, by the name of their type."""
+    """The schema of every body that goes to a receiver, also to the operator's, by the name of its type."""
     schema = event_schema()
     notices = notice_schemas() | {
         "notice_cloudevent": cloudevent_schema(),
@@ -135,7 +135,7 @@ def _in_query(form: type[BaseModel]) -> Iterator[Schema]:
 
 
 def _without_null(schema: Schema) -> Schema:
-    """A parameter is there or it is not: null is no value that it may have."""
+    """The schema without null, because a parameter is there or it is not."""
     kinds = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
     kept = {key: value for key, value in schema.items() if key not in ("anyOf", "default")}
     if schema.get("default") is not None:
@@ -205,11 +205,11 @@ def _schemas() -> Schema:
 
 
 def _events() -> Mapping[str, Any]:
-    """The schemas of what receivers get, with references that lead here."""
+    """The schemas of receivers' bodies, with references into this document."""
     text = json.dumps(sent_schema()["$defs"]).replace("#/$defs/", f"{_COMPONENTS}event_")
     return {f"event_{name}": schema for name, schema in json.loads(text).items()}
 
 
 def _name(form: type[BaseModel]) -> str:
-    """As pydantic names it: `Page[Delivery]` is `Page_Delivery_`."""
+    """A form's name as pydantic writes it: `Page[Delivery]` is `Page_Delivery_`."""
     return form.__name__.replace("[", "_").replace("]", "_")

@@ -1,4 +1,4 @@
-"""Every resource as one value: its path, its forms, and the work behind it. Routes and document are made from these."""
+"""Operations are the resources as values: path, forms, and the work behind. Routes and document are made from them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,11 +25,11 @@ Work: TypeAlias = Callable[[Resources, Call], object]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one resource; `answer` is a form, or the media type of bytes."""
+    """One method of one resource. `answer` is a form, or the media type of bytes."""
 
     method: Literal["GET", "POST", "DELETE"]
     path: str
-    """Below PREFIX, with parts in braces."""
+    """The path below PREFIX, with parts in braces."""
     name: str
     summary: str
     work: Work
@@ -153,7 +153,7 @@ OPERATIONS: Sequence[Operation] = (
 
 
 def path_parameters(operation: Operation) -> Mapping[str, str]:
-    """The names in braces, and what they are."""
+    """The names in braces, each with its meaning."""
     meaning = {
         "name": "an endpoint's name",
         "device": "a MAC in any spelling",

@@ -1,4 +1,4 @@
-"""The forms of what is asked: filters, cursors and bodies; pydantic says what is wrong with them."""
+"""The forms of requests: filters, cursors and bodies. pydantic says what is wrong with them."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ MOST_ITEMS = 1000
 LONGEST_CURSOR = 200
 
 Position = tuple[float | int | str, ...]
-"""Where a list goes on: what its rows are sorted by, of the last one that was given."""
+"""The place where a list goes on: the sort values of the last row that was given."""
 
 
 def _device(value: object) -> object:
@@ -42,12 +42,12 @@ def _duration(value: object) -> object:
 
 
 def encode_cursor(position: Position) -> str:
-    """A position as text that goes into a query as it is."""
+    """A position as text that can stand in a query."""
     return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
 
 
 def decode_cursor(text: str) -> Position:
-    """The other way round. Raises ValueError for what no list has given."""
+    """The position in such a text. Raises ValueError for a text that no list has given."""
     try:
         values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except ValueError:
@@ -97,7 +97,7 @@ class Filters(_Form):
     until: InstantMeant | None = None
 
     def selection(self, **further: Any) -> Selection:
-        """The same as the outbox takes it."""
+        """The filters as the outbox takes them."""
         names = ("endpoint", "device", "reason", "state", "since", "until")
         given = {name: getattr(self, name) for name in names if hasattr(self, name)}
         return Selection(**given, **further)
@@ -112,7 +112,7 @@ class _Part(_Form):
 
     @property
     def position(self) -> Position:
-        """Behind which row it goes on; empty at the beginning. Raises ConfigurationError for another list's."""
+        """The row behind which the list goes on; empty at first. Raises ConfigurationError for another list's one."""
         position = () if self.cursor is None else decode_cursor(self.cursor)
         if position and tuple(map(type, position)) != self.sorted_by:
             raise ConfigurationError("that cursor belongs to another list")
@@ -246,7 +246,7 @@ class RoutesQuery(_Form):
 
 
 def sentences(errors: Sequence[Any]) -> list[str]:
-    """What pydantic found, each as one clause that names the parameter and never what was given."""
+    """pydantic's errors, each as one clause that names the parameter and never repeats the given value."""
     return [
         f"{'.'.join(map(str, error['loc'])) or 'the body'}: {error['msg'].removeprefix('Value error, ')}"
         for error in errors

@@ -1,5 +1,5 @@
 """
-What an operator does with the outbox, while the service runs and while it is stopped; in an operator's words.
+The operator's actions on the outbox, in an operator's words. They work while the service runs and while it is stopped.
 
     dead_letters.py  replay, here or elsewhere, and discard     quarantine.py    messages that could not be understood
     status.py        how everything stands                      known_routes.py  routes.yaml without its secrets

@@ -1,4 +1,4 @@
-"""Every change by people leaves a record: who, by which way, what, and how many. It is kept before the change."""
+"""Every change by people leaves a record: who, by which way, what, and how many. The record is kept first."""
 
 import os
 import pwd
@@ -13,11 +13,11 @@ from forwarder.outbox import Audit, AuditRecord, OutboxAccess
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who changes something, as far as that is known."""
+    """The author of a change, as far as that is known."""
 
     via: Literal["command", "api", "page"]
     who: str
-    """The user of the system, or by what a request was admitted."""
+    """The user of the system, or the means by which a request was admitted."""
 
 
 @dataclass(slots=True)
@@ -26,11 +26,11 @@ class Change:
 
     record: AuditRecord
     count: int
-    """How many rows were changed; as many as were meant until the block says otherwise."""
+    """How many rows were changed; as many as were meant, until the block sets it."""
 
 
 def at_the_shell() -> Actor:
-    """Whoever runs this process."""
+    """The user who runs this process."""
     try:
         return Actor("command", pwd.getpwuid(os.getuid()).pw_name)
     except KeyError:  # a container's user need not have a name

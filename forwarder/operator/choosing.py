@@ -1,4 +1,4 @@
-"""Which rows an operator means: ids, and filters, each checked before anything is looked for."""
+"""The choice of rows that an operator means: ids and filters, each checked before anything is looked for."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ DeliveryState: TypeAlias = Literal[
 
 
 def parse_device(text: str) -> Device:
-    """A MAC in any spelling; anything else is a device that is named by its topic, as it stands."""
+    """The device of a MAC in any spelling. Any other text is a device that its topic names, as it stands."""
     return parse_mac(text) or Device(text)
 
 
@@ -36,7 +36,7 @@ def instant_meant(text: str, *, now: float) -> float:
     """
     UNIX seconds of `2025-11-18T10:17:40Z`, or of a duration before now such as `2h`.
 
-    Raises ConfigurationError with a sentence for the one who wrote it.
+    Raises ConfigurationError with a sentence for its author.
     """
     try:
         return now - parse_duration(text)
@@ -57,10 +57,10 @@ def dead_letters_meant(
     outbox: OutboxAccess, ids: Sequence[str], selection: Selection, *, routes: WrittenRoutes
 ) -> Chosen[DeliveryId]:
     """
-    Dead letters, those that died first in front.
+    The chosen dead letters, the first that died in front.
 
-    Raises ConfigurationError for what names no endpoint, no device and no id, OperationError for an id that there is
-    not; as the other two do.
+    Raises ConfigurationError for a text that names no endpoint, no device and no id, and OperationError for an id that
+    does not exist. The functions for deliveries and messages do likewise.
     """
     _require_known(outbox, selection, routes)
     keys = tuple(name_dead_letters(outbox, ids))
@@ -70,7 +70,7 @@ def dead_letters_meant(
 def deliveries_meant(
     outbox: OutboxAccess, ids: Sequence[str], selection: Selection, *, routes: WrittenRoutes
 ) -> Chosen[DeliveryId]:
-    """Deliveries in any state, the newest in front."""
+    """The chosen deliveries in any state, the newest in front."""
     _require_known(outbox, selection, routes)
     keys = tuple(name_deliveries(outbox, ids))
     return outbox.choose_deliveries(replace(selection, ids=keys))
@@ -79,14 +79,14 @@ def deliveries_meant(
 def quarantined_meant(
     outbox: OutboxAccess, ids: Sequence[str], selection: Selection, *, routes: WrittenRoutes
 ) -> Chosen[int]:
-    """Messages in quarantine, in order of arrival."""
+    """The chosen messages in quarantine, in order of arrival."""
     require_device(outbox, selection.device, routes)
     keys = tuple((quarantined_id(text), 0) for text in ids)
     return choose_quarantined(outbox, replace(selection, ids=keys))
 
 
 def quarantined_id(text: str) -> int:
-    """The number of a message in quarantine. Raises ConfigurationError for what is none."""
+    """The number of a message in quarantine. Raises ConfigurationError for a text that is none."""
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise ConfigurationError(
             f"{text!r} is not the id of a message in quarantine; they are numbers"
@@ -102,7 +102,7 @@ def _require_known(outbox: OutboxAccess, selection: Selection, routes: WrittenRo
 
 
 def require_routed(names: Sequence[str], routes: Routes | None) -> None:
-    """Raises ConfigurationError when dead letters of these endpoints have nowhere to go; None: it is not known."""
+    """Raises ConfigurationError when dead letters of these endpoints have nowhere to go. None: it is not known."""
     gone = [name for name in names if routes is not None and name not in routes.endpoints]
     if gone:
         raise ConfigurationError(
@@ -112,7 +112,7 @@ def require_routed(names: Sequence[str], routes: Routes | None) -> None:
 
 
 def require_same_kind(names: Sequence[str], to: str | None) -> None:
-    """Raises ConfigurationError where readings would go to the operator's endpoint, or notices to others."""
+    """Raises ConfigurationError if readings would go to the operator's endpoint, or notices to another."""
     if to is not None and names and (OPERATOR in names) != (to == OPERATOR):
         raise ConfigurationError(
             f"{OPERATOR} gets notices about the service and the other endpoints readings; narrow the dead letters down"

@@ -1,5 +1,5 @@
 """
-What an operator does with dead letters: replay them, here or elsewhere, or discard them.
+Dead letters are replayed, here or elsewhere, or discarded.
 
 Each endpoint's accounts stay right in every transaction: enqueued = delivered + dead + expired + superseded + pending.
 """
@@ -22,20 +22,20 @@ from forwarder.outbox import (
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay came to."""
+    """The outcome of a replay."""
 
     replayed: int = 0
     already_there: int = 0
-    """Readings that the other endpoint has got, or is about to get; their dead letters stay."""
+    """Readings that the other endpoint has got, or is about to get. Their dead letters stay."""
 
 
 def choose_dead_letters(outbox: OutboxAccess, selection: Selection) -> Chosen[DeliveryId]:
-    """The dead letters that are meant, those that died first in front."""
+    """The dead letters that are meant, the first that died in front."""
     return outbox.choose_dead_letters(selection)
 
 
 def delivery_file(outbox: OutboxAccess, key: DeliveryId) -> DeliveryFile:
-    """All there is about one delivery. Raises OperationError when there is no such delivery."""
+    """All that is known about one delivery. Raises OperationError when there is no such delivery."""
     found = outbox.delivery_file(key)
     if found is None:
         raise OperationError(
@@ -61,5 +61,5 @@ def replay_to(
 
 
 def discard(outbox: OutboxAccess, chosen: Chosen[DeliveryId]) -> int:
-    """Erase dead letters with everything that only they need; they stay counted as dead. Returns how many."""
+    """Erase dead letters with everything that only they need. They stay counted as dead. Returns how many."""
     return sum(sum(outbox.operate(Discard(keys))) for keys in chosen.chunks())

@@ -1,4 +1,4 @@
-"""Every device: when it last reported, how often it does, who gets it."""
+"""Every device, with its last report, its usual interval and its endpoints."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -14,19 +14,19 @@ SHOWN_QUARANTINED = 10
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """One device as an operator sees it; instants are UNIX seconds."""
+    """One device as an operator sees it. Instants are UNIX seconds."""
 
     device: Device
     record: DeviceRecord | None
-    """None: it was never heard of."""
+    """The outbox's record of it; None: it was never heard of."""
     endpoints: tuple[str, ...] | None
-    """Who gets it; None: the routing file cannot be used, so nobody knows."""
+    """The endpoints that get it; None: the routing file cannot be used, so nobody knows."""
     quarantined: int
-    """Messages of it that wait in quarantine."""
+    """How many of its messages wait in quarantine."""
 
     @property
     def silent_since(self) -> float | None:
-        """By the judgement of the running service, or of the one that stopped."""
+        """Since when it is silent, as the running service judges, or the last one that ran."""
         return self.record.silent_since if self.record else None
 
     @property
@@ -44,19 +44,19 @@ class DeviceStatus:
 
 @dataclass(frozen=True, slots=True)
 class DeviceFile:
-    """All there is about one device."""
+    """All that is known about one device."""
 
     status: DeviceStatus
     because: Mapping[str, tuple[str, ...]]
-    """By endpoint, which of its rules match the device."""
+    """The rules that match the device, by endpoint."""
     deliveries: Sequence[DeliveryRecord]
-    """What became of its last reading, as long as that is kept."""
+    """The deliveries of its last reading, as long as that is kept."""
     messages: Sequence[Quarantined]
-    """The newest of it in quarantine."""
+    """Its newest messages in quarantine."""
 
 
 def read_devices(outbox: OutboxAccess, routes: Routes | None) -> list[DeviceStatus]:
-    """All that were heard of, that wait in quarantine, or that the routing file names; by name."""
+    """All devices that were heard of, have messages in quarantine, or stand in the routing file, by name."""
     records = {record.device: record for record in outbox.devices()}
     quarantined = outbox.quarantined_devices()
     names = sorted({*records, *quarantined, *(routes.named_behind("") if routes else ())})
@@ -72,7 +72,7 @@ def devices_behind(
     silent: bool = False,
     unrouted: bool = False,
 ) -> list[DeviceStatus]:
-    """The first of them behind this name; of others no more is read than their names."""
+    """The first devices behind this name. No more than a name is read of any other."""
     names = _names_behind(outbox, routes, name, None if unrouted else limit, only_silent=silent)
     if unrouted:
         names = [one for one in names if not routes.match(one)]
@@ -89,13 +89,13 @@ def _names_behind(
     if only_silent:
         return heard
     waiting = outbox.quarantined_names(behind=name, limit=limit)
-    # Whom nobody wants the routes do not name.
+    # The routes do not name a device that no endpoint wants.
     named = () if limit is None else routes.named_behind(name, limit=limit)
     return [*heard, *waiting, *named]
 
 
 def read_device_file(outbox: OutboxAccess, device: Device, routes: Routes | None) -> DeviceFile:
-    """Everything about one of them, known or not."""
+    """Everything about one device, known or not."""
     record = next(iter(outbox.devices([device])), None)
     quarantined = outbox.quarantined_devices([device]).get(device, 0)
     return DeviceFile(

@@ -1,4 +1,4 @@
-"""The routes as they are written today, for commands that need no secret of them."""
+"""The routes as they are written today, for commands that need none of their secrets."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,25 +15,25 @@ from forwarder.routes.problems import nearest
 
 _SHOWN = 5
 WrittenRoutes: TypeAlias = Path | Routes
-"""The routing file, which is read only where a name has to be looked up; or the routes that are in force."""
+"""The routing file, which is read only if a name has to be looked up, or the routes in force."""
 
 
 def look_at_routes(path: Path, *, content: bytes | None = None) -> Load:
     """
-    The routes, or what is wrong with them; `content` is read already.
+    The routes, or their problems. `content` is the file's, if it is read already.
 
-    Nothing may be sent by them: their secrets may be placeholders, and no folder confines where they come from.
+    Nothing may be sent by these routes, because their secrets may be placeholders, and no folder confines their files.
     """
     return read_routes(path, environ=AnyEnvironment(), content=content)
 
 
 def routes_written(where: WrittenRoutes) -> Routes | None:
-    """None where the file cannot be used."""
+    """The routes; None if the file cannot be used."""
     return where if isinstance(where, Routes) else look_at_routes(where).routes
 
 
 def known_endpoints(outbox: OutboxAccess, routes: Routes | None) -> list[str]:
-    """The names that the routes or the outbox know."""
+    """The names of endpoints that the routes or the outbox know."""
     named = routes.endpoints if routes is not None else ()
     return list(dict.fromkeys([*named, *outbox.endpoint_names()]))
 
@@ -45,14 +45,14 @@ def require_endpoint(name: str, known: Sequence[str], routes: Routes | None) -> 
 
 
 def require_device(outbox: OutboxAccess, device: Device | None, routes: WrittenRoutes) -> None:
-    """Raises ConfigurationError for a name that is no MAC, and that nothing in the outbox goes by."""
+    """Raises ConfigurationError for a name that is no MAC, and no device of the outbox."""
     if device is not None and not parse_mac(device) and not outbox.knows_device(device):
         sentence = not_a_device(device, routes_written(routes))
         raise ConfigurationError(f"{sentence}, and nothing in the outbox goes by that name")
 
 
 def not_an_endpoint(name: str, known: Sequence[str], routes: Routes | None) -> str:
-    """What is said of a name that is no endpoint: what else it is, the nearest one, or all there are."""
+    """The sentence for a name that is no endpoint. It tells what else the name is, the nearest endpoint, or all."""
     if routes is not None and (known_as := _not_as_endpoint(name, routes)):
         return known_as
     there_are = f"; there are: {', '.join(known)}" if known else "; there is none yet"
@@ -60,7 +60,7 @@ def not_an_endpoint(name: str, known: Sequence[str], routes: Routes | None) -> s
 
 
 def not_a_device(name: str, routes: Routes | None) -> str:
-    """What is said of a name that is no device: what else it is, and what was expected."""
+    """The sentence for a name that is no device. It tells what else the name is, and what was expected."""
     if routes is not None and name in routes.groups:
         devices = sorted(routes.groups[name])
         more = f" and {len(devices) - _SHOWN:,} more" if len(devices) > _SHOWN else ""

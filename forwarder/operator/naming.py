@@ -1,8 +1,8 @@
 """
-Which deliveries an operator means by an id.
+The deliveries that an operator means by an id.
 
-An id is the webhook id that logs, headers and receivers know: `msg_` and 32 hex digits, or the first of them, as many
-as tell it from every other. One reading may be owed to several endpoints; its id means all of these deliveries.
+An id is the webhook id that logs, headers and receivers know: `msg_` and 32 hex digits. The first digits will do, if
+they tell it from every other. One reading may be owed to several endpoints. Its id means all of these deliveries.
 """
 
 import re
@@ -15,7 +15,7 @@ from forwarder.reading import WebhookId
 
 _BEGINNING = re.compile(r"msg_[0-9a-f]{1,32}")
 _WHOLE = re.compile(r"msg_[0-9a-f]{32}")
-# What commands printed up to 0.1: the reading's number and the endpoint's row. It is understood for one version more.
+# Ids of versions up to 0.1: the reading's number and the endpoint's row. They are understood for one version more.
 _NUMBERS = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 _SHOWN = 10
 
@@ -24,7 +24,7 @@ def name_deliveries(outbox: OutboxAccess, names: Sequence[str]) -> list[Delivery
     """
     The deliveries, in any state, that these ids mean.
 
-    Raises ConfigurationError for what is no id or the beginning of several, OperationError when there is none.
+    Raises ConfigurationError for a text that is no id, or begins several, and OperationError when there is no delivery.
     """
     found = _find(outbox, names)
     return [one.key for name in names for one in _one_reading(name, found[name], "delivery")]
@@ -32,9 +32,9 @@ def name_deliveries(outbox: OutboxAccess, names: Sequence[str]) -> list[Delivery
 
 def name_dead_letters(outbox: OutboxAccess, names: Sequence[str]) -> list[DeliveryId]:
     """
-    The dead letters that these ids mean: a beginning has to tell one only from those of other dead letters.
+    The dead letters that these ids mean. A beginning only has to tell its id from those of other dead letters.
 
-    Raises as name_deliveries does, and OperationError for a delivery that is not dead.
+    Raises as `name_deliveries` does, and OperationError for a delivery that is not dead.
     """
     found, keys = _find(outbox, names), []
     for name in names:
@@ -46,7 +46,7 @@ def name_dead_letters(outbox: OutboxAccess, names: Sequence[str]) -> list[Delive
 
 
 def _find(outbox: OutboxAccess, names: Sequence[str]) -> Mapping[str, list[Found]]:
-    """What each name may mean."""
+    """The deliveries that each name may mean."""
     found: defaultdict[str, list[Found]] = defaultdict(list)
     for one in outbox.find_ids([WebhookId(name) for name in names if _WHOLE.fullmatch(name)]):
         found[one.webhook_id].append(one)
@@ -63,7 +63,7 @@ def _find(outbox: OutboxAccess, names: Sequence[str]) -> Mapping[str, list[Found
 
 
 def _one_reading(name: str, found: Sequence[Found], what: str) -> Sequence[Found]:
-    """`found` when there is something, and all of one webhook id."""
+    """`found`, if it is not empty and all of it has one webhook id."""
     if not found:
         raise OperationError(
             f"there is no {what} {name}; it was never made, or forgotten after its time"

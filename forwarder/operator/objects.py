@@ -1,4 +1,4 @@
-"""What programs are given: one JSON form for each thing, the same from commands with --json and from the API."""
+"""The JSON forms for programs: one for each thing, the same from commands with --json and from the API."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ def instant(unix: float | None) -> str | None:
 
 
 def with_raw(value: Mapping[str, object], name: str, raw: bytes | None) -> str:
-    """A JSON object on one line with one more member, whose JSON is given: its digits stay as they are."""
+    """A JSON object on one line with one more member, which is JSON already, so that its digits stay as they are."""
     text = json.dumps(value)
     member = "null" if raw is None else plain_json(raw.decode())
     return f"{text[:-1]}, {json.dumps(name)}: {member}}}"
@@ -144,7 +144,7 @@ def status_object(
     routes: Mapping[str, Any],
     now: float,
 ) -> dict[str, Any]:
-    """How everything stands; `now` is UNIX seconds, the mappings are the running service's words."""
+    """The state of the whole line. `now` is UNIX seconds, and the mappings come from the running service."""
     return {
         "ready": ready,
         "reasons": list(reasons),
@@ -162,7 +162,7 @@ def status_object(
 
 
 def routes_object(routes: Routes) -> JsonValue:
-    """Every endpoint with what it asks for."""
+    """Every endpoint with the devices that it asks for."""
     return {
         "endpoints": {name: _routed(routes, name) for name in routes.endpoints},
         "groups": {name: len(devices) for name, devices in routes.groups.items()},
@@ -170,7 +170,7 @@ def routes_object(routes: Routes) -> JsonValue:
 
 
 def routes_of_device_object(routes: Routes, device: Device) -> JsonValue:
-    """Who gets this device, and why."""
+    """The endpoints that get this device, and why."""
     return {
         "device": device,
         "endpoints": [
@@ -191,18 +191,18 @@ def _routed(routes: Routes, name: EndpointName) -> dict[str, JsonValue]:
 
 
 def oldest_seconds(endpoint: EndpointStatus, now: float) -> float | None:
-    """The age of the oldest that is pending; None when nothing is."""
+    """The age of the oldest pending delivery; None when nothing is pending."""
     oldest_at = endpoint.totals.oldest_pending_at
     return None if oldest_at is None else round(max(0.0, now - oldest_at), 1)
 
 
 def last_error(record: DeliveryRecord) -> str | None:
-    """None once it was delivered: the row keeps what an earlier attempt failed of."""
+    """The last error; None once it was delivered, because the row keeps the error of an earlier attempt."""
     return None if record.state == "delivered" else record.last_error
 
 
 def next_attempt_at(record: DeliveryRecord) -> float | None:
-    """UNIX seconds; None unless it waits for another attempt."""
+    """UNIX seconds of the next attempt; None unless it waits for one."""
     return record.due_at if record.state == "pending" and record.due_at else None
 
 
@@ -232,7 +232,7 @@ def audit_object(record: AuditRecord) -> dict[str, object]:
 
 
 def share_object(share: Share) -> dict[str, object]:
-    """A link as `endpoints shares` has it; what opens it is not known."""
+    """A link as `endpoints shares` has it. Its secret is not known."""
     return {
         "id": share.id,
         "endpoint": share.endpoint,
@@ -242,7 +242,7 @@ def share_object(share: Share) -> dict[str, object]:
 
 
 def outcome_object(name: str, outcome: Answered) -> dict[str, object]:
-    """What a test of an endpoint came to; `error` is null where it was taken, `detail` unless there was no answer."""
+    """The outcome of a test. `error` is null if the test was taken, and `detail` is null if there was an answer."""
     result = outcome.result
     failed = result if isinstance(result, Failed) else None
     return {

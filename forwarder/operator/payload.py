@@ -1,22 +1,22 @@
-"""A payload for people: as text where it is some, else as bytes."""
+"""A payload for people: as text if it is text, else as bytes."""
 
 import json
 from collections.abc import Iterable, Iterator
 
 
 def printable(payload: bytes) -> str | None:
-    """The payload as text, exactly; None when it is none, or holds what a terminal might act on."""
+    """The payload as text, exactly; None when it is no text, or holds something that a terminal might act on."""
     try:
         text = payload.decode()
     except UnicodeDecodeError:
         return None
-    # A carriage return on its own would write the rest of its line over the start.
+    # A lone carriage return would write the rest of its line over the start.
     is_safe = all(letter.isprintable() or letter in "\n\t" for letter in text.replace("\r\n", "\n"))
     return text if is_safe else None
 
 
 def hex_lines(payload: bytes) -> Iterator[str]:
-    """Sixteen bytes a line: where they are, what they are, and as ASCII."""
+    """Lines of sixteen bytes: their place, their digits, and their ASCII."""
     for offset in range(0, len(payload), 16):
         row = payload[offset : offset + 16]
         shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
@@ -24,7 +24,7 @@ def hex_lines(payload: bytes) -> Iterator[str]:
 
 
 def flattened(raw: bytes) -> Iterator[tuple[str, str]]:
-    """Each value of a JSON object with its dotted path; numbers with the digits that they are written with."""
+    """Each value of a JSON object with its dotted path. Numbers keep their digits as written."""
     yield from _leaves("", json.loads(raw, parse_float=str, parse_int=str))
 
 

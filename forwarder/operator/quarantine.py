@@ -1,4 +1,4 @@
-"""Messages that could not be understood: kept exactly as they came, until an operator decides."""
+"""Messages that could not be understood are kept exactly as they came, until an operator decides."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -25,18 +25,18 @@ from forwarder.routes import Routes
 
 Outcome: TypeAlias = Literal["replayed", "duplicate", "unrouted", "unreadable", "cut_off", "gone"]
 """
-What the replay of one message came to.
+The outcome of one message's replay.
 
-`unrouted`, `unreadable` and `cut_off` ones stay: no endpoint wants the device, it still cannot be understood, or only
-its first bytes were kept. `duplicate` says that the same reading had come in before.
+A message stays if it is `unrouted` (no endpoint wants the device), `unreadable` (it still cannot be understood) or
+`cut_off` (only its first bytes were kept). `duplicate` says that the same reading had come in before.
 """
 Decode: TypeAlias = Callable[[Message], NewReading | Unreadable | None]
-"""None when no endpoint wants the device."""
+"""Today's reading of a message; None when no endpoint wants the device."""
 Decoded: TypeAlias = NewReading | Unreadable | Literal["unrouted", "cut_off"]
 
 
 def choose_quarantined(outbox: OutboxAccess, selection: Selection) -> Chosen[int]:
-    """The messages that are meant, in order of arrival. Raises OperationError for an id that there is not."""
+    """The messages that are meant, in order of arrival. Raises OperationError for an id that does not exist."""
     chosen = outbox.choose_quarantined(selection)
     if selection.ids and chosen.count < len(set(selection.ids)):
         for number, _ in selection.ids:
@@ -45,7 +45,7 @@ def choose_quarantined(outbox: OutboxAccess, selection: Selection) -> Chosen[int
 
 
 def quarantined_message(outbox: OutboxAccess, number: int) -> Quarantined:
-    """Raises OperationError when there is no such message."""
+    """The message of that id. Raises OperationError when there is none."""
     found = outbox.quarantined([number])
     if not found:
         raise OperationError(f"there is no message {number} in quarantine")
@@ -53,18 +53,18 @@ def quarantined_message(outbox: OutboxAccess, number: int) -> Quarantined:
 
 
 def discard_quarantined(outbox: OutboxAccess, chosen: Chosen[int]) -> int:
-    """Erase messages; returns how many."""
+    """Erase messages. Returns how many."""
     return sum(sum(outbox.operate(DiscardQuarantined(some))) for some in chosen.chunks())
 
 
 def decoder(normaliser: Normaliser, routes: Routes) -> Decode:
-    """What today's settings make of a message that came in earlier."""
+    """Reads messages that came in earlier by today's settings and routes."""
 
     def decode(message: Message) -> NewReading | Unreadable | None:
         result = normaliser.normalise(message)
         if isinstance(result, Unreadable):
             return result
-        # Nowhere as the latest: what came in long ago must not supersede what is fresh.
+        # Nowhere as the latest, because an old reading must not supersede a fresh one.
         recipients = tuple(Recipient(name) for name in routes.match(result.device))
         return new_reading(message, result, recipients) if recipients else None
 
@@ -74,7 +74,7 @@ def decoder(normaliser: Normaliser, routes: Routes) -> Decode:
 def replay_quarantined(
     outbox: OutboxAccess, chosen: Chosen[int], *, decode: Decode, now: float
 ) -> Counter[Outcome]:
-    """Read messages again; what is understood now leaves the quarantine as deliveries, at the end of their lanes."""
+    """Read messages again. A message that is understood now becomes deliveries, at the end of their lanes."""
     outcomes: Counter[Outcome] = Counter()
     for numbers in chosen.chunks():
         decoded = [(row.id, _decode(row, decode)) for row in outbox.quarantined(numbers)]

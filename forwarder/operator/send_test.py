@@ -1,4 +1,4 @@
-"""Signed requests to one endpoint that no delivery owes, one after the other, and what came back."""
+"""Test requests to one endpoint: signed, sent one after the other, and owed by no delivery."""
 
 import asyncio
 import time
@@ -22,26 +22,26 @@ from forwarder.signing import signature_headers
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One request's answer, and the seconds that took."""
+    """One request's answer, and the seconds that it took."""
 
     result: AttemptResult
     seconds: float
 
     @property
     def is_taken(self) -> bool:
-        """Whether the receiver took it: 2xx, or what the endpoint's `success` says."""
+        """Whether the receiver took it: 2xx, or a status of the endpoint's `success`."""
         return isinstance(self.result, Accepted)
 
     @property
     def word(self) -> str:
-        """What came of it, such as `http_204` or `timeout`."""
+        """The outcome in a word, such as `http_204` or `timeout`."""
         return (
             self.result.error if isinstance(self.result, Failed) else f"http_{self.result.status}"
         )
 
 
 def find_endpoint(routes: Routes, name: str) -> Endpoint:
-    """The endpoint of that name. Raises ConfigurationError that tells the nearest one."""
+    """The endpoint of that name. Raises ConfigurationError with the nearest one."""
     endpoint = routes.endpoints.get(EndpointName(name))
     if endpoint is None:
         raise ConfigurationError(not_an_endpoint(name, list(routes.endpoints), routes))
@@ -52,7 +52,7 @@ async def send_test(endpoint: Endpoint, *, transport_for: HttpxTransportFor) -> 
     """
     One `webhook.test` event to the endpoint, and its answer.
 
-    Raises ConfigurationError where its template makes nothing of such an event, ForwarderError where nothing could be
+    Raises ConfigurationError if its template makes nothing of such an event, and ForwarderError if nothing could be
     sent.
     """
     try:
@@ -73,9 +73,9 @@ async def send_each(
     transport_for: HttpxTransportFor,
 ) -> list[Answered]:
     """
-    One request after the other, over one connection where the receiver keeps it.
+    Send one request after the other, over one connection if the receiver keeps it.
 
-    `device` takes the place of `{device}` in the URL. Raises ForwarderError where nothing could be sent.
+    `device` takes the place of `{device}` in the URL. Raises ForwarderError if nothing could be sent.
     """
     try:
         endpoint = await _authorized(endpoint, transport_for)
@@ -86,7 +86,7 @@ async def send_each(
 
 
 async def _authorized(endpoint: Endpoint, transport_for: HttpxTransportFor) -> Endpoint:
-    """The endpoint with a token, where it needs one. Raises TransportFailure."""
+    """The endpoint, with a token if it needs one. Raises TransportFailure."""
     if not isinstance(endpoint.auth, OAuth2):
         return endpoint
     deadline = asyncio.get_running_loop().time() + endpoint.timeout_seconds
@@ -112,7 +112,7 @@ async def _attempt(
 
 
 async def _result(answering: Awaitable[httpx.Response], endpoint: Endpoint) -> AttemptResult:
-    """What an answer means. Raises ForwarderError where nothing could be sent."""
+    """The meaning of an answer. Raises ForwarderError if nothing could be sent."""
     try:
         response = await answering
     except NoDescriptor:

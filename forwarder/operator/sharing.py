@@ -1,8 +1,8 @@
 """
-Links that show one endpoint's deliveries to its people, read-only, without any other credential.
+Links show one endpoint's deliveries to its people, read-only, without any other credential.
 
-A link is `<page>/share/<id>.<secret>`. The secret has 192 random bits, is shown once, and is kept as its SHA-256:
-nobody who reads the outbox can open a link.
+A link is `<page>/share/<id>.<secret>`. The secret has 192 random bits and is shown once. The outbox keeps its SHA-256,
+so a reader of the outbox cannot open a link.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ LONGEST_SECONDS = 366 * 86400.0
 
 @dataclass(frozen=True, slots=True)
 class NewShare:
-    """A share that was just made, with the link's token, which nobody can tell again."""
+    """A share that was just made, with the link's token, which is shown this once."""
 
     share: Share
     token: str
 
     def url(self, page_url: str) -> str:
-        """The link, below where people reach the page."""
+        """The link, below the page's URL for people."""
         return f"{page_url}/share/{self.token}"
 
 
@@ -35,7 +35,7 @@ def share_endpoint(
     outbox: OutboxAccess, endpoint: str, *, seconds: float, actor: Actor, now: float
 ) -> NewShare:
     """
-    Make a link that works for so many seconds.
+    Make a link that works for `seconds`.
 
     Raises ConfigurationError for a time that is not positive or too long, and for OPERATOR.
     """
@@ -53,7 +53,7 @@ def share_endpoint(
 def shares_in_force(
     outbox: OutboxAccess, *, now: float, endpoint: str | None = None
 ) -> list[Share]:
-    """The links that work, of every endpoint or of one, in the order in which they were made."""
+    """The links that work, of every endpoint or of one, in the order of their making."""
     return [
         one for one in outbox.shares() if one.expires_at > now and endpoint in (None, one.endpoint)
     ]
@@ -62,7 +62,7 @@ def shares_in_force(
 def revoke_share(
     outbox: OutboxAccess, identity: str, *, actor: Actor, now: float, endpoint: str | None = None
 ) -> Share:
-    """End a link of this endpoint, or of any, at once. Raises OperationError when there is none of that id."""
+    """End a link of this endpoint, or of any, at once. Raises OperationError for an id without a link."""
     share = require_share(outbox, identity, now=now, endpoint=endpoint)
     with audited(outbox, actor, "unshare", meant=1, endpoint=share.endpoint, now=now):
         outbox.operate(RevokeShare(identity))
@@ -72,7 +72,7 @@ def revoke_share(
 def require_share(
     outbox: OutboxAccess, identity: str, *, now: float, endpoint: str | None = None
 ) -> Share:
-    """The link of that id that works. Raises OperationError when there is none."""
+    """The working link of that id. Raises OperationError when there is none."""
     for share in shares_in_force(outbox, now=now, endpoint=endpoint):
         if share.id == identity:
             return share
@@ -82,7 +82,7 @@ def require_share(
 
 
 def opened_by(outbox: OutboxAccess, token: str, *, now: float) -> Share | None:
-    """The share that a link's token opens; None where it was revoked, is over, or never was."""
+    """The share that a link's token opens; None if it was revoked, has ended, or never was."""
     identity, _, secret = token.partition(".")
     digest = _digest(secret)
     for share in shares_in_force(outbox, now=now):

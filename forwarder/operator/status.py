@@ -1,4 +1,4 @@
-"""How everything stands: the totals, and who is well and who is not."""
+"""The state of the whole line: the totals, and which endpoints are well."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from forwarder.statuses import REFUSALS
 
 State: TypeAlias = Literal["closed", "open", "paused", "removed"]
 PausedBy: TypeAlias = Literal["operator", "gone", "routes"]
-"""Who paused it: an operator, its own 410, or `paused: true` in routes.yaml."""
+"""The cause of an endpoint's pause: an operator, its own 410, or `paused: true` in routes.yaml."""
 
 NOT_SAID: Mapping[str, frozenset[int]] = {}
 _OUTCOMES = ("accepted", "quarantined", "unrouted", "duplicate")
@@ -19,15 +19,15 @@ _OUTCOMES = ("accepted", "quarantined", "unrouted", "duplicate")
 
 @dataclass(frozen=True, slots=True)
 class EndpointStatus:
-    """One endpoint's accounts and state; instants are UNIX seconds."""
+    """One endpoint's accounts and state. Instants are UNIX seconds."""
 
     state: State
     totals: EndpointTotals
     paused_by: PausedBy | None = None
     dead_letters: int = 0
-    """Those that wait for an operator; `totals.dead` also counts what was discarded or forgotten."""
+    """Dead letters that wait for an operator. `totals.dead` also counts discarded and forgotten ones."""
     refused: frozenset[int] = REFUSALS
-    """The statuses by which it refuses a reading for good, as far as the routes are known."""
+    """Statuses by which it refuses a reading for good, as far as the routes are known."""
 
     @property
     def health(self) -> EndpointHealth:
@@ -36,15 +36,15 @@ class EndpointStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The outbox at one instant; all zeros while there is none."""
+    """The outbox at one instant. All is zero while there is none."""
 
     identity: str | None = None
-    """Which outbox this is; None while there is none."""
+    """The identity of the outbox; None while there is none."""
     messages: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_OUTCOMES, 0))
     quarantine: int = 0
     replicas: tuple[Replica, ...] = ()
     quarantine_evicted: dict[str, int] = field(default_factory=dict)
-    """How many messages have left the quarantine for newer ones, by reason."""
+    """How many messages have made room for newer ones in the quarantine, by reason."""
     endpoints: dict[str, EndpointStatus] = field(default_factory=dict)
 
 
@@ -56,9 +56,10 @@ def read_status(
     now: float,
 ) -> Status:
     """
-    What the outbox holds, beside the endpoints in force and whether the routes pause them; None: nobody knows.
+    The state of the outbox and of its endpoints.
 
-    `refused` are the statuses by which an endpoint refuses a reading for good, where they are not the usual ones.
+    `in_force` holds the endpoints of the routes, and whether the routes pause them; None: nobody knows. `refused` holds
+    the statuses by which an endpoint refuses a reading for good, if they are not the usual ones.
     """
     if not exists(place):
         return Status(endpoints=_judge([], {}, in_force, refused, now))
@@ -112,9 +113,9 @@ def judge(
     refused: frozenset[int] = REFUSALS,
 ) -> EndpointStatus:
     """
-    What is to be said of an endpoint that the routes pause or not; None: they are not known to name it.
+    The state of an endpoint. `is_paused` says whether the routes pause it; None: they are not known to name it.
 
-    Open is also one that its own Retry-After holds back.
+    An endpoint that its own Retry-After holds back is open, too.
     """
     health = totals.health
     paused_by: PausedBy | None = health.paused_by

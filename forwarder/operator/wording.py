@@ -1,4 +1,4 @@
-"""How an endpoint stands, in the few words that status and page have for it."""
+"""The state of an endpoint in a few words, for status and page."""
 
 from forwarder.delivery import in_words
 from forwarder.operator.status import EndpointStatus
@@ -10,11 +10,11 @@ _PAUSED = {
     "routes": "paused in routes",
 }
 _NOTED_SECONDS = 1.0
-"""Of successes in a row, one in so many seconds is noted."""
+"""Successes in a row are noted at most once in so many seconds."""
 
 
 def describe(endpoint: EndpointStatus, now: float) -> str:
-    """The state in a few words, with since when."""
+    """The state in a few words, with its beginning."""
     health = endpoint.health
     failing = f" for {age(now - health.failing_since)}" if health.failing_since else ""
     match endpoint.state:
@@ -32,7 +32,7 @@ def describe(endpoint: EndpointStatus, now: float) -> str:
 
 
 def is_refusing(endpoint: EndpointStatus) -> bool:
-    """Whether it answers, and has taken nothing since it last refused a reading for good."""
+    """Whether the endpoint answers, but has taken nothing since it last refused a reading for good."""
     health = endpoint.health
     if health.last_error_at is None or health.last_error is None:
         return False
@@ -42,7 +42,7 @@ def is_refusing(endpoint: EndpointStatus) -> bool:
 
 
 def last_answer(endpoint: EndpointStatus, now: float) -> str:
-    """What it answered last, and how long ago."""
+    """The endpoint's last answer, and its age."""
     health = endpoint.health
     success, error = health.last_success_at or 0.0, health.last_error_at or 0.0
     if success == error == 0.0:

@@ -1,7 +1,7 @@
 """
-What each resource does: a command's work, asked for by HTTP. Every function runs in a thread of its own.
+Each resource does a command's work, asked for by HTTP. Every function runs in a thread, never on the loop.
 
-    call.py        one request, understood, and what the work of every resource needs
+    call.py        one request, understood, and the needs of every resource
     line.py        how everything stands, the routes, and who changed what
     endpoints.py   pauses and tests too            shares.py       links to an endpoint's deliveries
     devices.py     each with all about it          payloads.py     what bytes become

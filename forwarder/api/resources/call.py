@@ -1,4 +1,4 @@
-"""One request, understood, what the work of every resource needs, and the answer as bytes or as a page of a list."""
+"""A call is one request, understood. Beside it stand the needs of every resource, and the forms of an answer."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from forwarder.settings import OutboxPlace
 T = TypeVar("T")
 K = TypeVar("K")
 MOST_LOOKED_AT = 100_000
-"""Deliveries that one answer of a list looks through: a filter that fits few of them is answered in parts."""
+"""Most deliveries that one answer of a list looks through. A filter that fits few of them is answered in parts."""
 _log = logger("api")
 
 
@@ -32,12 +32,12 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What only the running service knows, as of the request."""
+    """The knowledge that only the running service has, as of the request."""
 
     readiness: Mapping[str, Any]
     routes: Routes
     problem: str | None
-    """The first sentence on the routing file as it stands there, None where it is in force."""
+    """The first problem of the routing file as it stands now; None if it is in force."""
     now: float
     """UNIX seconds."""
 
@@ -48,7 +48,7 @@ class Call:
 
     path: Mapping[str, str]
     query: Any
-    """A form of `requests`; so is `body`, unless it is bytes."""
+    """A form of `requests`. `body` is one too, unless it is bytes."""
     body: Any
     situation: Situation
     actor: Actor
@@ -56,13 +56,13 @@ class Call:
     def audited(
         self, outbox: OutboxAccess, what: str, meant: int
     ) -> AbstractContextManager[Change]:
-        """The endpoint that it is told of is the one that gets the rows, or whose they are."""
+        """The record of a change. Its endpoint is the one that gets the rows, else the one that has them."""
         endpoint = getattr(self.body, "to", None) or getattr(self.body, "endpoint", None)
         now = self.situation.now
         return audited(outbox, self.actor, what, meant=meant, endpoint=endpoint, now=now)
 
     def done(self, what: str, count: int, *, answer: object = None, **whom: str) -> object:
-        """The answer to what was changed, which is logged."""
+        """The answer to a change, which is logged here."""
         actor = self.actor
         _log.info("operator.changed", what=what, count=count, via=actor.via, who=actor.who, **whom)
         return answer or {"count": count}
@@ -70,27 +70,27 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What the work of every resource needs: one outbox, and the line's other parts."""
+    """The needs of every resource: one outbox, and the line's other parts."""
 
     outbox_place: OutboxPlace
     normaliser: Normaliser
-    """Our own, because it counts; so is `trusting`, which takes the device that a payload names."""
+    """Our own, because normalisers count, and so is `trusting`, which takes the device that a payload names."""
     trusting: Normaliser
     transports: Callable[[], HttpxTransportFor]
-    """Anew for each test of an endpoint, because each has a thread and a loop of its own."""
+    """Made anew for each test of an endpoint, because each test has a thread and a loop of its own."""
     page_url: str
-    """How people reach the page."""
+    """The page's URL for people."""
     most_looked_at: int = MOST_LOOKED_AT
 
     @contextmanager
     def readable(self) -> Iterator[OutboxAccess]:
-        """A connection of one's own that only reads."""
+        """A new connection to the outbox, which only reads."""
         with opened(self.outbox_place, is_read_only=True) as outbox:
             yield outbox
 
     @contextmanager
     def writable(self) -> Iterator[OutboxAccess]:
-        """A connection of one's own."""
+        """A new connection to the outbox."""
         with opened(self.outbox_place) as outbox:
             yield outbox
 
@@ -103,7 +103,7 @@ def discarded(
     meant: Callable[[OutboxAccess, Call], Chosen[K]],
     discard: Callable[[OutboxAccess, Chosen[K]], int],
 ) -> object:
-    """Erase the rows that a request means; `what` is its word in the record of changes."""
+    """Erase the rows that a request means. `what` is the word for it in the record of changes."""
     with resources.writable() as outbox:
         chosen = meant(outbox, call)
         if call.query.dry_run:
@@ -116,7 +116,7 @@ def discarded(
 def part_of(
     query: forms.DeliveryList | forms.DeadLetterList | forms.QuarantineList,
 ) -> Selection:
-    """What the list asks for, and one more, which tells whether there is more."""
+    """The rows that the list asks for, and one more, which tells whether there is more."""
     return query.selection(limit=query.limit + 1, after=query.position)
 
 
@@ -126,7 +126,7 @@ def page_of(
     as_object: Callable[[T], dict[str, object]],
     position: Callable[[T], forms.Position],
 ) -> dict[str, object]:
-    """A part of a list, and where it goes on."""
+    """A part of a list, and the place where it goes on."""
     page: dict[str, object] = {"items": [as_object(row) for row in rows[: query.limit]]}
     if len(rows) > query.limit:
         page["next"] = forms.encode_cursor(position(rows[query.limit - 1]))

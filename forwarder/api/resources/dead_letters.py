@@ -1,4 +1,4 @@
-"""Dead letters, the first died first: listed, shown, replayed and discarded."""
+"""Dead letters are listed (the first died first), shown, replayed and discarded."""
 
 from forwarder import operator
 from forwarder.api.resources.call import Call, Resources, discarded, page_of, part_of

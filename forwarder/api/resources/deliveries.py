@@ -1,4 +1,4 @@
-"""Deliveries in any state, the newest first, and each with its attempts."""
+"""Deliveries in any state are listed, the newest first, and shown with their attempts."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -31,7 +31,7 @@ def one(resources: Resources, call: Call) -> object:
 
 
 def files(resources: Resources, call: Call) -> list[DeliveryFile]:
-    """The same, as it is read: all about the deliveries of one reading."""
+    """All about the deliveries of one reading, as it is read from the outbox."""
     with resources.readable() as outbox:
         return files_of(outbox, operator.name_deliveries(outbox, [call.path["id"]]), call)
 
@@ -39,12 +39,12 @@ def files(resources: Resources, call: Call) -> list[DeliveryFile]:
 def records_of(
     outbox: OutboxAccess, chunks: Iterable[Sequence[DeliveryId]]
 ) -> list[DeliveryRecord]:
-    """Those of chosen deliveries, in their order."""
+    """The records of chosen deliveries, in their order."""
     return [record for keys in chunks for record in outbox.records(keys)]
 
 
 def files_of(outbox: OutboxAccess, keys: Sequence[DeliveryId], call: Call) -> list[DeliveryFile]:
-    """All about these deliveries of one reading. Raises OperationError where none is to the endpoint asked for."""
+    """All about these deliveries of one reading. Raises OperationError if none is to the endpoint of the query."""
     wanted = call.query.endpoint
     found = [operator.delivery_file(outbox, key) for key in keys]
     chosen = [one for one in found if wanted in (None, one.record.endpoint)]
@@ -54,6 +54,6 @@ def files_of(outbox: OutboxAccess, keys: Sequence[DeliveryId], call: Call) -> li
 
 
 def written(found: Sequence[DeliveryFile]) -> Raw:
-    """The answer, in which the reading's digits stay as they came."""
+    """The answer, whose reading keeps its digits as they came."""
     items = [with_raw(delivery_file_object(one), "data", one.data) for one in found]
     return Raw(f'{{"items": [{", ".join(items)}]}}'.encode())

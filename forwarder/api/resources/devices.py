@@ -1,4 +1,4 @@
-"""Devices: every one that was heard of, and all about each."""
+"""Devices are listed, all that were heard of, and shown with all about each."""
 
 from forwarder import operator
 from forwarder.api.resources.call import Call, Resources, page_of

@@ -1,4 +1,4 @@
-"""Endpoints: how each stands, its pauses, and a test of it."""
+"""Endpoints are shown, paused, resumed and tested."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -59,7 +59,7 @@ def _change(
 def send_test(resources: Resources, call: Call) -> object:
     routes = call.situation.routes
     endpoint = operator.find_endpoint(routes, name_meant(call, list(routes.endpoints)))
-    # As the command does it; the line's own loop goes on meanwhile.
+    # A loop of its own, as the command has it. The line's loop goes on meanwhile.
     answered = asyncio.run(operator.send_test(endpoint, transport_for=resources.transports()))
     answer = outcome_object(endpoint.name, answered)
     return call.done("send_test", 1, answer=answer, endpoint=endpoint.name)

@@ -1,4 +1,4 @@
-"""How everything stands, the routes in force, and who changed what."""
+"""The line as a whole: its state, the routes in force, and the record of changes."""
 
 from forwarder.api.resources.call import Call, Resources, Situation, page_of
 from forwarder.operator import Status, read_status
@@ -26,7 +26,7 @@ def status(resources: Resources, call: Call) -> object:
 
 
 def overview(resources: Resources, situation: Situation) -> Status:
-    """The same, as it is read."""
+    """The status as it is read from the outbox."""
     endpoints = situation.routes.endpoints
     return read_status(
         resources.outbox_place,
@@ -37,7 +37,7 @@ def overview(resources: Resources, situation: Situation) -> Status:
 
 
 def minutes(resources: Resources, endpoint: str, *, since: float) -> list[Minute]:
-    """What minutes came to, of an endpoint, or of the line, whose name is empty."""
+    """The counts of each minute, of an endpoint, or of the line, whose name is empty."""
     with resources.readable() as outbox:
         return outbox.minutes(endpoint, since=since)
 

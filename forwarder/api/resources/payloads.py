@@ -1,4 +1,4 @@
-"""What bytes become by today's settings, or why they do not."""
+"""Payloads are decoded by today's settings."""
 
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ _TOPIC_WITHOUT_DEVICE = "decode/unknown"
 
 
 def decode(resources: Resources, call: Call) -> object:
-    # Without a topic there is nothing that the payload could gainsay.
+    # Without a topic the payload's own device counts, because there is nothing that it could contradict.
     topic = call.query.topic
     normaliser = resources.trusting if topic is None else resources.normaliser
     return decoded_by(

@@ -1,4 +1,4 @@
-"""Messages in quarantine: listed, shown, read again and discarded."""
+"""Messages in quarantine are listed, shown, replayed and discarded."""
 
 import base64
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ def listed(resources: Resources, call: Call) -> object:
     with resources.readable() as outbox:
         part, routes = part_of(call.query), call.situation.routes
         chosen = operator.quarantined_meant(outbox, (), part, routes=routes)
-        # One at a time: each may hold a message of the largest size.
+        # One at a time, because each may be a message of the largest size.
         messages = [
             {"id": found.id, **quarantined_object(found)}
             for numbers in chosen.chunks()

@@ -1,4 +1,4 @@
-"""Links that show an endpoint's deliveries to its people."""
+"""Links that show an endpoint's deliveries to its people are listed, made and revoked."""
 
 from forwarder import operator
 from forwarder.api.resources.call import Call, Resources
@@ -34,7 +34,7 @@ def revoke(resources: Resources, call: Call) -> object:
 
 
 def opened_by(resources: Resources, token: str, *, now: float) -> Share | None:
-    """What the token of a link opens; None where it opens nothing."""
+    """The share that a link's token opens; None if it opens nothing."""
     with resources.readable() as outbox:
         return operator.opened_by(outbox, token, now=now)
 
