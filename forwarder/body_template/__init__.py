@@ -1,9 +1,9 @@
 """
-A body written with a template: `${…}` over the names of an event, compiled once, and no code in it.
+A body template has `${…}` over the names of an event. It is compiled once, and holds no code.
 
-    names.py      what a variable may be called, and where its value is found in an event
-    json_body.py  a template that is JSON: what it writes is JSON, whatever the values are
-    line_body.py  any other: a line for each of its lines, values escaped as InfluxDB, CSV or nobody wants them
+    names.py      the names of variables, and the places of their values in an event
+    json_body.py  a template that is JSON: it writes JSON, whatever the values are
+    line_body.py  any other: it writes lines, with values escaped for InfluxDB, for CSV, or not at all
     template.py   the template as an endpoint has it
 """
 

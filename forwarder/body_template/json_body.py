@@ -1,11 +1,11 @@
 """
-A template that is JSON, as what writes each of its values.
+A template that is JSON becomes the writers of its values.
 
-    "${x}"      text       the member is left out where x has no value
+    "${x}"      text       the member is left out if x has no value
     ${x}        as it is   likewise; a number keeps its digits
-    "a ${x}"    text       x is empty where it has no value
+    "a ${x}"    text       x is empty if it has no value
 
-What is written is JSON whatever the values are, because values stand where the template has a whole value or a text.
+The result is JSON whatever the values are, because they stand only in the place of a whole value or in a text.
 """
 
 import json
@@ -20,25 +20,25 @@ from forwarder.reading import JsonValue
 from forwarder.template_language import BARE, HOLE, OPEN, Written, place_of, with_placeholders
 
 Writer: TypeAlias = Callable[[View], str | None]
-"""Writes one value as JSON; None: it has none."""
+"""Writes one value as JSON; None: there is no value."""
 
 
 _WRAPPED = re.compile(f'"{BARE}([^"]*)"')
-"""A bare value, as `with_placeholders` makes a string of it."""
+"""A bare value, of which `with_placeholders` makes a string."""
 
 
 class NotJson(ValueError):  # noqa: N818 - a mistake of the template's author
-    """The template is no JSON; the text says where and why."""
+    """The template is no JSON. The text says where and why."""
 
 
 class _Members(list[tuple[str, JsonValue]]):
-    """An object of the template, its keys in their order."""
+    """An object of the template, with its keys in order."""
 
 
 def json_writer(
     literals: Sequence[str], variables: Sequence[Written], finders: Sequence[Finder]
 ) -> Writer:
-    """Raises NotJson."""
+    """The writer of a template that is JSON. Raises NotJson."""
     marked, _ = with_placeholders(literals)
     try:
         document = json.loads(
@@ -60,14 +60,14 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _place(marked: str, position: int, variables: Sequence[Written]) -> str:
-    """The place in the template of a place in its JSON with placeholders."""
+    """The place in the template that belongs to a place in its JSON with placeholders."""
     before = HOLE.sub(lambda hole: f"${{{variables[int(hole[1])].name}}}", marked[:position])
     before = _WRAPPED.sub(r"\1", before)
     return place_of(before, len(before))
 
 
 class _Tree:
-    """Turns the decoded template into what writes it."""
+    """Turns the decoded template into its writer."""
 
     def __init__(self, variables: Sequence[Written], finders: Sequence[Finder]) -> None:
         self._variables = variables
@@ -110,7 +110,7 @@ class _Tree:
 
 
 def as_text(value: JsonValue) -> str:
-    """A value inside a text; none is empty."""
+    """A value inside a text. No value is empty text."""
     if isinstance(value, str):  # also a number's digits
         return value
     return json_text(value) or ""
@@ -153,7 +153,7 @@ def _prefixed(prefix: str, value: Writer) -> Writer:
 
 
 def _named(key: Writer, value: Writer) -> Writer:
-    """A member whose key holds variables itself; it is left out without its key, too."""
+    """A member whose key holds variables. It is left out if its key has no value, too."""
 
     def write(view: View) -> str | None:
         name, text = key(view), value(view)

@@ -1,11 +1,11 @@
 """
-A template that is text: a line for each of its lines, and of a batch one reading's lines after the other's.
+A template that is text writes a line for each of its lines. A batch has the lines of one reading after the other's.
 
-A line that has variables and a value for none of them is left out. A value never breaks its line: control characters in
-it become blanks.
+A line with variables is left out if none of them has a value. A value never breaks its line, because its control
+characters become blanks.
 
     none    values as they are
-    csv     a value in quotes where it needs them (RFC 4180)
+    csv     a value in quotes if it needs them (RFC 4180)
     influx  InfluxDB's line protocol: a tag or field without a value is left out, and so is a line without fields
 """
 
@@ -22,11 +22,11 @@ Escape = Literal["influx", "csv", "none"]
 LineWriter: TypeAlias = Callable[[View], str | None]
 """Writes one line, or a part of one; None: there is nothing to write."""
 Part: TypeAlias = str | Finder
-"""Of a line: a literal, or a variable."""
+"""A part of a line: a literal, or a variable."""
 
 _BLANKS: Mapping[int, str] = dict.fromkeys([*range(0x20), 0x7F, 0x85, 0x2028, 0x2029], " ")
 _IN_QUOTES = {**_BLANKS, ord('"'): '""'}
-# Nothing escapes a backslash in names and tags, and one before what has to be escaped would undo that.
+# A backslash becomes another character, because nothing escapes it in names and tags, and it would undo an escape.
 _IN_MEASUREMENT = {
     **dict.fromkeys(_BLANKS, "\\ "),
     ord(","): "\\,",
@@ -39,15 +39,15 @@ _INTEGER = re.compile(r"-?[0-9]+")
 
 
 class NoLine(ValueError):  # noqa: N818 - a mistake of the template's author
-    """A line of the template cannot be one; the text says why."""
+    """A line of the template is no line of its format. The text says why."""
 
 
 class Misfit(ValueError):  # noqa: N818 - an outcome
-    """A value cannot stand where the template has it; the text says which kind is wanted."""
+    """A value does not fit its place in the template. The text says which kind is wanted."""
 
 
 def lines_of(literals: Sequence[str], finders: Sequence[Finder]) -> Iterator[list[Part]]:
-    """The lines of a template, each as its parts."""
+    """The lines of a template, each in its parts."""
     line: list[Part] = []
     for number, literal in enumerate(literals):
         first, *others = literal.split("\n")
@@ -61,7 +61,7 @@ def lines_of(literals: Sequence[str], finders: Sequence[Finder]) -> Iterator[lis
 
 
 def line_writer(parts: Sequence[Part], escape: Escape) -> LineWriter:
-    """Raises NoLine."""
+    """The writer of a line with these parts. Raises NoLine."""
     if escape == "influx":
         return _influx_line(parts)
     return _left_out_if_empty(parts, _csv(parts) if escape == "csv" else _plain(parts))
@@ -81,12 +81,12 @@ def _csv(parts: Sequence[Part]) -> Iterator[LineWriter]:
 
 
 def _search(characters: Iterable[int], *, ends: str = "") -> Callable[[str], object]:
-    """Whether a text has one of these characters, or one of these `ends`; most have none, which this soon tells."""
+    """A quick test whether a text has one of these characters, followed by `ends`. Most texts have none."""
     return re.compile(f"[{re.escape(''.join(map(chr, characters)))}]{ends}").search
 
 
 def _escaping(escapes: Mapping[int, str]) -> Callable[[str], str]:
-    """`escapes` also makes blanks of what could end a line."""
+    """The function that escapes a text. `escapes` also makes blanks of all that could end a line."""
     needs_any = _search(escapes)
 
     def escaped(text: str) -> str:
@@ -132,7 +132,7 @@ def _digits(finder: Finder) -> LineWriter:
 
 
 def _left_out_if_empty(parts: Sequence[Part], writers: Iterator[LineWriter]) -> LineWriter:
-    """The parts in a row; None when all of its variables have no value."""
+    """The writer of parts in a row; it gives None when no variable among them has a value."""
     literals = [part if isinstance(part, str) else "" for part in parts]
     variables = [
         (place, one) for place, one in enumerate(writers) if not isinstance(parts[place], str)
@@ -217,7 +217,7 @@ def _divided(parts: Sequence[Part], separator: str) -> list[list[Part]]:
 
 
 def _joined(parts: Sequence[Part], escaped: Callable[[str], str]) -> LineWriter:
-    """The parts in a row; None when there is a value for none of them."""
+    """The writer of parts in a row; it gives None when none of them has a value."""
     writers = [_part(part, escaped) for part in parts]
     if len(writers) == 1:
         return writers[0]
@@ -297,7 +297,7 @@ def _string(parts: Sequence[Part]) -> LineWriter:
 
 
 def _bare_field(finder: Finder) -> LineWriter:
-    """A number or a truth value as it is, anything else as a string."""
+    """The writer of a field without quotes: a number or a truth value as it is, anything else as a string."""
     if finder.is_number:
         return _digits(finder)
 

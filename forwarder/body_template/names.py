@@ -1,12 +1,12 @@
 """
-What a variable of a body template may be called, and where its value is found.
+The names of a body template's variables, and the places of their values.
 
-    device, measured_at, active_power_import_kw, tariff    what an event has at its top, and its measurements
-    meter.vendor, network.wifi.sta.rssi, volumes[0].bus    what a section of it has; `extra.` and anything
+    device, measured_at, active_power_import_kw, tariff    members at the top of an event, and its measurements
+    meter.vendor, network.wifi.sta.rssi, volumes[0].bus    members of its sections; `extra.` and anything
     measurements, meter, data                              a section as JSON, and the whole data object
     measured_at_s, received_at_ms, measured_at_ns          its instants as UNIX time
-    type, timestamp, endpoint                              what the envelope says, and to whom
-    events                                                 in a batch: all data objects, as a JSON array
+    type, timestamp, endpoint                              the envelope's, and the endpoint's name
+    events                                                 all data objects of a batch, as a JSON array
 """
 
 import json
@@ -27,7 +27,7 @@ from forwarder.variables import ALWAYS, SECTIONS, variable_named, variables
 
 EVENTS = "events"
 OF_REQUESTS = frozenset({EVENTS, "type", "timestamp", "endpoint"})
-"""What does not depend on one reading."""
+"""Names whose values do not depend on one reading."""
 
 _INSTANTS = ("measured_at", "received_at")
 _UNITS: Mapping[str, timedelta] = {
@@ -48,9 +48,9 @@ _scan = _decoder.scan_once  # type: ignore[attr-defined] # typeshed leaves it ou
 
 class View:
     """
-    One event, of which no more is read than is asked for; of a request with several, what they have in common.
+    One event, which is read no further than it is asked for; or the common part of a request with several.
 
-    The data object of a reading is our own compact JSON: measurements stand right behind its head and are numbers
+    The data object of a reading is our own compact JSON. Its measurements stand right behind its head and are numbers
     alone, so that one of them is found without decoding the whole.
     """
 
@@ -88,11 +88,11 @@ class View:
 
     @property
     def data(self) -> JsonText:
-        """The whole data object; of a request with several an array of them."""
+        """The whole data object, or the array of them in a request with several."""
         return JsonText(self._text)
 
     def head(self, quoted: str, name: str) -> JsonValue:
-        """What every event says of its reading; `quoted` is the name as it stands in JSON, up to its value's quote."""
+        """A member that every event has. `quoted` is the name as it stands in JSON, up to its value's quote."""
         if self._end < 0:
             return self.document.get(name)
         found = self._text.find(quoted)
@@ -105,7 +105,7 @@ class View:
         return JsonText(self._text[self._start - 1 : self._end + 1])
 
     def measurement(self, quoted: str, name: str) -> str | None:
-        """Its digits; `quoted` is the name as it stands in JSON, with its colon."""
+        """The digits of a measurement. `quoted` is its name as it stands in JSON, with the colon."""
         if self._end < 0:
             value = _within(self.document.get("measurements"), name)
             return value if isinstance(value, NumberText) else None
@@ -118,7 +118,7 @@ class View:
         return text[found : comma if comma >= 0 else self._end]
 
     def member(self, name: str) -> JsonValue:
-        """What stands behind the measurements, decoded as far as it has to be."""
+        """A member behind the measurements. JSON is decoded up to this member only."""
         if self._end < 0:
             return self.document.get(name)
         while name not in self._members and self._text[self._place] == ",":
@@ -129,10 +129,11 @@ class View:
 
     def in_first_section(self, opening: str, quoted: str) -> JsonValue:
         """
-        A value in the first object behind the measurements, most often of `meter`, without decoding all of that.
+        A value in the first object behind the measurements, most often of `meter`, without decoding the whole object.
 
-        `opening` is that object's name as it stands in JSON, with its brace, `quoted` the value's with its colon. No
-        text holds either, because quotes in it are escaped. None: it is not there, and may be elsewhere.
+        `opening` is the object's name as it stands in JSON, with its brace. `quoted` is the value's name with its
+        colon. No text holds either, because quotes in texts are escaped. None: the value is not there, but may be
+        elsewhere.
         """
         text, end = self._text, self._end
         place = text.find(opening, end)
@@ -155,19 +156,19 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Finder:
-    """Finds one value; None where the event has none."""
+    """Finds one value; None if the event has none."""
 
     find: Callable[[View], JsonValue]
     is_number: bool = False
-    """Whether what it finds are a number's digits, to be written as they are."""
+    """Whether it finds the digits of a number, which are written as they are."""
 
 
 class UnknownName(ValueError):  # noqa: N818 - a mistake of the template's author
-    """No event has such a name; the text says which may be meant."""
+    """No event has such a name. The text says which may be meant."""
 
 
 def finder_of(name: str) -> Finder:
-    """How the value of a variable is found. Raises UnknownName."""
+    """The finder of a variable's value. Raises UnknownName."""
     if name in ("type", "timestamp", "endpoint"):
         return Finder(attrgetter(name))
     if name in ("data", EVENTS):
@@ -184,7 +185,7 @@ def finder_of(name: str) -> Finder:
 
 
 def notice_finder_of(name: str) -> Finder:
-    """The same of what an operator is told about the service itself."""
+    """The finder of a variable's value in a notice. Raises UnknownName."""
     if name == "timestamp":
         return Finder(attrgetter(name))
     if name == "data":
@@ -197,7 +198,7 @@ def notice_finder_of(name: str) -> Finder:
 
 
 def _type_of_notice(view: View) -> JsonValue:
-    """A notice says its own; a test event does not."""
+    """The type of a notice, which says its own, or of a test event, which does not."""
     return view.member("type") or view.type
 
 
@@ -255,7 +256,7 @@ def _of_volume(index: int, key: str, view: View) -> JsonValue:
 
 
 def _within(value: JsonValue, path: str) -> JsonValue:
-    """What is called so, or by a beginning of it with the rest inside: keys may hold dots themselves."""
+    """The value of this path. Keys may hold dots themselves, so each beginning of the path may be a key."""
     if not isinstance(value, Mapping):
         return None
     if path in value:
@@ -272,7 +273,7 @@ def _refuse(name: str) -> Finder:
 
 
 def _hint(name: str) -> str:
-    """Devices call it so, or something is spelt much like it."""
+    """A clause with the event's name for what devices call so, or with the nearest name."""
     use = variable_named(name)
     return f"; did you mean ${{{use.event_name}}}?" if use else _nearest(name, _choices())
 
@@ -284,7 +285,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 
 @cache
 def _of_notices() -> tuple[str, ...]:
-    """What is in some kind of notice."""
+    """All names in notices, whatever their kind."""
     own = {one.name for kind in KINDS.values() for one in fields(kind)}
     return (*sorted(own | {"id", "type", "message"}),)
 

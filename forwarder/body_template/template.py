@@ -1,4 +1,4 @@
-"""An endpoint's template: checked and compiled once, then written for each request."""
+"""An endpoint's template is checked and compiled once, and then written for each request."""
 
 from collections.abc import Callable, Sequence
 
@@ -21,7 +21,7 @@ _CONTENT_TYPES = {"influx": "text/plain", "csv": "text/csv", "none": "text/plain
 
 
 class TemplateMistakes(ValueError):  # noqa: N818 - several of them
-    """A template cannot be used; each mistake is a clause with its place in the template."""
+    """A template cannot be used. Each mistake is a clause with its place in the template."""
 
     def __init__(self, mistakes: Sequence[str]) -> None:
         super().__init__("; ".join(mistakes))
@@ -29,11 +29,11 @@ class TemplateMistakes(ValueError):  # noqa: N818 - several of them
 
 
 class NothingToSay(ValueError):  # noqa: N818 - an outcome
-    """A template makes no body of an event, today or later; the text says why."""
+    """A template makes no body of an event, today or later. The text says why."""
 
 
 class BodyTemplate:
-    """A compiled template; two are equal when they were written alike."""
+    """A compiled template. Two are equal when they were written alike."""
 
     __slots__ = ("_escape", "_text", "_writer", "content_type", "is_json", "takes_all")
 
@@ -45,7 +45,7 @@ class BodyTemplate:
         self._writer = writer
         self.is_json = is_json
         self.takes_all = takes_all
-        """Whether a batch is one body, by `${events}`; else each of its readings is written by itself."""
+        """Whether `${events}` makes one body of a batch. Otherwise each of its readings is written by itself."""
         usual = f"{_CONTENT_TYPES[escape]}; charset=utf-8"
         self.content_type = "application/json" if is_json else usual
 
@@ -62,7 +62,7 @@ class BodyTemplate:
 
     @property
     def size(self) -> int:
-        """Of its own text, in characters."""
+        """Characters of the template's text."""
         return len(self._text)
 
     def write(self, view: View) -> str:
@@ -89,7 +89,7 @@ def compile_template(
     name_to_finder: Callable[[str], Finder] = finder_of,
 ) -> BodyTemplate:
     """
-    The template that an endpoint gives; what begins with `{` or `[` is JSON unless `is_json` says otherwise.
+    The template in an endpoint's text. A text that begins with `{` or `[` is JSON unless `is_json` says otherwise.
 
     Raises TemplateMistakes.
     """
@@ -113,7 +113,7 @@ def compile_template(
 def _finders(
     variables: Sequence[Written], name_to_finder: Callable[[str], Finder], *, is_batched: bool
 ) -> list[Finder]:
-    """How each value is found. Raises TemplateMistakes with every name that cannot be used."""
+    """The finder of each value. Raises TemplateMistakes with every name that cannot be used."""
     if not variables:
         raise TemplateMistakes(
             ["it holds no variable such as ${device}; a file is named file:NAME"]

@@ -1,9 +1,9 @@
 """
-Operator events: what the line does, noticed, and told to `operator:` of routes.yaml through the outbox.
+Notices tell `operator:` of routes.yaml, through the outbox, what the line does.
 
     rules.py    facts in, notices out (pure)           wording.py  a notice as a row of the outbox, and its JSON Schema
-    teller.py   collects facts, hands notices over     told.py     what is remembered as told, as text
-    silence.py  which devices are silent (pure)
+    teller.py   collects facts, hands notices over     told.py     the memory of told notices, as text
+    silence.py  judges which devices are silent (pure)
 
 Nothing here may stop or delay the line: a fact is an entry of a dictionary, a notice an operation of the outbox.
 """

@@ -1,13 +1,13 @@
 """
-What is told of what is noticed: facts in, notices out. No I/O and no clock: every call says what time it is.
+The rules decide what is told: facts in, notices out. They have no I/O and no clock: every call brings the time.
 
     circuit opens ─▶ endpoint.failing ─▶ closed, and a reading taken, for 10 s ─▶ endpoint.recovered
                             ▲                        │ opens again: the same outage
                             └────────────────────────┘
     no session for 60 s ─▶ stream.interrupted ─▶ session ─▶ stream.resumed
 
-What lasts is remembered as told. A round of `due` has the notices together with what is remembered of them, and whoever
-takes it writes both in one transaction: so after a crash at any instant the rules go on where the operator stands.
+A state that lasts is remembered as told. A round of `due` holds notices together with the memory of them, and its taker
+writes both in one transaction. After a crash at any instant the rules therefore go on where the operator stands.
 """
 
 from collections import Counter
@@ -34,45 +34,45 @@ from forwarder.notices.told import Kept
 from forwarder.reading import Device
 
 RECOVERED_SECONDS = 10.0
-"""How long an endpoint has to be well before it has recovered."""
+"""The time for which an endpoint has to be well before it has recovered."""
 INTERRUPTED_SECONDS = 60.0
-"""How long there has to be no session before the stream is interrupted."""
+"""The time without a session before the stream is interrupted."""
 REMEMBERED_SECONDS = 5.0
-"""How long until an absence of the session is remembered across restarts."""
+"""The time after which an absence of the session is remembered across restarts."""
 GATHERING_SECONDS = 1.0
-"""How long dead letters are gathered before they are told."""
+"""The time for which dead letters are gathered before they are told."""
 DEAD_SECONDS = 60.0
-"""How long until more of the same endpoint are told."""
+"""The time until further dead letters of the same endpoint are told."""
 REJECTED_SECONDS = 60.0
-"""How long after a rejected edit the next is told."""
+"""The time from a rejected edit until the next is told."""
 NEARLY_FULL, ROOMY = 0.9, 0.8
-"""The outbox is told as nearly full from the first part on, and again once it was below the second."""
+"""The outbox is told as nearly full from the first part on. It is told again only after it was below the second."""
 QUARANTINE_SECONDS = 3600.0
 FEWEST_QUARANTINED = 10
-"""Messages that came into quarantine since the last notice, for another one; and how long after it."""
+"""Another notice of quarantine needs so many new messages, and so many seconds since the last."""
 MOST_TRANSITIONS = 10_000
-"""Notices of others that wait here."""
+"""Most notices of other parts that wait here."""
 
 
 class Moment(NamedTuple):
-    """Now, by both clocks: what lasts is measured by the one that never steps."""
+    """The present by both clocks. The monotonic one measures what lasts, because it never steps."""
 
     unix: float
     monotonic: float
 
 
 class Session(NamedTuple):
-    """How the session with the broker stands."""
+    """The state of the session with the broker."""
 
     is_subscribed: bool
     problem: str | None
     gaps: int
-    """How often the broker had lost it, in this process."""
+    """How often the broker had lost the session, in this process."""
 
 
 @dataclass(slots=True)
 class Round:
-    """What is to be told now, and what is remembered of it: None forgets a subject."""
+    """The notices that are due now, and the memory of them. None forgets a subject."""
 
     notices: list[Notice] = field(default_factory=list)
     told: dict[str, Kept | None] = field(default_factory=dict)
@@ -85,23 +85,23 @@ class Round:
 class _Outage:
     since: float
     taken_at: float | None
-    """When it last took something before; another time says that it takes again, whatever clocks were set to."""
+    """UNIX seconds of its last success before. Any other time means that it takes again, whatever clocks say."""
     well_since: float | None = None
-    """Monotonic; None while it still fails."""
+    """Monotonic seconds of its first success; None while it still fails."""
     well_at: float = 0.0
-    """The same in UNIX seconds."""
+    """The same instant in UNIX seconds."""
 
 
 @dataclass(slots=True)
 class _Deaths:
     since: float
     due_at: float
-    """Monotonic."""
+    """Monotonic seconds."""
     reasons: Counter[str] = field(default_factory=Counter)
 
 
 class Rules:
-    """What the operator knows, and what is to be told next. `told` is what the outbox remembers."""
+    """The operator's knowledge, and the next notices. `told` is the outbox's memory of earlier ones."""
 
     def __init__(self, told: Mapping[str, Kept], *, now: Moment) -> None:
         self._round = Round()
@@ -133,16 +133,16 @@ class Rules:
 
     @property
     def outages(self) -> Collection[str]:
-        """The endpoints whose recovery is waited for: they are to be looked at now and then."""
+        """The endpoints whose recovery is awaited. The caller looks at them now and then."""
         return tuple(self._outages)
 
     @property
     def silences(self) -> Mapping[Device, float]:
-        """The devices whose return is waited for, and since when they are silent, in UNIX seconds."""
+        """The devices whose return is awaited, each with the UNIX seconds since which it is silent."""
         return self._silences.told_singly
 
     def look(self, endpoint: str, health: EndpointHealth, *, now: Moment) -> None:
-        """How an endpoint stands; to be called whenever its circuit or its pause has changed."""
+        """Take an endpoint's state. Call it whenever its circuit or its pause has changed."""
         self._look_at_circuit(endpoint, health, now)
         self._look_at_pause(endpoint, health, now)
 
@@ -157,7 +157,7 @@ class Rules:
             self._round.told[f"failing:{endpoint}"] = {"since": since, "taken_at": taken_at}
         elif health.is_open and outage is not None:
             outage.well_since, outage.taken_at = None, health.last_success_at
-        # Closed by a resume alone is not yet well: a reading has to be taken.
+        # A circuit that a resume alone has closed is not well yet: the endpoint has to take a reading.
         elif outage and outage.well_since is None and health.last_success_at != outage.taken_at:
             outage.well_since, outage.well_at = now.monotonic, now.unix
 
@@ -174,7 +174,7 @@ class Rules:
         self._round.told[f"paused:{endpoint}"] = {"since": now.unix, "by": by}
 
     def died(self, endpoint: str, reason: str, count: int, *, now: Moment) -> bool:
-        """Deliveries became dead letters; whether the first of those that are to be told."""
+        """Take deliveries that became dead letters. Returns whether they are the first that wait to be told."""
         deaths = self._deaths.get(endpoint)
         is_first = deaths is None or not deaths.reasons
         if deaths is None:
@@ -194,19 +194,19 @@ class Rules:
         }
 
     def session(self, session: Session, *, now: Moment) -> None:
-        """How the session with the broker stands; to be called about once a second."""
+        """Take the session's state. Call it about once a second."""
         self._stream.look(session, now)
 
     def rejected(self, count: int, place: str) -> None:
-        """An edit of routes.yaml was rejected: how many mistakes it has, and where the first is."""
+        """Take the rejection of an edit of routes.yaml, with the number of mistakes and the place of the first."""
         self._rejection.news = (count, place)
 
     def accepted(self) -> None:
-        """routes.yaml is in force as it stands."""
+        """Take that routes.yaml is in force as it stands."""
         self._rejection.news = None
 
     def room(self, used_bytes: int, limit_bytes: int, *, now: Moment) -> None:
-        """What the outbox takes, of what it may take."""
+        """Take the size of the outbox, and its limit."""
         is_known = self._nearly_full_since is not None
         if not is_known and used_bytes >= NEARLY_FULL * limit_bytes:
             self._nearly_full_since = now.unix
@@ -217,29 +217,29 @@ class Rules:
             self._round.told["outbox"] = None
 
     def missing(self, count: int, *, now: Moment) -> None:
-        """How many readings, at most, failovers of the outbox's database have lost since the start."""
+        """Take how many readings, at most, failovers of the database have lost since the start."""
         if count > self._missing:
             self._round.notices.append(OutboxFellBack(now.unix, count - self._missing))
             self._missing = count
 
     def quarantined(self, total: int, kept: Mapping[str, int], *, now: Moment) -> None:
-        """How many messages ever came into quarantine, and what is in it, by reason."""
+        """Take how many messages ever came into quarantine, and how many are kept, by reason."""
         self._quarantine.look(self._round, total, kept, now)
 
     def devices(self, transitions: Sequence[Transition], *, now: Moment) -> None:
-        """Devices that fell silent, and that report again; one that was told may come again."""
+        """Take devices that fell silent or report again. A device that was told may come again."""
         told = self._silences.take(transitions, self._round.told, unix=now.unix, now=now.monotonic)
         self.pass_on([*told])
 
     def pass_on(self, notices: Sequence[Notice]) -> None:
-        """What others have decided to tell, and remember themselves; more than can wait is let go."""
+        """Take notices that other parts have decided on and remember. Notices that find no room are dropped."""
         room = MOST_TRANSITIONS - len(self._round.notices)
         self._round.notices += notices[: max(room, 0)]
 
     # Notices.
 
     def due(self, *, now: Moment) -> Round:
-        """What is to be told now; empty most of the time. It is not told twice, so it has to be taken."""
+        """The round that is due now, most often empty. It is given once, so the caller has to write it."""
         for endpoint, outage in [*self._recovered(now)]:
             del self._outages[endpoint]
             self._round.notices.append(EndpointRecovered(endpoint, outage.since, outage.well_at))
@@ -259,7 +259,7 @@ class Rules:
 
     def _tell_deaths(self, endpoint: str, deaths: _Deaths, now: Moment) -> None:
         if not deaths.reasons:
-            # A minute without any: the next is told at once again.
+            # A minute without dead letters has passed, so the next is told at once again.
             del self._deaths[endpoint]
             self._round.told[f"dead:{endpoint}"] = None
             return
@@ -283,7 +283,7 @@ class _Stream:
     def __init__(self, round_: Round, kept: Kept | None, now: Moment) -> None:
         self._round = round_
         self._away_since: float | None = _number(kept, "since")
-        """UNIX seconds; None while there is a session."""
+        """UNIX seconds of its end; None while there is a session."""
         self._is_told = bool(kept and kept.get("is_told"))
         self._is_remembered = kept is not None
         lasted = now.unix - self._away_since if self._away_since is not None else 0.0
@@ -326,7 +326,7 @@ class _Stream:
 
 
 class _Rejection:
-    """The last rejected edit that was not told yet; at most one a minute."""
+    """The last rejected edit that was not told yet. At most one a minute is told."""
 
     def __init__(self, now: Moment) -> None:
         self.news: tuple[int, str] | None = None
@@ -340,14 +340,14 @@ class _Rejection:
 
 
 class _Quarantine:
-    """How much of the quarantine was told."""
+    """The part of the quarantine that was told."""
 
     def __init__(self, kept: Kept | None) -> None:
         self._total = _number(kept, "total")
-        """None before the first look: what is there already is no news."""
+        """Messages at the last notice; None before the first look, because what is there already is no news."""
         self._since = _number(kept, "since") or 0.0
         self._next_at = _number(kept, "next_at") or 0.0
-        """UNIX seconds, because it is kept across restarts."""
+        """In UNIX seconds, because it is kept across restarts."""
 
     def look(self, round_: Round, total: int, kept: Mapping[str, int], now: Moment) -> None:
         if self._total is None or total < self._total:
@@ -358,7 +358,7 @@ class _Quarantine:
             self._remember(round_, total, now, next_at=now.unix + QUARANTINE_SECONDS)
 
     def _is_due(self, now: Moment) -> bool:
-        # A wait that is longer than there can be comes from a clock that was set.
+        # A longer wait than QUARANTINE_SECONDS comes from a clock that was set.
         return not 0.0 < self._next_at - now.unix <= QUARANTINE_SECONDS
 
     def _remember(self, round_: Round, total: int, now: Moment, *, next_at: float) -> None:

@@ -1,13 +1,14 @@
 """
-Which devices are silent, and what of it is told. Pure: the caller has the clock, and says whether messages flow.
+Silence judges which devices are silent, and what of it is told; pure. The caller brings the time, and says whether
+messages flow.
 
     reports ─▶ heard ─▶ nothing for silent_after, while messages flowed ─▶ silent ─▶ reports ─▶ resumed
 
 A device is silent by the shortest `silent_after` of the endpoints that get it. While the broker is away, or the outbox
-takes nothing, nobody is silent; when messages flow again every device has its whole time once more.
+takes nothing, no device becomes silent. When messages flow again every device has its whole time once more.
 
-The first 20 that fall silent within a minute are told singly, the others of it at its end, as one notice. Only who was
-told singly is told as resumed.
+The first 20 devices that fall silent within a minute are told singly. The others of that minute are told at its end, as
+one notice. Only a device that was told singly is told as resumed.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,27 +22,27 @@ from forwarder.reading import Device
 from forwarder.routes import AfterIntervals, AfterSeconds, EndpointName, Routes
 
 LEAST_SECONDS = 90.0
-"""However often a device reports."""
+"""No device is silent earlier by its interval, however often it reports."""
 LEAST_SIGHTINGS = 5
-"""Who was seen less often has no usual interval yet."""
+"""A device that was seen less often has no usual interval yet."""
 LOOK_SECONDS = 0.5
 LOOKS_A_ROUND = 4
-"""Every device is looked at within so many looks."""
+"""The number of looks in which every device is looked at once."""
 JUDGED_EVERY_SECONDS = 60.0
-"""Every device is judged so often at least: less than LEAST_SECONDS, so that no change of its interval comes late."""
+"""The longest time between two judgements of a device: below LEAST_SECONDS, so that a new interval counts in time."""
 
 MOST_JUDGED = 2000
-"""Devices in one look, some milliseconds: all are due at a start, after an edit, and when a whole fleet goes."""
+"""Most devices in one look, some milliseconds. All are due at a start, after an edit, and when a whole fleet goes."""
 
 TOLD_SINGLY = 20
 GATHERED_SECONDS = 60.0
 FIRST_NAMES = 10
 SUBJECT = "silent:"
-"""Under which it is remembered that a device was told as silent."""
+"""The prefix of keys under which devices are remembered as told."""
 
 
 class Dismissed(NamedTuple):
-    """A silent device that nobody asks for any more: nothing is told of it, and its return will not be."""
+    """A silent device that no endpoint asks for any more. Neither this nor its return is told."""
 
     device: str
 
@@ -51,13 +52,13 @@ Remembered: TypeAlias = dict[str, Kept | None]
 
 
 class Limits(NamedTuple):
-    """What the endpoints of a device ask for together: the shortest of each kind; None: nobody asks for that kind."""
+    """The shortest limit of each kind among a device's endpoints; None: no endpoint asks for that kind."""
 
     seconds: float | None
     intervals: float | None
 
     def seconds_for(self, known: KnownDevice) -> float | None:
-        """After which it is silent; None: never."""
+        """The seconds after which the device is silent; None: never."""
         if known.last_at is None:
             return None
         usual = known.usual_interval if self.intervals is not None else None
@@ -76,9 +77,9 @@ def limits_of(routes: Routes, names: Iterable[EndpointName]) -> Limits:
 
 class Silence:
     """
-    Judges devices, some at each look; `tell` is told who fell silent and who reports again.
+    Judges devices, some at each look, and gives `tell` those that fell silent or report again.
 
-    Who stays silent is told again each minute, because whoever is told may be new, or may have forgotten.
+    A device that stays silent is given again each minute, because the receiver may be new, or may have forgotten.
     """
 
     def __init__(self, devices: Devices, *, tell: Callable[[Sequence[Transition]], None]) -> None:
@@ -89,13 +90,17 @@ class Silence:
         self._flowing_since: float | None = None
 
     def use(self, routes: Routes) -> None:
-        """Judge by this table."""
+        """Judge by this table from now on."""
         self._routes, self._limits = routes, {}
         for known in self._devices:
             known.quiet_until = 0.0
 
     def look(self, *, is_flowing: bool, now: float) -> None:
-        """Whether messages can come at all, at `now` in monotonic seconds; to be called every LOOK_SECONDS."""
+        """
+        Judge the next devices. Call it every LOOK_SECONDS.
+
+        `is_flowing` says whether messages can come at all. `now` is monotonic seconds.
+        """
         if not is_flowing:
             self._flowing_since = None
         elif self._flowing_since is None:
@@ -122,7 +127,7 @@ class Silence:
         return due_at <= now
 
     def _still(self, known: KnownDevice, now: float) -> Iterator[Transition]:
-        """Of one that was silent: it reports, nobody asks for it any more, or it is told again to who may not know."""
+        """The transition of a silent device: it reports, no endpoint asks for it any more, or it is told again."""
         if known.has_resumed:
             since, last_at = known.silent_since or 0.0, known.last_at or 0.0
             self._devices.mark(known, silent_since=None)
@@ -150,22 +155,22 @@ class Silence:
 
 @dataclass(slots=True)
 class _Minute:
-    """In which devices fall silent."""
+    """A minute in which devices fall silent."""
 
     began: float
     """Monotonic seconds."""
     since: float
-    """The same in UNIX seconds."""
+    """The same instant in UNIX seconds."""
     singly: int = 0
     others: dict[Device, float] = field(default_factory=dict)
 
 
 class Silences:
-    """What the operator knows of silent devices, and what is to be told of the others; see the module's head."""
+    """The operator's knowledge of silent devices, and the notices of others; see the module's head."""
 
     def __init__(self, told: Mapping[str, Kept]) -> None:
         self._told: dict[Device, tuple[float, bool]] = {}
-        """Since when, and whether singly."""
+        """The UNIX seconds since which a device is silent, and whether it was told singly."""
         for subject, kept in told.items():
             since = kept.get("since")
             if subject.startswith(SUBJECT) and isinstance(since, int | float):
@@ -175,13 +180,13 @@ class Silences:
 
     @property
     def told_singly(self) -> Mapping[Device, float]:
-        """Whose return is waited for, and since when they are silent."""
+        """The devices whose return is awaited, each with the UNIX seconds since which it is silent."""
         return {device: since for device, (since, is_singly) in self._told.items() if is_singly}
 
     def take(
         self, transitions: Iterable[Transition], remembered: Remembered, *, unix: float, now: float
     ) -> Iterator[Notice]:
-        """What is told of them at once; the others are with `due`. `now` is monotonic."""
+        """The notices to tell at once. `due` has the others. `now` is monotonic."""
         for one in transitions:
             match one:
                 case DeviceSilent():
@@ -208,7 +213,7 @@ class Silences:
             self._minute.others[device] = one.since
 
     def _forget(self, name: str, remembered: Remembered) -> bool:
-        """Whether it was told singly."""
+        """Forget a device. Returns whether it was told singly."""
         device = Device(name)
         if self._minute is not None:
             self._minute.others.pop(device, None)
@@ -217,7 +222,7 @@ class Silences:
         return was_told_singly
 
     def due(self, remembered: Remembered, *, now: float) -> Iterator[Notice]:
-        """The others, once their minute is over."""
+        """The notice of a minute's other devices, once the minute is over."""
         minute = self._minute
         if minute is None or now - minute.began < GATHERED_SECONDS:
             return

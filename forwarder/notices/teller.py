@@ -1,4 +1,4 @@
-"""Collects facts on the loop, has the rules decide, and hands what is to be told over to the outbox."""
+"""The teller collects facts on the loop, has the rules decide, and hands notices over to the outbox."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from collections import Counter
 
 TICK_SECONDS = 1.0
-"""How often the rules are asked when no fact comes."""
+"""The time after which the rules are asked when no fact comes."""
 ROOM_SECONDS = 10.0
 OVERVIEW_SECONDS = 60.0
-"""How often the outbox is looked at: for its room, and for what is in quarantine."""
+"""The times between two looks at the outbox: at its room, and at its quarantine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What the outbox may take: by its settings, and by its disk. `free_bytes` is asked beside the loop."""
+    """The room of the outbox, by its settings and by its disk. `free_bytes` is called beside the loop."""
 
     max_bytes: int
     free_bytes: Callable[[], int]
@@ -40,9 +40,9 @@ class Teller:
     """
     Tells the operator what the line does, as long as routes.yaml has an `operator:`.
 
-    Facts come by methods that neither wait nor write, and concern the rules' memory alone; `run` hands over what
-    follows. While the outbox takes no writes, what is to be told waits there, one entry for each endpoint. Nothing is
-    told about the operator's own endpoint.
+    Facts come by methods that neither wait nor write: they touch the rules' memory alone. `run` hands over what
+    follows. While the outbox takes no writes, notices wait in the rules, one entry for each endpoint. Nothing is told
+    about the operator's own endpoint.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class Teller:
         self._room = room
         self._log = logger("notices")
         self._rules: Rules | None = None
-        """None while nobody is to be told, and as long as it is not known what was told."""
+        """None while there is no operator, and until the memory of told notices could be read."""
         self._events: Sequence[str] | None = None
-        """Which notices are wanted; None while nobody is to be told."""
+        """The notices that are wanted; None while there is no operator."""
         self._wake = asyncio.Event()
         self._overview_at = float("-inf")
 
@@ -75,7 +75,7 @@ class Teller:
     # Facts.
 
     def use(self, routes: Routes) -> None:
-        """Tell whoever this table names; what is wrong already when somebody is named first, is told then."""
+        """Tell the operator of this table. A new operator is told of all that is wrong already."""
         operator = routes.operator
         if operator is None:
             self._hand_over()
@@ -87,7 +87,7 @@ class Teller:
         self._begin()
 
     def _begin(self) -> None:
-        """Go on where the operator stands, with endpoints as they are; again later where the outbox cannot be read."""
+        """Go on where the operator stands, with endpoints as they are. `run` tries again if no outbox can be read."""
         if self._rules is None:
             try:
                 self._rules = Rules(read_told(self._outbox.told()), now=self._now())
@@ -101,8 +101,8 @@ class Teller:
         """
         Have operator and records agree on the devices that were told as silent.
 
-        A return that was not told, because a crash came first or there was no operator then, is told now. Who has not
-        returned is silent still: the operator may know of it before its record does.
+        A return is told now if a crash or a missing operator kept it from being told. A device that has not returned is
+        marked as silent, because the operator may know of it before its record does.
         """
         for device, since in rules.silences.items():
             known = self._outbox.devices.find(device)
@@ -114,32 +114,32 @@ class Teller:
                 self._outbox.devices.mark(known, silent_since=since)
 
     def endpoint_changed(self, endpoint: str, health: EndpointHealth) -> None:
-        """Its circuit has opened or closed, or it was paused or resumed."""
+        """Take that an endpoint's circuit has opened or closed, or that it was paused or resumed."""
         if self._rules is not None and endpoint != OPERATOR:
             self._rules.look(endpoint, health, now=self._now())
             self._wake.set()
 
     def deliveries_died(self, endpoint: str, reason: str, count: int) -> None:
-        """So many of its deliveries became dead letters."""
+        """Take that `count` deliveries of the endpoint became dead letters."""
         if self._rules is not None and endpoint != OPERATOR:
             is_news = self._rules.died(endpoint, reason, count, now=self._now())
             if is_news:
                 self._wake.set()
 
     def routes_rejected(self, rejection: Rejection) -> None:
-        """An edit of routes.yaml changes nothing."""
+        """Take that an edit of routes.yaml was rejected."""
         if self._rules is not None:
             self._rules.rejected(rejection.count, rejection.place)
             self._wake.set()
 
     def devices_changed(self, transitions: Sequence[Transition]) -> None:
-        """Devices fell silent, or report again."""
+        """Take devices that fell silent or report again."""
         if self._rules is not None and transitions:
             self._rules.devices(transitions, now=self._now())
             self._wake.set()
 
     def tell(self, notices: Sequence[Notice]) -> None:
-        """Pass on what others have decided to tell."""
+        """Pass on notices that other parts have decided on."""
         if self._rules is not None:
             self._rules.pass_on(notices)
             self._wake.set()
@@ -147,7 +147,7 @@ class Teller:
     # Notices.
 
     async def run(self) -> None:
-        """Tell until cancelled; what is known by then is still handed over."""
+        """Tell until cancelled, and then hand over what is known."""
         try:
             while True:
                 await self._until_woken()
@@ -166,7 +166,7 @@ class Teller:
             self._look()
             handed_over = self._hand_over()
             if handed_over is not None:
-                # What comes meanwhile gathers: a disk that takes nothing is not flooded with it.
+                # Facts gather meanwhile, so that a disk that takes nothing is not flooded with notices.
                 await handed_over
         except Exception as error:  # noqa: BLE001 - it only tells
             self._log.error("telling.broke", what="the notices", exc_info=error)
@@ -185,7 +185,7 @@ class Teller:
                 rules.look(endpoint, health, now=self._now())
 
     def _hand_over(self) -> "asyncio.Future[Counter[Told]] | None":
-        """Give the outbox what is due; None when nothing is."""
+        """Give the outbox the notices that are due; None when none is."""
         if self._rules is None:
             return None
         due = self._rules.due(now=self._now())
@@ -202,13 +202,13 @@ class Teller:
         return answer
 
     async def watch_outbox(self) -> None:
-        """Look at its room and its quarantine until cancelled: beside `run`, because a disk may take its time."""
+        """Look at the outbox's room and quarantine until cancelled. `run` does not wait for it: a disk may be slow."""
         while True:
             await self._clock.sleep(ROOM_SECONDS)
             try:
                 await self._look_at_outbox()
             except (OutboxError, OSError):
-                continue  # it cannot be read, which others tell
+                continue  # other parts tell that the outbox cannot be read
             except Exception as error:  # noqa: BLE001 - it only tells
                 self._log.error("telling.broke", what="the notices", exc_info=error)
 

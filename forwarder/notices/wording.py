@@ -52,10 +52,10 @@ _SCHEMAS: Mapping[str, dict[str, Any]] = {
 
 def new_notice(notice: Notice, *, at: float, endpoint: str) -> NewReading:
     """
-    The notice on its way into the outbox, told `at` UNIX seconds, from when its `max_age` counts.
+    The notice on its way into the outbox. Its `max_age` counts from `at`, in UNIX seconds.
 
-    Its id follows from its type, its subject and since when it is so: made anew, it is the same notice. Its lane is
-    its subject's, so that one subject's notices come in order, and a purge of a device erases what was told of it.
+    Its id follows from its type, its subject and its beginning, so that the same notice made anew has the same id. Its
+    lane is its subject's: one subject's notices come in order, and a purge of a device erases its notices.
     """
     identity = WebhookId("msg_" + _digest(notice))
     return NewReading(
@@ -69,7 +69,7 @@ def new_notice(notice: Notice, *, at: float, endpoint: str) -> NewReading:
 
 
 def _happened_at(notice: Notice) -> float:
-    """The event's timestamp; it follows from the notice alone, so that a repetition is known by it."""
+    """The event's timestamp. It follows from the notice alone, so that a repetition has the same."""
     match notice:
         case DeviceSilent(_, since, silent_after_seconds):
             return since + silent_after_seconds
@@ -101,12 +101,12 @@ def _instant(unix: float) -> str:
 
 
 def notice_schemas() -> dict[str, dict[str, Any]]:
-    """By type, the JSON Schema (2020-12) of the body in `format: standard`."""
+    """The JSON Schema (2020-12) of the body in `format: standard`, by type."""
     return {kind: _envelope(kind, KINDS[kind]) for kind in KINDS}
 
 
 def cloudevent_schema() -> dict[str, Any]:
-    """The body in `format: cloudevents`, of whatever type; it refers to the schemas of all types, and of the test."""
+    """The schema of the body in `format: cloudevents`. It refers to the schemas of all types, and of the test."""
     data = {f"ch.whatwatt.{kind}": f"#/$defs/{kind}/properties/data" for kind in KINDS}
     data["ch.whatwatt.webhook.test"] = "#/$defs/test_data"
     properties = {
@@ -133,7 +133,7 @@ def cloudevent_schema() -> dict[str, Any]:
 
 
 def text_schema() -> dict[str, Any]:
-    """The body in `format: text`, of whatever type."""
+    """The schema of the body in `format: text`, of any type."""
     return {
         "type": "object",
         "description": "A notice in format: text.",
