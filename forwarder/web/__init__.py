@@ -1,4 +1,4 @@
-"""What the running service answers over HTTP: health, readiness, metrics."""
+"""The running service answers over HTTP: health, readiness, metrics, API and page."""
 
 from forwarder.web.app import Vitals, build_app
 from forwarder.web.gate import Limits

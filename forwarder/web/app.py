@@ -1,6 +1,6 @@
 """
-The application: /healthz for whoever restarts us, /readyz for whoever asks why, /metrics for Prometheus, and what is
-mounted beside them.
+The application answers /healthz for supervisors that restart us, /readyz for people who ask why, and /metrics for
+Prometheus. Other routes are mounted beside these.
 """
 
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
@@ -16,19 +16,19 @@ from forwarder.web.places import Places
 
 
 class Vitals(Protocol):
-    """What the service tells about itself."""
+    """The service's knowledge of itself."""
 
     def stuck_parts(self) -> list[str]:
-        """The parts that do not work any more, one sentence each; a restart is the cure."""
+        """A sentence for each part that does not work any more. A restart is the cure."""
 
     def unmended(self) -> list[str]:
-        """What else is stuck, one sentence each, and most likely would be after a restart too."""
+        """A sentence for each part that is stuck, and most likely would be after a restart too."""
 
     def readiness(self) -> Mapping[str, Any]:
-        """`{"ready": bool, "reasons": [str], …}`: whether it does its job, and what is in the way."""
+        """`{"ready": bool, "reasons": [str], …}`: whether the service does its job, and what is in the way."""
 
     def endpoints(self) -> Mapping[str, Any]:
-        """The endpoints that are in force, by name, with what the routes say of each for everybody to know."""
+        """The endpoints in force, by name, each with the part of its routes that everybody may know."""
 
     def metrics(self) -> Awaitable[bytes]:
         """The Prometheus text."""
@@ -43,12 +43,12 @@ def build_app(
     streamed: Mapping[str, Sequence[BaseRoute]] | None = None,
 ) -> Starlette:
     """
-    The HTTP application over what `vitals` tell.
+    The HTTP application over `vitals`.
 
-    slow_answers: of what takes its time, /metrics and what is mounted, at most so many answers at once
-    mounted: further routes, by the path that they are below; what is below no path comes last
-    streams: of what is streamed, at most so many answers at once, because each lasts
-    streamed: routes as those
+    slow_answers: the most answers at once of /metrics and mounted routes, because they take their time
+    mounted: further routes, by the path above them; those without a path come last
+    streams: the most streamed answers at once, because each lasts
+    streamed: routes of streams, by the path above them
     """
     told = _Told(vitals)
     slow = Middleware(Places(slow_answers).around)
@@ -62,7 +62,7 @@ def build_app(
             *_mounts(mounted or {}, slow),
         ]
     )
-    app.router.redirect_slashes = False  # it would send people to wherever the Host header says
+    app.router.redirect_slashes = False  # it would send people to the place in the Host header
     return app
 
 
@@ -79,7 +79,7 @@ class _Told:
 
     async def readyz(self, request: Request) -> Response:
         readiness = dict(self._vitals.readiness())
-        # Not unless it is asked for: there may be thousands, and most who look want to know one thing.
+        # Only if asked for, because there may be thousands of endpoints, and most callers want to know one thing.
         if "endpoints" in request.query_params:
             readiness["endpoints"] = self._vitals.endpoints()
         return JSONResponse(readiness, status_code=200 if readiness["ready"] else 503)

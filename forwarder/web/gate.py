@@ -1,13 +1,13 @@
 """
-What stands between the port and the parser: whoever connects gets little memory, little time and few descriptors.
+The gate stands between port and parser. Its clients get little memory, little time and few descriptors.
 
 A connection has one of a few places, and the parser gets complete requests only, so it can be any protocol class:
 
     ASKING ──complete──▶ ANSWERING ──answered──▶ DRAINING ──all sent──▶ IDLE ──first byte──▶ ASKING
        └─────limit─────▶ REFUSED
 
-Where all places are taken, a newcomer gets that of the connection which can best be spared: first of one that is idle,
-then of the oldest whose request is not complete, then of one that does not read its answer. Never that of another.
+If all places are taken, a newcomer gets the place of the connection that can best be spared: an idle one, else the
+oldest whose request is not complete, else one that does not read its answer. No other connection loses its place.
 """
 
 import asyncio
@@ -22,43 +22,43 @@ from forwarder.web.head import CROWDED, LATE, Refusal, request_bytes
 from forwarder.web.turns import Turns
 
 READ_BYTES = 16 * 1024
-"""What is read of a connection at once."""
+"""Most bytes that are read of a connection at once."""
 CROWDED_SECONDS = 60.0
-"""How long the log is silent after it has said that all places are taken."""
+"""The time until the log says again that all places are taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What connections may take; how large a request may be is in `forwarder.web.head`."""
+    """The limits of connections. `forwarder.web.head` has those of a request's size."""
 
     connections: int = 64
     fresh_seconds: float = 0.025
-    """What a newcomer has to bring its request before it can be spared for the next one."""
+    """A newcomer's time for its request, before it can be spared for the next one."""
     head_seconds: float = 5.0
-    """From the connection on, or from the first byte of a further request."""
+    """The time for a head, from the connection on, or from the first byte of a further request."""
     body_seconds: float = 10.0
-    """From the head on."""
+    """The time for a body, from the head on."""
     idle_seconds: float = 5.0
-    """Between two requests."""
+    """The time between two requests."""
     refused_seconds: float = 1.0
-    """What a refused client has to read why, before what it still sends meets a reset (RFC 9112 §9.6)."""
+    """A refused client's time to read why, before its further bytes meet a reset (RFC 9112 §9.6)."""
     stall_seconds: float = 10.0
     stall_bytes: int = 16 * 1024
-    """What a client reads of its answer within `stall_seconds`, or all that is left of it."""
+    """Fewest bytes that a client has to read of its answer within `stall_seconds`, unless it has fewer left."""
     unsent_bytes: int = 32 * 1024 * 1024
-    """Of all answers together, unless a single one is larger."""
+    """Most unsent bytes of all answers together, unless a single answer is larger."""
     turn_seconds: float = 0.002
-    """Between the beginnings of two requests."""
+    """The time between the beginnings of two requests."""
 
 
 class Stage(IntEnum):
-    """What a connection is at; the lower, the sooner it is spared."""
+    """The stage of a connection. The lowest is spared first."""
 
     REFUSED = 0
     IDLE = 1
     ASKING = 2
     DRAINING = 3
-    """Answered, but the client has not taken all of it."""
+    """The request is answered, but the client has not taken the whole answer."""
     ANSWERING = 4
 
 
@@ -66,7 +66,7 @@ class Gate:
     """
     Counts the connections, and closes the one that can best be spared.
 
-    parser: makes the protocol of one connection; it has the connection's `answered` called after each of its requests
+    parser: makes the protocol of one connection. The protocol calls the connection's `answered` after each request.
     """
 
     def __init__(
@@ -81,11 +81,11 @@ class Gate:
         self.limits = limits or Limits()
         self.turns = Turns(clock, seconds=self.limits.turn_seconds)
         self.read_buffer = memoryview(bytearray(READ_BYTES))
-        """One for all connections: what is read is taken before anything else is read."""
+        """One buffer for all connections, because bytes are taken out before anything else is read."""
         self.left = asyncio.Event()
-        """Set when a connection has gone, and when it is worth while to look again."""
+        """Set when a connection has left, and when another look for a place may find one."""
         self.is_awaited = False
-        """Somebody waits for a place while nobody can be spared: the first that is answered leaves."""
+        """Whether a newcomer waits while no connection can be spared. The first that is answered then leaves."""
         self._connections: list[Connection] = []
         self._log = logger("web")
         self._silent_until = float("-inf")
@@ -94,7 +94,7 @@ class Gate:
         return len(self._connections)
 
     def make_room(self) -> bool:
-        """Whether one more may come in now; if not, the connection that can best be spared is on its way out."""
+        """Whether one more may come in now. If not, the connection that can best be spared is closed."""
         if len(self) < self.limits.connections:
             return True
         self.left.clear()
@@ -108,7 +108,7 @@ class Gate:
         return False
 
     def enter(self) -> "Connection":
-        """The protocol of a connection that comes in; `make_room` has said that it may."""
+        """The protocol of a connection that comes in, after `make_room` has said that it may."""
         connection = Connection(self)
         self._connections.append(connection)
         return connection
@@ -120,7 +120,7 @@ class Gate:
         self.left.set()
 
     def bound_unsent(self) -> None:
-        """Close who has kept an answer waiting for longest, while all that is unsent takes too much memory."""
+        """Close the connections that have drained for longest, while unsent answers take too much memory."""
         draining = sorted(one for one in self._connections if one.stage is Stage.DRAINING)
         unsent_bytes = sum(one.unsent_bytes() for one in draining)
         for connection in draining[:-1]:
@@ -129,7 +129,7 @@ class Gate:
                 connection.give_way()
 
     def close(self, *, up_to: Stage = Stage.ANSWERING) -> None:
-        """Close the connections that are at such a stage, or a lower one."""
+        """Close the connections at this stage or a lower one."""
         for connection in list(self._connections):
             if connection.stage <= up_to:
                 connection.give_way()
@@ -142,10 +142,10 @@ class Gate:
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One connection: hands its requests on to the parser, each when it is complete and the one before is answered."""
+    """A connection hands its requests on to the parser, each when it is complete and the one before is answered."""
 
     _transport: asyncio.Transport
-    """From `connection_made` on, which comes a turn of the loop after the connection has its place."""
+    """Set by `connection_made`, which comes a turn of the loop after the connection has its place."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
@@ -154,15 +154,15 @@ class Connection(asyncio.BufferedProtocol):
         self._received = bytearray()
         self._seen_bytes = 0
         self._request_bytes: int | None = None
-        """How long the request is, once its head is complete."""
+        """The length of the request, once its head is complete."""
         self._timer: Timer | None = None
         self._stall: Timer | None = None
-        """Runs while the client does not take what was sent to it."""
+        """The timer that runs while the client does not take its answer."""
         self._is_made = self._is_unwanted = False
         self._enter(Stage.ASKING)
 
     def __lt__(self, other: "Connection") -> bool:
-        """Whether it can rather be spared."""
+        """Whether this connection is spared before the other."""
         return (self.stage, self._since) < (other.stage, other._since)
 
     def can_be_spared(self) -> bool:
@@ -174,7 +174,7 @@ class Connection(asyncio.BufferedProtocol):
         return self._transport.get_write_buffer_size()
 
     def give_way(self) -> None:
-        """Close at once, and lose what is unsent."""
+        """Close at once, and lose all unsent bytes."""
         if not self._is_made:
             self._is_unwanted = True
             return
@@ -183,7 +183,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.abort()
 
     def answered(self) -> None:
-        """The parser's request has its answer."""
+        """Note that the parser's request has its answer."""
         if self.stage is Stage.ANSWERING and self._stall is None:
             self._rest()
         elif self.stage is Stage.ANSWERING:
@@ -242,14 +242,14 @@ class Connection(asyncio.BufferedProtocol):
         self._timer = self._gate.clock.call_later(seconds, self._end) if seconds else None
 
     def _end(self) -> None:
-        """The time for what it is at is over."""
+        """Act on the end of the stage's time."""
         if self.stage is Stage.ASKING and self._received:
             self._refuse(LATE)
         else:
             self._transport.abort()
 
     def _rest(self) -> None:
-        """Be between two requests: the place for one who waits, else the next request, which may be here already."""
+        """Rest between two requests: leave the place to a newcomer that waits, else take the next request."""
         if self._transport.is_closing():
             return
         self._enter(Stage.IDLE, seconds=self._limits.idle_seconds)
@@ -262,7 +262,7 @@ class Connection(asyncio.BufferedProtocol):
             self._look()
 
     def _look(self) -> None:
-        """See whether the request is complete by now."""
+        """Look whether the request is complete by now."""
         if self._request_bytes is None:
             found = request_bytes(self._received, seen_bytes=self._seen_bytes)
             if isinstance(found, Refusal):

@@ -1,14 +1,14 @@
-"""What is asked of a request before a parser sees it: that it is small, and says how long it is."""
+"""The check of a request's head, before a parser sees it: the request has to be small, and to tell its length."""
 
 import re
 from dataclasses import dataclass
 
 HEAD_BYTES = 64 * 1024
-"""A whole head: request line, header fields, the empty line."""
+"""Most bytes of a head: request line, header fields, the empty line."""
 TARGET_BYTES = 8 * 1024
-"""The request line; RFC 9110 §4.1 wants 8,000 at least."""
+"""Most bytes of a request line. RFC 9110 §4.1 wants 8,000 at least."""
 HEAD_LINES = 128
-"""Each field costs the parser some microseconds, and the line waits meanwhile."""
+"""Most lines of a head, because each costs the parser some microseconds and the loop waits meanwhile."""
 BODY_BYTES = 64 * 1024
 
 _FIELD = re.compile(
@@ -19,7 +19,7 @@ _FIELD = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The answer to a request that is not even read to its end."""
+    """The answer to a request that is not read to its end."""
 
     status: int
     phrase: str
@@ -45,10 +45,10 @@ CROWDED = Refusal(503, "Service Unavailable", "Too many connections; try again."
 
 def request_bytes(received: bytearray, *, seen_bytes: int = 0) -> int | Refusal | None:
     """
-    How long the request is that `received` begins with, head and body; None while its head is not complete.
+    The length of the request at the beginning of `received`, head and body; None while its head is not complete.
 
-    `seen_bytes` is how much of `received` the last look has seen. An LF alone ends a line, as it does for the parser
-    (RFC 9112 §2.2). A folded field is refused (§5.2), because the parser could find another length in it.
+    `seen_bytes` is the part of `received` that the last look has seen. An LF alone ends a line, as it does for the
+    parser (RFC 9112 §2.2). A folded field is refused (§5.2), because the parser could find another length in it.
     """
     head_bytes = _head_bytes(received, start=max(0, seen_bytes - 2))
     if received.find(b"\n", 0, TARGET_BYTES) < 0 and len(received) >= TARGET_BYTES:

@@ -1,4 +1,4 @@
-"""Answers that take their time share places, so that the others always find a connection free."""
+"""Answers that take their time share places, so that other answers always find a free connection."""
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -7,13 +7,13 @@ _ALL_TAKEN = PlainTextResponse("Too many such requests; try again.\n", status_co
 
 
 class Places:
-    """At most `count` answers at once, each from its beginning to its end; whoever comes then gets 503 at once."""
+    """At most `count` answers at once, each from its beginning to its end. Further requests get 503 at once."""
 
     def __init__(self, count: int) -> None:
         self._free = count
 
     def around(self, app: ASGIApp) -> ASGIApp:
-        """`app`, whose every answer takes a place; several apps may share them."""
+        """`app`, whose every answer takes a place. Several apps may share the places."""
 
         async def placed(scope: Scope, receive: Receive, send: Send) -> None:
             if not self._free:

@@ -1,4 +1,4 @@
-"""The HTTP server, on the service's own event loop: one that does not turn does not answer, which is the truth."""
+"""The HTTP server runs on the service's own loop, so that a service whose loop stands still does not claim health."""
 
 import asyncio
 import contextlib
@@ -16,18 +16,18 @@ from forwarder.logs import logger
 from forwarder.web.gate import Connection, Gate, Limits, Stage
 
 BACKLOG = 1024
-"""Connections that wait in the kernel, where they cost next to nothing."""
+"""Most connections that wait in the kernel, where they cost next to nothing."""
 ACCEPTED_AT_ONCE = 3
 ACCEPT_PAUSE_SECONDS = 0.0025
-"""After so many, and before a try that failed is made again: at most 1,200 connections a second come in."""
+"""The pause after so many connections, and after a failed accept: at most 1,200 connections a second come in."""
 GONE_AT_ONCE = 5
-"""Clients that have gone again cost as much as one that is there."""
+"""So many clients that have left again cost as much as one that is there."""
 CLOSE_SECONDS = 1
-"""What answers get to end, once the server is to close."""
+"""The time that answers get to end when the server closes."""
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the service has its own."""
+    """uvicorn without its signal handlers, because the service has its own."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -36,9 +36,9 @@ class _Server(uvicorn.Server):
 
 class WebServer:
     """
-    Serves `app` at a host and port until `close`, behind a gate that lets nobody take more than `limits`.
+    Serves `app` at a host and port until `close`, behind a gate that holds clients to `limits`.
 
-    Raises SettingsError when the address cannot be had; port 0 takes a free one.
+    Raises SettingsError when the address cannot be had. Port 0 takes a free one.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class WebServer:
             ws="none",
             lifespan="off",
             log_config=None,
-            log_level="critical",  # what a client does wrong is no news, and our own errors are logged here
+            log_level="critical",  # a client's mistakes are no news, and our own errors are logged here
             access_log=False,
             server_header=False,
             proxy_headers=False,
@@ -70,14 +70,14 @@ class WebServer:
 
     def start(self) -> None:
         self._socket.listen(BACKLOG)
-        # No sockets for uvicorn, which would let in all that come, and would end listening when descriptors run out.
+        # uvicorn gets no sockets, because it would let in all clients, and would stop listening without descriptors.
         self._tasks = [
             asyncio.create_task(self._server.serve(sockets=[])),
             asyncio.create_task(self._accept()),
         ]
 
     async def close(self) -> None:
-        """Let nobody in any more, give answers that are on their way CLOSE_SECONDS, and close what is left."""
+        """Accept no more connections, give answers under way CLOSE_SECONDS, and close what is left."""
         self._server.should_exit = True
         if self._tasks:
             serving, accepting = self._tasks
@@ -94,7 +94,7 @@ class WebServer:
 
     async def _accept(self) -> None:
         while True:
-            # No descriptor may be left, or the client may have gone: neither ends the listening.
+            # A lack of descriptors or a client that has left must not end the listening.
             with contextlib.suppress(OSError):
                 for _ in range(ACCEPTED_AT_ONCE):
                     await self._let_one_in()
@@ -115,7 +115,7 @@ class WebServer:
             raise
 
     def _first_that_is_there(self) -> socket.socket | None:
-        """Of those who wait; None after GONE_AT_ONCE who are not. Raises OSError when nobody waits any more."""
+        """The first waiting client that is still there; None after GONE_AT_ONCE that are not. Raises OSError."""
         for _ in range(GONE_AT_ONCE):
             accepted, _ = self._socket.accept()
             accepted.setblocking(False)  # noqa: FBT003 - the standard library's own
@@ -125,7 +125,7 @@ class WebServer:
         return None
 
     async def _knock(self) -> None:
-        """Return once somebody waits in the kernel."""
+        """Return once a client waits in the kernel."""
         loop, knocked = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._socket, knocked.set)
         try:
@@ -135,7 +135,7 @@ class WebServer:
 
 
 def _telling(app: ASGIApp) -> ASGIApp:
-    """`app`, with each connection told when its request is answered, and with its errors logged."""
+    """`app`, which tells each connection when its request is answered, and whose errors are logged."""
     log = logger("web")
 
     async def telling(scope: Scope, receive: Receive, send: Send) -> None:
@@ -151,7 +151,7 @@ def _telling(app: ASGIApp) -> ASGIApp:
 
 
 def has_gone(client: socket.socket) -> bool:
-    """Whether a client, whose socket does not block, has closed or reset its connection and asked for nothing."""
+    """Whether a client has closed or reset its connection without a request. The socket must not block."""
     try:
         return not client.recv(1, socket.MSG_PEEK)
     except BlockingIOError:

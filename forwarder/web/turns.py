@@ -1,4 +1,4 @@
-"""Requests begin one after the other, with time in between: however many come, most of the loop is the line's."""
+"""Requests begin one after the other, with time in between, so that most of the loop's time stays the line's."""
 
 from collections.abc import Callable
 
@@ -7,9 +7,9 @@ from forwarder.clock import Clock
 
 class Turns:
     """
-    Calls whoever asks, in the order in which they asked, `seconds` apart or more.
+    Calls callers back in the order in which they asked, `seconds` apart or more.
 
-    One asker has one place, so what waits is bounded by who may ask.
+    A caller has one place in the queue, so the queue is no longer than the callers are many.
     """
 
     def __init__(self, clock: Clock, *, seconds: float) -> None:
@@ -19,13 +19,13 @@ class Turns:
         self._is_resting = False
 
     def ask(self, begin: Callable[[], None]) -> None:
-        """Call `begin` when its turn comes, which is now where nobody has just had one."""
+        """Call `begin` when its turn comes, which is now unless another has just had one."""
         self._waiting[begin] = None
         if not self._is_resting:
             self._next()
 
     def forget(self, begin: Callable[[], None]) -> None:
-        """It does not want its turn any more, if it was waiting for one."""
+        """Give up the turn of `begin`, if it waits for one."""
         self._waiting.pop(begin, None)
 
     def _next(self) -> None:

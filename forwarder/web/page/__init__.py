@@ -1,13 +1,14 @@
 """
-The page: "did they get it?" answered in a browser, over the same rooms as the commands and the API.
+The page answers "did they get it?" in a browser, by the same functions as the commands and the API.
 
-    app.py        routes, who is let in, headers           views.py      what each view shows
-    actions.py    what its buttons do                      live.py       the stream that says what has changed
-    search.py     the one search box                       sentences.py  what is said in words
+    app.py        routes, admission, headers               frame.py      the values of requests and views
+    line.py, endpoints.py, devices.py, deliveries.py, quarantine.py, shares.py    the views and actions of each
+    search.py     the one search box                       sentences.py  the page's words
     charts.py     pictures of numbers, as SVG paths        assets.py     style, scripts and icon, with their hashes
+    live.py       the stream of changes                    shared.py     answers that open pages share
 
 Every view is whole without JavaScript. With it, a stream says that something has changed, and the view asks for itself
-anew. Templates escape all that they are given. What takes long runs in a thread, so the line never waits for a reader.
+anew. Templates escape all values. Views and actions work in a thread, so that the line never waits for a reader.
 """
 
 from forwarder.web.page.app import STREAM, Page, build_page

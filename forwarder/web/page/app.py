@@ -1,4 +1,4 @@
-"""The page's routes: who asks, what is shown, and the headers that keep it from everybody else."""
+"""The page's routes: who may see and do what, and the headers that keep answers from everybody else."""
 
 import gzip
 import re
@@ -28,7 +28,7 @@ PACKED_FROM_BYTES = 1024
 STREAM = "/live"
 SIGN_IN = "/sign-in"
 BY_ITSELF = "hx-request"
-"""The header by which an open page asks, where a browser that opens one has none."""
+"""The header of requests by an open page. A browser that opens a page has none."""
 _HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -40,7 +40,7 @@ _HEADERS = {
     "vary": "accept-encoding, cookie",
 }
 _STRANGER = Admitted("loopback")
-"""Changes nothing, so it does not matter by what."""
+"""Strangers change nothing, so the means of their admission does not matter."""
 _WITHOUT_ORIGIN = Denied(403, "a browser says where a form comes from; this request does not")
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -70,7 +70,7 @@ class Line(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is mounted: the views, and the stream, which has places of its own because it lasts."""
+    """The parts to mount: the views, and the stream, which has places of its own because it lasts."""
 
     views: Sequence[Route]
     stream: Sequence[Route]
@@ -78,7 +78,7 @@ class Page:
 
 
 def build_page(resources: Resources, *, line: Line, door: Door) -> Page:
-    """Every view of the page, for whom `door` lets in."""
+    """Every view of the page, behind `door`."""
     maker = _Maker(resources, line, door)
     live = Live(
         line.pulse,
@@ -135,7 +135,7 @@ class _Maker:
         return handle
 
     def shows_to_strangers(self, view: View) -> Handler:
-        """The address is the credential: nobody else is asked for one."""
+        """A handler without a door, because the address itself is the credential."""
 
         async def handle(request: Request) -> Response:
             make = partial(self._made, view, self._asked(request, {}, _STRANGER))
@@ -156,7 +156,7 @@ class _Maker:
         return handle
 
     def signs_in(self) -> Handler:
-        """The form that asks for the admin token; where there is none, there is nothing to ask."""
+        """The handler of the form for the admin token. Without an admin token it leads to the page."""
 
         async def handle(request: Request) -> Response:
             target = _ours(request.query_params.get("next", "/"))
@@ -187,7 +187,7 @@ class _Maker:
         return handle
 
     async def _turned_away(self, request: Request, denied: Denied) -> Response:
-        """Who is not signed in may do so, unless a script asks, which could not."""
+        """The answer to a denied request. A person is led to the form; a script, which could not use it, is not."""
         asks_as_page = request.method == "GET" and "authorization" not in request.headers
         if denied.status == 401 and asks_as_page and self._door.takes_sign_ins:
             where = f"{SIGN_IN}?{urlencode({'next': _here(request)})}"
@@ -213,7 +213,7 @@ class _Maker:
         )
 
     def _look(self, situation: Situation, *, is_shared: bool) -> Standing:
-        """Open pages share what was just seen; whoever comes or changes something sees how it stands now."""
+        """The standing of the line. Open pages share the last one; opened pages and actions get a new one."""
         of_round = self.shared.round
         if is_shared and self._seen:
             seen_in, seen = self._seen
@@ -239,7 +239,7 @@ class _Maker:
 
 
 def _shown(view: View, asked: Asked) -> Shown | Elsewhere:
-    """What a view comes to; what goes wrong is a sentence on a page too."""
+    """The outcome of a view. An error is a sentence on a page, too."""
     try:
         return view(asked)
     except ForwarderError as error:
@@ -258,7 +258,7 @@ def _here(request: Request) -> str:
 
 
 def _ours(path: str) -> str:
-    """The path where it is one of this page, else the first view: nobody is sent elsewhere."""
+    """The path if it is one of this page, else the first view, so that nobody is sent elsewhere."""
     return path if re.match(r"/(?![/\\])", path) and path.isprintable() else "/"
 
 

@@ -1,4 +1,4 @@
-"""Style, scripts and icon: read and packed once, and named by their content, so that a browser keeps them."""
+"""Style, scripts and icon are read and packed once, and named by their content, so that a browser keeps them."""
 
 import gzip
 import hashlib
@@ -26,14 +26,14 @@ class Asset:
 
     body: bytes
     packed: bytes
-    """The same by gzip."""
+    """The content, packed by gzip."""
     media_type: str
     digest: str
 
 
 @cache
 def asset(name: str) -> Asset:
-    """One of the files by its name. Raises KeyError for another."""
+    """The file of that name. Raises KeyError for an unknown one."""
     media_type = _MEDIA_TYPES[name]
     body = files("forwarder.web.page").joinpath("static", name).read_bytes()
     digest = hashlib.sha256(body).hexdigest()[:16]
@@ -49,7 +49,7 @@ def accepts_gzip(request: Request) -> bool:
 
 
 def asset_route() -> Route:
-    """Answers for every file; they are the same for everybody, so nobody has to be let in."""
+    """The route of every file. It has no door, because the files are the same for everybody."""
 
     async def serve(request: Request) -> Response:
         name, digest = request.path_params["name"], request.path_params["digest"]

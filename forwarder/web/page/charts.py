@@ -1,4 +1,4 @@
-"""Numbers as SVG paths; pure. Nothing here is markup: a template puts the text into an attribute."""
+"""Charts draw numbers as SVG paths; pure. Nothing here is markup: a template puts the text into an attribute."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from forwarder.outbox import Minute
 WIDTH = 240.0
 HEIGHT = 48.0
 MINUTES = 60
-"""How many are drawn."""
+"""Minutes that are drawn."""
 MINUTE_SECONDS = 60
 SETTLING_SECONDS = 15
-"""So long after its end a minute may not be kept yet; the one before is the last then."""
+"""The time after its end in which a minute may not be kept yet. The minute before it is drawn last then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The last hour of something, a value a minute, the last whole minute at the right."""
+    """The last hour of an amount, a value a minute, with the last whole minute at the right."""
 
     values: Sequence[float]
     top: float
@@ -47,7 +47,7 @@ class Curve:
 def curves_of(
     minutes: Sequence[Minute], *amounts: Callable[[Minute], float], now: float
 ) -> list[Curve]:
-    """A curve for each amount, all to one scale; a minute of which nothing is kept has nothing."""
+    """A curve for each amount, all to one scale. A minute that is not kept counts as zero."""
     kept = {one.at: one for one in minutes}
     last = int(now) // MINUTE_SECONDS * MINUTE_SECONDS - MINUTE_SECONDS
     if last not in kept and now - last - MINUTE_SECONDS < SETTLING_SECONDS:
@@ -65,7 +65,7 @@ def line_path(values: Sequence[float], *, top: float) -> str:
 
 
 def area_path(values: Sequence[float], *, top: float) -> str:
-    """The same, closed along the lower edge."""
+    """The `d` of such a line, closed along the lower edge."""
     line = line_path(values, top=top)
     return f"{line}L{WIDTH:g},{HEIGHT:g}L0,{HEIGHT:g}Z" if line else ""
 
@@ -84,7 +84,7 @@ def nice_top(values: Sequence[float]) -> float:
 
 
 def share(part: float, whole: float) -> float:
-    """From 0 to 100, for the width of a bar."""
+    """A share from 0 to 100, for the width of a bar."""
     return 0.0 if whole <= 0 else round(min(max(part / whole, 0.0), 1.0) * 100, 1)
 
 

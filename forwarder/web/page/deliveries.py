@@ -1,4 +1,4 @@
-"""Deliveries: one search box, and of each all attempts, the answer, and what comes next."""
+"""Deliveries have one search box, and a view of each with all attempts, the answer, and what comes next."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ class Happened:
     level: Level
     result: str
     said: str
-    """What went wrong, or the start of the answer."""
+    """The error, or the start of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,12 @@ class File:
     next: str
     next_at: float | None
     body: str | None
-    """What the receiver gets, or would; None where it is not kept."""
+    """The body that the receiver gets, or would get; None if the reading is not kept."""
     curl: str | None
 
 
 def deliveries(asked: Asked) -> Shown:
-    """The newest that are looked for."""
+    """The newest deliveries that the search finds."""
     text, zone = asked.query.get("q", ""), asked.query.get("zone")
     known = [str(name) for name in asked.situation.routes.endpoints]
     search = parse_search(text, endpoints=known, zone=zone_of(zone), now=asked.situation.now)
@@ -116,14 +116,14 @@ def row_of(one: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _result(one: Mapping[str, Any]) -> str:
-    """Of the last attempt, in a word or two."""
+    """The result of the last attempt, in a word or two."""
     if one["last_error"]:
         return in_words(one["last_error"])
     return str(one["last_status"] or "–")
 
 
 def command_of(search: Search) -> str:
-    """The same in a shell."""
+    """The command that does the same search in a shell."""
     if search.id is not None:
         return f"forwarder deliveries show {shlex.quote(search.id)}"
     given = {name: getattr(search, name) for name in ("endpoint", "device", "state")}
@@ -132,7 +132,7 @@ def command_of(search: Search) -> str:
 
 
 def delivery(asked: Asked) -> Shown:
-    """One reading's deliveries, or that to one endpoint."""
+    """One reading's deliveries, or its delivery to one endpoint."""
     identity = asked.path["id"]
     query = forms.Which(endpoint=asked.query.get("endpoint") or None)
     files = asked.of(resources.deliveries.files, query=query, id=identity)
@@ -148,7 +148,7 @@ def delivery(asked: Asked) -> Shown:
 
 
 def file_of(found: DeliveryFile, routes: Routes | None) -> File:
-    """What is shown of a delivery; without routes, as to strangers, neither a request nor what the operator may do."""
+    """The shown part of a delivery. Without routes, as for strangers, the request and the command are left out."""
     record = found.record
     body = None if routes is None else _body(found, routes)
     return File(
@@ -176,7 +176,7 @@ def _happened(attempt: Any) -> Happened:
 
 
 def what_next(record: DeliveryRecord) -> str:
-    """What becomes of a delivery now, as a sentence."""
+    """A sentence on what happens to a delivery next."""
     match record.state:
         case "delivered":
             return "It was taken. Bodies of delivered readings are not kept."
@@ -219,7 +219,7 @@ def _body(found: DeliveryFile, routes: Routes) -> str | None:
 
 
 def _curl(record: DeliveryRecord, body: str) -> str:
-    """The request by hand: without the URL, which may hold a token, and without a signature."""
+    """The request as a command, without the URL, which may hold a token, and without a signature."""
     return (
         f"curl \"$URL\" -H 'content-type: application/json' -H {shlex.quote(f'webhook-id: {record.webhook_id}')}"
         f" --data-binary {shlex.quote(body)}"

@@ -1,4 +1,4 @@
-"""Devices: who reports, who does not, who gets them, and why one gets nowhere."""
+"""Devices are shown with their reports, their endpoints, and the reason if their readings get nowhere."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ _COMMANDS = {"": "", "silent": " --silent", "unrouted": " --unrouted"}
 
 
 def devices(asked: Asked) -> Shown:
-    """By name; all, the silent, or those that no endpoint wants."""
+    """The devices by name: all, the silent ones, or those that no endpoint wants."""
     only = asked.query.get("only", "")
     query = forms.DeviceList(
         silent=only == "silent",
@@ -58,7 +58,7 @@ def _state(one: Mapping[str, Any]) -> tuple[Level, str]:
 
 
 def device(asked: Asked) -> Shown:
-    """Everything about one."""
+    """Everything about one device."""
     found = asked.of(resources.devices.one, device=asked.path["device"])
     status = asked.standing().status
     level, word = _state(found)
@@ -76,7 +76,7 @@ def device(asked: Asked) -> Shown:
 
 
 def said_of(found: Mapping[str, Any], status: Status) -> Said:
-    """Whether its readings get anywhere, and if not, why: one sentence."""
+    """One sentence on whether a device's readings get anywhere, and if not, why."""
     names = found["endpoints"] or []
     if found["last_reading_at"] is None and found["quarantined"]:
         return Said(

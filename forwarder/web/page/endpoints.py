@@ -1,4 +1,4 @@
-"""Endpoints, and one of them: how it stands, who it gets, what waits, and what can be done about it."""
+"""Endpoints, and each of them with its state, its devices, its backlog, and the actions on it."""
 
 import shlex
 from collections import Counter
@@ -25,7 +25,7 @@ from forwarder.web.page.sentences import Level, level_of
 SHOWN_ENDPOINTS = 100
 SHOWN_DEAD = 10
 ANSWER = "answer:"
-"""What the counts of answers in a minute begin with."""
+"""The prefix of the counts of answers in a minute."""
 _GRAVITY: Sequence[Level] = ("trouble", "warning", "well", "rest")
 
 
@@ -44,7 +44,7 @@ class EndpointRow:
 
 
 def endpoints(asked: Asked) -> Shown | Elsewhere:
-    """Those that are looked for, those that need a look first; a name in full leads to its endpoint."""
+    """The endpoints that the search finds; those that need a look come first. A whole name leads to its endpoint."""
     text, standing = asked.query.get("q", "").strip(), asked.standing()
     if text in standing.status.endpoints:
         return Elsewhere(f"/endpoints/{quote(text, safe='')}")
@@ -69,7 +69,7 @@ def _position(text: str | None) -> int:
 
 
 def names_that_matter(standing: Standing) -> list[str]:
-    """The worst first, otherwise in the file's order; not those that are gone with all they were owed."""
+    """The names of endpoints, the worst first, else in the file's order. Resting ones that owe nothing are left out."""
     endpoints = standing.status.endpoints
     kept = [
         name
@@ -108,13 +108,13 @@ class Gets:
 
     what: str
     count: int | None
-    """How many devices that are; None: every one."""
+    """How many devices these are; None: every one."""
 
 
 def endpoint(
     asked: Asked, *, tested: Mapping[str, Any] | None = None, link: Mapping[str, Any] | None = None
 ) -> Shown:
-    """One endpoint; `tested` is the answer to a test that was just sent, `link` what was just made for its people."""
+    """One endpoint. `tested` is the answer to a test that was just sent, `link` a link that was just made."""
     name, status, now = asked.path["name"], asked.standing().status, asked.situation.now
     one = status.endpoints.get(name)
     if one is None:
@@ -149,7 +149,7 @@ def endpoint(
 
 
 def _drawn(minutes: Sequence[Minute], now: float) -> dict[str, object]:
-    """The last hour: attempts that succeeded and failed, how long deliveries took, and what was answered."""
+    """The last hour: successful and failed attempts, the time of deliveries, and the answers."""
     succeeded, failed = curves_of(minutes, _succeeded, _failed, now=now)
     (latency,) = curves_of(minutes, _mean_latency, now=now)
     answers = Counter[str]()
@@ -164,7 +164,7 @@ def _drawn(minutes: Sequence[Minute], now: float) -> dict[str, object]:
 
 
 def _answers(minute: Minute) -> Counter[str]:
-    """How often it answered what, or failed how."""
+    """How often each answer or failure came."""
     found = {
         key.removeprefix(ANSWER): n for key, n in minute.counts.items() if key.startswith(ANSWER)
     }
@@ -185,7 +185,7 @@ def _mean_latency(minute: Minute) -> float:
 
 
 def gets(routes: Routes, name: str) -> list[Gets]:
-    """Why it gets which devices, as the routing file says it."""
+    """The reasons why an endpoint gets devices, as the routing file says them."""
     selection = routes.selections.get(EndpointName(name))
     if selection is None:
         return []
@@ -199,7 +199,7 @@ def gets(routes: Routes, name: str) -> list[Gets]:
 
 
 def _settings(one: Endpoint | None) -> list[tuple[str, str]]:
-    """What the file asks for, without its URL and what is secret."""
+    """The endpoint's settings, without its URL and its secrets."""
     if one is None:
         return []
     settings = [
@@ -226,19 +226,19 @@ def _settings(one: Endpoint | None) -> list[tuple[str, str]]:
 
 
 def pause(asked: Asked) -> Elsewhere:
-    """Send nothing more to it."""
+    """Send nothing more to the endpoint."""
     answer = asked.of(resources.endpoints.pause, query=forms.DryRun(), name=asked.path["name"])
     return _back(asked, "paused" if answer["count"] else "unchanged")
 
 
 def resume(asked: Asked) -> Elsewhere:
-    """Let it go on."""
+    """Let the endpoint go on."""
     answer = asked.of(resources.endpoints.resume, query=forms.DryRun(), name=asked.path["name"])
     return _back(asked, "resumed" if answer["count"] else "unchanged")
 
 
 def replay(asked: Asked) -> Elsewhere:
-    """Send all its dead letters again."""
+    """Send all dead letters of the endpoint again."""
     body = forms.ReplayedDeadLetters(endpoint=asked.path["name"])
     answer = asked.of(resources.dead_letters.replay, query=forms.DryRun(), body=body)
     return _back(asked, "replayed", answer["count"])

@@ -1,4 +1,4 @@
-"""What is asked and what is shown: the values between the routes, the views and the templates."""
+"""The frame has the values between the routes, the views and the templates."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,13 +25,13 @@ from forwarder.web.page.sentences import (
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How everything stands at one instant, judged once for all that is shown of it."""
+    """The state of the whole line at one instant, judged once for all views of it."""
 
     status: Status
     levels: Mapping[Level, Sequence[str]]
-    """The names of endpoints by how they stand."""
+    """The names of endpoints, by the level of their state."""
     said: Said
-    """Whether all is well."""
+    """The sentence on whether all is well."""
     at: float
     """UNIX seconds."""
 
@@ -48,7 +48,7 @@ def standing_of(resources: Resources, situation: Situation) -> Standing:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request, understood, and what it is asked of."""
+    """One request, understood, with the parts that answer it."""
 
     path: Mapping[str, str]
     query: Mapping[str, str]
@@ -58,18 +58,18 @@ class Asked:
     resources: Resources
     standing: Callable[[], Standing]
     here: str = "/"
-    """Path and query of what is looked at."""
+    """Path and query of the present view."""
     by: Literal["token", "session", "loopback"] = "loopback"
-    """What the reader was admitted by."""
+    """The proof by which the reader was admitted."""
     takes_gzip: bool = False
 
     @property
     def actor(self) -> Actor:
-        """Who it is that changes something here."""
+        """The author of changes by this request."""
         return Actor("page", self.by)
 
     def minutes(self, endpoint: str) -> list[Minute]:
-        """Those of the last hour, of an endpoint, or of the line, whose name is empty."""
+        """The minutes of the last hour, of an endpoint, or of the line, whose name is empty."""
         since = self.situation.now - (MINUTES + 2) * MINUTE_SECONDS
         return line.minutes(self.resources, endpoint, since=since)
 
@@ -81,7 +81,7 @@ class Asked:
         body: object = None,
         **path: str,
     ) -> Any:
-        """What a resource of the API answers to the same call."""
+        """The answer of an API resource to this request."""
         situation, actor = self.situation, self.actor
         call = Call(path=path, query=query, body=body, situation=situation, actor=actor)
         return work(self.resources, call)
@@ -89,7 +89,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A template, and what goes into it."""
+    """A template, and the values in it."""
 
     template: str
     context: Mapping[str, object] = field(default_factory=dict)
@@ -98,7 +98,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """The browser is to go there."""
+    """A redirect of the browser."""
 
     path: str
 
@@ -107,7 +107,7 @@ View: TypeAlias = Callable[[Asked], Shown | Elsewhere]
 
 
 def nowhere(_: Asked) -> Shown:
-    """Where there is no view."""
+    """The answer for a path without a view."""
     return went_wrong(404, "there is no such page")
 
 
@@ -117,12 +117,12 @@ def went_wrong(status: int, sentence: str) -> Shown:
 
 
 def turned_away(denied: Denied) -> Shown:
-    """What is shown to whoever may not look."""
+    """The answer to a reader who may not look."""
     return bare(denied.status, denied.detail, "Not for everybody")
 
 
 def sign_in(target: str, denied: Denied | None = None) -> Shown:
-    """The form that asks for the admin token, and why it was not right."""
+    """The form for the admin token, with the reason why the last one was refused."""
     why = None if denied is None else whole(denied.detail)
     context = {"title": "Sign in", "target": target, "why": why}
     return Shown("sign_in.html", context, 200 if denied is None else denied.status)
@@ -137,7 +137,7 @@ def whole(clause: str) -> str:
 
 
 def framed(template: str, asked: Asked, **context: Any) -> Shown:
-    """A view in its frame, which says on every view whether all is well."""
+    """A view in its frame. The frame says on every view whether all is well."""
     situation = asked.situation
     did = what_was_done(asked.query.get("did"), asked.query.get("n"))
     section = f"/{asked.here.partition('?')[0].split('/')[1]}"
@@ -153,7 +153,7 @@ def framed(template: str, asked: Asked, **context: Any) -> Shown:
 
 
 def _instant(value: float | str | None) -> str:
-    """RFC 3339 in UTC; empty for None."""
+    """The instant by RFC 3339 in UTC; empty for None."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -164,7 +164,7 @@ def _instant(value: float | str | None) -> str:
 
 
 def _utc(value: float | str | None) -> str:
-    """The same for people: `2025-11-18 10:17:40 UTC`."""
+    """The instant for people: `2025-11-18 10:17:40 UTC`."""
     text = _instant(value)
     if not text:
         return ""

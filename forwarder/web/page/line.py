@@ -1,4 +1,4 @@
-"""The line as a whole."""
+"""The view of the line as a whole."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ SHOWN_CHANGES = 5
 
 
 def line(asked: Asked) -> Shown:
-    """How everything stands."""
+    """The state of the whole line."""
     standing = asked.standing()
     status, names = standing.status, names_that_matter(standing)
     every = [status.endpoints[name] for name in names]

@@ -1,9 +1,9 @@
 """
-The stream that says what has changed; a view then asks for itself anew.
+The live stream tells open pages that something has changed. A view then asks for itself anew.
 
-`state` is said within a second of an endpoint or the broker going up or down, `numbers` every few seconds while
-somebody looks. All readers are told at the same instant, so that what one of them asks for serves them all. They are
-told the less often the more their questions cost: readers take a hundredth of a core, whatever they look at.
+`state` is told within a second of a change of an endpoint or the broker, `numbers` every few seconds while somebody
+looks. All readers are told at the same instant, so that one answer serves them all. They are told the less often the
+more their questions cost: readers take a hundredth of a core, whatever they look at.
 """
 
 import asyncio
@@ -14,28 +14,28 @@ from typing import Literal
 LOOK_SECONDS = 0.5
 NUMBERS_SECONDS = 2.0
 NUMBERS_PART = 0.01
-"""The part of a core for what readers ask for once they are told numbers."""
+"""The part of a core for readers' questions after `numbers`."""
 STATE_PART = 0.2
-"""The same once they are told of a state: endpoints may go up and down all the time."""
+"""The part of a core for readers' questions after `state`, because endpoints may go up and down all the time."""
 QUIET_SECONDS = 15.0
-"""A comment goes out so often at least: it tells a reader that has gone from one that is quiet."""
+"""The longest time without a word. A comment then goes out, which shows whether the reader is still there."""
 LONGEST_SECONDS = 600.0
-"""A stream ends then, and the browser opens it anew: who may not look any more finds out."""
+"""The longest stream. The browser opens it anew, so that a reader who may not look any more finds out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """What is cheap to know of the running service: looked at twice a second while somebody reads."""
+    """Facts of the running service that are cheap to know, because they are asked twice a second by open pages."""
 
     state: object
-    """Differs when an endpoint, the broker or the routes stand differently."""
+    """A value that differs when the state of an endpoint, the broker or the routes differs."""
     last_message_at: float | None
     """UNIX seconds."""
     used_bytes: int
-    """Of the outbox."""
+    """The size of the outbox."""
     max_bytes: int
     routes_changed_at: float
-    """When the routes were last taken over, UNIX seconds."""
+    """UNIX seconds at which the routes were last taken over."""
 
 
 def word_due(
@@ -45,14 +45,14 @@ def word_due(
     cost: float,
     often: float,
 ) -> Literal["state", "numbers"] | None:
-    """What is to be said now, `rested` seconds after the last word, which has cost so many seconds of CPU; pure."""
+    """The word that is due `rested` seconds after the last one, which has cost `cost` seconds of CPU; pure."""
     if has_changed and rested >= cost / STATE_PART:
         return "state"
     return "numbers" if rested >= max(often, cost / NUMBERS_PART) else None
 
 
 class Live:
-    """One look at the pulse for all streams that are open; none while nobody reads."""
+    """Looks at the pulse once for all open streams, and not at all while nobody reads."""
 
     def __init__(
         self,
@@ -117,6 +117,6 @@ class Live:
     def _tell(self, what: str) -> None:
         self._on_told()
         for reader in self._readers:
-            # Of one that does not keep up, nothing is lost: the next word makes it ask for everything.
+            # A reader that does not keep up loses nothing, because the waiting word makes it ask for everything.
             if reader.empty():
                 reader.put_nowait(what)

@@ -1,4 +1,4 @@
-"""Quarantine: what could not be understood, and what it would be today."""
+"""Messages in quarantine are shown with what today's settings make of them."""
 
 from collections.abc import Mapping
 from urllib.parse import urlencode
@@ -12,11 +12,11 @@ from forwarder.web.page.frame import Asked, Elsewhere, Shown, View, framed
 SHOWN = 50
 SHOWN_BYTES = 4096
 WORD = "discard"
-"""What has to be typed before anything is erased."""
+"""The word that has to be typed before anything is erased."""
 
 
 def quarantine(asked: Asked) -> Shown:
-    """In order of arrival."""
+    """The messages in order of arrival."""
     query = forms.QuarantineList(limit=SHOWN, cursor=asked.query.get("cursor") or None)
     found = asked.of(resources.quarantine.listed, query=query)
     status = asked.standing().status
@@ -34,7 +34,7 @@ def quarantine(asked: Asked) -> Shown:
 
 
 def message(asked: Asked) -> Shown:
-    """One message: its bytes, and what it becomes with today's settings."""
+    """One message: its bytes, and its reading by today's settings."""
     identity = asked.path["id"]
     found = asked.of(resources.quarantine.one, id=identity)
     raw = asked.of(resources.quarantine.raw, id=identity).body
@@ -56,7 +56,7 @@ def message(asked: Asked) -> Shown:
 
 
 def _reading(today: object) -> str | None:
-    """The reading that it becomes, with the digits as they came; None while it is not understood."""
+    """The reading of a message, with the digits as they came; None while it is not understood."""
     if not isinstance(today, Raw):
         return None
     pairs = flattened(today.body)

@@ -1,9 +1,9 @@
 """
-The one search box: words in any order, such as `acme ECC9FF5C7AD4 10:17`; pure.
+The one search box takes words in any order, such as `acme ECC9FF5C7AD4 10:17`; pure.
 
     endpoint:acme   device:ECC9FF5C7AD4   state:dead   since:2h   until:10:30   msg_846ae5
 
-What can be told apart needs no name: an id, a MAC, a state, an endpoint, a time of day.
+An id, a MAC, a state, an endpoint and a time of day need no name, because they can be told apart.
 """
 
 import re
@@ -27,7 +27,7 @@ _NAMES = ("endpoint", "device", "state", "since", "until", "id")
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What somebody looks for; instants are UNIX seconds."""
+    """The meaning of a search. Instants are UNIX seconds."""
 
     endpoint: str | None = None
     device: Device | None = None
@@ -36,11 +36,11 @@ class Search:
     until: float | None = None
     id: str | None = None
     problems: tuple[str, ...] = ()
-    """A sentence for each word that says nothing."""
+    """A sentence for each word without a meaning."""
 
 
 def zone_of(name: str | None) -> ZoneInfo:
-    """The reader's zone by its IANA name; UTC where it is none."""
+    """The reader's zone by its IANA name; UTC for any other text."""
     try:
         return ZoneInfo(name or "UTC")
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -48,7 +48,7 @@ def zone_of(name: str | None) -> ZoneInfo:
 
 
 def parse_search(text: str, *, endpoints: Collection[str], zone: ZoneInfo, now: float) -> Search:
-    """What the words mean; `endpoints` are those that there are, times of day are in `zone`."""
+    """The meaning of the words. `endpoints` are all that exist, and times of day are in `zone`."""
     search = Search()
     for match in _WORD.finditer(text):
         name, value = match["name"], match["value"].strip('"')
@@ -103,7 +103,7 @@ def _complain(search: Search, problem: str) -> Search:
 
 
 def _span(text: str, zone: ZoneInfo, now: float) -> tuple[float, float | None] | None:
-    """From when until when: a minute for `10:17`, the time since then for `2h`; None for what is no time."""
+    """Beginning and end: a minute for `10:17`, and the time since then for `2h`; None for a word that is no time."""
     try:
         return now - parse_duration(text), None
     except ValueError:
@@ -120,7 +120,7 @@ def _instants(text: str, zone: ZoneInfo, now: float) -> Iterator[tuple[datetime,
         at = today.replace(
             hour=int(clock["hour"]), minute=int(clock["minute"]), second=second, microsecond=0
         )
-        # The last time that it was so late.
+        # The last instant at which the clock showed this time.
         yield (
             at if at.timestamp() <= now else at - timedelta(days=1),
             timedelta(seconds=1 if clock["second"] else 60),
@@ -132,6 +132,6 @@ def _instants(text: str, zone: ZoneInfo, now: float) -> Iterator[tuple[datetime,
         return
     length = timedelta(days=1) if len(text) == len("2025-11-18") else timedelta(seconds=60)
     aware = instant if instant.tzinfo else instant.replace(tzinfo=zone)
-    # A year before the first or after the last that there is has no UTC.
+    # The conversion to UTC may lead beyond the first or the last year that there is.
     if 2 <= aware.year <= 9998:
         yield aware.astimezone(UTC), length

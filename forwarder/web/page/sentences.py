@@ -1,4 +1,4 @@
-"""What the page says in words; pure."""
+"""The page's sentences; pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from forwarder.operator.wording import is_refusing
 from forwarder.units import count_of
 
 Level: TypeAlias = Literal["well", "warning", "trouble", "rest"]
-"""How a thing stands; each has a colour, a shape and a word of its own."""
+"""The level of a state. Each has a colour, a shape and a word of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Said:
 
 
 def level_of(endpoint: EndpointStatus) -> Level:
-    """How serious the state of an endpoint is."""
+    """The level of an endpoint's state."""
     match endpoint.state:
         case "removed":
             return "rest"
@@ -33,7 +33,7 @@ def level_of(endpoint: EndpointStatus) -> Level:
 
 
 def by_level(status: Status) -> dict[Level, list[str]]:
-    """The names of endpoints, by how they stand, each in the file's order."""
+    """The names of endpoints by the level of their state, each level in the file's order."""
     found: dict[Level, list[str]] = {}
     for name, endpoint in status.endpoints.items():
         found.setdefault(level_of(endpoint), []).append(name)
@@ -47,7 +47,7 @@ def whether_all_is_well(
     *,
     problems: int,
 ) -> Said:
-    """One sentence on the whole line: the worst first; `levels` is what `by_level` says of `status`."""
+    """One sentence on the worst of the whole line. `levels` is `by_level(status)`."""
     if reasons:
         return Said("trouble", _sentence(reasons[0]))
     if failing := levels.get("trouble"):
@@ -73,7 +73,7 @@ def whether_all_is_well(
 
 
 def _of_failing(names: Sequence[str], status: Status) -> str:
-    """Readings wait for an endpoint that fails, and for one that has said 410 as well."""
+    """The sentence on endpoints that fail, or have answered 410. Their readings wait."""
     if all(status.endpoints[name].state == "paused" for name in names):
         said = _named(names, "has paused itself by a 410", "have paused themselves by a 410")
     else:
@@ -95,7 +95,7 @@ def _sentence(clause: str) -> str:
 
 
 def of_broker(mqtt: Mapping[str, object]) -> Said:
-    """How the subscription stands."""
+    """The sentence on the subscription."""
     if mqtt.get("problem"):
         level: Level = "warning" if mqtt.get("subscribed") else "trouble"
         return Said(level, _sentence(str(mqtt["problem"])))
@@ -112,7 +112,7 @@ _DONE = {
 
 
 def what_was_done(did: str | None, count: str | None) -> str | None:
-    """The sentence after an action; None for words that no action of ours has left in the address."""
+    """The sentence after an action; None for a word in the address that no action of ours has left there."""
     if did in _DONE:
         return _DONE[did]
     if count is None or not (count.isascii() and count.isdigit() and len(count) < 10):

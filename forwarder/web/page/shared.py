@@ -1,7 +1,7 @@
 """
-What open pages ask for at the same time is made once, one thing after the other, beside the loop.
+Open pages share answers. Answers are made one after the other, beside the loop.
 
-Threads change places every TURN_SECONDS meanwhile, where Python's own 5 ms would delay every step of a delivery.
+Threads change places every TURN_SECONDS meanwhile, because Python's own 5 ms would delay every step of a delivery.
 """
 
 import asyncio
@@ -15,30 +15,30 @@ from starlette.concurrency import run_in_threadpool
 
 T = TypeVar("T")
 FRESH_SECONDS = 1.0
-"""So old may be what an open page gets when it asks by itself."""
+"""The greatest age of an answer to an open page that asks by itself."""
 TURN_SECONDS = 0.0001
 REQUEST_SECONDS = 0.002
-"""What a request costs the loop, whatever it asks for; about."""
+"""The cost of a request for the loop, about, whatever it asks for."""
 
 
 class Shared(Generic[T]):
-    """Makes one thing at a time, and keeps it for as long as it is fresh."""
+    """Makes one answer at a time, and keeps it for as long as it is fresh."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.spent_seconds = 0.0
-        """CPU that has gone into what may be shared."""
+        """CPU that has gone into answers that may be shared."""
         self.round = 0
-        """How often readers have been told that something has changed; what was made before shows less."""
+        """How often readers have been told that something has changed. Answers of an earlier round are stale."""
         self._monotonic = monotonic
         self._kept: dict[Hashable, tuple[int, float, T]] = {}
         self._turn = asyncio.Lock()
 
     def begin_round(self) -> None:
-        """Nothing of before is fresh."""
+        """Let no earlier answer count as fresh."""
         self.round += 1
 
     async def get(self, key: Hashable, make: Callable[[], T], *, is_shared: bool) -> T:
-        """What `make` returns, in a thread; or, where that may be shared, what it has just returned for this key."""
+        """The answer of `make`, called in a thread, or a fresh one for this key if that may be shared."""
         self.spent_seconds += REQUEST_SECONDS if is_shared else 0.0
         async with self._turn:
             begun, of_round = self._monotonic(), self.round
@@ -64,7 +64,7 @@ def _timed(make: Callable[[], T]) -> tuple[T, float]:
 
 @contextmanager
 def short_turns() -> Iterator[None]:
-    """Inside, a thread that wants the interpreter gets it within TURN_SECONDS; for one thread at a time."""
+    """Lets a thread that wants the interpreter have it within TURN_SECONDS. One thread at a time may use this."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(TURN_SECONDS)
     try:

@@ -1,4 +1,4 @@
-"""Links to one endpoint: made and revoked by who may look at everything, opened by whoever has one."""
+"""Links to one endpoint are made and revoked by the operator, and open its view to anybody who has one."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,7 +31,7 @@ def revoke(asked: Asked) -> Elsewhere:
 
 
 def shared(asked: Asked) -> Shown:
-    """What the endpoint's people see: how it stands, and its newest deliveries."""
+    """The view for the endpoint's people: its state, and its newest deliveries."""
     share = _opened(asked)
     status, now = asked.standing().status, asked.situation.now
     one = status.endpoints.get(share.endpoint)
@@ -56,12 +56,12 @@ def shared(asked: Asked) -> Shown:
 
 
 def shared_delivery(asked: Asked) -> Shown:
-    """One delivery to it, with its attempts; never those to others."""
+    """One delivery to the endpoint, with its attempts, and never a delivery to another."""
     share = _opened(asked)
     query = forms.Which(endpoint=share.endpoint)
     try:
         files = asked.of(resources.deliveries.files, query=query, id=asked.path["id"])
-    except OperationError:  # its words may tell who else gets the reading
+    except OperationError:  # its words may tell which other endpoints get the reading
         raise OperationError("there is no such delivery to this endpoint") from None
     files = [one for one in files if one.record.endpoint == share.endpoint]
     return _shown(
@@ -88,7 +88,7 @@ def _path(asked: Asked) -> str:
 
 
 def _shown(template: str, asked: Asked, share: Share, **context: object) -> Shown:
-    """In a frame of its own, which says nothing of the rest of the line."""
+    """A view in a frame of its own, which says nothing of the rest of the line."""
     frame = {
         "title": share.endpoint,
         "share": share,
@@ -106,4 +106,4 @@ SHARED: Mapping[str, View] = {
     f"{PATH}/{{token}}": shared,
     f"{PATH}/{{token}}/deliveries/{{id}}": shared_delivery,
 }
-"""For whoever has the link: it is its own credential, for any Host, with and without an admin token."""
+"""The views behind a link. The link is its own credential, for any Host, with and without an admin token."""
