@@ -1,1 +1,1 @@
-"""The whole line on one machine: an embedded broker, simulated devices, a receiver that verifies, and a story."""
+"""The demo is the whole line on one machine: an embedded broker, simulated devices, receivers that verify, a story."""

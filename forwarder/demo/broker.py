@@ -19,14 +19,14 @@ _LISTENER = "default"
 
 class CredentialsRule(BaseAuthPlugin):  # type: ignore[misc] # amqtt ships no py.typed
     """
-    Lets in who knows the username and password and obeys the client id rule.
+    Admits clients that know the username and password and obey the client id rule.
 
     The client id is the username, or the username, `:` and letters or digits for one more connection.
     """
 
     @dataclass
     class Config:
-        """Whom to let in."""
+        """The credentials of clients to admit."""
 
         username: str
         password: str
@@ -47,9 +47,9 @@ class CredentialsRule(BaseAuthPlugin):  # type: ignore[misc] # amqtt ships no py
 
 class EmbeddedBroker:
     """
-    A broker on loopback for demonstrations and tests; use as an async context manager.
+    A broker on loopback for demonstrations and tests. Use it as an async context manager.
 
-    It does not send unacknowledged messages again after a reconnect, as brokers in earnest do.
+    Unlike real brokers it does not send unacknowledged messages again after a reconnect.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class EmbeddedBroker:
         }
         self._host = host
         self.port = port
-        """Where it listens; 0 until it has started on a free port."""
+        """The port on which it listens; 0 until it has started on a free port."""
         self._connections: set[asyncio.Task[None]] = set()
 
     @property
@@ -85,12 +85,12 @@ class EmbeddedBroker:
         logging.getLogger("transitions").setLevel(logging.CRITICAL + 1)
         self._broker = Broker(self._config)
         await self._broker.start()
-        # A socket of our own tells the port that the system chose; amqtt keeps its own to itself.
+        # A socket of our own tells the port that the system chose, because amqtt keeps its own to itself.
         self._server = await asyncio.start_server(self._accept, self._host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Close every connection and the socket; sessions are forgotten."""
+        """Close every connection and the socket, and forget all sessions."""
         self._server.close()
         await self._broker.shutdown()
         for connection in self._connections:
@@ -106,7 +106,7 @@ class EmbeddedBroker:
             await self._broker.external_connected(
                 StreamReaderAdapter(reader), StreamWriterAdapter(writer), _LISTENER
             )
-        # Cancelled is how `stop` ends it: asyncio's streams would report that as an error of theirs.
+        # `stop` cancels this. asyncio's streams would report that as an error of theirs.
         except (ConnectionError, asyncio.CancelledError):
             return
         finally:

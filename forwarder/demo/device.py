@@ -16,12 +16,12 @@ _DEVICE_DEFAULT_ZONE = "Europe/Zurich"
 
 
 def device_at(index: int) -> Device:
-    """The MAC of the simulated device number `index`, from 0; the same at each run."""
+    """The MAC of the simulated device number `index`, from 0. It is the same at each run."""
     return Device(f"{_OUI}{(0x5C0000 + index * 0x9E3 + 0x1A) & 0xFFFFFF:06X}")
 
 
 class SimulatedDevice:
-    """Device number `index`, from 0: `report_at` says what it publishes at an instant."""
+    """Device number `index`, from 0. `report_at` has what it publishes at an instant."""
 
     def __init__(self, index: int, payload: Payload, *, zone: str = _DEVICE_DEFAULT_ZONE) -> None:
         self.device = device_at(index)
@@ -36,7 +36,7 @@ class SimulatedDevice:
         self._zone = ZoneInfo(zone)
 
     def report_at(self, now: datetime) -> bytes:
-        """The payload at `now`, an aware UTC instant; called in the order of time."""
+        """The payload at `now`, an aware UTC instant. Call it in the order of time."""
         if self.reports:
             self.interval_seconds = round(max((now - self.now) / timedelta(seconds=1), 0.0), 3)
         self.seconds_since_boot += self.interval_seconds
@@ -76,7 +76,7 @@ class SimulatedDevice:
     def _times(self) -> dict[str, Value]:
         local = self.local
         utc = f"{local.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        # The device writes its local time with a Z: wrong, and what receivers have to live with.
+        # Devices write their local time with a Z. That is wrong, and receivers have to live with it.
         local_with_z = f"{local:%Y-%m-%dT%H:%M:%SZ}"
         times: dict[str, Value] = {"timestamp": int(local.timestamp())}
         for clock in ("meter", "sys"):

@@ -14,7 +14,7 @@ _LONGEST_STEP_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """What the meter reads on one phase; watts are negative while the house feeds in."""
+    """The meter's values of one phase. Watts are negative while the house feeds in."""
 
     watts: int
     volts: float
@@ -26,9 +26,9 @@ class Phase:
 
 class House:
     """
-    One household, the same at each run for the same `index`: every second has three phases, every third the sun.
+    One household, the same at each run for the same `index`. Every second has three phases, every third has the sun.
 
-    `advance` moves it to an instant; `readings` are then the variables that its meter reports.
+    `advance` moves it to an instant. `readings` are then the variables that its meter reports.
     """
 
     def __init__(self, index: int) -> None:
@@ -53,12 +53,12 @@ class House:
         self.phases = self._measure(self._net_watts(local.hour + local.minute / 60))
 
     def readings(self) -> dict[str, Value]:
-        """The meter's variables by their names; what this meter does not measure is missing."""
+        """The meter's variables by their names, without those that this meter does not measure."""
         return self._totals() | self._per_phase()
 
     @property
     def flow(self) -> str:
-        """What flows at the meter now, in words."""
+        """The flow at the meter now, in words."""
         return f"{'feeds in' if self._watts < 0 else 'draws'} {abs(self._watts) / 1000:.3f} kW"
 
     def _seconds_since(self, local: datetime) -> float:

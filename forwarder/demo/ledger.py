@@ -1,4 +1,4 @@
-"""What was published against what arrived: the demo's verdict; pure."""
+"""The ledger compares published readings with arrived ones, for the demo's verdict; pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ _NAMED_PROBLEMS = 3
 
 @dataclass(slots=True)
 class Ledger:
-    """Every publication in order; each reading's id follows from its device and payload, so it is known here too."""
+    """Every publication in order. A reading's id is known here too, because it follows from device and payload."""
 
     publications: list[tuple[WebhookId, Publication]] = field(default_factory=list)
 
@@ -22,7 +22,7 @@ class Ledger:
         self.publications.append((reading_id, publication))
 
     def owed_to(self, recipient: Recipient) -> dict[WebhookId, Device]:
-        """The readings that its routes give it, in the order of publication."""
+        """The readings that a recipient's routes give it, in the order of publication."""
         return {
             reading_id: publication.device
             for reading_id, publication in self.publications
@@ -35,7 +35,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """How one recipient fared."""
+    """The account of one recipient."""
 
     name: str
     owed: int
@@ -45,13 +45,13 @@ class Account:
     retries: int
     duplicates: int
     problems: tuple[str, ...]
-    """One clause each; empty when everything arrived, verified and in order."""
+    """A clause for each problem; none when everything arrived, verified and in order."""
 
 
 def account(
     ledger: Ledger, recipient: Recipient, *, replayed: frozenset[str] = frozenset()
 ) -> Account:
-    """Settle up with one recipient; `replayed` readings may arrive after later ones."""
+    """Settle up with one recipient. `replayed` readings may arrive after later ones."""
     owed = ledger.owed_to(recipient)
     accepted = recipient.listener.accepted
     received = recipient.listener.received

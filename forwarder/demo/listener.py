@@ -1,4 +1,4 @@
-"""A webhook receiver as a careful partner would write it: verifies, de-duplicates, answers as it is told."""
+"""The listener is a webhook receiver as a careful partner would write it: it verifies and de-duplicates."""
 
 import asyncio
 import json
@@ -18,34 +18,34 @@ __all__ = ["Answer", "Listener", "Received", "always"]
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One webhook request, whatever it was answered."""
+    """One webhook request, whatever its answer."""
 
     order: int
-    """From 1, in the order of arrival at this listener."""
+    """The place in the order of arrival at this listener, from 1."""
     received_at: datetime
     webhook_id: str
     attempt: int
     """The header `webhook-attempt`; 0 when it is missing."""
     verdict: Verdict | None
-    """What became of the signature; None where there is no key to verify it with."""
+    """The verdict on the signature; None if there is no key to verify it with."""
     readings: tuple[Mapping[str, Any], ...] = field(repr=False)
-    """The data objects, each with its `id` and `device`; several in a batch, none when the body is not ours."""
+    """The data objects, each with its `id` and `device`: several in a batch, none if the body is not ours."""
     body: bytes = field(repr=False)
     path: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     is_duplicate: bool = False
-    """Every reading in it was accepted before."""
+    """Whether every reading in it was accepted before."""
     status: int = 0
-    """What it was answered; 0 while it is not."""
+    """The status of its answer; 0 before."""
 
     @property
     def verified(self) -> bool:
-        """A signature was checked and fits."""
+        """Whether a signature was checked and fits."""
         return self.verdict == "verified"
 
     @property
     def problem(self) -> str | None:
-        """Why the signature does not fit, in one clause; None when it does, or when nothing can be verified."""
+        """A clause on why the signature does not fit; None when it does, or when nothing can be verified."""
         return WHY.get(self.verdict) if self.verdict else None
 
     @property
@@ -60,7 +60,7 @@ class Received:
 
     @property
     def reading_ids(self) -> tuple[str, ...]:
-        """The ids by which a receiver de-duplicates; that of the request when the body names none."""
+        """The ids by which a receiver de-duplicates: those of the readings, or the request's if the body names none."""
         ids = tuple(str(reading["id"]) for reading in self.readings if "id" in reading)
         return ids or (self.webhook_id,)
 
@@ -75,17 +75,17 @@ _ATTEMPT = re.compile(r"[0-9]{1,9}")
 
 
 def always(status: int) -> AnswerRule:
-    """The same answer to everything."""
+    """The rule that gives every request the same answer."""
     return lambda _received: status
 
 
 class Listener:
     """
-    A receiver on loopback; use as an async context manager, or `start` and `stop`, as often as you like.
+    A receiver on loopback. Use it as an async context manager, or call `start` and `stop` as often as you like.
 
-    With keys, every signature is verified and what does not fit is answered 401, whatever `answer` says.
-    Without any, nothing is verified. `answer` may be set anew at any time; it is asked once per request.
-    Everything is remembered, or the newest `remember` requests and readings alone.
+    With keys it verifies every signature, and answers 401 if one does not fit, whatever `answer` says. Without keys
+    nothing is verified. `answer` may be set anew at any time; it is called once per request. The listener remembers
+    everything, or only the newest `remember` requests and readings.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Listener:
         self.received: list[Received] = []
         """Every request in the order of its answer."""
         self.accepted: dict[str, Received] = {}
-        """Each reading's id with the request that first brought it and was answered 2xx, in that order."""
+        """Each reading's id with the first request that brought it and was answered 2xx, in the order of answers."""
         self._keys = tuple(keys)
         self._remember = remember
         self._on_answered = on_answered
@@ -112,7 +112,7 @@ class Listener:
 
     @property
     def port(self) -> int:
-        """Where it listens; the system's choice once started with port 0, and kept over a stop."""
+        """The port on which it listens. Port 0 becomes the system's choice at the start, and stays over a stop."""
         return self._receiver.port
 
     @property
@@ -136,11 +136,11 @@ class Listener:
         await self._receiver.start()
 
     async def stop(self) -> None:
-        """Refuse connections and drop the open ones; what was received stays."""
+        """Refuse connections and drop the open ones. Received requests stay."""
         await self._receiver.stop()
 
     async def until(self, condition: Callable[[], bool], *, timeout_seconds: float) -> None:
-        """Return once `condition` holds, looking after every answer; raises TimeoutError when it does not in time."""
+        """Return once `condition` holds, which is checked after every answer. Raises TimeoutError."""
         async with asyncio.timeout(timeout_seconds), self._changed:
             await self._changed.wait_for(condition)
 
@@ -203,7 +203,7 @@ class Listener:
 
 def readings_in(body: bytes) -> tuple[Mapping[str, Any], ...]:
     """
-    The data objects in a webhook's body: standard or CloudEvents, one or a batch; none when it is something else.
+    The data objects in a webhook's body, standard or CloudEvents, one or a batch; none in any other body.
     """
     try:
         document = json.loads(body)

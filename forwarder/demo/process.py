@@ -1,4 +1,4 @@
-"""The forwarder as a process of its own, and its commands, as an operator would run them."""
+"""The demo runs the forwarder as a process of its own, and its commands, as an operator would."""
 
 import asyncio
 import contextlib
@@ -25,9 +25,9 @@ _PENDING, _DEAD = "forwarder_deliveries_pending", "forwarder_dead_letters"
 
 class ForwarderProcess:
     """
-    `forwarder run` in `folder`, with these settings and none of this process's own; use as an async context manager.
+    `forwarder run` in `folder`, with these settings and none of this process's own. Use it as an async context manager.
 
-    Leaving always ends it: SIGTERM first, SIGKILL when that takes too long. Its log is in `folder`.
+    Leaving the context always ends it: SIGTERM first, and SIGKILL when that takes too long. Its log is in `folder`.
     """
 
     def __init__(self, settings: Mapping[str, str], *, folder: Path) -> None:
@@ -46,7 +46,7 @@ class ForwarderProcess:
 
     async def __aenter__(self) -> "ForwarderProcess":
         with self._log.open("wb") as log:
-            # Its own session: Ctrl-C on the terminal reaches us alone, and we end it in good order.
+            # A session of its own, so that Ctrl-C on the terminal reaches us alone and we end the process in order.
             self._process = await asyncio.create_subprocess_exec(
                 *self._command("run"),
                 cwd=self._folder,
@@ -63,7 +63,7 @@ class ForwarderProcess:
         await self._http.aclose()
 
     async def until_ready(self) -> None:
-        """Return when /readyz says 200; raises OperationError when it ends instead, or takes too long."""
+        """Return when /readyz says 200. Raises OperationError when the process ends instead, or takes too long."""
         try:
             async with asyncio.timeout(_READY_TIMEOUT_SECONDS):
                 while not await self._is_ready():  # noqa: ASYNC110 - another process has no event for us
@@ -74,11 +74,11 @@ class ForwarderProcess:
             ) from slow
 
     async def until_ended(self) -> int:
-        """Its exit code, once it has ended by itself."""
+        """The exit code of the process, once it has ended by itself."""
         return await self._running().wait()
 
     async def backlog(self) -> tuple[Counter[str], Counter[str]]:
-        """How many deliveries wait and how many are dead, by endpoint; raises httpx.HTTPError without an answer."""
+        """How many deliveries wait and how many are dead, by endpoint. Raises httpx.HTTPError without an answer."""
         answer = await self._http.get(f"http://{self._address}/metrics")
         counts: dict[str, Counter[str]] = defaultdict(Counter)
         for family in text_string_to_metric_families(answer.text):
@@ -88,7 +88,7 @@ class ForwarderProcess:
         return counts[_PENDING], counts[_DEAD]
 
     async def command(self, *arguments: str) -> str:
-        """What `forwarder <arguments>` prints; raises OperationError when it fails."""
+        """The output of `forwarder <arguments>`. Raises OperationError when the command fails."""
         process = await asyncio.create_subprocess_exec(
             *self._command(*arguments),
             cwd=self._folder,
@@ -107,14 +107,14 @@ class ForwarderProcess:
         return output.decode()
 
     async def stop(self) -> None:
-        """End it with SIGTERM, as a service manager does; `exit_code` is then known."""
+        """End the process with SIGTERM, as a service manager does. `exit_code` is then known."""
         if self._process is not None and self.exit_code is None:
             self.exit_code = await _end(
                 self._process, signal.SIGTERM, timeout_seconds=_STOP_TIMEOUT_SECONDS
             )
 
     def log_tail(self) -> str:
-        """The newest lines of its log."""
+        """The newest lines of the log."""
         if not self._log.exists():
             return ""
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -152,7 +152,7 @@ async def _end(process: Process, how: signal.Signals, *, timeout_seconds: float)
 
 
 def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    # What the user has set for a service of their own must not leak into the demo.
+    # The user's settings for a service of their own must not leak into the demo.
     return {name: value for name, value in environment.items() if not name.startswith("FORWARDER_")}
 
 

@@ -1,4 +1,4 @@
-"""Where the demo's story stands: the steps, what was remarked at each, and the time."""
+"""The progress of the demo's story: its steps, the remarks at each, and the time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,11 +29,11 @@ class Remark:
 
 @dataclass(slots=True)
 class Progress:
-    """The story so far; `remarks` holds each begun step's own words and what was added to them."""
+    """The story so far. `remarks` holds the own words of each begun step, and the remarks on it."""
 
     clock: Clock
     seconds: float
-    """How long the devices publish."""
+    """The time for which the devices publish."""
     begun_at: float = 0.0
     current: StepName | None = None
     done: list[StepName] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Progress:
         self.remark(STEPS[step])
 
     def finish(self) -> None:
-        """The present step is over."""
+        """End the present step."""
         if self.current is not None:
             self.done.append(self.current)
             self.current = None

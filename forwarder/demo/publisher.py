@@ -27,16 +27,16 @@ _CONNECT_TIMEOUT_SECONDS = 10.0
 
 
 def fresh_client_id(username: str) -> str:
-    """A client id of its own for one more connection: the username, `:` and 8 random letters or digits."""
+    """A client id for one more connection: the username, `:` and 8 random letters or digits."""
     return f"{username}:" + "".join(secrets.choice(_ALPHANUMERIC) for _ in range(8))
 
 
 def topic_for(topic_filter: str, device: Device) -> str:
     """
-    Where `device` publishes so that a subscriber of `topic_filter` hears it.
+    The topic on which a subscriber of `topic_filter` hears `device`.
 
-    The MAC takes the place of a final `#` or `+`: `ext/acme/#` → `ext/acme/ECC9FF5C7AD4`; a `+` before the end becomes
-    `simulated`; a filter without wildcards is a topic as it stands.
+    The MAC takes the place of a final `#` or `+`: `ext/acme/#` → `ext/acme/ECC9FF5C7AD4`. A `+` before the end becomes
+    `simulated`. A filter without wildcards is a topic as it stands.
     """
     *levels, last = topic_filter.split("/")
     front = ["simulated" if level == "+" else level for level in levels]
@@ -45,10 +45,10 @@ def topic_for(topic_filter: str, device: Device) -> str:
 
 class Publisher:
     """
-    A connection to the configured broker; use as an async context manager.
+    A connection to the configured broker. Use it as an async context manager.
 
-    Entering raises OperationError, one sentence, when the broker cannot be reached or refuses us. A connection
-    lost later comes back by itself, and what was published meanwhile is sent then.
+    Entering raises OperationError with one sentence when the broker cannot be reached or refuses us. A connection that
+    is lost later comes back by itself, and then sends the messages that were published meanwhile.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Publisher:
         await self._close()
 
     def publish(self, topic: str, payload: bytes) -> None:
-        """Hand one message over with QoS 1; `drain` waits until the broker has it."""
+        """Hand one message over with QoS 1. `drain` waits until the broker has it."""
         self._unacknowledged += 1
         self._all_acknowledged.clear()
         self._client.publish(topic, payload, qos=1)
@@ -122,7 +122,7 @@ class Publisher:
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
 
-    # The three handlers below run in paho's thread: they only pass on what happened to the loop.
+    # The three handlers below run in paho's thread, so they only pass on to the loop what happened.
 
     def _handle_connect(
         self,

@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 server for webhooks: whole requests in, one answer each, in order, connections kept alive."""
+"""A small HTTP/1.1 server for webhooks: it gives whole requests one answer each, in order, and keeps connections."""
 
 import asyncio
 from collections import deque
@@ -15,7 +15,7 @@ _READ_BYTES = 65536
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One complete HTTP request; header names are in lower case."""
+    """One complete HTTP request. Header names are in lower case."""
 
     method: str
     path: str
@@ -25,21 +25,21 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request is answered with, after `delay_seconds`."""
+    """The answer to a request, after `delay_seconds`."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     delay_seconds: float = 0.0
     hang_up: bool = False
-    """Close the connection instead of answering."""
+    """Whether to close the connection instead of answering."""
 
 
 Respond = Callable[[Request], Awaitable[Answer]]
 
 
 class Receiver:
-    """Serves `respond` on `host` and `port`; port 0 asks the system for a free one, which `port` then tells."""
+    """Serves `respond` on `host` and `port`. Port 0 asks the system for a free one, which `port` then tells."""
 
     def __init__(self, respond: Respond, *, host: str, port: int) -> None:
         self.host = host
@@ -70,7 +70,7 @@ class Receiver:
             task.add_done_callback(self._connections.discard)
         try:
             await self._converse(reader, writer)
-        # Cancelled is how `stop` ends it: asyncio's streams would report that as an error of theirs.
+        # `stop` cancels this. asyncio's streams would report that as an error of theirs.
         except (ConnectionError, asyncio.CancelledError):
             return
         finally:
@@ -102,7 +102,7 @@ class _Draft:
 
 
 class _Assembly:
-    """Puts requests together from httptools' callbacks; `complete` holds them with their keep-alive."""
+    """Puts requests together from httptools' callbacks. `complete` holds them with their keep-alive."""
 
     def __init__(self) -> None:
         self.complete: deque[tuple[Request, bool]] = deque()
@@ -113,7 +113,7 @@ class _Assembly:
         self._head_bytes = 0
 
     def feed(self, data: bytes) -> Answer | None:
-        """Take more bytes; what is returned ends the connection."""
+        """Take more bytes. An answer that is returned ends the connection."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:

@@ -1,4 +1,4 @@
-"""Deliveries of a device that is not there, for receivers to be tried with."""
+"""Samples are deliveries of a simulated device, to try receivers with."""
 
 import secrets
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from forwarder.normalise import Normaliser
 from forwarder.reading import Device, Message, Reading, rfc3339, webhook_id
 
 SAMPLE_DEVICE = Device("EEC9FF5C001A")
-"""A locally administered MAC (IEEE 802): no whatwatt Go has it, so no meter of a customer gets these values."""
+"""A locally administered MAC (IEEE 802). No whatwatt Go has it, so no meter of a customer gets these values."""
 
 INTERVAL_SECONDS = 10.0
 _ZONE = "Europe/Zurich"
@@ -24,7 +24,7 @@ def samples(count: int, *, endpoint: str, now: datetime) -> Iterator[Delivery]:
     """
     Readings of one simulated device as deliveries carry them, INTERVAL_SECONDS apart, the last one measured at `now`.
 
-    `now` is an aware UTC instant. Their ids are new at each call, so that a receiver takes none for a repeat.
+    `now` is an aware UTC instant. The readings' ids are new at each call, so that a receiver takes none for a repeat.
     """
     simulated = SimulatedDevice(0, report, zone=_ZONE)
     simulated.device, simulated.boot_id = SAMPLE_DEVICE, secrets.token_hex(4).upper()

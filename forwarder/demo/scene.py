@@ -1,4 +1,4 @@
-"""Who takes part in the demo: simulated devices, three recipients, and the routes between them."""
+"""The cast of the demo: simulated devices, three recipients, and the routes between them."""
 
 import base64
 import secrets
@@ -16,7 +16,7 @@ TOPIC = "ext/demoville/#"
 GROUP = "zurich"
 
 _SHAPES: tuple[Shape, ...] = ("report", "variables", "small")
-"""The device's own report, and two templates whose keys are known names: none needs a template file."""
+"""The device's own report, and two templates whose keys are known names, so that none needs a template file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class Recipient:
 
     name: str
     wants: str
-    """Its devices, in words."""
+    """The recipient's devices, in words."""
     routing: str
-    """The same, as routes.yaml says it."""
+    """The recipient's devices, as routes.yaml names them."""
     devices: frozenset[Device]
     secret: str = field(repr=False)
     listener: Listener
@@ -39,7 +39,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The cast; `home` wants one device, `acme` a group, `archive` every device."""
+    """The cast. `home` wants one device, `acme` a group, `archive` every device."""
 
     fleet: tuple[SimulatedDevice, ...]
     home: Recipient
@@ -79,7 +79,7 @@ def _recipient(name: str, wants: str, routing: str, devices: Sequence[Device]) -
 
 
 def routes_yaml(scene: Scene) -> str:
-    """The routing file, as an operator would write it; retries are quick so that there is something to see."""
+    """The routing file as an operator would write it. Retries are quick, so that there is something to see."""
     head = [
         "groups:",
         f"  {GROUP}: [{', '.join(scene.group)}]",

@@ -1,4 +1,4 @@
-"""A console that nobody waits for: what is shown on it neither holds up nor breaks what it shows."""
+"""The screen is a console that nobody waits for. A slow or broken terminal does not hold up the program."""
 
 import io
 import sys
@@ -15,9 +15,9 @@ from forwarder.line_writer import LineWriter
 @contextmanager
 def screen(**options: Any) -> Iterator[Console]:
     """
-    A rich console on stdout, with its options; what nobody takes is dropped.
+    A rich console on stdout, with its options. Text that stdout does not take is dropped.
 
-    Raises OperationError at its end, when something was: whoever wanted to read it has missed something.
+    Raises OperationError at its end if text was dropped, because its reader has missed something.
     """
     lines = LineWriter(sys.stdout.fileno())
     try:

@@ -12,7 +12,7 @@ Shape = Literal["report", "live", "home-assistant", "variables", "small"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 
 FIRMWARE_NAMES = KNOWN_NAMES - {"13_7_0"}
-"""What the simulated firmware knows: like real ones it leaves `${13_7_0}`, the power factor, as it stands."""
+"""Names that the simulated firmware knows. Like real firmware it leaves `${13_7_0}`, the power factor, as it is."""
 
 HOME_ASSISTANT_TEMPLATE = (
     '{"sys_id":"${sys.id}","meter_id":"${meter.id}","time":"${timestamp}","power_in":"${1_7_0}",'
@@ -46,7 +46,7 @@ def payload_of(shape: Shape) -> Payload:
 
 
 def report(device: SimulatedDevice) -> str:
-    """The object that the device's own REST API returns: report, meter and system, nested."""
+    """The object of the device's own REST API: report, meter and system, nested."""
     values = device.variables()
     return json.dumps(
         {
@@ -70,7 +70,7 @@ def report(device: SimulatedDevice) -> str:
 
 
 def live(device: SimulatedDevice) -> str:
-    """The flat object of the device's live stream; it holds no MAC, and its date and time are local."""
+    """The flat object of the device's live stream. It holds no MAC, and its date and time are local."""
     values = device.variables()
     fields: dict[str, Any] = {name: values[variable] for name, variable in _LIVE.items()}
     fields |= {"Date": f"{device.local:%Y-%m-%d}", "Time": f"{device.local:%H:%M:%S}"}

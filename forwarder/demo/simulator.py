@@ -18,7 +18,7 @@ class Publication:
     payload: bytes
     published_at: datetime
     flow: str
-    """What flows at the meter, in words."""
+    """The flow at the meter, in words."""
 
 
 async def simulate(
@@ -31,10 +31,10 @@ async def simulate(
     rounds: int | None = None,
 ) -> AsyncIterator[Publication]:
     """
-    Publish for each device once per interval, for ever or for so many `rounds`, and yield what was published.
+    Publish for each device once per interval, for ever or for `rounds` rounds, and yield the publications.
 
-    The devices start one after the other, spread evenly over the interval, as real ones that know nothing
-    of each other do; a round that runs late is not made up for by a burst.
+    The devices start one after the other, spread evenly over the interval, as real ones do that know nothing of each
+    other. No burst makes up for a round that runs late.
     """
     gap_seconds = interval_seconds / len(devices)
     due = clock.monotonic()

@@ -1,4 +1,4 @@
-"""Sets the demo up on this machine, plays it, and takes everything down again, however it ends."""
+"""The stage sets the demo up on this machine, plays it, and takes everything down again, however it ends."""
 
 import asyncio
 import contextlib
@@ -27,10 +27,10 @@ _REFRESH_SECONDS = 0.2
 
 async def perform(console: Console, *, seconds: float, device_count: int) -> bool:
     """
-    The whole demo; True when every reading arrived, verified and in order.
+    Perform the whole demo. Returns whether every reading arrived, verified and in order.
 
-    Nothing is left behind: no process, no port, no file. Raises OperationError when it could not be played to its
-    end. Whatever went wrong, the forwarder's own log is shown.
+    Nothing is left behind: no process, no port, no file. Raises OperationError when it could not be played to its end.
+    After any failure the forwarder's own log is shown.
     """
     scene = set_scene(device_count)
     progress = Progress(SystemClock(), seconds=seconds)

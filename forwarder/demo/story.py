@@ -1,4 +1,4 @@
-"""The demo's story: what happens when, from the first reading to the verdict."""
+"""The demo's story, act by act, from the first reading to the verdict."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from forwarder.demo.simulator import simulate
 from forwarder.errors import OperationError
 
 _OUTAGE, _RECOVERY, _REFUSAL, _REPLAY = 0.2, 0.45, 0.62, 0.8
-"""When the acts begin, as shares of the whole time."""
+"""The beginnings of the acts, as shares of the whole time."""
 
 _PATIENCE_SECONDS = 20.0
 _POLL_SECONDS = 0.25
@@ -28,14 +28,14 @@ _POLL_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How the demo ended."""
+    """The outcome of the demo."""
 
     published: int
     accounts: tuple[Account, ...]
     replayed: str | None
-    """The id of the reading that was a dead letter, once its replay arrived."""
+    """The id of the reading that was a dead letter, if its replay arrived."""
     problems: tuple[str, ...]
-    """One sentence each; empty when every reading arrived, verified and in order."""
+    """A sentence for each problem; none when every reading arrived, verified and in order."""
 
 
 class RefuseOne:
@@ -75,9 +75,9 @@ class Story:
 
     async def play(self) -> Verdict:
         """
-        The whole story, ending when everything has arrived, or when it plainly will not.
+        Play the whole story. It ends when everything has arrived, or when it plainly will not.
 
-        Raises OperationError when the forwarder ends in the middle of it, or one of its commands fails.
+        Raises OperationError when the forwarder ends in the middle, or one of its commands fails.
         """
         self._progress.start()
         helpers = [
@@ -230,5 +230,5 @@ class Story:
 
 
 def _short(dead_letter: dict[str, Any]) -> str:
-    """The beginning of its id: a whole one does not fit beside its command."""
+    """The beginning of a reading's id, because a whole id does not fit beside its command."""
     return str(dead_letter["id"])[: len("msg_") + 8]

@@ -45,10 +45,10 @@ def render_template(
     template: str, values: Mapping[str, Value], *, known: frozenset[str] = KNOWN_NAMES
 ) -> str:
     """
-    The text that a device sends for `template`, `values` being what its meter reports.
+    The text that a device sends for `template`. `values` are those of its meter.
 
-    `${name}` becomes the value, numbers as plain decimals. A known name without a value becomes `null` where it
-    is numeric and nothing where it is text; a name that is not in `known` stays as it stands, braces and all.
+    `${name}` becomes the value, numbers as plain decimals. A known name without a value becomes `null` if it is
+    numeric, and nothing if it is text. A name that is not in `known` stays as it stands, braces and all.
     """
     return _PLACE.sub(lambda place: _rendered(place[0], place[1], values, known), template)
 
@@ -65,7 +65,7 @@ def _rendered(place: str, name: str, values: Mapping[str, Value], known: frozens
 
 
 def plain(value: Value) -> str:
-    """A value as the device writes it: text as it is, a number without an exponent."""
+    """A value as the device writes it: text as it is, numbers without an exponent."""
     if isinstance(value, str):
         return value
     return format(Decimal(repr(value)) if isinstance(value, float) else Decimal(value), "f")

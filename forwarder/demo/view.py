@@ -1,4 +1,4 @@
-"""How the demo looks: a calm live view on a terminal, plain lines anywhere else."""
+"""The view of the demo: a calm live view on a terminal, plain lines anywhere else."""
 
 from itertools import islice
 from typing import Protocol
@@ -21,7 +21,7 @@ _PLAIN_LINE_EVERY_SECONDS = 2.0
 _SHOWN_READINGS = 5
 _WIDEST = 96
 _WIDE = 80
-"""From so many columns on everything has room; below, less important columns go, and no name is cut."""
+"""From so many columns on everything has room. Below, less important columns go, and no name is cut."""
 _LEFT_OUT_WHEN_NARROW = frozenset({"wants", "retries", "at (UTC)", "register kWh"})
 _READING_TITLES = ("at (UTC)", "device", "power", "register kWh", "delivered to")
 _LEAST_WIDTHS = {"power": 17, "register kWh": 12}
@@ -29,7 +29,7 @@ _FLUSH_RIGHT = frozenset({"owed", "delivered", "waiting", "retries", "register k
 _STORY_MARGIN = 11
 """Columns of a step's sign and time."""
 _ROWS_OF_READINGS = 4
-"""What the table of readings takes: a row above, two for its head, and one reading."""
+"""Rows that the table of readings takes: one above, two for its head, and one reading."""
 
 
 class View(Protocol):
@@ -42,18 +42,18 @@ class View(Protocol):
         """Leave the terminal as it was."""
 
     def refresh(self, scene: Scene, ledger: Ledger, progress: Progress) -> None:
-        """Show how things stand; called several times a second."""
+        """Show the present state. It is called several times a second."""
 
 
 def view_for(console: Console) -> View:
-    """The live view where somebody watches a terminal, else plain lines without control codes."""
+    """The live view if stdout is a terminal, else plain lines without control codes."""
     if console.is_terminal and not console.is_dumb_terminal:
         return LiveView(console)
     return PlainView(console)
 
 
 class PlainView:
-    """One line per remark, and every other second one of counters."""
+    """Shows a line per remark, and one of counters every other second."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -108,7 +108,7 @@ class LiveView:
 
 
 def frame(scene: Scene, ledger: Ledger, progress: Progress, *, size: ConsoleDimensions) -> Group:
-    """All that there is room for: what is less important goes first, and no name is cut."""
+    """All that has room. Less important parts go first, and no name is cut."""
     is_narrow = size.width < _WIDE
     room = size.height - _rows_without_readings(scene, progress, width=size.width)
     parts = [
@@ -180,7 +180,7 @@ def _endpoints(
 
 
 class _Columns:
-    """A table that is made from its first row on; numbers are flush right."""
+    """A table that is made from its first row on. Numbers are flush right."""
 
     def __init__(self, *, is_narrow: bool) -> None:
         self.table = _table()
@@ -200,7 +200,7 @@ class _Columns:
 
 
 def _waiting(name: str, progress: Progress) -> Text:
-    """What waits there, or else the dead letters: owed, delivered and they make up the account."""
+    """The deliveries that wait, or else the dead letters: with owed and delivered they make up the account."""
     waiting, dead = progress.pending.get(name, 0), progress.dead.get(name, 0)
     return Text(f"{dead} dead", style="red") if dead and not waiting else _quiet_zero(waiting)
 

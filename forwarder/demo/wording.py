@@ -1,4 +1,4 @@
-"""How a reading and a request are put in a few words for people; nothing in them can act on a terminal."""
+"""Readings and requests in a few words for people. Nothing in them can act on a terminal."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from forwarder.units import count_of
 
 
 def power(reading: Mapping[str, Any]) -> str:
-    """What flows at the meter: `draws 0.631 kW`, `feeds in 4.305 kW`, or a dash when the reading does not say."""
+    """The flow at the meter: `draws 0.631 kW`, `feeds in 4.305 kW`, or a dash when the reading does not say."""
     measured = _measurements(reading)
     exported = _number(measured.get("active_power_export_kw"))
     imported = _number(measured.get("active_power_import_kw"))
@@ -44,7 +44,7 @@ def what_came(received: Received) -> str:
 
 
 def signature(received: Received) -> str:
-    """What became of the signature."""
+    """The verdict on the signature."""
     if received.verdict is None:
         return "not verified"
     return "verified" if received.verified else f"REFUSED: {received.problem}"
