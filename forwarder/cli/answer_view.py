@@ -1,4 +1,4 @@
-"""What `forwarder send-test` says of the answers it got, and what to do about each kind."""
+"""The sentences of `forwarder send-test` on the answers it got, and what to do about each kind."""
 
 import json
 from collections import Counter
@@ -38,7 +38,7 @@ ADVICE = {
     "http_4xx": "look into the receiver's log; 400, 413, 414, 415 and 422 would make a reading a dead letter",
     "http_5xx": "look into the receiver's log; readings answered so are tried again",
 }
-"""What to do about each way in which an attempt can fail."""
+"""The advice for each way in which an attempt can fail."""
 
 ADVICE_AT_A_URL = {
     "tls": "check the receiver's certificate",
@@ -48,16 +48,16 @@ ADVICE_AT_A_URL = {
     "http_403": "compare the --secret with what the receiver expects",
     "http_429": "the receiver wants less at once",
 }
-"""The same where there is no endpoint that could be set otherwise."""
+"""The advice for a plain URL, which has no endpoint whose settings could be changed."""
 
 
 def as_object(name: str, outcome: Answered) -> str:
-    """One JSON object."""
+    """One request as a JSON object."""
     return json.dumps(outcome_object(name, outcome))
 
 
 def as_sentences(name: str, outcome: Answered, *, known: Mapping[str, str]) -> str:
-    """What a person wants to know: the outcome, the start of the answer, and what to do."""
+    """One request for people: the outcome, the start of the answer, and what to do."""
     result = outcome.result
     lines = [f"{name} {_told(result)} after {round(outcome.seconds * 1000)} ms"]
     if result.answer:
@@ -68,7 +68,7 @@ def as_sentences(name: str, outcome: Answered, *, known: Mapping[str, str]) -> s
 
 
 def summary_object(name: str, outcomes: Sequence[Answered]) -> str:
-    """Several requests as one JSON object; `outcomes` counts each word, such as `http_204` or `timeout`."""
+    """Several requests as one JSON object. `outcomes` counts each word, such as `http_204` or `timeout`."""
     counts = Counter(one.word for one in outcomes)
     accepted = sum(one.is_taken for one in outcomes)
     return json.dumps(

@@ -1,4 +1,4 @@
-"""`forwarder certify`: judges somebody's receiver from outside, in words and for their CI."""
+"""`forwarder certify` judges somebody's receiver from outside, in words and for their CI."""
 
 import asyncio
 import json
@@ -59,7 +59,7 @@ def command(
 async def certify(
     endpoint: Endpoint, *, with_readings: bool, is_told: bool = False
 ) -> list[Verdict]:
-    """The verdict of each probe, told as it comes."""
+    """The verdicts of all probes. Each is told as it comes."""
     fresh = partial(client_for, endpoint, transport_for=pooled_transports(guard=Guard()))
     verdicts = []
     async with fresh() as client:
@@ -72,7 +72,7 @@ async def certify(
 
 
 def line(verdict: Verdict) -> str:
-    """One line, and below it what to change."""
+    """A verdict as one line, and below it the change that is needed."""
     first = f"{mark(is_fine=verdict.is_passed)} {verdict.probe.name:<32}  {', '.join(dict.fromkeys(verdict.answers))}"
     return plain(first) if verdict.is_passed else f"{plain(first)}\n    {plain(verdict.problem)}"
 
@@ -85,7 +85,7 @@ def summary(name: str, verdicts: Sequence[Verdict]) -> str:
 
 
 def as_object(name: str, verdicts: Sequence[Verdict]) -> str:
-    """One JSON object; `problem` is null where there is none."""
+    """A verdict as a JSON object. `problem` is null if there is none."""
     return json.dumps(
         {
             "receiver": name,

@@ -1,4 +1,4 @@
-"""`forwarder check`: everything an operator wrote, looked over without starting anything, and told as it goes."""
+"""`forwarder check` looks over everything that an operator wrote, without starting anything, and tells as it goes."""
 
 import asyncio
 import os
@@ -54,16 +54,16 @@ _SHOWN = 10
 
 @dataclass(slots=True)
 class Report:
-    """Tells each thing once it has been looked at, and keeps what is wrong for the end."""
+    """Tells each thing once it has been looked at, and keeps the problems for the end."""
 
     problems: list[str] = field(default_factory=list)
     failures: int = 0
     """Connections that could not be made."""
     names_width: int = 11
-    """Columns that names take, so that what is said of them stands in one."""
+    """Columns that names take, so that the words behind them are aligned."""
 
     def fine(self, name: str, *lines: str) -> None:
-        """The first line stands beside the name, the others below it."""
+        """Tell that a thing is fine. The first line stands beside its name, the others below."""
         self._tell(name, lines, is_fine=True)
 
     def wrong(self, name: str, problems: Sequence[str]) -> None:
@@ -108,7 +108,11 @@ def command(*, connect: bool, routes_file: Path | None) -> None:
 
 
 def check_everything(report: Report, *, connect: bool) -> None:
-    """Raises ConfigurationError with every problem, or OperationError when a connection cannot be made."""
+    """
+    Look over settings, routes and template, and try connections if asked to.
+
+    Raises ConfigurationError with every problem, or OperationError when a connection cannot be made.
+    """
     findings = _look_over(report)
     _conclude(report)
     if connect and findings is not None:
@@ -119,7 +123,7 @@ def check_everything(report: Report, *, connect: bool) -> None:
 
 
 def check_routes(report: Report, file: Path) -> None:
-    """A routing file whose secrets may be elsewhere. Raises ConfigurationError with every problem."""
+    """Look over a routing file whose secrets may be elsewhere. Raises ConfigurationError with every problem."""
     environ = AnyEnvironment({**_env_file(report, is_told=False), **os.environ})
     secrets_dir = os.environ.get(f"{PREFIX}SECRETS_DIR")
     files = AnyFiles(file.parent, Path(secrets_dir) if secrets_dir else None)
@@ -139,7 +143,7 @@ def _conclude(report: Report) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
-    """What is valid, and can be tried."""
+    """The valid parts, whose connections can be tried."""
 
     settings: Settings
     broker: Broker
@@ -147,7 +151,7 @@ class _Findings:
 
 
 def _look_over(report: Report) -> _Findings | None:
-    """Settings, routes and template, each as far as it can be read; None unless all of it can."""
+    """Look over settings, routes and template, each as far as it can be read. Returns None unless all can be."""
     environ = {**_env_file(report), **os.environ}
     for warning in unknown_settings(environ):
         report.warn(warning)
@@ -167,7 +171,7 @@ def _look_over(report: Report) -> _Findings | None:
 
 
 def _env_file(report: Report, *, is_told: bool = True) -> Mapping[str, str]:
-    """What `.env` gives."""
+    """The variables of `.env`."""
     found = read_env_file(Path(ENV_FILE))
     if found.problems:
         report.wrong(ENV_FILE, found.problems)
@@ -220,7 +224,7 @@ def _told_routes(report: Report, file: Path, load: Load) -> Routes | None:
 
 
 def _attempt(load: Callable[[], T]) -> tuple[T | None, list[str]]:
-    """What it gives, or the problems for which it cannot."""
+    """The result of `load`, or the problems that it raises."""
     try:
         return load(), []
     except RoutesError as error:
@@ -230,7 +234,7 @@ def _attempt(load: Callable[[], T]) -> tuple[T | None, list[str]]:
 
 
 async def _try_connections(report: Report, findings: _Findings) -> None:
-    """The broker and each endpoint, told as they answer."""
+    """Try the broker and each endpoint, and tell as they answer."""
     longest = max(len(_endpoint_title(name)) for name in findings.routes.endpoints)
     report.names_width = max(report.names_width, min(longest, MOST_NAME_WIDTH))
     async with asyncio.TaskGroup() as group:
@@ -263,7 +267,7 @@ def _endpoint_title(name: str) -> str:
 
 
 def _reached(routes: Routes) -> Iterator[Endpoint]:
-    """Each endpoint, and each token server once, under the name of the first endpoint that asks it."""
+    """Each endpoint to try, and each token server once, under the name of the first endpoint that asks it."""
     known: set[str] = set()
     for endpoint in routes.endpoints.values():
         yield endpoint
@@ -280,7 +284,7 @@ def _outcome(visit: Visit) -> str:
 
 
 def _look_at_writers(report: Report, environ: Mapping[str, str], of_routes: Sequence[Path]) -> None:
-    """Warn of what decides who gets which readings, and may be changed by everybody."""
+    """Warn of files that decide who gets which readings and that everybody may change."""
     named = [path for name, path in environ.items() if path and _names_a_file(name)]
     for path in sorted({Path(ENV_FILE), *map(Path, named), *of_routes}):
         if foreign_writers(path) == "everybody":
@@ -309,7 +313,7 @@ def _look_at_data(report: Report, outbox: Path) -> None:
 
 
 def _look_at_database(report: Report, database: Database, broker: Broker | None) -> None:
-    """Raises OutboxError where a start would."""
+    """Look whether a start could use the database. Raises OutboxError as a start would."""
     if broker:
         refuse_strangers(database, deployment=broker.deployment)
     for remark in remarks(database):
@@ -318,7 +322,7 @@ def _look_at_database(report: Report, database: Database, broker: Broker | None)
 
 
 def _unwritable(outbox: Path) -> str | None:
-    """Why the outbox could not be written, if so; a file without a name is made in its folder, and is gone again."""
+    """Why the outbox cannot be written; None if it can. A nameless file in its folder tests that, and is gone again."""
     folder = outbox.parent.absolute()
     while not os.path.lexists(folder):
         folder = folder.parent

@@ -1,4 +1,4 @@
-"""`forwarder completion`: what a shell needs to complete commands, options, endpoints and devices."""
+"""`forwarder completion` prints the code with which a shell completes commands, options, endpoints and devices."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""`forwarder dead-letters`: what could not be delivered and waits for an operator."""
+"""`forwarder dead-letters`: deliveries that failed for good and wait for an operator."""
 
 import json
 import time
@@ -178,7 +178,7 @@ def _report(outcome: Replayed, whose: list[str], to: str | None, *, as_json: boo
 
 
 def _of(endpoints: list[str]) -> str:
-    """One reading may have died at several, and its id means all of them: they are listed."""
+    """The endpoints in words if there are several, because one id means all dead letters of a reading."""
     return f" ({', '.join(endpoints)})" if len(endpoints) > 1 else ""
 
 

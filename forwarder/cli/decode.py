@@ -1,4 +1,4 @@
-"""`forwarder decode`: what one payload becomes, and which part of it gave which value."""
+"""`forwarder decode` shows the reading of one payload, and which part of it gave which value."""
 
 import json
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from forwarder.settings import Settings, load_settings
 from forwarder.terminal import plain, plain_json
 
 LONGEST_PAYLOAD = 256 << 20
-"""What one MQTT packet can hold (MQTT 3.1.1 §2.2.3)."""
+"""Most bytes in one MQTT packet (MQTT 3.1.1 §2.2.3)."""
 
 _TOPIC_WITHOUT_DEVICE = "decode/unknown"
 _SHOWN_CHARACTERS = 60
@@ -70,7 +70,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Show what the payload in FILE (default: standard input) becomes; exit 1 for quarantine, without --json."""
-    # Without a topic there is nothing that the payload could gainsay.
+    # Without a topic the payload's own device counts, because there is nothing that it could contradict.
     settings = load_settings()
     endpoint = _endpoint(settings, endpoint_name) if endpoint_name is not None else None
     normaliser = load_normaliser(
@@ -87,7 +87,7 @@ def command(
         click.echo(request_text(_request(trace.outcome, message.payload, endpoint)))
     else:
         print_trace(trace, console=console())
-    # For programs the reason in it is the answer, and there is one.
+    # Programs get an answer either way, because it holds the reason for the quarantine.
     context.exit(1 if isinstance(trace.outcome, Unreadable) and not as_json else 0)
 
 
@@ -106,7 +106,7 @@ def _payload(file: BinaryIO) -> bytes:
 
 
 def _endpoint(settings: Settings, name: str) -> Endpoint:
-    """The endpoint as it is written today; nothing is sent, so its secrets need not be here."""
+    """The endpoint as it is written today. Its secrets need not be here, because nothing is sent."""
     load = look_at_routes(settings.routes_file)
     if load.routes is None:
         raise ConfigurationError("\n".join(load.problems))
@@ -139,7 +139,7 @@ def as_json_text(
     """
     `{"reading": …}` with the event's data object, or `{"quarantine": …}` with the reason.
 
-    With an endpoint, `request` stands beside the reading: what it would get, or `{"unrenderable": …}` and why.
+    With an endpoint, `request` stands beside the reading: the endpoint's request, or `{"unrenderable": …}` and why.
     """
     if isinstance(outcome, Unreadable):
         return json.dumps({"quarantine": outcome.reason})
@@ -161,7 +161,7 @@ def _headers(request: Rendered) -> dict[str, str]:
 
 
 def request_text(request: Rendered | Unrenderable) -> str:
-    """What an endpoint would get, for people: the headers that depend on the reading, and the body as it is."""
+    """An endpoint's request for people: the headers that depend on the reading, and the body as it is."""
     if isinstance(request, Unrenderable):
         return f"a dead letter, reason unrenderable: {plain(str(request))}"
     headers = [f"{name}: {value}" for name, value in _headers(request).items()]

@@ -1,4 +1,4 @@
-"""`forwarder deliveries`: did that partner get it?"""
+"""`forwarder deliveries` answers whether a partner got a reading."""
 
 import time
 from typing import get_args

@@ -29,7 +29,7 @@ from forwarder.outbox import Chosen, DeliveryFile, DeliveryId, DeliveryRecord, O
 
 
 def records_of(outbox: OutboxAccess, chosen: Chosen[DeliveryId]) -> Iterator[DeliveryRecord]:
-    """Those of chosen deliveries that are there still, in their order."""
+    """The records of chosen deliveries that still exist, in their order."""
     for keys in chosen.chunks():
         yield from outbox.records(keys)
 
@@ -37,7 +37,7 @@ def records_of(outbox: OutboxAccess, chosen: Chosen[DeliveryId]) -> Iterator[Del
 def of_one_reading(
     outbox: OutboxAccess, keys: Sequence[DeliveryId], *, endpoint: str | None
 ) -> list[DeliveryFile]:
-    """All about these deliveries, of this endpoint where one is named. Raises OperationError when it has none."""
+    """All about these deliveries, or those to the named endpoint. Raises OperationError when it has none."""
     found = [delivery_file(outbox, key) for key in keys]
     chosen = [one for one in found if endpoint in (None, one.record.endpoint)]
     if not chosen:
@@ -49,7 +49,7 @@ def of_one_reading(
 
 
 def show(deliveries: Sequence[DeliveryFile], *, as_json: bool) -> None:
-    """One after the other; for programs an object, and a list of them when there are several."""
+    """Write deliveries one after the other. Programs get an object, or a list of several."""
     if as_json:
         objects = [with_raw(delivery_file_object(one), "data", one.data) for one in deliveries]
         click.echo(objects[0] if len(objects) == 1 else f"[{', '.join(objects)}]")
@@ -109,5 +109,5 @@ def _print_attempts(delivery: DeliveryFile) -> None:
 
 
 def result_of(record: DeliveryRecord) -> str | int | None:
-    """Of the last attempt: 204, 503 or `timeout`; None when nothing was sent yet."""
+    """The result of the last attempt: 204, 503 or `timeout`; None before the first."""
     return in_words(last_error(record) or "") or record.last_status

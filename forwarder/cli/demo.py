@@ -58,7 +58,7 @@ async def _perform(console: Console, *, seconds: float, devices: int) -> bool:
         raise OperationError(MISSING_EXTRA) from missing
     task = asyncio.current_task()
     if task is not None:
-        # SIGTERM, and the terminal that closes, take everything down as Ctrl-C does.
+        # SIGTERM and a closed terminal take everything down as Ctrl-C does.
         for ending in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(ending, task.cancel)
     return await perform(console, seconds=seconds, device_count=devices)

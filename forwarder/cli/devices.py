@@ -1,4 +1,4 @@
-"""`forwarder devices`: when each last reported, how often it does, and who gets it."""
+"""`forwarder devices` shows each device's last report, its usual interval and its endpoints."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -86,7 +86,7 @@ def command(
 
 
 def _routes(settings: Settings) -> Routes | None:
-    """None, and a word on stderr, when the file cannot be used: the devices are worth seeing still."""
+    """The routes. None, and a word on stderr, when the file cannot be used, because devices are worth seeing still."""
     load = look_at_routes(settings.routes_file)
     if load.routes is None:
         click.echo(

@@ -1,4 +1,4 @@
-"""`forwarder endpoints`: pause an endpoint, let it go on, show it to its people."""
+"""`forwarder endpoints` pauses an endpoint, lets it go on, and makes links for its people."""
 
 import time
 

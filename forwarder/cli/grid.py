@@ -1,7 +1,7 @@
 """
-Rows and columns that fit the terminal: nothing in them is ever cut.
+A grid has rows and columns that fit the terminal. Nothing in them is ever cut.
 
-Where there is not enough room, long texts are folded over several lines, and the columns that matter least are left out
+If there is not enough room, long texts are folded over several lines, and the columns that matter least are left out
 and named in a last row. Names are folded only when nothing else helps, and ids after them.
 """
 
@@ -24,28 +24,28 @@ MAC_WIDTH = 12
 _NARROWEST = 8
 
 Concession: TypeAlias = Callable[[dict[int, int]], dict[int, int]]
-"""From the least widths of the columns that stand to less."""
+"""Makes the least widths of the columns that stand, by index, smaller or fewer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """How a column behaves where there is not enough room for all."""
+    """The behaviour of a column when there is not enough room for all."""
 
     justify: Literal["left", "right"] = "left"
     leaves: int = 0
-    """1 leaves first, then 2 …, at last LAST; 0 stays."""
+    """The rank in which columns leave: 1 first, then 2 …, at last LAST; 0 stays."""
     folds_to: int = 0
-    """The least width in cells of a text that may be folded; 0 for one that stands on one line."""
+    """The least width, in cells, of a text that may be folded; 0 for a text that stands on one line."""
     name_folds_to: int = 0
-    """The same for a name, which is folded when nothing else helps."""
+    """The least width, in cells, of a name, which is folded when nothing else helps."""
     breaks_after: str = ""
-    """Where it is folded, beside blanks: after this letter."""
+    """The letter after which a text may be folded, as after blanks."""
     style: str = ""
 
 
 @dataclass(slots=True)
 class Grid:
-    """Rows of cells under titles; a renderable of rich, which is laid out for the width that it gets."""
+    """Rows of cells under titles: a renderable of rich, laid out for the width that it gets."""
 
     columns: dict[str, Column]
     has_titles: bool = True
@@ -106,7 +106,7 @@ def lay_out(columns: Sequence[Column], widths: Sequence[int], *, room: int) -> d
 
 
 def _concessions(columns: Sequence[Column]) -> Iterator[Concession]:
-    """What is given up for want of room, one after the other, until there is enough."""
+    """The concessions to a lack of room, one after the other, until there is enough."""
     leaving = sorted(
         (column.leaves, index) for index, column in enumerate(columns) if column.leaves
     )
@@ -131,7 +131,7 @@ def _total(widths: Collection[int]) -> int:
 
 
 def _narrowed(widths: dict[int, int], least: Mapping[int, int], *, room: int) -> dict[int, int]:
-    """What is too much is taken from the widest that can spare it, cell by cell."""
+    """The widths that fit. Cell by cell, the widest column that can spare it loses one."""
     for _ in range(_total(widths.values()) - room):
         sparing = [index for index, width in widths.items() if width > least[index]]
         if not sparing:
@@ -147,7 +147,7 @@ def _folded(cell: Text, column: Column, width: int) -> Text:
 
 
 def folded(text: str, width: int, *, after: str) -> Iterator[str]:
-    """The text in lines of at most `width` letters that end behind a letter of `after`, where they can."""
+    """The text in lines of at most `width` letters. A line ends behind a letter of `after` if it can."""
     line = ""
     for piece in re.findall(f"[^{re.escape(after)}]*[{re.escape(after)}]*", text):
         if line and len(line) + len(piece) > width:

@@ -1,4 +1,4 @@
-"""Groups of commands whose help cuts nothing, and which know what a mistyped command was meant to be."""
+"""Groups of commands. Their help cuts nothing, and they guess what a mistyped command was meant to be."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 import click
 
 LONGEST_SUMMARY = 54
-"""Letters of a command's summary that stand on one line of a terminal of 80 columns."""
+"""Most letters of a command's summary that fit one line of a terminal of 80 columns."""
 
 
 class CommandGroup(click.Group):
-    """A group with its commands' summaries whole, under headings where `sections` names some."""
+    """A group with its commands' summaries whole, under the headings of `sections`, if any."""
 
     sections: Mapping[str, tuple[str, ...]] = {}
 
@@ -47,5 +47,5 @@ class CommandGroup(click.Group):
 
 
 def summary(command: click.Command) -> str:
-    """What it does in a few words."""
+    """A command's purpose in a few words."""
     return command.short_help or (command.help or "").partition("\n")[0]

@@ -1,4 +1,4 @@
-"""`forwarder health`: asks the running service, for container health checks."""
+"""`forwarder health` asks the running service, for container health checks."""
 
 import click
 
@@ -28,5 +28,5 @@ def command() -> None:
 
 
 def _is_ours(status: int, text: str) -> bool:
-    """Any server may answer, with a page of its own; ours says 200 or 503, in plain words."""
+    """Whether the answer is ours: 200 or 503 in plain words. Another server may listen there, with its own page."""
     return status in (200, 503) and not text.startswith("<")

@@ -1,4 +1,4 @@
-"""`forwarder init`: from whatwatt's five facts to `.env` and `routes.yaml`."""
+"""`forwarder init` makes `.env` and `routes.yaml` from whatwatt's five facts."""
 
 import json
 import os
@@ -26,12 +26,12 @@ from forwarder.settings.environment import ENV_FILE
 
 ROUTES_FILE = "routes.yaml"
 OWN_RECEIVER = "http://127.0.0.1:9000/"
-"""Where `forwarder listen` listens: a receiver for whoever has none yet."""
+"""The address of `forwarder listen`, which is a receiver for people who have none yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What whatwatt sent, and the first receiver; a topic only where it does not follow from the username."""
+    """The facts that whatwatt sent, and the first receiver. The topic is empty if the username implies it."""
 
     uri: str
     certificate: str
@@ -43,7 +43,7 @@ class Facts:
 
     @property
     def variable(self) -> str:
-        """The name of the receiver's secret in `.env`: one of ours could not be named in routes.yaml."""
+        """The name of the receiver's secret in `.env`. It is none of our settings, which routes.yaml may not name."""
         name = re.sub(r"[^A-Z0-9]", "_", self.endpoint.upper()) + "_SECRET"
         is_fit = name[0].isalpha() and not name.startswith(PREFIX)
         return name if is_fit else f"ENDPOINT_{name}"
@@ -170,7 +170,7 @@ def _write(path: Path, text: str, *, mode: int, force: bool) -> None:
 def _ask(
     what: str, option: str, *, default: str = "", check: Callable[[str], object] | None = None
 ) -> str:
-    """What is typed, once `check` takes it; the default where nobody can be asked, or ConfigurationError."""
+    """The typed text, once `check` takes it. Without a terminal it is the default, or ConfigurationError is raised."""
     if not sys.stdin.isatty():
         if default:
             return default
@@ -189,7 +189,7 @@ def _ask(
 
 
 def _ask_for_certificate() -> str:
-    """A path, or nothing for the system's CAs, which is also the answer of nobody."""
+    """A path, or nothing for the system's CAs, which is also the answer without a terminal."""
     if not sys.stdin.isatty():
         return ""
     answer = _ask(
@@ -201,7 +201,7 @@ def _ask_for_certificate() -> str:
 
 
 def _ask_for_topic(username: str) -> str:
-    """A topic, or nothing where it follows from the username. Nobody is asked without a terminal."""
+    """A topic, or nothing if it follows from the username. Nobody is asked without a terminal."""
     try:
         (implied,) = parse_topics(None, username=username)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`forwarder listen`: a local receiver that verifies signatures, prints what arrives, and may pass it on."""
+"""`forwarder listen` is a local receiver that verifies signatures, prints requests, and may pass them on."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""The command `forwarder`: finds the asked command's module, and ends every error as one sentence on stderr."""
+"""The command `forwarder` finds the asked command's module, and ends every error as one sentence on stderr."""
 
 import importlib
 import sys
@@ -40,7 +40,7 @@ COMMANDS = {
 
 PROGRAM = "forwarder"
 COMPLETION_VARIABLE = "_FORWARDER_COMPLETE"
-"""The variable by which a shell asks for what completes a line; click derives it from the program's name."""
+"""The variable by which a shell asks for completions. click derives it from the program's name."""
 
 SECTIONS = {
     "Service": ("init", "run", "check", "endpoints", "secret", "health", "completion"),
@@ -52,7 +52,7 @@ SECTIONS = {
 
 
 class LazyGroup(CommandGroup):
-    """Imports only the module of the command that was asked for: `forwarder health` runs every few seconds."""
+    """Imports only the module of the asked command, because `forwarder health` runs every few seconds."""
 
     sections = SECTIONS
 
@@ -67,7 +67,7 @@ class LazyGroup(CommandGroup):
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Click would import every command for its summary, and the one who pressed the key waits."""
+        """Complete names without imports. click would import every command for its summary, while somebody waits."""
         names = [CompletionItem(name) for name in COMMANDS if name.startswith(incomplete)]
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def run_command_line() -> None:
-    """What is still in buffers is written before it ends."""
+    """Run the command line, and write all buffers before it ends."""
     try:
         cli(prog_name=PROGRAM)
     finally:

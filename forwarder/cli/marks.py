@@ -1,4 +1,4 @@
-"""The mark before what is well and what is not, as the terminal's encoding has it."""
+"""The marks for well and for not well, as the terminal's encoding has them."""
 
 import sys
 
@@ -7,7 +7,7 @@ _WORDS = {True: "ok", False: "no"}
 
 
 def mark(*, is_fine: bool) -> str:
-    """✓ or ✗; `ok` or `no` where stdout cannot write those."""
+    """✓ or ✗; `ok` or `no` if stdout cannot write those."""
     try:
         "".join(_SIGNS.values()).encode(sys.stdout.encoding)
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""The names that a shell completes: endpoints and devices of the routing file. A file that is wrong has none."""
+"""The names that a shell completes: endpoints and devices of the routing file. A wrong file has none."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -16,19 +16,19 @@ Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
 def endpoint_names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    """Those that begin so."""
+    """The endpoints whose names begin with `begun`."""
     return _named(lambda routes: routes.endpoints, begun)
 
 
 def device_names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    """Those that begin so, in groups or lists of endpoints; MACs in capitals, as the program writes them."""
+    """The devices in groups or lists of endpoints that begin with `begun`. MACs are in capitals, as we write them."""
     return _named(_devices, begun) or _named(_devices, begun.upper())
 
 
 def heard_device_names(
     _context: click.Context, _parameter: click.Parameter, begun: str
 ) -> list[str]:
-    """The same, and those that the outbox has heard of."""
+    """The devices of `device_names`, and those that the outbox has heard of."""
     named = _named(_devices, begun) or _named(_devices, begun.upper())
     return sorted({*named, *_heard(begun), *_heard(begun.upper())})
 

@@ -1,4 +1,4 @@
-"""Options that several operator commands share: what narrows the rows down, and where the outbox is."""
+"""Options that several operator commands share: filters of rows, secrets, and confirmations."""
 
 import functools
 import os
@@ -70,7 +70,7 @@ _OPTIONS = {
 def selecting(
     *names: str, reasons: tuple[str, ...] = (), states: tuple[str, ...] = ()
 ) -> Callable[[Command], Command]:
-    """Adds these options (`endpoint`, `device`, …) to a command, which gets them as one `selection`."""
+    """Add these options (`endpoint`, `device`, …) to a command, which gets them as one `selection`."""
     options = [_OPTIONS[name] for name in names]
     if reasons:
         options.append(
@@ -96,9 +96,9 @@ def selecting(
 
 def signing_keys(references: Iterable[str]) -> tuple[SigningKey, ...]:
     """
-    The keys that `--secret` was given, each as `secret_of` reads it.
+    The keys of `--secret`, each read as `secret_of` does.
 
-    Raises ConfigurationError, also when one is not `whsec_…`; its sentence never holds any part of a secret.
+    Raises ConfigurationError, also for a secret that is not `whsec_…`. Its sentence never holds any part of a secret.
     """
     try:
         return tuple(_vault(reference).parse_key(reference) for reference in references)
@@ -108,7 +108,7 @@ def signing_keys(references: Iterable[str]) -> tuple[SigningKey, ...]:
 
 def secret_of(reference: str, *, option: str) -> str:
     """
-    The secret that `env:NAME` or `file:PATH` stands for, as in routes.yaml; any other text is the secret itself.
+    The secret that `env:NAME` or `file:PATH` stands for, as in routes.yaml. Any other text is the secret itself.
 
     Raises ConfigurationError, whose sentence names the option and never holds the secret.
     """
@@ -120,10 +120,10 @@ def secret_of(reference: str, *, option: str) -> str:
 
 def _vault(reference: str) -> Vault:
     """
-    Where a reference on the command line leads.
+    The vault for a reference on the command line.
 
-    A variable may stand in `.env` too, which is read only when the process has none of that name: to a receiver's
-    developer it is another program's.
+    A variable may stand in `.env` too. That file is read only when the process has no such variable, because it may be
+    another program's file on a receiver developer's machine.
     """
     kind, _, name = reference.partition(":")
     is_elsewhere = kind == "env" and name.strip() not in os.environ
@@ -144,14 +144,14 @@ all_option = click.option("--all", "all_of_them", is_flag=True, help="Every one 
 
 
 def most_listed(selection: Selection, *, all_of_them: bool) -> int:
-    """How many rows a list for people shows."""
+    """The number of rows that a list for people shows."""
     if all_of_them:
         return sys.maxsize
     return selection.limit or MOST_LISTED
 
 
 def ask_first(question: str, *, yes: bool) -> None:
-    """Raises ConfigurationError where there is no terminal to ask at, click.Abort when the answer is no."""
+    """Ask before a change. Raises ConfigurationError without a terminal, and click.Abort when the answer is no."""
     if yes:
         return
     if not sys.stdin.isatty():

@@ -74,7 +74,7 @@ def copy(*, to: str, source: str | None, as_json: bool) -> None:
 
 
 def _deployment(settings: Settings) -> str | None:
-    """Which one is to go on with the copy; None where the settings do not say that, which a copy needs not."""
+    """The deployment that is to use the copy; None if the settings do not tell it, because a copy does not need it."""
     try:
         return settings.broker().deployment
     except SettingsError:

@@ -1,8 +1,8 @@
 """
 Standard output and error as a command needs them, whatever it was started with.
 
-What cannot be written in the terminal's encoding is written as its escape. Output that nobody can take ends the command
-with a sentence; of what is said on stderr nothing is waited for, and no exit code depends on it.
+A letter that the terminal's encoding lacks is written as its escape. Output that nobody can take ends the command with
+a sentence. Nothing waits for text on stderr, and no exit code depends on it.
 """
 
 import io
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 def stand_in() -> None:
     """
-    Put ours in the place of stdout and stderr; to be called before anything is opened.
+    Put ours in the place of stdout and stderr. Call it before anything is opened.
 
-    A standard stream that is closed would leave its number to the next file that is opened, a socket or the outbox.
+    A closed standard stream would leave its number to the next file that is opened, a socket or the outbox.
     """
     for descriptor in (0, 1, 2):
         _occupy(descriptor)
@@ -33,7 +33,7 @@ def stand_in() -> None:
 
 
 def say(sentences: Iterable[str]) -> None:
-    """Say on stderr what ends the command; whoever does not read it keeps us waiting for a second at most."""
+    """Say on stderr what ends the command. A reader that does not read keeps us waiting for a second at most."""
     errors, width = LineWriter(2), columns_of(sys.stderr)
     for sentence in sentences:
         line = folded(f"forwarder: {plain(sentence)}", width=width, indent=2)
@@ -45,7 +45,7 @@ def _occupy(descriptor: int) -> None:
     try:
         os.fstat(descriptor)
     except OSError:
-        # For reading alone: what is written there fails, as it did before.
+        # It is opened for reading alone, so that writing there fails, as it did before.
         os.open(os.devnull, os.O_RDONLY)
 
 
@@ -59,7 +59,7 @@ def _text(raw: io.FileIO, *, like: TextIO | None) -> TextIO:
 
 
 class _Output(io.FileIO):
-    """Raises OperationError for what it cannot write, once: what is left in buffers after that is of no use."""
+    """Raises OperationError once, when it cannot write. Bytes left in buffers after that are of no use."""
 
     _has_failed = False
 
@@ -76,14 +76,14 @@ class _Output(io.FileIO):
             raise OperationError(f"cannot write to stdout: {error.strerror}") from error
 
     def _write(self, data: "ReadableBuffer") -> int:
-        # Another program that shares it may have made it one that does not block; FileIO then answers None.
+        # Another program that shares stdout may have made it non-blocking. FileIO then answers None.
         while not (written := super().write(data)):
             wait_for_room(self.fileno())
         return written
 
 
 class _Errors(io.FileIO):
-    """Loses what it cannot write."""
+    """Loses text that it cannot write."""
 
     def write(self, data: "ReadableBuffer", /) -> int:
         try:

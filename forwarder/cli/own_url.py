@@ -10,10 +10,10 @@ from forwarder.routes.urls import check_url
 
 def endpoint_at(url: str, *, option: str, keys: Sequence[SigningKey] = ()) -> Endpoint:
     """
-    An endpoint at this URL, named by its origin, which tells no token; `option` is where the URL was given.
+    An endpoint at this URL, named by its origin, which tells no token. `option` is the one that gave the URL.
 
-    Loopback, private addresses and plain http are fine, because whoever types a URL means it; addresses that nothing
-    is ever sent to stay forbidden. Raises ConfigurationError.
+    Loopback, private addresses and plain http are fine, because a person who types a URL means it. Addresses to which
+    nothing is ever sent stay forbidden. Raises ConfigurationError.
     """
     try:
         checked = check_url(url, allow_http=True, allow_private=True)

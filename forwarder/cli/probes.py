@@ -1,7 +1,7 @@
 """
-What `forwarder certify` asks of a receiver: requests as the forwarder sends them, and forgeries of them.
+The probes of `forwarder certify` are requests as the forwarder sends them, and forgeries of them.
 
-A Probe is one request, or several, and what a sound receiver does with it: takes it (2xx), or rejects it (4xx).
+A Probe has one request or several, and says whether a sound receiver takes it (2xx) or rejects it (4xx).
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from forwarder.signing import signature_headers
 
 AT_ONCE = 8
 SLOW_SECONDS = 3.0
-"""A receiver that answers first and works after is far quicker."""
+"""A receiver is slow from here on. One that answers first and works after is far quicker."""
 _HOUR = 3600
 _LARGE_BYTES = 64 << 10
 _VERIFY = "reject what does not verify, with 401"
@@ -49,7 +49,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What is sent, one after the other or all at once, and what a sound receiver does with the last."""
+    """Requests, sent one after the other or all at once, and a sound receiver's answer to the last."""
 
     name: str
     expected: Expected
@@ -61,14 +61,14 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a receiver did."""
+    """The verdict on a receiver's answers to one probe."""
 
     probe: Probe
     answers: tuple[str, ...]
-    """Statuses, or why there was none."""
+    """The statuses, or why there was none."""
     seconds: float
     problem: str = field(default="")
-    """What was wrong; empty when nothing was."""
+    """The fault of the receiver; empty when there is none."""
 
     @property
     def is_passed(self) -> bool:
@@ -83,7 +83,7 @@ class Forge:
     key: SigningKey
 
     def event(self, kind: str = "webhook.test", **data: object) -> bytes:
-        """An event in our own form, of as much as `data` says."""
+        """An event in our own form, with `data` in it."""
         now = rfc3339(datetime.now(UTC))
         told = {"endpoint": "certify", "message": "It works.", **data}
         return json.dumps(
@@ -113,7 +113,7 @@ class Forge:
 
 
 def altered(request: Request, header: str, change: Callable[[str], str]) -> Request:
-    """The same with one header changed, or taken out where nothing is left of it."""
+    """The request with one header changed, or taken out if the new value is empty."""
     changed = [
         (name, change(value) if name == header else value) for name, value in request.headers
     ]
@@ -347,7 +347,7 @@ def _of_http(forge: Forge) -> Iterator[Probe]:
 async def judge(
     probe: Probe, url: str, *, client: httpx.AsyncClient, fresh: Callable[[], httpx.AsyncClient]
 ) -> Verdict:
-    """Send a probe's requests and say how the receiver did. Raises nothing for what the receiver does."""
+    """Send a probe's requests and judge the answers. It never raises, whatever the receiver does."""
     began = time.monotonic()
     if probe.is_on_new_connection:
         async with fresh() as another:
@@ -386,7 +386,7 @@ def _is_as_expected(answer: int | str, expected: Expected) -> bool:
         return False
     if expected == "taken":
         return 200 <= answer < 300
-    # 410 would pause the endpoint, and anything but a 4xx says that something is broken.
+    # 410 would pause the endpoint, and any answer but a 4xx says that something is broken.
     if expected == "rejected":
         return 400 <= answer < 500 and answer != 410
     return answer < 500 or answer == 501

@@ -1,8 +1,8 @@
 """
-What a program has to do by itself as process 1 of a container, where no init stands above it.
+The duties of process 1 of a container, which has no init above it.
 
-The kernel drops a signal to process 1 that it has no handler for, and hands it the orphans of the container
-(pid_namespaces(7)). An init in front would see to both, and add a process that signals have to pass.
+The kernel drops a signal to process 1 if it has no handler, and hands it the orphans of the container
+(pid_namespaces(7)). An init in front would see to both, but add a process that signals have to pass.
 """
 
 import os
@@ -23,7 +23,7 @@ def leave_orphans_to_the_kernel() -> None:
     """
     Leave no zombies: children of a process that ignores SIGCHLD vanish when they end (wait(2)).
 
-    Not for a command that starts processes: it could not learn how they ended.
+    A command that starts processes must not call this, because it could not learn how they ended.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 

@@ -1,4 +1,4 @@
-"""`forwarder purge`: erase every trace of one device."""
+"""`forwarder purge` erases every trace of one device."""
 
 import os
 

@@ -92,7 +92,7 @@ def list_(ids: tuple[str, ...], selection: Selection, *, all_of_them: bool, as_j
 def _messages(outbox: OutboxAccess, chosen: Chosen[int]) -> Iterator[Quarantined]:
     for keys in chosen.chunks():
         for key in keys:
-            # One at a time: each may hold a message of the largest size.
+            # One at a time, because each may be a message of the largest size.
             yield from outbox.quarantined([key])
 
 

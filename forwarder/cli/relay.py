@@ -1,4 +1,4 @@
-"""Passes verified requests on to a developer's own port, and brings back what is answered there."""
+"""The relay passes verified requests on to a developer's own port, and brings its answers back."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -21,11 +21,11 @@ _PASSED_ON = (
 
 class Relay:
     """
-    An answer rule for a Listener that verifies: what reaches it is genuine.
+    An answer rule for a Listener that verifies, so that only genuine requests reach it.
 
     `endpoint` gets the body as it came and the headers that matter, so that its own check of the signature passes.
-    Its status is the answer, with the start of what it said. Where it gives none, the answer is 502 and a sentence,
-    which `tell` gets too.
+    Its status is the answer, with the start of its body. If it gives none, the answer is 502 and a sentence, which
+    `tell` gets too.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How `forwarder listen` shows the requests that came: a line each for people, an object each for programs."""
+"""The view of `forwarder listen` shows requests: a line each for people, an object each for programs."""
 
 import base64
 import json
@@ -25,17 +25,17 @@ class RequestView(Protocol):
     """Shows requests as they are answered."""
 
     def begin(self, sentence: str) -> None:
-        """Say where they are awaited."""
+        """Say where requests are awaited."""
 
     def show(self, received: Received) -> None:
-        """Show one, which has its answer."""
+        """Show one request, which has its answer."""
 
     def end(self) -> None:
-        """Say how much came."""
+        """Say how many requests came."""
 
 
 class ForPeople:
-    """A line that fits 80 columns with its whole id, unless something is amiss; with bodies, if asked for."""
+    """Shows a line that fits 80 columns with its whole id, unless something is amiss, and bodies if asked for."""
 
     def __init__(self, console: Console, *, with_bodies: bool) -> None:
         self._console = console
@@ -61,7 +61,7 @@ class ForPeople:
 
 
 class ForPrograms:
-    """One JSON object a line on standard output, and nothing else there."""
+    """Shows one JSON object a line on standard output, and nothing else there."""
 
     def begin(self, sentence: str) -> None:
         click.echo(sentence, err=True)
@@ -74,7 +74,7 @@ class ForPrograms:
 
 
 def line(received: Received) -> Text:
-    """`204 ✓ ECC9FF5C001A  draws 0.631 kW  msg_…`, and after it what is not as usual."""
+    """`204 ✓ ECC9FF5C001A  draws 0.631 kW  msg_…`, and behind it all that is not as usual."""
     text = Text(str(received.status), style="green" if received.was_accepted else "red")
     mark = {True: " ✓ ", False: " ✗ "}[received.verified] if received.verdict else "   "
     text.append(mark, style="green" if received.verified else "yellow")
@@ -94,7 +94,7 @@ def _remarks(received: Received) -> Iterator[str]:
 
 
 def header_lines(received: Received) -> Iterator[str]:
-    """The headers that a receiver of webhooks looks at."""
+    """The headers of interest to a receiver of webhooks."""
     for name, value in _headers_of(received).items():
         yield plain(f"{name}: {value}")
 
@@ -108,7 +108,7 @@ def _headers_of(received: Received) -> dict[str, str]:
 
 
 def body_lines(body: bytes) -> Iterator[str]:
-    """A body for people: JSON indented, other text as it is, and what is no text in hexadecimal, its start."""
+    """A body for people: JSON indented, other text as it is, and the start of other bytes in hexadecimal."""
     if (document := json_text(body)) is not None:
         yield from map(plain_json, _pretty(document).split("\n"))
     elif (text := printable(body)) is not None:
@@ -126,9 +126,9 @@ def _pretty(document: str) -> str:
 
 def as_json(received: Received) -> str:
     """
-    One request as an object: what came of it, the headers that matter, and `body`, its JSON with all its digits.
+    One request as an object: its outcome, the headers that matter, and `body`, its JSON with all its digits.
 
-    A body that is no JSON is null there, and stands in `body_base64`.
+    `body` is null for a body that is no JSON, which stands in `body_base64`.
     """
     document = json_text(received.body)
     told: dict[str, object] = {
@@ -146,13 +146,13 @@ def as_json(received: Received) -> str:
 
 
 def json_text(body: bytes) -> str | None:
-    """The body on one line, digit by digit, when it is JSON (RFC 8259), which knows no NaN; else None."""
+    """The body on one line, digit by digit, if it is JSON (RFC 8259), which has no NaN; else None."""
     try:
         text = body.decode()
         json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return None
-    # Line breaks stand between values only: within a string JSON has them escaped.
+    # Line breaks stand between values only, because JSON escapes them in strings.
     return text.translate({ord(blank): " " for blank in "\r\n\t"})
 
 

@@ -1,4 +1,4 @@
-"""`forwarder routes`: who gets which devices and why, and what an edit changes."""
+"""`forwarder routes` shows who gets which devices and why, and what an edit changes."""
 
 import json
 from pathlib import Path
@@ -68,14 +68,14 @@ def diff_command(old: Path, new: Path | None, *, as_json: bool) -> None:
 
 
 def diff_lines(difference: RoutesDiff, old: Path, new: Path) -> list[str]:
-    """What changes, under a line that says in which direction."""
+    """The changes, under a line that tells their direction."""
     changes = difference.lines()
     way = f"from {old} to {new}"
     return [f"{way}:", *changes] if changes else [f"nothing changes {way}"]
 
 
 def everyone_table(routes: Routes) -> Grid:
-    """Every endpoint with what it asks for, for people."""
+    """Every endpoint with the devices that it asks for, for people."""
     rows = table(endpoint=NAME, gets=PROSE, because_of=PROSE, state=STAYS)
     for name, endpoint in routes.endpoints.items():
         state = "paused" if endpoint.paused else ""
@@ -86,7 +86,7 @@ def everyone_table(routes: Routes) -> Grid:
 
 
 def one_device_lines(routes: Routes, device: Device) -> list[str]:
-    """Who gets this device, and why, for people."""
+    """The endpoints that get this device, and why, for people."""
     names = routes.match(device)
     if not names:
         return [f"nobody gets {device}{_lost_groups(routes, device)}"]
@@ -101,12 +101,12 @@ def _mac(text: str, routes: Routes) -> Device:
 
 
 def _routes(path: Path) -> Routes:
-    """The routes; no variable has to be set for them, since who gets what does not depend on secrets."""
+    """The routes. No variable has to be set for them, because devices do not depend on secrets."""
     return look_at_routes(path).require()
 
 
 def _given_routes(path: Path) -> Routes:
-    """The same of a file that was named on the command line."""
+    """The routes of a file that was named on the command line."""
     try:
         content = read_given(path, limit=ROUTES_LIMIT)
     except Unreadable as unreadable:

@@ -18,9 +18,9 @@ def command() -> None:
     settings = load_settings()
     lines = configure_logs(format=settings.log_format, level=settings.log_level)
     share = raise_limit()
-    require_room(share)  # the event loop could not say what it lacks
+    require_room(share)  # the event loop itself could not say what it lacks
     try:
         uvloop.run(run_service(settings, share=share, log_lines_dropped=lambda: lines.dropped))
     finally:
         ignore_signals()
-        lines.flush()  # before the sentence that this may end with
+        lines.flush()  # before the sentence with which this may end

@@ -1,5 +1,5 @@
 """
-What the running service says about itself.
+Asks the running service about itself.
 
 `http.client` asks, because a container's health check starts a process each time, and httpx doubles what that costs.
 The address is this machine's own, and the request holds no secret.
@@ -17,7 +17,7 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a serv
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The answer of /readyz; empty parts when there was none."""
+    """The answer of /readyz. Its parts are empty when there was none."""
 
     answered: bool = False
     is_ready: bool = False
@@ -27,11 +27,11 @@ class Readiness:
     routes: dict[str, Any] = field(default_factory=dict)
     outbox: dict[str, Any] = field(default_factory=dict)
     endpoints: dict[str, bool] = field(default_factory=dict)
-    """Those in force, and whether the routes pause them."""
+    """The endpoints in force, and whether the routes pause them."""
 
 
 def ask(address: tuple[str, int], path: str, *, timeout_seconds: float) -> tuple[int, bytes]:
-    """Status and body of GET `path` at the address that the service listens on; raises OSError when there is none."""
+    """Status and body of GET `path` at the service's address. Raises OSError when nothing answers."""
     host, port = address
     connection = http.client.HTTPConnection(
         _ANY_ADDRESS.get(host, host), port, timeout=timeout_seconds
@@ -47,7 +47,7 @@ def ask(address: tuple[str, int], path: str, *, timeout_seconds: float) -> tuple
 
 
 def ask_readiness(address: tuple[str, int]) -> Readiness:
-    """What GET /readyz says at the address that the service listens on; never raises."""
+    """The answer of GET /readyz at the service's address. It never raises."""
     try:
         _, body = ask(address, "/readyz?endpoints", timeout_seconds=TIMEOUT_SECONDS)
         return _understood(json.loads(body))
@@ -57,7 +57,7 @@ def ask_readiness(address: tuple[str, int]) -> Readiness:
 
 def _understood(answer: object) -> Readiness:
     if not isinstance(answer, dict) or not isinstance(answer.get("mqtt"), dict):
-        # Something else listens there.
+        # Another program listens there.
         return Readiness()
     return Readiness(
         answered=True,

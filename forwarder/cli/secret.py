@@ -1,4 +1,4 @@
-"""`forwarder secret`: a fresh webhook secret."""
+"""`forwarder secret` prints a fresh webhook secret."""
 
 import base64
 import secrets

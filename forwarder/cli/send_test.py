@@ -1,4 +1,4 @@
-"""`forwarder send-test`: signed events to one endpoint or to any URL, and what came back."""
+"""`forwarder send-test` sends signed events to one endpoint or to any URL, and shows the answers."""
 
 import asyncio
 import itertools
@@ -33,12 +33,12 @@ from forwarder.settings import environment, load_settings
 Event = Literal["test", "reading", "readings"]
 
 BATCHED_READINGS = 3
-"""How many readings `--event readings` puts in one request, at most as many as the endpoint takes."""
+"""Readings that `--event readings` puts in one request, unless the endpoint takes fewer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """Where to, what, and how often."""
+    """The endpoint, the event, and how often it is sent."""
 
     endpoint: Endpoint
     event: Event
@@ -49,7 +49,7 @@ class Sending:
 
     @property
     def device(self) -> Device:
-        """Which device takes the place of `{device}` in the URL: none that a customer has."""
+        """The device in the place of `{device}` in the URL, which no customer has."""
         return TEST_DEVICE if self.event == "test" else SAMPLE_DEVICE
 
 
@@ -130,7 +130,7 @@ def _to_endpoint(name: str, event: Event, count: int) -> Sending:
 
 
 def _require_meant(endpoint: Endpoint, event: Event, form: Format | NoticeFormat | None) -> None:
-    """Raises ConfigurationError for what such an endpoint is never sent."""
+    """Raises ConfigurationError for an event that such an endpoint never gets."""
     if endpoint.events is not None and event != "test":
         raise ConfigurationError(f"{endpoint.name} is sent no readings; leave --event out")
     if endpoint.events is None and form == "text":
@@ -140,7 +140,7 @@ def _require_meant(endpoint: Endpoint, event: Event, form: Format | NoticeFormat
 
 
 def in_form(endpoint: Endpoint, *, event: Event, form: Format | NoticeFormat | None) -> Endpoint:
-    """The endpoint as it has to be for that event: `readings` are a batch, also where single ones are sent else."""
+    """The endpoint in the form for that event. `readings` are a batch, even if it usually gets single readings."""
     batch = endpoint.batch
     if event == "readings" and batch is None:
         batch = BatchLimits(BATCHED_READINGS, 0.0)
@@ -150,7 +150,7 @@ def in_form(endpoint: Endpoint, *, event: Event, form: Format | NoticeFormat | N
 
 
 async def send(sending: Sending) -> list[Answered]:
-    """One request after the other, each with an id of its own."""
+    """Send one request after the other, each with an id of its own."""
     try:
         return await send_each(
             _requests(sending),

@@ -1,4 +1,4 @@
-"""`forwarder simulate`: whatwatt Go devices that are not there, publishing to the configured broker."""
+"""`forwarder simulate` publishes to the configured broker as whatwatt Go devices that are not there."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""`forwarder status`: who is well, who is not, since when, and how much waits."""
+"""`forwarder status` shows which endpoints are well, which are not, since when, and how much waits."""
 
 import sys
 import time
@@ -44,7 +44,7 @@ def command(*, watch: bool, as_json: bool) -> None:
 
 
 def look(settings: Settings, *, now: float) -> View:
-    """Everything that is to be shown. Raises OperationError when the service that answers is another outbox's."""
+    """Everything to show. Raises OperationError when the service that answers works on another outbox."""
     readiness = ask_readiness(settings.listen_address)
     load = look_at_routes(settings.routes_file)
     written = _written(load)
@@ -66,21 +66,25 @@ def look(settings: Settings, *, now: float) -> View:
 
 
 def _written(load: Load) -> dict[str, bool] | None:
-    """The endpoints of the file as it stands there, and whether it pauses them; None when it cannot be used."""
+    """The endpoints of the file as it is now, and whether it pauses them; None when it cannot be used."""
     if isinstance(load.outcome, Rejection):
         return None
     return {str(name): endpoint.paused for name, endpoint in load.outcome.endpoints.items()}
 
 
 def _refused(load: Load) -> dict[str, frozenset[int]]:
-    """By which statuses its endpoints refuse a reading for good."""
+    """The statuses by which the file's endpoints refuse a reading for good."""
     if isinstance(load.outcome, Rejection):
         return {}
     return {str(name): endpoint.refused for name, endpoint in load.outcome.endpoints.items()}
 
 
 def _require_ours(readiness: Readiness, identity: str | None, settings: Settings) -> None:
-    """A copy of our file has our identity, and another lock. On a database it may be that nobody leads yet."""
+    """
+    Raises OperationError unless the service that answers works on our outbox.
+
+    A lock tells our file from a copy, which has its identity. A database may have no leader, and needs no lock.
+    """
     place = settings.outbox_place
     is_ours = isinstance(place, Database) or is_running(place)
     if identity == readiness.outbox.get("id") and is_ours:
@@ -96,7 +100,7 @@ def _require_ours(readiness: Readiness, identity: str | None, settings: Settings
 
 
 def as_object(view: View) -> dict[str, Any]:
-    """What programs are given."""
+    """The status for programs."""
     readiness = view.readiness
     return status_object(
         view.overview,
@@ -110,7 +114,7 @@ def as_object(view: View) -> dict[str, Any]:
 
 
 def _watch(settings: Settings, view: View) -> None:
-    """Redraw until Ctrl-C; what cannot be looked at now may be a second later."""
+    """Redraw until Ctrl-C. A look that fails is shown, and tried again a second later."""
     screen = console()
     with (
         suppress(KeyboardInterrupt),
@@ -137,7 +141,7 @@ def _mqtt(readiness: Readiness, settings: Settings) -> dict[str, Any]:
 
 
 def _routes(load: Load, readiness: Readiness) -> dict[str, Any]:
-    """What the running service says of its routes, else the file; `problem` is the first sentence of our own look."""
+    """The routes by the running service, else by the file. `problem` is the first sentence of our own look."""
     if isinstance(load.outcome, Rejection):
         found = load.outcome
         own = {"endpoints": 0, "problems": found.count, "first": found.place}

@@ -1,4 +1,4 @@
-"""What `forwarder status` shows people: a few lines, a table of endpoints, and what to do next."""
+"""The view of `forwarder status` for people: a few lines, a table of endpoints, and what to do next."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class View:
 
 
 def print_view(view: View) -> None:
-    """On a terminal lines are folded between words; elsewhere they are one line each, as programs want them."""
+    """Print a view. A terminal gets lines folded between words, other outputs get whole lines."""
     screen = console()
     if screen.is_terminal:
         screen.print(frame(view, screen, most_rows=None))
@@ -51,7 +51,7 @@ def print_view(view: View) -> None:
 
 
 def frame(view: View, screen: Console, *, most_rows: int | None = 0) -> RenderableType:
-    """The whole of it; 0: of the endpoints as many as there is room for on the screen, None: all of them."""
+    """The whole view. 0 shows as many endpoints as have room on the screen, None shows all."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True, min_width=10)
     grid.add_column(overflow="fold")
@@ -98,7 +98,7 @@ def _routes(view: View) -> tuple[str, str]:
 
 
 def _messages(overview: Status) -> str:
-    """How many were accepted, and of the other outcomes those that occurred: all four fill more than 60 columns."""
+    """Accepted messages, and the other outcomes that occurred, because all four fill more than 60 columns."""
     counts = overview.messages.items()
     return ", ".join(f"{n:,} {outcome}" for outcome, n in counts if n or outcome == "accepted")
 
@@ -148,7 +148,7 @@ def _below(view: View, *, most_rows: int | None) -> Iterator[RenderableType]:
 
 
 def _replicas(replicas: Sequence[Replica]) -> Grid:
-    """Routes are told by a digest, so that one whose own differ is seen; a beat is about a second."""
+    """The replicas. A digest of routes shows the one whose own differ; a beat is about a second."""
     built = table(
         replica=NAME, _=STAYS, endpoints=number(), routes=STAYS, version=leaves(1),
         beat=number(leaves=2),

@@ -1,4 +1,4 @@
-"""How operator commands write: calm tables for people, exact JSON for programs, and nothing that moves a cursor."""
+"""Tables and JSON of operator commands: calm for people, exact for programs. Nothing in them moves a cursor."""
 
 import json
 import os
@@ -18,9 +18,9 @@ _UNLIMITED = 100_000
 
 def console() -> Console:
     """
-    Standard output for people: no markup, no guessed colours.
+    Standard output for people, without markup and guessed colours.
 
-    It is as wide as the terminal, or as COLUMNS says; a pipe takes whole rows.
+    It is as wide as the terminal, or as COLUMNS says. A pipe takes whole rows.
     """
     knows_width = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
     width = None if knows_width else _UNLIMITED
@@ -41,7 +41,7 @@ _VALUE = Column(folds_to=len("msg_") + 32)
 
 
 def leaves(rank: int) -> Column:
-    """A column that is left out where there is not enough room; that with the lowest rank first."""
+    """A column that is left out when there is not enough room. The lowest rank goes first."""
     return Column(leaves=rank)
 
 
@@ -51,12 +51,12 @@ def number(*, leaves: int = 0) -> Column:
 
 
 def table(**columns: Column) -> Grid:
-    """An empty table without lines; each column is named by its title, `_` for a space."""
+    """An empty table without lines. Each column is named by its title, with `_` for a space."""
     return Grid({title.strip("_").replace("_", " "): column for title, column in columns.items()})
 
 
 def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
-    """Names and values, one a line; those without a value are left out."""
+    """Print names and values, one a line. Names without a value are left out."""
     columns = {"name": Column(folds_to=20, breaks_after=".", style="dim"), "value": _VALUE}
     grid = Grid(columns, has_titles=False)
     for name, value in pairs:
@@ -66,7 +66,7 @@ def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
 
 
 def print_listed(rows: Grid, *, count: int, what: str, plural: str = "") -> None:
-    """A list, and how much of it is not shown."""
+    """Print a list, and how much of it is not shown."""
     if not count:
         click.echo(f"no {plural or what + 's'}")
         return
@@ -81,7 +81,7 @@ def print_json(value: object) -> None:
 
 
 def print_json_list(values: Iterable[object]) -> None:
-    """One JSON list, written as it comes, an element a line."""
+    """Print one JSON list as its elements come, one a line."""
     opening = "["
     for value in values:
         click.echo(f"{opening}\n  {json.dumps(value)}", nl=False)
