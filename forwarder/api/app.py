@@ -1,4 +1,4 @@
-"""The API's application turns a request into an answer. It works in a thread, and every failure is a problem."""
+"""The API's application turns a request into an answer. The work runs in a thread, and every failure is a problem."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol

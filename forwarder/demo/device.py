@@ -9,7 +9,7 @@ from forwarder.demo.template import Value
 from forwarder.reading import Device
 
 Payload = Callable[["SimulatedDevice"], str]
-"""What a device writes about its present state."""
+"""Writes a device's present state."""
 
 _OUI = "ECC9FF"
 _DEVICE_DEFAULT_ZONE = "Europe/Zurich"

@@ -22,7 +22,7 @@ NUMERIC_NAMES = frozenset(  # a table of names reads better as words than as quo
     wifi.sta.rssi wifi.sta.channel plug.voltage.usb plug.voltage.p1 plug.voltage.mbus
     """.split()  # noqa: SIM905
 )
-"""Variables that are numbers, from whatwatt's documentation; `vol[n].bus` and `vol[n].cumulative` besides."""
+"""Variables that are numbers, from whatwatt's documentation. `vol[n].bus` and `vol[n].cumulative` are numbers, too."""
 
 TEXT_NAMES = frozenset(  # a table of names reads better as words than as quoted strings
     """
@@ -33,7 +33,7 @@ TEXT_NAMES = frozenset(  # a table of names reads better as words than as quoted
     wifi.sta.dns eth.state eth.mac eth.ip eth.mask eth.gw eth.dns plug.interface
     """.split()  # noqa: SIM905
 )
-"""Variables that are text; `vol[n].meter_id` and `vol[n].date_time` besides."""
+"""Variables that are text. `vol[n].meter_id` and `vol[n].date_time` are text, too."""
 
 KNOWN_NAMES = NUMERIC_NAMES | TEXT_NAMES
 

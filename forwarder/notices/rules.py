@@ -129,8 +129,6 @@ class Rules:
             wait = min(max((_number(kept, "due_at") or 0.0) - now.unix, 0.0), DEAD_SECONDS)
             self._deaths[name] = _Deaths(since, now.monotonic + wait, reasons)
 
-    # Facts.
-
     @property
     def outages(self) -> Collection[str]:
         """The endpoints whose recovery is awaited. The caller looks at them now and then."""
@@ -235,8 +233,6 @@ class Rules:
         """Take notices that other parts have decided on and remember. Notices that find no room are dropped."""
         room = MOST_TRANSITIONS - len(self._round.notices)
         self._round.notices += notices[: max(room, 0)]
-
-    # Notices.
 
     def due(self, *, now: Moment) -> Round:
         """The round that is due now, most often empty. It is given once, so the caller has to write it."""

@@ -72,8 +72,6 @@ class Teller:
     def _now(self) -> Moment:
         return Moment(self._clock.unix(), self._clock.monotonic())
 
-    # Facts.
-
     def use(self, routes: Routes) -> None:
         """Tell the operator of this table. A new operator is told of all that is wrong already."""
         operator = routes.operator
@@ -143,8 +141,6 @@ class Teller:
         if self._rules is not None:
             self._rules.pass_on(notices)
             self._wake.set()
-
-    # Notices.
 
     async def run(self) -> None:
         """Tell until cancelled, and then hand over what is known."""

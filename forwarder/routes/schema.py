@@ -1,4 +1,4 @@
-"""The JSON Schema of the routing file, for editors that complete and check while one types."""
+"""The JSON Schema of the routing file, for editors that complete and check while people type."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def routes_schema() -> dict[str, Any]:
-    """Draft 2020-12. What depends on several settings, or on other files, is left to `forwarder check`."""
+    """The schema, in draft 2020-12. `forwarder check` has the rules across several settings, or about other files."""
     schema = RoutesSpec.model_json_schema()
     _simplify(schema)
     for section in ("groups", "endpoints"):

@@ -10,7 +10,7 @@ PUBACK = b"\x40\x02"
 
 
 class Arrival:
-    """One message as it came in, with what it takes to acknowledge it on the connection that brought it."""
+    """One message as it came in, with its acknowledgement on the connection that brought it."""
 
     __slots__ = ("acknowledgement", "is_acknowledged", "message")
 

@@ -151,7 +151,7 @@ class Connection:
         self.abort()
 
     def abort(self, problem: Problem | None = None) -> None:
-        """Close the socket now, whatever is in flight; does nothing the second time."""
+        """Close the socket now, whatever is in flight. A second call does nothing."""
         self._driver.stop()
         if (sock := self._client.socket()) is not None:
             sock.close()

@@ -47,7 +47,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
-    """How the session stands at one moment."""
+    """The state of the session at one moment."""
 
     connected: bool
     subscribed: bool
@@ -64,7 +64,7 @@ class SessionState:
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """How far the present connection has come."""
+    """The progress of the present connection."""
 
     connected_at: float | None = None
     """Monotonic seconds of its CONNACK; None before."""

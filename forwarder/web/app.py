@@ -79,7 +79,7 @@ class _Told:
 
     async def readyz(self, request: Request) -> Response:
         readiness = dict(self._vitals.readiness())
-        # Only if asked for, because there may be thousands of endpoints, and most callers want to know one thing.
+        # Endpoints are told only if asked for: there may be thousands, and most callers want to know one thing.
         if "endpoints" in request.query_params:
             readiness["endpoints"] = self._vitals.endpoints()
         return JSONResponse(readiness, status_code=200 if readiness["ready"] else 503)

@@ -66,7 +66,7 @@ def send_test(resources: Resources, call: Call) -> object:
 
 
 def name_meant(call: Call, known: Sequence[str]) -> str:
-    """The name in the path. Raises OperationError where there is no such endpoint."""
+    """The name in the path. Raises OperationError when there is no such endpoint."""
     name = call.path["name"]
     if name not in known:
         raise OperationError(operator.not_an_endpoint(name, known, call.situation.routes))

@@ -254,7 +254,7 @@ def _constants(skeleton: _Skeleton, read_with: _ReadWith) -> frozenset[int]:
 def _variables(
     skeleton: _Skeleton, constants: frozenset[int], read_with: _ReadWith
 ) -> dict[int, Use]:
-    """The variable of each place that has one. The normaliser's trace tells as what it read each placeholder."""
+    """The variable of each place that has one. The normaliser's trace tells which one it read."""
     placeholders = _first_placeholders(skeleton)
     builder, _ = read_with(
         [skeleton.values[p] if p in constants else placeholders[p] for p in skeleton.places]
