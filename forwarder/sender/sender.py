@@ -165,9 +165,8 @@ class Sender:
         endpoint, deadline = channel.endpoint, channel.deadline
         token = await self._tokens.current(endpoint, deadline=deadline)
         channel.carry(token)
-        redaction = (
-            channel.redaction
-        )  # taken now, because another attempt may bring the next token during the POST
+        # Taken now, because another attempt may bring the next token during the POST.
+        redaction = channel.redaction
         answer = await channel.post(url, headers, body, deadline=deadline)
         if answer.status == _UNAUTHORIZED and _UNAUTHORIZED not in endpoint.success:
             renewed = await self._tokens.renewed(endpoint, token, deadline=deadline)
