@@ -1,6 +1,7 @@
 """What may happen while a commit is under way: nothing is offered twice, out of order, or never."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypeVar
@@ -38,7 +39,7 @@ from forwarder.outbox import (
     open_outbox,
 )
 from forwarder.outbox import outbox as outbox_module
-from forwarder.outbox.changes import Changes
+from forwarder.outbox.changes import Applied, Changes
 from forwarder.outbox.engine import Look
 from forwarder.settings import OutboxPlace
 
@@ -105,6 +106,35 @@ async def test_lane_counted_in_the_middle_of_a_claim_loses_nothing(
     outbox.settle("acme", [last], ends=[claimed])
     await flush(outbox)
     assert ids(await must_claim(outbox, limit=9)) == ["c", "d"]
+
+
+async def test_reading_whose_commit_is_not_published_joins_with_that(
+    harness: OutboxHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read beside the loop finds it already, once a command has ended what was before it."""
+    outbox = harness.open()
+    await outbox.put([new_reading(ONE, "a")])
+    (before,) = (await must_claim(outbox)).deliveries
+    outbox = await harness.reopen()
+    harness.other.expire(before)
+    apply, is_on_disk, may_be_told = harness.engine.apply, threading.Event(), threading.Event()
+
+    def told_later(changes: Changes, *, now: float) -> Applied:
+        applied = apply(changes, now=now)
+        if changes.puts:
+            is_on_disk.set()
+            assert may_be_told.wait(10)
+        return applied
+
+    monkeypatch.setattr(harness.engine, "apply", told_later)
+    put = outbox.put([new_reading(ONE, "b")])
+    assert await asyncio.to_thread(is_on_disk.wait, 10)
+    assert await claim(outbox) is None
+    may_be_told.set()
+    await put
+    await flush(outbox)
+    assert ids(await must_claim(outbox)) == ["b"]
+    assert await claim(outbox) is None
 
 
 async def test_change_at_the_end_of_a_lane_hurries_nobody(
@@ -179,12 +209,13 @@ async def test_own_pause_is_on_disk_before_commands_are_looked_at(
     await outbox.put([new_reading(ONE, "a")])
     told: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
     outbox.on_foreign_change = lambda: told.set_result(outbox.health["acme"].paused_by)
-    harness.other.change_health()
-    put = await committing(outbox, outbox.put([new_reading(ONE, "b")]))
-    outbox.look()
-    outbox.record_gone("acme", "digest")
-    await put
-    assert await asyncio.wait_for(told, timeout=10) == "gone"
+    with HeldDisk(harness.engine) as disk:
+        harness.other.change_health()
+        outbox.look()
+        assert await asyncio.to_thread(disk.is_reached.wait, 10)
+        outbox.record_gone("acme", "digest")
+        disk.let_go()
+        assert await asyncio.wait_for(told, timeout=10) == "gone"
 
 
 async def test_command_in_the_middle_of_a_group_is_seen_by_it(

@@ -164,6 +164,21 @@ async def test_a_record_on_its_way_is_erased_too(outbox: Outbox, harness: Outbox
     assert records(harness) == {}
 
 
+async def test_a_record_of_the_transaction_that_hears_of_a_purge_is_erased_too(
+    outbox: Outbox, harness: OutboxHarness
+) -> None:
+    """The loop had handed it over before the transaction took the purge's note."""
+    await outbox.put([new_reading(ONE, "a")])
+    await kept(outbox)
+    known = outbox.devices.find(Device(ONE))
+    assert known is not None
+    with opened(harness.place) as file:
+        file.operate(ForgetDevice(Device(ONE)))
+    changes = Changes(devices={known.place: known.record()})
+    assert harness.engine.apply(changes, now=0.0).forgotten == {ONE}
+    assert records(harness) == {}
+
+
 async def test_a_record_of_a_transaction_that_begins_at_once_is_erased_too(
     outbox: Outbox, harness: OutboxHarness
 ) -> None:

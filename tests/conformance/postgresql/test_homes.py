@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.clock import HandClock
 from support.dispatcher_harness import DispatcherHarness
+from support.engines import HeldDisk
 from support.outbox import claim, flush, ids, is_reading, must_claim, settle, totals
 from support.outbox_harness import OutboxHarness
 from support.readings import STARTED_AT, endpoint, new_reading
@@ -20,6 +21,7 @@ from forwarder.outbox import (
     NewQuarantined,
     Outbox,
     Recipient,
+    ReleaseHomes,
     ReplayQuarantined,
     TakeHomes,
     inspect,
@@ -182,6 +184,23 @@ async def test_nothing_is_seen_twice_by_a_home_that_moves_while_readings_come(
             sent += await delivered(both[to])
     sent += await delivered(both["one"]) + await delivered(both["two"])
     assert sent == [str(number) for number in range(12)]
+
+
+async def test_reading_that_comes_between_a_look_and_a_count_is_there_once(both: Replicas) -> None:
+    """A count of a lane leaves out what has come since the look, because that arrives by itself."""
+    owner = both["two"]
+    await owner.operate(ReleaseHomes(["acme"]))
+    with HeldDisk(both.harnesses["two"].engine) as disk:
+        taking = asyncio.ensure_future(owner.operate(TakeHomes(["acme"])))
+        assert await asyncio.to_thread(disk.is_reached.wait, 10)
+        await both.leader.put([new_reading(ONE, "a")])
+        disk.let_go()
+        await taking
+    await seen(owner)
+    lane = owner.schedule.lanes_of("acme").find(Device(ONE))
+    assert lane is not None
+    assert lane.pending == 1
+    assert await delivered(owner) == ["a"]
 
 
 async def test_known_reading_that_is_owed_anew_reaches_its_home(both: Replicas) -> None:

@@ -76,7 +76,7 @@ async def test_note_is_not_taken_from_under_its_writer(place: Database) -> None:
         assert await taken == [(7, ONE)]
 
 
-async def test_notes_are_written_and_taken_in_one_order(place: Database) -> None:
+async def test_notes_are_taken_in_the_order_in_which_they_are_written(place: Database) -> None:
     """So two that are at several at once do not wait for each other in a circle."""
     prepare(place)
     with opened_connection(place) as first, opened_connection(place) as second:
@@ -93,3 +93,31 @@ async def test_notes_are_written_and_taken_in_one_order(place: Database) -> None
         store.add_totals()
         first.commit()
         assert sorted(await taken) == [(7, ONE), (7, TWO)]
+
+
+async def test_notes_are_written_in_the_order_in_which_they_are_taken(place: Database) -> None:
+    """A writer waits for a taker with nothing in hand, so the two do not wait in a circle."""
+    prepare(place)
+    with (
+        opened_connection(place) as first,
+        opened_connection(place) as second,
+        opened_connection(place) as third,
+    ):
+        store, owner = Store(first), Store(second, member="owner")
+        owner.homes = {7: 1}
+        third.execute("INSERT INTO touched_lane VALUES (7, ?), (7, ?)", (ONE, TWO))
+        third.begin()
+        third.execute("SELECT 1 FROM touched_lane WHERE device = ? FOR UPDATE", (ONE,))
+        second.begin()
+        taken = asyncio.create_task(asyncio.to_thread(owner.noted_lanes))
+        await until_somebody_waits(place, "%SELECT%touched_lane%")
+        first.begin()
+        store.note_lane(7, TWO)
+        store.note_lane(7, ONE)
+        written = asyncio.create_task(asyncio.to_thread(store.add_totals))
+        await until_somebody_waits(place, "%INSERT%touched_lane%")
+        third.commit()
+        assert sorted(await taken) == [(7, ONE), (7, TWO)]
+        second.commit()
+        await written
+        first.commit()

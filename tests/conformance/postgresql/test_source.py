@@ -1,14 +1,18 @@
-"""A copy's source holds what commands that were under way have changed."""
+"""An outbox as the source of a copy: with what commands under way have changed, and for its own deployment alone."""
 
 import asyncio
 import threading
+from pathlib import Path
 
+import pytest
 from support.readings import STARTED_AT
 from support.replicas import until_somebody_waits
 
-from forwarder.outbox import Audit, AuditRecord, opened
+from forwarder.errors import OperationError
+from forwarder.outbox import Audit, AuditRecord, copy_outbox, exists, opened
 from forwarder.outbox.postgresql import copying
 from forwarder.outbox.postgresql.access import PostgresAccess
+from forwarder.outbox.postgresql.members import DatabaseSeat
 from forwarder.outbox.postgresql.schema import prepare
 from forwarder.settings import Database
 
@@ -40,3 +44,14 @@ async def test_copy_holds_what_a_command_under_way_commits(place: Database) -> N
 def _audited(place: Database) -> list[object]:
     with copying.held(place) as contents:
         return [identity for (identity,) in contents.rows("audit", ("id",))]
+
+
+def test_outbox_of_another_deployment_is_not_copied(place: Database, tmp_path: Path) -> None:
+    """The last leader leaves what it subscribed to; a copy for nobody in particular is anybody's."""
+    DatabaseSeat(place, name="one", deployment="theirs").release()
+    copy = tmp_path / "outbox.db"
+    with pytest.raises(OperationError, match="is the outbox of another deployment: theirs"):
+        copy_outbox(place, copy, deployment="ours")
+    assert not exists(copy)
+    copy_outbox(place, copy)
+    assert exists(copy)
