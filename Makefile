@@ -11,7 +11,7 @@ IMAGE := whatwatt-forwarder
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' forwarder/__init__.py)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help setup mosquitto postgresql promtool browser monitoring recordings toolchains demo test unit conformance attack chaos endurance test-endurance lint format lock image image-demo test-container test-install release test-release version outbox-fixture bench bench-quick plots page-pictures figures peers peers-setup lint-deploy clean
+.PHONY: help setup mosquitto postgresql promtool browser monitoring recordings toolchains demo test unit conformance mutations attack chaos endurance test-endurance lint format lock image image-demo test-container test-install release test-release version outbox-fixture bench bench-quick plots page-pictures figures peers peers-setup lint-deploy clean
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -82,6 +82,9 @@ unit: setup ## the pure tests, in seconds; properties are tried with a tenth of 
 
 conformance: setup postgresql ## what each engine of the outbox promises, and models of it
 	$(BIN)/pytest tests/conformance $(ARGS)
+
+mutations: setup postgresql ## put back each mistake that the outbox once had, and see its test fail; ARGS="replay file.py" for some of them
+	@PYTHONPATH=tests nice $(BIN)/python -m mutations $(ARGS)
 
 monitoring: setup ## docs/metrics.csv, the rules of alerts and the dashboard, anew from monitoring/metrics.yaml
 	$(BIN)/python -m monitoring

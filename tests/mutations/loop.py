@@ -1,0 +1,246 @@
+"""Mistakes of the loop's half: group commit, lanes, schedule, what is kept back, homes."""
+
+from mutations import Mutation
+
+MUTATIONS = (
+    Mutation(
+        "A lane stood still until a restart: a command and a newer reading had come in one commit.",
+        "commit.py",
+        "            endpoint.release(lane, now=now)\n",
+        "            if (endpoint.endpoint, lane.device) not in applied.counted:\n"
+        "                endpoint.release(lane, now=now)\n",
+        "conformance/test_commits.py::test_lane_that_is_counted_and_superseded_at_once_goes_on[sqlite]",
+    ),
+    Mutation(
+        "What had been delivered was sent again after a commit that failed.",
+        "group_commit.py",
+        "        self.next = commit.followed_by(self.next)\n",
+        "        for endpoint, lane, count in commit.settled:\n"
+        "            endpoint.written(lane, count, now=self._clock.monotonic())\n"
+        "        commit.settled.clear()\n"
+        "        self.next = commit.followed_by(self.next)\n",
+        "conformance/test_commits.py::test_what_was_settled_is_not_read_after_a_commit_that_failed[sqlite]",
+    ),
+    Mutation(
+        "An endpoint got nothing more after a sweep of it had failed.",
+        "commit.py",
+        "            self.changes or self.has_foreign_change or self.held_lanes or self.held_endpoints\n",
+        "            self.changes or self.has_foreign_change\n",
+        "conformance/test_outbox.py::test_error_of_an_operation_reaches_its_caller_and_changes_nothing[sqlite]",
+    ),
+    Mutation(
+        "Trouble with the disk just before a transaction ended the service.",
+        "group_commit.py",
+        "            case OutboxError():\n",
+        "            case OutboxError() if not commit.is_to_look:\n",
+        "conformance/test_commits.py::test_trouble_before_a_transaction_is_borne[sqlite]",
+    ),
+    Mutation(
+        "What came while a commit failed overtook what had failed, in the file and on its way out.",
+        "group_commit.py",
+        "self.next = commit.followed_by(self.next)",
+        "self.next = self.next.followed_by(commit)",
+        "conformance/test_commits.py::test_later_work_never_overtakes_what_failed[sqlite]",
+    ),
+    Mutation(
+        "An endpoint was shown as it had been before a commit that failed.",
+        "changes.py",
+        "self.health |= later.health",
+        "self.health = later.health | self.health",
+        "conformance/test_commits.py::test_what_is_recorded_after_a_commit_that_failed_counts[sqlite]",
+    ),
+    Mutation(
+        "Readings that were put while the accounts could not be read waited for a restart.",
+        "group_commit.py",
+        "            commit.lacks_endpoints = True\n",
+        "            raise\n",
+        "conformance/test_commits.py"
+        "::test_commit_that_held_is_published_though_the_accounts_cannot_be_read[postgresql]",
+    ),
+    Mutation(
+        "A command's pause was not heeded: the accounts could not be read just then.",
+        "outbox.py",
+        "if is_early or commit.lacks_endpoints:",
+        "if is_early:",
+        "conformance/test_commits.py"
+        "::test_commit_that_held_is_published_though_the_accounts_cannot_be_read[sqlite]",
+    ),
+    Mutation(
+        "A pause after 410 was taken for one that a command had ended, and the endpoint was sent to.",
+        "outbox.py",
+        "is_early = commit.has_foreign_change and self._commits.has_gone_to_write",
+        "is_early = False",
+        "conformance/test_commits.py::test_own_pause_is_on_disk_before_commands_are_looked_at[sqlite]",
+    ),
+    Mutation(
+        "After an outage of the disk endpoints without new readings stood still.",
+        "outbox.py",
+        "self.schedule.endpoints if self.capacity.recovered() else set()",
+        "set() if self.capacity.recovered() else set()",
+        "conformance/test_commits.py::test_every_endpoint_is_told_once_commits_hold_again[sqlite]",
+    ),
+    Mutation(
+        "A power cut put a reading before its predecessor: the lane had sent more than was on disk.",
+        "commit.py",
+        "            not self.is_built_on\n            and self.changes",
+        "            self.changes",
+        "conformance/test_commits.py::test_lane_that_goes_on_meanwhile_waits_for_the_disk[sqlite]",
+    ),
+    Mutation(
+        "A drained backlog was sent again after a power cut.",
+        "commit.py",
+        "            and not any(lane.pending for _, lane, _ in self.settled)\n",
+        "",
+        "conformance/test_commits.py::test_lane_that_goes_on_meanwhile_waits_for_the_disk[sqlite]",
+    ),
+    Mutation(
+        "A burial that waited for no disk was undone by a power cut, and the reading sent again.",
+        "commit.py",
+        "            and all(isinstance(one.decision, Done) for one in self.changes.settlements)\n",
+        "",
+        "conformance/test_commits.py::test_only_what_nobody_builds_on_does_not_wait_for_the_disk[sqlite]",
+    ),
+    Mutation(
+        "A reading that was counted as superseded was sent all the same: its lane was not held.",
+        "commit.py",
+        "                lanes(name).hold(lane)\n",
+        "",
+        "conformance/test_commits.py::test_lane_whose_readings_may_give_way_is_not_claimed[sqlite]",
+    ),
+    Mutation(
+        "Under load a reading was both delivered and superseded: commits began before lanes knew.",
+        "group_commit.py",
+        "self.next.message_count >= LARGE and not self.next.holds_lanes",
+        "self.next.message_count >= LARGE",
+        "conformance/test_commits.py::test_commit_that_holds_lanes_knows_of_the_last_one[sqlite]",
+    ),
+    Mutation(
+        "Readings before an edit to mode: latest were sent although they had given way.",
+        "lanes.py",
+        "        self._store(lane, lane.stored - gone)\n        self._empty_memory(lane)\n",
+        "        self._store(lane, lane.stored - gone)\n",
+        "conformance/test_outbox.py::TestOnlyLatest::test_edit_to_latest_within_a_group[sqlite]",
+    ),
+    Mutation(
+        "The newest reading waited for the retry of one that had given way to it.",
+        "lanes.py",
+        "        self._empty_memory(lane)\n        lane.due_at = None\n",
+        "        self._empty_memory(lane)\n",
+        "conformance/test_outbox.py::TestOnlyLatest::test_waiting_retry_gives_way_at_once[sqlite]",
+    ),
+    Mutation(
+        "A reading in flight was counted as superseded, and then delivered.",
+        "commit.py",
+        "            in_flight.update(delivery.reading for delivery in lane.claimed)\n",
+        "            in_flight.clear()\n",
+        "conformance/test_outbox.py::TestOnlyLatest::test_reading_in_flight_is_not_superseded[sqlite]",
+    ),
+    Mutation(
+        "A reading in flight became a dead letter by its age, and was delivered.",
+        "commit.py",
+        "self.changes.in_flight[operation.endpoint] = endpoint.in_flight()",
+        "self.changes.in_flight[operation.endpoint] = set()",
+        "conformance/test_outbox.py::TestExpiry::test_reading_in_flight_is_left_alone[sqlite]",
+    ),
+    Mutation(
+        "What a full outbox had kept back was overtaken by what came once there was room.",
+        "capacity.py",
+        "kept.followed_by(commit.take_puts()).take_puts()",
+        "commit.take_puts().followed_by(kept).take_puts()",
+        "conformance/test_commits.py::test_what_was_kept_back_for_want_of_room_comes_first[sqlite]",
+    ),
+    Mutation(
+        "A reading that a full outbox had kept back superseded one in flight.",
+        "commit.py",
+        "Commit(may_supersede=self.may_supersede, message_count=self.message_count)",
+        "Commit(message_count=self.message_count)",
+        "conformance/test_commits.py::test_what_was_kept_back_leaves_alone_what_is_in_flight[sqlite]",
+    ),
+    Mutation(
+        "A clock that was set back a day while an attempt was settled froze its device for that day.",
+        "outbox.py",
+        "if due_at is not None and due_at - now > lanes.longest_wait_seconds:",
+        "if due_at is None:",
+        "conformance/test_outbox.py"
+        "::test_clock_step_between_decision_and_settlement_freezes_nothing[sqlite]",
+    ),
+    Mutation(
+        "A clock that was set back while the service was down froze what waited for a retry.",
+        "schedule.py",
+        "is_early = 0 < wait <= lanes.longest_wait_seconds",
+        "is_early = 0 < wait",
+        "conformance/test_outbox.py::test_clock_that_stepped_back_freezes_nothing[sqlite]",
+    ),
+    Mutation(
+        "A restart sent at once all that waited for a retry.",
+        "schedule.py",
+        "if deliveries and lane.is_restored else 0.0",
+        "if deliveries and not lane.is_restored else 0.0",
+        "conformance/test_outbox.py::test_retry_schedule_survives_a_restart[sqlite]",
+    ),
+    Mutation(
+        "A reading was sent twice: its lane was read while a commit with it was still unknown.",
+        "schedule.py",
+        "deliveries = [one for one in deliveries if one.reading <= lane.newest]",
+        "pass",
+        "conformance/test_commits.py"
+        "::test_reading_whose_commit_is_not_published_joins_with_that[sqlite]",
+    ),
+    Mutation(
+        "A delivered reading was sent again: its lane was read before that was on disk.",
+        "lanes.py",
+        "elif not (lane.unsaved or lane.is_read or lane in self.unread):",
+        "elif not (lane.is_read or lane in self.unread):",
+        "conformance/test_commits.py::test_emptied_lane_rests_until_that_is_on_disk[sqlite]",
+    ),
+    Mutation(
+        "What was read of a lane was sent although a command had changed it meanwhile.",
+        "lanes.py",
+        "        if lane.is_read:\n            lane.is_read = False\n",
+        "        if deliveries:\n            lane.is_read = False\n",
+        "unit/outbox/test_lanes.py::test_lane_that_changed_while_it_was_read_is_read_anew",
+    ),
+    Mutation(
+        "A claim went on in a lane that a command had changed, and later readings overtook.",
+        "lanes.py",
+        "            lane.is_changed = True\n",
+        "            lane.is_changed = False\n",
+        "unit/outbox/test_lanes.py::test_lane_recounted_in_flight_asks_for_another_count",
+    ),
+    Mutation(
+        "A backlog was never sent while enough came in.",
+        "queues.py",
+        "len(self._ready) >= ENOUGH_READY and self._ready.have_waited_longer(first)",
+        "len(self._ready) >= ENOUGH_READY",
+        "unit/outbox/test_lanes.py::test_backlog_is_not_starved_by_what_comes_in",
+    ),
+    Mutation(
+        "One paused endpoint's backlog filled the memory, and no other backlog was sent.",
+        "queues.py",
+        "return max(room, self.most_at_once, min(READ_LEAST, self._memory.limit))",
+        "return room",
+        "unit/outbox/test_lanes.py::test_endpoint_goes_on_where_others_fill_the_memory",
+    ),
+    Mutation(
+        "Lanes that could not be read once were never read again.",
+        "heads.py",
+        "        self._wanted = wanted + self._wanted\n",
+        "",
+        "conformance/test_commits.py::test_lane_that_cannot_be_read_is_tried_again[sqlite]",
+    ),
+    Mutation(
+        "A defect in a read stopped an endpoint for good, and nothing told so.",
+        "heads.py",
+        "        if not isinstance(error, OutboxError):\n            self._on_defect(error)\n",
+        "        if not isinstance(error, OutboxError):\n",
+        "conformance/test_commits.py::test_what_breaks_in_a_read_ends_the_outbox",
+    ),
+    Mutation(
+        "Older readings were sent in mode: latest once an endpoint that nobody had found a replica.",
+        "homes.py",
+        "        if self.here is not None:\n            self._supersede(lanes, lanes.devices())\n",
+        "        return\n",
+        "conformance/postgresql/test_homes.py"
+        "::TestLatest::test_what_came_while_it_had_no_home_gives_way",
+    ),
+)

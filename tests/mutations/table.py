@@ -1,0 +1,5 @@
+"""All mutations."""
+
+from mutations import loop, postgresql, tables
+
+MUTATIONS = (*loop.MUTATIONS, *tables.MUTATIONS, *postgresql.MUTATIONS)
