@@ -293,8 +293,7 @@ def test_readme_leads_to_the_page(page: Path) -> None:
 
 def test_template_of_the_page_is_read_with_and_without_its_file() -> None:
     """What is registered at whatwatt as the page has it lacks nothing, and every variable becomes a value."""
-    page = (ROOT / "docs/troubleshooting.md").read_text()
-    (text,) = re.findall(r"```json\n(.*)\n```", page)
+    (text,) = (ROOT / "docs/payload-template.txt").read_text().splitlines()
     template = Template.parse(text)
     device = SimulatedDevice(0, from_template(text))
     message = Message(f"ext/acmeenergy/{device.device}", device.report_at(NOON), NOON)
