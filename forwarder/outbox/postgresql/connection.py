@@ -126,7 +126,7 @@ class PostgresConnection:
         self.raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def commit(self) -> None:
-        """Raises OutboxUnavailable when no standby has the commit, which may stand, and is to be brought in again."""
+        """Raises OutboxUnavailable when no standby confirms the commit; it may stand, and is to be brought in again."""
         self.raw.execute("COMMIT")
         if self._warnings:
             raise OutboxUnavailable(

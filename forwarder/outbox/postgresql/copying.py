@@ -36,7 +36,7 @@ _COLUMNS_OF_ENDPOINTS = """
     WHERE table_schema = current_schema() AND table_name = 'endpoint_row'"""
 _PATIENCE = "SET LOCAL idle_in_transaction_session_timeout = 0"
 # The line comes before homes, as in every transaction. LOCK TABLE takes no snapshot, unlike a lock of rows, so the
-# copy's snapshot begins when the transactions that it has waited for have ended.
+# copy's snapshot begins after the transactions that it has waited for.
 _LOCK = "LOCK TABLE line, home IN EXCLUSIVE MODE"
 _NUMBERS = """
     SELECT (SELECT last FROM line), coalesce(last_value, 0) FROM pg_sequences

@@ -163,7 +163,7 @@ class DatabaseSeat(Seat):
         self._stopping, self._waking = threading.Event(), threading.Event()
         schema.remarks(database)
         schema.prepare(database)
-        # A replica that is refused never joins, because a member is given homes at once.
+        # Strangers are looked for before joining too, because a member is given homes at once.
         refuse_strangers(database, deployment=deployment)
         self._beat()
         self._refuse_one_that_joined_meanwhile()

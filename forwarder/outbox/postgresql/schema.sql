@@ -259,8 +259,8 @@ CREATE TABLE minute (
     PRIMARY KEY (endpoint, at, replica)
 );
 
--- Lanes that their home is to count again; it deletes the notes in the same transaction. Endpoint 0 is none, and notes
--- that the device itself was erased.
+-- Lanes that their home is to count again; it deletes the notes in the same transaction. No endpoint has the number 0:
+-- its note says that the device itself was erased.
 CREATE TABLE touched_lane (
     endpoint int NOT NULL,
     device text NOT NULL,

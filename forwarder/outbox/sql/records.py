@@ -34,7 +34,7 @@ _COLUMNS = {
     "state": "d.state",
 }
 _DIED = {**_COLUMNS, "time": "d.settled_at"}
-# The expression fits no index of states, because such an index would find a range of readings in another order.
+# The expression fits no index of states, because that would find readings in another order, and all would be sorted.
 _ENQUEUED = {**_COLUMNS, "state": "coalesce(d.state, '')", "time": "d.enqueued_at"}
 _QUARANTINED = {
     "id": "(id, 0)",
@@ -48,7 +48,7 @@ _MESSAGE = """
 
 
 STEP_SECONDS = 3600.0
-"""Numbers of readings grow with the time of enqueuing, except after a clock's step; lists allow for such a step."""
+"""Numbers of readings grow with the time of enqueuing, save for steps of the clock; lists allow for smaller ones."""
 _BOUND = """
     SELECT reading FROM delivery WHERE reading BETWEEN ? AND ? ORDER BY reading DESC LIMIT 1 OFFSET ?"""
 _ENDS = ("SELECT min(reading) FROM delivery", "SELECT max(reading) FROM delivery")

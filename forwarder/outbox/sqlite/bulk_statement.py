@@ -12,7 +12,7 @@ from itertools import chain, repeat
 from typing import TypeAlias
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, *range(64, 513, 64), *range(640, 1025, 128))
-"""SQLite keeps a statement of each size prepared. A group is padded to the next size by repeating its last row."""
+"""Rows of one statement; each size stays prepared. A group is padded to the next size by repeating its last row."""
 
 Row: TypeAlias = tuple[object, ...]
 

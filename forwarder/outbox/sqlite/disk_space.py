@@ -18,7 +18,7 @@ from forwarder.outbox.sql.quarantine import held_bytes
 from forwarder.outbox.sqlite import file as outbox_file
 
 MOST_PAGES = 4000
-"""The log's size at a checkpoint, which a commit waits for; SQLite's 1000 pages slowed every 80th single message."""
+"""The log's largest size at a checkpoint, which a commit waits for; by SQLite's 1000 every 80th single message did."""
 FULL = "the disk is full; make room on it"
 SHARE = 8
 """A checkpoint runs once the log has taken an eighth of the free space."""

@@ -132,7 +132,7 @@ class SqliteEngine:
         self._disk_space.require()
         self._connection.execute("COMMIT")
         self._disk_space.note()
-        # The mark moves between a commit and its answer: an outbox below its mark has lost something acknowledged.
+        # The mark moves between a commit and its answer: an outbox below its mark has lost a commit that was on disk.
         self._mark.move(numbers)
 
     def _undo(self) -> None:

@@ -37,7 +37,7 @@ CREATE TABLE reading (
     content BLOB
 );
 -- A repetition has the same id and the same instant of measurement. The instant leads, so that neighbours in time share
--- a page; random ids alone would scatter writes over the index.
+-- a page; random ids alone would scatter writes over the index, the more the longer delivered readings are kept.
 CREATE UNIQUE INDEX reading_id ON reading (measured_at, id);
 CREATE INDEX reading_content ON reading (content) WHERE content IS NOT NULL;
 
@@ -208,8 +208,8 @@ CREATE TABLE minute (
     PRIMARY KEY (endpoint, at, replica)
 ) WITHOUT ROWID;
 
--- Lanes that a command changed; the service counts them again and deletes the notes in the same transaction. Endpoint 0
--- is none, and notes that the device itself was erased.
+-- Lanes that a command changed; the service counts them again and deletes the notes in the same transaction. No
+-- endpoint has the number 0: its note says that the device itself was erased.
 CREATE TABLE touched_lane (
     endpoint INTEGER NOT NULL,
     device TEXT NOT NULL,
