@@ -6,7 +6,7 @@ The sender makes one attempt: it POSTs a body to an endpoint and returns the res
                                                                      resolve ▸ guard ▸ connect ▸ (proxy) ▸ TLS
 
     client_for ─▶ httpx.AsyncClient ─ httpx's requests ─┬▶ PooledTransport     for every request that is no delivery
-                                                        └▶ HandshakeTransport  for none: is the endpoint there?
+                                                        └▶ HandshakeTransport  to look for an endpoint; sends nothing
 
 `Transport` is the seam, where tests put a handler. `pooled_transports` makes the real ones.
 """

@@ -25,7 +25,7 @@ PAUSE_SECONDS = 1.0
 TURN_SECONDS = 1.0
 """How long a busy connection is kept while an endpoint without any waits for its descriptor."""
 LONG_TURN_SECONDS = 10.0
-"""How long it is kept while others wait only for a further one, because closing it costs both a handshake."""
+"""How long a busy one is kept while others wait only for a further one, because its close costs both a handshake."""
 QUIET_SECONDS = 30.0
 """Trouble is over when none was met for so long."""
 
@@ -227,7 +227,12 @@ class Descriptors:
         return any(not holder.held for holder, _ in self.waiting)
 
     def _only_ones_may_go(self) -> bool:
-        """Whether an endpoint may lose its only connection: only when places are scarce, and not to a second one."""
+        """
+        Whether an endpoint may lose its only connection to one that waits.
+
+        An endpoint without any may have it once there are more endpoints than half of the places. A further connection
+        may have it only while at least so many endpoints are without any.
+        """
         if self._first_waits():
             return len(self._holders) > self._most // 2
         return self._without() >= self._most // 2

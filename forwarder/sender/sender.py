@@ -191,7 +191,7 @@ class Sender:
         """
         Close the connections of endpoints that are not among these, or whose connections an edit has outdated.
 
-        Attempts in flight go on; their connections are closed after them.
+        Attempts in flight go on; their connections are closed after them. Tokens that no endpoint has are forgotten.
         """
         keys = {endpoint.name: connection_key(endpoint) for endpoint in endpoints}
         if self._tokens is not None:

@@ -49,7 +49,7 @@ class Dialling:
         try:
             if self._broker.use_tls:
                 self._client.tls_set_context(client_context(self._broker))
-            # paho tries each address of the host for so long: one that swallows packets leaves time for the next.
+            # paho gives each address so long. One that swallows packets leaves time for the next, IPv4 after IPv6.
             self._client.connect_timeout = self._timeout_seconds / 3
             connect(self._client, self._broker, keeps_session=self._keeps_session)
         except Exception as error:  # noqa: BLE001 - the top of the thread; explain_dial knows them all

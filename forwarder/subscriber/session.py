@@ -75,10 +75,10 @@ class Subscriber:
     """
     The one subscription to the broker.
 
-    `on_arrivals` gets all messages of one read together, on the loop, in the order of arrival. It must not block. If it
-    raises, the connection is made anew. A message that is not acknowledged comes again with the next connection. Each
-    must be acknowledged some time, also at QoS 0, because nothing is read while too many are not. A payload keeps at
-    most `max_message_bytes`.
+    `on_arrivals` gets every message, on the loop, in the order of arrival, together with others of its read. It must
+    not block. If it raises, the connection is made anew. A message that is not acknowledged comes again with the next
+    connection. Each must be acknowledged some time, also at QoS 0, because nothing is read while too many are not. A
+    payload keeps at most `max_message_bytes`.
     `may_connect` is asked before each CONNECT, in the dialling thread. While it says no, it is asked again and again.
     `expects_session` says that an earlier process was subscribed: a broker that then knows no session has lost it.
     """

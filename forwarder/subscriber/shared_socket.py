@@ -14,7 +14,7 @@ _HAS_CLOSED = getattr(select, "POLLRDHUP", 0)
 
 class SharedSocket:
     """
-    Owns `sock`, and stands in for it before paho (`recv`, `send`, `close`, `fileno`, `setblocking`).
+    Owns `sock`, and is taken by paho for the socket itself (`recv`, `send`, `close`, `fileno`, `setblocking`).
 
     paho reads the packets that `leave_to_paho` gave it, and then how the connection ended. Both sides write through one
     queue, so that no packet begins inside another when the kernel takes only part of one.

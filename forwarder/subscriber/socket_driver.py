@@ -27,7 +27,7 @@ _TICK_SECONDS = 1.0
 _MOST_UNSENT_BYTES = 65_536
 """Most bytes of our answers that wait, because a broker that reads nothing is not read either."""
 _PUBREL, _PUBCOMP = 0x62, b"\x70\x02"
-"""First byte of the last question in an exchange at QoS 2, and the beginning of its answer (MQTT 3.1.1 §3.6, §3.7)."""
+"""First byte of PUBREL, the broker's last word at QoS 2, and the beginning of its answer (MQTT 3.1.1 §3.6, §3.7)."""
 _PINGREQ = b"\xc0\x00"
 
 
