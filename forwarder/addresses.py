@@ -78,7 +78,7 @@ def classify_address(address: IPAddress) -> AddressClass:
     """
     Whether a delivery may be sent to this address.
 
-    An IPv6 form that carries an IPv4 address is judged by that address. IPv4-mapped is judged exactly as it is. 6to4,
+    An IPv6 form that carries an IPv4 address is judged by that address. IPv4-mapped is judged exactly as that. 6to4,
     NAT64, Teredo and IPv4-compatible are public with a public one and else forbidden, because no private network needs
     them. ISATAP is forbidden unless the carried address is public, and is then judged as an IPv6 address.
     """

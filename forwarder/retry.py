@@ -71,7 +71,7 @@ class Circumstances:
 def decide(
     delivery: Delivery, result: AttemptResult, endpoint: Endpoint, circumstances: Circumstances
 ) -> Decision:
-    """The decision on a delivery after an attempt that carried it."""
+    """The decision on a delivery after an attempt that carried it; a refusal has to be of this delivery alone."""
     match result:
         case Accepted():
             return Done()

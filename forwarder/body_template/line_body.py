@@ -81,7 +81,7 @@ def _csv(parts: Sequence[Part]) -> Iterator[LineWriter]:
 
 
 def _search(characters: Iterable[int], *, ends: str = "") -> Callable[[str], object]:
-    """A quick test whether a text has one of these characters, followed by `ends`. Most texts have none."""
+    """A quick test whether a text has one of these characters, or fits the pattern `ends`. Most texts do not."""
     return re.compile(f"[{re.escape(''.join(map(chr, characters)))}]{ends}").search
 
 

@@ -24,7 +24,7 @@ MAC_WIDTH = 12
 _NARROWEST = 8
 
 Concession: TypeAlias = Callable[[dict[int, int]], dict[int, int]]
-"""Makes the least widths of the columns that stand, by index, smaller or fewer."""
+"""Takes the least widths of the columns that stand, by index; returns fewer or smaller ones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ class Teller:
         self._begin()
 
     def _begin(self) -> None:
-        """Go on where the operator stands, with endpoints as they are. `run` tries again if no outbox can be read."""
+        """Go on where the operator stands, endpoints as they are. `run` tries again when the outbox cannot be read."""
         if self._rules is None:
             try:
                 self._rules = Rules(read_told(self._outbox.told()), now=self._now())

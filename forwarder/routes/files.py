@@ -69,7 +69,7 @@ class Files:
         return as_text(self._read(Wanted(path, LIST_LIMIT)), path)
 
     def template(self, path: Path) -> str:
-        """The text of a template. It lies beside the routing file or among the secrets, because its text is sent."""
+        """The text of a template. It lies beside the routing file or where secrets may, because its text is sent."""
         within = self.secrets_dir
         if within is not None and path.resolve().is_relative_to(self.folder.resolve()):
             within = self.folder
@@ -84,7 +84,7 @@ class Files:
         return as_pem(self._read(Wanted(path, PEM_LIMIT)), path)
 
     def identity(self, path: Path) -> bytes:
-        """A certificate of ours, or its key. It lies among the secrets, because the endpoint speaks in its name."""
+        """A certificate of ours, or its key. It lies where secrets may, because whoever names it speaks in its name."""
         return as_pem(self._read(Wanted(path, PEM_LIMIT, self.secrets_dir)), path)
 
     def _read(self, wanted: Wanted) -> bytes:

@@ -9,7 +9,7 @@ class Turns:
     """
     Calls callers back in the order in which they asked, `seconds` apart or more.
 
-    A caller has one place in the queue, so the queue is no longer than the callers are many.
+    A caller has one place in the queue, so the number of callers bounds the queue.
     """
 
     def __init__(self, clock: Clock, *, seconds: float) -> None:
