@@ -3,7 +3,8 @@ A batch: what is sent in one POST, and what comes after it in the same lane.
 
 A batch holds one reading if the endpoint takes readings singly, else up to `max_events` of several lanes. It keeps its
 members over all attempts, because its id follows from them; a split or a settled member alone changes them. No batch
-is changed in place: each step makes a new one. The class is not frozen, because freezing takes four times as long.
+is changed in place: each step makes a new one. The class is not frozen, because each attempt makes one and a frozen one
+takes four times as long.
 """
 
 from bisect import bisect_right

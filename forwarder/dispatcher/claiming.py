@@ -30,7 +30,7 @@ MOST_WAITING = 4
 
 class Claiming:
     """
-    Everything that is claimed for one endpoint and not in flight.
+    Everything that is claimed for one endpoint and has no attempt under way.
 
     A failed batch is kept as it is, so that its next attempt is the same. A single reading is not kept, because its
     lane waits for it.

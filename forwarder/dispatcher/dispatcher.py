@@ -89,7 +89,7 @@ class Dispatcher:
                 leaving.add_done_callback(partial(self._left, name))
 
     async def _leave(self, name: str) -> None:
-        """Let the endpoint's attempts in flight end, then release its home: two replicas must not send at once."""
+        """Let the endpoint's attempts end, then release its home: two replicas must not send at once."""
         endpoint = self._endpoints.get(name)
         if endpoint is not None:
             await endpoint.leave()
@@ -162,7 +162,7 @@ class Dispatcher:
         return sum(endpoint.in_flight for endpoint in self._endpoints.values())
 
     async def drain(self, *, timeout_seconds: float) -> None:
-        """Start nothing more; wait this long for attempts in flight, then give them up."""
+        """Start nothing more; wait this long for attempts under way, then give them up."""
         self._is_draining = True
         stops = [asyncio.ensure_future(self._drain(one)) for one in self._endpoints.values()]
         if not stops:

@@ -299,7 +299,7 @@ class EndpointDispatcher:
             self._timer = self._clock.call_later(start - now, self.start_due)
 
     async def stop(self) -> None:
-        """Start nothing more, and wait for the attempts in flight."""
+        """Start nothing more, and wait for the attempts under way."""
         self._circuit.stop()
         self._set_timer(self._clock.monotonic())
         if self._workers:
@@ -311,7 +311,7 @@ class EndpointDispatcher:
         self._claiming.give_back()
 
     def cancel(self) -> None:
-        """Give up the attempts in flight; their deliveries stay pending."""
+        """Give up the attempts under way; their deliveries stay pending."""
         for task in self._workers:
             task.cancel()
 

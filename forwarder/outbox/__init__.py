@@ -5,7 +5,8 @@ Promises
 
     A message is acknowledged only after its readings are on disk.
     Deliveries of one device to one endpoint, a lane, leave in order, one claim at a time.
-    A crash at any instant loses no acknowledged reading, and settles no delivery twice.
+    A crash at any instant loses no acknowledged reading. A delivery may be sent again then, under its id, and accounts
+    count it once.
 
 Constraints
 
@@ -13,13 +14,17 @@ Constraints
     which is both.
     The loop decides everything, and waits for no disk. Lanes and claims live on the loop without a lock, because no
     other thread touches them and nothing else runs on the loop between two awaits.
-    The commit thread makes every transaction, one after the other. The reader thread reads what comes next in lanes.
-    asyncio's pool reads accounts. All three get plain values from the loop, and none knows a lane.
-    Every change may be made twice, because a second time finds its rows in place.
+    The commit thread makes every transaction, one after the other; a replica's beats alone have a thread of their own.
+    The reader thread reads what comes next in lanes. asyncio's pool reads accounts. The engine gets plain values in all
+    three, and knows no lane.
+    Every change may be made twice, because a second time finds its rows in place. Two things come twice then:
+    quarantined messages, which have no id, and totals of messages.
     Numbers of readings grow in the order of puts, and a lane's order is that of the numbers.
-    Memory holds some thousand deliveries, and a longer backlog waits as rows.
+    Memory has room for some thousand deliveries, and a longer backlog waits as rows.
     Commands of operators are other processes. A command notes in its transaction the lanes that it changes. The commit
-    thread looks twice a second, the engine counts the noted lanes, and the loop takes over the count.
+    thread looks for notes twice a second, the engine counts the pending rows of these lanes, and the loop takes over
+    the counts.
+    A home that does not lead finds what the leader has put for it by the same look (homes.py).
     SQL is known in sqlite/, postgresql/ and sql/ alone.
 
 States of a delivery
@@ -33,7 +38,9 @@ States of a delivery
             │ └───────────────────── dead, by replay only
             └─▶ dead | expired | superseded: too old, its endpoint is removed, or a newer reading came
 
-    `in flight` is in memory alone: on disk such a delivery is pending.
+    A delivery is in flight while a claim of it is out, which may last over several attempts of a batch. `in flight` is
+    in memory alone: on disk such a delivery is pending. A replay to another endpoint makes a delivery pending again
+    that was thinned, expired or superseded there.
 
 A commit's three steps
 
@@ -52,7 +59,7 @@ A commit's three steps
     A settlement takes effect for claims at once and reaches the disk with the next commit, so a lane counts `stored`
     and `unwritten` rows apart (lanes.py).
     A failed commit is rolled back and made again, in front of all that came later. Nothing is acknowledged and no
-    attempt starts until a commit holds (capacity.py).
+    attempt starts until a commit succeeds (capacity.py).
     A commit that only says what was delivered, in lanes with nothing else to send, does not wait for the disk.
     Records of devices ride along with commits. Nothing waits for a record, because records only tell.
 
@@ -68,13 +75,15 @@ What a crash leaves
                            deliveries are sent again under their ids.
     commit on disk, not    The new rows. The broker sends the messages again, and the put knows their readings by
     published              webhook id. A payload without a time is known only where the broker marks it as sent again.
+                           A quarantined message stands there twice.
     commit without its     The new rows. A power cut may leave the rows from before, whose deliveries are then sent
     wait for the disk      again under their ids.
     claims                 Pending rows. Deliveries in flight are sent again under their ids. A retry keeps its time,
                            which is in its row.
     records of devices     The records of some seconds before.
-    on a database          The line and homes in the dead replica's name. Living replicas take both once its beat stands
+    on a database          The lead and homes in the dead replica's name. Living replicas take both once its beat stands
                            still, and new epochs refuse the dead one's late transactions (postgresql/members.py).
+                           A failover to a standby that lacks commits loses them, and `missing` says how many readings.
 
 Files
 

@@ -30,11 +30,11 @@ class Accounts:
 
     @property
     def used_bytes(self) -> int:
-        """About what the outbox held at the last commit."""
+        """About the bytes that the outbox took at the last commit."""
         return self._engine.standing.used_bytes
 
     async def log_length(self) -> int:
-        """How many deliveries the delivery log holds: settled ones that are no dead letters."""
+        """How many deliveries the delivery log has: settled ones that are no dead letters."""
         return await asyncio.to_thread(self._engine.log_length)
 
     async def totals(self) -> list[EndpointTotals]:

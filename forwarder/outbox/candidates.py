@@ -13,7 +13,7 @@ from forwarder.outbox.records import BEYOND_ALL, EndpointTotals
 
 
 class Candidates:
-    """The routes' `keep: last`, and orders to end intervals; the engine holds the candidates as rows."""
+    """The routes' `keep: last`, and orders to end intervals; the engine keeps the candidates as rows."""
 
     def __init__(
         self,

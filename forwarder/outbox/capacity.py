@@ -29,7 +29,7 @@ class Capacity:
 
         takes all ─▶ full: settlements go on, puts are kept back ─▶ takes all, once a commit made room
             │
-            └─────▶ unwritable: nothing is promised, nothing new is sent ─▶ takes all, after a commit that held
+            └─────▶ unwritable: nothing is promised, nothing new is sent ─▶ takes all, once a commit succeeds
     """
 
     def __init__(self, engine: Engine, path: OutboxPlace) -> None:
@@ -43,7 +43,7 @@ class Capacity:
         self.is_writable = True
         self._missing = 0
         self.missing: str | None = None
-        """How many readings a failover of the database has lost, as one sentence."""
+        """How many readings a failover of the database has lost at most, as one sentence."""
         self.is_sure: Callable[[], bool] = lambda: True
         """Whether no other replica can have taken over yet."""
 
@@ -86,7 +86,7 @@ class Capacity:
         self.problem = str(problem)
 
     def recovered(self) -> bool:
-        """Note that a commit held; returns whether the commit before had failed."""
+        """Note that a commit succeeded; returns whether the commit before had failed."""
         if self.is_writable:
             return False
         self._log.info("outbox.recovered")

@@ -32,9 +32,12 @@ class LaneRows(NamedTuple):
 @dataclass(slots=True)
 class Changes:
     """
-    All that one transaction brings into the tables, in this order.
+    All that one transaction brings into the tables.
 
-    A change whose rows are there already changes nothing, so a failed transaction is tried again with the same changes.
+    Settlements come first, then `health`, `gone`, operations, `latest`, and puts. Lanes are counted after all of them.
+
+    A change whose rows are there already changes nothing, so a failed transaction is tried again
+    with the same changes.
     """
 
     settlements: list[Settlement] = field(default_factory=list)
@@ -123,11 +126,15 @@ class Applied:
     answers: Sequence[Any] = ()
     """The operations' answers, in order."""
     counted: dict[LaneKey, LaneRows] = field(default_factory=dict)
-    """Counts of the lanes that the transaction, or another process before it, changed in any other way."""
+    """
+    Counts of the lanes that the transaction, or another process before it, changed in any other way.
+
+    The lanes of endpoints whose home has just come here are among them.
+    """
     forgotten: Collection[Device] = ()
     """Devices that a command has erased; the transaction wrote no record of them."""
     is_whole: bool = False
-    """Whether every lane with something pending was counted."""
+    """Whether every lane with something pending was counted, as after a commit without a confirmation."""
     arrived: Sequence[Delivery] = ()
     """Deliveries that another replica has put, for endpoints whose home is here, in order."""
     has_more: bool = False

@@ -132,7 +132,7 @@ class Commit:
     # Prepare.
 
     def prepare(self, lanes: Callable[[str], EndpointLanes]) -> None:
-        """Hold lanes and endpoints, and copy what is in flight there; the thread then gets values alone."""
+        """Hold lanes and endpoints, and copy what is in flight there; the engine then gets values alone."""
         # A held lane gives out no claim until `publish`, so the copy names all that can be in flight in the meantime.
         self.changes.waits_for_disk = not self._may_be_undone()
         self.changes.in_flight = {}
@@ -204,7 +204,7 @@ class Commit:
             if homes is None or name in homes:
                 lanes(name).recount(device, pending=rows.pending, newest=rows.newest, now=now)
         enqueued = _join(applied, lanes, homes, now)
-        # Holds end last, because a released lane goes on with what memory holds by then.
+        # Holds end last, because a released lane goes on with what memory has by then.
         for lane, endpoint in self.held_lanes.items():
             endpoint.release(lane, now=now)
         for endpoint in self.held_endpoints:

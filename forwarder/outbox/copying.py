@@ -4,7 +4,7 @@ A copy of an outbox on the other engine: whole or not at all, and accounted for.
     source, held still ─▶ row by row, each table ─▶ draft ─▶ read back and compared ─▶ finished: an outbox
                                                       └─ a failure or a crash leaves nothing that a service would use
 
-Memory holds some rows at a time, however many the outbox has.
+Some rows at a time are in memory, however many the outbox has.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -70,7 +70,7 @@ class Copied:
 
 @dataclass(slots=True)
 class Fingerprint:
-    """A digest of rows that does not depend on their order; equal rows have equal fingerprints."""
+    """A digest of rows in whatever order: fingerprints are equal where the rows are the same, and only there."""
 
     rows: int = 0
     digest: int = 0

@@ -1,5 +1,5 @@
 """
-Each device's record: when the device last reported, and how often it usually does. Memory leads, rows follow.
+Each device's record: when the device last reported, and how often it usually does. In memory; rows follow.
 
     see     with each group   one dictionary notes the group's devices, and when their readings were measured
     fold    twice a second    sightings go into the devices' records, some hundred in a turn of the loop
@@ -145,7 +145,7 @@ class Devices:
         self._urgent: dict[int, None] = {}
         """Places whose rows are written first."""
         self._looked_at = 0
-        """The place at which the next look for changed rows begins."""
+        """The place at which the next search for changed rows begins."""
         self._asked_at = 0
         """The place at which the next search for a device to leave begins."""
         self._turn_at = 0
@@ -172,7 +172,7 @@ class Devices:
         return self._known.get(device)
 
     def restore(self, rows: Iterable[tuple[int, DeviceRecord]]) -> None:
-        """Take over the records that the outbox holds; rows beyond `most` are erased."""
+        """Take over the records of the outbox; rows beyond `most` are erased."""
         for place, record in rows:
             if not 0 <= place < self._most:
                 self._urgent[place] = None
@@ -337,7 +337,7 @@ class Devices:
 
     def forget(self, device: Device, *, now: float) -> None:
         """Forget a device that a command has erased."""
-        # A round under way may hold sightings of the device, which would make its record anew.
+        # A round under way may have sightings of the device, which would make its record anew.
         self._finish_round(now)
         for seen in (self._seen, self._unrouted, self._unreadable):
             seen.pop(device, None)

@@ -82,7 +82,7 @@ class Driver(Protocol[P_contra]):
         """Whether a forwarder runs on the outbox; a forwarder that starts at this instant may be missed."""
 
     def copies_aside(self, place: P_contra) -> list[Path]:
-        """Damaged outboxes that were moved aside, and may still hold anything."""
+        """Damaged outboxes that were moved aside, and may still contain anything."""
 
     def held(self, place: P_contra) -> AbstractContextManager[Contents]:
         """The outbox's contents, unchanged inside the block. Raises OutboxLocked while a forwarder runs."""
@@ -117,7 +117,7 @@ def open_outbox(
     Open the outbox of this process; the caller has taken a seat, and is `member`.
 
     Raises OutboxDamaged when the outbox is not sound, and OutboxIncomplete when it has lost its end. `may_repair`
-    has the driver move the file aside instead, or go on with what the file holds.
+    has the driver move the file aside instead, or go on with what the file has.
     """
     driver = _driver(place)
     share = quarantine_share(max_bytes) if quarantine_max_bytes is None else quarantine_max_bytes

@@ -24,7 +24,7 @@ from forwarder.outbox.records import DeviceRecord, EndpointTotals, Overview
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much an outbox holds."""
+    """How much an outbox may take."""
 
     max_bytes: int
     quarantine_max_bytes: int
@@ -43,7 +43,7 @@ class Start(NamedTuple):
     homes: Collection[str] | None
     """The endpoints whose home is here; None where all are."""
     lanes: Iterable[tuple[LaneKey, LaneRows]]
-    """Every lane of these homes that holds something, the oldest delivery's first; to be read once, as rows come."""
+    """Every lane of these endpoints with pending rows, the oldest delivery's first; to be read once, as rows come."""
     totals: Sequence[EndpointTotals]
 
 
@@ -60,9 +60,9 @@ class Standing(NamedTuple):
     """How the outbox stands, as of the last commit."""
 
     is_full: bool
-    """Whether the outbox holds as much as it may."""
+    """Whether the outbox has taken as much as it may."""
     used_bytes: int
-    """About what the outbox holds."""
+    """About the bytes that the outbox takes."""
     missing: int = 0
     """How many readings, at most, this process had committed and a failover has lost."""
     leads: bool = True
@@ -97,7 +97,7 @@ class Engine(Protocol):
         """The rows that only a leader writes, as of one instant."""
 
     def look(self) -> Look:
-        """See what others have done; each look sees the same until an `apply` that holds has answered it."""
+        """See what others have done; each look sees the same until an `apply` that succeeds has answered it."""
 
     def apply(self, changes: Changes, *, now: float) -> Applied:
         """
@@ -111,8 +111,8 @@ class Engine(Protocol):
         """
         Read the first pending deliveries of each lane, in order, at most so many; none where nothing is pending.
 
-        The loop settles nothing in these lanes meanwhile. A transaction under way may append to the lanes or change
-        them, so the loop judges whether the read is still of use.
+        The loop settles nothing in these lanes meanwhile, unless a commit has changed them. A transaction under way may
+        append to the lanes or change them, so the loop judges whether the read is still of use.
         """
 
     def totals(self) -> list[EndpointTotals]:
@@ -122,7 +122,7 @@ class Engine(Protocol):
         """The whole outbox as of one instant."""
 
     def log_length(self) -> int:
-        """How many deliveries the delivery log holds: settled ones that are no dead letters."""
+        """How many deliveries the delivery log has: settled ones that are no dead letters."""
 
     def trim(self) -> None:
         """Hand free space over to the file system."""

@@ -141,7 +141,11 @@ class GroupCommit:
         return applied
 
     def _read_endpoints(self, commit: Commit) -> None:
-        """Read the accounts, in the commit thread; a failure does not fail the commit, whose `apply` has held."""
+        """
+        Read the accounts, in the commit thread.
+
+        A failure does not fail the commit, because `apply` has succeeded and tells only once what it did.
+        """
         try:
             commit.endpoints = self._engine.totals()
         except OutboxUnavailable:

@@ -78,7 +78,7 @@ class Homes:
             self._supersede(lanes, lanes.devices())
 
     def _supersede(self, lanes: EndpointLanes, devices: Iterable[Device]) -> None:
-        # The home supersedes and not the put, because only the home knows what is in flight.
+        # The home supersedes behind another replica's put, because only the home knows what is in flight.
         for lane in lanes.outdated(devices):
             self._commits.next.supersede(lanes, lane)
             self._commits.hurry()

@@ -9,7 +9,7 @@
     the interval is over, by the clock or by a reading that comes after it ─▶ its candidate is enqueued
 
 Intervals go by `received_at`. Numbers order the readings and follow arrival, so a reading that the broker sends again
-replaces no later one. The tables hold every candidate, so a crash changes nothing. Today's routes say how long an
+replaces no later one. Every candidate is in the tables, so a crash changes nothing. Today's routes say how long an
 interval is.
 """
 
@@ -43,7 +43,7 @@ class Candidate(NamedTuple):
     opened_at: float
 
     def is_open(self, at: float, seconds: float) -> bool:
-        """Whether the interval holds this instant; a clock that is set back ends the interval."""
+        """Whether the instant is in the interval; a clock that is set back ends the interval."""
         return 0 <= at - self.opened_at < seconds
 
 

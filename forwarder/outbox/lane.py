@@ -16,7 +16,7 @@ from forwarder.reading import Device
 
 
 class LaneState(Enum):
-    """A lane's place in the drawing of `lanes.py`; queues may still hold a lane that is GONE."""
+    """A lane's place in the drawing of `lanes.py`; queues may still have a lane that is GONE."""
 
     READY = "ready"
     CLAIMED = "claimed"
@@ -29,7 +29,7 @@ READY, CLAIMED, RESTING, GONE = LaneState
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """One device's queue at one endpoint."""
+    """One device's deliveries to one endpoint."""
 
     device: Device
     state: LaneState = RESTING
@@ -42,13 +42,13 @@ class Lane:
     unsaved: int = 0
     """Settlements that are not on disk yet, final ones and retries alike."""
     fresh: deque[Delivery] = field(default_factory=deque)
-    """The first deliveries behind the claimed ones, without a gap, as far as memory holds any."""
+    """The first deliveries behind the claimed ones, without a gap, as far as memory has any."""
     claimed: tuple[Delivery, ...] = ()
     """The deliveries of the claim that is out, with those that are settled already."""
     settled: int = 0
     """How many of `claimed` are settled for good."""
     is_held: bool = False
-    """Whether a commit under way may change the lane's rows; nothing is claimed meanwhile."""
+    """Whether a commit that is under way or about to begin may change the rows; nothing is claimed meanwhile."""
     due_at: float | None = None
     """Monotonic seconds at which the head is tried again; None where the head need not wait."""
     ready_since: float = 0.0

@@ -8,14 +8,15 @@ freezes a lane.
     pending = stored - unwritten          stored     rows that are pending as of the last published commit
                                           unwritten  rows that are settled for good in memory, and on disk not yet
 
-    A count of rows sets `stored` and nothing else, because `unwritten` knows what is settled meanwhile.
+    A count of rows sets `stored` and not `unwritten`, because `unwritten` knows what is settled meanwhile.
 
              claim              end
-      READY ───────▶ CLAIMED ────────▶ READY    memory holds what comes next
-        ▲                        └───▶ RESTING  for the first of these reasons that holds:
+      READY ───────▶ CLAIMED ────────▶ READY    memory has what comes next
+        ▲                        └───▶ RESTING  for the first of these reasons that is true:
         └──────────────────────────────┘
             HELD     A commit under way may change the lane's rows. Ends when the commit is published.
-            DUE      The head is tried again at `due_at`. Ends then, or when the endpoint recovers.
+            DUE      The head is tried again at `due_at`. Ends then, when the endpoint recovers, or when a commit
+                     changes the lane.
             UNREAD   Memory lacks what comes next. Ends with a read beside the loop. The read begins once the lane's
                      settlements are on disk, because an earlier read would find settled rows pending.
             EMPTY    Only settlements that are not on disk are left. Ends with the next reading; the lane is gone once
@@ -142,7 +143,7 @@ class EndpointLanes:
         self._store(lane, pending)
         self._empty_memory(lane)
         if lane.state is CLAIMED:
-            # An attempt may be under way, so the claim stays out; its holder sees that the claim is stale.
+            # An attempt may be under way, so the claim stays out; its owner sees that the claim is stale.
             lane.is_changed = True
         else:
             lane.due_at = None
@@ -198,7 +199,7 @@ class EndpointLanes:
         return self._ready.claim()
 
     def claim_for_probe(self, *, now: float) -> Lane | None:
-        """Take a ready lane, or else the waiting lane with the nearest time, if memory holds its head."""
+        """Take a ready lane, or else the waiting lane with the nearest time, if memory has its head."""
         lane = self.claim(now=now)
         if lane is None and not self.is_held:
             nearest = self._waiting.nearest()
@@ -209,7 +210,7 @@ class EndpointLanes:
         return lane
 
     def take(self, lane: Lane, *, limit: int) -> tuple[Delivery, ...]:
-        """Put the first deliveries of a claimed lane in flight, as many as memory holds of `limit`."""
+        """Put the first deliveries of a claimed lane in flight, as many as memory has of `limit`."""
         fresh = lane.fresh
         if len(fresh) <= limit:
             lane.claimed = taken = tuple(fresh)
@@ -250,7 +251,7 @@ class EndpointLanes:
         True when the lane waits for nothing but its settlements on disk.
         """
         if lane.settled < len(lane.claimed) or lane.is_changed or due_at is not None:
-            # Memory holds later deliveries than the unsettled ones, and later ones must not overtake.
+            # Memory has later deliveries than the unsettled ones, and later ones must not overtake.
             self._empty_memory(lane)
             lane.is_restored = due_at is None
         lane.claimed, lane.settled, lane.is_changed = (), 0, False
@@ -296,7 +297,7 @@ class EndpointLanes:
     # Changes of state.
 
     def _go_on(self, lane: Lane, now: float) -> None:
-        """Have a resting lane go on, unless a reason to rest holds."""
+        """Have a resting lane go on, unless there is a reason to rest."""
         if lane.state is not RESTING or lane.is_held:
             return
         if lane.due_at is not None and lane.due_at <= now:
@@ -324,7 +325,7 @@ class EndpointLanes:
         lane.stored = stored
 
     def _forget(self, lane: Lane) -> None:
-        # A queue, a commit or a read may hold the lane still; all of them pass over a lane that is GONE.
+        # A queue, a commit or a read may have the lane still; all of them pass over a lane that is GONE.
         lane.state = GONE
         self._store(lane, 0)
         if lane.fresh:

@@ -15,7 +15,7 @@ from forwarder.outbox.records import AuditRecord, DeliveryId, Minute, Share
 from forwarder.reading import Device
 
 MOST_ROWS = 1000
-"""Rows that one operation changes at most, so that the line never waits long."""
+"""Rows that an operation of time changes at most, so that the line never waits long; `EndIntervals` may name more."""
 
 MOST_AUDITED = 10_000
 """Records of changes that are kept."""
@@ -34,8 +34,7 @@ class ExpireOld(Operation[int]):
     """
     Settle deliveries older than `max_age`, as dead letters, or as expired where only the latest counts.
 
-    Answers how many; MOST_ROWS says that there may be more. The dispatcher judges deliveries in flight
-    when they come back.
+    Answers how many; MOST_ROWS says that there may be more. The dispatcher judges deliveries in flight.
     """
 
     endpoint: str
@@ -46,7 +45,7 @@ class ExpireOld(Operation[int]):
 
 @dataclass(frozen=True, slots=True)
 class BuryRemoved(Operation[int]):
-    """Make dead letters of an endpoint's pending deliveries, because routes.yaml names it no more; answers how many."""
+    """Make dead letters of a removed endpoint's pending deliveries, at most MOST_ROWS; answers how many."""
 
     endpoint: str
     now: float
@@ -104,7 +103,7 @@ class PruneQuarantine(Operation[bool]):
     """
     Forget quarantined messages that came before this time, and the oldest beyond `max_bytes`.
 
-    A lowered limit leaves more than `max_bytes`. Answers whether more has to go.
+    A lowered limit leaves more than `max_bytes`. Answers whether more has to go because of `max_bytes`.
     """
 
     received_before: float
@@ -222,7 +221,7 @@ class BlankAnswers(Operation[None]):
 
 @dataclass(frozen=True, slots=True)
 class ForgetDevice(Operation[None]):
-    """Erase a device's record, and tell the running service."""
+    """Erase a device's record and what was told of its silence, and tell the running service."""
 
     device: Device
 

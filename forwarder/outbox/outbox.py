@@ -34,7 +34,7 @@ LOOK_SECONDS = 0.5
 BETWEEN_DEVICES_SECONDS = 0.1
 """Seconds between two lots of devices' records, where more than one lot waits."""
 MEMORY_LIMIT = 4096
-"""Deliveries that wait in memory at most, over all lanes."""
+"""Deliveries that wait in memory at most, over all lanes, but for a few at endpoints without ready lanes."""
 MOST_NOTICES = 10_000
 """Notices that wait for the operator's endpoint at most."""
 
@@ -58,7 +58,7 @@ class Outbox:
     """
     The durable middle; the head of the package explains its steps.
 
-    `put` and operations are done once they are on disk. A settlement holds at once, and rides on the next commit.
+    `put` and operations are done once they are on disk. A settlement takes effect at once and rides on the next commit.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Outbox:
             clock=clock,
         )
         self.health = {one.name: one.health for one in start.totals}
-        """Each endpoint's health, as its row was at start, or after the last change by a command."""
+        """Each endpoint's health, as its row was at start, or after the last change by a command or of homes."""
         self._told: dict[str, str] = {}
         if self.leads:
             self._take_up(engine.handed_over())
@@ -130,7 +130,7 @@ class Outbox:
 
     @property
     def leads(self) -> bool:
-        """Whether this replica puts what comes in; `lead` makes it so."""
+        """Whether this replica puts what comes in: its `Seat` says when it is to, and `lead` makes it so."""
         return self._engine.standing.leads
 
     async def lead(self) -> None:
@@ -231,7 +231,7 @@ class Outbox:
         return await self._ask(operation)
 
     async def try_commit(self) -> None:
-        """Return once a commit that changes nothing has held, which shows that the outbox takes writes."""
+        """Return once a commit that changes nothing has succeeded, which shows that the outbox takes writes."""
         await self.operate(ReleaseHomes(()))
 
     def _ask(self, operation: Operation[T]) -> asyncio.Future[T]:
@@ -327,7 +327,8 @@ class Outbox:
                 self._sightings.forget(device, now=self._clock.monotonic())
         is_early = commit.has_foreign_change and self._commits.has_gone_to_write
         if is_early or commit.lacks_endpoints:
-            # The accounts lack a pause of our own that is not on disk yet, as if a command had ended it.
+            # The next commit reads the accounts anew. These lack a pause of our own that is not on disk yet, as if a
+            # command had ended it, or could not be read.
             self._commits.next.has_foreign_change = True
         elif commit.has_foreign_change:
             self.on_foreign_change()

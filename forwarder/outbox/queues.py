@@ -12,13 +12,13 @@ from heapq import heappop, heappush
 from forwarder.outbox.lane import CLAIMED, GONE, READY, RESTING, Lane, Memory
 
 GONE_IN_QUEUE = 1000
-"""Gone lanes that stay in a queue at most, about, where nothing is claimed and no turn comes."""
+"""A queue with more places than these and twice the known lanes drops gone lanes before their turn."""
 READ_AHEAD = 32
-"""Deliveries of a lane that one read brings, unless a claim takes more."""
+"""Deliveries of a lane that one read brings at most, unless a claim takes more."""
 READ_MOST = 512
-"""Deliveries of an endpoint that one read brings."""
+"""Deliveries of an endpoint that one read brings at most."""
 READ_LEAST = 8
-"""Deliveries of an endpoint that one read brings where other endpoints fill the memory."""
+"""Deliveries of an endpoint without ready lanes that one read brings where other endpoints fill the memory."""
 ENOUGH_READY = 64
 """Ready lanes of an endpoint with which no other lane is read before its turn."""
 

@@ -156,7 +156,7 @@ class EndpointTotals:
     removed_at: float | None = None
     health: EndpointHealth = field(default_factory=EndpointHealth)
     candidates: int = 0
-    """Readings that may become deliveries at the end of their intervals."""
+    """Readings that may become deliveries at the end of their intervals; they count as enqueued then."""
 
     @property
     def pending(self) -> int:
@@ -276,4 +276,4 @@ class Purged:
     """The deliveries among them that were pending, and count as dead."""
     quarantined: int
     is_rewritten: bool
-    """Whether the file holds no stale bytes either; where it does, the operator runs the purge again."""
+    """Whether no stale bytes are left in the file either; where some are, the operator runs the purge again."""

@@ -67,7 +67,8 @@ class Schedule:
         only_latest: bool = False,
     ) -> None:
         """
-        Claim from the endpoint like this: at most so many deliveries of a lane at once, or only the latest.
+        Set how the endpoint is claimed from: a claim takes at most `most_at_once` deliveries of a lane, and with
+        `only_latest` older readings give way to newer ones.
 
         A wait from before a restart is over where it exceeds `longest_wait_seconds`, because the wall clock was set.
         """
@@ -79,7 +80,7 @@ class Schedule:
 
     def claim(self, endpoint: str, *, limit: int = 1, is_probe: bool = False) -> Claim | None:
         """
-        Claim the next deliveries of the lane that is served next, at most `limit`; None when memory holds none due.
+        Claim the next deliveries of the lane that is served next, at most `limit`; None when memory has none due.
 
         The reader thread brings what memory lacks, and `on_claimable` hears of that.
         """

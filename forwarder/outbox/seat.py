@@ -11,15 +11,15 @@ class HomesView:
     elsewhere: frozenset[str]
     """The endpoints that should be another replica's; an endpoint that is newer than the look is not among them."""
     free: frozenset[str]
-    """The endpoints that should be this replica's, and are nobody's yet."""
+    """The endpoints that should be this replica's, and are no living replica's."""
 
 
 class Seat:
     """
-    A place that a forwarder holds until `release`, or until its process ends in whatever way.
+    A place that a forwarder has until `release`, or until its process ends in whatever way.
 
-    This class is the seat of a forwarder that is alone. A database's seat has a thread that replaces these fields, each
-    as a whole, so the loop reads them without a lock.
+    This class is the seat of a forwarder that is alone. A database's seat has a thread that beats. The loop sets
+    `routes` and `session_word`, and the thread sets the other fields, each as a whole, so neither needs a lock.
     """
 
     member = ""

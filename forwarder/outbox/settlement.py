@@ -23,7 +23,7 @@ class Settlement:
 
 
 class Token(Protocol):
-    """The outbox's side of a claim, opaque to the claim's holder but for these questions."""
+    """The outbox's side of a claim, opaque to the claim's owner but for these questions."""
 
     @property
     def is_changed(self) -> bool:
@@ -39,7 +39,7 @@ class Token(Protocol):
 
 @dataclass(slots=True)
 class Claim:
-    """Deliveries of one lane, in order and at least one, in flight until they are settled."""
+    """Deliveries of one lane, in order and at least one, in flight until they are settled or the claim ends."""
 
     deliveries: tuple[Delivery, ...]
     token: Token
@@ -50,7 +50,7 @@ class Claim:
 
     @property
     def is_stale(self) -> bool:
-        """Whether something else has changed the lane; the holder gives such a claim back."""
+        """Whether something else has changed the lane; the owner gives such a claim back."""
         return self.token.is_changed
 
     @property

@@ -21,7 +21,7 @@ def newest_changes(place: OutboxPlace) -> list[AuditRecord]:
 
 class AuditLog:
     """
-    Logs each new record once.
+    Logs each new record of a command once; the port logs its own changes.
 
     `newest` reads the newest records, newest first. It runs in a thread, because it waits for the outbox.
     """
@@ -39,7 +39,7 @@ class AuditLog:
             await self._clock.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Log the records since the last look; the first look logs none."""
+        """Log what commands have changed since the last look; the first look logs nothing."""
         try:
             records = await asyncio.to_thread(self._newest)
         except OutboxError:

@@ -33,7 +33,7 @@ class Expiry:
         self._watch = harmless(watch)
 
     async def sweep(self) -> None:
-        """Settle claimed deliveries by the dispatcher, because it alone knows them, and the rest as rows."""
+        """Have the dispatcher settle what it has claimed, because it alone knows that, and settle the rest as rows."""
         totals = await self._outbox.accounts.totals()
         oldest = {one.name: one.oldest_pending_at for one in totals}
         for endpoint in self._dispatcher.settle_outdated():
@@ -61,7 +61,7 @@ class Expiry:
 
     async def _bury_removed(self, totals: Iterable[EndpointTotals]) -> None:
         now = self._clock.unix()
-        # The leader marks the endpoints that are gone; each replica buries at its own homes.
+        # The leader notes the endpoints that are gone; each replica buries at its own homes.
         if self._outbox.leads:
             known = frozenset(self._dispatcher.routed)
             gone = await self._outbox.operate(MarkRemoved(known, now))

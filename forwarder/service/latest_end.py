@@ -1,8 +1,8 @@
 """
 The latest end of the process, whatever hangs.
 
-A thread that waits for a disk or a database cannot be told to stop, and Python waits for the thread. A process that
-ends without the thread is like a killed one, which the outbox survives.
+A thread that waits for a disk or a database which never answers cannot be told to stop, and Python waits for the
+thread. A process that ends without the thread is like a killed one, which the outbox survives.
 """
 
 import os

@@ -27,7 +27,7 @@ class ServiceManager:
     def __init__(self, environ: Mapping[str, str], *, pid: int) -> None:
         self._address = _address(environ.get("NOTIFY_SOCKET", ""))
         self._log = logger("service_manager")
-        # The socket stays open, because a lack of descriptors would cost the sign of life, and the manager ends us.
+        # The socket stays open: without a free descriptor no sign of life would leave, and the manager would end us.
         self._post = None if self._address is None else _open_post()
         self.watchdog_seconds = _watchdog_seconds(environ, pid)
         """How long the manager waits for a sign of life before it ends us; None when it does not watch."""
@@ -72,14 +72,14 @@ class Announcer:
     def _tell_standing(self, signs: Callable[[], Sequence[str]]) -> None:
         try:
             self._manager.tell(*signs(), _status(self._session()))
-        except Exception as error:  # noqa: BLE001 - a failing look at a part must not reach the manager
+        except Exception as error:  # noqa: BLE001 - the manager hears nothing when a look at a part fails
             self._log.error("manager.not_told", exc_info=error)
 
     def say_stopping(self) -> None:
         self._manager.tell("STOPPING=1", "STATUS=stopping: attempts in flight end")
 
     def _signs_of_life(self) -> Sequence[str]:
-        """The sign of life for the watchdog; there is none while a part is stuck, as in /healthz."""
+        """The sign of life for the watchdog; there is none while a part is stuck that a restart would mend."""
         is_watched = self._manager.watchdog_seconds is not None
         return ("WATCHDOG=1",) if is_watched and not self._stuck_parts() else ()
 

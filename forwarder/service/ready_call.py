@@ -37,7 +37,7 @@ class ReadyCall:
     """
     Calls while there are no `problems`, which keep the service from its job.
 
-    A call that fails is logged once, and the next call comes after a minute all the same.
+    The first of the calls that fail is logged, and the next call comes after a minute all the same.
     """
 
     def __init__(

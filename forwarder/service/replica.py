@@ -68,7 +68,7 @@ async def doubt_while_unsure(
     seat: Seat, sureness: Sureness, outbox: Outbox, *, clock: Clock
 ) -> None:
     """
-    Hold the line while another replica may have taken over, and let it go on once a beat and a commit have held.
+    Stop the line while another replica may have taken over, and let it go on once a beat and a commit have succeeded.
 
     Attempts under way end by themselves. Their settlements are refused if another replica has taken over.
     """
@@ -79,7 +79,7 @@ async def doubt_while_unsure(
         elif sureness.has_doubted:
             sureness.has_doubted = False
             outbox.capacity.failed(OutboxUnavailable(_IN_DOUBT))
-            await outbox.try_commit()  # a commit that holds lets the line go on
+            await outbox.try_commit()  # a commit that succeeds lets the line go on
 
 
 async def keep_the_seat(

@@ -2,7 +2,7 @@
 The service starts and stops its parts in a fixed order.
 
 Start: the data directory is locked, the outbox is opened, deliveries flow, and only then the subscription begins.
-Stop: no new messages come, the last group is committed and acknowledged, another replica may lead, attempts in flight
+Stop: no new messages come, the last group is committed and acknowledged, another replica may lead, attempts under way
 end within the drain time, and the outbox writes the rest.
 """
 
@@ -72,7 +72,7 @@ SWITCH_SECONDS = 0.0002
 USES_FAST_PATH: bool = True
 """False makes the normaliser read every payload: the same readings, five times as slow."""
 LAST_COMMIT_SECONDS = 1.0
-"""How long the outbox has for its last commit, however long the attempts in flight took."""
+"""How long the outbox has for its last commit, however long the attempts under way took."""
 TRIAL_SECONDS = 5.0
 """How long each step of a trial session may take."""
 END_SECONDS = 8.0
@@ -524,7 +524,7 @@ class Service:
         await self._outbox.close()
         left_seconds = drained_by - asyncio.get_running_loop().time()
         await asyncio.wait([writer], timeout=max(left_seconds, LAST_COMMIT_SECONDS))
-        writer.cancel()  # it still runs only when the disk takes nothing, and unwritten changes are then lost
+        writer.cancel()  # it still runs only when the outbox takes no writes, and unwritten changes are then lost
         await asyncio.wait([writer])
         self._outbox.release_files()
         await self._sender.aclose()

@@ -57,7 +57,7 @@ class ServiceVitals:
         self._last_message_at, self._endpoint_changes = last_message_at, endpoint_changes
         self._max_bytes = max_bytes
         self._recalled_at = max((one.last_at or 0.0 for one in outbox.devices), default=0.0) or None
-        """When the last message before the start came."""
+        """When the last reading before the start came."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._enqueued: dict[str, int] = {}
         self._thinned: dict[str, int] = {}
@@ -83,7 +83,7 @@ class ServiceVitals:
         return stuck
 
     def unmended(self) -> list[str]:
-        """Problems that a restart would not mend, because a start reads routes.yaml too."""
+        """Problems that are no reason to end what still delivers, because a start would meet them too."""
         return [] if self._reloader.problem is None else [self._reloader.problem]
 
     def reasons(self) -> list[str]:
