@@ -19,7 +19,7 @@ from collections.abc import Callable
 from functools import partial
 
 from forwarder.clock import Clock, Timer
-from forwarder.errors import OutboxError, OutboxTaken, OutboxUnavailable
+from forwarder.errors import OutboxDamaged, OutboxError, OutboxTaken, OutboxUnavailable
 from forwarder.outbox.changes import Applied, OperationFailed
 from forwarder.outbox.commit import Commit
 from forwarder.outbox.engine import Engine, Look
@@ -148,7 +148,7 @@ class GroupCommit:
         """
         try:
             commit.endpoints = self._engine.totals()
-        except OutboxUnavailable:
+        except (OutboxUnavailable, OutboxDamaged):
             commit.lacks_endpoints = True
 
     def _conclude(self, commit: Commit, applied: Applied | None) -> None:

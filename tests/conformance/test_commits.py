@@ -5,6 +5,7 @@ import threading
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypeVar
+from unittest.mock import Mock
 
 import pytest
 from support.clock import HandClock
@@ -26,10 +27,9 @@ from support.readings import new_reading
 
 from forwarder.delivery import Bury, Done, RetryAt
 from forwarder.endpoint_health import EndpointHealth
-from forwarder.errors import OutboxUnavailable
+from forwarder.errors import OutboxDamaged, OutboxError, OutboxUnavailable
 from forwarder.outbox import (
     Claim,
-    EndpointTotals,
     NewReading,
     Outbox,
     Pause,
@@ -320,15 +320,20 @@ async def test_foreign_change_is_seen_until_a_commit_that_holds_has_answered_it(
     outbox.release_files()
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [OutboxUnavailable("no"), OutboxDamaged("no", fault="no")],
+    ids=["unavailable", "damaged"],
+)
 async def test_commit_that_held_is_published_though_the_accounts_cannot_be_read(
-    outbox: Outbox, harness: OutboxHarness, monkeypatch: pytest.MonkeyPatch
+    outbox: Outbox, harness: OutboxHarness, monkeypatch: pytest.MonkeyPatch, trouble: OutboxError
 ) -> None:
     """Its readings are offered at once; the next look reads the accounts, and what a command has changed is told."""
     told = asyncio.Event()
     outbox.on_foreign_change = told.set
     await outbox.put([new_reading(ONE, "a")])
     with monkeypatch.context() as accounts_away:
-        accounts_away.setattr(harness.engine, "totals", _no_totals)
+        accounts_away.setattr(harness.engine, "totals", Mock(side_effect=trouble))
         harness.other.change_health()
         outbox.look()
         async with asyncio.timeout(10):
@@ -338,10 +343,6 @@ async def test_commit_that_held_is_published_though_the_accounts_cannot_be_read(
     async with asyncio.timeout(10):
         await told.wait()
     assert outbox.health["acme"].last_error == "dns"
-
-
-def _no_totals() -> list[EndpointTotals]:
-    raise OutboxUnavailable("no")
 
 
 async def test_start_and_what_was_handed_over_may_be_read_twice(

@@ -55,7 +55,7 @@ MUTATIONS = (
         "            commit.lacks_endpoints = True\n",
         "            raise\n",
         "conformance/test_commits.py"
-        "::test_commit_that_held_is_published_though_the_accounts_cannot_be_read[postgresql]",
+        "::test_commit_that_held_is_published_though_the_accounts_cannot_be_read[postgresql-unavailable]",
     ),
     Mutation(
         "A command's pause was not heeded: the accounts could not be read just then.",
@@ -63,7 +63,7 @@ MUTATIONS = (
         "if is_early or commit.lacks_endpoints:",
         "if is_early:",
         "conformance/test_commits.py"
-        "::test_commit_that_held_is_published_though_the_accounts_cannot_be_read[sqlite]",
+        "::test_commit_that_held_is_published_though_the_accounts_cannot_be_read[sqlite-unavailable]",
     ),
     Mutation(
         "A pause after 410 was taken for one that a command had ended, and the endpoint was sent to.",
