@@ -1,14 +1,16 @@
 """What operators and partners come for: each at most three clicks away, by what is written on it."""
 
+import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 from support.clicks import clicks
 from support.line import Line, topic_of
 from support.receiver_policies import always
@@ -21,6 +23,9 @@ Look = Callable[..., Awaitable[Page]]
 IS_STARVED = os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
 SOON_MS = 10_000 if IS_STARVED else 2_000
 """Within which an open page has to tell: two seconds are promised, on a machine that has them."""
+NEXT_CHANGE = (
+    "new Promise((told) => document.addEventListener('sse:state', () => told(), { once: true }))"
+)
 MOST_CLICKS = 3
 IS_FULL = os.environ.get("PAGE") == "full"
 
@@ -77,6 +82,33 @@ async def test_an_endpoint_goes_down_and_the_page_says_so(line: Line, look: Look
     acme.policy = always(OK)
     await line.service.logged("endpoint.recovered")
     await expect(sentence).to_have_text("All is well.", timeout=SOON_MS)
+
+
+async def test_a_change_during_an_answer_is_told_too(line: Line, look: Look) -> None:
+    """Also on a view that asks after changes alone: one that came while it was asking makes it ask once more."""
+    receivers = {name: await line.receiver(name) for name in ("acme", "home")}
+    await line.start()
+    page = await look("/devices")
+    told = page.get_by_role("status")
+    await expect(told).to_contain_text("All is well.")
+    is_asking, may_be_answered = asyncio.Event(), asyncio.Event()
+
+    async def answer(route: Route) -> None:
+        answer = await route.fetch()
+        is_asking.set()
+        await may_be_answered.wait()
+        await route.fulfill(response=answer)
+
+    await page.route(lambda url: urlsplit(url).path == "/", answer)
+    receivers["acme"].policy = always(UNAVAILABLE)
+    await line.publish(5)
+    await is_asking.wait()
+    change = asyncio.create_task(page.evaluate(NEXT_CHANGE))
+    receivers["home"].policy = always(UNAVAILABLE)
+    await line.publish(5)
+    await change
+    may_be_answered.set()
+    await expect(told).to_contain_text("acme and home are failing")
 
 
 async def test_dead_letters_are_replayed_and_seen_to_go(
