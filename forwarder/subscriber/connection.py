@@ -1,6 +1,7 @@
 """One MQTT connection from its first packet to its end: a paho client on the running asyncio loop."""
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -82,6 +83,8 @@ class Connection:
         self._keeps_session = keeps_session
         self._loop = asyncio.get_running_loop()
         self._unacknowledged = Unacknowledged()
+        self._last_message_at = -math.inf
+        """Monotonic seconds."""
         self._welcome: asyncio.Future[Welcome] = self._loop.create_future()
         self._granted: asyncio.Future[tuple[int, ...]] = self._loop.create_future()
         self._is_draining = False
@@ -182,12 +185,14 @@ class Connection:
         """
         The result of `answer`. Raises SessionFailed when the connection ends first, or the time is up.
 
-        Time in which the backlog stops the reading does not count, because the answer may stand behind messages.
+        Time counts from the last message, and not while the backlog stops the reading, because the answer may stand
+        behind messages.
         """
         left_seconds = timeout_seconds
         while left_seconds > 0 and not (answer.done() or self.ended.done()):
             await self._await_first(answer, left_seconds)
-            left_seconds = self._driver.last_held_at + timeout_seconds - self._clock.monotonic()
+            last_sign_at = max(self._driver.last_held_at, self._last_message_at)
+            left_seconds = last_sign_at + timeout_seconds - self._clock.monotonic()
         if answer.done():
             return answer.result()
         if self.ended.done():
@@ -243,6 +248,7 @@ class Connection:
         self.abort(explain_unfit(unfit, self._broker))
 
     def _hand_over(self, arrivals: Sequence[Arrival]) -> None:
+        self._last_message_at = self._clock.monotonic()
         if not self._is_draining:
             self._unacknowledged.expect(arrivals)
             self._on_arrivals(arrivals)

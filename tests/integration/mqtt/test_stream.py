@@ -165,6 +165,28 @@ async def test_messages_behind_a_full_backlog_are_read_later(tmp_path: Path, use
         assert subscriber.state.sessions == 1
 
 
+async def test_answer_behind_messages_that_come_slowly_is_awaited() -> None:
+    """A slow line is no silence: each message shows that the SUBACK may still be on its way."""
+    pace = replace(IMPATIENT, answer=3.0)
+
+    async def send_slowly(client: Conversation) -> None:
+        await client.receive()
+        client.send(CONNACK)
+        await client.receive()
+        for number in range(8):
+            client.send(numbered(number + 1))
+            await asyncio.sleep(pace.answer / 6)
+        client.send(SUBACK_QOS_1)
+        await hold(client)
+
+    async with (
+        scripted_broker(send_slowly) as broker,
+        running(broker, ArrivalRecorder(), pace=pace) as subscriber,
+    ):
+        state = await until(subscriber, lambda state: state.subscribed)
+    assert state.sessions == 1
+
+
 UNFIT = {
     "a topic longer than its packet": b"\x32\x04\x00\x09ex",
     "QoS 3": b"\x36\x0a\x00\x05ext/a\x00\x07{",
