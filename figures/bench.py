@@ -202,6 +202,21 @@ def _pages(told: Scenario) -> Iterator[Row]:
     yield Row("the same, p99 at 200/s", said, runs, "1 ms", after - before, 1.0)
 
 
+def _latest(told: Scenario) -> Iterator[Row]:
+    for runs, load in zip(told.rows, ("at full load", "at 1,000/s"), strict=True):
+        yield _to_plain(f"`latest` {load}, to `every`", runs)
+
+
+def _edits(told: Scenario) -> Iterator[Row]:
+    yield _to_plain("an edit a second, to none", told.runs)
+
+
+def _to_plain(figure: str, runs: Sequence[Run]) -> Row:
+    plain, other = ([run for run in runs if run["is_plain"] is one] for one in (True, False))
+    rate, cpu = (middle(other, key) / middle(plain, key) for key in ("rate", "cpu_us"))
+    return Row(figure, f"{rate:.2f} of the rate, {cpu:.2f} of the CPU", runs)
+
+
 def _account(told: Scenario) -> Iterator[Row]:
     """The whole, and in the last row of the scenario its parts, each run alone."""
     whole = middle(told.rows[0], "cpu_us")
@@ -224,6 +239,8 @@ SCENARIOS: Mapping[str, Callable[[Scenario], Iterator[Row]]] = {
     "isolation": _isolation,
     "drain": _drain,
     "pages": _pages,
+    "latest": _latest,
+    "edits": _edits,
     "account": _account,
 }
 

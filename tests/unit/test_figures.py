@@ -113,6 +113,16 @@ def test_open_pages_are_judged_by_rate_and_by_p99(
     assert [row[-len(one) :] for row, one in zip(rows, verdicts, strict=True)] == verdicts
 
 
+def test_edits_are_told_as_ratios_to_the_same_load_without() -> None:
+    """Rate and CPU of a reading; the plain runs are the whole."""
+    plain = {"is_plain": True, "rate": 1000.0, "cpu_us": 80.0}
+    edited = {"is_plain": False, "rate": 900.0, "cpu_us": 100.0}
+
+    table = bench.figures_table(scenario("edits", plain, edited))
+
+    assert "to none | 0.90 of the rate, 1.25 of the CPU |" in table
+
+
 def test_parts_of_a_reading_are_told_dearest_first() -> None:
     (told,) = scenario("account", {"cpu_us": 90.0}).values()
     alone = [{"normalise": 10.0, "dispatcher": 50.0}]

@@ -21,7 +21,7 @@ LIMITS = {
     "notices.md": 490,
     "operating.md": 2915,
     "page.md": 675,
-    "performance.md": 800,
+    "performance.md": 850,
     "receiving.md": 1225,
     "reliability.md": 740,
     "routing.md": 1200,
