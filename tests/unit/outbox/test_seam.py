@@ -41,10 +41,12 @@ def strings(module: Path) -> Iterator[str]:
             yield node.value
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda one: str(one.relative_to(ROOT)))
-def test_sql_is_written_in_its_home_alone(module: Path) -> None:
+def test_sql_is_written_in_its_home_alone() -> None:
     """No string of any other module is a statement, in whatever way it would reach a database."""
-    assert [one for one in strings(module) if SQL.search(one)] == []
+    written = [(module, one) for module in MODULES for one in strings(module)]
+
+    assert len(written) > 1000
+    assert [one for one in written if SQL.search(one[1])] == []
 
 
 def test_sql_would_be_found() -> None:
