@@ -263,18 +263,23 @@ def links() -> Iterator[tuple[Path, str]]:
                 yield page, target
 
 
-@pytest.mark.parametrize(
-    ("page", "target"), [pytest.param(*link, id=f"{link[0].name}-{link[1]}") for link in links()]
-)
-def test_link_leads_somewhere(page: Path, target: str) -> None:
+def test_every_link_leads_somewhere() -> None:
     """The file is there, and so is the heading."""
+    found = list(links())
+
+    assert len(found) > 100
+    assert [
+        (page.name, target) for page, target in found if not leads_somewhere(page, target)
+    ] == []
+
+
+def leads_somewhere(page: Path, target: str) -> bool:
     name, _, heading = target.partition("#")
     file = page.parent / name if name else page
-
-    assert file.exists()
-    assert not heading or heading in anchors(file)
+    return file.exists() and (not heading or heading in anchors(file))
 
 
+@cache
 def anchors(page: Path) -> set[str]:
     """The headings as a forge makes anchors of them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
