@@ -11,7 +11,7 @@ from support.readings import new_reading
 from support.routing import ENVIRON
 
 from forwarder.operator.devices import DeviceStatus, devices_behind, read_devices
-from forwarder.outbox import DeviceRecord, NewQuarantined, Outbox, Unrouted, opened
+from forwarder.outbox import DeviceRecord, KnownDevice, NewQuarantined, Outbox, Unrouted, opened
 from forwarder.outbox.changes import Changes
 from forwarder.outbox.devices import Devices
 from forwarder.outbox.operations import ForgetDevice, ForgetNotes
@@ -146,14 +146,20 @@ async def test_a_command_erases_a_record_for_good(outbox: Outbox, harness: Outbo
     assert set(records(harness)) == {TWO}
 
 
-async def test_a_record_on_its_way_is_erased_too(outbox: Outbox, harness: OutboxHarness) -> None:
-    """What the loop had handed over before it heard of the purge does not bring the device back."""
+async def known_and_purged(outbox: Outbox, harness: OutboxHarness) -> KnownDevice:
+    """A device as the loop knows it, which a command has just purged."""
     await outbox.put([new_reading(ONE, "a")])
     await kept(outbox)
-    with opened(harness.place) as file:
-        file.operate(ForgetDevice(Device(ONE)))
     known = outbox.devices.find(Device(ONE))
     assert known is not None
+    with opened(harness.place) as file:
+        file.operate(ForgetDevice(Device(ONE)))
+    return known
+
+
+async def test_a_record_on_its_way_is_erased_too(outbox: Outbox, harness: OutboxHarness) -> None:
+    """What the loop had handed over before it heard of the purge does not bring the device back."""
+    known = await known_and_purged(outbox, harness)
     with HeldDisk(harness.engine) as disk:
         outbox.look()
         await asyncio.to_thread(disk.is_reached.wait, 10)
@@ -168,12 +174,7 @@ async def test_a_record_of_the_transaction_that_hears_of_a_purge_is_erased_too(
     outbox: Outbox, harness: OutboxHarness
 ) -> None:
     """The loop had handed it over before the transaction took the purge's note."""
-    await outbox.put([new_reading(ONE, "a")])
-    await kept(outbox)
-    known = outbox.devices.find(Device(ONE))
-    assert known is not None
-    with opened(harness.place) as file:
-        file.operate(ForgetDevice(Device(ONE)))
+    known = await known_and_purged(outbox, harness)
     changes = Changes(devices={known.place: known.record()})
     assert harness.engine.apply(changes, now=0.0).forgotten == {ONE}
     assert records(harness) == {}
@@ -183,12 +184,7 @@ async def test_a_record_of_a_transaction_that_begins_at_once_is_erased_too(
     outbox: Outbox, harness: OutboxHarness
 ) -> None:
     """One that was made before the loop heard of the purge in the transaction before."""
-    await outbox.put([new_reading(ONE, "a")])
-    await kept(outbox)
-    known = outbox.devices.find(Device(ONE))
-    assert known is not None
-    with opened(harness.place) as file:
-        file.operate(ForgetDevice(Device(ONE)))
+    known = await known_and_purged(outbox, harness)
     assert harness.engine.apply(Changes(), now=0.0).forgotten == {ONE}
     harness.engine.apply(Changes(devices={known.place: known.record()}), now=0.0)
     assert records(harness) == {}
