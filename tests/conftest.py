@@ -1,3 +1,4 @@
+import gc
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -7,6 +8,11 @@ from support.properties import register_profiles
 from forwarder.settings import Database
 
 register_profiles()
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the thousands of tests and modules, which stay to the end."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
