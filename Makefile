@@ -202,7 +202,7 @@ $(PEERS)/.ready: benchmarks/peers.txt
 peers: setup peers-setup ## kill the forwarder and other programs, fail their receiver, and account for every reading
 	@$(BIN)/python -m chaos.peers $(ARGS)
 
-bench: setup peers-setup postgresql ## the whole line measured, about five hours, and the tables of docs/performance.md and docs/scaling.md; ARGS="latency drain" for parts of it
+bench: setup peers-setup postgresql ## the whole line measured, about six hours, and the tables of docs/performance.md and docs/scaling.md; ARGS="latency drain" for parts of it
 	@$(BIN)/python benchmarks/line --pages $(ARGS)
 
 bench-quick: setup postgresql ## the same in minutes, to see that nothing is grossly slower; judges nothing
